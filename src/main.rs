@@ -1,0 +1,2 @@
+//! The `lagtape` command.
+fn main() {}

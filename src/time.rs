@@ -1,0 +1,117 @@
+//! Time and its notations.
+//!
+//! Enters: integer nanoseconds of one monotonic clock, or what a person typed (`500ms`, `30s`).
+//! Leaves: [`Nanos`], and seconds as `f64` for the formulas of the reference.
+//! Never reads a clock: time is always an argument.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Sample rate that the protocol assumes where a session declares none, in frames per second.
+pub const DEFAULT_SAMPLE_RATE: u32 = 48_000;
+
+/// A moment in nanoseconds on the clock of one capture; also a length of time between two of them.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Nanos(pub u64);
+
+impl Nanos {
+    /// The moment in seconds, as the reference computes it: `ns as f64 / 1e9`.
+    #[must_use]
+    pub fn seconds(self) -> f64 {
+        self.0 as f64 / 1e9
+    }
+
+    /// Signed seconds from `origin` to `self`, exact to the nanosecond before the one conversion.
+    #[must_use]
+    pub fn seconds_since(self, origin: Nanos) -> f64 {
+        (i128::from(self.0) - i128::from(origin.0)) as f64 / 1e9
+    }
+
+    /// `self + span`, or `None` past the end of the clock.
+    #[must_use]
+    pub fn checked_add(self, span: Span) -> Option<Nanos> {
+        self.0.checked_add(span.0).map(Nanos)
+    }
+}
+
+/// A length of time as people write it: a bare number is seconds; `ns`, `us`, `ms`, `s`, `min` and
+/// `h` are accepted as units. Never negative.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Span(pub u64);
+
+impl Span {
+    /// The length in seconds.
+    #[must_use]
+    pub fn seconds(self) -> f64 {
+        self.0 as f64 / 1e9
+    }
+}
+
+/// Why a text is not a [`Span`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("\"{text}\" is not a length of time; write seconds (2.5) or a unit (500ms, 30s, 10min)")]
+pub struct SpanError {
+    text: String,
+}
+
+/// Units with their length in nanoseconds; longer suffixes stand before those they end with.
+const UNITS: [(&str, f64); 6] =
+    [("ns", 1.0), ("us", 1e3), ("ms", 1e6), ("min", 60e9), ("s", 1e9), ("h", 3600e9)];
+
+impl FromStr for Span {
+    type Err = SpanError;
+
+    fn from_str(text: &str) -> Result<Self, SpanError> {
+        let refuse = || SpanError { text: text.to_owned() };
+        let trimmed = text.trim();
+        let (number, unit_ns) = UNITS
+            .iter()
+            .find_map(|&(unit, ns)| trimmed.strip_suffix(unit).map(|number| (number, ns)))
+            .unwrap_or((trimmed, 1e9));
+        let value: f64 = number.trim_end().parse().map_err(|_| refuse())?;
+        let nanos = (value * unit_ns).round();
+        if !nanos.is_finite() || nanos < 0.0 || nanos >= u64::MAX as f64 {
+            return Err(refuse());
+        }
+        Ok(Span(nanos as u64))
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}s", self.seconds())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected_ns: Option<u64>) {
+        assert_eq!(text.parse::<Span>().ok(), expected_ns.map(Span), "{text:?}");
+    }
+
+    #[test]
+    fn spans_as_people_write_them() {
+        check("2.5", Some(2_500_000_000));
+        check("500ms", Some(500_000_000));
+        check("30s", Some(30_000_000_000));
+        check("10min", Some(600_000_000_000));
+        check(" 1 h ", Some(3_600_000_000_000));
+        check("40us", Some(40_000));
+        check("0", Some(0));
+        check("-1", None);
+        check("", None);
+        check("s", None);
+        check("NaN", None);
+        check("inf", None);
+        check("1e300", None);
+        check("3 parsecs", None);
+    }
+}

@@ -1,0 +1,3 @@
+//! The wire: what the bytes of one message mean.
+
+pub mod slice;

@@ -1,0 +1,3 @@
+//! One integration binary; each module is one subject.
+
+mod golden;
