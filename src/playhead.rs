@@ -1,1 +1,162 @@
-//! To come.
+//! The playhead: where in the loop the listener is.
+//!
+//! Enters: the loop's length in frames, the sample rate, and the time of each question or command
+//! in seconds. Leaves: a position in frames (`f64`, not yet cut to a whole frame) or in seconds.
+//! Invariant: a position lies in `[0, frames)`, whatever the commands said.
+//! Never reads a clock, and looking never moves it: the position follows from the last command.
+
+/// The simulated playhead of the reference client.
+///
+/// The position is `(anchor + max(0, elapsed) × rate × sample rate) mod frames`, in `f64` and in
+/// that order of multiplication. `new` and `reset` start at frame 0.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlayheadSim {
+    frames: u64,
+    sample_rate: u32,
+    rate: f64,
+    paused: bool,
+    /// Position in frames at `anchored_s`.
+    anchor: f64,
+    anchored_s: f64,
+}
+
+impl PlayheadSim {
+    /// A playhead at frame 0 of a loop, running at rate 1. A length of 0 becomes 1.
+    #[must_use]
+    pub fn new(frames: u64, sample_rate: u32, now_s: f64) -> Self {
+        Self {
+            frames: frames.max(1),
+            sample_rate,
+            rate: 1.0,
+            paused: false,
+            anchor: 0.0,
+            anchored_s: now_s,
+        }
+    }
+
+    /// Restarts at frame 0 of a loop of another length, as a swap does. Rate and pause stay.
+    pub fn reset(&mut self, frames: u64, now_s: f64) {
+        self.frames = frames.max(1);
+        self.anchor = 0.0;
+        self.anchored_s = now_s;
+    }
+
+    /// The position in frames, in `[0, frames)`.
+    ///
+    /// The modulo rounds up to `frames` itself just below a multiple, and a rate that is not a
+    /// number poisons it; both read as 0, so that the result is always a place in the loop.
+    #[must_use]
+    pub fn position(&self, now_s: f64) -> f64 {
+        let position = self.unguarded(now_s);
+        if position > 0.0 && position < self.frames as f64 { position } else { 0.0 }
+    }
+
+    /// The frame that is heard: the position cut to a whole frame.
+    #[must_use]
+    pub fn frame(&self, now_s: f64) -> u64 {
+        self.position(now_s) as u64
+    }
+
+    /// The position in seconds from the start of the loop.
+    #[must_use]
+    pub fn seconds(&self, now_s: f64) -> f64 {
+        self.position(now_s) / f64::from(self.sample_rate)
+    }
+
+    /// Jumps to `to_s` seconds modulo the loop. A paused playhead jumps too and stays paused.
+    pub fn seek(&mut self, to_s: f64, now_s: f64) {
+        self.anchor = (to_s * f64::from(self.sample_rate)).rem_euclid(self.frames as f64);
+        self.anchored_s = now_s;
+    }
+
+    /// Goes on from here at another rate; a negative rate runs backwards.
+    pub fn set_rate(&mut self, rate: f64, now_s: f64) {
+        self.rebase(now_s);
+        self.rate = rate;
+    }
+
+    /// Stops here, or goes on from here.
+    pub fn set_paused(&mut self, paused: bool, now_s: f64) {
+        self.rebase(now_s);
+        self.paused = paused;
+    }
+
+    /// Length of the loop in frames, at least 1.
+    #[must_use]
+    pub fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    /// Frames per second at rate 1.
+    #[must_use]
+    pub fn sample_rate(&self) -> u32 {
+        self.sample_rate
+    }
+
+    /// Playback rate: 1 is the speed of the wall clock. Kept while paused.
+    #[must_use]
+    pub fn rate(&self) -> f64 {
+        self.rate
+    }
+
+    /// Whether the playhead stands still.
+    #[must_use]
+    pub fn paused(&self) -> bool {
+        self.paused
+    }
+
+    /// Always re-bases, even when nothing changes: each re-basing rounds, as in the reference.
+    fn rebase(&mut self, now_s: f64) {
+        self.anchor = self.unguarded(now_s);
+        self.anchored_s = now_s;
+    }
+
+    fn unguarded(&self, now_s: f64) -> f64 {
+        let frames = self.frames as f64;
+        if self.paused {
+            return self.anchor.rem_euclid(frames);
+        }
+        let elapsed_s = (now_s - self.anchored_s).max(0.0);
+        (self.anchor + elapsed_s * self.rate * f64::from(self.sample_rate)).rem_euclid(frames)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(command: impl FnOnce(&mut PlayheadSim), at_s: f64, expected: f64) {
+        let mut playhead = PlayheadSim::new(48_000, 48_000, 10.0);
+        command(&mut playhead);
+        let position = playhead.position(at_s);
+        assert_eq!(position.to_bits(), expected.to_bits(), "{position} is not {expected}");
+        assert_eq!(playhead.frame(at_s), expected as u64);
+    }
+
+    #[test]
+    fn positions_stay_inside_the_loop() {
+        check(|_| (), 10.5, 24_000.0);
+        check(|_| (), 11.0, 0.0);
+        check(|p| p.seek(-1e-20, 10.0), 10.0, 0.0);
+        check(|p| p.seek(f64::NAN, 10.0), 10.5, 0.0);
+        check(|p| p.seek(f64::INFINITY, 10.0), 10.5, 0.0);
+        check(|p| p.set_rate(f64::NAN, 10.0), 10.5, 0.0);
+        check(|p| p.set_rate(f64::NEG_INFINITY, 10.0), 10.5, 0.0);
+        check(|p| p.set_rate(-1.0, 10.0), 11.0, 0.0);
+        check(|p| p.set_rate(-1e-30, 10.0), 10.5, 0.0);
+    }
+
+    #[test]
+    fn a_seek_makes_a_poisoned_playhead_whole() {
+        check(
+            |p| {
+                p.set_rate(f64::NAN, 10.0);
+                p.set_rate(1.0, 10.25);
+                p.seek(0.25, 10.5);
+            },
+            10.75,
+            24_000.0,
+        );
+    }
+}
