@@ -1,1 +1,186 @@
-//! To come.
+//! How far ahead of the listener slices land, and how old the audio is that the listener hears.
+//!
+//! Enters: arrivals of slices and ticks, each with its time in seconds and the playhead in frames.
+//! Leaves: one record per arrival and per tick, and a [`LagReport`] over a window of them.
+//! Invariant: a record never changes once made; a report changes nothing.
+//! Never reads a clock, and never learns of a seek: it sees only where the playhead is.
+
+use std::collections::VecDeque;
+
+mod args;
+mod report;
+pub mod stats;
+
+pub use args::{DEFAULT_STALE_THRESHOLD_S, MAX_TIMELINE_ROWS, ReportArgs, ReportArgsError};
+pub use report::{Figures, LagReport, SliceSummary, TickSummary, TimelineRow, WorstStale};
+use stats::{Buckets, fold_lead, staleness_s};
+
+/// Length of loop that shares one time of refreshing, in seconds.
+pub const DEFAULT_BUCKET_S: f64 = 0.25;
+
+/// A slice that arrived, and where the listener was then.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Arrival {
+    /// First frame of the slice.
+    pub start: u32,
+    /// Frames in the slice, also those past the end of the loop.
+    pub frames: u32,
+    /// Frame of the playhead.
+    pub playhead: u64,
+    /// Generation time that the slice declares.
+    pub tick_ms: f64,
+    /// Decoding time that the slice declares.
+    pub dec_ms: f64,
+    /// Generation count that the slice declares.
+    pub generations: u32,
+}
+
+/// What is remembered of one slice.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SliceRecord {
+    /// Time of arrival.
+    pub t_s: f64,
+    /// First frame.
+    pub start: u32,
+    /// Frames.
+    pub frames: u32,
+    /// Distance from the playhead to the start, folded to half a lap; negative is behind.
+    pub lead_s: f64,
+    /// Time since the slice before; 0 for the first of an epoch.
+    pub interval_s: f64,
+    /// Generation time that the slice declares.
+    pub tick_ms: f64,
+    /// Decoding time that the slice declares.
+    pub dec_ms: f64,
+    /// Generation count that the slice declares.
+    pub generations: u32,
+}
+
+/// What is remembered of one tick.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TickRecord {
+    /// Time of the tick.
+    pub t_s: f64,
+    /// The listening position: frame of the playhead over the sample rate.
+    pub playhead_s: f64,
+    /// Age of the audio there.
+    pub staleness_s: f64,
+}
+
+/// The lag tracker of the reference client.
+#[derive(Clone, Debug)]
+pub struct LagTracker {
+    frames: u64,
+    sample_rate: u32,
+    bucket_s: f64,
+    bound: Option<usize>,
+    buckets: Buckets,
+    /// When each bucket was last refreshed.
+    refreshed_s: Vec<f64>,
+    last_slice_s: Option<f64>,
+    slices: VecDeque<SliceRecord>,
+    ticks: VecDeque<TickRecord>,
+}
+
+impl LagTracker {
+    /// A tracker of a loop whose audio is all fresh at `now_s`. A length of 0 becomes 1.
+    #[must_use]
+    pub fn new(frames: u64, sample_rate: u32, now_s: f64) -> Self {
+        Self::with_limits(frames, sample_rate, now_s, DEFAULT_BUCKET_S, None)
+    }
+
+    /// The same with another width of buckets, and only the newest `bound` slices and as many
+    /// ticks remembered.
+    #[must_use]
+    pub fn with_limits(
+        frames: u64,
+        sample_rate: u32,
+        now_s: f64,
+        bucket_s: f64,
+        bound: Option<usize>,
+    ) -> Self {
+        let frames = frames.max(1);
+        let buckets = Buckets::new(frames, sample_rate, bucket_s);
+        Self {
+            frames,
+            sample_rate,
+            bucket_s,
+            bound,
+            buckets,
+            refreshed_s: vec![now_s; buckets.count()],
+            last_slice_s: None,
+            slices: VecDeque::new(),
+            ticks: VecDeque::new(),
+        }
+    }
+
+    /// Begins a new epoch, as a swap does: another length, all fresh, nothing remembered.
+    pub fn reset(&mut self, frames: u64, now_s: f64) {
+        self.frames = frames.max(1);
+        self.buckets = Buckets::new(self.frames, self.sample_rate, self.bucket_s);
+        self.refreshed_s.clear();
+        self.refreshed_s.resize(self.buckets.count(), now_s);
+        self.last_slice_s = None;
+        self.slices.clear();
+        self.ticks.clear();
+    }
+
+    /// Remembers a slice and counts the buckets that it touches as refreshed.
+    pub fn on_slice(&mut self, now_s: f64, arrival: Arrival) -> SliceRecord {
+        let lead = fold_lead(arrival.start, arrival.playhead, self.frames);
+        let record = SliceRecord {
+            t_s: now_s,
+            start: arrival.start,
+            frames: arrival.frames,
+            lead_s: lead as f64 / f64::from(self.sample_rate),
+            interval_s: self.last_slice_s.map_or(0.0, |last_s| now_s - last_s),
+            tick_ms: arrival.tick_ms,
+            dec_ms: arrival.dec_ms,
+            generations: arrival.generations,
+        };
+        self.last_slice_s = Some(now_s);
+        self.refreshed_s[self.buckets.of_slice(arrival.start, arrival.frames)].fill(now_s);
+        remember(&mut self.slices, record, self.bound);
+        record
+    }
+
+    /// Remembers how old the audio under the playhead is.
+    pub fn on_tick(&mut self, now_s: f64, playhead: u64) -> TickRecord {
+        let refreshed_s = self.refreshed_s[self.buckets.of_frame(playhead)];
+        let record = TickRecord {
+            t_s: now_s,
+            playhead_s: playhead as f64 / f64::from(self.sample_rate),
+            staleness_s: staleness_s(now_s, refreshed_s),
+        };
+        remember(&mut self.ticks, record, self.bound);
+        record
+    }
+
+    /// The slices remembered, oldest first.
+    pub fn slices(
+        &self,
+    ) -> impl DoubleEndedIterator<Item = &SliceRecord> + ExactSizeIterator + Clone {
+        self.slices.iter()
+    }
+
+    /// The ticks remembered, oldest first.
+    pub fn ticks(
+        &self,
+    ) -> impl DoubleEndedIterator<Item = &TickRecord> + ExactSizeIterator + Clone {
+        self.ticks.iter()
+    }
+
+    /// The report as of `now_s`.
+    #[must_use]
+    pub fn report(&self, now_s: f64, args: &ReportArgs) -> LagReport {
+        let buffer_duration_s = self.frames as f64 / f64::from(self.sample_rate);
+        LagReport::of(buffer_duration_s, self.slices(), self.ticks(), now_s, args)
+    }
+}
+
+fn remember<T>(records: &mut VecDeque<T>, record: T, bound: Option<usize>) {
+    records.push_back(record);
+    if bound.is_some_and(|bound| records.len() > bound) {
+        records.pop_front();
+    }
+}

@@ -1,0 +1,255 @@
+//! The arithmetic of lag, as pure functions.
+//!
+//! Enters: frames, seconds, lists of `f64`. Leaves: leads, buckets, percentiles, means, rounded
+//! figures, each equal to the reference to the last bit; the live tracker and every other path use
+//! these and nothing else. Never keeps state, and never panics on an odd number.
+
+use std::ops::Range;
+
+/// Most buckets that a loop is divided into, against absurd lengths: three days at the default
+/// width, more than the `u32` start of a slice reaches. The last bucket takes the rest.
+pub const MAX_BUCKETS: usize = 1 << 20;
+
+/// Signed distance in frames from the playhead to a slice's start, folded to half a lap.
+///
+/// The half is `frames / 2` in integers and belongs to the negative side, so in a loop of one frame
+/// every lead is -1. Without a loop the lead is 0.
+#[must_use]
+pub fn fold_lead(start: u32, playhead: u64, frames: u64) -> i64 {
+    if frames == 0 {
+        return 0;
+    }
+    let (start, playhead) = (u64::from(start) % frames, playhead % frames);
+    let ahead = if start >= playhead { start - playhead } else { frames - playhead + start };
+    if ahead >= frames / 2 { ahead.wrapping_sub(frames) as i64 } else { ahead as i64 }
+}
+
+/// Age of audio that was refreshed at `refreshed_s`; a clock that went back makes it 0.
+#[must_use]
+pub fn staleness_s(now_s: f64, refreshed_s: f64) -> f64 {
+    (now_s - refreshed_s).max(0.0)
+}
+
+/// How a loop is divided into stretches of equal length, each of which remembers when it was last
+/// refreshed. The last one may be shorter.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Buckets {
+    frames: u64,
+    width: f64,
+    count: usize,
+}
+
+impl Buckets {
+    /// Divides a loop of `frames` into buckets of `bucket_s` seconds, but of one frame at least.
+    #[must_use]
+    pub fn new(frames: u64, sample_rate: u32, bucket_s: f64) -> Self {
+        let frames = frames.max(1);
+        let width = (bucket_s * f64::from(sample_rate)).max(1.0);
+        let count = (frames as f64 / width).ceil() as usize;
+        Self { frames, width, count: count.clamp(1, MAX_BUCKETS) }
+    }
+
+    /// Number of buckets, at least 1.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The bucket of a frame; frames past the end count as in the last one.
+    #[must_use]
+    pub fn of_frame(&self, frame: u64) -> usize {
+        ((frame as f64 / self.width) as usize).min(self.count - 1)
+    }
+
+    /// The buckets that a slice refreshes: those of its first to its last frame inside the loop,
+    /// whole however little of them it covers. A slice of no frames refreshes one.
+    ///
+    /// Past the end this is the last bucket, or none where rounding puts the loop's last frame
+    /// into the bucket before it; the reference stamps neither then.
+    #[must_use]
+    pub fn of_slice(&self, start: u32, frames: u32) -> Range<usize> {
+        let last = u64::from(start) + u64::from(frames.saturating_sub(1));
+        let first_bucket = self.of_frame(start.into());
+        let end_bucket = self.of_frame(last.min(self.frames - 1)) + 1;
+        first_bucket..end_bucket.max(first_bucket)
+    }
+}
+
+/// The `q`-quantile (0 to 1) by linear interpolation between neighbours, as numpy's `percentile`
+/// computes it. Reorders `values`; not a number when there are none.
+#[must_use]
+pub fn percentile(values: &mut [f64], q: f64) -> f64 {
+    let Some(last) = values.len().checked_sub(1) else { return f64::NAN };
+    let virtual_index = last as f64 * q;
+    let index = (virtual_index as usize).min(last);
+    let (_, &mut lower, above) = values.select_nth_unstable_by(index, f64::total_cmp);
+    let Some(upper) = above.iter().copied().min_by(f64::total_cmp) else { return lower };
+    let weight = virtual_index - index as f64;
+    // numpy interpolates from the nearer neighbour; the other form differs in the last bit.
+    if weight < 0.5 {
+        lower + (upper - lower) * weight
+    } else {
+        upper - (upper - lower) * (1.0 - weight)
+    }
+}
+
+/// The mean with numpy's pairwise sum; not a number when there are no values.
+#[must_use]
+pub fn mean(values: &[f64]) -> f64 {
+    pairwise_sum(values) / values.len() as f64
+}
+
+/// The sum in the order of numpy's `add.reduce`: eight running sums over up to 128 values, halves
+/// (rounded down to a multiple of eight) above. Another order gives other last bits.
+fn pairwise_sum(values: &[f64]) -> f64 {
+    const LANES: usize = 8;
+    const BLOCK: usize = 128;
+    if values.len() > BLOCK {
+        let half = values.len() / 2;
+        let (left, right) = values.split_at(half - half % LANES);
+        return pairwise_sum(left) + pairwise_sum(right);
+    }
+    let (eights, rest) = values.as_chunks::<LANES>();
+    let sum = eights.iter().copied().reduce(|mut sums, eight| {
+        sums.iter_mut().zip(eight).for_each(|(sum, value)| *sum += value);
+        sums
+    });
+    let sum = sum.map_or(0.0, |[a, b, c, d, e, f, g, h]| ((a + b) + (c + d)) + ((e + f) + (g + h)));
+    rest.iter().fold(sum, |sum, value| sum + value)
+}
+
+/// `value` to `decimals` places, half to even on the exact binary value, as Python's `round`.
+///
+/// Going through decimal text is what makes it exact: scaling by a power of ten would round twice.
+#[must_use]
+pub fn round(value: f64, decimals: usize) -> f64 {
+    format!("{value:.decimals$}").parse().unwrap_or(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[track_caller]
+    fn check_lead(start: u32, playhead: u64, frames: u64, expected: i64) {
+        assert_eq!(fold_lead(start, playhead, frames), expected);
+    }
+
+    #[test]
+    fn leads_fold_to_half_a_lap() {
+        check_lead(7, 3, 0, 0);
+        check_lead(0, 0, 1, -1);
+        check_lead(1, 0, 2, -1);
+        check_lead(4, 0, 10, 4);
+        check_lead(5, 0, 10, -5);
+        check_lead(4, 0, 9, -5);
+        check_lead(0, 9, 10, 1);
+        check_lead(u32::MAX, 0, u64::MAX, i64::from(u32::MAX));
+        check_lead(0, 1, u64::MAX, -1);
+        check_lead(0, u64::MAX / 2 + 2, u64::MAX, i64::MAX - 1);
+        check_lead(0, u64::MAX / 2 + 1, u64::MAX, i64::MIN);
+        check_lead(0, u64::MAX / 2, u64::MAX, i64::MIN + 1);
+    }
+
+    #[track_caller]
+    fn check_buckets(buckets: Buckets, start: u32, frames: u32, expected: Range<usize>) {
+        assert_eq!(buckets.of_slice(start, frames), expected, "{buckets:?}");
+        assert!(expected.start <= expected.end && expected.end <= buckets.count());
+    }
+
+    #[test]
+    fn slices_refresh_whole_buckets() {
+        let ten_seconds = Buckets::new(480_000, 48_000, 0.25);
+        assert_eq!(ten_seconds.count(), 40);
+        check_buckets(ten_seconds, 0, 0, 0..1);
+        check_buckets(ten_seconds, 0, 12_000, 0..1);
+        check_buckets(ten_seconds, 11_999, 2, 0..2);
+        check_buckets(ten_seconds, 479_999, 1_000, 39..40);
+        check_buckets(ten_seconds, u32::MAX, u32::MAX, 39..40);
+        // Buckets of 4,800.7 frames: the third begins after the start of the last frame.
+        let rounded = Buckets::new(9_602, 48_007, 0.1);
+        assert_eq!(rounded.count(), 3);
+        check_buckets(rounded, 9_601, 1, 1..2);
+        check_buckets(rounded, 20_000, 1, 2..2);
+    }
+
+    #[test]
+    fn odd_shapes_stay_bounded() {
+        for bucket_s in [0.0, -1.0, f64::NAN, 1e-300, f64::INFINITY] {
+            for frames in [0, 1, 5, 48_000, u64::MAX] {
+                for sample_rate in [0, 1, u32::MAX] {
+                    let buckets = Buckets::new(frames, sample_rate, bucket_s);
+                    assert!((1..=MAX_BUCKETS).contains(&buckets.count()));
+                    let range = buckets.of_slice(u32::MAX, u32::MAX);
+                    assert!(range.start <= range.end && range.end <= buckets.count());
+                    assert!(buckets.of_frame(u64::MAX) < buckets.count());
+                }
+            }
+        }
+    }
+
+    #[track_caller]
+    fn check_round(value: f64, decimals: usize, expected: f64) {
+        let rounded = round(value, decimals);
+        assert_eq!(rounded.to_bits(), expected.to_bits(), "{rounded} is not {expected}");
+    }
+
+    #[test]
+    fn rounding_is_half_to_even_on_the_binary_value() {
+        check_round(0.125, 2, 0.12);
+        check_round(0.375, 2, 0.38);
+        check_round(2.5, 0, 2.0);
+        check_round(3.5, 0, 4.0);
+        check_round(0.5, 0, 0.0);
+        check_round(0.03125, 4, 0.0312);
+        check_round(0.09375, 4, 0.0938);
+        check_round(-0.03125, 4, -0.0312);
+        check_round(1.0625, 3, 1.062);
+        check_round(1.1875, 3, 1.188);
+        // 2.675 is stored a little below, 1.005 too: neither is a tie.
+        check_round(2.675, 2, 2.67);
+        check_round(1.005, 2, 1.0);
+        check_round(-0.00001, 4, -0.0);
+        check_round(0.99995, 4, 1.0);
+        check_round(9_007_199_254_740_993.0, 4, 9_007_199_254_740_992.0);
+        check_round(f64::MAX, 4, f64::MAX);
+        check_round(f64::INFINITY, 4, f64::INFINITY);
+        assert!(round(f64::NAN, 4).is_nan());
+    }
+
+    #[test]
+    fn nothing_has_no_figures() {
+        assert!(percentile(&mut [], 0.5).is_nan());
+        assert!(mean(&[]).is_nan());
+    }
+
+    /// The same quantile from a full sort, as numpy documents it.
+    fn percentile_by_sorting(mut values: Vec<f64>, q: f64) -> f64 {
+        values.sort_by(f64::total_cmp);
+        let v = (values.len() - 1) as f64 * q;
+        let i = v.floor() as usize;
+        let Some(&b) = values.get(i + 1) else { return values[i] };
+        let (a, g) = (values[i], v - v.floor());
+        if g < 0.5 { a + (b - a) * g } else { b - (b - a) * (1.0 - g) }
+    }
+
+    proptest! {
+        #[test]
+        fn selecting_equals_sorting(values in proptest::collection::vec(-1e3..1e3, 1..400)) {
+            let mut reordered = values.clone();
+            for q in [0.0, 0.05, 0.5, 0.95, 1.0] {
+                let expected = percentile_by_sorting(values.clone(), q);
+                prop_assert_eq!(percentile(&mut reordered, q).to_bits(), expected.to_bits());
+            }
+        }
+
+        #[test]
+        fn leads_lie_within_half_a_lap(start: u32, playhead: u64, frames in 1..u64::MAX / 2) {
+            let lead = i128::from(fold_lead(start, playhead, frames));
+            let frames = i128::from(frames);
+            prop_assert!(2 * lead < frames && 2 * lead + 1 >= -frames);
+            prop_assert_eq!((i128::from(playhead) + lead - i128::from(start)).rem_euclid(frames), 0);
+        }
+    }
+}
