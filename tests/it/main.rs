@@ -1,3 +1,5 @@
 //! One integration binary; each module is one subject.
 
 mod golden;
+mod golden_lag;
+mod golden_playhead;
