@@ -1,3 +1,4 @@
 //! The wire: what the bytes of one message mean.
 
+pub mod halves;
 pub mod slice;
