@@ -1,3 +1,4 @@
 //! One integration binary; each module is one subject.
 
+mod capture;
 mod golden;
