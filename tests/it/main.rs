@@ -2,3 +2,4 @@
 
 mod capture;
 mod golden;
+mod python_reader;
