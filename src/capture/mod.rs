@@ -43,6 +43,7 @@ mod msgpack;
 mod reader;
 mod record;
 mod records;
+mod session_log;
 mod writer;
 
 pub use error::{Damage, ReadError};
@@ -52,4 +53,5 @@ pub use record::{
     Body, ClientKind, Clock, Direction, End, Gap, Header, Kind, Marker, Message, Opcode, Record,
 };
 pub use records::Records;
+pub use session_log::{ImportError, MAX_LINE_LEN, import_session_log};
 pub use writer::Writer;

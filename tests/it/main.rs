@@ -3,3 +3,4 @@
 mod capture;
 mod golden;
 mod python_reader;
+mod session_log;
