@@ -1,1 +1,57 @@
-//! To come.
+//! The capture: a recording as a sequence of records, and its bytes.
+//!
+//! Enters: [`Record`]s to write; bytes to read, in pieces of any size; session logs to import.
+//! Leaves: the bytes of a capture file; [`Record`]s whose payloads borrow from the bytes read.
+//! Times are [`Nanos`](crate::time::Nanos) of one monotonic clock, lengths are bytes.
+//!
+//! Invariants: the same records with the same sync marker give the same bytes; a record is handed
+//! out only when its checksum agrees; memory is bounded by the largest record and not by the file.
+//! Nothing in here opens a file, reads a clock or draws a random number.
+//!
+//! `docs/FORMAT.md` describes the bytes for writers of other readers.
+//!
+//! ```
+//! use lagtape::capture::*;
+//! use lagtape::time::Nanos;
+//!
+//! let mut file = Vec::new();
+//! let mut writer = Writer::new(SyncMarker::derive(b"an example"));
+//! writer.begin(&mut file);
+//! let bodies = [
+//!     Body::Header(Header::new("an example", Nanos(0))),
+//!     Body::Message(Message::new(Direction::ClientToServer, Opcode::Text, b"{}")),
+//! ];
+//! for body in bodies {
+//!     let record = Record { seq: writer.next_seq(), t: Nanos(7), conn: 0, body };
+//!     writer.write(&record, &mut file);
+//! }
+//!
+//! let mut records = Records::new(&file[..]);
+//! while let Some(record) = records.next_record()? {
+//!     if let Body::Message(message) = record.body {
+//!         assert_eq!(message.text(), Some("{}"));
+//!     }
+//! }
+//! assert_eq!(records.ending(), Some(Ending::Incomplete { torn_bytes: 0 }));
+//! # Ok::<(), ReadError>(())
+//! ```
+
+mod body;
+mod error;
+mod format;
+mod msgpack;
+mod reader;
+mod record;
+mod records;
+mod session_log;
+mod writer;
+
+pub use error::{Damage, ReadError};
+pub use format::{FORMAT_VERSION, MAGIC, MAX_BODY_LEN, MAX_PAYLOAD_LEN, SyncMarker};
+pub use reader::{Ending, Reader, Step};
+pub use record::{
+    Body, ClientKind, Clock, Direction, End, Gap, Header, Kind, Marker, Message, Opcode, Record,
+};
+pub use records::Records;
+pub use session_log::{ImportError, MAX_LINE_LEN, import_session_log};
+pub use writer::Writer;

@@ -1,0 +1,357 @@
+//! Session logs: recordings as `session.json`, JSON lines of messages, and a blob of payloads.
+//!
+//! Enters: the text of `session.json`, the lines, and the uncompressed blob if there is one.
+//! Leaves: the bytes of a capture, message by message; times are kept to the nanosecond.
+//! The same log gives the same bytes. Holds one line and one payload at a time beside the few
+//! lines before the client's config, which the header needs; never seeks in the blob.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, Read, Write};
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::format::{MAX_PAYLOAD_LEN, SyncMarker};
+use super::record::{Body, ClientKind, Direction, End, Header, Marker, Message, Opcode, Record};
+use super::writer::Writer;
+use crate::time::Nanos;
+
+/// Longest line of a session log, and longest `session.json`, in bytes.
+pub const MAX_LINE_LEN: usize = 32 << 20;
+
+/// Lines among which the client's config is looked for. It is the first in a sound session.
+const LOOKAHEAD_LINES: usize = 16;
+
+/// Why a session log cannot be brought in.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// `session.json` is not what it should be.
+    #[error("session.json cannot be used: {0}; it needs at least a connect_ns")]
+    Session(String),
+    /// A line of the log is not what it should be.
+    #[error("line {line} of the session log cannot be used: {reason}; correct or remove that line")]
+    Line {
+        /// Which line, counted from 1.
+        line: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The payload that a line refers to is not to be had.
+    #[error("the payload of line {line} is missing: {reason}")]
+    Blob {
+        /// Which line, counted from 1.
+        line: u64,
+        /// What is wrong and what to give instead.
+        reason: String,
+    },
+    /// The log or the blob cannot be read.
+    #[error("the session log cannot be read")]
+    Read(#[source] io::Error),
+    /// The capture cannot be written.
+    #[error("the capture cannot be written")]
+    Write(#[source] io::Error),
+}
+
+/// Writes a session log as a capture and returns what its end record says.
+///
+/// Every message becomes a record of connection 0 in the order of the lines. An op of
+/// `session.json` becomes a marker before the first message with a later time. The capture ends at
+/// `report_ns`, or without one at the time of the last message. Each record is one write to `out`.
+///
+/// # Errors
+/// See [`ImportError`]. What was written until then is a sound beginning of a capture.
+pub fn import_session_log(
+    session: &str,
+    lines: impl BufRead,
+    blob: Option<&mut dyn Read>,
+    out: impl Write,
+) -> Result<End, ImportError> {
+    let marker = SyncMarker::derive(session.as_bytes());
+    let session = Session::parse(session)?;
+    let mut entries = Entries { lines, read: 0 };
+    let first = read_to_config(&mut entries)?;
+    let mut blob = Blob { source: blob, at: 0, payload: Vec::new() };
+    let mut sink = Sink { writer: Writer::new(marker), bytes: Vec::new(), out };
+    sink.writer.begin(&mut sink.bytes);
+    sink.put(session.connect_ns, Body::Header(session.header(config(&first))))?;
+
+    let mut end_t = session.connect_ns;
+    let mut ops = session.ops.into_iter().peekable();
+    for entry in first.into_iter().map(Ok).chain(entries) {
+        let entry = entry?;
+        while let Some(op) = ops.next_if(|op| op.t_ns < entry.t) {
+            sink.put(op.t_ns, Body::Marker(op.marker))?;
+        }
+        sink.put(entry.t, Body::Message(entry.message(&mut blob)?))?;
+        end_t = entry.t;
+    }
+    for op in ops {
+        sink.put(op.t_ns, Body::Marker(op.marker))?;
+    }
+    let end = sink.writer.end(None);
+    sink.put(session.report_ns.unwrap_or(end_t), Body::End(end.clone()))?;
+    sink.out.flush().map_err(ImportError::Write)?;
+    Ok(end)
+}
+
+/// `session.json`.
+#[derive(Deserialize)]
+struct Session {
+    connect_ns: Nanos,
+    report_ns: Option<Nanos>,
+    #[serde(default)]
+    ops: Vec<Op>,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+/// What was done to the playhead during the session.
+#[derive(Deserialize)]
+struct Op {
+    t_ns: Nanos,
+    #[serde(flatten)]
+    marker: Marker,
+}
+
+impl Session {
+    fn parse(text: &str) -> Result<Self, ImportError> {
+        if text.len() > MAX_LINE_LEN {
+            return Err(ImportError::Session(format!("it has more than {MAX_LINE_LEN} bytes")));
+        }
+        let mut session: Session =
+            serde_json::from_str(text).map_err(|error| ImportError::Session(error.to_string()))?;
+        session.ops.sort_by_key(|op| op.t_ns);
+        Ok(session)
+    }
+
+    fn header(&self, config: Option<&str>) -> Header {
+        Header {
+            client: ClientKind::Headless,
+            config: config.map(str::to_owned),
+            metadata: self.metadata(),
+            ..Header::new("imported session log", self.connect_ns)
+        }
+    }
+
+    /// The texts and numbers at the top of `session.json`, but not what somebody expects of it.
+    fn metadata(&self) -> BTreeMap<String, String> {
+        let simple = |(key, value): (&String, &Value)| match value {
+            _ if key == "expected" => None,
+            Value::String(text) => Some((key.clone(), text.clone())),
+            Value::Number(number) => Some((key.clone(), number.to_string())),
+            _ => None,
+        };
+        self.rest.iter().filter_map(simple).collect()
+    }
+}
+
+/// One line of the log, as it is written.
+#[derive(Deserialize)]
+struct Line {
+    t_ns: Nanos,
+    dir: Way,
+    text: Option<String>,
+    offset: Option<u64>,
+    length: Option<u64>,
+    #[serde(default)]
+    payload_omitted: bool,
+    header_hex: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Way {
+    C2s,
+    S2c,
+}
+
+/// One message of the log.
+struct Entry {
+    line: u64,
+    t: Nanos,
+    direction: Direction,
+    content: Content,
+}
+
+enum Content {
+    Text(String),
+    /// Lies in the blob.
+    Stored {
+        offset: u64,
+        len: u64,
+    },
+    /// Was not kept but for its beginning.
+    Omitted {
+        head: Vec<u8>,
+        len: u64,
+    },
+}
+
+impl Entry {
+    fn parse(line: u64, text: &[u8]) -> Result<Self, ImportError> {
+        let wrong = |reason: String| ImportError::Line { line, reason };
+        let parsed: Line =
+            serde_json::from_slice(text).map_err(|error| wrong(error.to_string()))?;
+        let direction = match parsed.dir {
+            Way::C2s => Direction::ClientToServer,
+            Way::S2c => Direction::ServerToClient,
+        };
+        let t = parsed.t_ns;
+        let content = Content::of(parsed).map_err(|reason| wrong(reason.to_owned()))?;
+        Ok(Entry { line, t, direction, content })
+    }
+
+    fn message<'a>(&'a self, blob: &'a mut Blob<'_>) -> Result<Message<'a>, ImportError> {
+        let new = |opcode, payload| Message::new(self.direction, opcode, payload);
+        Ok(match &self.content {
+            Content::Text(text) => new(Opcode::Text, text.as_bytes()),
+            Content::Stored { offset, len } => {
+                new(Opcode::Binary, blob.read(self.line, *offset, *len)?)
+            }
+            Content::Omitted { head, len } => {
+                Message { whole_len: Some(*len), ..new(Opcode::Binary, head) }
+            }
+        })
+    }
+}
+
+impl Content {
+    fn of(line: Line) -> Result<Self, &'static str> {
+        match (line.text, line.offset, line.length) {
+            (Some(text), _, _) => Ok(Content::Text(text)),
+            (None, _, Some(len)) if line.payload_omitted => {
+                let head = unhex(line.header_hex.as_deref().unwrap_or_default())
+                    .ok_or("its header_hex is not hexadecimal")?;
+                if head.len() as u64 > len {
+                    return Err("its header_hex is longer than its length");
+                }
+                Ok(Content::Omitted { head, len })
+            }
+            (None, Some(_), Some(len)) if len > MAX_PAYLOAD_LEN as u64 => {
+                Err("its length is more than a message can have")
+            }
+            (None, Some(offset), Some(len)) => Ok(Content::Stored { offset, len }),
+            _ => {
+                Err("it has neither text, nor offset and length, nor a length of what was omitted")
+            }
+        }
+    }
+}
+
+/// The messages of a log, line by line.
+struct Entries<R> {
+    lines: R,
+    read: u64,
+}
+
+impl<R: BufRead> Iterator for Entries<R> {
+    type Item = Result<Entry, ImportError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let text = match self.line() {
+                Ok(Some(text)) => text,
+                Ok(None) => return None,
+                Err(error) => return Some(Err(error)),
+            };
+            if !text.trim_ascii().is_empty() {
+                return Some(Entry::parse(self.read, &text));
+            }
+        }
+    }
+}
+
+impl<R: BufRead> Entries<R> {
+    /// The next line, or `None` after the last.
+    fn line(&mut self) -> Result<Option<Vec<u8>>, ImportError> {
+        let mut text = Vec::new();
+        let mut limited = self.lines.by_ref().take(MAX_LINE_LEN as u64 + 1);
+        limited.read_until(b'\n', &mut text).map_err(ImportError::Read)?;
+        self.read += 1;
+        if text.len() > MAX_LINE_LEN {
+            let reason = format!("it has more than {MAX_LINE_LEN} bytes");
+            return Err(ImportError::Line { line: self.read, reason });
+        }
+        Ok(Some(text).filter(|text| !text.is_empty()))
+    }
+}
+
+/// Reads up to and including the first text of the client.
+fn read_to_config<R: BufRead>(entries: &mut Entries<R>) -> Result<Vec<Entry>, ImportError> {
+    let mut first = Vec::new();
+    for entry in entries.take(LOOKAHEAD_LINES) {
+        first.push(entry?);
+        if config(&first).is_some() {
+            break;
+        }
+    }
+    Ok(first)
+}
+
+/// The text with which the client configures the session: its first.
+fn config(entries: &[Entry]) -> Option<&str> {
+    entries.iter().find_map(|entry| match &entry.content {
+        Content::Text(text) if entry.direction == Direction::ClientToServer => Some(text.as_str()),
+        _ => None,
+    })
+}
+
+/// The payloads, read forwards only.
+struct Blob<'a> {
+    source: Option<&'a mut dyn Read>,
+    at: u64,
+    payload: Vec<u8>,
+}
+
+impl Blob<'_> {
+    fn read(&mut self, line: u64, offset: u64, len: u64) -> Result<&[u8], ImportError> {
+        let missing = |reason: String| ImportError::Blob { line, reason };
+        let Some(source) = &mut self.source else {
+            return Err(missing("give the blob of binary messages too, uncompressed".to_owned()));
+        };
+        let Some(skipped) = offset.checked_sub(self.at) else {
+            let at = self.at;
+            let reason = format!(
+                "it lies at byte {offset} of the blob, which is read up to {at}; \
+                put the lines in the order of their offsets"
+            );
+            return Err(missing(reason));
+        };
+        io::copy(&mut source.take(skipped), &mut io::sink()).map_err(ImportError::Read)?;
+        self.payload.clear();
+        source.take(len).read_to_end(&mut self.payload).map_err(ImportError::Read)?;
+        if (self.payload.len() as u64) < len {
+            let reason = format!(
+                "the blob ends before byte {offset} + {len}; \
+                give the one that belongs to this log, whole and uncompressed"
+            );
+            return Err(missing(reason));
+        }
+        self.at = offset + len;
+        Ok(&self.payload)
+    }
+}
+
+/// Where the records go.
+struct Sink<W> {
+    writer: Writer,
+    bytes: Vec<u8>,
+    out: W,
+}
+
+impl<W: Write> Sink<W> {
+    fn put(&mut self, t: Nanos, body: Body<'_>) -> Result<(), ImportError> {
+        let record = Record { seq: self.writer.next_seq(), t, conn: 0, body };
+        self.writer.write(&record, &mut self.bytes);
+        self.out.write_all(&self.bytes).map_err(ImportError::Write)?;
+        self.bytes.clear();
+        Ok(())
+    }
+}
+
+/// The bytes that hexadecimal digits stand for.
+fn unhex(digits: &str) -> Option<Vec<u8>> {
+    let nibble = |digit: u8| char::from(digit).to_digit(16);
+    let (pairs, []) = digits.as_bytes().as_chunks::<2>() else { return None };
+    pairs.iter().map(|&[high, low]| Some((nibble(high)? << 4 | nibble(low)?) as u8)).collect()
+}

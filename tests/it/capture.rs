@@ -1,0 +1,635 @@
+//! The capture format: what is written is read, however it is cut; what is damaged is refused.
+
+use std::io::{self, Read};
+
+use lagtape::capture::{
+    Body, ClientKind, Clock, Direction, End, Ending, FORMAT_VERSION, Gap, Header, Kind, MAGIC,
+    MAX_BODY_LEN, MAX_PAYLOAD_LEN, Marker, Message, Opcode, ReadError, Reader, Record, Records,
+    Step, SyncMarker, Writer,
+};
+use lagtape::time::Nanos;
+use proptest::prelude::*;
+
+const MARKER: SyncMarker = SyncMarker(*b"\x00\x93\xc4\x08mark");
+
+/// A record of every type, and messages with every extra.
+pub fn sample_records() -> Vec<Record<'static>> {
+    use Direction::{ClientToServer, ServerToClient};
+    let header = Header {
+        start_utc: Some("2026-11-22T16:04:10.25Z".to_owned()),
+        url: Some("ws://127.0.0.1:1318/".to_owned()),
+        client: ClientKind::Headless,
+        config: Some(r#"{"prompt": "lo-fi, mellow"}"#.to_owned()),
+        metadata: [("arm".to_owned(), "factual".to_owned())].into(),
+        ..Header::new("a test", Nanos(1_000))
+    };
+    let plain = Message::new(ServerToClient, Opcode::Binary, b"\x93\xc4\x08\x00\x93\xc4\x08mark");
+    let bodies = [
+        Body::Header(header),
+        Body::Clock(Clock { monotonic: Nanos(1_001), utc: "2026-11-22T16:04:10.25Z".to_owned() }),
+        Body::Message(Message::new(
+            ClientToServer,
+            Opcode::Text,
+            "{\"prompt\": \"Grüße\"}".as_bytes(),
+        )),
+        Body::Message(plain),
+        Body::Message(Message::new(ServerToClient, Opcode::Binary, b"")),
+        Body::Message(Message { whole_len: Some(1 << 40), ..plain }),
+        Body::Message(Message { whole_len: Some(11), sha256: Some([0xa5; 32]), ..plain }),
+        Body::Message(Message { sha256: Some([0x5a; 32]), failed: true, ..plain }),
+        Body::Message(Message { automatic: true, opcode: Opcode::Pong, ..plain }),
+        Body::Message(Message { opcode: Opcode::Other(200), ..plain }),
+        Body::Marker(Marker::Seek { to_s: 16.5 }),
+        Body::Marker(Marker::Rate { rate: 1.02 }),
+        Body::Marker(Marker::Pause),
+        Body::Marker(Marker::Resume),
+        Body::Marker(Marker::Point { name: "it clicked".to_owned() }),
+        Body::Other(7),
+        Body::Other(200),
+        Body::Gap(Gap { first_seq: 17, count: 0, bytes: 12_345, reason: "slow disk".to_owned() }),
+    ];
+    let mut records: Vec<_> = (0..).zip(bodies).map(|(seq, body)| record(seq, body)).collect();
+    let counted = records.len() as u64;
+    let end = End { reason: Some("stopped".to_owned()), records: counted, ..End::default() };
+    records.push(record(counted, Body::End(end)));
+    records
+}
+
+fn record(seq: u64, body: Body<'_>) -> Record<'_> {
+    Record { seq, t: Nanos(1_000 + 333 * seq), conn: (seq % 3) as u32, body }
+}
+
+/// The bytes of a capture with these records, and where each record ends in them.
+pub fn capture(records: &[Record<'_>]) -> (Vec<u8>, Vec<usize>) {
+    let mut writer = Writer::new(MARKER);
+    let mut bytes = Vec::new();
+    writer.begin(&mut bytes);
+    let ends = records.iter().map(|record| {
+        writer.write(record, &mut bytes);
+        bytes.len()
+    });
+    let ends = ends.collect();
+    (bytes, ends)
+}
+
+/// Reads all of a source and expects exactly these records before the end or the error.
+#[track_caller]
+fn check_reads(source: impl Read, expected: &[Record<'_>]) -> Result<Ending, ReadError> {
+    let mut records = Records::new(source);
+    let mut expected = expected.iter();
+    while let Some(record) = records.next_record()? {
+        assert_eq!(Some(&record), expected.next());
+    }
+    assert_eq!(expected.next(), None, "a record is missing");
+    Ok(records.ending().expect("the end was reached"))
+}
+
+/// Reads as much as can be read and returns how many records agreed with the expected ones.
+#[track_caller]
+fn count_agreeing(bytes: &[u8], expected: &[Record<'_>]) -> (usize, Result<Ending, ReadError>) {
+    let mut reader = Reader::new();
+    let mut rest = bytes;
+    for count in 0.. {
+        match reader.step(rest) {
+            Ok(Step::Record { record, len }) => {
+                assert_eq!(Some(&record), expected.get(count), "a record was altered");
+                rest = &rest[len..];
+            }
+            Ok(Step::NeedMore { at_least }) => {
+                assert!(at_least > rest.len());
+                return (count, reader.ending(rest));
+            }
+            Err(error) => return (count, Err(error)),
+        }
+    }
+    unreachable!("the counting has no end")
+}
+
+/// A source that hands out pieces of these sizes in turn, and is interrupted between them.
+struct Pieces<'a> {
+    bytes: &'a [u8],
+    sizes: &'a [usize],
+    turn: usize,
+}
+
+impl Read for Pieces<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        self.turn += 1;
+        if self.turn.is_multiple_of(3) {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let size = self.sizes[self.turn % self.sizes.len()].min(out.len());
+        self.bytes.read(&mut out[..size])
+    }
+}
+
+/// A value of each kind of body; messages get their payload later.
+fn any_body() -> impl Strategy<Value = Body<'static>> {
+    let text = ".{0,20}";
+    let header = (text, any::<u64>(), proptest::option::of(text), any::<bool>()).prop_map(
+        |(software, start, url, headless)| {
+            let client = if headless { ClientKind::Headless } else { ClientKind::Foreign };
+            let metadata = [(software.clone(), "value".to_owned())].into();
+            Body::Header(Header { url, client, metadata, ..Header::new(software, Nanos(start)) })
+        },
+    );
+    let message =
+        (any::<(bool, bool, bool, u8)>(), any::<Option<u64>>(), any::<Option<[u8; 32]>>())
+            .prop_map(|((down, automatic, failed, opcode), whole_len, sha256)| {
+                let direction =
+                    Direction::from_id(1 + u8::from(down)).expect("1 and 2 are directions");
+                let plain = Message::new(direction, opcode.into(), b"");
+                Body::Message(Message { automatic, failed, whole_len, sha256, ..plain })
+            });
+    let clock = (any::<u64>(), text)
+        .prop_map(|(monotonic, utc)| Body::Clock(Clock { monotonic: Nanos(monotonic), utc }));
+    let gap = (any::<[u64; 3]>(), text).prop_map(|([first_seq, count, bytes], reason)| {
+        Body::Gap(Gap { first_seq, count, bytes, reason })
+    });
+    let marker = prop_oneof![
+        any::<f64>().prop_map(|to_s| Marker::Seek { to_s }),
+        any::<f64>().prop_map(|rate| Marker::Rate { rate }),
+        Just(Marker::Pause),
+        Just(Marker::Resume),
+        text.prop_map(|name| Marker::Point { name }),
+    ]
+    .prop_map(Body::Marker);
+    let end = (proptest::option::of(text), any::<[u64; 4]>()).prop_map(
+        |(reason, [records, messages, bytes, lost])| {
+            Body::End(End { reason, records, messages, bytes, lost })
+        },
+    );
+    let other = (7..=u8::MAX).prop_map(Body::Other);
+    prop_oneof![1 => header, 6 => message, 1 => clock, 1 => gap, 1 => marker, 1 => end, 1 => other]
+}
+
+/// Records with their payloads beside them: [`with_payload`] brings the two together.
+fn any_records() -> impl Strategy<Value = Vec<(Record<'static>, Vec<u8>)>> {
+    let len = prop_oneof![8 => 0..300_usize, 1 => 65_000..70_000_usize];
+    let payload = len.prop_flat_map(|len| proptest::collection::vec(any::<u8>(), len));
+    let one = (any::<(u64, u64, u32)>(), any_body(), payload).prop_map(
+        |((seq, t, conn), body, payload)| (Record { seq, t: Nanos(t), conn, body }, payload),
+    );
+    proptest::collection::vec(one, 0..12).prop_map(|mut records| {
+        let header = Header::new("a property test", Nanos(5));
+        records.insert(0, (record(0, Body::Header(header)), Vec::new()));
+        records
+    })
+}
+
+fn with_payload<'a>((record, payload): &'a (Record<'static>, Vec<u8>)) -> Record<'a> {
+    let Body::Message(message) = &record.body else { return record.clone() };
+    let whole_len = message.whole_len.map(|more| more.max(payload.len() as u64));
+    Record { body: Body::Message(Message { payload, whole_len, ..*message }), ..record.clone() }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn what_is_written_is_read_however_it_is_cut(
+        owned in any_records(),
+        sizes in proptest::collection::vec(1..5000_usize, 1..6),
+        keep in any::<proptest::sample::Index>(),
+    ) {
+        let records: Vec<_> = owned.iter().map(with_payload).collect();
+        let (bytes, ends) = capture(&records);
+        let complete = matches!(records.last().map(Record::kind), Some(Kind::End));
+        let ending = if complete { Ending::Complete } else { Ending::Incomplete { torn_bytes: 0 } };
+        prop_assert_eq!(check_reads(&bytes[..], &records).unwrap(), ending);
+
+        let pieces = Pieces { bytes: &bytes, sizes: &sizes, turn: 0 };
+        prop_assert_eq!(check_reads(pieces, &records).unwrap(), ending);
+
+        let cut = 10 + keep.index(bytes.len() - 10);
+        let whole = ends.iter().filter(|end| **end <= cut).count();
+        let pieces = Pieces { bytes: &bytes[..cut], sizes: &sizes, turn: 0 };
+        check_reads(pieces, &records[..whole]).unwrap();
+    }
+
+    #[test]
+    fn other_spellings_of_the_same_values_are_read(
+        owned in any_records(),
+        spelling in prop_oneof![
+            Just(Spelling::Shortest), Just(Spelling::Signed), Just(Spelling::Longest)
+        ],
+    ) {
+        let records: Vec<_> = owned.iter().map(with_payload).collect();
+        let mut bytes = preamble();
+        for record in &records {
+            bytes.extend(framed(MARKER, &foreign_body(record, spelling)));
+        }
+        check_reads(&bytes[..], &records).unwrap();
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let hostile_file = [preamble(), bytes.clone()].concat();
+        let hostile_body = [preamble(), framed(MARKER, &bytes)].concat();
+        for input in [bytes, hostile_file, hostile_body] {
+            let (count, _) = count_agreeing(&input, &[]);
+            prop_assert_eq!(count, 0);
+        }
+    }
+}
+
+#[test]
+fn a_cut_anywhere_leaves_the_whole_records() {
+    let records = sample_records();
+    let (bytes, ends) = capture(&records);
+    for cut in 0..=bytes.len() {
+        let (count, result) = count_agreeing(&bytes[..cut], &records);
+        let whole = ends.iter().filter(|end| **end <= cut).count();
+        assert_eq!(count, whole, "cut at {cut}");
+        let last_whole = ends[..whole].last().copied().unwrap_or(10);
+        match result {
+            Err(ReadError::NotACapture { .. }) => assert!(cut < 10, "cut at {cut}"),
+            Ok(Ending::Complete) => assert_eq!(cut, bytes.len()),
+            Ok(Ending::Incomplete { torn_bytes }) => {
+                assert_eq!(torn_bytes, (cut - last_whole) as u64, "cut at {cut}");
+            }
+            Err(error) => panic!("cut at {cut}: {error}"),
+        }
+    }
+}
+
+#[test]
+fn a_step_never_asks_for_more_than_the_record_has() {
+    let records = sample_records();
+    let (bytes, ends) = capture(&records);
+    let mut reader = Reader::new();
+    let mut start = 0;
+    for (record, end) in records.iter().zip(ends) {
+        for cut in start..end {
+            match reader.step(&bytes[start..cut]).unwrap() {
+                Step::NeedMore { at_least } => {
+                    assert!((cut - start + 1..=end - start).contains(&at_least), "cut at {cut}");
+                }
+                Step::Record { record, .. } => panic!("cut at {cut}: {record:?}"),
+            }
+        }
+        let step = reader.step(&bytes[start..]).unwrap();
+        assert_eq!(step, Step::Record { record: record.clone(), len: end - start });
+        assert_eq!(reader.offset(), end as u64);
+        start = end;
+    }
+    assert_eq!(reader.marker(), Some(MARKER));
+    assert_eq!(reader.records(), records.len() as u64);
+    assert_eq!(reader.ending(&[]).unwrap(), Ending::Complete);
+}
+
+#[test]
+fn no_flipped_bit_goes_unnoticed() {
+    let records = sample_records();
+    let (mut bytes, ends) = capture(&records);
+    for at in 0..bytes.len() {
+        for bit in 0..8 {
+            bytes[at] ^= 1 << bit;
+            let (count, result) = count_agreeing(&bytes, &records);
+            let before = ends.iter().filter(|end| **end <= at).count();
+            assert_eq!(count, before, "bit {bit} of byte {at}");
+            match result {
+                Ok(Ending::Complete) => panic!("bit {bit} of byte {at} went unnoticed"),
+                Ok(Ending::Incomplete { torn_bytes }) => assert!(torn_bytes > 0),
+                Err(ReadError::Damaged { record, offset, .. }) => {
+                    let start = before.checked_sub(1).map_or(10, |last| ends[last]);
+                    assert_eq!((record, offset), (before as u64, start as u64));
+                }
+                Err(ReadError::NotACapture { .. }) => assert!(at < 10),
+                Err(error) => panic!("bit {bit} of byte {at}: {error}"),
+            }
+            bytes[at] ^= 1 << bit;
+        }
+    }
+}
+
+#[test]
+fn the_same_records_give_the_same_bytes() {
+    assert_eq!(capture(&sample_records()), capture(&sample_records()));
+    assert_eq!(SyncMarker::derive(b"input"), SyncMarker::derive(b"input"));
+    assert_ne!(SyncMarker::derive(b"input"), SyncMarker::derive(b"another"));
+}
+
+#[test]
+fn records_after_an_end_are_read() {
+    let mut records = sample_records();
+    let end = records.last().unwrap().clone();
+    records.push(record(99, Body::Marker(Marker::Pause)));
+    let (bytes, _) = capture(&records);
+    let ending = check_reads(&bytes[..], &records).unwrap();
+    assert_eq!(ending, Ending::Incomplete { torn_bytes: 0 });
+    records.push(Record { seq: 100, ..end });
+    let (mut bytes, _) = capture(&records);
+    assert_eq!(check_reads(&bytes[..], &records).unwrap(), Ending::Complete);
+    bytes.extend_from_slice(b"\0\0\0\0");
+    let (count, result) = count_agreeing(&bytes, &records);
+    assert_eq!(count, records.len());
+    assert!(matches!(result, Err(ReadError::Damaged { .. })), "{result:?}");
+}
+
+#[test]
+fn a_writer_counts_what_it_writes() {
+    let mut writer = Writer::new(MARKER);
+    for record in &sample_records() {
+        writer.write(record, &mut Vec::new());
+    }
+    let gap = Gap { first_seq: 19, count: 30, ..Gap::default() };
+    writer.write(&record(49, Body::Gap(gap)), &mut Vec::new());
+    assert_eq!(writer.next_seq(), 50);
+    let expected = End { reason: None, records: 20, messages: 8, bytes: 21 + 6 * 11, lost: 30 };
+    assert_eq!(writer.end(None), expected);
+}
+
+#[test]
+fn of_a_payload_too_long_the_beginning_is_kept() {
+    let payload = vec![0; MAX_PAYLOAD_LEN + 1];
+    let message = |opcode| Message::new(Direction::ServerToClient, opcode, &payload);
+    let header = record(0, Body::Header(Header::new("a test", Nanos(0))));
+    let long = record(1, Body::Message(Message { sha256: Some([1; 32]), ..message(Opcode::Text) }));
+    let (bytes, _) = capture(&[header.clone(), long.clone()]);
+    let kept = Message {
+        payload: &payload[..MAX_PAYLOAD_LEN],
+        whole_len: Some(payload.len() as u64),
+        sha256: Some([1; 32]),
+        ..message(Opcode::Text)
+    };
+    assert!(!kept.is_whole() && kept.text().is_none());
+    let kept = Record { body: Body::Message(kept), ..long };
+    check_reads(&bytes[..], &[header, kept]).unwrap();
+}
+
+/// How another encoder may write the integers and byte strings of a body.
+#[derive(Clone, Copy, Debug)]
+enum Spelling {
+    Shortest,
+    Signed,
+    Longest,
+}
+
+impl Spelling {
+    fn uint(self, value: u64) -> Vec<u8> {
+        let wide = |tag: u8, bytes: &[u8]| [&[tag], bytes].concat();
+        match (self, value) {
+            (Spelling::Shortest, 0..=0x7f) => vec![value as u8],
+            (Spelling::Shortest, 0..=0xff) => wide(0xcc, &[value as u8]),
+            (Spelling::Shortest, 0..=0xffff) => wide(0xcd, &(value as u16).to_be_bytes()),
+            (Spelling::Shortest, 0..=0xffff_ffff) => wide(0xce, &(value as u32).to_be_bytes()),
+            (Spelling::Signed, 0..=0x7f) => wide(0xd0, &[value as u8]),
+            (Spelling::Signed, 0..=0x7fff) => wide(0xd1, &(value as u16).to_be_bytes()),
+            (Spelling::Signed, 0..=0x7fff_ffff) => wide(0xd2, &(value as u32).to_be_bytes()),
+            (Spelling::Signed, 0..=0x7fff_ffff_ffff_ffff) => wide(0xd3, &value.to_be_bytes()),
+            _ => wide(0xcf, &value.to_be_bytes()),
+        }
+    }
+
+    fn bin(self, bytes: &[u8]) -> Vec<u8> {
+        let head = match (self, bytes.len()) {
+            (Spelling::Longest, len) | (_, len @ 0x1_0000..) => {
+                [&[0xc6][..], &(len as u32).to_be_bytes()].concat()
+            }
+            (_, len @ 0..=0xff) => vec![0xc4, len as u8],
+            (_, len) => [&[0xc5][..], &(len as u16).to_be_bytes()].concat(),
+        };
+        [&head[..], bytes].concat()
+    }
+
+    fn array(self, len: u8) -> Vec<u8> {
+        match self {
+            Spelling::Shortest => vec![0x90 + len],
+            Spelling::Signed => vec![0xdc, 0, len],
+            Spelling::Longest => vec![0xdd, 0, 0, 0, len],
+        }
+    }
+}
+
+/// A body as another program may write it, with two extra values of its own at the end.
+fn foreign_body(record: &Record<'_>, spelling: Spelling) -> Vec<u8> {
+    let optional = |value: Option<Vec<u8>>| value.unwrap_or(vec![0xc0]);
+    let map = |encoded: Result<Vec<u8>, rmp_serde::encode::Error>| (0, 0, encoded.unwrap());
+    let mut extras = vec![vec![0xc0]; 3];
+    let (direction, opcode, payload) = match &record.body {
+        Body::Message(message) => {
+            let flags = u64::from(message.automatic) + 2 * u64::from(message.failed);
+            extras[0] = spelling.uint(flags);
+            extras[1] = optional(message.whole_len.map(|len| spelling.uint(len)));
+            extras[2] = optional(message.sha256.map(|sha256| spelling.bin(&sha256)));
+            (message.direction.into(), message.opcode.into(), message.payload.to_vec())
+        }
+        Body::Header(header) => map(rmp_serde::to_vec_named(header)),
+        Body::Clock(clock) => map(rmp_serde::to_vec_named(clock)),
+        Body::Gap(gap) => map(rmp_serde::to_vec_named(gap)),
+        Body::Marker(marker) => map(rmp_serde::to_vec_named(marker)),
+        Body::End(end) => map(rmp_serde::to_vec_named(end)),
+        Body::Other(_) => (3, 4, b"of another version".to_vec()),
+    };
+    let integer = |value: u8| spelling.uint(value.into());
+    let mut body = spelling.array(12);
+    body.extend(integer(record.kind().into()));
+    body.extend(spelling.uint(record.seq));
+    body.extend(spelling.uint(record.t.0));
+    body.extend(spelling.uint(record.conn.into()));
+    body.extend(integer(direction));
+    body.extend(integer(opcode));
+    body.extend(spelling.bin(&payload));
+    body.extend(extras.concat());
+    body.extend_from_slice(b"\x81\xa1k\x92\x01\x02");
+    body.extend_from_slice(b"\xa4last");
+    body
+}
+
+fn preamble() -> Vec<u8> {
+    [&[0xc4, 8], &MAGIC[..]].concat()
+}
+
+/// A record around any body, with the checksum that it should have.
+fn framed(marker: SyncMarker, body: &[u8]) -> Vec<u8> {
+    let len = (body.len() as u32).to_be_bytes();
+    let covered = [&marker.0, &len[..], body].concat();
+    let checksum = crc32c::crc32c(&covered).to_be_bytes();
+    [b"\x93\xc4\x08", &marker.0[..], b"\xce", &checksum, b"\xc6", &len, body].concat()
+}
+
+/// A body of plain form.
+fn plain_body(kind: u8, direction: u8, opcode: u8, payload: &[u8]) -> Vec<u8> {
+    let head = [0x97, kind, 1, 2, 0, direction, opcode];
+    [&head[..], &Spelling::Shortest.bin(payload)].concat()
+}
+
+/// Reads a capture of a header and one more record, and expects a refusal that says this.
+#[track_caller]
+fn check_refused(second: &[u8], expected: &str) {
+    let (mut bytes, ends) = capture(&sample_records()[..1]);
+    bytes.extend_from_slice(second);
+    let (count, result) = count_agreeing(&bytes, &sample_records());
+    let Err(ReadError::Damaged { record, offset, reason }) = result else {
+        panic!("{expected:?} came out as {result:?}")
+    };
+    assert_eq!((count, record, offset), (1, 1, ends[0] as u64));
+    assert!(reason.to_string().contains(expected), "{reason}, and not {expected}");
+}
+
+#[test]
+fn what_no_record_can_be_is_refused() {
+    let body = |body: &[u8]| framed(MARKER, body);
+    let plain = |kind, direction, payload: &[u8]| body(&plain_body(kind, direction, 1, payload));
+    let message = |extras: &[u8]| {
+        let mut bytes = [&plain_body(2, 1, 1, b"text")[..], extras].concat();
+        bytes[0] += 3;
+        body(&bytes)
+    };
+    check_refused(b"\0", "does not begin as a record does");
+    check_refused(b"\x93\xc4\x08?", "sync marker of another");
+    check_refused(&framed(SyncMarker(*b"another!"), b""), "sync marker of another");
+    let mut long = body(b"");
+    long[17..21].copy_from_slice(&(MAX_BODY_LEN as u32 + 1).to_be_bytes());
+    check_refused(&long, "claims a body of 134217729 bytes");
+    long[17..21].fill(0xff);
+    check_refused(&long, "claims a body of 4294967295 bytes");
+    let mut wrong = body(b"\x97");
+    wrong[12] ^= 1;
+    check_refused(&wrong, "checksum does not agree");
+
+    check_refused(&body(b""), "ends within a value");
+    check_refused(&body(b"\x80"), "no array");
+    check_refused(&body(b"\x96\x02\x01\x02\x00\x01\x01"), "fewer than 7");
+    check_refused(&body(b"\x97\x02\x01\x02\x00\x01\x01\xa4text"), "no byte string");
+    check_refused(&body(b"\x97\x02\xff\x02\x00\x01\x01\xc4\x00"), "negative");
+    check_refused(&body(b"\x97\x02\x01\xc0\x00\x01\x01\xc4\x00"), "no integer");
+    check_refused(&body(b"\x97\xcd\x01\x00\x01\x02\x00\x01\x01\xc4\x00"), "too large");
+    check_refused(
+        &body(b"\x97\x02\x01\x02\x00\x01\x01\xc6\xff\xff\xff\xff"),
+        "ends within a value",
+    );
+    check_refused(&body(b"\xdd\xff\xff\xff\xff\x02\x01\x02\x00\x01\x01\xc4\x00"), "ends within");
+    check_refused(&body(&[&plain_body(2, 1, 1, b""), &b"\xc0"[..]].concat()), "bytes follow");
+    check_refused(&plain(2, 0, b""), "neither way");
+    check_refused(&plain(2, 3, b""), "neither way");
+    check_refused(&message(b"\x00\x03\xc0"), "longer than its whole length");
+    check_refused(&message(b"\x00\xc0\xc4\x01x"), "has not 32 bytes");
+    check_refused(&message(b"\xa1x\xc0\xc0"), "no integer");
+
+    check_refused(&plain(3, 0, b""), "its clock cannot be decoded");
+    check_refused(&plain(4, 0, b"\x80"), "its gap cannot be decoded");
+    check_refused(&plain(5, 0, b"\x81\xa2op\xa4seek"), "a seek without to_s");
+    check_refused(&plain(5, 0, b"\x81\xa2op\xdb\xff\xff\xff\xff"), "its marker cannot be decoded");
+    check_refused(&plain(6, 0, b"\xdf\xff\xff\xff\xff"), "its end cannot be decoded");
+    check_refused(&plain(1, 0, b"\x80"), "its header cannot be decoded");
+}
+
+#[test]
+fn depth_is_refused_or_passed_over() {
+    let deep = [vec![0x91; 1 << 20], vec![0xc0]].concat();
+    let map = [&b"\x82\xa7unknown"[..], &deep, b"\xa2op\xa5pause"].concat();
+    check_refused(&framed(MARKER, &plain_body(5, 0, 0, &map)), "depth limit");
+    check_refused(&framed(MARKER, &plain_body(5, 0, 0, &deep)), "its marker cannot be decoded");
+
+    let header = sample_records().swap_remove(0);
+    let mut body = [plain_body(2, 1, 1, b""), vec![0xc0; 3], deep].concat();
+    body[0] = 0x9b;
+    let (mut bytes, _) = capture(std::slice::from_ref(&header));
+    bytes.extend(framed(MARKER, &body));
+    let message = Message::new(Direction::ClientToServer, Opcode::Text, b"");
+    let second = Record { seq: 1, t: Nanos(2), conn: 0, body: Body::Message(message) };
+    check_reads(&bytes[..], &[header, second]).unwrap();
+}
+
+/// Reads a capture whose only record has this payload map, and returns the result as text.
+fn read_header(payload: &[u8]) -> String {
+    let bytes = [preamble(), framed(MARKER, &plain_body(1, 0, 0, payload))].concat();
+    match Records::new(&bytes[..]).next_record() {
+        Ok(record) => format!("{:?}", record.map(|record| record.body)),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn a_later_header_is_read_as_far_as_it_can_be() {
+    let minimal = Header { format: FORMAT_VERSION, ..Header::default() };
+    let expected = format!("{:?}", Some(Body::Header(minimal)));
+    assert_eq!(read_header(b"\x81\xa6format\x01"), expected);
+    assert_eq!(read_header(b"\x82\xa6format\x01\xa4more\x91\xc0"), expected);
+    assert_eq!(read_header(b"\x82\xa6format\x01\xa6client\xa3fax"), expected);
+    assert_eq!(
+        read_header(b"\x82\xa6format\x02\xa8software\x07"),
+        "this capture has format version 2, and this lagtape reads version 1; read it with the \
+         lagtape that wrote it, or a newer one"
+    );
+}
+
+#[test]
+fn an_unknown_op_is_a_point_of_that_name() {
+    let header = sample_records().swap_remove(0);
+    let (mut bytes, _) = capture(std::slice::from_ref(&header));
+    let payload = b"\x82\xa2op\xa4loop\xa4to_s\x07";
+    bytes.extend(framed(MARKER, &plain_body(5, 0, 0, payload)));
+    let point = Body::Marker(Marker::Point { name: "loop".to_owned() });
+    let second = Record { seq: 1, t: Nanos(2), conn: 0, body: point };
+    check_reads(&bytes[..], &[header, second]).unwrap();
+}
+
+#[test]
+fn a_capture_begins_with_its_header() {
+    let bytes = [preamble(), framed(MARKER, &plain_body(2, 1, 1, b""))].concat();
+    let error = Records::new(&bytes[..]).next_record().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "record 0 at byte 10 is damaged: a capture begins with its header, and this is a message; \
+         use the records before it, or copy the file again from where it was made"
+    );
+}
+
+#[test]
+fn what_is_no_capture_is_refused_at_once() {
+    for input in [&b""[..], b"{}", b"Dear all", b"\x1f\x8b\x08", b"a longer text than the preamble"]
+    {
+        let (_, result) = count_agreeing(input, &[]);
+        assert!(matches!(result, Err(ReadError::NotACapture { .. })), "{input:02x?}: {result:?}");
+    }
+}
+
+#[test]
+fn a_failing_source_is_reported() {
+    struct Failing;
+    impl Read for Failing {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::Error::other("the disk is gone"))
+        }
+    }
+    let (bytes, _) = capture(&sample_records());
+    let mut records = Records::new(bytes[..200].chain(Failing));
+    let error = loop {
+        if let Err(error) = records.next_record() {
+            break error;
+        }
+    };
+    assert_eq!(error.to_string(), "the disk is gone");
+}
+
+#[test]
+fn the_example_of_the_format_description_is_what_is_written() {
+    let text = include_str!("../../docs/FORMAT.md");
+    let (_, block) = text.split_once("```hex\n").expect("FORMAT.md has a hex block");
+    let (block, _) = block.split_once("```").expect("the hex block ends");
+    let digits = block.lines().flat_map(|line| line.split('#').next().unwrap().split_whitespace());
+    let described: Vec<_> = digits.map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect();
+
+    let config = Message::new(Direction::ClientToServer, Opcode::Text, b"{}");
+    let end = End { records: 2, messages: 1, bytes: 2, ..End::default() };
+    let records = [
+        Record {
+            seq: 0,
+            t: Nanos(1000),
+            conn: 0,
+            body: Body::Header(Header::new("x", Nanos(1000))),
+        },
+        Record { seq: 1, t: Nanos(1333), conn: 0, body: Body::Message(config) },
+        Record { seq: 2, t: Nanos(1666), conn: 0, body: Body::End(end) },
+    ];
+    let mut writer = Writer::new(SyncMarker(*b"lagtape!"));
+    let mut written = Vec::new();
+    writer.begin(&mut written);
+    for record in &records {
+        writer.write(record, &mut written);
+    }
+    assert_eq!(described, written, "the example should be {written:02x?}");
+}
