@@ -1,9 +1,36 @@
 //! lagtape: flight recorder and wind tunnel for realtime generated audio.
+//!
+//! A DEMON server patches slices of audio into a loop just ahead of the listener. lagtape replays
+//! a recording of such a session and says where the listener heard audio that was late or stale.
+//!
+//! The rooms, in reading order; data walks one way through them, and a room uses only rooms above
+//! it:
+//!
+//! bytes on the wire → message → capture record → event → mirror, playhead, lag → report
+//!
+//! | room | what it knows |
+//! |---|---|
+//! | [`time`] | nanoseconds, and how people write them |
+//! | [`wire`] | the bytes of one message: slice header, payload, JSON |
+//! | [`capture`] | records and the file format that holds them |
+//! | [`event`] | what a record means |
+//! | [`mirror`] | the client's buffer, rebuilt from slices |
+//! | [`playhead`] | where the listener is |
+//! | [`heard`] | what the listener heard |
+//! | [`lag`] | leads, staleness and the reference's report |
+//! | [`verdict`] | whether that is lag, outside the healthy look-alikes |
+//! | [`engine`] | the only interpreter: live clients and replays both drive it |
+//!
+//! Everything before `edge` is the core: it has no clock, no file and no socket, and builds with
+//! `--no-default-features`.
 
 pub mod capture;
+pub mod engine;
+pub mod event;
 pub mod heard;
 pub mod lag;
 pub mod mirror;
 pub mod playhead;
 pub mod time;
+pub mod verdict;
 pub mod wire;

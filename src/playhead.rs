@@ -5,6 +5,38 @@
 //! Invariant: a position lies in `[0, frames)`, whatever the commands said.
 //! Never reads a clock, and looking never moves it: the position follows from the last command.
 
+mod reported;
+
+pub use reported::{JUMP_S, Movement, PAUSED_AFTER_S, ReportedPlayhead};
+
+/// Either playhead: where the listener is, by simulation or by report.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Playhead {
+    /// Moved by time and by ops.
+    Simulated(PlayheadSim),
+    /// Moved by the client's reports.
+    Reported(ReportedPlayhead),
+}
+
+impl Playhead {
+    /// The frame that is heard.
+    #[must_use]
+    pub fn frame(&self, now_s: f64) -> u64 {
+        match self {
+            Playhead::Simulated(playhead) => playhead.frame(now_s),
+            Playhead::Reported(playhead) => playhead.frame(now_s),
+        }
+    }
+
+    /// Restarts at frame 0 of a loop of another length, as a swap does.
+    pub fn reset(&mut self, frames: u64, now_s: f64) {
+        match self {
+            Playhead::Simulated(playhead) => playhead.reset(frames, now_s),
+            Playhead::Reported(playhead) => playhead.reset(frames, now_s),
+        }
+    }
+}
+
 /// The simulated playhead of the reference client.
 ///
 /// The position is `(anchor + max(0, elapsed) × rate × sample rate) mod frames`, in `f64` and in

@@ -88,6 +88,33 @@ impl fmt::Display for Span {
     }
 }
 
+/// A moment relative to the initial buffer's arrival, as people write it: a [`Span`], with a minus
+/// sign for what came before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Offset(pub i64);
+
+impl Offset {
+    /// The moment itself, given when the buffer arrived; clamped to the clock.
+    #[must_use]
+    pub fn from(self, origin: Nanos) -> Nanos {
+        Nanos(origin.0.saturating_add_signed(self.0))
+    }
+}
+
+impl FromStr for Offset {
+    type Err = SpanError;
+
+    fn from_str(text: &str) -> Result<Self, SpanError> {
+        let (sign, span) = match text.trim().strip_prefix(['-', '−']) {
+            Some(rest) => (-1, rest),
+            None => (1, text),
+        };
+        let refuse = || SpanError { text: text.to_owned() };
+        let Span(nanos) = span.parse().map_err(|_| refuse())?;
+        Ok(Offset(sign * i64::try_from(nanos).map_err(|_| refuse())?))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,5 +140,14 @@ mod tests {
         check("inf", None);
         check("1e300", None);
         check("3 parsecs", None);
+    }
+
+    #[test]
+    fn offsets_may_lie_before_the_buffer() {
+        assert_eq!("-500ms".parse(), Ok(Offset(-500_000_000)));
+        assert_eq!("−2".parse(), Ok(Offset(-2_000_000_000)));
+        assert_eq!("1.5s".parse(), Ok(Offset(1_500_000_000)));
+        assert!("--1".parse::<Offset>().is_err());
+        assert_eq!(Offset(-5).from(Nanos(3)), Nanos(0));
     }
 }

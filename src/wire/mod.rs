@@ -1,4 +1,9 @@
 //! The wire: what the bytes of one message mean.
+//!
+//! Enters: one WebSocket message, whole. Leaves: slices, playhead reports, events.
+//! Which binary message is which depends on what came before; that is [`crate::event`]'s concern.
 
 pub mod halves;
+pub mod json;
+pub mod message;
 pub mod slice;

@@ -1,0 +1,235 @@
+//! The engine: the only interpreter of a session. Live clients and replays both drive it.
+//!
+//! Enters: capture records, one by one, through [`Engine::handle`], which cannot fail and is the
+//! only thing that changes state. Leaves: lag reports, the verdict, facts and audio of any moment,
+//! by looking, which changes nothing. Times are the records' own; the engine has no clock.
+//!
+//! Of the session's connection every message counts; other connections of the same capture (an
+//! upload socket, say) are counted as traffic and not interpreted.
+
+mod facts;
+mod stream;
+
+pub use facts::{Close, Facts, MAX_EVENTS, Oddity, OddityKind, ServerEvent, Traffic};
+pub use stream::Epoch;
+
+use crate::capture::{Body, ClientKind, Header, Marker, Message, Record};
+use crate::event::{Event, Interpreter};
+use crate::heard::HeardAudio;
+use crate::lag::{LagReport, ReportArgs};
+use crate::mirror::Mirror;
+use crate::time::Nanos;
+use crate::verdict::{Episode, Watch};
+use crate::wire::message::Ready;
+use stream::Stream;
+
+/// Which playhead the reports measure against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PlayheadSource {
+    /// The reference's simulated playhead, moved by the capture's own seeks, pauses and rates.
+    Simulated,
+    /// The client's `playback_pos`, extrapolated at 1× and held while reports repeat.
+    Reported,
+}
+
+/// What the engine keeps and how it looks at a session.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Options {
+    /// `None`: simulated for headless clients, reported for foreign ones.
+    pub playhead: Option<PlayheadSource>,
+    /// Read slice headers only; the mirror stays unknown and corrupt payloads unnoticed.
+    pub headers_only: bool,
+    /// Keep what the listener heard: `Some(None)` all of it, `Some(Some(n))` the last n frames.
+    pub heard: Option<Option<u64>>,
+    /// Staleness over which a tick counts towards the verdict, in seconds.
+    pub stale_threshold_s: f64,
+    /// Most slices and most ticks kept per source buffer; `None` is unbounded.
+    pub tracker_bound: Option<usize>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            playhead: None,
+            headers_only: false,
+            heard: None,
+            stale_threshold_s: crate::lag::DEFAULT_STALE_THRESHOLD_S,
+            tracker_bound: None,
+        }
+    }
+}
+
+/// Everything known of a session up to the last record handled.
+#[derive(Debug)]
+pub struct Engine {
+    options: Options,
+    header: Option<Header>,
+    connection: Option<u32>,
+    interpreter: Interpreter,
+    ready: Option<Ready>,
+    stream: Option<Stream>,
+    facts: Facts,
+}
+
+impl Engine {
+    /// Before the first record.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        Engine {
+            options,
+            header: None,
+            connection: None,
+            interpreter: Interpreter::new(),
+            ready: None,
+            stream: None,
+            facts: Facts::default(),
+        }
+    }
+
+    /// Takes the next record.
+    pub fn handle(&mut self, record: &Record<'_>) {
+        self.facts.note_record(record);
+        match &record.body {
+            Body::Header(header) => self.header = Some(header.clone()),
+            Body::Message(message) => self.handle_message(record, message),
+            Body::Marker(marker) => self.handle_marker(record, marker),
+            Body::Clock(_) | Body::Gap(_) | Body::End(_) | Body::Other(_) => {}
+        }
+    }
+
+    fn handle_message(&mut self, record: &Record<'_>, message: &Message<'_>) {
+        self.facts.note_message(message);
+        if *self.connection.get_or_insert(record.conn) != record.conn {
+            self.facts.odd(OddityKind::OtherConnection, record);
+            return;
+        }
+        let event = self.interpreter.read(message);
+        match event {
+            Event::Ready(ready) => {
+                self.ready = Some(ready);
+                if ready.sample_rate != crate::time::DEFAULT_SAMPLE_RATE {
+                    self.facts.odd(OddityKind::SampleRate, record);
+                }
+            }
+            Event::Refused { code, message } => self.facts.refused(record, code, message),
+            Event::InitialBuffer => self.begin(record, message),
+            Event::Close { code, reason } => {
+                self.facts.closed(record, message.direction, code, reason);
+            }
+            Event::Server { fields, lenient } => {
+                if lenient {
+                    self.facts.odd(OddityKind::LenientJson, record);
+                }
+                self.facts.server_event(record, fields);
+            }
+            Event::Unreadable(error) => self.facts.undecodable(record, &error),
+            Event::ParamsUpdate => self.facts.note_params_update(message.payload),
+            Event::Slice | Event::SwapBuffer { .. } | Event::Tick(_) | Event::Command(_) => {
+                if let Some(stream) = &mut self.stream {
+                    stream.handle(record, message, event, &mut self.facts);
+                }
+            }
+            Event::Config(_) | Event::Upload | Event::Skipped | Event::Aside | Event::Nothing => {}
+        }
+    }
+
+    fn begin(&mut self, record: &Record<'_>, message: &Message<'_>) {
+        let ready = self.ready.unwrap_or(Ready {
+            channels: crate::wire::message::DEFAULT_CHANNELS,
+            sample_rate: crate::time::DEFAULT_SAMPLE_RATE,
+        });
+        match Stream::begin(&self.options, self.playhead_source(), ready, record, message) {
+            Ok(stream) => self.stream = Some(stream),
+            Err(error) => self.facts.undecodable(record, &error),
+        }
+    }
+
+    fn handle_marker(&mut self, record: &Record<'_>, marker: &Marker) {
+        self.facts.note_marker(record, marker);
+        if let Some(stream) = &mut self.stream {
+            stream.operate(record.t, marker);
+        }
+    }
+
+    /// The playhead that is, or will be, used.
+    #[must_use]
+    pub fn playhead_source(&self) -> PlayheadSource {
+        self.options.playhead.unwrap_or(match self.header.as_ref().map(|header| header.client) {
+            Some(ClientKind::Headless) => PlayheadSource::Simulated,
+            Some(ClientKind::Foreign) | None => PlayheadSource::Reported,
+        })
+    }
+
+    /// The capture's header record.
+    #[must_use]
+    pub fn header(&self) -> Option<&Header> {
+        self.header.as_ref()
+    }
+
+    /// What `ready` declared.
+    #[must_use]
+    pub fn ready(&self) -> Option<Ready> {
+        self.ready
+    }
+
+    /// Counts, events, oddities.
+    #[must_use]
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// The state of the protocol.
+    #[must_use]
+    pub fn interpreter(&self) -> &Interpreter {
+        &self.interpreter
+    }
+
+    /// When the initial buffer arrived: the origin of every time that a person reads.
+    #[must_use]
+    pub fn origin(&self) -> Option<Nanos> {
+        self.epochs().first().map(|epoch| epoch.began)
+    }
+
+    /// One entry for each source buffer, oldest first.
+    #[must_use]
+    pub fn epochs(&self) -> &[Epoch] {
+        self.stream.as_ref().map_or(&[], |stream| &stream.epochs)
+    }
+
+    /// The reference's report at `at`, of the session since the last swap.
+    #[must_use]
+    pub fn report(&self, at: Nanos, args: &ReportArgs) -> Option<LagReport> {
+        self.epochs().last().map(|epoch| epoch.tracker.report(at.seconds(), args))
+    }
+
+    /// The episodes of lag so far; times are seconds of the capture's clock.
+    #[must_use]
+    pub fn episodes(&self) -> Vec<Episode> {
+        self.stream.as_ref().map_or_else(Vec::new, |stream| stream.watch.episodes())
+    }
+
+    /// The frame under the playhead at `at`.
+    #[must_use]
+    pub fn playhead_frame(&self, at: Nanos) -> Option<u64> {
+        self.stream.as_ref().map(|stream| stream.playhead.frame(at.seconds()))
+    }
+
+    /// The client's buffer, unless payloads were missing or not read.
+    #[must_use]
+    pub fn mirror(&self) -> Option<&Mirror> {
+        self.stream.as_ref().and_then(|stream| stream.mirror.as_ref())
+    }
+
+    /// What the listener heard, when it was asked for and the audio is known.
+    #[must_use]
+    pub fn heard(&self) -> Option<&HeardAudio> {
+        self.stream.as_ref().and_then(|stream| stream.heard.as_ref())
+    }
+
+    /// The judge of the verdict, for displays that follow it live.
+    #[must_use]
+    pub fn watch(&self) -> Option<&Watch> {
+        self.stream.as_ref().map(|stream| &stream.watch)
+    }
+}

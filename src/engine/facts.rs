@@ -1,0 +1,278 @@
+//! Counts, events and oddities of a session: what is said beside the numbers of the report.
+
+use std::collections::VecDeque;
+use std::fmt::Display;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::capture::{Body, Direction, End, Gap, Marker, Message, Opcode, Record};
+use crate::time::Nanos;
+use crate::wire::json;
+use crate::wire::message::kind_of;
+
+/// Server events kept, newest first to stay; the reference keeps 200. What was dropped is counted.
+pub const MAX_EVENTS: usize = 10_000;
+/// Type of the event that stands for a message that could not be used, as the reference names it.
+pub const DECODE_ERROR: &str = "_client_decode_error";
+
+/// Messages and bytes of one direction; bytes are payload bytes of whole messages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Traffic {
+    /// All messages.
+    pub messages: u64,
+    /// Payload bytes of all messages.
+    pub bytes: u64,
+    /// Text messages.
+    pub text: u64,
+    /// Binary messages.
+    pub binary: u64,
+    /// Pings, pongs and closes.
+    pub control: u64,
+    /// Messages whose sending failed; not in the counts above.
+    pub failed: u64,
+}
+
+/// An event of the server, or a message that could not be used.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServerEvent {
+    /// When it came.
+    pub t: Nanos,
+    /// The record that holds it.
+    pub seq: u64,
+    /// Its fields that are texts, numbers or truth values; `type` among them.
+    pub fields: Map<String, Value>,
+}
+
+/// A close frame.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Close {
+    /// When it came or went.
+    pub t: Nanos,
+    /// Who closed.
+    pub direction: Direction,
+    /// Status code of RFC 6455; none in an empty close frame.
+    pub code: Option<u16>,
+    /// Reason text.
+    pub reason: String,
+}
+
+/// Something accepted as the reference accepts it that a peer should not have sent, or that limits
+/// what the reports can say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OddityKind {
+    /// Slice flags other than 0 and 1: read raw, then added.
+    UnknownFlags,
+    /// A slice of one channel patched onto several.
+    ChannelBroadcast,
+    /// A slice that starts past the end: counted, patches nothing.
+    StartPastEnd,
+    /// Bytes after the slice's zstd frame: ignored.
+    TrailingBytes,
+    /// A slice whose zstd frame does not declare its length.
+    UndeclaredLength,
+    /// A sample rate other than 48000, which the reference client refuses.
+    SampleRate,
+    /// JSON that only Python's rules accept.
+    LenientJson,
+    /// Messages of a second connection: counted, not interpreted.
+    OtherConnection,
+    /// Payloads left out of the capture: slices are read by their headers.
+    PayloadLeftOut,
+    /// Records whose time lies before the one before them.
+    ClockBackwards,
+    /// Records lost while recording.
+    Gap,
+    /// Records of a type this version does not know: skipped.
+    UnknownRecord,
+}
+
+/// All oddities of one kind.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Oddity {
+    /// What is odd.
+    pub kind: OddityKind,
+    /// How many records are.
+    pub count: u64,
+    /// The first of them.
+    pub first_seq: u64,
+    /// When that was.
+    pub first_t: Nanos,
+}
+
+/// Counts, events and oddities up to the last record.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// Records of every type.
+    pub records: u64,
+    /// Time of the first and of the last record.
+    pub span: Option<(Nanos, Nanos)>,
+    /// Client to server, then server to client.
+    pub traffic: [Traffic; 2],
+    /// Slices applied and counted, of the whole session.
+    pub slices: u64,
+    /// Ticks after the initial buffer, of the whole session.
+    pub ticks: u64,
+    /// Swaps done.
+    pub swaps: u64,
+    /// Messages that could not be used; each is an event too.
+    pub decode_errors: u64,
+    /// Server events, oldest first.
+    pub events: VecDeque<ServerEvent>,
+    /// Events dropped from the front of `events`.
+    pub events_dropped: u64,
+    /// The server's refusal of the session: code and message.
+    pub refusal: Option<(Option<String>, Option<String>)>,
+    /// Close frames.
+    pub closes: Vec<Close>,
+    /// Markers: the ops, with their times.
+    pub markers: Vec<(Nanos, Marker)>,
+    /// Records lost while recording.
+    pub gaps: Vec<(Nanos, Gap)>,
+    /// The end record, of a complete capture.
+    pub end: Option<(Nanos, End)>,
+    /// Oddities by kind.
+    pub oddities: Vec<Oddity>,
+    /// Knobs as `params_echo` merged them.
+    pub raw: Map<String, Value>,
+    /// Text of the last `params_update`.
+    last_params_update: Vec<u8>,
+}
+
+impl Facts {
+    /// The `params` of the last `params_update`.
+    #[must_use]
+    pub fn last_params_update(&self) -> Map<String, Value> {
+        let text = std::str::from_utf8(&self.last_params_update).unwrap_or_default();
+        match json::parse_object(text).ok().and_then(|mut object| object.fields.remove("params")) {
+            Some(Value::Object(params)) => params,
+            _ => Map::new(),
+        }
+    }
+
+    /// The traffic of one direction.
+    #[must_use]
+    pub fn traffic(&self, direction: Direction) -> &Traffic {
+        &self.traffic[direction_index(direction)]
+    }
+
+    pub(super) fn note_record(&mut self, record: &Record<'_>) {
+        self.records += 1;
+        let (first, last) = self.span.unwrap_or((record.t, record.t));
+        if record.t < last {
+            self.odd(OddityKind::ClockBackwards, record);
+        }
+        self.span = Some((first, record.t.max(last)));
+        match &record.body {
+            Body::Gap(gap) => {
+                self.gaps.push((record.t, gap.clone()));
+                self.odd(OddityKind::Gap, record);
+            }
+            Body::End(end) => self.end = Some((record.t, end.clone())),
+            Body::Other(_) => self.odd(OddityKind::UnknownRecord, record),
+            Body::Message(message) if !message.is_whole() => {
+                self.odd(OddityKind::PayloadLeftOut, record);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn note_message(&mut self, message: &Message<'_>) {
+        let traffic = &mut self.traffic[direction_index(message.direction)];
+        if message.failed {
+            traffic.failed += 1;
+            return;
+        }
+        traffic.messages += 1;
+        traffic.bytes += message.len();
+        match message.opcode {
+            Opcode::Text => traffic.text += 1,
+            Opcode::Binary => traffic.binary += 1,
+            _ => traffic.control += 1,
+        }
+    }
+
+    pub(super) fn note_params_update(&mut self, text: &[u8]) {
+        self.last_params_update.clear();
+        self.last_params_update.extend_from_slice(text);
+    }
+
+    pub(super) fn note_marker(&mut self, record: &Record<'_>, marker: &Marker) {
+        self.markers.push((record.t, marker.clone()));
+    }
+
+    pub(super) fn odd(&mut self, kind: OddityKind, record: &Record<'_>) {
+        match self.oddities.iter_mut().find(|oddity| oddity.kind == kind) {
+            Some(oddity) => oddity.count += 1,
+            None => self.oddities.push(Oddity {
+                kind,
+                count: 1,
+                first_seq: record.seq,
+                first_t: record.t,
+            }),
+        }
+    }
+
+    pub(super) fn refused(
+        &mut self,
+        record: &Record<'_>,
+        code: Option<String>,
+        message: Option<String>,
+    ) {
+        let texts =
+            [("type", Some("error")), ("code", code.as_deref()), ("message", message.as_deref())];
+        let fields = texts
+            .into_iter()
+            .filter_map(|(key, text)| Some((key.to_owned(), Value::from(text?))))
+            .collect();
+        self.push_event(record, fields);
+        self.refusal = Some((code, message));
+    }
+
+    pub(super) fn closed(
+        &mut self,
+        record: &Record<'_>,
+        direction: Direction,
+        code: Option<u16>,
+        reason: String,
+    ) {
+        self.closes.push(Close { t: record.t, direction, code, reason });
+    }
+
+    /// Keeps an event; `params_echo` also merges its knobs.
+    pub(super) fn server_event(&mut self, record: &Record<'_>, mut fields: Map<String, Value>) {
+        if kind_of(&fields) == Some("params_echo") {
+            match fields.remove("raw") {
+                Some(Value::Object(raw)) => self.raw.extend(raw),
+                None | Some(Value::Null) => {}
+                Some(_) => return self.undecodable(record, &"params_echo: raw is not an object"),
+            }
+        }
+        fields.retain(|_, value| !value.is_array() && !value.is_object());
+        self.push_event(record, fields);
+    }
+
+    pub(super) fn undecodable(&mut self, record: &Record<'_>, error: &dyn Display) {
+        self.decode_errors += 1;
+        let mut fields = Map::new();
+        fields.insert("type".to_owned(), Value::from(DECODE_ERROR));
+        fields.insert("error".to_owned(), Value::from(error.to_string()));
+        self.push_event(record, fields);
+    }
+
+    fn push_event(&mut self, record: &Record<'_>, fields: Map<String, Value>) {
+        if self.events.len() == MAX_EVENTS {
+            self.events.pop_front();
+            self.events_dropped += 1;
+        }
+        self.events.push_back(ServerEvent { t: record.t, seq: record.seq, fields });
+    }
+}
+
+fn direction_index(direction: Direction) -> usize {
+    match direction {
+        Direction::ClientToServer => 0,
+        Direction::ServerToClient => 1,
+    }
+}

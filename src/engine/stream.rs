@@ -1,0 +1,287 @@
+//! The stream of one session from its initial buffer on: mirror, playhead, tracker and judge.
+
+use std::fmt;
+
+use super::facts::{Facts, OddityKind};
+use super::{Options, PlayheadSource};
+use crate::capture::{Marker, Message, Record};
+use crate::event::Event;
+use crate::heard::HeardAudio;
+use crate::lag::{Arrival, LagTracker};
+use crate::mirror::{ApplyError, Mirror, applied_range};
+use crate::playhead::{Movement, Playhead, PlayheadSim, ReportedPlayhead};
+use crate::time::Nanos;
+use crate::verdict::Watch;
+use crate::wire::message::{Params, Ready};
+use crate::wire::slice::{Coding, HEADER_LEN, SliceDecoder, SliceError, SliceHeader};
+
+/// The life of one source buffer; a swap begins the next.
+#[derive(Debug)]
+pub struct Epoch {
+    /// When the buffer arrived.
+    pub began: Nanos,
+    /// When the next one did; `None` for the last.
+    pub ended: Option<Nanos>,
+    /// Length of the loop in frames.
+    pub frames: u64,
+    /// Channels of the buffer.
+    pub channels: u16,
+    /// The reference's records of this epoch.
+    pub tracker: LagTracker,
+}
+
+/// Why a binary message could not be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Undecodable {
+    /// A slice's header or payload is damaged.
+    #[error(transparent)]
+    Slice(#[from] SliceError),
+    /// A slice does not fit the buffer.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// A raw slice has another length than its header announces.
+    #[error("raw slice of {bytes} bytes, and its header announces {announced}")]
+    RawLength { bytes: u64, announced: u64 },
+    /// A whole buffer has the wrong size.
+    #[error("buffer of {bytes} bytes is not a whole number of {channels}-channel f16 frames")]
+    Buffer { bytes: u64, channels: u16 },
+}
+
+pub(super) struct Stream {
+    sample_rate: u32,
+    tracker_bound: Option<usize>,
+    headers_only: bool,
+    decoder: SliceDecoder,
+    pub mirror: Option<Mirror>,
+    pub heard: Option<HeardAudio>,
+    pub playhead: Playhead,
+    pub epochs: Vec<Epoch>,
+    pub watch: Watch,
+    raw: String,
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream").field("epochs", &self.epochs.len()).finish_non_exhaustive()
+    }
+}
+
+impl Stream {
+    pub fn begin(
+        options: &Options,
+        source: PlayheadSource,
+        ready: Ready,
+        record: &Record<'_>,
+        message: &Message<'_>,
+    ) -> Result<Stream, Undecodable> {
+        let now_s = record.t.seconds();
+        let frames = frames_of(message.len(), ready.channels)?;
+        let loop_s = loop_seconds(frames, ready.sample_rate);
+        let mut stream = Stream {
+            sample_rate: ready.sample_rate,
+            tracker_bound: options.tracker_bound,
+            headers_only: options.headers_only,
+            decoder: SliceDecoder::new(),
+            mirror: None,
+            heard: options.heard.map(|cap| HeardAudio::new(cap, ready.channels)),
+            playhead: playhead_of(source, frames, ready.sample_rate, now_s),
+            epochs: Vec::new(),
+            watch: Watch::new(options.stale_threshold_s, loop_s, now_s),
+            raw: String::new(),
+        };
+        stream.begin_epoch(record.t, message, frames, ready.channels);
+        Ok(stream)
+    }
+
+    pub fn handle(
+        &mut self,
+        record: &Record<'_>,
+        message: &Message<'_>,
+        event: Event<'_>,
+        facts: &mut Facts,
+    ) {
+        match event {
+            Event::Slice => match self.apply(record, message, facts) {
+                Ok(header) => self.landed(record.t, &header, facts),
+                Err(error) => facts.undecodable(record, &error),
+            },
+            Event::SwapBuffer { channels } => match self.swap(record.t, message, channels) {
+                Ok(()) => facts.swaps += 1,
+                Err(error) => facts.undecodable(record, &error),
+            },
+            Event::Tick(params) => self.tick(record.t, &params, facts),
+            Event::Command(_) => self.watch.on_knob(record.t.seconds()),
+            _ => {}
+        }
+    }
+
+    /// Applies an op of the capture to a simulated playhead. A reported one moves by itself.
+    pub fn operate(&mut self, t: Nanos, marker: &Marker) {
+        let now_s = t.seconds();
+        let Playhead::Simulated(playhead) = &mut self.playhead else { return };
+        match *marker {
+            Marker::Seek { to_s } => {
+                playhead.seek(to_s, now_s);
+                self.watch.on_seek(now_s);
+            }
+            Marker::Rate { rate } => playhead.set_rate(rate, now_s),
+            Marker::Pause => playhead.set_paused(true, now_s),
+            Marker::Resume => playhead.set_paused(false, now_s),
+            Marker::Point { .. } => {}
+        }
+        self.watch.on_pause(now_s, playhead.paused() || playhead.rate() == 0.0);
+    }
+
+    fn begin_epoch(&mut self, t: Nanos, message: &Message<'_>, frames: u64, channels: u16) {
+        let audio_known = !self.headers_only && message.is_whole();
+        self.mirror =
+            audio_known.then(|| Mirror::from_wire(message.payload, channels).ok()).flatten();
+        let tracker = LagTracker::with_limits(
+            frames,
+            self.sample_rate,
+            t.seconds(),
+            crate::lag::DEFAULT_BUCKET_S,
+            self.tracker_bound,
+        );
+        if let Some(last) = self.epochs.last_mut() {
+            last.ended = Some(t);
+        }
+        self.epochs.push(Epoch { began: t, ended: None, frames, channels, tracker });
+    }
+
+    fn swap(
+        &mut self,
+        t: Nanos,
+        message: &Message<'_>,
+        declared: Option<u16>,
+    ) -> Result<(), Undecodable> {
+        let channels = declared.unwrap_or(self.epoch().channels);
+        let frames = frames_of(message.len(), channels)?;
+        self.begin_epoch(t, message, frames, channels);
+        self.playhead.reset(frames, t.seconds());
+        self.watch.on_swap(t.seconds(), loop_seconds(frames, self.sample_rate));
+        if let Some(heard) = &mut self.heard {
+            heard.clear(channels);
+        }
+        Ok(())
+    }
+
+    /// Decodes a slice, once, and patches the mirror; without audio, checks what a header shows.
+    fn apply(
+        &mut self,
+        record: &Record<'_>,
+        message: &Message<'_>,
+        facts: &mut Facts,
+    ) -> Result<SliceHeader, Undecodable> {
+        let Epoch { frames, channels, .. } = *self.epoch();
+        let header = SliceHeader::parse(message.payload)?;
+        let (trailing, undeclared) = if self.headers_only || !message.is_whole() {
+            check_raw_length(&header, message.len())?;
+            applied_range(&header, frames as usize, channels)?;
+            self.mirror = None;
+            (false, false)
+        } else {
+            let slice = self.decoder.decode(message.payload)?;
+            match &mut self.mirror {
+                Some(mirror) => mirror.apply(&slice)?,
+                None => applied_range(&header, frames as usize, channels)?,
+            };
+            (slice.trailing > 0, slice.undeclared_len)
+        };
+        let odd = [
+            (trailing, OddityKind::TrailingBytes),
+            (undeclared, OddityKind::UndeclaredLength),
+            (header.coding() == Coding::RawAdd, OddityKind::UnknownFlags),
+            (u64::from(header.start) >= frames, OddityKind::StartPastEnd),
+            (header.channels != channels, OddityKind::ChannelBroadcast),
+        ];
+        for (_, kind) in odd.into_iter().filter(|(is_so, _)| *is_so) {
+            facts.odd(kind, record);
+        }
+        Ok(header)
+    }
+
+    fn landed(&mut self, t: Nanos, header: &SliceHeader, facts: &mut Facts) {
+        let now_s = t.seconds();
+        let playhead = self.playhead.frame(now_s);
+        let arrival = Arrival {
+            start: header.start,
+            frames: header.frames,
+            playhead,
+            tick_ms: f64::from(header.tick_ms),
+            dec_ms: f64::from(header.dec_ms),
+            generations: header.generations,
+        };
+        let landed = self.epoch_mut().tracker.on_slice(now_s, arrival);
+        self.watch.on_slice(now_s, landed.lead_s);
+        facts.slices += 1;
+    }
+
+    fn tick(&mut self, t: Nanos, params: &Params<'_>, facts: &mut Facts) {
+        let now_s = t.seconds();
+        if params.raw.as_deref().is_some_and(|raw| raw != self.raw) {
+            if facts.ticks > 0 {
+                self.watch.on_knob(now_s);
+            }
+            self.raw.clear();
+            self.raw.push_str(params.raw.as_deref().unwrap_or_default());
+        }
+        if let (Playhead::Reported(playhead), Some(position_s)) =
+            (&mut self.playhead, params.playback_pos)
+        {
+            let movement = playhead.report(position_s, now_s);
+            self.watch.on_pause(now_s, playhead.paused(now_s));
+            if movement == Movement::Jumped {
+                self.watch.on_seek(now_s);
+            }
+        }
+        let playhead = self.playhead.frame(now_s);
+        let heard = self.epoch_mut().tracker.on_tick(now_s, playhead);
+        self.watch.on_tick(now_s, heard.staleness_s);
+        if let (Some(heard), Some(mirror)) = (&mut self.heard, &self.mirror) {
+            heard.on_tick(playhead, mirror.samples());
+        }
+        facts.ticks += 1;
+    }
+
+    fn epoch(&self) -> &Epoch {
+        self.epochs.last().expect("a stream begins with its first epoch")
+    }
+
+    fn epoch_mut(&mut self) -> &mut Epoch {
+        self.epochs.last_mut().expect("a stream begins with its first epoch")
+    }
+}
+
+/// What can be told of a payload that is not read: the length of a raw one.
+fn check_raw_length(header: &SliceHeader, bytes: u64) -> Result<(), Undecodable> {
+    let announced = HEADER_LEN as u64 + header.payload_len();
+    if header.coding() != Coding::Delta && bytes != announced {
+        return Err(Undecodable::RawLength { bytes, announced });
+    }
+    Ok(())
+}
+
+/// Frames of a whole buffer of f16 samples.
+fn frames_of(bytes: u64, channels: u16) -> Result<u64, Undecodable> {
+    let frame_len = u64::from(channels) * 2;
+    if frame_len == 0 || !bytes.is_multiple_of(frame_len) {
+        return Err(Undecodable::Buffer { bytes, channels });
+    }
+    Ok(bytes / frame_len)
+}
+
+fn playhead_of(source: PlayheadSource, frames: u64, sample_rate: u32, now_s: f64) -> Playhead {
+    match source {
+        PlayheadSource::Simulated => {
+            Playhead::Simulated(PlayheadSim::new(frames, sample_rate, now_s))
+        }
+        PlayheadSource::Reported => {
+            Playhead::Reported(ReportedPlayhead::new(frames, sample_rate, now_s))
+        }
+    }
+}
+
+fn loop_seconds(frames: u64, sample_rate: u32) -> f64 {
+    frames as f64 / f64::from(sample_rate)
+}

@@ -1,0 +1,338 @@
+//! What a record means.
+//!
+//! Enters: the messages of one session in their order. Leaves: an [`Event`] each.
+//! The meaning of a message depends on the ones before it: which handshake phase the session is
+//! in, and which binary messages were announced. That is all the state kept here; the audio, the
+//! playhead and the numbers belong to [`crate::engine`]. Nothing here fails: what cannot be read
+//! is an event too.
+
+use std::collections::VecDeque;
+
+use serde_json::{Map, Value};
+
+use crate::capture::{Direction, Message, Opcode};
+use crate::wire::json::JsonError;
+use crate::wire::message::{self, ClientText, Params, Ready, ServerText, channels_of, kind_of};
+
+/// Stems one `stem_assets` may announce; a longer list is cut here.
+pub const MAX_STEMS: usize = 1024;
+
+/// What one message means to the session.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event<'a> {
+    /// The client's first message.
+    Config(&'a str),
+    /// Audio from the client: the source's PCM, or what a command announced.
+    Upload,
+    /// Text before `ready` that the client skips.
+    Skipped,
+    /// The server accepted the session.
+    Ready(Ready),
+    /// The server refused the session.
+    Refused {
+        /// The error's `code`.
+        code: Option<String>,
+        /// The error's `message`.
+        message: Option<String>,
+    },
+    /// The buffer that the playhead starts on.
+    InitialBuffer,
+    /// A patch of the loop.
+    Slice,
+    /// A new source buffer; the next epoch begins.
+    SwapBuffer {
+        /// Channels that `swap_ready` declared, if it did.
+        channels: Option<u16>,
+    },
+    /// An announced binary that changes nothing that is heard.
+    Aside,
+    /// The values a slice was made with.
+    ParamsUpdate,
+    /// Any other JSON event of the server.
+    Server {
+        /// The fields as sent.
+        fields: Map<String, Value>,
+        /// Only Python's rules could read it.
+        lenient: bool,
+    },
+    /// Text of the server that is no JSON object.
+    Unreadable(JsonError),
+    /// A report of the client's playhead.
+    Tick(Params<'a>),
+    /// A command of the client.
+    Command(Map<String, Value>),
+    /// A close frame, with its code and reason if it has one.
+    Close {
+        /// Status code of RFC 6455.
+        code: Option<u16>,
+        /// Reason text.
+        reason: String,
+    },
+    /// Pings, pongs, and text of the client that is no JSON.
+    Nothing,
+}
+
+/// Where a session stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Phase {
+    /// Nothing sent yet.
+    #[default]
+    BeforeConfig,
+    /// The client has sent its configuration and waits for `ready`.
+    BeforeReady,
+    /// `ready` came; the next binary of the server is the initial buffer.
+    BeforeBuffer,
+    /// Slices and ticks.
+    Streaming,
+    /// The server sent `error` instead of `ready`.
+    Refused,
+}
+
+/// What a coming binary message of the server was announced to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expectation {
+    /// The buffer of a swap, with the channels that `swap_ready` declared.
+    SwapBuffer(Option<u16>),
+    /// A stem.
+    Stem,
+    /// The rendered track of `bounce_ready`.
+    Bounce,
+}
+
+/// Reads the messages of one session in order.
+#[derive(Debug, Clone, Default)]
+pub struct Interpreter {
+    phase: Phase,
+    expected: VecDeque<Expectation>,
+}
+
+impl Interpreter {
+    /// Before the first message.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Where the session stands.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Binary messages that were announced and have not come.
+    pub fn pending(&self) -> impl ExactSizeIterator<Item = &Expectation> {
+        self.expected.iter()
+    }
+
+    /// The meaning of the next message. A message whose sending failed was never seen by the
+    /// server and means nothing.
+    pub fn read<'a>(&mut self, message: &Message<'a>) -> Event<'a> {
+        if message.failed {
+            return Event::Nothing;
+        }
+        match (message.direction, message.opcode) {
+            (_, Opcode::Close) => close(message.payload),
+            (Direction::ClientToServer, Opcode::Text) => self.client_text(message.payload),
+            (Direction::ClientToServer, Opcode::Binary) => Event::Upload,
+            (Direction::ServerToClient, Opcode::Text) => self.server_text(message.payload),
+            (Direction::ServerToClient, Opcode::Binary) => self.server_binary(),
+            _ => Event::Nothing,
+        }
+    }
+
+    fn client_text<'a>(&mut self, payload: &'a [u8]) -> Event<'a> {
+        let Ok(text) = std::str::from_utf8(payload) else { return Event::Nothing };
+        if self.phase == Phase::BeforeConfig {
+            self.phase = Phase::BeforeReady;
+            return Event::Config(text);
+        }
+        match message::client_text(text) {
+            Ok(ClientText::Params(params)) => Event::Tick(params),
+            Ok(ClientText::Command(fields)) => Event::Command(fields),
+            Err(_) => Event::Nothing,
+        }
+    }
+
+    fn server_text<'a>(&mut self, payload: &[u8]) -> Event<'a> {
+        let read = match std::str::from_utf8(payload) {
+            Ok(text) => message::server_text(text),
+            Err(error) => Err(JsonError::NotJson(error.to_string())),
+        };
+        match self.phase {
+            Phase::BeforeConfig | Phase::BeforeReady => self.handshake(read),
+            Phase::Refused => Event::Nothing,
+            Phase::BeforeBuffer | Phase::Streaming => match read {
+                Ok(ServerText::ParamsUpdate) => Event::ParamsUpdate,
+                Ok(ServerText::Event(object)) => {
+                    self.expect(&object.fields);
+                    Event::Server { fields: object.fields, lenient: object.lenient }
+                }
+                Err(error) => Event::Unreadable(error),
+            },
+        }
+    }
+
+    fn handshake<'a>(&mut self, read: Result<ServerText, JsonError>) -> Event<'a> {
+        let Ok(ServerText::Event(object)) = read else { return Event::Skipped };
+        match kind_of(&object.fields) {
+            Some("ready") => {
+                self.phase = Phase::BeforeBuffer;
+                Event::Ready(Ready::of(&object.fields))
+            }
+            Some("error") => {
+                self.phase = Phase::Refused;
+                let text =
+                    |key: &str| object.fields.get(key).and_then(Value::as_str).map(str::to_owned);
+                Event::Refused { code: text("code"), message: text("message") }
+            }
+            _ => Event::Skipped,
+        }
+    }
+
+    /// Notes the binary messages that an event announces.
+    fn expect(&mut self, fields: &Map<String, Value>) {
+        match kind_of(fields) {
+            Some("swap_ready") => {
+                self.expected.push_back(Expectation::SwapBuffer(channels_of(fields)));
+            }
+            Some("stem_assets") => {
+                let stems = fields.get("stems").and_then(Value::as_array).map_or(0, Vec::len);
+                let stems = stems.min(MAX_STEMS);
+                self.expected.extend(std::iter::repeat_n(Expectation::Stem, stems));
+            }
+            Some("bounce_ready") => self.expected.push_back(Expectation::Bounce),
+            _ => {}
+        }
+    }
+
+    fn server_binary<'a>(&mut self) -> Event<'a> {
+        match self.phase {
+            Phase::BeforeConfig | Phase::BeforeReady | Phase::Refused => Event::Skipped,
+            Phase::BeforeBuffer => {
+                self.phase = Phase::Streaming;
+                Event::InitialBuffer
+            }
+            Phase::Streaming => match self.expected.pop_front() {
+                None => Event::Slice,
+                Some(Expectation::SwapBuffer(channels)) => Event::SwapBuffer { channels },
+                Some(Expectation::Stem | Expectation::Bounce) => Event::Aside,
+            },
+        }
+    }
+}
+
+fn close<'a>(payload: &[u8]) -> Event<'a> {
+    let code = payload.first_chunk::<2>().map(|code| u16::from_be_bytes(*code));
+    let reason = String::from_utf8_lossy(payload.get(2..).unwrap_or_default()).into_owned();
+    Event::Close { code, reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads a script of messages and names what each meant. `<` is from the server, `>` from the
+    /// client; a message in braces is text, anything else binary.
+    fn read(script: &[&str]) -> Vec<&'static str> {
+        let mut interpreter = Interpreter::new();
+        script
+            .iter()
+            .map(|message| {
+                let (direction, payload) = message.split_at(1);
+                let direction = match direction {
+                    "<" => Direction::ServerToClient,
+                    _ => Direction::ClientToServer,
+                };
+                let opcode = if payload.starts_with('{') { Opcode::Text } else { Opcode::Binary };
+                name(&interpreter.read(&Message::new(direction, opcode, payload.as_bytes())))
+            })
+            .collect()
+    }
+
+    fn name(event: &Event<'_>) -> &'static str {
+        match event {
+            Event::Config(_) => "config",
+            Event::Upload => "upload",
+            Event::Skipped => "skipped",
+            Event::Ready(_) => "ready",
+            Event::Refused { .. } => "refused",
+            Event::InitialBuffer => "buffer",
+            Event::Slice => "slice",
+            Event::SwapBuffer { channels: Some(1) } => "mono swap",
+            Event::SwapBuffer { .. } => "swap",
+            Event::Aside => "aside",
+            Event::ParamsUpdate => "update",
+            Event::Server { .. } => "event",
+            Event::Unreadable(_) => "unreadable",
+            Event::Tick(_) => "tick",
+            Event::Command(_) => "command",
+            Event::Close { .. } => "close",
+            Event::Nothing => "nothing",
+        }
+    }
+
+    const HANDSHAKE: [&str; 3] = [r#">{"prompt":"x"}"#, r#"<{"type":"ready"}"#, "<pcm"];
+
+    #[track_caller]
+    fn check(after_handshake: &[&str], expected: &[&str]) {
+        let script = [&HANDSHAKE[..], after_handshake].concat();
+        assert_eq!(read(&script)[3..], *expected);
+    }
+
+    #[test]
+    fn handshake() {
+        assert_eq!(
+            read(&[
+                r#">{"prompt":"x"}"#,
+                ">pcm",
+                r#"<{"type":"init_ack"}"#,
+                "<early",
+                "<{not json}",
+                r#"<{"type":"ready"}"#,
+                r#"<{"type":"lora_catalog"}"#,
+                "<pcm",
+                "<slice",
+            ]),
+            [
+                "config", "upload", "skipped", "skipped", "skipped", "ready", "event", "buffer",
+                "slice"
+            ]
+        );
+        assert_eq!(
+            read(&[r#">{}"#, r#"<{"type":"error","code":"x"}"#, "<pcm", r#"<{"type":"ready"}"#]),
+            ["config", "refused", "skipped", "nothing"]
+        );
+    }
+
+    #[test]
+    fn announced_binaries_come_in_their_order() {
+        check(
+            &[
+                r#"<{"type":"swap_ready","channels":1}"#,
+                r#"<{"type":"stem_assets","stems":["a","b"]}"#,
+                r#"<{"type":"params_update"}"#,
+                r#"<{"type":"bounce_ready"}"#,
+                "<new",
+                "<stem",
+                "<stem",
+                "<bounce",
+                "<slice",
+            ],
+            &["event", "event", "update", "event", "mono swap", "aside", "aside", "aside", "slice"],
+        );
+    }
+
+    #[test]
+    fn a_swap_announced_before_the_first_buffer_waits_for_it() {
+        let script = [HANDSHAKE[0], HANDSHAKE[1], r#"<{"type":"swap_ready"}"#, "<pcm", "<new"];
+        assert_eq!(read(&script)[2..], ["event", "buffer", "swap"]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_costs_nothing() {
+        check(
+            &[">{broken", r#">{"type":"params"}"#, r#">{"type":"prompt"}"#, "<{broken", "<slice"],
+            &["nothing", "tick", "command", "unreadable", "slice"],
+        );
+    }
+}

@@ -1,0 +1,415 @@
+//! The verdict: was there lag that a listener heard, when, and how bad.
+//!
+//! Enters: what happened to the stream, in seconds of the capture's clock. Leaves: [`Episode`]s.
+//! Two things are lag: audio under the listener older than the stale threshold, and slices that
+//! land behind the listener for a sustained time. Both are judged outside the healthy
+//! look-alikes: a paused player, the transient after a start, a seek, a swap or a resume, and a
+//! server that idles because nothing was changed. Runs along with the stream, in constant memory
+//! but for the episodes themselves. Never looks at audio.
+
+use serde::Serialize;
+
+/// A slice counts as behind the listener below this lead.
+pub const BEHIND_LEAD_S: f64 = -0.05;
+/// Slices behind for at least this long are lag.
+pub const BEHIND_SUSTAINED_S: f64 = 1.0;
+/// A spell of slices behind is over when none landed behind for this long.
+pub const BEHIND_CLEAR_S: f64 = 0.25;
+/// Stale ticks closer together than this belong to one episode.
+pub const STALE_JOIN_S: f64 = 0.5;
+/// The range that the server's lead keeps to; bounds the transient after a seek or a swap.
+pub const ADVANCE_RANGE_S: (f64, f64) = (0.25, 1.35);
+/// What a transient lasts beyond the lead: a round trip and a generation.
+pub const SETTLE_MARGIN_S: f64 = 0.5;
+/// A server that saw no knob change for this long renders one more loop and then idles.
+pub const IDLE_AFTER_S: f64 = 20.0;
+/// How far the last slice may lie from the moment at which an idle server stops.
+pub const IDLE_TOLERANCE_S: f64 = 2.0;
+/// How long an idle server may take to send slices again after a knob change.
+pub const IDLE_RESUME_S: f64 = 2.0;
+/// Silence between slices from which a stale episode is told as a stop of the slices.
+pub const SILENCE_S: f64 = 1.0;
+/// Weight of the newest lead in the mean that stands for the server's present lead.
+const ADVANCE_WEIGHT: f64 = 0.1;
+
+/// One spell of lag; times are seconds of the capture's clock.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Episode {
+    /// When it began.
+    pub from_s: f64,
+    /// When it was over, or the time of the last look.
+    pub to_s: f64,
+    /// What was wrong.
+    pub what: What,
+}
+
+/// What is wrong in an episode.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum What {
+    /// The audio under the listener was older than the threshold.
+    Stale {
+        /// Ticks over the threshold.
+        ticks: u64,
+        /// The oldest audio heard.
+        worst_staleness_s: f64,
+        /// The longest time without a slice, up to the end of the episode.
+        silence_s: f64,
+    },
+    /// Slices landed behind the listener.
+    Behind {
+        /// Slices behind.
+        slices: u64,
+        /// All slices of the spell.
+        of: u64,
+        /// The lowest lead.
+        worst_lead_s: f64,
+    },
+}
+
+#[derive(Debug, Clone)]
+struct StaleSpell {
+    episode: Episode,
+    last_stale_s: f64,
+    over: bool,
+}
+
+#[derive(Debug, Clone)]
+struct BehindSpell {
+    from_s: f64,
+    last_behind_s: f64,
+    slices: u64,
+    of: u64,
+    of_at_last_behind: u64,
+    worst_lead_s: f64,
+}
+
+impl BehindSpell {
+    fn episode(&self) -> Option<Episode> {
+        (self.last_behind_s - self.from_s >= BEHIND_SUSTAINED_S).then_some(Episode {
+            from_s: self.from_s,
+            to_s: self.last_behind_s,
+            what: What::Behind {
+                slices: self.slices,
+                of: self.of_at_last_behind,
+                worst_lead_s: self.worst_lead_s,
+            },
+        })
+    }
+}
+
+/// Judges a session while it goes on.
+#[derive(Debug, Clone)]
+pub struct Watch {
+    stale_threshold_s: f64,
+    loop_s: f64,
+    paused: bool,
+    settled_at_s: f64,
+    advance_s: f64,
+    last_knob_s: f64,
+    last_slice_s: f64,
+    quiet_at_last_slice_s: f64,
+    closed: Vec<Episode>,
+    stale: Option<StaleSpell>,
+    behind: Option<BehindSpell>,
+}
+
+impl Watch {
+    /// Begins with the initial buffer at `now_s`.
+    #[must_use]
+    pub fn new(stale_threshold_s: f64, loop_s: f64, now_s: f64) -> Self {
+        Watch {
+            stale_threshold_s,
+            loop_s,
+            paused: false,
+            settled_at_s: now_s + ADVANCE_RANGE_S.0 + SETTLE_MARGIN_S,
+            advance_s: ADVANCE_RANGE_S.0,
+            last_knob_s: now_s,
+            last_slice_s: now_s,
+            quiet_at_last_slice_s: 0.0,
+            closed: Vec::new(),
+            stale: None,
+            behind: None,
+        }
+    }
+
+    /// A new source buffer.
+    pub fn on_swap(&mut self, now_s: f64, loop_s: f64) {
+        self.loop_s = loop_s;
+        self.last_slice_s = now_s;
+        self.last_knob_s = now_s;
+        self.unsettle(now_s);
+    }
+
+    /// The playhead jumped.
+    pub fn on_seek(&mut self, now_s: f64) {
+        self.unsettle(now_s);
+    }
+
+    /// The player was paused or resumed.
+    pub fn on_pause(&mut self, now_s: f64, paused: bool) {
+        if self.paused && !paused {
+            self.unsettle(now_s);
+        }
+        self.paused = paused;
+    }
+
+    /// A knob or any other command changed what the server renders.
+    pub fn on_knob(&mut self, now_s: f64) {
+        self.last_knob_s = now_s;
+    }
+
+    /// A slice landed `lead_s` ahead of the listener.
+    pub fn on_slice(&mut self, now_s: f64, lead_s: f64) {
+        let silence_s = now_s - self.last_slice_s;
+        if self.went_idle() && silence_s > SILENCE_S {
+            self.settled_at_s = now_s + ADVANCE_RANGE_S.1 + SETTLE_MARGIN_S;
+        }
+        self.note_silence(silence_s);
+        self.last_slice_s = now_s;
+        self.quiet_at_last_slice_s = now_s - self.last_knob_s;
+        if self.excused(now_s) {
+            return;
+        }
+        if lead_s >= 0.0 {
+            self.advance_s += ADVANCE_WEIGHT * (lead_s - self.advance_s);
+        }
+        self.judge_lead(now_s, lead_s);
+    }
+
+    /// The listener heard audio `staleness_s` old.
+    pub fn on_tick(&mut self, now_s: f64, staleness_s: f64) {
+        let stale =
+            staleness_s > self.stale_threshold_s && !self.excused(now_s) && !self.idle(now_s);
+        if !stale {
+            if let Some(spell) = self.stale.as_mut().filter(|spell| !spell.over) {
+                spell.episode.to_s = now_s;
+                spell.over = true;
+            }
+            return;
+        }
+        if self.stale.as_ref().is_some_and(|spell| now_s - spell.last_stale_s > STALE_JOIN_S) {
+            self.closed.extend(self.stale.take().map(|spell| spell.episode));
+        }
+        let spell = self.stale.get_or_insert(StaleSpell {
+            episode: Episode {
+                from_s: now_s,
+                to_s: now_s,
+                what: What::Stale { ticks: 0, worst_staleness_s: 0.0, silence_s: 0.0 },
+            },
+            last_stale_s: now_s,
+            over: false,
+        });
+        spell.last_stale_s = now_s;
+        spell.episode.to_s = now_s;
+        spell.over = false;
+        if let What::Stale { ticks, worst_staleness_s, .. } = &mut spell.episode.what {
+            *ticks += 1;
+            *worst_staleness_s = worst_staleness_s.max(staleness_s);
+        }
+        self.note_silence(now_s - self.last_slice_s);
+    }
+
+    /// All episodes up to now, in the order of their beginnings.
+    #[must_use]
+    pub fn episodes(&self) -> Vec<Episode> {
+        let mut episodes = self.closed.clone();
+        episodes.extend(self.stale.iter().map(|spell| spell.episode.clone()));
+        episodes.extend(self.behind.iter().filter_map(BehindSpell::episode));
+        episodes.sort_by(|a, b| a.from_s.total_cmp(&b.from_s));
+        episodes
+    }
+
+    fn judge_lead(&mut self, now_s: f64, lead_s: f64) {
+        if self.behind.as_ref().is_some_and(|spell| {
+            now_s - spell.last_behind_s > BEHIND_CLEAR_S && lead_s >= BEHIND_LEAD_S
+        }) {
+            self.closed.extend(self.behind.take().and_then(|spell| spell.episode()));
+        }
+        if lead_s < BEHIND_LEAD_S {
+            let spell = self.behind.get_or_insert(BehindSpell {
+                from_s: now_s,
+                last_behind_s: now_s,
+                slices: 0,
+                of: 0,
+                of_at_last_behind: 0,
+                worst_lead_s: lead_s,
+            });
+            spell.of += 1;
+            spell.slices += 1;
+            spell.last_behind_s = now_s;
+            spell.of_at_last_behind = spell.of;
+            spell.worst_lead_s = spell.worst_lead_s.min(lead_s);
+        } else if let Some(spell) = self.behind.as_mut() {
+            spell.of += 1;
+        }
+    }
+
+    fn note_silence(&mut self, silence: f64) {
+        if let Some(StaleSpell {
+            episode: Episode { what: What::Stale { silence_s, .. }, .. },
+            over: false,
+            ..
+        }) = self.stale.as_mut()
+        {
+            *silence_s = silence_s.max(silence);
+        }
+    }
+
+    fn unsettle(&mut self, now_s: f64) {
+        let advance_s = self.advance_s.clamp(ADVANCE_RANGE_S.0, ADVANCE_RANGE_S.1);
+        self.settled_at_s = now_s + advance_s + SETTLE_MARGIN_S;
+    }
+
+    fn excused(&self, now_s: f64) -> bool {
+        self.paused || now_s < self.settled_at_s
+    }
+
+    /// Whether the slices stopped just where a server that saw no change stops them.
+    fn went_idle(&self) -> bool {
+        let stops_at_s = IDLE_AFTER_S + self.loop_s;
+        (self.quiet_at_last_slice_s - stops_at_s).abs() <= IDLE_TOLERANCE_S
+    }
+
+    fn idle(&self, now_s: f64) -> bool {
+        let changed_since = self.last_knob_s > self.last_slice_s;
+        self.went_idle() && !(changed_since && now_s - self.last_knob_s > IDLE_RESUME_S)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A stream in the making: a slice every 50 ms and a tick every 25 ms.
+    struct Stream {
+        watch: Watch,
+        now_s: f64,
+    }
+
+    impl Stream {
+        fn new(loop_s: f64) -> Self {
+            Stream { watch: Watch::new(3.0, loop_s, 0.0), now_s: 0.0 }
+        }
+
+        /// Goes on for `span_s` with slices of `lead_s`, or none, and audio `staleness_s` old.
+        fn run(mut self, span_s: f64, lead_s: Option<f64>, staleness_s: f64) -> Self {
+            for step in 0..(span_s / 0.025).round() as u64 {
+                self.now_s += 0.025;
+                self.watch.on_tick(self.now_s, staleness_s);
+                if let Some(lead_s) = lead_s.filter(|_| step % 2 == 0) {
+                    self.watch.on_slice(self.now_s, lead_s);
+                }
+            }
+            self
+        }
+
+        fn then(mut self, command: impl FnOnce(&mut Watch, f64)) -> Self {
+            command(&mut self.watch, self.now_s);
+            self
+        }
+
+        fn healthy(self, span_s: f64) -> Self {
+            self.run(span_s, Some(0.2), 0.1)
+        }
+
+        /// Each episode as kind, beginning and end.
+        #[track_caller]
+        fn check(self, expected: &[(&str, f64, f64)]) {
+            let found: Vec<_> = self
+                .watch
+                .episodes()
+                .iter()
+                .map(|episode| {
+                    let kind = match episode.what {
+                        What::Stale { .. } => "stale",
+                        What::Behind { .. } => "behind",
+                    };
+                    let rounded = |s: f64| (s * 1e3).round() / 1e3;
+                    (kind, rounded(episode.from_s), rounded(episode.to_s))
+                })
+                .collect();
+            assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn stale_audio_is_lag_until_it_is_fresh_again() {
+        Stream::new(24.0)
+            .healthy(2.0)
+            .run(1.0, None, 3.5)
+            .healthy(2.0)
+            .check(&[("stale", 2.025, 3.025)]);
+        Stream::new(24.0).healthy(2.0).run(1.0, None, 3.0).check(&[]);
+    }
+
+    #[test]
+    fn stale_spells_close_together_are_one() {
+        let spell = |pause_s| {
+            Stream::new(24.0).healthy(2.0).run(0.5, Some(0.2), 4.0).healthy(pause_s).run(
+                0.5,
+                Some(0.2),
+                4.0,
+            )
+        };
+        spell(0.25).check(&[("stale", 2.025, 3.25)]);
+        spell(1.0).check(&[("stale", 2.025, 2.525), ("stale", 3.525, 4.0)]);
+    }
+
+    #[test]
+    fn slices_behind_are_lag_when_it_lasts() {
+        Stream::new(24.0)
+            .healthy(2.0)
+            .run(1.2, Some(-0.3), 0.1)
+            .healthy(1.0)
+            .check(&[("behind", 2.025, 3.175)]);
+        Stream::new(24.0).healthy(2.0).run(0.9, Some(-0.3), 0.1).healthy(1.0).check(&[]);
+        Stream::new(24.0).healthy(2.0).run(3.0, Some(-0.04), 0.1).check(&[]);
+    }
+
+    #[test]
+    fn a_paused_player_hears_nothing() {
+        Stream::new(24.0)
+            .healthy(2.0)
+            .then(|watch, now_s| watch.on_pause(now_s, true))
+            .run(5.0, Some(-2.0), 5.0)
+            .then(|watch, now_s| watch.on_pause(now_s, false))
+            .run(0.5, Some(0.2), 5.0)
+            .healthy(1.0)
+            .check(&[]);
+    }
+
+    #[test]
+    fn transients_of_seek_and_swap_are_healthy_and_what_outlasts_them_is_not() {
+        for command in [Watch::on_seek, |watch: &mut Watch, now_s| watch.on_swap(now_s, 24.0)] {
+            Stream::new(24.0)
+                .healthy(2.0)
+                .then(command)
+                .run(0.7, Some(-5.0), 9.0)
+                .healthy(1.0)
+                .check(&[]);
+        }
+        Stream::new(24.0)
+            .healthy(2.0)
+            .then(Watch::on_seek)
+            .run(2.0, Some(3.2), 9.0)
+            .check(&[("stale", 2.775, 4.0)]);
+    }
+
+    #[test]
+    fn an_idle_server_is_healthy_and_one_that_stopped_at_another_time_is_not() {
+        let idles = |after_s| Stream::new(4.0).healthy(after_s).run(10.0, None, 5.0);
+        idles(24.0).check(&[]);
+        idles(30.0).check(&[("stale", 30.025, 40.0)]);
+        idles(12.0).check(&[("stale", 12.025, 22.0)]);
+        // A knob wakes it; the first slices land far ahead, and old audio is heard until then.
+        idles(24.0)
+            .then(Watch::on_knob)
+            .run(1.0, None, 5.0)
+            .run(1.5, Some(1.35), 5.0)
+            .healthy(1.0)
+            .check(&[]);
+        // One that does not wake is stuck.
+        idles(24.0).then(Watch::on_knob).run(4.0, None, 5.0).check(&[("stale", 36.025, 38.0)]);
+    }
+}
