@@ -20,6 +20,11 @@
 //! | [`lag`] | leads, staleness and the reference's report |
 //! | [`verdict`] | whether that is lag, outside the healthy look-alikes |
 //! | [`engine`] | the only interpreter: live clients and replays both drive it |
+//! | [`sweep`] | many at once |
+//! | [`report`] | what was found, as data and in each of its forms |
+//! | `edge` | files |
+//! | `app` | the verbs |
+//! | `cli` | the command line |
 //!
 //! Everything before `edge` is the core: it has no clock, no file and no socket, and builds with
 //! `--no-default-features`.
@@ -31,6 +36,15 @@ pub mod heard;
 pub mod lag;
 pub mod mirror;
 pub mod playhead;
+pub mod report;
+pub mod sweep;
 pub mod time;
 pub mod verdict;
 pub mod wire;
+
+#[cfg(feature = "cli")]
+pub mod app;
+#[cfg(feature = "cli")]
+pub mod cli;
+#[cfg(feature = "cli")]
+pub mod edge;

@@ -1,2 +1,7 @@
-//! The `lagtape` command.
-fn main() {}
+//! The `lagtape` command. The exit code is made here and nowhere else.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lagtape::cli::run(std::env::args_os()).into()
+}

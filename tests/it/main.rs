@@ -1,9 +1,12 @@
 //! One integration binary; each module is one subject.
 
 mod capture;
+mod cli;
 mod golden;
 mod golden_codec;
 mod golden_lag;
 mod golden_playhead;
+mod golden_sessions;
 mod python_reader;
 mod session_log;
+mod tidy;

@@ -1,0 +1,20 @@
+//! The verbs: what lagtape can do, as functions that every door calls.
+//!
+//! Enters: paths and plain options. Leaves: plain results, or an error that says what to do next.
+//! Nothing here prints, parses arguments or ends the process.
+
+mod analyze;
+mod audio;
+mod cat;
+mod demo;
+mod info;
+mod outcome;
+
+pub use analyze::{AnalyzeOptions, analyze, analyze_all, next_commands};
+pub use audio::{AudioOptions, AudioSummary, audio};
+pub use cat::{CatFilter, cat};
+pub use demo::demo;
+pub use info::{Info, info, info_text};
+pub use outcome::Outcome;
+
+pub use crate::edge::import::{ImportSummary, import};

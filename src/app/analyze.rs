@@ -1,0 +1,119 @@
+//! `analyze`: replay captures through the engine and report.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::Outcome;
+use crate::capture::Records;
+use crate::edge::files;
+use crate::engine::{Engine, Options, PlayheadSource};
+use crate::lag::ReportArgs;
+use crate::report::{About, Analysis, Damage};
+use crate::sweep;
+use crate::time::{Nanos, Offset};
+
+/// How to look at a capture.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct AnalyzeOptions {
+    /// `None`: what suits the client that made the capture.
+    pub playhead: Option<PlayheadSource>,
+    /// Read slice headers only.
+    pub headers_only: bool,
+    /// Window, stale threshold and timeline of the lag reports.
+    pub report: ReportArgs,
+    /// Time of the report; `None` is the end record's.
+    pub at: Option<Offset>,
+    /// Most slices and most ticks kept per source buffer; `None` is unbounded.
+    pub tracker_bound: Option<usize>,
+}
+
+/// An engine that has seen a capture.
+pub(super) struct Replay {
+    pub engine: Engine,
+    pub at: Nanos,
+    pub damage: Option<Damage>,
+}
+
+impl Replay {
+    /// Feeds a capture to an engine, up to and including `at`, or to its end or first damage.
+    pub fn of(mut records: Records<File>, options: Options, at: Option<Offset>) -> Result<Replay> {
+        let mut engine = Engine::new(options);
+        let damage = loop {
+            match records.next_record() {
+                Ok(Some(record)) => {
+                    let until = at.zip(engine.origin()).map(|(at, origin)| at.from(origin));
+                    if until.is_some_and(|until| record.t > until) {
+                        break None;
+                    }
+                    engine.handle(&record);
+                }
+                Ok(None) => break None,
+                Err(error) => break Some(Damage::of(&error).ok_or(error)?),
+            }
+        };
+        let last = engine.facts().span.map_or(Nanos(0), |(_, last)| last);
+        let ended = engine.facts().end.as_ref().map_or(last, |(t, _)| *t);
+        let at = at.zip(engine.origin()).map_or(ended, |(at, origin)| at.from(origin));
+        Ok(Replay { engine, at, damage })
+    }
+}
+
+/// Replays one capture and reports on it.
+pub fn analyze(path: &Path, options: &AnalyzeOptions) -> Result<Analysis> {
+    options.report.check(0.0)?;
+    let engine_options = Options {
+        playhead: options.playhead,
+        headers_only: options.headers_only,
+        heard: None,
+        stale_threshold_s: options.report.stale_threshold_s,
+        tracker_bound: options.tracker_bound,
+    };
+    let replay = files::open_capture(path)
+        .and_then(|records| Replay::of(records, engine_options, options.at))
+        .with_context(|| format!("cannot analyse {}", path.display()))?;
+    let about = About {
+        capture: path.display().to_string(),
+        at: replay.at,
+        headers_only: options.headers_only,
+        tracker_bound: options.tracker_bound,
+        damage: replay.damage,
+    };
+    Ok(Analysis::of(&replay.engine, about, &options.report))
+}
+
+/// Analyses several captures in parallel; results come in the order of the paths.
+pub fn analyze_all(
+    paths: &[PathBuf],
+    options: &AnalyzeOptions,
+    threads: usize,
+) -> Result<Vec<Result<Analysis>>> {
+    Ok(sweep::map_in_order(paths, threads, |path| analyze(path, options))?)
+}
+
+impl Analysis {
+    /// What this analysis means for the exit code.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        match (&self.damage, self.verdict.lag) {
+            (Some(_), _) => Outcome::Damaged,
+            (None, true) => Outcome::Lag,
+            (None, false) => Outcome::Healthy,
+        }
+    }
+}
+
+/// Commands worth trying after `analysis`.
+#[must_use]
+pub fn next_commands(analysis: &Analysis) -> Vec<String> {
+    let capture = &analysis.capture;
+    match analysis.verdict.episodes.first() {
+        Some(first) => vec![
+            format!("lagtape audio {capture} -o heard.wav"),
+            format!("lagtape cat {capture} --from {:.1} --to {:.1}", first.from_s, first.to_s),
+        ],
+        None if analysis.lag.is_none() => vec![format!("lagtape cat {capture}")],
+        None => vec![format!("lagtape analyze {capture} --timeline")],
+    }
+}

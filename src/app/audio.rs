@@ -1,0 +1,85 @@
+//! `audio`: what the listener heard, or the buffer as it stands.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+use super::analyze::Replay;
+use crate::edge::files::{self, Output};
+use crate::engine::{Options, PlayheadSource};
+use crate::report::{Damage, wav};
+use crate::time::{DEFAULT_SAMPLE_RATE, Offset, Span};
+
+/// What to write.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct AudioOptions {
+    /// The final buffer instead of what was heard.
+    pub buffer: bool,
+    /// Only the last part.
+    pub last: Option<Span>,
+    /// Up to this moment instead of the capture's end.
+    pub at: Option<Offset>,
+    /// `None`: what suits the client that made the capture.
+    pub playhead: Option<PlayheadSource>,
+    /// Replace an existing file.
+    pub force: bool,
+}
+
+/// What was written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AudioSummary {
+    /// Frames per channel.
+    pub frames: u64,
+    /// Channels.
+    pub channels: u16,
+    /// Frames per second.
+    pub sample_rate: u32,
+    /// Where the capture is damaged; the audio ends there.
+    pub damage: Option<Damage>,
+}
+
+/// Replays a capture and writes audio of it to `out`.
+pub fn audio(path: &Path, out: &Path, options: &AudioOptions) -> Result<AudioSummary> {
+    let mut output = Output::create(out, options.force)?;
+    let engine_options = Options {
+        playhead: options.playhead,
+        heard: (!options.buffer).then_some(None),
+        ..Options::default()
+    };
+    let replay = files::open_capture(path)
+        .and_then(|records| Replay::of(records, engine_options, options.at))
+        .with_context(|| format!("cannot replay {}", path.display()))?;
+    let engine = &replay.engine;
+    let Some(mirror) = engine.mirror() else {
+        bail!(
+            "{} holds no audio to play: {}",
+            path.display(),
+            if engine.origin().is_some() {
+                "its payloads were left out; capture with payloads to hear it"
+            } else {
+                "the initial buffer never came"
+            }
+        );
+    };
+    let sample_rate = engine.ready().map_or(DEFAULT_SAMPLE_RATE, |ready| ready.sample_rate);
+    let channels = mirror.channels();
+    let last_frames =
+        options.last.map(|last| (last.seconds() * f64::from(sample_rate)).round() as u64);
+    let samples = match engine.heard() {
+        Some(heard) => heard.samples(last_frames),
+        None => {
+            let frames =
+                last_frames.map_or(mirror.frames(), |last| mirror.frames().min(last as usize));
+            mirror.samples()[(mirror.frames() - frames) * usize::from(channels)..].to_vec()
+        }
+    };
+    wav::write(output.writer(), &samples, channels, sample_rate)
+        .with_context(|| format!("cannot write {}", out.display()))?;
+    output.finish()?;
+    Ok(AudioSummary {
+        frames: samples.len() as u64 / u64::from(channels),
+        channels,
+        sample_rate,
+        damage: replay.damage,
+    })
+}

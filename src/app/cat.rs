@@ -1,0 +1,296 @@
+//! `cat`: the records of a capture, one line each.
+
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::info::short;
+use crate::capture::{Body, Kind, Message, Opcode, Record};
+use crate::edge::files;
+use crate::event::{Event, Interpreter};
+use crate::report::text::{Bytes, Figure};
+use crate::report::{Damage, SCHEMA};
+use crate::time::{Nanos, Offset};
+use crate::wire::slice::SliceHeader;
+
+/// Which records, and in which form.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct CatFilter {
+    /// One JSON object a line, holding only what the record holds.
+    pub json: bool,
+    /// Records that are no messages, too.
+    pub records: bool,
+    /// Only these: the JSON `type` of a text, an opcode, what the message is to the session
+    /// (`config`, `buffer`, `slice`, …), or with `records` a type of record.
+    pub kinds: Vec<String>,
+    /// Only this direction: `c2s` or `s2c`.
+    pub direction: Option<crate::capture::Direction>,
+    /// Only from this moment on.
+    pub from: Option<Offset>,
+    /// Only up to this moment.
+    pub to: Option<Offset>,
+    /// Only so many.
+    pub limit: Option<u64>,
+}
+
+/// Prints the records of a capture that pass the filter; returns the damage that ended it, if any.
+pub fn cat(path: &Path, filter: &CatFilter, out: &mut dyn Write) -> Result<Option<Damage>> {
+    filter.check()?;
+    let context = || format!("cannot read {}", path.display());
+    let origin = origin(path).with_context(context)?;
+    let mut records = files::open_capture(path).with_context(context)?;
+    let mut interpreter = Interpreter::new();
+    let mut left = filter.limit.unwrap_or(u64::MAX);
+    let from = filter.from.map(|from| from.from(origin));
+    let to = filter.to.map(|to| to.from(origin));
+    while left > 0 {
+        let record = match records.next_record() {
+            Ok(Some(record)) => record,
+            Ok(None) => break,
+            Err(error) => {
+                return Damage::of(&error).ok_or(error).with_context(context).map(Some);
+            }
+        };
+        let role = role(&mut interpreter, &record);
+        let inside = from.is_none_or(|from| record.t >= from) && to.is_none_or(|to| record.t <= to);
+        if inside && filter.passes(&record, &role) {
+            print(&record, &role, origin, filter.json, out)?;
+            left -= 1;
+        }
+    }
+    Ok(None)
+}
+
+/// When the initial buffer arrived, or the first record where none did.
+fn origin(path: &Path) -> Result<Nanos> {
+    let mut records = files::open_capture(path)?;
+    let mut interpreter = Interpreter::new();
+    let mut first = None;
+    while let Ok(Some(record)) = records.next_record() {
+        let earliest = *first.get_or_insert(record.t);
+        if let Body::Message(message) = &record.body
+            && interpreter.read(message) == Event::InitialBuffer
+        {
+            return Ok(record.t);
+        }
+        first = Some(earliest);
+    }
+    Ok(first.unwrap_or_default())
+}
+
+/// What a record is to the session, in a word.
+fn role(interpreter: &mut Interpreter, record: &Record<'_>) -> String {
+    let Body::Message(message) = &record.body else {
+        return record.kind().to_string();
+    };
+    let by_type = |fields: &serde_json::Map<String, serde_json::Value>| {
+        crate::wire::message::kind_of(fields).unwrap_or("event").to_owned()
+    };
+    match interpreter.read(message) {
+        Event::Config(_) => "config".to_owned(),
+        Event::Upload => "upload".to_owned(),
+        Event::Ready(_) => "ready".to_owned(),
+        Event::Refused { .. } => "error".to_owned(),
+        Event::InitialBuffer => "buffer".to_owned(),
+        Event::Slice => "slice".to_owned(),
+        Event::SwapBuffer { .. } => "swap_buffer".to_owned(),
+        Event::Aside => "aside".to_owned(),
+        Event::ParamsUpdate => "params_update".to_owned(),
+        Event::Tick(_) => "params".to_owned(),
+        Event::Server { fields, .. } | Event::Command(fields) => by_type(&fields),
+        Event::Close { .. } => "close".to_owned(),
+        Event::Unreadable(_) => "unreadable".to_owned(),
+        Event::Skipped | Event::Nothing => {
+            match message.text().map(crate::wire::json::parse_object) {
+                Some(Ok(object)) => by_type(&object.fields),
+                _ => opcode_name(message.opcode),
+            }
+        }
+    }
+}
+
+impl CatFilter {
+    fn passes(&self, record: &Record<'_>, role: &str) -> bool {
+        let named = |kind: &String| match &record.body {
+            Body::Message(message) => kind == role || *kind == opcode_name(message.opcode),
+            _ => kind == role,
+        };
+        let direction = match &record.body {
+            Body::Message(message) => {
+                self.direction.is_none_or(|direction| message.direction == direction)
+            }
+            _ => self.records && self.direction.is_none(),
+        };
+        direction && (self.kinds.is_empty() || self.kinds.iter().any(named))
+    }
+
+    /// Refuses kinds that could never pass.
+    fn check(&self) -> Result<()> {
+        let record_kind = |kind: &str| {
+            [Kind::Header, Kind::Clock, Kind::Gap, Kind::Marker, Kind::End]
+                .iter()
+                .any(|known| known.to_string() == kind)
+        };
+        match self.kinds.iter().find(|kind| record_kind(kind) && !self.records) {
+            Some(kind) => bail!("--type {kind} names records that are no messages; add --records"),
+            None => Ok(()),
+        }
+    }
+}
+
+fn opcode_name(opcode: Opcode) -> String {
+    match opcode {
+        Opcode::Text => "text".to_owned(),
+        Opcode::Binary => "binary".to_owned(),
+        Opcode::Close => "close".to_owned(),
+        Opcode::Ping => "ping".to_owned(),
+        Opcode::Pong => "pong".to_owned(),
+        Opcode::Other(number) => format!("opcode_{number}"),
+    }
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    schema: u32,
+    seq: u64,
+    t_ns: u64,
+    conn: u32,
+    #[serde(flatten)]
+    body: LineBody<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum LineBody<'a> {
+    Message(MessageLine<'a>),
+    Record { record: String, body: RecordBody<'a> },
+}
+
+#[derive(Serialize)]
+struct MessageLine<'a> {
+    dir: &'static str,
+    opcode: String,
+    length: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sha256: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
+    /// Bytes kept of a payload that is not whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kept: Option<usize>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    automatic: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    failed: bool,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum RecordBody<'a> {
+    Header(&'a crate::capture::Header),
+    Clock(&'a crate::capture::Clock),
+    Gap(&'a crate::capture::Gap),
+    Marker(&'a crate::capture::Marker),
+    End(&'a crate::capture::End),
+    Unknown,
+}
+
+fn print(
+    record: &Record<'_>,
+    role: &str,
+    origin: Nanos,
+    json: bool,
+    out: &mut dyn Write,
+) -> Result<()> {
+    if json {
+        serde_json::to_writer(&mut *out, &line(record))?;
+        writeln!(out)?;
+    } else {
+        let t_s = record.t.seconds_since(origin);
+        writeln!(out, "{:>7} {t_s:>11.6}  {}", record.seq, summary(record, role))?;
+    }
+    Ok(())
+}
+
+fn line<'a>(record: &'a Record<'a>) -> Line<'a> {
+    let body = match &record.body {
+        Body::Message(message) => LineBody::Message(message_line(message)),
+        other => LineBody::Record {
+            record: record.kind().to_string(),
+            body: match other {
+                Body::Header(header) => RecordBody::Header(header),
+                Body::Clock(clock) => RecordBody::Clock(clock),
+                Body::Gap(gap) => RecordBody::Gap(gap),
+                Body::Marker(marker) => RecordBody::Marker(marker),
+                Body::End(end) => RecordBody::End(end),
+                Body::Message(_) | Body::Other(_) => RecordBody::Unknown,
+            },
+        },
+    };
+    Line { schema: SCHEMA, seq: record.seq, t_ns: record.t.0, conn: record.conn, body }
+}
+
+fn message_line<'a>(message: &Message<'a>) -> MessageLine<'a> {
+    let hash = match message.sha256 {
+        Some(hash) => Some(hex(&hash)),
+        None if message.is_whole() => Some(hex(&Sha256::digest(message.payload))),
+        None => None,
+    };
+    MessageLine {
+        dir: short(message.direction),
+        opcode: opcode_name(message.opcode),
+        length: message.len(),
+        sha256: hash,
+        text: message.text(),
+        kept: (!message.is_whole()).then_some(message.payload.len()),
+        automatic: message.automatic,
+        failed: message.failed,
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// One line for a person.
+fn summary(record: &Record<'_>, role: &str) -> String {
+    const TEXT_CHARS: usize = 100;
+    let Body::Message(message) = &record.body else {
+        return format!("   {role}");
+    };
+    let arrow = match message.direction {
+        crate::capture::Direction::ClientToServer => "↑",
+        crate::capture::Direction::ServerToClient => "↓",
+    };
+    let detail = match (message.text(), role) {
+        (Some(text), _) if text.chars().count() > TEXT_CHARS => {
+            format!("{}…", text.chars().take(TEXT_CHARS).collect::<String>())
+        }
+        (Some(text), _) => text.to_owned(),
+        (None, "slice") => slice_summary(message.payload),
+        (None, _) => String::new(),
+    };
+    let failed = if message.failed { "  (sending failed)" } else { "" };
+    format!("{arrow}  {role:<14} {:>8}  {detail}{failed}", Bytes(message.len()).to_string())
+        .trim_end()
+        .to_owned()
+}
+
+fn slice_summary(payload: &[u8]) -> String {
+    match SliceHeader::parse(payload) {
+        Ok(header) => format!(
+            "start {} frames {} channels {} flags {} tick {} ms decode {} ms generation {}",
+            header.start,
+            header.frames,
+            header.channels,
+            header.flags,
+            Figure(f64::from(header.tick_ms)),
+            Figure(f64::from(header.dec_ms)),
+            header.generations
+        ),
+        Err(error) => error.to_string(),
+    }
+}

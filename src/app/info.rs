@@ -1,0 +1,203 @@
+//! `info`: what a capture is, without replaying it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+use super::Outcome;
+use crate::capture::{Body, Direction, Ending, Header, Records};
+use crate::edge::files;
+use crate::report::text::{Bytes, Figure};
+use crate::report::{Damage, SCHEMA};
+use crate::time::Nanos;
+
+/// The facts of a capture.
+#[derive(Debug, Clone, Serialize)]
+pub struct Info {
+    /// Version of this JSON.
+    pub schema: u32,
+    /// The capture as it was named.
+    pub capture: String,
+    /// Its size in bytes.
+    pub file_bytes: u64,
+    /// Its header record; `null` when not even that is whole.
+    pub header: Option<HeaderInfo>,
+    /// Records of every type that are whole.
+    pub records: u64,
+    /// Messages of each direction, and their payload bytes.
+    pub messages: BTreeMap<&'static str, Count>,
+    /// Records lost while recording.
+    pub lost: u64,
+    /// From the first record to the last.
+    pub duration_s: f64,
+    /// The end record is there.
+    pub complete: bool,
+    /// Why the recording ended, where it says.
+    pub end_reason: Option<String>,
+    /// Bytes of a record that was cut off at the end.
+    pub torn_bytes: u64,
+    /// Where the capture is damaged.
+    pub damage: Option<Damage>,
+}
+
+/// The header record.
+#[derive(Debug, Clone, Serialize)]
+pub struct HeaderInfo {
+    /// The header as it was written.
+    #[serde(flatten)]
+    pub header: Header,
+    /// The sync marker of the file, in hexadecimal.
+    pub sync_marker: String,
+}
+
+/// Messages and their bytes.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Count {
+    /// How many.
+    pub messages: u64,
+    /// Payload bytes, whole.
+    pub bytes: u64,
+}
+
+impl Info {
+    /// What this means for the exit code.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        if self.damage.is_some() { Outcome::Damaged } else { Outcome::Healthy }
+    }
+}
+
+/// Reads the facts of a capture; every record's checksum is verified on the way.
+pub fn info(path: &Path) -> Result<Info> {
+    let context = || format!("cannot read {}", path.display());
+    let mut records = files::open_capture(path).with_context(context)?;
+    let mut info = Info {
+        schema: SCHEMA,
+        capture: path.display().to_string(),
+        file_bytes: std::fs::metadata(path).with_context(context)?.len(),
+        header: None,
+        records: 0,
+        messages: BTreeMap::from([("c2s", Count::default()), ("s2c", Count::default())]),
+        lost: 0,
+        duration_s: 0.0,
+        complete: false,
+        end_reason: None,
+        torn_bytes: 0,
+        damage: None,
+    };
+    info.count(&mut records).with_context(context)?;
+    Ok(info)
+}
+
+impl Info {
+    fn count<R: std::io::Read>(&mut self, records: &mut Records<R>) -> Result<()> {
+        let mut span: Option<(Nanos, Nanos)> = None;
+        loop {
+            let record = match records.next_record() {
+                Ok(Some(record)) => record,
+                Ok(None) => break,
+                Err(error) => {
+                    self.damage = Some(Damage::of(&error).ok_or(error)?);
+                    break;
+                }
+            };
+            self.records += 1;
+            let (first, last) = span.unwrap_or((record.t, record.t));
+            span = Some((first, last.max(record.t)));
+            match record.body {
+                Body::Header(header) => {
+                    self.header = Some(HeaderInfo { header, sync_marker: String::new() });
+                }
+                Body::Message(message) => {
+                    let count = self.messages.entry(short(message.direction)).or_default();
+                    count.messages += 1;
+                    count.bytes += message.len();
+                }
+                Body::Gap(gap) => self.lost = self.lost.saturating_add(gap.count),
+                Body::End(end) => {
+                    self.complete = true;
+                    self.end_reason = end.reason;
+                }
+                Body::Clock(_) | Body::Marker(_) | Body::Other(_) => {}
+            }
+        }
+        self.duration_s = span.map_or(0.0, |(first, last)| last.seconds_since(first));
+        if let Some(Ending::Incomplete { torn_bytes }) = records.ending() {
+            self.torn_bytes = torn_bytes;
+        }
+        if let (Some(header), Some(marker)) = (&mut self.header, records.reader().marker()) {
+            header.sync_marker = marker.0.iter().map(|byte| format!("{byte:02x}")).collect();
+        }
+        Ok(())
+    }
+}
+
+/// The direction as the wire's logs name it.
+#[must_use]
+pub(super) fn short(direction: Direction) -> &'static str {
+    match direction {
+        Direction::ClientToServer => "c2s",
+        Direction::ServerToClient => "s2c",
+    }
+}
+
+/// Prints the facts for a person.
+#[must_use]
+pub fn info_text(info: &Info) -> String {
+    let mut out = String::new();
+    let state = match (&info.damage, info.complete) {
+        (Some(damage), _) => format!("damaged at byte {}", damage.offset),
+        (None, true) => "complete".to_owned(),
+        (None, false) => "incomplete".to_owned(),
+    };
+    let _ = writeln!(
+        out,
+        "{} · {} · {} s · {} records · {state}",
+        info.capture,
+        Bytes(info.file_bytes),
+        Figure(info.duration_s),
+        info.records
+    );
+    let mut line = |key: &str, value: &str| {
+        let _ = writeln!(out, "  {key:<12} {value}");
+    };
+    if let Some(HeaderInfo { header, sync_marker }) = &info.header {
+        line("recorded by", &header.software);
+        if let Some(url) = &header.url {
+            line("from", url);
+        }
+        if let Some(start) = &header.start_utc {
+            line("started", start);
+        }
+        if let Some(config) = &header.config {
+            line("config", config);
+        }
+        for (key, value) in &header.metadata {
+            line(key, value);
+        }
+        line("sync marker", sync_marker);
+    }
+    for (direction, name) in [("s2c", "down"), ("c2s", "up")] {
+        let count = info.messages.get(direction).copied().unwrap_or_default();
+        line(name, &format!("{} messages, {}", count.messages, Bytes(count.bytes)));
+    }
+    if info.lost > 0 {
+        line("lost", &format!("{} records could not be kept while recording", info.lost));
+    }
+    if let Some(reason) = &info.end_reason {
+        line("ended", reason);
+    }
+    if info.torn_bytes > 0 {
+        line(
+            "cut off",
+            &format!("within its last record, of which {} are here", Bytes(info.torn_bytes)),
+        );
+    }
+    if let Some(damage) = &info.damage {
+        line("damage", &damage.reason);
+    }
+    out
+}

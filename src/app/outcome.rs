@@ -1,0 +1,38 @@
+//! How a run of lagtape ended, as its exit code says it.
+
+use std::process::ExitCode;
+
+/// The outcomes, the more telling first: of several, the first in this order is the run's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// The command line was wrong. Exit code 2.
+    Usage,
+    /// lagtape could not do it. Exit code 1.
+    Failed,
+    /// A capture is damaged; it was used as far as it is intact. Exit code 3.
+    Damaged,
+    /// The verdict is lag. Exit code 4.
+    Lag,
+    /// Done, and healthy. Exit code 0.
+    Healthy,
+}
+
+impl Outcome {
+    /// The exit code.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            Outcome::Healthy => 0,
+            Outcome::Failed => 1,
+            Outcome::Usage => 2,
+            Outcome::Damaged => 3,
+            Outcome::Lag => 4,
+        }
+    }
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> ExitCode {
+        ExitCode::from(outcome.code())
+    }
+}

@@ -1,0 +1,90 @@
+//! Files: captures to read, outputs to write.
+//!
+//! An output appears under its name only when it is whole: it is written beside and renamed.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use tempfile::NamedTempFile;
+
+use crate::capture::Records;
+
+/// Opens a capture for reading from its beginning.
+pub fn open_capture(path: &Path) -> Result<Records<File>> {
+    let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+        bail!(
+            "{path} is a folder; name a capture in it, or bring in a session log with: lagtape import {path} -o x.lagtape",
+            path = path.display()
+        );
+    }
+    Ok(Records::new(file))
+}
+
+/// A file that appears under its name when [`Output::finish`] is called, and not before.
+pub struct Output {
+    path: PathBuf,
+    file: BufWriter<NamedTempFile>,
+    force: bool,
+}
+
+impl Output {
+    /// Prepares to write `path`. Refuses an existing file unless `force`.
+    pub fn create(path: &Path, force: bool) -> Result<Output> {
+        if path.exists() && !force {
+            bail!(
+                "{} exists already; use --force to replace it, or name another file",
+                path.display()
+            );
+        }
+        let folder = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let file = tempfile::Builder::new()
+            .prefix(".lagtape-")
+            .tempfile_in(folder)
+            .with_context(|| format!("cannot write in {}", folder.display()))?;
+        Ok(Output { path: path.to_owned(), file: BufWriter::new(file), force })
+    }
+
+    /// Where the bytes go until then; seekable.
+    pub fn writer(&mut self) -> &mut BufWriter<NamedTempFile> {
+        &mut self.file
+    }
+
+    /// Puts the file in its place.
+    pub fn finish(self) -> Result<()> {
+        let Output { path, file, force } = self;
+        let placed = || format!("cannot write {}", path.display());
+        let file = file.into_inner().map_err(|error| error.into_error()).with_context(placed)?;
+        make_readable(file.as_file()).with_context(placed)?;
+        if force {
+            file.persist(&path).map_err(|error| error.error).with_context(placed)?;
+        } else {
+            file.persist_noclobber(&path).map_err(|error| error.error).with_context(placed)?;
+        }
+        Ok(())
+    }
+}
+
+/// Temporary files are private; outputs are as readable as any other file.
+#[cfg(unix)]
+fn make_readable(file: &File) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(std::fs::Permissions::from_mode(0o644))
+}
+
+#[cfg(not(unix))]
+fn make_readable(_: &File) -> std::io::Result<()> {
+    Ok(())
+}
+
+/// Writes a whole file at once.
+pub fn write(path: &Path, bytes: &[u8], force: bool) -> Result<()> {
+    let mut output = Output::create(path, force)?;
+    output.writer().write_all(bytes).with_context(|| format!("cannot write {}", path.display()))?;
+    output.finish()
+}

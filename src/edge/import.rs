@@ -1,0 +1,61 @@
+//! Importing: recordings of other tools become captures.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use super::files::Output;
+use crate::capture::{End, import_session_log};
+
+/// What was imported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImportSummary {
+    /// The capture that was written.
+    pub out: PathBuf,
+    /// Its end record.
+    pub end: End,
+}
+
+/// Turns a folder with `session.json`, `frames.jsonl[.zst]` and, with payloads, `frames.bin[.zst]`
+/// into a capture.
+pub fn import(folder: &Path, out: &Path, force: bool) -> Result<ImportSummary> {
+    if !folder.is_dir() {
+        bail!(
+            "{} is not a folder; import takes the folder of a session log, with session.json and frames.jsonl in it",
+            folder.display()
+        );
+    }
+    let session = folder.join("session.json");
+    let session = fs::read_to_string(&session)
+        .with_context(|| format!("cannot read {}; a session log has one", session.display()))?;
+    let Some(lines) = open_plain_or_zstd(folder, "frames.jsonl")? else {
+        bail!("{} has neither frames.jsonl nor frames.jsonl.zst", folder.display());
+    };
+    let mut blob = open_plain_or_zstd(folder, "frames.bin")?;
+    let mut output = Output::create(out, force)?;
+    let blob = blob.as_mut().map(|blob| blob as &mut dyn Read);
+    let end = import_session_log(&session, lines, blob, output.writer())
+        .with_context(|| format!("cannot import {}", folder.display()))?;
+    output.finish()?;
+    Ok(ImportSummary { out: out.to_owned(), end })
+}
+
+/// Opens `name`, or `name.zst` and unpacks it on the way.
+fn open_plain_or_zstd(folder: &Path, name: &str) -> Result<Option<Box<dyn BufRead>>> {
+    let plain = folder.join(name);
+    let packed = folder.join(format!("{name}.zst"));
+    if plain.exists() {
+        let file =
+            File::open(&plain).with_context(|| format!("cannot open {}", plain.display()))?;
+        return Ok(Some(Box::new(BufReader::new(file))));
+    }
+    if packed.exists() {
+        let opened = || format!("cannot open {}", packed.display());
+        let file = File::open(&packed).with_context(opened)?;
+        let unpacked = zstd::Decoder::new(file).with_context(opened)?;
+        return Ok(Some(Box::new(BufReader::new(unpacked))));
+    }
+    Ok(None)
+}

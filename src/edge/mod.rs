@@ -1,0 +1,7 @@
+//! The edge: files now, clocks and sockets later.
+//!
+//! Enters and leaves: bytes of the outside world. An edge reads, stamps and forwards; what the
+//! bytes mean is decided in the core.
+
+pub mod files;
+pub mod import;

@@ -1,0 +1,355 @@
+//! The analysis as a person reads it: the first line answers, figures follow, the last line says
+//! what to try. At most 80 columns where the facts allow; no colour carries meaning alone.
+
+use std::fmt::{self, Display, Formatter, Write as _};
+
+use super::{Analysis, EpisodeReport, Warning};
+use crate::capture::{ClientKind, Marker};
+use crate::engine::PlayheadSource;
+use crate::lag::{LagReport, TimelineRow};
+use crate::verdict::{SILENCE_S, What};
+
+/// Episodes printed before the rest is only counted.
+const MAX_EPISODES: usize = 12;
+/// Warnings and events printed before the rest is only counted.
+const MAX_LINES: usize = 8;
+
+/// Prints `analysis`; `next` are commands worth trying, most useful first.
+#[must_use]
+pub fn analysis(analysis: &Analysis, next: &[String]) -> String {
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let _ = Page { analysis, next }.write(&mut out);
+    out
+}
+
+struct Page<'a> {
+    analysis: &'a Analysis,
+    next: &'a [String],
+}
+
+impl Page<'_> {
+    fn write(&self, out: &mut String) -> fmt::Result {
+        self.title(out)?;
+        writeln!(out, "\n{}", self.answer())?;
+        self.episodes(out)?;
+        if let Some(lag) = &self.analysis.lag {
+            writeln!(out)?;
+            self.figures(lag, out)?;
+            self.timeline(lag, out)?;
+        }
+        writeln!(out)?;
+        self.footing(out)?;
+        self.warnings(out)?;
+        for (i, command) in self.next.iter().enumerate() {
+            writeln!(out, "{} {command}", if i == 0 { "next:" } else { "     " })?;
+        }
+        Ok(())
+    }
+
+    fn title(&self, out: &mut String) -> fmt::Result {
+        let analysis = self.analysis;
+        let mut facts =
+            vec![analysis.capture.clone(), format!("{} s", Figure(analysis.report_at_s))];
+        if let Some(epoch) = analysis.epochs.last() {
+            let rate = f64::from(analysis.session.sample_rate.unwrap_or_default()) / 1e3;
+            facts.push(format!(
+                "{} s loop, {rate} kHz {}",
+                Figure(epoch.loop_s),
+                channels(epoch.channels)
+            ));
+        }
+        facts.push(match analysis.session.client {
+            Some(ClientKind::Headless) => "headless client".to_owned(),
+            Some(ClientKind::Foreign) => "foreign client".to_owned(),
+            None => "unknown client".to_owned(),
+        });
+        facts.push(match (&analysis.damage, analysis.complete) {
+            (Some(damage), _) => format!("damaged at byte {}", damage.offset),
+            (None, true) => "complete".to_owned(),
+            (None, false) => "incomplete".to_owned(),
+        });
+        writeln!(out, "{}", facts.join(" · "))
+    }
+
+    fn answer(&self) -> String {
+        let analysis = self.analysis;
+        if let Some(refusal) = &analysis.session.refusal {
+            return format!("no stream: the server refused the session ({refusal})");
+        }
+        if analysis.lag.is_none() {
+            return "no stream: the initial buffer never came".to_owned();
+        }
+        let episodes = analysis.verdict.episodes.len();
+        if !analysis.verdict.lag {
+            return "healthy: nothing stale or late was heard".to_owned();
+        }
+        format!(
+            "LAG  {} s of {} s, in {episodes} episode{}",
+            Figure(analysis.verdict.lag_s),
+            Figure(analysis.report_at_s),
+            plural(episodes)
+        )
+    }
+
+    fn episodes(&self, out: &mut String) -> fmt::Result {
+        let episodes = &self.analysis.verdict.episodes;
+        if !episodes.is_empty() {
+            writeln!(out)?;
+        }
+        for episode in episodes.iter().take(MAX_EPISODES) {
+            let span = format!("{} – {} s", Tenths(episode.from_s), Tenths(episode.to_s));
+            writeln!(out, "  {span:>15}   {}", what(episode))?;
+        }
+        if let Some(more) = episodes.len().checked_sub(MAX_EPISODES).filter(|&more| more > 0) {
+            writeln!(out, "  and {more} more; --json lists them all")?;
+        }
+        Ok(())
+    }
+
+    fn figures(&self, lag: &LagReport, out: &mut String) -> fmt::Result {
+        let shape = &self.analysis.shape;
+        if let Some(lead) = lag.slices.lead_s {
+            let figures = format!(
+                "p5 {}   p50 {}   p95 {} s",
+                Figure(lead.p5),
+                Figure(lead.p50),
+                Figure(lead.p95)
+            );
+            writeln!(out, "  lead       {figures:<34} {}", bars(&shape.lead_s, 0.25))?;
+        }
+        if let Some(age) = lag.ticks.staleness_s {
+            let figures = format!(
+                "p50 {}   p95 {}   max {} s",
+                Figure(age.p50),
+                Figure(age.p95),
+                Figure(age.max)
+            );
+            writeln!(out, "  staleness  {figures:<34} {}", bars(&shape.staleness_s, 1.0))?;
+        }
+        let mut facts = vec![slices(lag)];
+        if let Some(tick) = lag.slices.tick_ms {
+            facts.push(format!("tick {} ms p95", Figure(tick.p95)));
+        }
+        facts.push(format!(
+            "{} ticks at {}/s",
+            lag.ticks.count,
+            Figure(self.analysis.rates.ticks_per_s)
+        ));
+        writeln!(out, "  slices     {}", facts.join("   "))?;
+        let traffic = &self.analysis.traffic;
+        writeln!(
+            out,
+            "  traffic    {} down, {} up",
+            Bytes(traffic.server_to_client.bytes),
+            Bytes(traffic.client_to_server.bytes)
+        )
+    }
+
+    fn timeline(&self, lag: &LagReport, out: &mut String) -> fmt::Result {
+        let Some(rows) = lag.timeline.as_ref().filter(|rows| !rows.is_empty()) else {
+            return Ok(());
+        };
+        writeln!(out, "\n  until s   slices   lowest lead   oldest heard   playhead")?;
+        for row in rows {
+            self.timeline_row(row, out)?;
+        }
+        Ok(())
+    }
+
+    fn timeline_row(&self, row: &TimelineRow, out: &mut String) -> fmt::Result {
+        let optional = |value: Option<f64>| {
+            value.map_or(String::new(), |value| format!("{} s", Figure(value)))
+        };
+        let line = format!(
+            "  {:>7} {:>8}   {:>11}   {:>12}   {:>8}",
+            Tenths(self.analysis.report_at_s - row.t_ago_s).to_string(),
+            row.slices.map_or(String::new(), |slices| slices.to_string()),
+            optional(row.min_lead_s),
+            optional(row.max_staleness_s),
+            optional(row.playhead_s),
+        );
+        writeln!(out, "{}", line.trim_end())
+    }
+
+    /// How the figures came about.
+    fn footing(&self, out: &mut String) -> fmt::Result {
+        let analysis = self.analysis;
+        let source = match analysis.playhead.source {
+            PlayheadSource::Simulated => "simulated",
+            PlayheadSource::Reported => "as the client reported it",
+        };
+        let ops: Vec<_> = analysis
+            .playhead
+            .ops
+            .iter()
+            .take(MAX_LINES)
+            .map(|op| operation(op.t_s, &op.op))
+            .collect();
+        let ops = if ops.is_empty() { String::new() } else { format!(", with {}", ops.join(", ")) };
+        writeln!(out, "playhead: {source}{ops}")?;
+        if analysis.headers_only {
+            writeln!(
+                out,
+                "slices: read by their headers only; corrupt payloads would go unnoticed"
+            )?;
+        }
+        if let [.., before, last] = analysis.epochs.as_slice() {
+            let swaps = analysis.epochs.len() - 1;
+            writeln!(
+                out,
+                "{swaps} swap{}: figures are since the last one at {} s; before it lead p50 {} s",
+                plural(swaps),
+                Tenths(last.from_s),
+                before
+                    .lag
+                    .slices
+                    .lead_s
+                    .map_or("unknown".to_owned(), |lead| Figure(lead.p50).to_string()),
+            )?;
+        }
+        for close in &analysis.closes {
+            let code = close.code.map_or("no code".to_owned(), |code| code.to_string());
+            writeln!(
+                out,
+                "closed by the {} at {} s: {code} {}",
+                close.by,
+                Tenths(close.t_s),
+                close.reason
+            )?;
+        }
+        if analysis.decode_errors > 0 {
+            writeln!(
+                out,
+                "{} message{} could not be used and changed nothing",
+                analysis.decode_errors,
+                plural(analysis.decode_errors as usize)
+            )?;
+        }
+        Ok(())
+    }
+
+    fn warnings(&self, out: &mut String) -> fmt::Result {
+        if let Some(damage) = &self.analysis.damage {
+            writeln!(out, "damage: {}", damage.reason)?;
+        }
+        for Warning { count, message, .. } in self.analysis.warnings.iter().take(MAX_LINES) {
+            if *count > 1 {
+                writeln!(out, "note: {count} × {message}")?;
+            } else {
+                writeln!(out, "note: {message}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn slices(lag: &LagReport) -> String {
+    match lag.slices.interval_s {
+        Some(interval) => format!("{}, every {} ms", lag.slices.count, Figure(interval.p50 * 1e3)),
+        None => lag.slices.count.to_string(),
+    }
+}
+
+fn what(episode: &EpisodeReport) -> String {
+    match &episode.what {
+        What::Stale { worst_staleness_s, silence_s, .. } if *silence_s >= SILENCE_S => format!(
+            "no slices for {} s; the audio heard grew {} s old",
+            Figure(*silence_s),
+            Figure(*worst_staleness_s)
+        ),
+        What::Stale { worst_staleness_s, .. } => format!(
+            "slices landed elsewhere; the audio heard grew {} s old",
+            Figure(*worst_staleness_s)
+        ),
+        What::Behind { slices, of, worst_lead_s } => format!(
+            "{slices} of {of} slices landed behind the listener, worst {} s",
+            Figure(-worst_lead_s)
+        ),
+    }
+}
+
+fn operation(t_s: f64, op: &Marker) -> String {
+    let what = match op {
+        Marker::Seek { to_s } => format!("a seek to {} s", Figure(*to_s)),
+        Marker::Rate { rate } => format!("rate {rate}"),
+        Marker::Pause => "a pause".to_owned(),
+        Marker::Resume => "a resume".to_owned(),
+        Marker::Point { name, .. } => format!("the mark \"{name}\""),
+    };
+    format!("{what} at {} s", Tenths(t_s))
+}
+
+fn channels(channels: u16) -> String {
+    match channels {
+        1 => "mono".to_owned(),
+        2 => "stereo".to_owned(),
+        more => format!("{more} channels"),
+    }
+}
+
+fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
+/// One character a column, from the lowest value or zero to the highest or `least`, so that a
+/// quiet stream looks quiet; blank where nothing was.
+fn bars(values: &[Option<f64>], least: f64) -> String {
+    const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let known = || values.iter().flatten().copied().filter(|value| value.is_finite());
+    let low = known().fold(0.0, f64::min);
+    let high = known().fold(least, f64::max);
+    let step = (high - low) / (LEVELS.len() - 1) as f64;
+    let level =
+        |value: f64| LEVELS[(((value - low) / step).round() as usize).min(LEVELS.len() - 1)];
+    values.iter().map(|value| value.map_or(' ', level)).collect()
+}
+
+/// A number with about three significant digits and a real minus sign.
+#[derive(Clone, Copy)]
+pub struct Figure(pub f64);
+
+impl Display for Figure {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let size = self.0.abs();
+        let decimals = match size {
+            _ if size >= 100.0 => 0,
+            _ if size >= 10.0 => 1,
+            _ => 2,
+        };
+        signed(self.0, decimals, f)
+    }
+}
+
+/// A moment, to the tenth of a second.
+#[derive(Clone, Copy)]
+pub struct Tenths(pub f64);
+
+impl Display for Tenths {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        signed(self.0, 1, f)
+    }
+}
+
+fn signed(value: f64, decimals: usize, f: &mut Formatter<'_>) -> fmt::Result {
+    let digits = format!("{:.decimals$}", value.abs());
+    let is_zero = digits.bytes().all(|digit| matches!(digit, b'0' | b'.'));
+    let sign = if value < 0.0 && !is_zero { "−" } else { "" };
+    write!(f, "{sign}{digits}")
+}
+
+/// A count of bytes in the unit that suits it.
+#[derive(Clone, Copy)]
+pub struct Bytes(pub u64);
+
+impl Display for Bytes {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let bytes = self.0 as f64;
+        match self.0 {
+            0..1_000 => write!(f, "{} B", self.0),
+            1_000..1_000_000 => write!(f, "{} KB", Figure(bytes / 1e3)),
+            1_000_000..1_000_000_000 => write!(f, "{} MB", Figure(bytes / 1e6)),
+            _ => write!(f, "{} GB", Figure(bytes / 1e9)),
+        }
+    }
+}

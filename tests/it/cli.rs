@@ -1,0 +1,227 @@
+//! The command line as people use it: output, exit codes, and what bad input gets.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+fn lagtape(words: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_lagtape"))
+        .args(words)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env_remove("LAGTAPE_THREADS")
+        .env_remove("LAGTAPE_COLOR")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+#[track_caller]
+fn check(words: &[&str], code: i32) -> (String, String) {
+    let output = lagtape(words);
+    let out = String::from_utf8(output.stdout).unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{words:?}\n{out}\n{err}");
+    (out, err)
+}
+
+#[track_caller]
+fn check_complaint(words: &[&str], code: i32, sentence: &str) {
+    let (_, err) = check(words, code);
+    assert!(err.contains(sentence), "{words:?} said: {err}");
+}
+
+fn path(folder: &TempDir, name: &str) -> (PathBuf, String) {
+    let path = folder.path().join(name);
+    let text = path.to_str().unwrap().to_owned();
+    (path, text)
+}
+
+const HEALTHY: &str = "captures/healthy.lagtape";
+const STALL: &str = "captures/stall.lagtape";
+
+#[test]
+fn bundled_captures_give_their_expected_reports() {
+    for (capture, code) in [(HEALTHY, 0), (STALL, 4)] {
+        let (out, _) = check(&["analyze", capture, "--json", "--timeline"], code);
+        let expected = Path::new(env!("CARGO_MANIFEST_DIR")).join(capture).with_extension("json");
+        assert_eq!(out, fs::read_to_string(expected).unwrap(), "{capture}");
+    }
+}
+
+#[test]
+fn output_does_not_depend_on_the_threads() {
+    let files = [HEALTHY, STALL, HEALTHY, HEALTHY, STALL];
+    let run = |threads: &str| {
+        let words = [&["analyze", "--json", "--threads", threads], &files[..]].concat();
+        check(&words, 4).0
+    };
+    let one = run("1");
+    let order: Vec<_> = one
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["capture"].clone())
+        .collect();
+    assert_eq!(order, files, "one line per capture, in the order given");
+    assert_eq!(one, run("2"));
+    assert_eq!(one, run("8"));
+}
+
+#[test]
+fn the_text_answers_first() {
+    let (out, _) = check(&["analyze", STALL], 4);
+    assert_eq!(out.lines().nth(2), Some("LAG  3.25 s of 7.00 s, in 1 episode"));
+    assert!(out.lines().skip(1).all(|line| line.chars().count() <= 80), "{out}");
+    assert!(out.contains("no slices for 4.47 s; the audio heard grew 5.34 s old"), "{out}");
+    let (out, _) = check(&["analyze", HEALTHY], 0);
+    assert_eq!(out.lines().nth(2), Some("healthy: nothing stale or late was heard"));
+}
+
+#[test]
+fn the_report_can_be_of_an_earlier_moment() {
+    let (out, _) = check(&["analyze", STALL, "--json", "--at", "2.5"], 0);
+    let report: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(report["report_at_s"], 2.5);
+    assert_eq!(report["verdict"]["lag"], false, "the stall is not yet heard");
+    let (out, _) = check(&["analyze", STALL, "--window", "500ms", "--json"], 4);
+    let report: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(report["lag"]["window_s"], 0.5);
+    assert_eq!(report["verdict"]["lag"], true, "the verdict is over the whole capture");
+}
+
+#[test]
+fn cat_prints_what_the_records_hold() {
+    let (out, _) = check(&["cat", HEALTHY, "--json", "--type", "slice", "--limit", "2"], 0);
+    let lines: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 2);
+    let keys: Vec<_> = lines[0].as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(keys, ["schema", "seq", "t_ns", "conn", "dir", "opcode", "length", "sha256"]);
+    assert_eq!(lines[0]["dir"], "s2c");
+    assert_eq!(lines[0]["opcode"], "binary");
+
+    let (all, _) = check(&["cat", HEALTHY, "--json"], 0);
+    assert_eq!(all.lines().count(), 210);
+    let (records, _) = check(&["cat", HEALTHY, "--json", "--records"], 0);
+    assert_eq!(records.lines().count(), 212, "and the header and the end");
+    let (part, _) = check(&["cat", HEALTHY, "--from", "1", "--to", "1.5", "--dir", "c2s"], 0);
+    assert!(
+        part.lines().count() > 10 && part.lines().all(|line| line.contains("params")),
+        "{part}"
+    );
+    check_complaint(&["cat", HEALTHY, "--type", "header"], 1, "add --records");
+}
+
+#[test]
+fn audio_is_what_was_heard_or_the_buffer() {
+    let folder = TempDir::new().unwrap();
+    let (heard, name) = path(&folder, "heard.wav");
+    check(&["audio", HEALTHY, "-o", &name], 0);
+    let wav = hound::WavReader::open(&heard).unwrap();
+    assert_eq!((wav.spec().channels, wav.spec().sample_rate), (1, 48_000));
+    // From the first tick to the last: 2.72 s but for the ticks' spacing.
+    assert!((120_000..131_000).contains(&wav.duration()), "{}", wav.duration());
+
+    check_complaint(&["audio", HEALTHY, "-o", &name], 1, "--force");
+    check(&["audio", HEALTHY, "-o", &name, "--force", "--buffer"], 0);
+    assert_eq!(hound::WavReader::open(&heard).unwrap().duration(), 115_200);
+    check(&["audio", HEALTHY, "-o", &name, "--force", "--last", "500ms"], 0);
+    assert_eq!(hound::WavReader::open(&heard).unwrap().duration(), 24_000);
+}
+
+#[test]
+fn info_tells_what_a_capture_is() {
+    let (out, _) = check(&["info", HEALTHY, "--json"], 0);
+    let info: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(info["records"], 212);
+    assert_eq!(info["complete"], true);
+    assert_eq!(info["header"]["client"], "headless");
+    assert_eq!(info["messages"]["s2c"]["messages"], 127);
+    let (out, _) = check(&["info", HEALTHY, STALL], 0);
+    assert!(out.contains("captures/healthy.lagtape · 1.44 MB"), "{out}");
+}
+
+#[test]
+fn demo_leaves_what_it_promises() {
+    let folder = TempDir::new().unwrap();
+    let (out, _) = check(&["demo", "--out", folder.path().to_str().unwrap()], 0);
+    assert!(out.contains("healthy: nothing") && out.contains("LAG  3.25 s"), "{out}");
+    for name in ["healthy", "stall"] {
+        for extension in ["lagtape", "json", "txt", "wav"] {
+            let file = folder.path().join(name).with_extension(extension);
+            assert!(fs::metadata(&file).unwrap().len() > 500, "{}", file.display());
+        }
+    }
+}
+
+#[test]
+fn wrong_usage_is_told_apart_from_failure() {
+    check_complaint(&["analyze"], 2, "required");
+    check_complaint(&["analyse", STALL], 2, "analyze");
+    check_complaint(&["analyze", STALL, "--window", "soon"], 2, "is not a length of time");
+    check_complaint(&["analyze", STALL, "--stale-threshold", "-1"], 2, "-1");
+    check_complaint(&["analyze", STALL, "--timeline", "--timeline-step", "0"], 1, "more than 0");
+    check(&["--help"], 0);
+    check(&["--version"], 0);
+}
+
+#[test]
+fn bad_files_get_a_sentence() {
+    let folder = TempDir::new().unwrap();
+    let (notes, notes_name) = path(&folder, "notes.txt");
+    fs::write(notes, "Dear all, it was choppy").unwrap();
+    check_complaint(&["analyze", &notes_name], 1, r#"it begins with "Dear all"#);
+    check_complaint(&["analyze", "no-such-file.lagtape"], 1, "no-such-file.lagtape");
+    check_complaint(&["analyze", folder.path().to_str().unwrap()], 1, "is a folder");
+    check_complaint(&["import", &notes_name, "-o", "x.lagtape"], 1, "is not a folder");
+    check_complaint(
+        &["import", folder.path().to_str().unwrap(), "-o", "x.lagtape"],
+        1,
+        "session.json",
+    );
+
+    // One bad file costs no other its report; failure outranks lag.
+    let (out, _) = check(&["analyze", &notes_name, STALL], 1);
+    assert!(out.contains("LAG  3.25 s"), "{out}");
+}
+
+#[test]
+fn a_cut_capture_is_incomplete_and_a_changed_one_damaged() {
+    let folder = TempDir::new().unwrap();
+    let bytes = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(HEALTHY)).unwrap();
+
+    let (cut, cut_name) = path(&folder, "cut.lagtape");
+    fs::write(&cut, &bytes[..bytes.len() / 2]).unwrap();
+    let (out, _) = check(&["analyze", &cut_name], 0);
+    assert!(out.contains("incomplete") && out.contains("cut short"), "{out}");
+
+    let (damaged, damaged_name) = path(&folder, "damaged.lagtape");
+    let mut changed = bytes;
+    let middle = changed.len() / 4 * 3;
+    changed[middle] ^= 1;
+    fs::write(&damaged, &changed).unwrap();
+    let (out, _) = check(&["analyze", &damaged_name, "--json"], 3);
+    let report: Value = serde_json::from_str(&out).unwrap();
+    assert!(report["damage"]["offset"].as_u64().unwrap() < middle as u64);
+    assert!(report["slices"].as_u64().unwrap() > 10, "the intact part was analysed");
+    check(&["info", &damaged_name], 3);
+    check(&["cat", &damaged_name], 3);
+    let (out, _) = check(&["analyze", &damaged_name, STALL], 3);
+    assert!(out.contains("LAG"), "{out}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_closed_pipe_is_no_error() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_lagtape"))
+        .args(["cat", HEALTHY, "--json"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    assert_eq!(output.status.code(), Some(0));
+}
