@@ -35,6 +35,7 @@ pub mod event;
 pub mod heard;
 pub mod lag;
 pub mod mirror;
+pub mod peer;
 pub mod playhead;
 pub mod report;
 pub mod sweep;

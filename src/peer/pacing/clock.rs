@@ -1,0 +1,200 @@
+//! What the server believes about the listener's position.
+//!
+//! Enters: reports with the moment the intake took them, and the moments at which the generator
+//! looked. Leaves: a position in frames, in `[0, frames)`.
+//! Only a changed position re-anchors, and it does so at the look and not at its arrival: the age
+//! of a report at the look is lost, and during a pause the estimate runs on at full speed. Both are
+//! measured on the real server.
+
+use std::collections::VecDeque;
+
+use crate::peer::policy::ClockPolicy;
+use crate::time::Nanos;
+
+/// The server's estimate of the listener's position.
+#[derive(Clone, Debug)]
+pub struct PlayheadClock {
+    use_client_time: bool,
+    frames: u32,
+    sample_rate: f64,
+    newest: Option<Report>,
+    anchored: Option<u64>,
+    anchor_at: Nanos,
+    anchor_staleness_s: f64,
+    delays: DelayFloor,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Report {
+    frame: u64,
+    staleness_s: f64,
+}
+
+impl PlayheadClock {
+    /// A clock for a loop of that many frames, which began at `now`.
+    #[must_use]
+    pub fn new(policy: &ClockPolicy, frames: u32, sample_rate: u32, now: Nanos) -> Self {
+        Self {
+            use_client_time: policy.use_client_time,
+            frames: frames.max(1),
+            sample_rate: f64::from(sample_rate),
+            newest: None,
+            anchored: None,
+            anchor_at: now,
+            anchor_staleness_s: 0.0,
+            delays: DelayFloor::new(policy.delay_memory_s, policy.delay_bucket_s),
+        }
+    }
+
+    /// A swap: another loop, from its beginning.
+    pub fn restart(&mut self, frames: u32, now: Nanos) {
+        self.frames = frames.max(1);
+        self.newest = None;
+        self.anchored = None;
+        self.anchor_at = now;
+        self.anchor_staleness_s = 0.0;
+    }
+
+    /// A report that the intake took at `now`. What is not a finite number is ignored.
+    pub fn report(&mut self, now: Nanos, position_s: f64, client_time: Option<f64>) {
+        let client_time = client_time.filter(|time| self.use_client_time && time.is_finite());
+        let staleness_s =
+            client_time.map_or(0.0, |time| self.delays.excess(now.seconds(), now.seconds() - time));
+        let frame = (position_s * self.sample_rate).trunc().rem_euclid(f64::from(self.frames));
+        if frame.is_finite() {
+            self.newest = Some(Report { frame: frame as u64, staleness_s });
+        }
+    }
+
+    /// The generator looks: the newest report re-anchors if its position changed. Returns the
+    /// estimate.
+    pub fn look(&mut self, now: Nanos) -> f64 {
+        if let Some(report) = self.newest.take()
+            && self.anchored != Some(report.frame)
+        {
+            self.anchored = Some(report.frame);
+            self.anchor_at = now;
+            self.anchor_staleness_s = report.staleness_s;
+        }
+        self.estimate(now)
+    }
+
+    /// The estimate at `now` without a look.
+    #[must_use]
+    pub fn estimate(&self, now: Nanos) -> f64 {
+        let elapsed_s = now.seconds_since(self.anchor_at) + self.anchor_staleness_s;
+        let frame = self.anchored.unwrap_or(0) as f64 + elapsed_s * self.sample_rate;
+        frame.rem_euclid(f64::from(self.frames))
+    }
+}
+
+/// The smallest delay of the recent past, kept in buckets so that memory is bounded.
+#[derive(Clone, Debug)]
+struct DelayFloor {
+    bucket_s: f64,
+    buckets_kept: f64,
+    minima: VecDeque<(f64, f64)>,
+}
+
+impl DelayFloor {
+    fn new(memory_s: f64, bucket_s: f64) -> Self {
+        let bucket_s = if bucket_s > 0.0 { bucket_s } else { 10.0 };
+        let buckets_kept = (memory_s / bucket_s).clamp(1.0, 1_000.0).ceil();
+        Self { bucket_s, buckets_kept, minima: VecDeque::new() }
+    }
+
+    /// By how much `delay_s` exceeds the smallest one remembered, itself included.
+    fn excess(&mut self, now_s: f64, delay_s: f64) -> f64 {
+        let bucket = (now_s / self.bucket_s).floor();
+        self.minima.retain(|&(kept, _)| kept > bucket - self.buckets_kept);
+        match self.minima.back_mut() {
+            Some((newest, minimum)) if *newest == bucket => *minimum = minimum.min(delay_s),
+            _ => self.minima.push_back((bucket, delay_s)),
+        }
+        let floor = self.minima.iter().fold(delay_s, |floor, &(_, minimum)| floor.min(minimum));
+        delay_s - floor
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    enum Step {
+        Report(u64, f64, Option<f64>),
+        Look(u64, f64),
+    }
+    use Step::{Look, Report};
+
+    /// A loop of 10 s; moments in milliseconds, estimates in seconds.
+    #[track_caller]
+    fn check(steps: &[Step]) {
+        let mut clock = PlayheadClock::new(&ClockPolicy::default(), 480_000, 48_000, Nanos(0));
+        for step in steps {
+            match *step {
+                Report(at_ms, position_s, client_time) => {
+                    clock.report(Nanos(at_ms * MS), position_s, client_time);
+                }
+                Look(at_ms, expected_s) => {
+                    let estimate_s = clock.look(Nanos(at_ms * MS)) / 48_000.0;
+                    assert!((estimate_s - expected_s).abs() < 1e-6, "{at_ms} ms: {estimate_s}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn before_any_report_it_runs_from_the_start() {
+        check(&[Look(0, 0.0), Look(500, 0.5), Look(10_250, 0.25)]);
+    }
+
+    #[test]
+    fn the_age_of_a_report_at_the_look_is_lost() {
+        check(&[Report(100, 2.0, None), Look(140, 2.0), Look(150, 2.01)]);
+    }
+
+    #[test]
+    fn the_newest_report_wins() {
+        check(&[Report(100, 2.0, None), Report(110, 3.0, None), Look(110, 3.0)]);
+    }
+
+    #[test]
+    fn an_unchanged_position_runs_on() {
+        check(&[Report(0, 2.0, None), Look(0, 2.0), Report(900, 2.0, None), Look(1_000, 3.0)]);
+    }
+
+    #[test]
+    fn a_late_report_is_corrected_by_its_client_time() {
+        check(&[
+            Report(100, 1.0, Some(50.000)),
+            Look(100, 1.0),
+            Report(400, 1.1, Some(50.100)),
+            Look(400, 1.3),
+        ]);
+    }
+
+    #[test]
+    fn the_smallest_delay_is_forgotten_after_two_minutes() {
+        check(&[
+            Report(100, 1.0, Some(0.0)),
+            Report(130_000, 2.0, Some(129.0)),
+            Look(130_000, 2.0),
+        ]);
+    }
+
+    #[test]
+    fn what_is_no_number_is_ignored() {
+        check(&[
+            Report(0, f64::NAN, None),
+            Report(0, f64::INFINITY, Some(f64::NAN)),
+            Look(500, 0.5),
+            Report(600, -1.0, None),
+            Look(600, 9.0),
+            Report(700, 1e300, Some(1e300)),
+            Report(700, 25.0, Some(f64::NEG_INFINITY)),
+            Look(700, 5.0),
+        ]);
+    }
+}
