@@ -6,6 +6,7 @@
 //! Never reads a clock, never opens a socket, never waits.
 
 pub mod link;
+pub mod music;
 pub mod pacing;
 pub mod policy;
 pub mod rng;
