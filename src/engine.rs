@@ -215,6 +215,12 @@ impl Engine {
         self.stream.as_ref().map(|stream| stream.playhead.frame(at.seconds()))
     }
 
+    /// The position of the playhead at `at`, in seconds from the start of the loop.
+    #[must_use]
+    pub fn playhead_s(&self, at: Nanos) -> Option<f64> {
+        self.stream.as_ref().map(|stream| stream.playhead.seconds(at.seconds()))
+    }
+
     /// The client's buffer, unless payloads were missing or not read.
     #[must_use]
     pub fn mirror(&self) -> Option<&Mirror> {

@@ -20,6 +20,7 @@
 //! | [`lag`] | leads, staleness and the reference's report |
 //! | [`verdict`] | whether that is lag, outside the healthy look-alikes |
 //! | [`engine`] | the only interpreter: live clients and replays both drive it |
+//! | [`peer`] | both ends of a session as state machines |
 //! | [`sweep`] | many at once |
 //! | [`report`] | what was found, as data and in each of its forms |
 //! | `edge` | files |

@@ -28,6 +28,15 @@ impl Playhead {
         }
     }
 
+    /// The position in seconds from the start of the loop.
+    #[must_use]
+    pub fn seconds(&self, now_s: f64) -> f64 {
+        match self {
+            Playhead::Simulated(playhead) => playhead.seconds(now_s),
+            Playhead::Reported(playhead) => playhead.seconds(now_s),
+        }
+    }
+
     /// Restarts at frame 0 of a loop of another length, as a swap does.
     pub fn reset(&mut self, frames: u64, now_s: f64) {
         match self {

@@ -112,6 +112,9 @@ pub struct Facts {
     pub traffic: [Traffic; 2],
     /// Slices applied and counted, of the whole session.
     pub slices: u64,
+    /// Bytes of all slice messages, headers included and whether usable or not: what clients
+    /// acknowledge as `slice_bytes_rx`.
+    pub slice_bytes: u64,
     /// Ticks after the initial buffer, of the whole session.
     pub ticks: u64,
     /// Swaps done.
@@ -136,6 +139,8 @@ pub struct Facts {
     pub oddities: Vec<Oddity>,
     /// Knobs as `params_echo` merged them.
     pub raw: Map<String, Value>,
+    /// How many `params_echo` were merged, and the knobs of the last one.
+    pub last_echo: (u64, Map<String, Value>),
     /// Text of the last `params_update`.
     last_params_update: Vec<u8>,
 }
@@ -244,7 +249,10 @@ impl Facts {
     pub(super) fn server_event(&mut self, record: &Record<'_>, mut fields: Map<String, Value>) {
         if kind_of(&fields) == Some("params_echo") {
             match fields.remove("raw") {
-                Some(Value::Object(raw)) => self.raw.extend(raw),
+                Some(Value::Object(raw)) => {
+                    self.raw.extend(raw.clone());
+                    self.last_echo = (self.last_echo.0 + 1, raw);
+                }
                 None | Some(Value::Null) => {}
                 Some(_) => return self.undecodable(record, &"params_echo: raw is not an object"),
             }

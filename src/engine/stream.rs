@@ -101,10 +101,13 @@ impl Stream {
         facts: &mut Facts,
     ) {
         match event {
-            Event::Slice => match self.apply(record, message, facts) {
-                Ok(header) => self.landed(record.t, &header, facts),
-                Err(error) => facts.undecodable(record, &error),
-            },
+            Event::Slice => {
+                facts.slice_bytes += message.len();
+                match self.apply(record, message, facts) {
+                    Ok(header) => self.landed(record.t, &header, facts),
+                    Err(error) => facts.undecodable(record, &error),
+                }
+            }
             Event::SwapBuffer { channels } => match self.swap(record.t, message, channels) {
                 Ok(()) => facts.swaps += 1,
                 Err(error) => facts.undecodable(record, &error),

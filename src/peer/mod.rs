@@ -5,8 +5,26 @@
 //! clock. Equal inputs at equal moments give equal bytes on every platform.
 //! Never reads a clock, never opens a socket, never waits.
 
+pub mod client;
 pub mod link;
 pub mod music;
 pub mod pacing;
 pub mod policy;
 pub mod rng;
+pub mod script;
+
+/// A message that a peer wants sent.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outgoing {
+    /// A text message.
+    Text(String),
+    /// A binary message.
+    Binary(Vec<u8>),
+    /// The connection is to be closed.
+    Close {
+        /// Status code of RFC 6455.
+        code: u16,
+        /// Reason text.
+        reason: String,
+    },
+}

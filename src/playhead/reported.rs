@@ -89,6 +89,12 @@ impl ReportedPlayhead {
         (position.rem_euclid(frames) as u64).min(self.frames - 1)
     }
 
+    /// The position in seconds from the start of the loop.
+    #[must_use]
+    pub fn seconds(&self, now_s: f64) -> f64 {
+        self.frame(now_s) as f64 / f64::from(self.sample_rate)
+    }
+
     /// How far a position lies from the extrapolated one, either way round the loop.
     fn distance_s(&self, position_s: f64, now_s: f64) -> f64 {
         let loop_s = self.frames as f64 / f64::from(self.sample_rate);

@@ -3,6 +3,7 @@
 mod capture;
 mod cli;
 mod golden;
+mod golden_client;
 mod golden_codec;
 mod golden_lag;
 mod golden_playhead;

@@ -1,0 +1,343 @@
+//! The headless client, as a state machine.
+//!
+//! Enters: the records of its own session, through [`Client::see`], which hands them to the engine.
+//! Leaves: what to send, mark or give up, from [`Client::poll`], and when to ask again. A driver
+//! stamps every message once, records it, shows it to the client and only then sends it, so that
+//! the client, its engine and the capture know the very same session.
+//! Never reads a clock and never touches a socket.
+
+use std::collections::VecDeque;
+
+use serde_json::{Map, Value, json};
+
+use super::Outgoing;
+use super::script::ScriptedOp;
+use crate::capture::{Body, Marker, Record};
+use crate::engine::{Engine, Options};
+use crate::event::Phase;
+use crate::lag::SliceRecord;
+use crate::time::{Nanos, Span};
+
+/// Reports a second of the reference client.
+pub const DEFAULT_PARAMS_HZ: f64 = 30.0;
+/// Fastest cadence of reports that is accepted.
+pub const MAX_PARAMS_HZ: f64 = 1000.0;
+/// How long a cold server may take until `ready`, unless the caller says otherwise.
+pub const DEFAULT_READY_TIMEOUT: Span = Span(600_000_000_000);
+
+/// What a client reports beside its position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Dialect {
+    /// `client_time`, `slice_bytes_rx` and `slice_lead_s` too, as clients since June 2026 do.
+    #[default]
+    Modern,
+    /// Knobs and position only.
+    Legacy,
+}
+
+/// What a client is to do.
+#[derive(Debug, Clone)]
+pub struct ClientOptions {
+    /// The first message.
+    pub config: Map<String, Value>,
+    /// The PCM message that follows it, unless the server loads a fixture.
+    pub upload: Option<Vec<u8>>,
+    /// Reports a second.
+    pub params_hz: f64,
+    /// What the reports carry.
+    pub dialect: Dialect,
+    /// Knobs of the first report; `params_echo` changes them.
+    pub knobs: Map<String, Value>,
+    /// Rate of the playhead from the initial buffer on.
+    pub rate: f64,
+    /// What the listener does; any order.
+    pub script: Vec<ScriptedOp>,
+    /// How long to go on after the initial buffer; `None`: until stopped.
+    pub run_for: Option<Span>,
+    /// How long to wait for the initial buffer.
+    pub ready_timeout: Span,
+    /// How the engine looks at the session.
+    pub engine: Options,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        ClientOptions {
+            config: Map::new(),
+            upload: None,
+            params_hz: DEFAULT_PARAMS_HZ,
+            dialect: Dialect::Modern,
+            knobs: Map::new(),
+            rate: 1.0,
+            script: Vec::new(),
+            run_for: None,
+            ready_timeout: DEFAULT_READY_TIMEOUT,
+            engine: Options::default(),
+        }
+    }
+}
+
+/// What a client wants done next.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// Record this message, show it to the client, send it.
+    Send(Outgoing),
+    /// Record this marker and show it to the client.
+    Mark(Marker),
+    /// The session is over: close, and write the end.
+    Finish(Finish),
+}
+
+/// Why a session is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finish {
+    /// It ran as long as it was asked to.
+    TimeUp,
+    /// The server answered `error`.
+    Refused(String),
+    /// The server closed, with this code and reason.
+    Closed(Option<u16>, String),
+    /// The initial buffer could not be used.
+    BadBuffer(String),
+    /// No initial buffer within the time allowed, in seconds.
+    NoBuffer(Span),
+}
+
+impl Finish {
+    /// Whether the session could not be had, rather than came to an end.
+    #[must_use]
+    pub fn is_failure(&self) -> bool {
+        match self {
+            Finish::TimeUp => false,
+            Finish::Closed(code, _) => !matches!(code, Some(1000 | 1001)),
+            Finish::Refused(_) | Finish::BadBuffer(_) | Finish::NoBuffer(_) => true,
+        }
+    }
+
+    /// The reason in a sentence for the end record and for people.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        match self {
+            Finish::TimeUp => "ran as long as it was asked to".to_owned(),
+            Finish::Refused(reason) => format!("the server refused the session: {reason}"),
+            Finish::Closed(Some(4001), _) => {
+                "another session took the server over (close code 4001)".to_owned()
+            }
+            Finish::Closed(code, reason) => {
+                let code =
+                    code.map_or("no close code".to_owned(), |code| format!("close code {code}"));
+                let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+                format!("the server closed the connection ({code}){reason}")
+            }
+            Finish::BadBuffer(reason) => format!("the initial buffer cannot be used: {reason}"),
+            Finish::NoBuffer(waited) => {
+                format!("the server sent no initial buffer within {waited}")
+            }
+        }
+    }
+}
+
+/// The client side of one session.
+#[derive(Debug)]
+pub struct Client {
+    options: ClientOptions,
+    engine: Engine,
+    started: Nanos,
+    config: Option<Outgoing>,
+    upload: Option<Outgoing>,
+    next_op: usize,
+    rate_set: bool,
+    next_tick: Option<Nanos>,
+    queue: VecDeque<Outgoing>,
+    slices_seen: u64,
+    echoes_seen: u64,
+    lowest_lead_s: Option<f64>,
+    finish: Option<Finish>,
+}
+
+impl Client {
+    /// A client that begins its session at `now`.
+    #[must_use]
+    pub fn new(mut options: ClientOptions, now: Nanos) -> Self {
+        options.script.sort_by_key(|scripted| scripted.at);
+        let config = Value::Object(std::mem::take(&mut options.config)).to_string();
+        Client {
+            engine: Engine::new(options.engine.clone()),
+            started: now,
+            config: Some(Outgoing::Text(config)),
+            upload: options.upload.take().map(Outgoing::Binary),
+            next_op: 0,
+            rate_set: options.rate == 1.0,
+            next_tick: None,
+            queue: VecDeque::new(),
+            slices_seen: 0,
+            echoes_seen: 0,
+            lowest_lead_s: None,
+            finish: None,
+            options,
+        }
+    }
+
+    /// Everything known of the session.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Sends a message of the caller's as soon as the stream runs.
+    pub fn enqueue(&mut self, message: Outgoing) {
+        self.queue.push_back(message);
+    }
+
+    /// Changes knobs; they go out with the next report and persist.
+    pub fn set_knobs(&mut self, knobs: Map<String, Value>) {
+        self.options.knobs.extend(knobs);
+    }
+
+    /// Takes a record of this session, of whatever direction.
+    pub fn see(&mut self, record: &Record<'_>) {
+        self.engine.handle(record);
+        if self.next_tick.is_none() && self.engine.origin().is_some() {
+            self.next_tick = Some(record.t);
+        }
+        self.note_lead(record.t);
+        self.take_echo();
+        if matches!(record.body, Body::Message(_)) {
+            self.note_end();
+        }
+    }
+
+    /// What to do now; to be asked until there is nothing.
+    pub fn poll(&mut self, now: Nanos) -> Option<Step> {
+        if let Some(finish) = self.finish.clone() {
+            return Some(Step::Finish(finish));
+        }
+        if let Some(message) = self.config.take().or_else(|| self.upload.take()) {
+            return Some(Step::Send(message));
+        }
+        let Some(origin) = self.engine.origin() else {
+            let late = now.seconds_since(self.started) >= self.options.ready_timeout.seconds();
+            return late.then_some(Step::Finish(Finish::NoBuffer(self.options.ready_timeout)));
+        };
+        if !self.rate_set {
+            self.rate_set = true;
+            return Some(Step::Mark(Marker::Rate { rate: self.options.rate }));
+        }
+        if let Some(op) = self.due_op(now, origin) {
+            return Some(Step::Mark(op));
+        }
+        if self.ends_at(origin).is_some_and(|end| now >= end) {
+            return Some(Step::Finish(Finish::TimeUp));
+        }
+        if let Some(message) = self.queue.pop_front() {
+            return Some(Step::Send(message));
+        }
+        if self.next_tick.is_some_and(|tick| now >= tick) {
+            self.next_tick = Some(self.tick_after(now, origin));
+            return Some(Step::Send(Outgoing::Text(self.params(now))));
+        }
+        None
+    }
+
+    /// When to poll again although nothing came.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Nanos> {
+        let Some(origin) = self.engine.origin() else {
+            return self.started.checked_add(self.options.ready_timeout);
+        };
+        let op = self.options.script.get(self.next_op).and_then(|op| origin.checked_add(op.at));
+        [op, self.next_tick, self.ends_at(origin)].into_iter().flatten().min()
+    }
+
+    fn ends_at(&self, origin: Nanos) -> Option<Nanos> {
+        origin.checked_add(self.options.run_for?)
+    }
+
+    fn due_op(&mut self, now: Nanos, origin: Nanos) -> Option<Marker> {
+        let scripted = self.options.script.get(self.next_op)?;
+        if origin.checked_add(scripted.at)? > now {
+            return None;
+        }
+        self.next_op += 1;
+        Some(scripted.op.clone())
+    }
+
+    /// The next tick of a steady cadence; ticks that were missed are left out.
+    fn tick_after(&self, now: Nanos, origin: Nanos) -> Nanos {
+        let hz = self.options.params_hz.clamp(f64::MIN_POSITIVE, MAX_PARAMS_HZ);
+        let done = (now.seconds_since(origin) * hz).floor();
+        let next_ns = ((done + 1.0) / hz * 1e9).min(u64::MAX as f64) as u64;
+        Nanos(origin.0.saturating_add(next_ns).max(now.0 + 1))
+    }
+
+    /// The report of a tick at `now`, which counts as sent.
+    pub fn params(&mut self, now: Nanos) -> String {
+        let sample_rate =
+            self.engine.ready().map_or(crate::time::DEFAULT_SAMPLE_RATE, |r| r.sample_rate);
+        let frame = self.engine.playhead_frame(now).unwrap_or_default();
+        let mut params = Map::new();
+        params.insert("type".to_owned(), json!("params"));
+        params.insert("raw".to_owned(), Value::Object(self.options.knobs.clone()));
+        params.insert("playback_pos".to_owned(), json!(frame as f64 / f64::from(sample_rate)));
+        if self.options.dialect == Dialect::Modern {
+            params.insert("client_time".to_owned(), json!(now.seconds()));
+            params.insert("slice_bytes_rx".to_owned(), json!(self.engine.facts().slice_bytes));
+            if let Some(lead_s) = self.lowest_lead_s.take() {
+                params.insert("slice_lead_s".to_owned(), json!(lead_s));
+            }
+        }
+        Value::Object(params).to_string()
+    }
+
+    /// Notes the lead of a slice that was just applied, as modern clients measure it: unlike the
+    /// tracker, against the playhead before it is cut to a whole frame.
+    fn note_lead(&mut self, now: Nanos) {
+        let applied = self.engine.facts().slices;
+        if applied == self.slices_seen {
+            return;
+        }
+        self.slices_seen = applied;
+        let Some(epoch) = self.engine.epochs().last() else { return };
+        let (Some(slice), Some(playhead_s)) =
+            (epoch.tracker.slices().next_back(), self.engine.playhead_s(now))
+        else {
+            return;
+        };
+        let sample_rate =
+            self.engine.ready().map_or(crate::time::DEFAULT_SAMPLE_RATE, |r| r.sample_rate);
+        let lead_s = reported_lead_s(slice, playhead_s, epoch.frames, sample_rate);
+        self.lowest_lead_s = Some(self.lowest_lead_s.map_or(lead_s, |lowest| lowest.min(lead_s)));
+    }
+
+    /// Merges knobs that were changed elsewhere, so that the next report confirms them.
+    fn take_echo(&mut self) {
+        let (echoes, knobs) = &self.engine.facts().last_echo;
+        if *echoes > self.echoes_seen {
+            self.echoes_seen = *echoes;
+            self.options.knobs.extend(knobs.clone());
+        }
+    }
+
+    /// Notices that the session is over.
+    fn note_end(&mut self) {
+        let facts = self.engine.facts();
+        if let Some((code, message)) = &facts.refusal {
+            let parts: Vec<_> = [code, message].into_iter().flatten().map(String::as_str).collect();
+            self.finish = Some(Finish::Refused(parts.join(": ")));
+        } else if let Some(close) = facts.closes.first() {
+            self.finish = Some(Finish::Closed(close.code, close.reason.clone()));
+        } else if self.engine.interpreter().phase() == Phase::Streaming
+            && self.engine.origin().is_none()
+        {
+            let reason = facts.events.back().and_then(|event| event.fields.get("error")?.as_str());
+            self.finish = Some(Finish::BadBuffer(reason.unwrap_or("wrong size").to_owned()));
+        }
+    }
+}
+
+/// The lead that a modern client reports: from playhead to slice start, folded to half a loop.
+fn reported_lead_s(slice: &SliceRecord, playhead_s: f64, frames: u64, sample_rate: u32) -> f64 {
+    let loop_s = frames.max(1) as f64 / f64::from(sample_rate);
+    let ahead_s = f64::from(slice.start) / f64::from(sample_rate) - playhead_s;
+    (ahead_s + loop_s / 2.0).rem_euclid(loop_s) - loop_s / 2.0
+}
