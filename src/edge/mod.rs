@@ -3,5 +3,8 @@
 //! Enters and leaves: bytes of the outside world. An edge reads, stamps and forwards; what the
 //! bytes mean is decided in the core.
 
+pub mod clock;
 pub mod files;
 pub mod import;
+pub mod record;
+pub mod recorder;

@@ -7,3 +7,4 @@ pub mod halves;
 pub mod json;
 pub mod message;
 pub mod slice;
+pub mod url;

@@ -1,0 +1,361 @@
+//! The recording client: a headless [`Client`] on a real WebSocket.
+//!
+//! Enters: a server's address, what the client is to do, a future that resolves when it has to
+//! stop. Leaves: a capture file and the client with all it knows. One task stamps both directions
+//! on one clock, records, shows the record to the client, and only then sends. A second task does
+//! the sending, so that a server that does not read cannot keep the client from reading.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use futures_util::{Sink, SinkExt, Stream, StreamExt};
+use tokio::sync::mpsc;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{self, Message as WsMessage};
+
+use super::clock::{self, MonotonicClock};
+use super::recorder::Recorder;
+use crate::capture::{Body, ClientKind, Direction, Header, Message, Opcode};
+use crate::peer::Outgoing;
+use crate::peer::client::{Client, ClientOptions, Dialect, Step};
+use crate::time::Nanos;
+use crate::wire::url::without_secrets;
+
+/// Longest message that is accepted: what the protocol allows, and room for a header.
+pub const MAX_MESSAGE_LEN: usize = (100 << 20) + (1 << 16);
+/// How long a connection may take to be made.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long the server may take to answer a close.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Messages that may wait to be sent; beyond that a message counts as failed.
+const MAX_UNSENT: usize = 1024;
+/// Time between two readings of both clocks in a capture.
+const CLOCK_PERIOD_NS: u64 = 60_000_000_000;
+
+/// What to record, and where.
+#[derive(Debug)]
+pub struct RecordOptions {
+    /// `ws://` or `wss://`; its query string is used and never written down.
+    pub url: String,
+    /// Further headers of the handshake; never written down.
+    pub headers: Vec<(String, String)>,
+    /// The capture to write.
+    pub out: PathBuf,
+    /// Replace an existing file.
+    pub force: bool,
+    /// What the client does.
+    pub client: ClientOptions,
+    /// Key=value metadata of the capture.
+    pub metadata: std::collections::BTreeMap<String, String>,
+}
+
+/// A recording that came to its end.
+#[derive(Debug)]
+pub struct Recorded {
+    /// The capture.
+    pub path: PathBuf,
+    /// The client, its engine having seen every record of the capture.
+    pub client: Client,
+    /// The time of the end record.
+    pub ended: Nanos,
+    /// Why it ended, in a sentence.
+    pub reason: String,
+    /// The stream ran and ended as it should: by time, by being stopped, or by the server's close.
+    pub failure: Option<String>,
+}
+
+/// Connects, records until the session is over or `stop` resolves, and closes the capture.
+/// `watch` is called after every record, for displays.
+pub async fn record(
+    options: RecordOptions,
+    stop: impl Future<Output = ()>,
+    mut watch: impl FnMut(&Client, Nanos),
+) -> Result<Recorded> {
+    let clock = MonotonicClock::start();
+    let started_utc = clock::utc_now();
+    let socket = connect(&options.url, &options.headers).await?;
+    let mut session = Session::begin(options, clock, started_utc)?;
+    let (sink, mut incoming) = socket.split();
+    let (unsent, queue) = mpsc::channel(MAX_UNSENT);
+    let sender = tokio::spawn(send_all(sink, queue));
+    let end = {
+        tokio::pin!(stop);
+        session.run(&mut incoming, &unsent, stop, &mut watch).await
+    };
+    session.say_goodbye(&mut incoming, &unsent).await;
+    drop(unsent);
+    sender.abort();
+    session.finish(end)
+}
+
+/// Why a session's loop ended.
+enum End {
+    Finished(String, Option<String>),
+    Stopped,
+    Lost(String),
+    DiskFailed(String),
+}
+
+struct Session {
+    clock: MonotonicClock,
+    client: Client,
+    recorder: Recorder,
+    next_clock_ns: u64,
+}
+
+impl Session {
+    fn begin(
+        options: RecordOptions,
+        clock: MonotonicClock,
+        started_utc: String,
+    ) -> Result<Session> {
+        let mut header = Header::new(concat!("lagtape ", env!("CARGO_PKG_VERSION")), Nanos(0));
+        header.start_utc = Some(started_utc.clone());
+        header.url = Some(without_secrets(&options.url));
+        header.client = ClientKind::Headless;
+        header.config = Some(serde_json::Value::Object(options.client.config.clone()).to_string());
+        header.metadata = options.metadata;
+        header.metadata.insert("params_hz".to_owned(), options.client.params_hz.to_string());
+        let dialect = match options.client.dialect {
+            Dialect::Modern => "modern",
+            Dialect::Legacy => "legacy",
+        };
+        header.metadata.insert("dialect".to_owned(), dialect.to_owned());
+        let mut client = Client::new(options.client, Nanos(0));
+        let mut recorder = Recorder::create(
+            &options.out,
+            options.force,
+            clock::random_marker(),
+            header,
+            &mut |record| client.see(record),
+        )?;
+        recorder.clock(Nanos(0), started_utc, &mut |record| client.see(record));
+        Ok(Session { clock, client, recorder, next_clock_ns: CLOCK_PERIOD_NS })
+    }
+
+    async fn run(
+        &mut self,
+        incoming: &mut (impl Stream<Item = Result<WsMessage, tungstenite::Error>> + Unpin),
+        unsent: &mpsc::Sender<WsMessage>,
+        mut stop: impl Future<Output = ()> + Unpin,
+        watch: &mut impl FnMut(&Client, Nanos),
+    ) -> End {
+        loop {
+            let now = self.clock.now();
+            if let Some(end) = self.act(now, unsent) {
+                return end;
+            }
+            watch(&self.client, now);
+            if let Some(failure) = self.recorder.failure() {
+                return End::DiskFailed(failure);
+            }
+            tokio::select! {
+                () = &mut stop => return End::Stopped,
+                message = incoming.next() => {
+                    let now = self.clock.now();
+                    match message {
+                        Some(Ok(message)) => self.receive(now, message),
+                        Some(Err(error)) => return self.lost(&error),
+                        None => return End::Lost("the server went away without a close (1006)".to_owned()),
+                    }
+                }
+                () = self.clock.reached(self.client.wake_at()) => {}
+            }
+        }
+    }
+
+    /// Does what the client wants done now.
+    fn act(&mut self, now: Nanos, unsent: &mpsc::Sender<WsMessage>) -> Option<End> {
+        if now.0 >= self.next_clock_ns {
+            self.next_clock_ns = now.0 + CLOCK_PERIOD_NS;
+            let client = &mut self.client;
+            self.recorder.clock(now, clock::utc_now(), &mut |record| client.see(record));
+        }
+        while let Some(step) = self.client.poll(now) {
+            match step {
+                Step::Send(message) => self.send(now, message, unsent),
+                Step::Mark(marker) => {
+                    let client = &mut self.client;
+                    self.recorder
+                        .put(now, 0, Body::Marker(marker), &mut |record| client.see(record));
+                }
+                Step::Finish(finish) => {
+                    let failure = finish.is_failure().then(|| finish.sentence());
+                    return Some(End::Finished(finish.sentence(), failure));
+                }
+            }
+        }
+        None
+    }
+
+    fn send(&mut self, now: Nanos, message: Outgoing, unsent: &mpsc::Sender<WsMessage>) {
+        let message = to_socket(message);
+        let permit = unsent.try_reserve();
+        let (opcode, payload) = parts(&message);
+        let mut record = Message::new(Direction::ClientToServer, opcode, &payload);
+        record.failed = permit.is_err();
+        self.put(now, record);
+        if let Ok(permit) = permit {
+            permit.send(message.clone());
+        }
+    }
+
+    fn receive(&mut self, now: Nanos, message: WsMessage) {
+        let (opcode, payload) = parts(&message);
+        self.put(now, Message::new(Direction::ServerToClient, opcode, &payload));
+        if opcode == Opcode::Ping {
+            let mut pong = Message::new(Direction::ClientToServer, Opcode::Pong, &payload);
+            pong.automatic = true;
+            self.put(now, pong);
+        }
+    }
+
+    fn put(&mut self, now: Nanos, message: Message<'_>) {
+        let client = &mut self.client;
+        self.recorder.message(now, message, &mut |record| client.see(record));
+    }
+
+    /// Tells an end that the server's close explains from a connection that broke.
+    fn lost(&mut self, error: &tungstenite::Error) -> End {
+        match self.client.poll(self.clock.now()) {
+            Some(Step::Finish(finish)) => {
+                let failure = finish.is_failure().then(|| finish.sentence());
+                End::Finished(finish.sentence(), failure)
+            }
+            _ => End::Lost(sentence_of(error)),
+        }
+    }
+
+    /// Closes from this side, and records what still comes until the server has answered.
+    async fn say_goodbye(
+        &mut self,
+        incoming: &mut (impl Stream<Item = Result<WsMessage, tungstenite::Error>> + Unpin),
+        unsent: &mpsc::Sender<WsMessage>,
+    ) {
+        if !self.client.engine().facts().closes.is_empty() {
+            return;
+        }
+        let now = self.clock.now();
+        self.send(now, Outgoing::Close { code: 1000, reason: String::new() }, unsent);
+        let answered = async {
+            while let Some(Ok(message)) = incoming.next().await {
+                let now = self.clock.now();
+                self.receive(now, message);
+            }
+        };
+        // A server that does not answer in time has been told all the same.
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, answered).await;
+    }
+
+    fn finish(self, end: End) -> Result<Recorded> {
+        let Session { clock, mut client, recorder, .. } = self;
+        let (reason, failure) = match end {
+            End::Finished(reason, failure) => (reason, failure),
+            End::Stopped => ("stopped".to_owned(), None),
+            End::Lost(reason) => (reason.clone(), Some(reason)),
+            End::DiskFailed(reason) => return Err(anyhow!(reason)),
+        };
+        let ended = clock.now();
+        let path = recorder.path().to_owned();
+        recorder.finish(ended, reason.clone(), &mut |record| client.see(record))?;
+        Ok(Recorded { path, client, ended, reason, failure })
+    }
+}
+
+async fn connect(
+    url: &str,
+    headers: &[(String, String)],
+) -> Result<
+    impl Stream<Item = Result<WsMessage, tungstenite::Error>>
+    + Sink<WsMessage, Error = tungstenite::Error>
+    + Unpin
+    + Send
+    + 'static
+    + use<>,
+> {
+    let shown = without_secrets(url);
+    // Only the first call in a process installs it; any later one finds it there.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut request = url.into_client_request().map_err(|error| {
+        anyhow!("{shown} is no WebSocket address: {error}; write ws://host:port")
+    })?;
+    for (name, value) in headers {
+        let name: HeaderName = name.parse().with_context(|| format!("{name} is no header name"))?;
+        let value = HeaderValue::from_str(value)
+            .with_context(|| format!("the value of {name} cannot be a header"))?;
+        request.headers_mut().insert(name, value);
+    }
+    let config = WebSocketConfig::default()
+        .max_message_size(Some(MAX_MESSAGE_LEN))
+        .max_frame_size(Some(MAX_MESSAGE_LEN))
+        .write_buffer_size(0);
+    let connected = tokio_tungstenite::connect_async_with_config(request, Some(config), true);
+    let (socket, _) = tokio::time::timeout(CONNECT_TIMEOUT, connected)
+        .await
+        .map_err(|_| anyhow!("{shown} did not answer within {} s", CONNECT_TIMEOUT.as_secs()))?
+        .map_err(|error| anyhow!("cannot connect to {shown}: {}", sentence_of(&error)))?;
+    Ok(socket)
+}
+
+async fn send_all<S>(mut sink: S, mut queue: mpsc::Receiver<WsMessage>)
+where
+    S: Sink<WsMessage, Error = tungstenite::Error> + Unpin,
+{
+    while let Some(message) = queue.recv().await {
+        // The reading half hears of a broken connection too, and ends the session.
+        if sink.send(message).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn to_socket(message: Outgoing) -> WsMessage {
+    match message {
+        Outgoing::Text(text) => WsMessage::text(text),
+        Outgoing::Binary(bytes) => WsMessage::binary(bytes),
+        Outgoing::Close { code, reason } => {
+            WsMessage::Close(Some(CloseFrame { code: code.into(), reason: reason.into() }))
+        }
+    }
+}
+
+/// Opcode and payload of a message as they stand on the wire.
+fn parts(message: &WsMessage) -> (Opcode, std::borrow::Cow<'_, [u8]>) {
+    match message {
+        WsMessage::Text(text) => (Opcode::Text, text.as_bytes().into()),
+        WsMessage::Binary(bytes) => (Opcode::Binary, bytes[..].into()),
+        WsMessage::Ping(bytes) => (Opcode::Ping, bytes[..].into()),
+        WsMessage::Pong(bytes) => (Opcode::Pong, bytes[..].into()),
+        WsMessage::Close(None) => (Opcode::Close, [][..].into()),
+        WsMessage::Close(Some(frame)) => {
+            let code = u16::from(frame.code).to_be_bytes();
+            (Opcode::Close, [&code[..], frame.reason.as_bytes()].concat().into())
+        }
+        WsMessage::Frame(frame) => (Opcode::Binary, frame.payload()[..].into()),
+    }
+}
+
+/// What a WebSocket error means, and what to do.
+fn sentence_of(error: &tungstenite::Error) -> String {
+    match error {
+        tungstenite::Error::Io(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+            "connection refused; is the server running, and is the port right?".to_owned()
+        }
+        tungstenite::Error::Io(error) => error.to_string(),
+        tungstenite::Error::Http(response) => format!(
+            "the server answered HTTP {} and not with a WebSocket; check address and credentials",
+            response.status()
+        ),
+        tungstenite::Error::Capacity(error) => {
+            format!("{error}; the protocol allows 100 MiB a message")
+        }
+        tungstenite::Error::Protocol(
+            tungstenite::error::ProtocolError::ResetWithoutClosingHandshake,
+        ) => "the connection was cut without a close (1006)".to_owned(),
+        other => other.to_string(),
+    }
+}
