@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use crate::peer::rng::{Rng, Stream};
+use crate::peer::spell::Spell;
 use crate::time::Nanos;
 
 /// What a link is like.
@@ -23,8 +24,8 @@ pub struct LinkOptions {
     pub jitter_s: f64,
     /// Bytes that may wait; a sender should wait while there are more. `None`: any number.
     pub buffer_bytes: Option<u64>,
-    /// Spells in which no byte passes, by beginning.
-    pub outages: Vec<Outage>,
+    /// Spells in which no byte passes, the earliest first, from the making of the link.
+    pub outages: Vec<Spell>,
 }
 
 impl LinkOptions {
@@ -33,16 +34,6 @@ impl LinkOptions {
     pub fn loopback() -> Self {
         Self { latency_s: 0.000_4, jitter_s: 0.000_2, ..Self::default() }
     }
-}
-
-/// A spell in which no byte passes.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Outage {
-    /// Its beginning, in seconds from the making of the link.
-    pub at_s: f64,
-    /// Its length in seconds.
-    pub for_s: f64,
 }
 
 /// Bytes that a message of that length takes as one unfragmented WebSocket frame. Messages of
@@ -175,7 +166,7 @@ impl<T> Link<T> {
     fn after_outages(&self, start_s: f64, mut work_s: f64) -> f64 {
         let mut at_s = start_s;
         for outage in &self.options.outages {
-            let end_s = outage.at_s + outage.for_s.max(0.0);
+            let end_s = outage.end_s();
             if end_s <= at_s {
                 continue;
             }
@@ -227,7 +218,7 @@ mod tests {
     #[test]
     fn nothing_passes_during_an_outage() {
         let outages =
-            vec![Outage { at_s: 0.010, for_s: 0.100 }, Outage { at_s: 0.120, for_s: 0.030 }];
+            vec![Spell { at_s: 0.010, for_s: 0.100 }, Spell { at_s: 0.120, for_s: 0.030 }];
         let options = LinkOptions { outages, ..rate(1e6) };
         check(options.clone(), &[(0, 5_000), (5, 14_000), (50, 8_000)], &[5, 119, 157]);
         check(options, &[(10, 0), (115, 0)], &[110, 115]);

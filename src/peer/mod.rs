@@ -5,13 +5,17 @@
 //! clock. Equal inputs at equal moments give equal bytes on every platform.
 //! Never reads a clock, never opens a socket, never waits.
 
+pub mod canvas;
 pub mod client;
+pub mod generator;
 pub mod link;
 pub mod music;
 pub mod pacing;
 pub mod policy;
 pub mod rng;
 pub mod script;
+pub mod server;
+pub mod spell;
 
 /// A message that a peer wants sent.
 #[derive(Clone, Debug, PartialEq)]

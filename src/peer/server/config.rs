@@ -1,0 +1,127 @@
+//! What a client asks for in its first message.
+//!
+//! Enters: the fields of the config. Leaves: a [`Config`] whose numbers are within their limits; what
+//! is missing or of another type has its default, as in the real server.
+
+use serde_json::{Map, Value};
+
+use crate::peer::policy::Policy;
+
+/// The config of a session.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Config {
+    pub prompt: String,
+    pub client_id: Option<String>,
+    pub wants_init_ack: bool,
+    pub text_only: bool,
+    pub fixture: Option<String>,
+    pub lora: bool,
+    pub depth: u32,
+    pub steps: u32,
+    vae_window_s: Option<f64>,
+    lead_floor_s: Option<f64>,
+    lead_ceiling_s: Option<f64>,
+    lead_release_tau_s: Option<f64>,
+}
+
+/// Generations in the pipeline at most.
+pub(super) const MAX_DEPTH: u32 = 4;
+
+impl Config {
+    pub fn of(fields: &Map<String, Value>) -> Self {
+        let named_fixture =
+            text(fields, "fixture_name").filter(|_| is_set(fields, "use_server_fixture"));
+        Self {
+            prompt: text(fields, "prompt").unwrap_or_else(|| "instrumental music".to_owned()),
+            client_id: text(fields, "client_id"),
+            wants_init_ack: is_set(fields, "telemetry_version"),
+            text_only: is_set(fields, "text_only"),
+            fixture: named_fixture,
+            lora: is_set(fields, "lora"),
+            depth: whole(fields, "depth", 4, MAX_DEPTH),
+            steps: whole(fields, "steps", 8, 64),
+            vae_window_s: number(fields, "vae_window", 0.04, 60.0),
+            lead_floor_s: number(fields, "lead_floor_s", 0.0, 30.0),
+            lead_ceiling_s: number(fields, "lead_ceiling_s", 0.0, 30.0),
+            lead_release_tau_s: number(fields, "lead_release_tau_s", 0.0, 3_600.0),
+        }
+    }
+
+    /// The server's policy with what the client asked to be different.
+    pub fn apply(&self, policy: &Policy) -> Policy {
+        let mut policy = policy.clone();
+        replace(&mut policy.placement.window_s, self.vae_window_s);
+        replace(&mut policy.lead.floor_s, self.lead_floor_s);
+        replace(&mut policy.lead.ceiling_s, self.lead_ceiling_s);
+        replace(&mut policy.lead.reserve_tau_s, self.lead_release_tau_s);
+        policy
+    }
+}
+
+fn replace(value: &mut f64, wanted: Option<f64>) {
+    if let Some(wanted) = wanted {
+        *value = wanted;
+    }
+}
+
+fn text(fields: &Map<String, Value>, key: &str) -> Option<String> {
+    fields.get(key)?.as_str().map(str::to_owned)
+}
+
+fn number(fields: &Map<String, Value>, key: &str, least: f64, most: f64) -> Option<f64> {
+    fields.get(key)?.as_f64().map(|value| value.clamp(least, most))
+}
+
+fn whole(fields: &Map<String, Value>, key: &str, default: u32, most: u32) -> u32 {
+    number(fields, key, 1.0, f64::from(most)).map_or(default, |value| value as u32)
+}
+
+/// Whether a field is there and counts as true in Python.
+fn is_set(fields: &Map<String, Value>, key: &str) -> bool {
+    match fields.get(key) {
+        None | Some(Value::Null) => false,
+        Some(Value::Bool(value)) => *value,
+        Some(Value::Number(value)) => value.as_f64() != Some(0.0),
+        Some(Value::String(value)) => !value.is_empty(),
+        Some(Value::Array(_) | Value::Object(_)) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn config(fields: &Value) -> Config {
+        Config::of(fields.as_object().unwrap())
+    }
+
+    #[test]
+    fn what_is_missing_or_of_another_type_has_its_default() {
+        let plain = config(&json!({}));
+        assert_eq!((plain.depth, plain.steps, plain.prompt.as_str()), (4, 8, "instrumental music"));
+        let odd = json!({"depth": "x", "steps": null, "prompt": 7, "vae_window": {}, "lora": []});
+        assert_eq!(config(&odd), Config { lora: true, ..plain });
+    }
+
+    #[test]
+    fn numbers_are_kept_within_their_limits() {
+        let wild = config(&json!({"depth": 1e300, "steps": -5, "vae_window": 1e9}));
+        assert_eq!((wild.depth, wild.steps), (MAX_DEPTH, 1));
+        assert_eq!(wild.apply(&Policy::default()).placement.window_s, 60.0);
+    }
+
+    #[test]
+    fn the_client_may_ask_for_other_leads() {
+        let asks = json!({"lead_floor_s": 0.5, "lead_ceiling_s": 2, "lead_release_tau_s": 3.0});
+        let lead = config(&asks).apply(&Policy::default()).lead;
+        assert_eq!((lead.floor_s, lead.ceiling_s, lead.reserve_tau_s), (0.5, 2.0, 3.0));
+    }
+
+    #[test]
+    fn a_fixture_counts_only_when_it_is_the_servers() {
+        assert_eq!(config(&json!({"fixture_name": "a"})).fixture, None);
+        let named = config(&json!({"fixture_name": "a", "use_server_fixture": true}));
+        assert_eq!(named.fixture.as_deref(), Some("a"));
+    }
+}

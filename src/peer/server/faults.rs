@@ -1,0 +1,121 @@
+//! What an incident does to a server.
+//!
+//! Enters: moments in seconds from the initial buffer. Leaves: what is wrong at that moment.
+//! Plain data: an incident fills it in, the session asks it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::peer::generator::Durations;
+use crate::peer::spell::Spell;
+
+/// What is wrong with a server. The default: nothing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerFaults {
+    /// Spells in which no generation begins.
+    pub stalls: Vec<Spell>,
+    /// A spell in which slices are placed behind the listener.
+    pub behind: Option<Behind>,
+    /// A spell in which ticks take longer.
+    pub slow: Option<Slow>,
+    /// Slices come in bursts.
+    pub bursts: Option<Bursts>,
+    /// How long the pipeline is rebuilt after a change of steps, guidance or LoRAs, in seconds.
+    pub rebuild_s: f64,
+    /// How long a LoRA is refitted after each change of its strength, in seconds.
+    pub refit_s: f64,
+    /// The session ends early.
+    pub ending: Option<EarlyEnding>,
+    /// The server answers the config with this error and closes.
+    pub refusal: Option<Refusal>,
+}
+
+/// Slices are placed behind the listener. Leads that the client reports are not heeded meanwhile
+/// nor in the second after, so that the fault is the placement alone.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Behind {
+    /// When.
+    pub spell: Spell,
+    /// How far, in seconds.
+    pub by_s: f64,
+}
+
+/// Ticks take longer.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Slow {
+    /// When.
+    pub spell: Spell,
+    /// How many times as long.
+    pub factor: f64,
+}
+
+/// Every tick takes either of two times.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Bursts {
+    /// The shorter, in milliseconds.
+    pub short_ms: f64,
+    /// The longer, in milliseconds.
+    pub long_ms: f64,
+}
+
+/// The session ends early.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EarlyEnding {
+    /// When, in seconds from the initial buffer.
+    pub at_s: f64,
+    /// How.
+    pub how: Ending,
+}
+
+/// How a session ends early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// Another session took the server: close 4001.
+    Preempted,
+    /// `error` with the code `pipeline_error`, then close 1000.
+    PipelineError,
+}
+
+/// An `error` instead of `ready`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// The error's code.
+    pub code: String,
+    /// The error's message.
+    pub message: String,
+}
+
+impl ServerFaults {
+    /// When the stall ends that holds at that moment.
+    pub(super) fn stalled_until(&self, at_s: f64) -> Option<f64> {
+        self.stalls.iter().find(|stall| stall.contains(at_s)).map(|stall| stall.end_s())
+    }
+
+    /// How far behind the listener a slice goes that is placed at that moment.
+    pub(super) fn behind_by(&self, at_s: f64) -> Option<f64> {
+        self.behind.filter(|behind| behind.spell.contains(at_s)).map(|behind| behind.by_s)
+    }
+
+    pub(super) fn ignores_leads(&self, at_s: f64) -> bool {
+        self.behind.is_some_and(|Behind { spell, .. }| {
+            Spell { for_s: spell.for_s + 1.0, ..spell }.contains(at_s)
+        })
+    }
+
+    /// What becomes of the durations drawn for a generation that begins at that moment.
+    pub(super) fn bend(
+        &self,
+        at_s: f64,
+        mut work: Durations,
+        draw: impl FnOnce() -> f64,
+    ) -> Durations {
+        if let Some(Bursts { short_ms, long_ms }) = self.bursts {
+            work.tick_ms = if draw() < 0.5 { short_ms } else { long_ms };
+        }
+        if let Some(slow) = self.slow.filter(|slow| slow.spell.contains(at_s)) {
+            work.tick_ms *= slow.factor.max(0.0);
+        }
+        work
+    }
+}

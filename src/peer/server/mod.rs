@@ -1,0 +1,229 @@
+//! The server: the whole contract as a state machine.
+//!
+//! Enters: messages of one client and the moments at which they came. Leaves: messages to send, each
+//! when [`Server::poll`] is asked at or after its moment. A driver that cannot send does not poll:
+//! slices then wait, and grow old, as they do behind a full socket. Nothing that a client sends
+//! makes it panic or grow without bounds. Never reads a clock.
+
+mod commands;
+mod config;
+mod events;
+mod faults;
+mod handshake;
+mod intake;
+mod outbox;
+mod pcm;
+mod session;
+mod source;
+
+use serde_json::{Map, Value};
+
+use crate::peer::Outgoing;
+use crate::peer::generator::GeneratorOptions;
+use crate::peer::policy::Policy;
+use crate::peer::rng::{Rng, Stream};
+use crate::time::Nanos;
+use crate::wire::json::parse_object;
+use crate::wire::message::kind_of;
+
+use handshake::Handshake;
+use intake::{Report, Taken};
+use outbox::{Entry, Outbox};
+use session::Session;
+
+pub use events::knob_manifest;
+pub use faults::{Behind, Bursts, EarlyEnding, Ending, Refusal, ServerFaults, Slow};
+pub use pcm::{MAX_CHANNELS, Pcm, PcmError};
+pub use source::{BUILT_IN, Source, fixture_names};
+
+/// What a server is like.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ServerOptions {
+    /// Decides everything random.
+    pub seed: u64,
+    /// What is played when the client brings nothing.
+    pub source: Source,
+    /// How slices are paced.
+    pub policy: Policy,
+    /// How fast the model is.
+    pub generator: GeneratorOptions,
+    /// What is wrong.
+    pub faults: ServerFaults,
+}
+
+/// What comes from the client.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Incoming<'a> {
+    /// A text message.
+    Text(&'a str),
+    /// A binary message.
+    Binary(&'a [u8]),
+    /// The connection is gone.
+    Closed,
+}
+
+/// Slices that were made and not sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shed {
+    /// Because too many bytes were on their way.
+    pub in_flight: u64,
+    /// Because they waited too long.
+    pub old: u64,
+}
+
+/// One connection's server.
+pub struct Server {
+    options: ServerOptions,
+    session_id: String,
+    phase: Phase,
+    outbox: Outbox,
+}
+
+enum Phase {
+    Greeting(Handshake),
+    Live(Box<Session>),
+    /// The last messages go out.
+    Ending,
+    Closed,
+}
+
+impl Server {
+    /// A server to which a client has just connected.
+    #[must_use]
+    pub fn new(options: ServerOptions, _now: Nanos) -> Self {
+        let session_id = session_id(&mut Rng::new(options.seed, Stream::Names));
+        let phase = Phase::Greeting(Handshake::default());
+        Self { options, session_id, phase, outbox: Outbox::default() }
+    }
+
+    /// A message came.
+    pub fn receive(&mut self, now: Nanos, message: Incoming<'_>) {
+        self.advance(now);
+        match &mut self.phase {
+            _ if message == Incoming::Closed => self.phase = Phase::Closed,
+            Phase::Greeting(handshake) => {
+                let names = (&self.options, self.session_id.as_str());
+                if handshake.receive(now, message, names, &mut self.outbox).is_break() {
+                    self.phase = Phase::Ending;
+                }
+            }
+            Phase::Live(session) => {
+                if let Some(taken) = taken(message) {
+                    session.receive(now, taken);
+                }
+            }
+            Phase::Ending | Phase::Closed => {}
+        }
+    }
+
+    /// The next message to send now; to be asked until there is none.
+    pub fn poll(&mut self, now: Nanos) -> Option<Outgoing> {
+        self.advance(now);
+        if matches!(self.phase, Phase::Closed) {
+            return None;
+        }
+        while let Some(entry) = self.outbox.pop(now) {
+            match (entry, &mut self.phase) {
+                (Entry::Message(message), _) => {
+                    if matches!(message, Outgoing::Close { .. }) {
+                        self.phase = Phase::Closed;
+                    }
+                    return Some(message);
+                }
+                (Entry::Slice(slice), Phase::Live(session)) => {
+                    if let Some(message) = session.encode(now, &slice) {
+                        self.outbox.text_first(now, slice.update);
+                        return Some(Outgoing::Binary(message));
+                    }
+                }
+                (Entry::Slice(_), _) => {}
+            }
+        }
+        None
+    }
+
+    /// When to poll again if nothing comes in. A moment that has passed means that a message waits.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Nanos> {
+        let due = match &self.phase {
+            Phase::Greeting(handshake) => handshake.wake_at(),
+            Phase::Live(session) => session.wake_at(),
+            Phase::Ending => None,
+            Phase::Closed => return None,
+        };
+        [due, self.outbox.wake_at()].into_iter().flatten().min()
+    }
+
+    /// Another session takes the server: the connection is closed with 4001.
+    pub fn preempt(&mut self, now: Nanos) {
+        self.advance(now);
+        if !matches!(self.phase, Phase::Closed) {
+            self.outbox.take();
+            self.outbox.close(now, 4001, "preempted by another session");
+            self.phase = Phase::Ending;
+        }
+    }
+
+    /// Turns knobs from elsewhere, as the side bus of the real server does: the client hears of
+    /// them in a `params_echo` and is to send them back.
+    pub fn echo_params(&mut self, now: Nanos, raw: Map<String, Value>) {
+        self.advance(now);
+        if let Phase::Live(session) = &mut self.phase {
+            session.echo_params(now, raw, &mut self.outbox);
+        }
+    }
+
+    /// Whether the connection is over.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        matches!(self.phase, Phase::Closed)
+    }
+
+    /// Slices made and not sent so far.
+    #[must_use]
+    pub fn shed(&self) -> Shed {
+        match &self.phase {
+            Phase::Live(session) => session.shed,
+            _ => Shed::default(),
+        }
+    }
+
+    fn advance(&mut self, now: Nanos) {
+        if let Phase::Greeting(handshake) = &mut self.phase
+            && let Some(start) = handshake.due(now)
+        {
+            let (at, outbox) = (start.at, &mut self.outbox);
+            let session = Session::begin(&self.options, start, &self.session_id, at, outbox);
+            self.phase = Phase::Live(Box::new(session));
+        }
+        if let Phase::Live(session) = &mut self.phase {
+            session.run(now, &mut self.outbox);
+        }
+    }
+}
+
+/// What a live session takes in; text that is no JSON object is nothing.
+fn taken(message: Incoming<'_>) -> Option<Taken> {
+    match message {
+        Incoming::Text(text) => {
+            let fields = parse_object(text).ok()?.fields;
+            let is_report = kind_of(&fields) == Some("params");
+            Some(if is_report {
+                Taken::Report(Box::new(Report::of(fields)))
+            } else {
+                Taken::Command(fields)
+            })
+        }
+        Incoming::Binary(bytes) => Some(Taken::Binary(bytes.to_vec())),
+        Incoming::Closed => None,
+    }
+}
+
+/// Eight letters and digits, as the real server names its sessions.
+fn session_id(rng: &mut Rng) -> String {
+    const LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    (0..8).map(|_| char::from(LETTERS[(rng.next_u64() % 62) as usize])).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,89 @@
+//! What waits to be sent.
+//!
+//! Enters: messages and rendered slices, each with the moment from which it may go. Leaves: the same
+//! in the same order. Slices wait as audio: whether one is sent at all, and against what it is coded,
+//! is decided when its turn comes. Never holds more than [`Outbox::CAPACITY`] entries.
+
+use std::collections::VecDeque;
+
+use crate::peer::Outgoing;
+use crate::peer::pacing::Region;
+use crate::time::Nanos;
+
+/// A slice that is rendered and not encoded.
+pub(super) struct Rendered {
+    pub made: Nanos,
+    pub region: Region,
+    pub audio: Vec<f32>,
+    pub never_dropped: bool,
+    pub tick_ms: f64,
+    pub decode_ms: f64,
+    pub generations: u32,
+    /// The `params_update` that follows it, if it is sent.
+    pub update: String,
+}
+
+pub(super) enum Entry {
+    Message(Outgoing),
+    Slice(Box<Rendered>),
+}
+
+#[derive(Default)]
+pub(super) struct Outbox {
+    entries: VecDeque<(Nanos, Entry)>,
+}
+
+impl Outbox {
+    /// Far more than a driver that reads ever leaves waiting.
+    pub const CAPACITY: usize = 4_096;
+    /// Slices that wait at most; older ones make room, as the age rule would have it.
+    pub const MAX_SLICES: usize = 128;
+
+    pub fn text(&mut self, at: Nanos, text: String) {
+        self.message(at, Outgoing::Text(text));
+    }
+
+    /// Queues a message. Beyond the capacity it is forgotten: nobody is reading.
+    pub fn message(&mut self, at: Nanos, message: Outgoing) {
+        if self.entries.len() < Self::CAPACITY {
+            self.entries.push_back((at, Entry::Message(message)));
+        }
+    }
+
+    pub fn slice(&mut self, at: Nanos, slice: Rendered) {
+        let is_slice = |entry: &(Nanos, Entry)| matches!(entry.1, Entry::Slice(_));
+        if self.entries.iter().filter(|entry| is_slice(entry)).count() >= Self::MAX_SLICES
+            && let Some(oldest) = self.entries.iter().position(is_slice)
+        {
+            self.entries.remove(oldest);
+        }
+        self.entries.push_back((at, Entry::Slice(Box::new(slice))));
+    }
+
+    /// Puts a text before everything else: it belongs to the message just sent.
+    pub fn text_first(&mut self, at: Nanos, text: String) {
+        self.entries.push_front((at, Entry::Message(Outgoing::Text(text))));
+    }
+
+    /// Closes the connection once everything before has gone.
+    pub fn close(&mut self, at: Nanos, code: u16, reason: &str) {
+        let close = Outgoing::Close { code, reason: reason.to_owned() };
+        self.entries.push_back((at, Entry::Message(close)));
+    }
+
+    pub fn wake_at(&self) -> Option<Nanos> {
+        self.entries.front().map(|&(at, _)| at)
+    }
+
+    pub fn pop(&mut self, now: Nanos) -> Option<Entry> {
+        if self.wake_at()? > now {
+            return None;
+        }
+        self.entries.pop_front().map(|(_, entry)| entry)
+    }
+
+    /// Takes everything, for a swap that must not leave slices of the old source unencoded.
+    pub fn take(&mut self) -> VecDeque<(Nanos, Entry)> {
+        std::mem::take(&mut self.entries)
+    }
+}

@@ -1,0 +1,431 @@
+//! A session from the initial buffer on: the loop that generates, and what it reacts to.
+//!
+//! Enters: what the intake takes, and the passing of time. Leaves: entries in the outbox.
+//! One generation is tick, look, decode, hand over. Everything happens at the moment it is due, no
+//! matter how late the driver asks, so that a tardy driver changes nothing but the sending.
+
+use serde_json::{Map, Value};
+
+use super::config::Config;
+use super::events;
+use super::faults::{Ending, ServerFaults};
+use super::handshake::Start;
+use super::intake::{Intake, Report, Taken};
+use super::outbox::{Entry, Outbox, Rendered};
+use super::source::{Loaded, Source};
+use super::{ServerOptions, Shed, commands, pcm};
+use crate::peer::Outgoing;
+use crate::peer::canvas::Canvas;
+use crate::peer::generator::{Durations, Generator};
+use crate::peer::pacing::{
+    Activity, Fate, FlowControl, IdleGate, LeadController, PadQueue, Placed, Placement,
+    PlayheadClock,
+};
+use crate::time::{DEFAULT_SAMPLE_RATE, Nanos};
+use crate::wire::slice::SliceEncoder;
+
+pub(super) struct Session {
+    pub(super) seed: u64,
+    pub(super) source: Source,
+    pub(super) config: Config,
+    pub(super) knobs: Map<String, Value>,
+    pub(super) source_epoch: u32,
+    pub(super) manual_slots: u32,
+    pub(super) uploads: commands::Uploads,
+    pub(super) swap: Option<PendingSwap>,
+    pub(super) shed: Shed,
+    pub(super) canvas: Canvas,
+    pub(super) placement: Placement,
+    pub(super) channels: u16,
+    pub(super) frames: u32,
+    faults: ServerFaults,
+    began: Nanos,
+    over: bool,
+    stage: Stage,
+    hold_until: Nanos,
+    intake: Intake,
+    generator: Generator,
+    previous: Durations,
+    first: bool,
+    encoder: SliceEncoder,
+    clock: PlayheadClock,
+    lead: LeadController,
+    flow: FlowControl,
+    idle: IdleGate,
+    pads: PadQueue,
+}
+
+/// Where the loop that generates stands.
+enum Stage {
+    Ticking {
+        until: Nanos,
+        work: Durations,
+    },
+    Decoding {
+        until: Nanos,
+        work: Durations,
+        placed: Placed,
+        asked_for: bool,
+    },
+    /// Nothing to do before that moment; `None`: before somebody turns a knob.
+    Resting {
+        until: Option<Nanos>,
+    },
+}
+
+/// A source that is being loaded.
+pub(super) struct PendingSwap {
+    pub due: Nanos,
+    pub loaded: Loaded,
+    pub fixture: Option<String>,
+    pub stem_mode: Option<String>,
+}
+
+impl Session {
+    /// Queues `ready` and the initial buffer, and begins.
+    pub fn begin(
+        options: &ServerOptions,
+        Start { config, loaded, .. }: Start,
+        session_id: &str,
+        now: Nanos,
+        outbox: &mut Outbox,
+    ) -> Self {
+        let policy = config.apply(&options.policy);
+        let shape = loaded.shape();
+        outbox.text(now, events::ready(session_id, &config, shape, 0));
+        outbox.message(now, Outgoing::Binary(pcm::to_halves(&loaded.pcm.audio)));
+        let canvas = loaded.into_canvas();
+        let mut session = Self {
+            seed: options.seed,
+            source: options.source.clone(),
+            config,
+            knobs: Map::new(),
+            source_epoch: 0,
+            manual_slots: 0,
+            uploads: commands::Uploads::default(),
+            swap: None,
+            shed: Shed::default(),
+            placement: Placement::new(&policy.placement, shape.frames, DEFAULT_SAMPLE_RATE),
+            channels: shape.channels,
+            frames: shape.frames,
+            faults: options.faults.clone(),
+            began: now,
+            over: false,
+            stage: Stage::Resting { until: Some(now) },
+            hold_until: now,
+            intake: Intake::new(&policy.intake, now),
+            generator: Generator::new(options.generator.clone(), options.seed),
+            previous: Durations::default(),
+            first: true,
+            encoder: SliceEncoder::new(
+                canvas.audio().to_vec(),
+                shape.channels,
+                options.generator.zstd_level,
+            ),
+            canvas,
+            clock: PlayheadClock::new(&policy.clock, shape.frames, DEFAULT_SAMPLE_RATE, now),
+            lead: LeadController::new(&policy.lead, policy.placement.window_s),
+            flow: FlowControl::new(&policy.flow),
+            idle: IdleGate::new(&policy.idle, now),
+            pads: PadQueue::default(),
+        };
+        session.start_generation(now);
+        session
+    }
+
+    pub fn receive(&mut self, now: Nanos, message: Taken) {
+        if !self.over {
+            self.intake.push(now, message);
+        }
+    }
+
+    /// When something is due next.
+    pub fn wake_at(&self) -> Option<Nanos> {
+        if self.over {
+            return None;
+        }
+        let stage = match self.stage {
+            Stage::Ticking { until, .. } | Stage::Decoding { until, .. } => Some(until),
+            Stage::Resting { until } => until,
+        };
+        let swap = self.swap.as_ref().map(|swap| swap.due);
+        [self.intake.wake_at(), swap, stage, self.ending_at()].into_iter().flatten().min()
+    }
+
+    /// Does everything that is due, in the order in which it is.
+    pub fn run(&mut self, now: Nanos, outbox: &mut Outbox) {
+        while let Some(due) = self.wake_at().filter(|&due| due <= now) {
+            if self.ending_at() == Some(due) {
+                self.end(due, outbox);
+            } else if self.intake.wake_at() == Some(due) {
+                self.take_in(due, outbox);
+            } else if let Some(swap) = self.swap.take_if(|swap| swap.due == due) {
+                self.swap_in(due, swap, outbox);
+            } else {
+                self.step(due, outbox);
+            }
+        }
+    }
+
+    /// Knobs turned elsewhere: the client hears of them and is to send them back.
+    pub fn echo_params(&mut self, now: Nanos, raw: Map<String, Value>, outbox: &mut Outbox) {
+        let raw = super::intake::scalars(raw);
+        outbox.text(now, events::params_echo(&raw));
+        let mut knobs = self.knobs.clone();
+        knobs.extend(raw);
+        self.turn_knobs(now, knobs);
+    }
+
+    /// The fate of a slice whose turn has come; the message if it goes out.
+    pub fn encode(&mut self, now: Nanos, slice: &Rendered) -> Option<Vec<u8>> {
+        match self.flow.fate(now.seconds_since(slice.made), slice.never_dropped) {
+            Fate::DropInFlight => {
+                self.shed.in_flight += 1;
+                return None;
+            }
+            Fate::DropOld => {
+                self.shed.old += 1;
+                return None;
+            }
+            Fate::Send => {}
+        }
+        let message = self.encoder.encode(
+            slice.region.start,
+            &slice.audio,
+            slice.tick_ms as f32,
+            slice.decode_ms as f32,
+            slice.generations,
+        )?;
+        self.flow.sent(message.len());
+        let held =
+            self.encoder.basis().get(slice.region.start as usize * usize::from(self.channels)..);
+        self.canvas.settle(slice.region.start, &slice.audio, held.unwrap_or_default());
+        Some(message)
+    }
+
+    /// Something changed the sound: the model works again, and works on something else.
+    pub(super) fn stir(&mut self, now: Nanos) {
+        self.idle.stir(now);
+        self.canvas.vary();
+        if matches!(self.stage, Stage::Resting { until: None }) {
+            self.start_generation(now);
+        }
+    }
+
+    /// The pipeline is rebuilt: no generation begins before that is done.
+    pub(super) fn rebuild(&mut self, now: Nanos) {
+        self.hold(now, self.faults.rebuild_s);
+    }
+
+    fn hold(&mut self, now: Nanos, for_s: f64) {
+        self.hold_until = self.hold_until.max(after(now, for_s));
+    }
+
+    fn take_in(&mut self, now: Nanos, outbox: &mut Outbox) {
+        match self.intake.pop() {
+            Some((_, Taken::Report(report))) => self.hear(now, *report),
+            Some((_, Taken::Command(fields))) => self.command(now, &fields, outbox),
+            Some((_, Taken::Binary(bytes))) => self.binary(now, &bytes, outbox),
+            None => {}
+        }
+    }
+
+    fn hear(&mut self, now: Nanos, report: Report) {
+        if let Some(position_s) = report.position_s {
+            self.clock.report(now, position_s, report.client_time);
+        }
+        if let Some(lead_s) = report.slice_lead_s
+            && !self.faults.ignores_leads(self.seconds(now))
+        {
+            self.lead.report(lead_s);
+        }
+        if let Some(bytes) = report.slice_bytes_rx {
+            self.flow.acknowledge(bytes);
+        }
+        if let Some(at_s) = report.render_anchor_s {
+            self.pads.set_anchor(at_s);
+        }
+        report.render_anchor_queue_s.into_iter().for_each(|at_s| self.pads.push(at_s));
+        if let Some(raw) = report.raw {
+            self.turn_knobs(now, raw);
+        }
+    }
+
+    fn turn_knobs(&mut self, now: Nanos, knobs: Map<String, Value>) {
+        if knobs == self.knobs {
+            return;
+        }
+        let changed = |name: &str| knobs.get(name) != self.knobs.get(name);
+        let rebuilds = commands::REBUILDING_KNOBS.iter().any(|name| changed(name));
+        let refits = knobs.keys().any(|name| name.starts_with("lora_str_") && changed(name));
+        self.knobs = knobs;
+        if rebuilds {
+            self.rebuild(now);
+        } else if refits {
+            self.hold(now, self.faults.refit_s);
+        }
+        self.stir(now);
+    }
+
+    fn step(&mut self, now: Nanos, outbox: &mut Outbox) {
+        match self.stage {
+            Stage::Resting { .. } => self.start_generation(now),
+            Stage::Ticking { work, .. } => self.look(now, work),
+            Stage::Decoding { work, placed, asked_for, .. } => {
+                self.hand_over(now, work, placed, asked_for, outbox);
+                self.start_generation(after(now, self.generator.options().overhead_ms / 1e3));
+            }
+        }
+    }
+
+    fn start_generation(&mut self, now: Nanos) {
+        let loop_s = f64::from(self.frames) / f64::from(DEFAULT_SAMPLE_RATE);
+        self.stage = if self.idle.activity(now, loop_s) == Activity::Stopped {
+            Stage::Resting { until: None }
+        } else if let Some(until_s) = self.faults.stalled_until(self.seconds(now)) {
+            Stage::Resting { until: Some(after(self.began, until_s).max(Nanos(now.0 + 1))) }
+        } else if self.hold_until > now {
+            Stage::Resting { until: Some(self.hold_until) }
+        } else {
+            let drawn = self.generator.next_durations();
+            let at_s = now.seconds_since(self.began);
+            let work = self.faults.bend(at_s, drawn, || self.generator.draw());
+            Stage::Ticking { until: after(now, work.tick_ms / 1e3), work }
+        };
+    }
+
+    /// The generator looks: where is the listener, and where does the slice go?
+    fn look(&mut self, now: Nanos, work: Durations) {
+        let estimate = self.clock.look(now);
+        let advance_s = self.lead.look(now, self.placement.band().is_some());
+        let pad = self.pads.pop();
+        let placed = match (pad, self.faults.behind_by(self.seconds(now))) {
+            (Some(at_s), _) => self.placement.place_exactly(at_s),
+            (None, Some(by_s)) => self.placement.place(estimate, -by_s),
+            (None, None) => self.placement.place(estimate, advance_s),
+        };
+        let until = after(now, work.decode_ms / 1e3);
+        self.stage = Stage::Decoding { until, work, placed, asked_for: pad.is_some() };
+    }
+
+    fn hand_over(
+        &mut self,
+        now: Nanos,
+        work: Durations,
+        placed: Placed,
+        asked_for: bool,
+        outbox: &mut Outbox,
+    ) {
+        let settled = self.idle.activity(now, f64::INFINITY) != Activity::Live;
+        let leaves = after(now, self.generator.options().encode_ms / 1e3);
+        let update = events::params_update(&self.params());
+        for region in std::iter::once(placed.region).chain(placed.spill) {
+            let slice = Rendered {
+                made: now,
+                region,
+                audio: self.canvas.render(region, settled),
+                never_dropped: asked_for || region.frames == self.frames,
+                tick_ms: self.previous.tick_ms,
+                decode_ms: self.previous.decode_ms,
+                generations: self.generator.generations(),
+                update: update.clone(),
+            };
+            outbox.slice(leaves, slice);
+        }
+        if !settled {
+            self.generator.finish_tick(self.config.depth, self.steps());
+        }
+        self.previous = work;
+        self.first = false;
+    }
+
+    /// What a `params_update` says; the first one says no knobs.
+    fn params(&self) -> Map<String, Value> {
+        let mut params = Map::new();
+        params.insert("num_gens".to_owned(), self.generator.generations().into());
+        params.insert("tick_ms".to_owned(), self.previous.tick_ms.into());
+        params.insert("dec_ms".to_owned(), self.previous.decode_ms.into());
+        if !self.first {
+            params.extend(events::bank_defaults());
+            params.extend(self.knobs.clone());
+            params.insert("_prompt".to_owned(), self.config.prompt.clone().into());
+        }
+        params
+    }
+
+    fn steps(&self) -> u32 {
+        let overridden = self.knobs.get("steps_override").and_then(Value::as_f64);
+        overridden.map_or(self.config.steps, |steps| steps.clamp(1.0, 64.0) as u32)
+    }
+
+    /// Slices of the old source go out first, coded against it; then the new source begins.
+    fn swap_in(&mut self, now: Nanos, swap: PendingSwap, outbox: &mut Outbox) {
+        for (at, entry) in outbox.take() {
+            match entry {
+                Entry::Message(message) => outbox.message(at, message),
+                Entry::Slice(slice) => {
+                    if let Some(message) = self.encode(now, &slice) {
+                        outbox.message(at, Outgoing::Binary(message));
+                        outbox.text(at, slice.update);
+                    }
+                }
+            }
+        }
+        let shape = swap.loaded.shape();
+        self.source_epoch = self.source_epoch.saturating_add(1);
+        outbox.text(now, events::swap_ready(shape, swap.fixture.as_deref(), self.source_epoch));
+        outbox.message(now, Outgoing::Binary(pcm::to_halves(&swap.loaded.pcm.audio)));
+        if let Some(mode) = swap.stem_mode {
+            let name = swap.fixture.as_deref().unwrap_or("upload");
+            outbox.text(now, events::stem_assets(shape, name, &mode));
+            for stem in pcm::stems(&swap.loaded.pcm) {
+                outbox.message(now, Outgoing::Binary(pcm::to_halves(&stem)));
+            }
+        }
+        self.restart(now, swap.loaded);
+    }
+
+    fn restart(&mut self, now: Nanos, loaded: Loaded) {
+        let shape = loaded.shape();
+        self.frames = shape.frames;
+        self.channels = shape.channels;
+        self.canvas = loaded.into_canvas();
+        let level = self.generator.options().zstd_level;
+        self.encoder = SliceEncoder::new(self.canvas.audio().to_vec(), shape.channels, level);
+        self.clock.restart(shape.frames, now);
+        self.placement.restart(shape.frames);
+        self.pads.clear();
+        self.idle.stir(now);
+        self.start_generation(now);
+    }
+
+    fn ending_at(&self) -> Option<Nanos> {
+        self.faults.ending.as_ref().map(|ending| after(self.began, ending.at_s))
+    }
+
+    fn end(&mut self, now: Nanos, outbox: &mut Outbox) {
+        self.over = true;
+        let Some(ending) = &self.faults.ending else { return };
+        match ending.how {
+            Ending::Preempted => outbox.close(now, 4001, "preempted by another session"),
+            Ending::PipelineError => {
+                outbox.text(now, events::error("pipeline_error", "the pipeline died"));
+                outbox.close(now, 1000, "");
+            }
+        }
+    }
+
+    fn seconds(&self, now: Nanos) -> f64 {
+        now.seconds_since(self.began)
+    }
+
+    /// When a source that begins to load now is there.
+    pub(super) fn loaded_at(&self, now: Nanos) -> Nanos {
+        after(now, self.generator.options().load_ms / 1e3)
+    }
+}
+
+/// That many seconds later; never earlier, and never past the end of the clock.
+pub(super) fn after(now: Nanos, span_s: f64) -> Nanos {
+    Nanos(now.0.saturating_add((span_s.max(0.0) * 1e9).round() as u64))
+}

@@ -1,0 +1,98 @@
+//! Where the audio of a loop comes from.
+//!
+//! Enters: the name of a fixture, an upload, or what the server was started with. Leaves: audio and
+//! the variations that the fake model plays over it.
+
+use super::events::Shape;
+use super::pcm::Pcm;
+use crate::peer::canvas::Canvas;
+use crate::peer::music::{self, Variations};
+use crate::time::DEFAULT_SAMPLE_RATE;
+
+/// What a server plays when the client brings nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source {
+    /// Built-in music.
+    BuiltIn {
+        /// Length of the loop in seconds.
+        seconds: f64,
+        /// Channels, at least one.
+        channels: u16,
+    },
+    /// Given audio.
+    Pcm(Pcm),
+}
+
+impl Default for Source {
+    fn default() -> Self {
+        Source::BuiltIn { seconds: 24.0, channels: 2 }
+    }
+}
+
+/// The fixture that stands for what the server was started with.
+pub const BUILT_IN: &str = "built-in";
+/// Other fixtures and their length in seconds.
+const FIXTURES: [(&str, f64); 2] =
+    [("low_fi_Gm_loop_60s_gnm.wav", 60.0), ("short_loop_8s.wav", 8.0)];
+/// Longest loop of built-in music, in seconds.
+const MAX_SECONDS: f64 = 3_600.0;
+
+/// The fixtures by name, for `/api/fixtures`.
+pub fn fixture_names() -> impl Iterator<Item = &'static str> {
+    std::iter::once(BUILT_IN).chain(FIXTURES.iter().map(|&(name, _)| name))
+}
+
+/// Audio that is ready to be streamed.
+pub(super) struct Loaded {
+    pub pcm: Pcm,
+    seed: u64,
+    is_upload: bool,
+}
+
+impl Loaded {
+    /// What the server was started with.
+    pub fn own(source: &Source, seed: u64) -> Self {
+        match source {
+            Source::BuiltIn { seconds, channels } => Self::music(seed, *seconds, *channels),
+            Source::Pcm(pcm) => Self::upload(pcm.clone(), seed),
+        }
+    }
+
+    /// A fixture, if there is one of that name.
+    pub fn fixture(name: &str, source: &Source, seed: u64) -> Option<Self> {
+        if name == BUILT_IN {
+            return Some(Self::own(source, seed));
+        }
+        let index = FIXTURES.iter().position(|&(known, _)| known == name)?;
+        let channels = match source {
+            Source::BuiltIn { channels, .. } => *channels,
+            Source::Pcm(pcm) => pcm.channels,
+        };
+        Some(Self::music(seed.wrapping_add(1 + index as u64), FIXTURES[index].1, channels))
+    }
+
+    /// What the client brought.
+    pub fn upload(pcm: Pcm, seed: u64) -> Self {
+        Self { pcm, seed, is_upload: true }
+    }
+
+    fn music(seed: u64, seconds: f64, channels: u16) -> Self {
+        let seconds = if seconds > 0.0 { seconds.min(MAX_SECONDS) } else { 1.0 };
+        let frames = (seconds * f64::from(DEFAULT_SAMPLE_RATE)).round().max(1.0) as usize;
+        let channels = channels.clamp(1, super::pcm::MAX_CHANNELS);
+        let audio = music::source(seed, frames, channels, DEFAULT_SAMPLE_RATE);
+        Self { pcm: Pcm { channels, audio }, seed, is_upload: false }
+    }
+
+    pub fn shape(&self) -> Shape {
+        let frames = u32::try_from(self.pcm.frames()).expect("a message holds fewer frames");
+        Shape { frames, channels: self.pcm.channels }
+    }
+
+    pub fn into_canvas(self) -> Canvas {
+        let Pcm { channels, audio } = self.pcm;
+        let frames = audio.len() / usize::from(channels);
+        let variations = Variations::new(self.seed, frames, channels, DEFAULT_SAMPLE_RATE);
+        Canvas::new(audio, channels, variations, self.is_upload)
+    }
+}
