@@ -52,6 +52,8 @@ pub struct ClientOptions {
     pub rate: f64,
     /// What the listener does; any order.
     pub script: Vec<ScriptedOp>,
+    /// What else the client does, with its time from the initial buffer; any order.
+    pub commands: Vec<(Span, ClientCommand)>,
     /// How long to go on after the initial buffer; `None`: until stopped.
     pub run_for: Option<Span>,
     /// How long to wait for the initial buffer.
@@ -70,11 +72,21 @@ impl Default for ClientOptions {
             knobs: Map::new(),
             rate: 1.0,
             script: Vec::new(),
+            commands: Vec::new(),
             run_for: None,
             ready_timeout: DEFAULT_READY_TIMEOUT,
             engine: Options::default(),
         }
     }
+}
+
+/// Something that a client does to the server beside reporting.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ClientCommand {
+    /// Turns knobs, which go out with the next report and persist.
+    Knobs(Map<String, Value>),
+    /// Sends a message.
+    Send(Outgoing),
 }
 
 /// What a client wants done next.
@@ -146,6 +158,7 @@ pub struct Client {
     config: Option<Outgoing>,
     upload: Option<Outgoing>,
     next_op: usize,
+    commands: VecDeque<(Span, ClientCommand)>,
     rate_set: bool,
     next_tick: Option<Nanos>,
     queue: VecDeque<Outgoing>,
@@ -160,6 +173,8 @@ impl Client {
     #[must_use]
     pub fn new(mut options: ClientOptions, now: Nanos) -> Self {
         options.script.sort_by_key(|scripted| scripted.at);
+        options.commands.sort_by_key(|(at, _)| *at);
+        let commands = std::mem::take(&mut options.commands).into();
         let config = Value::Object(std::mem::take(&mut options.config)).to_string();
         Client {
             engine: Engine::new(options.engine.clone()),
@@ -167,6 +182,7 @@ impl Client {
             config: Some(Outgoing::Text(config)),
             upload: options.upload.take().map(Outgoing::Binary),
             next_op: 0,
+            commands,
             rate_set: options.rate == 1.0,
             next_tick: None,
             queue: VecDeque::new(),
@@ -229,6 +245,7 @@ impl Client {
         if self.ends_at(origin).is_some_and(|end| now >= end) {
             return Some(Step::Finish(Finish::TimeUp));
         }
+        self.do_commands(now, origin);
         if let Some(message) = self.queue.pop_front() {
             return Some(Step::Send(message));
         }
@@ -246,7 +263,8 @@ impl Client {
             return self.started.checked_add(self.options.ready_timeout);
         };
         let op = self.options.script.get(self.next_op).and_then(|op| origin.checked_add(op.at));
-        [op, self.next_tick, self.ends_at(origin)].into_iter().flatten().min()
+        let command = self.commands.front().and_then(|(at, _)| origin.checked_add(*at));
+        [op, command, self.next_tick, self.ends_at(origin)].into_iter().flatten().min()
     }
 
     fn ends_at(&self, origin: Nanos) -> Option<Nanos> {
@@ -260,6 +278,18 @@ impl Client {
         }
         self.next_op += 1;
         Some(scripted.op.clone())
+    }
+
+    fn do_commands(&mut self, now: Nanos, origin: Nanos) {
+        let is_due =
+            |(at, _): &(Span, ClientCommand)| origin.checked_add(*at).is_some_and(|at| at <= now);
+        while self.commands.front().is_some_and(is_due) {
+            match self.commands.pop_front() {
+                Some((_, ClientCommand::Knobs(knobs))) => self.set_knobs(knobs),
+                Some((_, ClientCommand::Send(message))) => self.enqueue(message),
+                None => {}
+            }
+        }
     }
 
     /// The next tick of a steady cadence; ticks that were missed are left out.

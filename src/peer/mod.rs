@@ -15,6 +15,7 @@ pub mod policy;
 pub mod rng;
 pub mod script;
 pub mod server;
+pub mod simulation;
 pub mod spell;
 
 /// A message that a peer wants sent.
