@@ -294,10 +294,12 @@ impl Client {
 
     /// The next tick of a steady cadence; ticks that were missed are left out.
     fn tick_after(&self, now: Nanos, origin: Nanos) -> Nanos {
-        let hz = self.options.params_hz.clamp(f64::MIN_POSITIVE, MAX_PARAMS_HZ);
-        let done = (now.seconds_since(origin) * hz).floor();
-        let next_ns = ((done + 1.0) / hz * 1e9).min(u64::MAX as f64) as u64;
-        Nanos(origin.0.saturating_add(next_ns).max(now.0 + 1))
+        let period_ns = 1e9 / self.options.params_hz.clamp(f64::MIN_POSITIVE, MAX_PARAMS_HZ);
+        let elapsed_ns = now.0.saturating_sub(origin.0) as f64;
+        // Half a period of slack, so that a tick that came a little early is not made twice.
+        let done = (elapsed_ns / period_ns + 0.5).floor();
+        let next_ns = ((done + 1.0) * period_ns).min(u64::MAX as f64) as u64;
+        Nanos(origin.0.saturating_add(next_ns).max(now.0.saturating_add(1)))
     }
 
     /// The report of a tick at `now`, which counts as sent.

@@ -8,6 +8,7 @@
 pub mod canvas;
 pub mod client;
 pub mod generator;
+pub mod incident;
 pub mod link;
 pub mod music;
 pub mod pacing;
@@ -17,6 +18,7 @@ pub mod script;
 pub mod server;
 pub mod simulation;
 pub mod spell;
+pub mod units;
 
 /// A message that a peer wants sent.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,0 +1,21 @@
+//! The server aims behind the listener for a while.
+
+use super::{Incident, Parameter, Unit};
+use crate::peer::server::Behind;
+use crate::peer::spell::Spell;
+
+pub(super) const INCIDENT: Incident = Incident {
+    name: "behind",
+    summary: "slices land behind the listener for a while",
+    shows: "leads jump to minus the distance and back",
+    parameters: &[
+        Parameter { name: "at", default: 6.0, unit: Unit::Time, meaning: "when it begins" },
+        Parameter { name: "for", default: 3.0, unit: Unit::Time, meaning: "for how long" },
+        Parameter { name: "by", default: 0.8, unit: Unit::Time, meaning: "how far behind" },
+    ],
+    lags: true,
+    apply: |values, setup| {
+        let spell = Spell { at_s: values.get("at"), for_s: values.get("for") };
+        setup.faults.behind = Some(Behind { spell, by_s: values.get("by") });
+    },
+};

@@ -1,0 +1,17 @@
+//! The client's audio clock runs fast.
+
+use super::{Incident, Parameter, Unit};
+
+pub(super) const INCIDENT: Incident = Incident {
+    name: "clock-skew",
+    summary: "the client's audio clock runs at another rate",
+    shows: "reported positions drift against their arrival; every report re-anchors, so leads hold",
+    parameters: &[Parameter {
+        name: "rate",
+        default: 1.02,
+        unit: Unit::Number,
+        meaning: "seconds of audio a second",
+    }],
+    lags: false,
+    apply: |values, setup| setup.client.rate = values.get("rate"),
+};

@@ -1,0 +1,352 @@
+//! Incidents: named troubles that the simulated peers can be put into.
+//!
+//! Enters: a name with values, as a person typed it (`stall:at=3,for=4`). Leaves: a [`Setup`], which
+//! says what server, model, link and client are like. A new incident is one small file here and a
+//! line in [`ALL`]. Times are seconds from the initial buffer for the client's doings, and from the
+//! beginning of the session for links and faults; a warm server needs a fraction of a second
+//! between the two.
+
+mod behind;
+mod burst_production;
+mod client_backlog;
+mod clock_skew;
+mod healthy;
+mod idle_pause;
+mod oversize_window;
+mod pipeline_death;
+mod preempted;
+mod rebuild_stall;
+mod refit_storm;
+mod seek_lead_runaway;
+mod slow_generation;
+mod stale_playhead;
+mod stall;
+mod thin_link;
+
+use serde_json::{Map, Value};
+
+use super::client::{ClientCommand, DEFAULT_PARAMS_HZ};
+use super::generator::GeneratorOptions;
+use super::link::LinkOptions;
+use super::policy::Policy;
+use super::script::ScriptedOp;
+use super::server::ServerFaults;
+use super::units::{ByteRate, ByteSize};
+use crate::time::Span;
+
+/// All incidents, in the order in which they are listed.
+pub const ALL: [&Incident; 16] = [
+    &healthy::INCIDENT,
+    &stall::INCIDENT,
+    &behind::INCIDENT,
+    &slow_generation::INCIDENT,
+    &thin_link::INCIDENT,
+    &seek_lead_runaway::INCIDENT,
+    &stale_playhead::INCIDENT,
+    &client_backlog::INCIDENT,
+    &clock_skew::INCIDENT,
+    &rebuild_stall::INCIDENT,
+    &refit_storm::INCIDENT,
+    &burst_production::INCIDENT,
+    &oversize_window::INCIDENT,
+    &pipeline_death::INCIDENT,
+    &preempted::INCIDENT,
+    &idle_pause::INCIDENT,
+];
+
+/// A kind of trouble.
+#[derive(Debug)]
+pub struct Incident {
+    /// Its name.
+    pub name: &'static str,
+    /// What happens, in a line.
+    pub summary: &'static str,
+    /// What a capture of it shows.
+    pub shows: &'static str,
+    /// What can be set.
+    pub parameters: &'static [Parameter],
+    /// Whether a listener hears lag with the defaults, given 30 s.
+    pub lags: bool,
+    /// Puts the trouble into a setup that was healthy.
+    apply: fn(&Values, &mut Setup),
+}
+
+/// Something that can be set.
+#[derive(Debug)]
+pub struct Parameter {
+    /// Its name.
+    pub name: &'static str,
+    /// Its value unless it is set, in the unit's base.
+    pub default: f64,
+    /// How it is written.
+    pub unit: Unit,
+    /// What it means.
+    pub meaning: &'static str,
+}
+
+/// How a value is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// A length of time; the base is seconds.
+    Time,
+    /// A plain number.
+    Number,
+    /// Bytes per second.
+    Rate,
+    /// Bytes.
+    Size,
+}
+
+/// What the peers of a simulated session are like.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Setup {
+    /// How the server paces slices.
+    pub policy: Policy,
+    /// How fast the model is.
+    pub generator: GeneratorOptions,
+    /// What is wrong with the server.
+    pub faults: ServerFaults,
+    /// From client to server.
+    pub up: LinkOptions,
+    /// From server to client.
+    pub down: LinkOptions,
+    /// What the client is like.
+    pub client: ClientSetup,
+}
+
+/// What the client of a simulated session is like.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClientSetup {
+    /// Reports a second.
+    pub params_hz: f64,
+    /// Further fields of its configuration.
+    pub config: Map<String, Value>,
+    /// Rate of its playhead.
+    pub rate: f64,
+    /// What its listener does.
+    pub script: Vec<ScriptedOp>,
+    /// What else it does.
+    pub commands: Vec<(Span, ClientCommand)>,
+    /// Messages are handled only at multiples of this many seconds; 0: at once.
+    pub handles_every_s: f64,
+}
+
+impl Default for ClientSetup {
+    fn default() -> Self {
+        ClientSetup {
+            params_hz: DEFAULT_PARAMS_HZ,
+            config: Map::new(),
+            rate: 1.0,
+            script: Vec::new(),
+            commands: Vec::new(),
+            handles_every_s: 0.0,
+        }
+    }
+}
+
+/// Why a text names no incident.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IncidentError {
+    /// There is none of that name.
+    #[error("there is no incident \"{name}\"; {known}")]
+    Name {
+        /// What was named.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// It has no such parameter.
+    #[error("{incident} has no parameter \"{key}\"; {known}")]
+    Parameter {
+        /// The incident.
+        incident: &'static str,
+        /// What was named.
+        key: String,
+        /// What there is.
+        known: String,
+    },
+    /// A value does not fit its unit.
+    #[error("{key}={value}: {reason}")]
+    Value {
+        /// The parameter.
+        key: String,
+        /// What was given.
+        value: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// An incident with its values.
+#[derive(Debug, Clone)]
+pub struct Trouble {
+    /// Which.
+    pub incident: &'static Incident,
+    values: Values,
+}
+
+/// The values of an incident's parameters, in their order.
+#[derive(Debug, Clone, PartialEq)]
+struct Values(Vec<(&'static str, f64)>);
+
+impl Values {
+    /// The value of a parameter that the incident declares.
+    fn get(&self, name: &str) -> f64 {
+        let found = self.0.iter().find(|(known, _)| *known == name);
+        found.expect("an incident asks only for parameters that it declares").1
+    }
+
+    /// A time in whole nanoseconds.
+    fn span(&self, name: &str) -> Span {
+        Span((self.get(name) * 1e9).round() as u64)
+    }
+}
+
+impl std::str::FromStr for Trouble {
+    type Err = IncidentError;
+
+    fn from_str(text: &str) -> Result<Self, IncidentError> {
+        let (name, settings) = text.split_once(':').unwrap_or((text, ""));
+        let incident = ALL.iter().find(|incident| incident.name == name).ok_or_else(|| {
+            IncidentError::Name {
+                name: name.to_owned(),
+                known: nearest(name, ALL.iter().map(|i| i.name)),
+            }
+        })?;
+        let parameters = incident.parameters;
+        let mut values = Values(parameters.iter().map(|p| (p.name, p.default)).collect());
+        for setting in settings.split(',').filter(|setting| !setting.is_empty()) {
+            let (key, value) = setting.split_once('=').unwrap_or((setting, ""));
+            let index = parameters.iter().position(|p| p.name == key).ok_or_else(|| {
+                IncidentError::Parameter {
+                    incident: incident.name,
+                    key: key.to_owned(),
+                    known: nearest(key, parameters.iter().map(|p| p.name)),
+                }
+            })?;
+            values.0[index].1 = parameters[index].unit.parse(value).map_err(|reason| {
+                IncidentError::Value { key: key.to_owned(), value: value.to_owned(), reason }
+            })?;
+        }
+        Ok(Trouble { incident, values })
+    }
+}
+
+impl Trouble {
+    /// What the peers are like in this trouble.
+    #[must_use]
+    pub fn setup(&self) -> Setup {
+        let mut setup = Setup {
+            up: LinkOptions::loopback(),
+            down: LinkOptions::loopback(),
+            ..Setup::default()
+        };
+        (self.incident.apply)(&self.values, &mut setup);
+        setup
+    }
+
+    /// The value of a parameter, in the unit's base.
+    #[must_use]
+    pub fn value(&self, name: &str) -> Option<f64> {
+        self.values.0.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
+    }
+}
+
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.incident.name)?;
+        for (i, (name, value)) in self.values.0.iter().enumerate() {
+            write!(f, "{}{name}={value}", if i == 0 { ":" } else { "," })?;
+        }
+        Ok(())
+    }
+}
+
+impl Unit {
+    fn parse(self, text: &str) -> Result<f64, String> {
+        match self {
+            Unit::Time => text.parse().map(|span: Span| span.seconds()).map_err(|e| e.to_string()),
+            Unit::Rate => text.parse().map(|rate: ByteRate| rate.0).map_err(|e| e.to_string()),
+            Unit::Size => {
+                text.parse().map(|size: ByteSize| size.0 as f64).map_err(|e| e.to_string())
+            }
+            Unit::Number => text
+                .parse()
+                .ok()
+                .filter(|value: &f64| value.is_finite())
+                .ok_or_else(|| "write a number".to_owned()),
+        }
+    }
+}
+
+/// Says which of `known` comes closest to `name`, or all of them.
+pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let known: Vec<_> = known.collect();
+    let closest = known.iter().map(|known| (distance(name, known), *known)).min();
+    match closest {
+        None => "it has none".to_owned(),
+        Some((distance, closest)) if distance <= closest.len().div_ceil(2) => {
+            format!("did you mean {closest}?")
+        }
+        Some(_) => format!("there are {}", known.join(", ")),
+    }
+}
+
+/// Edits that turn one word into the other (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.bytes().enumerate() {
+            let substituted = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: &str) {
+        let said = match text.parse::<Trouble>() {
+            Ok(trouble) => trouble.to_string(),
+            Err(error) => error.to_string(),
+        };
+        assert_eq!(said, expected);
+    }
+
+    #[test]
+    fn incidents_as_people_write_them() {
+        check("healthy", "healthy");
+        check("stall", "stall:at=6,for=4");
+        check("stall:for=500ms,at=10s", "stall:at=10,for=0.5");
+        check("thin-link:down=100KB/s", "thin-link:down=100000,buffer=1000000000");
+        check("stal", "there is no incident \"stal\"; did you mean stall?");
+        check("stall:fro=4", "stall has no parameter \"fro\"; did you mean for?");
+        check("healthy:x=1", "healthy has no parameter \"x\"; it has none");
+        check(
+            "stall:at=soon",
+            "at=soon: \"soon\" is not a length of time; write seconds (2.5) or a unit (500ms, 30s, 10min)",
+        );
+    }
+
+    #[test]
+    fn every_incident_can_be_put_up() {
+        for incident in ALL {
+            let trouble: Trouble = incident.name.parse().unwrap();
+            let healthy = "healthy".parse::<Trouble>().unwrap().setup();
+            let is_plain = trouble.setup() == healthy;
+            assert_eq!(
+                is_plain,
+                ["healthy", "idle-pause"].contains(&incident.name),
+                "{}",
+                incident.name
+            );
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The pipeline dies: an `error` event, and the server closes with 1000.
+
+use super::{Incident, Parameter, Unit};
+use crate::peer::server::{EarlyEnding, Ending};
+
+pub(super) const INCIDENT: Incident = Incident {
+    name: "pipeline-death",
+    summary: "the pipeline dies, and the server closes",
+    shows: "an error event pipeline_error, then close 1000",
+    parameters: &[Parameter { name: "at", default: 8.0, unit: Unit::Time, meaning: "when" }],
+    lags: false,
+    apply: |values, setup| {
+        let how = Ending::PipelineError;
+        setup.faults.ending = Some(EarlyEnding { at_s: values.get("at"), how });
+    },
+};

@@ -1,0 +1,16 @@
+//! Another session takes the server: close 4001.
+
+use super::{Incident, Parameter, Unit};
+use crate::peer::server::{EarlyEnding, Ending};
+
+pub(super) const INCIDENT: Incident = Incident {
+    name: "preempted",
+    summary: "another session takes the server over",
+    shows: "close 4001",
+    parameters: &[Parameter { name: "at", default: 8.0, unit: Unit::Time, meaning: "when" }],
+    lags: false,
+    apply: |values, setup| {
+        let how = Ending::Preempted;
+        setup.faults.ending = Some(EarlyEnding { at_s: values.get("at"), how });
+    },
+};

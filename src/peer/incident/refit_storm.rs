@@ -1,0 +1,28 @@
+//! A LoRA's strength is dragged: every change refits it, and the generator hardly gets a turn.
+
+use serde_json::{Map, json};
+
+use super::{Incident, Parameter, Unit};
+use crate::peer::client::ClientCommand;
+use crate::time::Span;
+
+pub(super) const INCIDENT: Incident = Incident {
+    name: "refit-storm",
+    summary: "a LoRA's strength is dragged",
+    shows: "lora_str_* changes with every report, stalls repeat",
+    parameters: &[
+        Parameter { name: "at", default: 6.0, unit: Unit::Time, meaning: "when the drag begins" },
+        Parameter { name: "for", default: 5.0, unit: Unit::Time, meaning: "for how long" },
+        Parameter { name: "refit", default: 0.6, unit: Unit::Time, meaning: "length of one refit" },
+    ],
+    lags: true,
+    apply: |values, setup| {
+        setup.faults.refit_s = values.get("refit");
+        let (at, steps) = (values.span("at"), (values.get("for") * 20.0) as u64);
+        setup.client.commands.extend((0..steps).map(|step| {
+            let mut knobs = Map::new();
+            knobs.insert("lora_str_0".to_owned(), json!(step as f64 / steps as f64));
+            (Span(at.0 + step * 50_000_000), ClientCommand::Knobs(knobs))
+        }));
+    },
+};

@@ -1,0 +1,21 @@
+//! The model falls below real time: ticks take many times as long, and windows leave holes.
+
+use super::{Incident, Parameter, Unit};
+use crate::peer::server::Slow;
+use crate::peer::spell::Spell;
+
+pub(super) const INCIDENT: Incident = Incident {
+    name: "slow-generation",
+    summary: "the model falls below real time",
+    shows: "tick_ms and the gaps between slices grow together; regions are never reached",
+    parameters: &[
+        Parameter { name: "at", default: 6.0, unit: Unit::Time, meaning: "when it begins" },
+        Parameter { name: "for", default: 600.0, unit: Unit::Time, meaning: "for how long" },
+        Parameter { name: "factor", default: 15.0, unit: Unit::Number, meaning: "times as long" },
+    ],
+    lags: true,
+    apply: |values, setup| {
+        let spell = Spell { at_s: values.get("at"), for_s: values.get("for") };
+        setup.faults.slow = Some(Slow { spell, factor: values.get("factor") });
+    },
+};

@@ -1,0 +1,28 @@
+//! The link down is slower than the stream: slices queue up and arrive late.
+
+use super::{Incident, Parameter, Unit};
+
+pub(super) const INCIDENT: Incident = Incident {
+    name: "thin-link",
+    summary: "the link down is slower than the stream",
+    shows: "bytes in flight grow to the window, slices are shed, leads fall and settle",
+    parameters: &[
+        Parameter {
+            name: "down",
+            default: 100e3,
+            unit: Unit::Rate,
+            meaning: "what the link carries",
+        },
+        Parameter {
+            name: "buffer",
+            default: 1e9,
+            unit: Unit::Size,
+            meaning: "what may wait in it",
+        },
+    ],
+    lags: true,
+    apply: |values, setup| {
+        setup.down.bytes_per_s = Some(values.get("down"));
+        setup.down.buffer_bytes = Some(values.get("buffer") as u64);
+    },
+};
