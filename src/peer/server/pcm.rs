@@ -8,9 +8,6 @@ use crate::wire::halves::narrow;
 
 /// Most channels a client may bring.
 pub const MAX_CHANNELS: u16 = 8;
-/// Bytes before the samples.
-const HEADER_LEN: usize = 8;
-
 /// Audio with its shape.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pcm {
@@ -21,10 +18,36 @@ pub struct Pcm {
 }
 
 impl Pcm {
+    /// Bytes of an upload before its samples.
+    pub const HEADER_LEN: usize = 8;
+
+    /// Audio that can be played: samples that are no numbers become silence, and those far beyond
+    /// full scale are clipped.
+    #[must_use]
+    pub fn new(channels: u16, mut audio: Vec<f32>) -> Self {
+        for sample in &mut audio {
+            *sample = playable(*sample);
+        }
+        Self { channels, audio }
+    }
+
     /// How many frames.
     #[must_use]
     pub fn frames(&self) -> usize {
         self.audio.len() / usize::from(self.channels.max(1))
+    }
+
+    /// The bytes of an upload, as the server reads them. A last frame that is not whole is left
+    /// out.
+    #[must_use]
+    pub fn to_message(&self) -> Vec<u8> {
+        let frames = u32::try_from(self.frames()).unwrap_or(u32::MAX);
+        let samples = frames as usize * usize::from(self.channels);
+        let mut bytes = Vec::with_capacity(Self::HEADER_LEN + samples * size_of::<f32>());
+        bytes.extend(u32::from(self.channels).to_le_bytes());
+        bytes.extend(frames.to_le_bytes());
+        bytes.extend(self.audio.iter().take(samples).flat_map(|sample| sample.to_le_bytes()));
+        bytes
     }
 }
 
@@ -52,7 +75,7 @@ pub enum PcmError {
     },
 }
 
-/// Reads an upload. Samples that are no numbers become silence.
+/// Reads an upload.
 pub fn parse(bytes: &[u8]) -> Result<Pcm, PcmError> {
     let no_header = || PcmError::NoHeader(bytes.len());
     let (channels, rest) = bytes.split_first_chunk::<4>().ok_or_else(no_header)?;
@@ -64,11 +87,11 @@ pub fn parse(bytes: &[u8]) -> Result<Pcm, PcmError> {
         return Err(PcmError::Empty);
     }
     if u64::from(channels) * u64::from(frames) * 4 != samples.len() as u64 {
-        return Err(PcmError::Length { channels, frames, bytes: bytes.len() - HEADER_LEN });
+        return Err(PcmError::Length { channels, frames, bytes: samples.len() });
     }
     let (samples, _) = samples.as_chunks::<4>();
-    let audio = samples.iter().map(|&sample| playable(f32::from_le_bytes(sample))).collect();
-    Ok(Pcm { channels: known, audio })
+    let audio = samples.iter().map(|&sample| f32::from_le_bytes(sample)).collect();
+    Ok(Pcm::new(known, audio))
 }
 
 fn playable(sample: f32) -> f32 {
@@ -100,6 +123,14 @@ mod tests {
     fn check(bytes: &[u8], expected: Result<(u16, &[f32]), PcmError>) {
         let expected = expected.map(|(channels, audio)| Pcm { channels, audio: audio.to_vec() });
         assert_eq!(parse(bytes), expected);
+    }
+
+    #[test]
+    fn a_message_is_read_as_it_was_written() {
+        let pcm = Pcm { channels: 2, audio: vec![0.5, -0.5, 0.25, 1.5, 0.125] };
+        let whole = Pcm { channels: 2, audio: pcm.audio[..4].to_vec() };
+        assert_eq!(pcm.to_message(), upload(2, 2, &whole.audio));
+        assert_eq!(parse(&pcm.to_message()), Ok(whole));
     }
 
     #[test]
