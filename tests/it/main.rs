@@ -6,6 +6,7 @@ mod golden;
 mod golden_client;
 mod golden_codec;
 mod golden_lag;
+mod golden_names;
 mod golden_playhead;
 mod golden_sessions;
 mod python_reader;
