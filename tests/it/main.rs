@@ -9,6 +9,7 @@ mod golden_lag;
 mod golden_names;
 mod golden_playhead;
 mod golden_sessions;
+mod python;
 mod python_reader;
 mod session_log;
 mod tidy;
