@@ -3,6 +3,7 @@
 //! Enters and leaves: bytes of the outside world. An edge reads, stamps and forwards; what the
 //! bytes mean is decided in the core.
 
+pub mod backend;
 pub mod clock;
 pub mod files;
 pub mod import;

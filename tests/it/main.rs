@@ -1,5 +1,6 @@
 //! One integration binary; each module is one subject.
 
+mod backend;
 mod capture;
 mod cli;
 mod golden;
