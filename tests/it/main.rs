@@ -11,6 +11,7 @@ mod golden_names;
 mod golden_playhead;
 mod golden_sessions;
 mod python;
+mod python_client;
 mod python_reader;
 mod session_log;
 mod tidy;
