@@ -4,6 +4,7 @@
 //! bytes mean is decided in the core.
 
 pub mod audio_file;
+pub mod backend;
 pub mod clock;
 pub mod files;
 pub mod import;

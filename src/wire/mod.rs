@@ -6,5 +6,6 @@
 pub mod halves;
 pub mod json;
 pub mod message;
+pub mod names;
 pub mod slice;
 pub mod url;

@@ -1,14 +1,18 @@
 //! One integration binary; each module is one subject.
 
 mod audio_file;
+mod backend;
 mod capture;
 mod cli;
 mod golden;
 mod golden_client;
 mod golden_codec;
 mod golden_lag;
+mod golden_names;
 mod golden_playhead;
 mod golden_sessions;
+mod python;
+mod python_client;
 mod python_reader;
 mod session_log;
 mod tidy;

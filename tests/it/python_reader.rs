@@ -1,16 +1,14 @@
 //! The Python program that `docs/FORMAT.md` prints reads a capture as lagtape does.
 //!
-//! Needs Python with the packages that the program imports; `LAGTAPE_PYTHON` names one, otherwise
-//! it is `python3`. Where they are missing the test says so and passes, unless
-//! `LAGTAPE_REQUIRE_PYTHON` is set.
+//! Needs Python with the packages that the program imports; see [`crate::python`].
 
 use std::io::Write;
-use std::process::Command;
 
 use lagtape::capture::{Body, Ending, Records};
 use sha2::{Digest, Sha256};
 
 use crate::capture::{capture, sample_records};
+use crate::python;
 
 /// The program, as the description prints it.
 fn program() -> &'static str {
@@ -18,16 +16,6 @@ fn program() -> &'static str {
     let (_, program) = text.split_once("```python\n").expect("FORMAT.md has a Python block");
     let (program, _) = program.split_once("```").expect("the Python block ends");
     program
-}
-
-fn python() -> Command {
-    Command::new(std::env::var_os("LAGTAPE_PYTHON").unwrap_or_else(|| "python3".into()))
-}
-
-/// Whether Python and the packages are there.
-fn is_python_there() -> bool {
-    let output = python().args(["-c", "import google_crc32c, msgpack"]).output();
-    output.is_ok_and(|output| output.status.success())
 }
 
 /// What the program should print about a capture.
@@ -50,7 +38,7 @@ fn expected_output(bytes: &[u8]) -> String {
 fn run(bytes: &[u8]) -> Result<String, String> {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(bytes).unwrap();
-    let output = python().arg("-c").arg(program()).arg(file.path()).output().unwrap();
+    let output = python::command().arg("-c").arg(program()).arg(file.path()).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap().replace("\r\n", "\n");
     if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
 }
@@ -58,10 +46,7 @@ fn run(bytes: &[u8]) -> Result<String, String> {
 #[test]
 fn the_printed_program_reads_a_capture() {
     assert!(program().lines().count() <= 25, "the description promises 25 lines");
-    if !is_python_there() {
-        let required = std::env::var_os("LAGTAPE_REQUIRE_PYTHON").is_some();
-        assert!(!required, "Python needs: pip install msgpack google-crc32c");
-        eprintln!("SKIPPED: no Python with msgpack and google-crc32c (LAGTAPE_PYTHON names one)");
+    if !python::has("google_crc32c, msgpack", "msgpack google-crc32c") {
         return;
     }
     let (mut bytes, ends) = capture(&sample_records());

@@ -34,7 +34,7 @@ use session::Session;
 pub use events::knob_manifest;
 pub use faults::{Behind, Bursts, EarlyEnding, Ending, Refusal, ServerFaults, Slow};
 pub use pcm::{MAX_CHANNELS, Pcm, PcmError};
-pub use source::{BUILT_IN, Source, fixture_names};
+pub use source::{BUILT_IN, Source, fixture_audio, fixture_names};
 
 /// What a server is like.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -171,6 +171,12 @@ impl Server {
         if let Phase::Live(session) = &mut self.phase {
             session.echo_params(now, raw, &mut self.outbox);
         }
+    }
+
+    /// Whether slices are being made: after `ready`, and until a close is due.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        matches!(self.phase, Phase::Live(_))
     }
 
     /// Whether the connection is over.

@@ -42,6 +42,12 @@ pub fn fixture_names() -> impl Iterator<Item = &'static str> {
     std::iter::once(BUILT_IN).chain(FIXTURES.iter().map(|&(name, _)| name))
 }
 
+/// What the fixture of that name plays on a server with that source and seed.
+#[must_use]
+pub fn fixture_audio(name: &str, source: &Source, seed: u64) -> Option<Pcm> {
+    Loaded::fixture(name, source, seed).map(|loaded| loaded.pcm)
+}
+
 /// Audio that is ready to be streamed.
 pub(super) struct Loaded {
     pub pcm: Pcm,
