@@ -9,6 +9,7 @@ mod golden_codec;
 mod golden_lag;
 mod golden_playhead;
 mod golden_sessions;
+mod peer_pacing;
 mod python_reader;
 mod session_log;
 mod tidy;
