@@ -13,6 +13,7 @@ mod golden_playhead;
 mod golden_sessions;
 mod python;
 mod python_client;
+mod peer_pacing;
 mod python_reader;
 mod session_log;
 mod tidy;
