@@ -9,12 +9,18 @@ mod cat;
 mod demo;
 mod info;
 mod outcome;
+mod record;
+mod serve;
+mod simulate;
 
 pub use analyze::{AnalyzeOptions, analyze, analyze_all, next_commands};
 pub use audio::{AudioOptions, AudioSummary, audio};
 pub use cat::{CatFilter, cat};
-pub use demo::demo;
+pub use demo::{DemoSummary, LENGTH as DEMO_LENGTH, demo};
 pub use info::{Info, info, info_text};
 pub use outcome::Outcome;
+pub use record::{RecordVerb, RecordedSession, Source, live_analysis, record};
+pub use serve::{BackendVerb, backend};
+pub use simulate::{SimulateVerb, simulate};
 
 pub use crate::edge::import::{ImportSummary, import};

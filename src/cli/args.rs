@@ -1,13 +1,18 @@
 //! What can be typed.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use serde_json::Value;
 
-use crate::app::{AnalyzeOptions, CatFilter};
+use crate::app::{AnalyzeOptions, BackendVerb, CatFilter, RecordVerb, SimulateVerb, Source};
 use crate::capture::Direction;
 use crate::engine::PlayheadSource;
 use crate::lag::{DEFAULT_STALE_THRESHOLD_S, ReportArgs};
+use crate::peer::client::{DEFAULT_PARAMS_HZ, Dialect, MAX_PARAMS_HZ};
+use crate::peer::incident::Trouble;
+use crate::peer::script::ScriptedOp;
 use crate::time::{Offset, Span};
 
 /// Record a realtime audio stream once, replay and question it for ever.
@@ -37,6 +42,8 @@ pub enum ColorChoice {
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    /// Record a live session as a headless client
+    Record(RecordArgs),
     /// Turn a session log into a capture
     Import(ImportArgs),
     /// Replay captures and say whether, when and how badly they lagged
@@ -47,8 +54,97 @@ pub enum Verb {
     Info(InfoArgs),
     /// Print the messages of a capture, a line each
     Cat(CatArgs),
-    /// Replay two bundled recordings of a real server, one healthy and one with a stall
+    /// Simulate a session on a virtual clock, without sockets
+    Simulate(SimulateArgs),
+    /// Serve simulated sessions on a real port, for any client
+    Backend(BackendArgs),
+    /// Record a simulated server with troubles, replay the capture, and prove that both agree
     Demo(DemoArgs),
+}
+
+#[derive(Debug, clap::Args)]
+#[command(before_long_help = "Examples:
+  lagtape record ws://127.0.0.1:1318 --fixture lofi.wav --for 60s
+  lagtape record ws://127.0.0.1:1318 --audio song.flac --prompt 'lo-fi, mellow' -o live.lagtape
+  lagtape record ws://127.0.0.1:1318 --rate 1.002 --op 6s:seek=30s --op 10s:pause --op 12s:resume
+
+A recording takes the server over from whoever is listening on it. Ctrl-C ends it cleanly.")]
+pub struct RecordArgs {
+    /// The server, ws:// or wss://; its query string is used and never written down
+    pub url: String,
+    /// The capture to write; captures/<UTC>.lagtape by default
+    #[arg(short, long)]
+    pub out: Option<PathBuf>,
+    /// Replace an existing file
+    #[arg(long)]
+    pub force: bool,
+    /// What the music should be
+    #[arg(long)]
+    pub prompt: Option<String>,
+    /// Play a fixture that the server loads; without this and --audio a built-in tune is uploaded
+    #[arg(long, value_name = "NAME", conflicts_with = "audio")]
+    pub fixture: Option<String>,
+    /// Play an audio file, decoded and resampled to 48 kHz
+    #[arg(long, value_name = "FILE")]
+    pub audio: Option<PathBuf>,
+    /// Any other field of the configuration; the value is JSON, or else text
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_setting)]
+    pub set: Vec<(String, Value)>,
+    /// Reports of the playhead a second
+    #[arg(long, default_value_t = DEFAULT_PARAMS_HZ, value_parser = parse_hz)]
+    pub params_hz: f64,
+    /// Report knobs and position only, as clients did before June 2026
+    #[arg(long)]
+    pub legacy: bool,
+    /// A further header of the handshake, such as 'Authorization: Bearer …'; never written down
+    #[arg(long, value_name = "NAME: VALUE", value_parser = parse_header)]
+    pub header: Vec<(String, String)>,
+    /// How long to record after the initial buffer; until Ctrl-C by default
+    #[arg(long = "for", value_name = "TIME")]
+    pub run_for: Option<Span>,
+    /// How long the server may take until its initial buffer
+    #[arg(long, value_name = "TIME", default_value = "10min")]
+    pub timeout: Span,
+    #[command(flatten)]
+    pub playback: PlaybackArgs,
+    /// Print the report as JSON, as analyze --json does
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What the listener does.
+#[derive(Debug, clap::Args)]
+pub struct PlaybackArgs {
+    /// Rate of the playhead; 1.002 is 0.2 % fast
+    #[arg(long, default_value_t = 1.0, value_parser = parse_rate)]
+    pub rate: f64,
+    /// What the listener does and when: 6s:seek=30s, 10s:pause, 12s:resume, 15s:rate=0.98
+    #[arg(long, value_name = "TIME:OP")]
+    pub op: Vec<ScriptedOp>,
+}
+
+impl RecordArgs {
+    pub fn verb(&self) -> RecordVerb {
+        RecordVerb {
+            url: self.url.clone(),
+            headers: self.header.clone(),
+            out: self.out.clone(),
+            force: self.force,
+            source: match (&self.fixture, &self.audio) {
+                (Some(name), _) => Source::Fixture(name.clone()),
+                (None, Some(path)) => Source::File(path.clone()),
+                (None, None) => Source::Tune,
+            },
+            prompt: self.prompt.clone(),
+            set: self.set.iter().cloned().collect(),
+            params_hz: self.params_hz,
+            dialect: dialect(self.legacy),
+            rate: self.playback.rate,
+            script: self.playback.op.clone(),
+            run_for: self.run_for,
+            ready_timeout: self.timeout,
+        }
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -205,9 +301,119 @@ impl CatArgs {
     }
 }
 
+/// What the simulated server is like.
+#[derive(Debug, clap::Args)]
+pub struct ServerArgs {
+    /// The trouble, with values: stall, stall:at=3,for=5, thin-link:down=100KB/s, …
+    #[arg(long, value_name = "NAME[:KEY=VALUE,…]", default_value = "healthy")]
+    pub incident: Trouble,
+    /// Decides everything random
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Length of the built-in loop
+    #[arg(long = "loop", value_name = "TIME", default_value = "24s")]
+    pub loop_length: Span,
+    /// Channels of the built-in loop
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=8))]
+    pub channels: u16,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(before_long_help = "Examples:
+  lagtape simulate --incident stall --seed 7 --for 90s -o x.lagtape
+  lagtape simulate --incident healthy --op 6s:seek=16s --for 20s -o seek.lagtape
+  lagtape simulate --list")]
+pub struct SimulateArgs {
+    /// The capture to write
+    #[arg(short, long, required_unless_present = "list", default_value = "")]
+    pub out: PathBuf,
+    /// Replace an existing file
+    #[arg(long)]
+    pub force: bool,
+    #[command(flatten)]
+    pub server: ServerArgs,
+    /// How long to go on after the initial buffer
+    #[arg(long = "for", value_name = "TIME", default_value = "30s")]
+    pub run_for: Span,
+    /// Reports of the playhead a second; the incident's by default
+    #[arg(long, value_parser = parse_hz)]
+    pub params_hz: Option<f64>,
+    /// Report knobs and position only, as clients did before June 2026
+    #[arg(long)]
+    pub legacy: bool,
+    /// Rate of the playhead; 1.002 is 0.2 % fast
+    #[arg(long, value_parser = parse_rate)]
+    pub rate: Option<f64>,
+    /// What the listener does and when: 6s:seek=30s, 10s:pause, 12s:resume, 15s:rate=0.98
+    #[arg(long, value_name = "TIME:OP")]
+    pub op: Vec<ScriptedOp>,
+    /// Print the report as JSON, as analyze --json does
+    #[arg(long)]
+    pub json: bool,
+    /// List the incidents with what can be set
+    #[arg(long)]
+    pub list: bool,
+}
+
+impl SimulateArgs {
+    pub fn verb(&self) -> SimulateVerb {
+        SimulateVerb {
+            trouble: self.server.incident.clone(),
+            seed: self.server.seed,
+            run_for: self.run_for,
+            loop_s: self.server.loop_length.seconds(),
+            channels: self.server.channels,
+            params_hz: self.params_hz,
+            dialect: dialect(self.legacy),
+            rate: self.rate,
+            script: self.op.clone(),
+            out: self.out.clone(),
+            force: self.force,
+        }
+    }
+}
+
+#[derive(Debug, clap::Args)]
+#[command(before_long_help = "Examples:
+  lagtape backend
+  lagtape backend --listen 127.0.0.1:1318 --incident stall:at=10
+  lagtape backend --audio song.flac --incident thin-link:down=200KB/s
+
+The address stands on the first line of stdout. Ctrl-C ends it.")]
+pub struct BackendArgs {
+    /// Where to listen; port 0 is any free one
+    #[arg(long, default_value = "127.0.0.1:0")]
+    pub listen: SocketAddr,
+    #[command(flatten)]
+    pub server: ServerArgs,
+    /// Play an audio file in place of the built-in music
+    #[arg(long, value_name = "FILE")]
+    pub audio: Option<PathBuf>,
+    /// List the incidents with what can be set
+    #[arg(long)]
+    pub list: bool,
+}
+
+impl BackendArgs {
+    pub fn verb(&self) -> BackendVerb {
+        BackendVerb {
+            listen: self.listen,
+            trouble: self.server.incident.clone(),
+            seed: self.server.seed,
+            loop_s: self.server.loop_length.seconds(),
+            channels: self.server.channels,
+            audio: self.audio.clone(),
+        }
+    }
+}
+
+fn dialect(legacy: bool) -> Dialect {
+    if legacy { Dialect::Legacy } else { Dialect::Modern }
+}
+
 #[derive(Debug, clap::Args)]
 pub struct DemoArgs {
-    /// Where to leave captures, reports and audio
+    /// Where to leave capture, report and audio
     #[arg(long, default_value = "captures/out")]
     pub out: PathBuf,
 }
@@ -269,4 +475,28 @@ fn parse_window(text: &str) -> Result<Window, String> {
         "all" => Ok(Window(None)),
         _ => parse_seconds(text).map(|seconds| Window(Some(seconds.0))),
     }
+}
+
+fn parse_setting(text: &str) -> Result<(String, Value), String> {
+    let (key, value) = text.split_once('=').ok_or("write KEY=VALUE")?;
+    let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
+    Ok((key.to_owned(), value))
+}
+
+fn parse_header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once(':').ok_or("write NAME: VALUE")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+fn parse_hz(text: &str) -> Result<f64, String> {
+    let hz: f64 = text.parse().map_err(|_| "write a number of reports a second")?;
+    match hz > 0.0 && hz <= MAX_PARAMS_HZ {
+        true => Ok(hz),
+        false => Err(format!("more than 0 and at most {MAX_PARAMS_HZ} reports a second")),
+    }
+}
+
+fn parse_rate(text: &str) -> Result<f64, String> {
+    let rate: f64 = text.parse().map_err(|_| "a rate is a number such as 0.98")?;
+    if rate.is_finite() { Ok(rate) } else { Err("a rate is a number such as 0.98".to_owned()) }
 }

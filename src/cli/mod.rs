@@ -4,6 +4,7 @@
 //! stdout is data, stderr is talk. A closed stdout ends the program quietly.
 
 mod args;
+mod live;
 
 use std::ffi::OsString;
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
@@ -14,9 +15,10 @@ use clap::Parser;
 use clap::error::ErrorKind as UsageKind;
 
 use crate::app::{self, AudioOptions, Outcome};
-use crate::report::{Damage, text};
+use crate::peer::incident;
+use crate::report::{Analysis, Damage, text};
 use args::{
-    AnalyzeArgs, Args, AudioArgs, CatArgs, ColorChoice, DemoArgs, ImportArgs, InfoArgs, Verb,
+    AnalyzeArgs, Args, AudioArgs, CatArgs, ColorChoice, ImportArgs, InfoArgs, SimulateArgs, Verb,
 };
 
 /// Runs one command line, its first word being the program's name.
@@ -55,7 +57,10 @@ fn dispatch(verb: Verb, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
         Verb::Audio(args) => audio(&args, talk),
         Verb::Info(args) => info(&args, talk, out),
         Verb::Cat(args) => cat(&args, talk, out),
-        Verb::Demo(args) => demo(&args, out),
+        Verb::Record(args) => live::record(&args, talk, out),
+        Verb::Demo(args) => live::demo(&args, talk, out),
+        Verb::Backend(args) => live::backend(&args, out),
+        Verb::Simulate(args) => simulate(&args, out),
     }
 }
 
@@ -86,10 +91,15 @@ fn analyze(args: &AnalyzeArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcom
             if i > 0 {
                 writeln!(out)?;
             }
-            write!(out, "{}", text::analysis(&analysis, &app::next_commands(&analysis)))?;
+            print_analysis(&analysis, out)?;
         }
     }
     Ok(worst)
+}
+
+fn print_analysis(analysis: &Analysis, out: &mut dyn Write) -> Result<()> {
+    let text = text::analysis(analysis, &app::next_commands(analysis));
+    Ok(write!(out, "{text}")?)
 }
 
 fn audio(args: &AudioArgs, talk: Talk) -> Result<Outcome> {
@@ -132,14 +142,28 @@ fn cat(args: &CatArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
     Ok(talk.damaged(&args.file, damage.as_ref()))
 }
 
-fn demo(args: &DemoArgs, out: &mut dyn Write) -> Result<Outcome> {
-    for (i, report) in app::demo(&args.out)?.iter().enumerate() {
-        if i > 0 {
-            writeln!(out)?;
-        }
-        write!(out, "{report}")?;
+fn simulate(args: &SimulateArgs, out: &mut dyn Write) -> Result<Outcome> {
+    if args.list {
+        return list_incidents(out);
     }
-    eprintln!("captures, reports and audio are in {}", args.out.display());
+    let analysis = app::simulate(&args.verb())?;
+    if args.json {
+        json_line(out, &analysis)?;
+    } else {
+        print_analysis(&analysis, out)?;
+    }
+    Ok(analysis.outcome())
+}
+
+fn list_incidents(out: &mut dyn Write) -> Result<Outcome> {
+    for incident in incident::ALL {
+        writeln!(out, "{:<18} {}", incident.name, incident.summary)?;
+        writeln!(out, "{:<18} shows: {}", "", incident.shows)?;
+        for parameter in incident.parameters {
+            let (name, default) = (parameter.name, parameter.default);
+            writeln!(out, "{:<20} {name}={default}  {}", "", parameter.meaning)?;
+        }
+    }
     Ok(Outcome::Healthy)
 }
 

@@ -158,7 +158,7 @@ impl Session {
                 message = incoming.next() => {
                     let now = self.clock.now();
                     match message {
-                        Some(Ok(message)) => self.receive(now, message),
+                        Some(Ok(message)) => self.receive(now, &message),
                         Some(Err(error)) => return self.lost(&error),
                         None => return End::Lost("the server went away without a close (1006)".to_owned()),
                     }
@@ -199,19 +199,25 @@ impl Session {
         let mut record = Message::new(Direction::ClientToServer, opcode, &payload);
         record.failed = permit.is_err();
         self.put(now, record);
+        drop(payload);
         if let Ok(permit) = permit {
-            permit.send(message.clone());
+            permit.send(message);
         }
     }
 
-    fn receive(&mut self, now: Nanos, message: WsMessage) {
-        let (opcode, payload) = parts(&message);
+    /// Records a message, and the answer to it that the WebSocket library sends by itself.
+    fn receive(&mut self, now: Nanos, message: &WsMessage) {
+        let closed_before = !self.client.engine().facts().closes.is_empty();
+        let (opcode, payload) = parts(message);
         self.put(now, Message::new(Direction::ServerToClient, opcode, &payload));
-        if opcode == Opcode::Ping {
-            let mut pong = Message::new(Direction::ClientToServer, Opcode::Pong, &payload);
-            pong.automatic = true;
-            self.put(now, pong);
-        }
+        let answer = match opcode {
+            Opcode::Ping => Opcode::Pong,
+            Opcode::Close if !closed_before => Opcode::Close,
+            _ => return,
+        };
+        let mut answer = Message::new(Direction::ClientToServer, answer, &payload);
+        answer.automatic = true;
+        self.put(now, answer);
     }
 
     fn put(&mut self, now: Nanos, message: Message<'_>) {
@@ -244,7 +250,7 @@ impl Session {
         let answered = async {
             while let Some(Ok(message)) = incoming.next().await {
                 let now = self.clock.now();
-                self.receive(now, message);
+                self.receive(now, &message);
             }
         };
         // A server that does not answer in time has been told all the same.

@@ -165,6 +165,12 @@ impl Recorder {
         true
     }
 
+    /// Whether everything recorded so far has been handed to the disk.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.queue.lock().bytes.is_empty()
+    }
+
     /// Why writing stopped, if it did.
     #[must_use]
     pub fn failure(&self) -> Option<String> {

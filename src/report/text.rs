@@ -3,7 +3,7 @@
 
 use std::fmt::{self, Display, Formatter, Write as _};
 
-use super::{Analysis, EpisodeReport, Warning};
+use super::{Analysis, CloseReport, EpisodeReport, Warning};
 use crate::capture::{ClientKind, Marker};
 use crate::engine::PlayheadSource;
 use crate::lag::{LagReport, TimelineRow};
@@ -208,15 +208,17 @@ impl Page<'_> {
                     .map_or("unknown".to_owned(), |lead| Figure(lead.p50).to_string()),
             )?;
         }
-        for close in &analysis.closes {
+        // Only the first close says why; the other side answers it with one of its own.
+        let told = |close: &&CloseReport| close.by != "client" || close.code != Some(1000);
+        if let Some(close) = analysis.closes.first().filter(told) {
             let code = close.code.map_or("no code".to_owned(), |code| code.to_string());
-            writeln!(
-                out,
+            let line = format!(
                 "closed by the {} at {} s: {code} {}",
                 close.by,
                 Tenths(close.t_s),
                 close.reason
-            )?;
+            );
+            writeln!(out, "{}", line.trim_end())?;
         }
         if analysis.decode_errors > 0 {
             writeln!(

@@ -28,7 +28,8 @@ const INTERVAL_TOLERANCE_S: f64 = 0.001;
 /// A seek onto the edge of a bucket of 0.25 s: the whole bucket is stale at once, or not at all.
 const STALE_TOLERANCE_TICKS: f64 = 16.0;
 /// All recordings share one seed of the model's; the mean over ours is what compares.
-const INTERVAL_FIGURES: [(&str, fn(&Figures) -> f64); 2] =
+type Figure = (&'static str, fn(&Figures) -> f64);
+const INTERVAL_FIGURES: [Figure; 2] =
     [("p50", |interval| interval.p50), ("p95", |interval| interval.p95)];
 /// How far a report lies from the moment it was stamped until the intake has it, and how far a slice
 /// lies from the end of its decode until the client stamps it: measured as their sum.

@@ -12,6 +12,6 @@ pub(super) const INCIDENT: Incident = Incident {
         unit: Unit::Time,
         meaning: "time between two turns of the client",
     }],
-    lags: true,
+    lags: false,
     apply: |values, setup| setup.client.handles_every_s = values.get("every"),
 };

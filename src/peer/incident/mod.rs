@@ -325,7 +325,7 @@ mod tests {
         check("healthy", "healthy");
         check("stall", "stall:at=6,for=4");
         check("stall:for=500ms,at=10s", "stall:at=10,for=0.5");
-        check("thin-link:down=100KB/s", "thin-link:down=100000,buffer=1000000000");
+        check("thin-link:down=100KB/s", "thin-link:down=100000,buffer=256000");
         check("stal", "there is no incident \"stal\"; did you mean stall?");
         check("stall:fro=4", "stall has no parameter \"fro\"; did you mean for?");
         check("healthy:x=1", "healthy has no parameter \"x\"; it has none");

@@ -19,7 +19,7 @@ pub(super) const INCIDENT: Incident = Incident {
         },
         Parameter { name: "for", default: 1.1, unit: Unit::Time, meaning: "length of the rebuild" },
     ],
-    lags: false,
+    lags: true,
     apply: |values, setup| {
         setup.faults.rebuild_s = values.get("for");
         let command = json!({"type": "set_depth", "value": 2}).to_string();

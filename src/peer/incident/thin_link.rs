@@ -9,13 +9,13 @@ pub(super) const INCIDENT: Incident = Incident {
     parameters: &[
         Parameter {
             name: "down",
-            default: 100e3,
+            default: 200e3,
             unit: Unit::Rate,
             meaning: "what the link carries",
         },
         Parameter {
             name: "buffer",
-            default: 1e9,
+            default: 256e3,
             unit: Unit::Size,
             meaning: "what may wait in it",
         },

@@ -122,6 +122,11 @@ impl Server {
         if matches!(self.phase, Phase::Closed) {
             return None;
         }
+        if let Phase::Live(session) = &mut self.phase
+            && self.outbox.is_empty()
+        {
+            session.start(now);
+        }
         while let Some(entry) = self.outbox.pop(now) {
             match (entry, &mut self.phase) {
                 (Entry::Message(message), _) => {

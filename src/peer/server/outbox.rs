@@ -71,6 +71,10 @@ impl Outbox {
         self.entries.push_back((at, Entry::Message(close)));
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     pub fn wake_at(&self) -> Option<Nanos> {
         self.entries.front().map(|&(at, _)| at)
     }

@@ -53,6 +53,7 @@ pub(super) struct Session {
     flow: FlowControl,
     idle: IdleGate,
     pads: PadQueue,
+    started: bool,
 }
 
 /// Where the loop that generates stands.
@@ -82,7 +83,8 @@ pub(super) struct PendingSwap {
 }
 
 impl Session {
-    /// Queues `ready` and the initial buffer, and begins.
+    /// Queues `ready` and the initial buffer. The stream begins when both have gone: see
+    /// [`Session::start`].
     pub fn begin(
         options: &ServerOptions,
         Start { config, loaded, .. }: Start,
@@ -95,7 +97,7 @@ impl Session {
         outbox.text(now, events::ready(session_id, &config, shape, 0));
         outbox.message(now, Outgoing::Binary(pcm::to_halves(&loaded.pcm.audio)));
         let canvas = loaded.into_canvas();
-        let mut session = Self {
+        Self {
             seed: options.seed,
             source: options.source.clone(),
             config,
@@ -111,7 +113,7 @@ impl Session {
             faults: options.faults.clone(),
             began: now,
             over: false,
-            stage: Stage::Resting { until: Some(now) },
+            stage: Stage::Resting { until: None },
             hold_until: now,
             intake: Intake::new(&policy.intake, now),
             generator: Generator::new(options.generator.clone(), options.seed),
@@ -128,9 +130,20 @@ impl Session {
             flow: FlowControl::new(&policy.flow),
             idle: IdleGate::new(&policy.idle, now),
             pads: PadQueue::default(),
-        };
-        session.start_generation(now);
-        session
+            started: false,
+        }
+    }
+
+    /// Begins to stream, once: a server that waits until a slow link has taken the initial buffer
+    /// does not make slices meanwhile.
+    pub fn start(&mut self, now: Nanos) {
+        if !self.started {
+            self.started = true;
+            self.began = now;
+            self.clock.restart(self.frames, now);
+            self.idle.stir(now);
+            self.start_generation(now);
+        }
     }
 
     pub fn receive(&mut self, now: Nanos, message: Taken) {
@@ -144,6 +157,9 @@ impl Session {
         if self.over {
             return None;
         }
+        if !self.started {
+            return Some(self.began);
+        }
         let stage = match self.stage {
             Stage::Ticking { until, .. } | Stage::Decoding { until, .. } => Some(until),
             Stage::Resting { until } => until,
@@ -154,7 +170,7 @@ impl Session {
 
     /// Does everything that is due, in the order in which it is.
     pub fn run(&mut self, now: Nanos, outbox: &mut Outbox) {
-        while let Some(due) = self.wake_at().filter(|&due| due <= now) {
+        while let Some(due) = self.wake_at().filter(|&due| self.started && due <= now) {
             if self.ending_at() == Some(due) {
                 self.end(due, outbox);
             } else if self.intake.wake_at() == Some(due) {

@@ -1,0 +1,181 @@
+//! `record`: a live session into a capture.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use serde_json::{Map, Value, json};
+
+use crate::edge;
+use crate::edge::record::Recorded;
+use crate::edge::recorder::default_path;
+use crate::lag::ReportArgs;
+use crate::peer::client::{Client, ClientOptions, Dialect};
+use crate::peer::music;
+use crate::peer::script::ScriptedOp;
+use crate::peer::server::Pcm;
+use crate::report::{About, Analysis};
+use crate::time::{DEFAULT_SAMPLE_RATE, Nanos, Span};
+
+/// Length of the built-in tune that is uploaded when nothing else is named, in seconds.
+const TUNE_S: usize = 24;
+
+/// What the session is about.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum Source {
+    /// A built-in tune, uploaded.
+    #[default]
+    Tune,
+    /// A fixture that the server loads.
+    Fixture(String),
+    /// An audio file, decoded and uploaded.
+    File(PathBuf),
+}
+
+/// What to record, and how the client behaves.
+#[derive(Debug, Clone)]
+pub struct RecordVerb {
+    /// The server.
+    pub url: String,
+    /// Further headers of the handshake.
+    pub headers: Vec<(String, String)>,
+    /// The capture; `None`: `captures/<UTC>.lagtape`.
+    pub out: Option<PathBuf>,
+    /// Replace an existing file.
+    pub force: bool,
+    /// What is played.
+    pub source: Source,
+    /// The prompt.
+    pub prompt: Option<String>,
+    /// Further fields of the configuration, which win over all others.
+    pub set: Map<String, Value>,
+    /// Reports a second.
+    pub params_hz: f64,
+    /// What the reports carry.
+    pub dialect: Dialect,
+    /// Rate of the playhead.
+    pub rate: f64,
+    /// What the listener does.
+    pub script: Vec<ScriptedOp>,
+    /// How long to go on after the initial buffer.
+    pub run_for: Option<Span>,
+    /// How long the server may take until the initial buffer.
+    pub ready_timeout: Span,
+}
+
+impl RecordVerb {
+    /// A plain recording of that server.
+    #[must_use]
+    pub fn new(url: String) -> Self {
+        let client = ClientOptions::default();
+        RecordVerb {
+            url,
+            headers: Vec::new(),
+            out: None,
+            force: false,
+            source: Source::default(),
+            prompt: None,
+            set: Map::new(),
+            params_hz: client.params_hz,
+            dialect: client.dialect,
+            rate: client.rate,
+            script: client.script,
+            run_for: client.run_for,
+            ready_timeout: client.ready_timeout,
+        }
+    }
+}
+
+/// A recording and its report.
+#[derive(Debug)]
+pub struct RecordedSession {
+    /// What the live engine says: the same bytes that `analyze` will print of the capture.
+    pub analysis: Analysis,
+    /// Why it ended.
+    pub reason: String,
+    /// The session could not be had or broke, in a sentence.
+    pub failure: Option<String>,
+}
+
+/// Records a session until it is over or `stop` resolves. `watch` sees the client after every
+/// record.
+pub async fn record(
+    verb: RecordVerb,
+    stop: impl Future<Output = ()>,
+    watch: impl FnMut(&Client, Nanos),
+) -> Result<RecordedSession> {
+    let (config, upload) = session_of(&verb)?;
+    let out = verb.out.map_or_else(default_path, Ok)?;
+    let options = edge::record::RecordOptions {
+        url: verb.url,
+        headers: verb.headers,
+        out,
+        force: verb.force,
+        client: ClientOptions {
+            config,
+            upload,
+            params_hz: verb.params_hz,
+            dialect: verb.dialect,
+            rate: verb.rate,
+            script: verb.script,
+            run_for: verb.run_for,
+            ready_timeout: verb.ready_timeout,
+            ..ClientOptions::default()
+        },
+        metadata: BTreeMap::new(),
+    };
+    let recorded = edge::record::record(options, stop, watch).await?;
+    Ok(RecordedSession {
+        analysis: live_analysis(&recorded),
+        reason: recorded.reason,
+        failure: recorded.failure,
+    })
+}
+
+/// The report of the live engine, as `analyze` makes it of the capture.
+#[must_use]
+pub fn live_analysis(recorded: &Recorded) -> Analysis {
+    let about = About {
+        capture: recorded.path.display().to_string(),
+        at: recorded.ended,
+        headers_only: false,
+        tracker_bound: None,
+        damage: None,
+    };
+    Analysis::of(recorded.client.engine(), about, &ReportArgs::default())
+}
+
+/// A binary message of PCM.
+type PcmMessage = Vec<u8>;
+
+/// The configuration and, unless the server has the audio, the PCM message that follows it.
+fn session_of(verb: &RecordVerb) -> Result<(Map<String, Value>, Option<PcmMessage>)> {
+    let mut config = Map::new();
+    config.insert("client_id".to_owned(), json!("lagtape"));
+    if let Some(prompt) = &verb.prompt {
+        config.insert("prompt".to_owned(), json!(prompt));
+    }
+    let upload = match &verb.source {
+        Source::Fixture(name) => {
+            config.insert("fixture_name".to_owned(), json!(name));
+            config.insert("use_server_fixture".to_owned(), json!(true));
+            None
+        }
+        Source::Tune => Some(tune().to_message()),
+        Source::File(path) => Some(edge::audio_file::load(path, DEFAULT_SAMPLE_RATE)?.to_message()),
+    };
+    for (key, value) in &verb.set {
+        if matches!(value, Value::Null) {
+            bail!("--set {key}= has no value; write --set {key}=VALUE");
+        }
+        config.insert(key.clone(), value.clone());
+    }
+    Ok((config, upload))
+}
+
+/// The built-in tune.
+fn tune() -> Pcm {
+    let frames = TUNE_S * DEFAULT_SAMPLE_RATE as usize;
+    Pcm::new(2, music::source(0, frames, 2, DEFAULT_SAMPLE_RATE))
+}

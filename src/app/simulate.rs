@@ -1,0 +1,127 @@
+//! `simulate`: a session on a virtual clock, without sockets, into a capture.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use serde_json::{Map, Value, json};
+
+use crate::capture::{ClientKind, Header, SyncMarker, Writer};
+use crate::edge::files::Output;
+use crate::lag::ReportArgs;
+use crate::peer::client::{ClientOptions, Dialect};
+use crate::peer::incident::Trouble;
+use crate::peer::script::ScriptedOp;
+use crate::peer::server::{BUILT_IN, ServerOptions, Source};
+use crate::peer::simulation::{Simulated, SimulationOptions, simulate as run};
+use crate::report::{About, Analysis};
+use crate::time::{Nanos, Span};
+
+/// What to simulate.
+#[derive(Debug, Clone)]
+pub struct SimulateVerb {
+    /// The trouble.
+    pub trouble: Trouble,
+    /// Decides everything random.
+    pub seed: u64,
+    /// How long to go on after the initial buffer.
+    pub run_for: Span,
+    /// Length of the loop in seconds.
+    pub loop_s: f64,
+    /// Channels of the loop.
+    pub channels: u16,
+    /// Reports a second; `None`: the incident's.
+    pub params_hz: Option<f64>,
+    /// What the reports carry.
+    pub dialect: Dialect,
+    /// Rate of the playhead; `None`: the incident's.
+    pub rate: Option<f64>,
+    /// What the listener does beside the incident's ops.
+    pub script: Vec<ScriptedOp>,
+    /// The capture.
+    pub out: PathBuf,
+    /// Replace an existing file.
+    pub force: bool,
+}
+
+impl SimulateVerb {
+    /// What both peers and the link are like.
+    #[must_use]
+    pub fn options(&self) -> SimulationOptions {
+        let setup = self.trouble.setup();
+        let script = [setup.client.script, self.script.clone()].concat();
+        SimulationOptions {
+            client: ClientOptions {
+                config: fixture_config(BUILT_IN, setup.client.config),
+                params_hz: self.params_hz.unwrap_or(setup.client.params_hz),
+                dialect: self.dialect,
+                rate: self.rate.unwrap_or(setup.client.rate),
+                script,
+                commands: setup.client.commands,
+                run_for: Some(self.run_for),
+                ..ClientOptions::default()
+            },
+            server: ServerOptions {
+                seed: self.seed,
+                source: Source::BuiltIn { seconds: self.loop_s, channels: self.channels },
+                policy: setup.policy,
+                generator: setup.generator,
+                faults: setup.faults,
+            },
+            up: setup.up,
+            down: setup.down,
+            handles_every_s: setup.client.handles_every_s,
+        }
+    }
+}
+
+/// A configuration that has the server load `fixture`; `further` fields win.
+pub(super) fn fixture_config(fixture: &str, further: Map<String, Value>) -> Map<String, Value> {
+    let mut config = Map::new();
+    config.insert("client_id".to_owned(), json!("lagtape"));
+    config.insert("fixture_name".to_owned(), json!(fixture));
+    config.insert("use_server_fixture".to_owned(), json!(true));
+    config.extend(further);
+    config
+}
+
+/// Simulates a session, writes its capture, and reports what its live engine says.
+pub fn simulate(verb: &SimulateVerb) -> Result<Analysis> {
+    let mut output = Output::create(&verb.out, verb.force)?;
+    let writing = || format!("cannot write {}", verb.out.display());
+    let options = verb.options();
+    let mut header = Header::new(concat!("lagtape ", env!("CARGO_PKG_VERSION")), Nanos(0));
+    header.client = ClientKind::Headless;
+    header.config = Some(Value::Object(options.client.config.clone()).to_string());
+    let facts = [
+        ("simulated", verb.trouble.to_string()),
+        ("seed", verb.seed.to_string()),
+        ("params_hz", options.client.params_hz.to_string()),
+    ];
+    header.metadata = facts.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    let marker = SyncMarker::derive(format!("{} seed {}", verb.trouble, verb.seed).as_bytes());
+
+    let mut writer = Writer::new(marker);
+    let mut bytes = Vec::new();
+    writer.begin(&mut bytes);
+    let mut failed = None;
+    let Simulated { client, ended, .. } = run(options, header, &mut |record| {
+        writer.write(record, &mut bytes);
+        if failed.is_none() {
+            failed = output.writer().write_all(&bytes).err();
+        }
+        bytes.clear();
+    });
+    if let Some(error) = failed {
+        return Err(error).with_context(writing);
+    }
+    output.finish()?;
+    let about = About {
+        capture: verb.out.display().to_string(),
+        at: ended,
+        headers_only: false,
+        tracker_bound: None,
+        damage: None,
+    };
+    Ok(Analysis::of(client.engine(), about, &ReportArgs::default()))
+}
