@@ -5,7 +5,7 @@
 //! by looking, which changes nothing. Times are the records' own; the engine has no clock.
 //!
 //! Of the session's connection every message counts; other connections of the same capture (an
-//! upload socket, say) are counted as traffic and not interpreted.
+//! upload socket, say) are counted as traffic and not interpreted: see [`crate::event`].
 
 mod facts;
 mod stream;
@@ -65,7 +65,6 @@ impl Default for Options {
 pub struct Engine {
     options: Options,
     header: Option<Header>,
-    connection: Option<u32>,
     interpreter: Interpreter,
     ready: Option<Ready>,
     stream: Option<Stream>,
@@ -79,7 +78,6 @@ impl Engine {
         Engine {
             options,
             header: None,
-            connection: None,
             interpreter: Interpreter::new(),
             ready: None,
             stream: None,
@@ -100,14 +98,12 @@ impl Engine {
 
     fn handle_message(&mut self, record: &Record<'_>, message: &Message<'_>) {
         self.facts.note_message(message);
-        if *self.connection.get_or_insert(record.conn) != record.conn {
-            self.facts.odd(OddityKind::OtherConnection, record);
-            return;
-        }
-        let event = self.interpreter.read(message);
+        let event = self.interpreter.read(record.conn, message);
         match event {
+            Event::Elsewhere => self.facts.odd(OddityKind::OtherConnection, record),
             Event::Ready(ready) => {
                 self.ready = Some(ready);
+                self.facts.refusal = None;
                 if ready.sample_rate != crate::time::DEFAULT_SAMPLE_RATE {
                     self.facts.odd(OddityKind::SampleRate, record);
                 }

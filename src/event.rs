@@ -1,6 +1,8 @@
 //! What a record means.
 //!
-//! Enters: the messages of one session in their order. Leaves: an [`Event`] each.
+//! Enters: the messages of a capture in their order. Leaves: an [`Event`] each.
+//! The session is that of the first connection on which the server says `ready`; messages of any
+//! other (an upload socket, say) are [`Event::Elsewhere`].
 //! The meaning of a message depends on the ones before it: which handshake phase the session is
 //! in, and which binary messages were announced. That is all the state kept here; the audio, the
 //! playhead and the numbers belong to [`crate::engine`]. Nothing here fails: what cannot be read
@@ -41,7 +43,7 @@ pub enum Event<'a> {
     Slice,
     /// A new source buffer; the next epoch begins.
     SwapBuffer {
-        /// Channels that `swap_ready` declared, if it did.
+        /// Channels that `swap_ready` declared, if it did; 0 where it declared what cannot be.
         channels: Option<u16>,
     },
     /// An announced binary that changes nothing that is heard.
@@ -70,6 +72,8 @@ pub enum Event<'a> {
     },
     /// Pings, pongs, and text of the client that is no JSON.
     Nothing,
+    /// A message of another connection than the session's.
+    Elsewhere,
 }
 
 /// Where a session stands.
@@ -99,9 +103,11 @@ pub enum Expectation {
     Bounce,
 }
 
-/// Reads the messages of one session in order.
+/// Reads the messages of a capture in order.
 #[derive(Debug, Clone, Default)]
 pub struct Interpreter {
+    /// The session's, or until `ready` the one that spoke last.
+    connection: Option<u32>,
     phase: Phase,
     expected: VecDeque<Expectation>,
 }
@@ -124,11 +130,17 @@ impl Interpreter {
         self.expected.iter()
     }
 
-    /// The meaning of the next message. A message whose sending failed was never seen by the
-    /// server and means nothing.
-    pub fn read<'a>(&mut self, message: &Message<'a>) -> Event<'a> {
+    /// The meaning of the next message, which came over `connection`. A message whose sending
+    /// failed was never seen by the server and means nothing.
+    pub fn read<'a>(&mut self, connection: u32, message: &Message<'a>) -> Event<'a> {
         if message.failed {
             return Event::Nothing;
+        }
+        if *self.connection.get_or_insert(connection) != connection {
+            if matches!(self.phase, Phase::BeforeBuffer | Phase::Streaming) {
+                return Event::Elsewhere;
+            }
+            *self = Interpreter { connection: Some(connection), ..Interpreter::default() };
         }
         match (message.direction, message.opcode) {
             (_, Opcode::Close) => close(message.payload),
@@ -196,9 +208,12 @@ impl Interpreter {
                 self.expected.push_back(Expectation::SwapBuffer(channels_of(fields)));
             }
             Some("stem_assets") => {
-                let stems = fields.get("stems").and_then(Value::as_array).map_or(0, Vec::len);
-                let stems = stems.min(MAX_STEMS);
-                self.expected.extend(std::iter::repeat_n(Expectation::Stem, stems));
+                let stems = match fields.get("stems") {
+                    Some(Value::Array(names)) => names.len(),
+                    Some(Value::Object(by_name)) => by_name.len(),
+                    _ => 0,
+                };
+                self.expected.extend(std::iter::repeat_n(Expectation::Stem, stems.min(MAX_STEMS)));
             }
             Some("bounce_ready") => self.expected.push_back(Expectation::Bounce),
             _ => {}
@@ -232,19 +247,22 @@ mod tests {
     use super::*;
 
     /// Reads a script of messages and names what each meant. `<` is from the server, `>` from the
-    /// client; a message in braces is text, anything else binary.
+    /// client; a message in braces is text, anything else binary. Those that begin with `2` are of
+    /// a second connection.
     fn read(script: &[&str]) -> Vec<&'static str> {
         let mut interpreter = Interpreter::new();
         script
             .iter()
             .map(|message| {
-                let (direction, payload) = message.split_at(1);
+                let second = message.strip_prefix('2');
+                let (direction, payload) = second.unwrap_or(message).split_at(1);
                 let direction = match direction {
                     "<" => Direction::ServerToClient,
                     _ => Direction::ClientToServer,
                 };
                 let opcode = if payload.starts_with('{') { Opcode::Text } else { Opcode::Binary };
-                name(&interpreter.read(&Message::new(direction, opcode, payload.as_bytes())))
+                let message = Message::new(direction, opcode, payload.as_bytes());
+                name(&interpreter.read(second.is_some().into(), &message))
             })
             .collect()
     }
@@ -268,6 +286,7 @@ mod tests {
             Event::Command(_) => "command",
             Event::Close { .. } => "close",
             Event::Nothing => "nothing",
+            Event::Elsewhere => "elsewhere",
         }
     }
 
@@ -309,7 +328,8 @@ mod tests {
         check(
             &[
                 r#"<{"type":"swap_ready","channels":1}"#,
-                r#"<{"type":"stem_assets","stems":["a","b"]}"#,
+                r#"<{"type":"stem_assets","stems":["a"]}"#,
+                r#"<{"type":"stem_assets","stems":{"b":{}}}"#,
                 r#"<{"type":"params_update"}"#,
                 r#"<{"type":"bounce_ready"}"#,
                 "<new",
@@ -318,7 +338,18 @@ mod tests {
                 "<bounce",
                 "<slice",
             ],
-            &["event", "event", "update", "event", "mono swap", "aside", "aside", "aside", "slice"],
+            &[
+                "event",
+                "event",
+                "event",
+                "update",
+                "event",
+                "mono swap",
+                "aside",
+                "aside",
+                "aside",
+                "slice",
+            ],
         );
     }
 
@@ -326,6 +357,32 @@ mod tests {
     fn a_swap_announced_before_the_first_buffer_waits_for_it() {
         let script = [HANDSHAKE[0], HANDSHAKE[1], r#"<{"type":"swap_ready"}"#, "<pcm", "<new"];
         assert_eq!(read(&script)[2..], ["event", "buffer", "swap"]);
+    }
+
+    #[test]
+    fn the_session_is_where_the_server_is_ready() {
+        let upload = [r#">{"type":"upload_track"}"#, ">pcm", r#"<{"type":"upload_done"}"#];
+        let session =
+            [r#"2>{"prompt":"x"}"#, r#"2<{"type":"ready"}"#, "<late", "2<pcm", ">late", "2<slice"];
+        assert_eq!(
+            read(&[&upload[..], &session].concat()),
+            [
+                "config",
+                "upload",
+                "skipped",
+                "config",
+                "ready",
+                "elsewhere",
+                "buffer",
+                "elsewhere",
+                "slice"
+            ]
+        );
+        assert_eq!(
+            read(&[r#">{}"#, r#"<{"type":"error"}"#, r#"2>{}"#, r#"2<{"type":"ready"}"#, "2<pcm"]),
+            ["config", "refused", "config", "ready", "buffer"],
+            "a client that was refused tries again"
+        );
     }
 
     #[test]

@@ -13,14 +13,15 @@ pub struct ThreadsError {
     reason: String,
 }
 
-/// Applies `work` to every item on `threads` threads (0: one for each core) and keeps the order.
+/// Applies `work` to every item on `threads` threads (0: one for each core), but no more than there
+/// are items, and keeps the order.
 pub fn map_in_order<T: Sync, R: Send>(
     items: &[T],
     threads: usize,
     work: impl Fn(&T) -> R + Sync,
 ) -> Result<Vec<R>, ThreadsError> {
     let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
+        .num_threads(threads.min(items.len()))
         .build()
         .map_err(|error| ThreadsError { threads, reason: error.to_string() })?;
     Ok(pool.install(|| items.par_iter().map(&work).collect()))

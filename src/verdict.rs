@@ -151,6 +151,9 @@ impl Watch {
         if self.paused && !paused {
             self.unsettle(now_s);
         }
+        if paused {
+            self.end_behind();
+        }
         self.paused = paused;
     }
 
@@ -224,7 +227,7 @@ impl Watch {
         if self.behind.as_ref().is_some_and(|spell| {
             now_s - spell.last_behind_s > BEHIND_CLEAR_S && lead_s >= BEHIND_LEAD_S
         }) {
-            self.closed.extend(self.behind.take().and_then(|spell| spell.episode()));
+            self.end_behind();
         }
         if lead_s < BEHIND_LEAD_S {
             let spell = self.behind.get_or_insert(BehindSpell {
@@ -256,7 +259,13 @@ impl Watch {
         }
     }
 
+    fn end_behind(&mut self) {
+        self.closed.extend(self.behind.take().and_then(|spell| spell.episode()));
+    }
+
+    /// Begins a transient. What was wrong before it does not go on after it.
     fn unsettle(&mut self, now_s: f64) {
+        self.end_behind();
         let advance_s = self.advance_s.clamp(ADVANCE_RANGE_S.0, ADVANCE_RANGE_S.1);
         self.settled_at_s = now_s + advance_s + SETTLE_MARGIN_S;
     }
@@ -377,6 +386,25 @@ mod tests {
             .run(0.5, Some(0.2), 5.0)
             .healthy(1.0)
             .check(&[]);
+    }
+
+    #[test]
+    fn slices_behind_before_and_after_a_pause_or_a_seek_are_two_spells() {
+        let one_behind = |stream: Stream| stream.run(0.05, Some(-0.1), 0.1);
+        one_behind(
+            one_behind(Stream::new(24.0).healthy(2.0))
+                .then(|watch, now_s| watch.on_pause(now_s, true))
+                .run(60.0, None, 0.1)
+                .then(|watch, now_s| watch.on_pause(now_s, false))
+                .run(1.0, None, 0.1),
+        )
+        .healthy(1.0)
+        .check(&[]);
+        one_behind(
+            one_behind(Stream::new(24.0).healthy(2.0)).then(Watch::on_seek).run(1.2, None, 0.1),
+        )
+        .healthy(1.0)
+        .check(&[]);
     }
 
     #[test]

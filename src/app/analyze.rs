@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::Outcome;
-use crate::capture::Records;
+use crate::capture::{Ending, Records};
 use crate::edge::files;
 use crate::engine::{Engine, Options, PlayheadSource};
 use crate::lag::ReportArgs;
 use crate::report::{About, Analysis, Damage};
 use crate::sweep;
-use crate::time::{Nanos, Offset};
+use crate::time::{Nanos, Span};
 
 /// How to look at a capture.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -23,8 +23,8 @@ pub struct AnalyzeOptions {
     pub headers_only: bool,
     /// Window, stale threshold and timeline of the lag reports.
     pub report: ReportArgs,
-    /// Time of the report; `None` is the end record's.
-    pub at: Option<Offset>,
+    /// Time of the report from the initial buffer on; `None` is the end record's.
+    pub at: Option<Span>,
     /// Most slices and most ticks kept per source buffer; `None` is unbounded.
     pub tracker_bound: Option<usize>,
 }
@@ -33,21 +33,27 @@ pub struct AnalyzeOptions {
 pub(super) struct Replay {
     pub engine: Engine,
     pub at: Nanos,
+    pub complete: bool,
     pub damage: Option<Damage>,
 }
 
 impl Replay {
-    /// Feeds a capture to an engine, up to and including `at`, or to its end or first damage.
-    pub fn of(mut records: Records<File>, options: Options, at: Option<Offset>) -> Result<Replay> {
+    /// Feeds a capture to an engine, up to and including `at`, or to its end or first damage. What
+    /// comes after `at` only tells whether the capture is whole.
+    pub fn of(mut records: Records<File>, options: Options, at: Option<Span>) -> Result<Replay> {
         let mut engine = Engine::new(options);
+        let moment = |engine: &Engine| {
+            let (at, origin) = at.zip(engine.origin())?;
+            Some(origin.checked_add(at).unwrap_or(Nanos(u64::MAX)))
+        };
+        let mut over = false;
         let damage = loop {
             match records.next_record() {
                 Ok(Some(record)) => {
-                    let until = at.zip(engine.origin()).map(|(at, origin)| at.from(origin));
-                    if until.is_some_and(|until| record.t > until) {
-                        break None;
+                    over |= moment(&engine).is_some_and(|until| record.t > until);
+                    if !over {
+                        engine.handle(&record);
                     }
-                    engine.handle(&record);
                 }
                 Ok(None) => break None,
                 Err(error) => break Some(Damage::of(&error).ok_or(error)?),
@@ -55,14 +61,21 @@ impl Replay {
         };
         let last = engine.facts().span.map_or(Nanos(0), |(_, last)| last);
         let ended = engine.facts().end.as_ref().map_or(last, |(t, _)| *t);
-        let at = at.zip(engine.origin()).map_or(ended, |(at, origin)| at.from(origin));
-        Ok(Replay { engine, at, damage })
+        let at = moment(&engine).unwrap_or(ended);
+        let complete = records.ending() == Some(Ending::Complete);
+        Ok(Replay { engine, at, complete, damage })
+    }
+
+    /// The time that the longest of the reports covers.
+    fn longest_epoch_s(&self) -> f64 {
+        let epochs = self.engine.epochs().iter();
+        let spans = epochs.map(|e| e.ended.unwrap_or(self.at).seconds_since(e.began));
+        spans.fold(0.0, f64::max)
     }
 }
 
 /// Replays one capture and reports on it.
 pub fn analyze(path: &Path, options: &AnalyzeOptions) -> Result<Analysis> {
-    options.report.check(0.0)?;
     let engine_options = Options {
         playhead: options.playhead,
         headers_only: options.headers_only,
@@ -72,12 +85,17 @@ pub fn analyze(path: &Path, options: &AnalyzeOptions) -> Result<Analysis> {
     };
     let replay = files::open_capture(path)
         .and_then(|records| Replay::of(records, engine_options, options.at))
+        .and_then(|replay| {
+            options.report.check(replay.longest_epoch_s())?;
+            Ok(replay)
+        })
         .with_context(|| format!("cannot analyse {}", path.display()))?;
     let about = About {
         capture: path.display().to_string(),
         at: replay.at,
         headers_only: options.headers_only,
         tracker_bound: options.tracker_bound,
+        complete: replay.complete,
         damage: replay.damage,
     };
     Ok(Analysis::of(&replay.engine, about, &options.report))

@@ -8,7 +8,7 @@ use super::analyze::Replay;
 use crate::edge::files::{self, Output};
 use crate::engine::{Options, PlayheadSource};
 use crate::report::{Damage, wav};
-use crate::time::{DEFAULT_SAMPLE_RATE, Offset, Span};
+use crate::time::{DEFAULT_SAMPLE_RATE, Span};
 
 /// What to write.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -17,8 +17,8 @@ pub struct AudioOptions {
     pub buffer: bool,
     /// Only the last part.
     pub last: Option<Span>,
-    /// Up to this moment instead of the capture's end.
-    pub at: Option<Offset>,
+    /// Up to this moment from the initial buffer on, instead of the capture's end.
+    pub at: Option<Span>,
     /// `None`: what suits the client that made the capture.
     pub playhead: Option<PlayheadSource>,
     /// Replace an existing file.
@@ -57,7 +57,7 @@ pub fn audio(path: &Path, out: &Path, options: &AudioOptions) -> Result<AudioSum
             if engine.origin().is_some() {
                 "its payloads were left out; capture with payloads to hear it"
             } else {
-                "the initial buffer never came"
+                "no usable initial buffer came"
             }
         );
     };

@@ -8,10 +8,10 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::info::short;
-use crate::capture::{Body, Kind, Message, Opcode, Record};
+use crate::capture::{Body, Direction, Kind, Message, Opcode, Record};
 use crate::edge::files;
 use crate::event::{Event, Interpreter};
-use crate::report::text::{Bytes, Figure};
+use crate::report::text::{Bytes, Figure, OneLine};
 use crate::report::{Damage, SCHEMA};
 use crate::time::{Nanos, Offset};
 use crate::wire::slice::SliceHeader;
@@ -27,7 +27,7 @@ pub struct CatFilter {
     /// (`config`, `buffer`, `slice`, …), or with `records` a type of record.
     pub kinds: Vec<String>,
     /// Only this direction: `c2s` or `s2c`.
-    pub direction: Option<crate::capture::Direction>,
+    pub direction: Option<Direction>,
     /// Only from this moment on.
     pub from: Option<Offset>,
     /// Only up to this moment.
@@ -38,7 +38,6 @@ pub struct CatFilter {
 
 /// Prints the records of a capture that pass the filter; returns the damage that ended it, if any.
 pub fn cat(path: &Path, filter: &CatFilter, out: &mut dyn Write) -> Result<Option<Damage>> {
-    filter.check()?;
     let context = || format!("cannot read {}", path.display());
     let origin = origin(path).with_context(context)?;
     let mut records = files::open_capture(path).with_context(context)?;
@@ -70,13 +69,12 @@ fn origin(path: &Path) -> Result<Nanos> {
     let mut interpreter = Interpreter::new();
     let mut first = None;
     while let Ok(Some(record)) = records.next_record() {
-        let earliest = *first.get_or_insert(record.t);
+        first.get_or_insert(record.t);
         if let Body::Message(message) = &record.body
-            && interpreter.read(message) == Event::InitialBuffer
+            && interpreter.read(record.conn, message) == Event::InitialBuffer
         {
             return Ok(record.t);
         }
-        first = Some(earliest);
     }
     Ok(first.unwrap_or_default())
 }
@@ -89,7 +87,7 @@ fn role(interpreter: &mut Interpreter, record: &Record<'_>) -> String {
     let by_type = |fields: &serde_json::Map<String, serde_json::Value>| {
         crate::wire::message::kind_of(fields).unwrap_or("event").to_owned()
     };
-    match interpreter.read(message) {
+    match interpreter.read(record.conn, message) {
         Event::Config(_) => "config".to_owned(),
         Event::Upload => "upload".to_owned(),
         Event::Ready(_) => "ready".to_owned(),
@@ -103,7 +101,7 @@ fn role(interpreter: &mut Interpreter, record: &Record<'_>) -> String {
         Event::Server { fields, .. } | Event::Command(fields) => by_type(&fields),
         Event::Close { .. } => "close".to_owned(),
         Event::Unreadable(_) => "unreadable".to_owned(),
-        Event::Skipped | Event::Nothing => {
+        Event::Skipped | Event::Nothing | Event::Elsewhere => {
             match message.text().map(crate::wire::json::parse_object) {
                 Some(Ok(object)) => by_type(&object.fields),
                 _ => opcode_name(message.opcode),
@@ -128,7 +126,7 @@ impl CatFilter {
     }
 
     /// Refuses kinds that could never pass.
-    fn check(&self) -> Result<()> {
+    pub fn check(&self) -> Result<()> {
         let record_kind = |kind: &str| {
             [Kind::Header, Kind::Clock, Kind::Gap, Kind::Marker, Kind::End]
                 .iter()
@@ -258,18 +256,19 @@ fn hex(bytes: &[u8]) -> String {
 /// One line for a person.
 fn summary(record: &Record<'_>, role: &str) -> String {
     const TEXT_CHARS: usize = 100;
+    let role = OneLine(role).to_string();
     let Body::Message(message) = &record.body else {
         return format!("   {role}");
     };
     let arrow = match message.direction {
-        crate::capture::Direction::ClientToServer => "↑",
-        crate::capture::Direction::ServerToClient => "↓",
+        Direction::ClientToServer => "↑",
+        Direction::ServerToClient => "↓",
     };
-    let detail = match (message.text(), role) {
-        (Some(text), _) if text.chars().count() > TEXT_CHARS => {
-            format!("{}…", text.chars().take(TEXT_CHARS).collect::<String>())
-        }
-        (Some(text), _) => text.to_owned(),
+    let detail = match (message.text(), role.as_str()) {
+        (Some(text), _) => match text.char_indices().nth(TEXT_CHARS) {
+            Some((cut, _)) => format!("{}…", OneLine(&text[..cut])),
+            None => OneLine(text).to_string(),
+        },
         (None, "slice") => slice_summary(message.payload),
         (None, _) => String::new(),
     };

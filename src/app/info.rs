@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::Outcome;
 use crate::capture::{Body, Direction, Ending, Header, Records};
 use crate::edge::files;
-use crate::report::text::{Bytes, Figure};
+use crate::report::text::{Bytes, Figure, OneLine};
 use crate::report::{Damage, SCHEMA};
 use crate::time::Nanos;
 
@@ -33,7 +33,7 @@ pub struct Info {
     pub lost: u64,
     /// From the first record to the last.
     pub duration_s: f64,
-    /// The end record is there.
+    /// The capture ends with its end record.
     pub complete: bool,
     /// Why the recording ended, where it says.
     pub end_reason: Option<String>,
@@ -114,19 +114,18 @@ impl Info {
                 Body::Message(message) => {
                     let count = self.messages.entry(short(message.direction)).or_default();
                     count.messages += 1;
-                    count.bytes += message.len();
+                    count.bytes = count.bytes.saturating_add(message.len());
                 }
                 Body::Gap(gap) => self.lost = self.lost.saturating_add(gap.count),
-                Body::End(end) => {
-                    self.complete = true;
-                    self.end_reason = end.reason;
-                }
+                Body::End(end) => self.end_reason = end.reason,
                 Body::Clock(_) | Body::Marker(_) | Body::Other(_) => {}
             }
         }
         self.duration_s = span.map_or(0.0, |(first, last)| last.seconds_since(first));
-        if let Some(Ending::Incomplete { torn_bytes }) = records.ending() {
-            self.torn_bytes = torn_bytes;
+        match records.ending() {
+            Some(Ending::Complete) => self.complete = true,
+            Some(Ending::Incomplete { torn_bytes }) => self.torn_bytes = torn_bytes,
+            None => {}
         }
         if let (Some(header), Some(marker)) = (&mut self.header, records.reader().marker()) {
             header.sync_marker = marker.0.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -162,7 +161,7 @@ pub fn info_text(info: &Info) -> String {
         info.records
     );
     let mut line = |key: &str, value: &str| {
-        let _ = writeln!(out, "  {key:<12} {value}");
+        let _ = writeln!(out, "  {:<12} {}", OneLine(key).to_string(), OneLine(value));
     };
     if let Some(HeaderInfo { header, sync_marker }) = &info.header {
         line("recorded by", &header.software);

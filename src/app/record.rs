@@ -136,13 +136,7 @@ pub async fn record(
 /// The report of the live engine, as `analyze` makes it of the capture.
 #[must_use]
 pub fn live_analysis(recorded: &Recorded) -> Analysis {
-    let about = About {
-        capture: recorded.path.display().to_string(),
-        at: recorded.ended,
-        headers_only: false,
-        tracker_bound: None,
-        damage: None,
-    };
+    let about = About::live(recorded.path.display().to_string(), recorded.ended);
     Analysis::of(recorded.client.engine(), about, &ReportArgs::default())
 }
 

@@ -116,12 +116,6 @@ pub fn simulate(verb: &SimulateVerb) -> Result<Analysis> {
         return Err(error).with_context(writing);
     }
     output.finish()?;
-    let about = About {
-        capture: verb.out.display().to_string(),
-        at: ended,
-        headers_only: false,
-        tracker_bound: None,
-        damage: None,
-    };
+    let about = About::live(verb.out.display().to_string(), ended);
     Ok(Analysis::of(client.engine(), about, &ReportArgs::default()))
 }

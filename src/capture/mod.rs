@@ -51,6 +51,7 @@ pub use format::{FORMAT_VERSION, MAGIC, MAX_BODY_LEN, MAX_PAYLOAD_LEN, SyncMarke
 pub use reader::{Ending, Reader, Step};
 pub use record::{
     Body, ClientKind, Clock, Direction, End, Gap, Header, Kind, Marker, Message, Opcode, Record,
+    public_url,
 };
 pub use records::Records;
 pub use session_log::{ImportError, MAX_LINE_LEN, import_session_log};

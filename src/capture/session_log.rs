@@ -12,9 +12,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::format::{MAX_PAYLOAD_LEN, SyncMarker};
-use super::record::{Body, ClientKind, Direction, End, Header, Marker, Message, Opcode, Record};
+use super::record::{
+    Body, ClientKind, Direction, End, Header, Marker, Message, Opcode, Record, public_url,
+};
 use super::writer::Writer;
 use crate::time::Nanos;
+use crate::wire::json;
 
 /// Longest line of a session log, and longest `session.json`, in bytes.
 pub const MAX_LINE_LEN: usize = 32 << 20;
@@ -118,31 +121,45 @@ impl Session {
         if text.len() > MAX_LINE_LEN {
             return Err(ImportError::Session(format!("it has more than {MAX_LINE_LEN} bytes")));
         }
-        let mut session: Session =
-            serde_json::from_str(text).map_err(|error| ImportError::Session(error.to_string()))?;
+        let mut session: Session = serde_json::from_str(text)
+            .or_else(|error| Self::parse_leniently(text).ok_or(error))
+            .map_err(|error| ImportError::Session(error.to_string()))?;
         session.ops.sort_by_key(|op| op.t_ns);
         Ok(session)
+    }
+
+    /// As Python writes it, with `NaN` and `Infinity`.
+    fn parse_leniently(text: &str) -> Option<Self> {
+        let object = json::parse_object(text).ok().filter(|object| object.lenient)?;
+        serde_json::from_value(Value::Object(object.fields)).ok()
     }
 
     fn header(&self, config: Option<&str>) -> Header {
         Header {
             client: ClientKind::Headless,
+            url: self.rest.get("url").and_then(Value::as_str).map(public_url),
             config: config.map(str::to_owned),
             metadata: self.metadata(),
             ..Header::new("imported session log", self.connect_ns)
         }
     }
 
-    /// The texts and numbers at the top of `session.json`, but not what somebody expects of it.
+    /// The texts and numbers at the top of `session.json`, but not what somebody expects of it, and
+    /// no secrets that a URL among them carries.
     fn metadata(&self) -> BTreeMap<String, String> {
         let simple = |(key, value): (&String, &Value)| match value {
-            _ if key == "expected" => None,
+            _ if key == "expected" || key == "url" => None,
+            Value::String(text) if is_url(text) => Some((key.clone(), public_url(text))),
             Value::String(text) => Some((key.clone(), text.clone())),
             Value::Number(number) => Some((key.clone(), number.to_string())),
             _ => None,
         };
         self.rest.iter().filter_map(simple).collect()
     }
+}
+
+fn is_url(text: &str) -> bool {
+    ["ws://", "wss://", "http://", "https://"].iter().any(|scheme| text.starts_with(scheme))
 }
 
 /// One line of the log, as it is written.

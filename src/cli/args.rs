@@ -17,7 +17,7 @@ use crate::time::{Offset, Span};
 
 /// Record a realtime audio stream once, replay and question it for ever.
 #[derive(Debug, Parser)]
-#[command(name = "lagtape", version, max_term_width = 100, after_help = EXIT_CODES)]
+#[command(name = "lagtape", version, max_term_width = 80, after_help = EXIT_CODES)]
 pub struct Args {
     #[command(subcommand)]
     pub verb: Verb,
@@ -27,10 +27,10 @@ pub struct Args {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 healthy, 1 lagtape failed, 2 wrong usage, 3 a capture is damaged (used as far as it
-is intact), 4 the verdict is lag; of several, the first in the order 2, 1, 3, 4.
-Times count from the arrival of the initial buffer; a bare number is seconds; 500ms, 30s and 10min
-are understood.";
+Exit codes: 0 healthy, 1 lagtape failed, 2 wrong usage, 3 a capture is damaged
+(used as far as it is intact), 4 the verdict is lag; of several, the first in
+the order 2, 1, 3, 4. Times count from the arrival of the initial buffer; a bare
+number is seconds; 500ms, 30s and 10min are understood.";
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ColorChoice {
@@ -183,11 +183,11 @@ pub struct AnalyzeArgs {
     #[arg(long)]
     pub timeline: bool,
     /// Length of a row of that table
-    #[arg(long, default_value = "1", value_parser = parse_seconds)]
+    #[arg(long, default_value = "1", value_parser = parse_step)]
     pub timeline_step: Seconds,
     /// Report as of this moment instead of the capture's end
-    #[arg(long, allow_hyphen_values = true)]
-    pub at: Option<Offset>,
+    #[arg(long)]
+    pub at: Option<Span>,
     /// The playhead to measure against: simulated by default for headless clients, else reported
     #[arg(long, value_enum)]
     pub playhead: Option<PlayheadArg>,
@@ -236,8 +236,8 @@ pub struct AudioArgs {
     #[arg(long)]
     pub last: Option<Span>,
     /// Up to this moment instead of the capture's end
-    #[arg(long, allow_hyphen_values = true)]
-    pub at: Option<Offset>,
+    #[arg(long)]
+    pub at: Option<Span>,
     /// The playhead to follow: simulated by default for headless clients, else reported
     #[arg(long, value_enum)]
     pub playhead: Option<PlayheadArg>,
@@ -464,6 +464,13 @@ impl std::fmt::Display for Seconds {
 
 fn parse_seconds(text: &str) -> Result<Seconds, String> {
     text.parse::<Span>().map(|span| Seconds(span.seconds())).map_err(|error| error.to_string())
+}
+
+fn parse_step(text: &str) -> Result<Seconds, String> {
+    parse_seconds(text).and_then(|step| match step.0 > 0.0 {
+        true => Ok(step),
+        false => Err("give more than 0 s".to_owned()),
+    })
 }
 
 /// `None` is all.

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Talk;
 use super::args::{BackendArgs, DemoArgs, RecordArgs};
-use crate::app::{self, Outcome, RecordedSession};
+use crate::app::{self, Outcome};
 use crate::peer::client::Client;
 use crate::peer::server::BUILT_IN;
 use crate::report::text::{Bytes, Figure};
@@ -18,25 +18,26 @@ use crate::time::{Nanos, Span};
 /// Runs `record`.
 pub fn record(args: &RecordArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
     let verb = args.verb();
-    eprintln!("this takes the server over from whoever is listening on it");
+    talk.say("this takes the server over from whoever is listening on it");
     let mut progress = Progress::new(verb.run_for);
     let session = runtime()?.block_on(app::record(verb, stop_signal(), |client, now| {
         progress.show(client, now);
     }));
     progress.clear();
     let session = session?;
-    eprintln!("{}", session.reason);
-    print_session(&session, args.json, out)?;
-    if let Some(failure) = &session.failure {
-        talk.complain(failure);
-        eprintln!("what came until then is in {}", session.analysis.capture);
-        return Ok(Outcome::Failed);
-    }
-    Ok(session.analysis.outcome())
+    let outcome = match &session.failure {
+        None => session.analysis.outcome(),
+        Some(failure) => {
+            talk.complain(failure);
+            talk.say(&format!("what came until then is in {}", session.analysis.capture));
+            Outcome::Failed
+        }
+    };
+    super::unless_closed(super::print_analyses(&[session.analysis], args.json, out), outcome)
 }
 
 /// Runs `backend`.
-pub fn backend(args: &BackendArgs, out: &mut dyn Write) -> Result<Outcome> {
+pub fn backend(args: &BackendArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
     if args.list {
         return super::list_incidents(out);
     }
@@ -46,9 +47,11 @@ pub fn backend(args: &BackendArgs, out: &mut dyn Write) -> Result<Outcome> {
         |address| {
             // Whoever started the backend reads the address from the first line.
             let _ = writeln!(out, "ws://{address}").and_then(|()| out.flush());
-            eprintln!("next: lagtape record ws://{address} --fixture {BUILT_IN} --for 30s");
+            talk.say(&format!(
+                "next: lagtape record ws://{address} --fixture {BUILT_IN} --for 30s"
+            ));
         },
-        |notice| eprintln!("{notice}"),
+        move |notice| talk.say(&notice.to_string()),
     );
     runtime()?.block_on(serving)?;
     Ok(Outcome::Healthy)
@@ -56,8 +59,8 @@ pub fn backend(args: &BackendArgs, out: &mut dyn Write) -> Result<Outcome> {
 
 /// Runs `demo`.
 pub fn demo(args: &DemoArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
-    eprintln!(
-        "a simulated server with a stall and a spell of late slices, recorded over a real WebSocket"
+    talk.say(
+        "a simulated server with a stall and a spell of late slices, recorded over a real WebSocket",
     );
     let mut progress = Progress::new(Some(app::DEMO_LENGTH));
     let summary =
@@ -66,7 +69,7 @@ pub fn demo(args: &DemoArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome>
     let summary = summary?;
     write!(out, "{}", summary.report)?;
     let files: Vec<_> = summary.files.iter().map(|file| file.display().to_string()).collect();
-    eprintln!("wrote {}", files.join(", "));
+    talk.say(&format!("wrote {}", files.join(", ")));
     if !summary.proven {
         talk.complain(
             "the live report and the one of the capture differ; this is a bug of lagtape",
@@ -79,14 +82,6 @@ pub fn demo(args: &DemoArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome>
         summary.compared_bytes
     )?;
     Ok(Outcome::Healthy)
-}
-
-/// Prints the report of a session that was just recorded, as `analyze` prints that of its capture.
-pub fn print_session(session: &RecordedSession, json: bool, out: &mut dyn Write) -> Result<()> {
-    if json {
-        return super::json_line(out, &session.analysis);
-    }
-    super::print_analysis(&session.analysis, out)
 }
 
 /// A runtime for one session: its tasks share one thread.

@@ -36,15 +36,10 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Outcome {
         }
     };
     let talk = Talk { color: args.color };
-    let mut out = BufWriter::new(io::stdout().lock());
-    let outcome = dispatch(args.verb, talk, &mut out).and_then(|outcome| {
-        out.flush()?;
-        Ok(outcome)
-    });
+    let mut out = BufWriter::new(Stdout(io::stdout().lock()));
+    let outcome = dispatch(args.verb, talk, &mut out)
+        .and_then(|outcome| unless_closed(out.flush().map_err(Into::into), outcome));
     outcome.unwrap_or_else(|error| {
-        if is_closed_pipe(&error) {
-            return Outcome::Healthy;
-        }
         talk.complain(&format!("{error:#}"));
         Outcome::Failed
     })
@@ -52,54 +47,57 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Outcome {
 
 fn dispatch(verb: Verb, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
     match verb {
-        Verb::Import(args) => import(&args),
+        Verb::Import(args) => import(&args, talk),
         Verb::Analyze(args) => analyze(&args, talk, out),
         Verb::Audio(args) => audio(&args, talk),
         Verb::Info(args) => info(&args, talk, out),
         Verb::Cat(args) => cat(&args, talk, out),
         Verb::Record(args) => live::record(&args, talk, out),
         Verb::Demo(args) => live::demo(&args, talk, out),
-        Verb::Backend(args) => live::backend(&args, out),
+        Verb::Backend(args) => live::backend(&args, talk, out),
         Verb::Simulate(args) => simulate(&args, out),
     }
 }
 
-fn import(args: &ImportArgs) -> Result<Outcome> {
+fn import(args: &ImportArgs, talk: Talk) -> Result<Outcome> {
     let summary = app::import(&args.dir, &args.out, args.force)?;
     let out = summary.out.display();
-    eprintln!("wrote {out}: {} messages", summary.end.messages);
-    eprintln!("next: lagtape analyze {out}");
+    talk.say(&format!("wrote {out}: {} messages", summary.end.messages));
+    talk.say(&format!("next: lagtape analyze {out}"));
     Ok(Outcome::Healthy)
 }
 
 fn analyze(args: &AnalyzeArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
     let analyses = app::analyze_all(&args.files, &args.options(), args.threads)?;
     let mut worst = Outcome::Healthy;
-    for (i, analysis) in analyses.into_iter().enumerate() {
-        let analysis = match analysis {
-            Ok(analysis) => analysis,
+    let mut reports = Vec::new();
+    for analysis in analyses {
+        match analysis {
+            Ok(analysis) => {
+                worst = worst.min(analysis.outcome());
+                reports.push(analysis);
+            }
             Err(error) => {
                 talk.complain(&format!("{error:#}"));
                 worst = worst.min(Outcome::Failed);
-                continue;
             }
-        };
-        worst = worst.min(analysis.outcome());
-        if args.json {
-            json_line(out, &analysis)?;
-        } else {
-            if i > 0 {
-                writeln!(out)?;
-            }
-            print_analysis(&analysis, out)?;
         }
     }
-    Ok(worst)
+    unless_closed(print_analyses(&reports, args.json, out), worst)
 }
 
-fn print_analysis(analysis: &Analysis, out: &mut dyn Write) -> Result<()> {
-    let text = text::analysis(analysis, &app::next_commands(analysis));
-    Ok(write!(out, "{text}")?)
+fn print_analyses(analyses: &[Analysis], json: bool, out: &mut dyn Write) -> Result<()> {
+    for (i, analysis) in analyses.iter().enumerate() {
+        if json {
+            json_line(out, analysis)?;
+            continue;
+        }
+        if i > 0 {
+            writeln!(out)?;
+        }
+        write!(out, "{}", text::analysis(analysis, &app::next_commands(analysis)))?;
+    }
+    Ok(())
 }
 
 fn audio(args: &AudioArgs, talk: Talk) -> Result<Outcome> {
@@ -112,21 +110,21 @@ fn audio(args: &AudioArgs, talk: Talk) -> Result<Outcome> {
     };
     let summary = app::audio(&args.file, &args.out, &options)?;
     let seconds = summary.frames as f64 / f64::from(summary.sample_rate);
-    eprintln!("wrote {}: {} s of audio", args.out.display(), text::Figure(seconds));
+    talk.say(&format!("wrote {}: {} s of audio", args.out.display(), text::Figure(seconds)));
     Ok(talk.damaged(&args.file, summary.damage.as_ref()))
 }
 
 fn info(args: &InfoArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
     let mut worst = Outcome::Healthy;
+    let mut printed = Ok(());
     for file in &args.files {
         match app::info(file) {
             Ok(info) => {
                 worst = worst.min(info.outcome());
-                if args.json {
-                    json_line(out, &info)?;
-                } else {
-                    write!(out, "{}", app::info_text(&info))?;
-                }
+                printed = printed.and_then(|()| match args.json {
+                    true => json_line(out, &info),
+                    false => Ok(write!(out, "{}", app::info_text(&info))?),
+                });
             }
             Err(error) => {
                 talk.complain(&format!("{error:#}"));
@@ -134,12 +132,19 @@ fn info(args: &InfoArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
             }
         }
     }
-    Ok(worst)
+    unless_closed(printed, worst)
 }
 
 fn cat(args: &CatArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
-    let damage = app::cat(&args.file, &args.filter(), out)?;
-    Ok(talk.damaged(&args.file, damage.as_ref()))
+    let filter = args.filter();
+    if let Err(error) = filter.check() {
+        talk.complain(&error.to_string());
+        return Ok(Outcome::Usage);
+    }
+    match app::cat(&args.file, &filter, out) {
+        Ok(damage) => Ok(talk.damaged(&args.file, damage.as_ref())),
+        Err(error) => unless_closed(Err(error), Outcome::Healthy),
+    }
 }
 
 fn simulate(args: &SimulateArgs, out: &mut dyn Write) -> Result<Outcome> {
@@ -147,12 +152,8 @@ fn simulate(args: &SimulateArgs, out: &mut dyn Write) -> Result<Outcome> {
         return list_incidents(out);
     }
     let analysis = app::simulate(&args.verb())?;
-    if args.json {
-        json_line(out, &analysis)?;
-    } else {
-        print_analysis(&analysis, out)?;
-    }
-    Ok(analysis.outcome())
+    let outcome = analysis.outcome();
+    unless_closed(print_analyses(&[analysis], args.json, out), outcome)
 }
 
 fn list_incidents(out: &mut dyn Write) -> Result<Outcome> {
@@ -179,9 +180,14 @@ struct Talk {
 }
 
 impl Talk {
+    /// Says a sentence. When stderr is closed or full, nobody is left to hear of that.
+    fn say(self, sentence: &str) {
+        let _ = writeln!(io::stderr(), "{sentence}");
+    }
+
     fn complain(self, sentence: &str) {
         let (on, off) = if self.colored() { ("\u{1b}[1;31m", "\u{1b}[0m") } else { ("", "") };
-        eprintln!("{on}lagtape:{off} {sentence}");
+        self.say(&format!("{on}lagtape:{off} {sentence}"));
     }
 
     /// Tells of damage that ended a replay early.
@@ -206,6 +212,33 @@ impl Talk {
                     && anstream::AutoStream::choice(&stderr) != anstream::ColorChoice::Never
             }
         }
+    }
+}
+
+/// stdout, whose errors say that they are its.
+struct Stdout<'a>(io::StdoutLock<'a>);
+
+impl Stdout<'_> {
+    fn named(error: &io::Error) -> io::Error {
+        io::Error::new(error.kind(), format!("cannot write to stdout: {error}"))
+    }
+}
+
+impl Write for Stdout<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes).map_err(|error| Stdout::named(&error))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush().map_err(|error| Stdout::named(&error))
+    }
+}
+
+/// Whoever closed stdout has read enough: the outcome stands as it would have without them.
+fn unless_closed(printed: Result<()>, outcome: Outcome) -> Result<Outcome> {
+    match printed {
+        Err(error) if !is_closed_pipe(&error) => Err(error),
+        Ok(()) | Err(_) => Ok(outcome),
     }
 }
 

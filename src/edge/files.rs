@@ -2,7 +2,7 @@
 //!
 //! An output appears under its name only when it is whole: it is written beside and renamed.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -31,23 +31,28 @@ pub struct Output {
 }
 
 impl Output {
-    /// Prepares to write `path`. Refuses an existing file unless `force`.
+    /// Prepares to write `path`, or what it links to. Refuses an existing file unless `force`, and
+    /// always what is no plain file: renaming onto a device or a pipe would replace it.
     pub fn create(path: &Path, force: bool) -> Result<Output> {
-        if path.exists() && !force {
+        let existing = fs::metadata(path).ok();
+        if existing.as_ref().is_some_and(|metadata| !metadata.is_file()) {
+            bail!("{} is not a plain file; name another one to write to", path.display());
+        }
+        if existing.is_some() && !force {
             bail!(
                 "{} exists already; use --force to replace it, or name another file",
                 path.display()
             );
         }
+        let path = if existing.is_some() { fs::canonicalize(path)? } else { path.to_owned() };
         let folder = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
-        let file = tempfile::Builder::new()
-            .prefix(".lagtape-")
+        let file = beside()
             .tempfile_in(folder)
             .with_context(|| format!("cannot write in {}", folder.display()))?;
-        Ok(Output { path: path.to_owned(), file: BufWriter::new(file), force })
+        Ok(Output { path, file: BufWriter::new(file), force })
     }
 
     /// Where the bytes go until then; seekable.
@@ -60,7 +65,6 @@ impl Output {
         let Output { path, file, force } = self;
         let placed = || format!("cannot write {}", path.display());
         let file = file.into_inner().map_err(|error| error.into_error()).with_context(placed)?;
-        make_readable(file.as_file()).with_context(placed)?;
         if force {
             file.persist(&path).map_err(|error| error.error).with_context(placed)?;
         } else {
@@ -70,16 +74,16 @@ impl Output {
     }
 }
 
-/// Temporary files are private; outputs are as readable as any other file.
-#[cfg(unix)]
-fn make_readable(file: &File) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(std::fs::Permissions::from_mode(0o644))
-}
-
-#[cfg(not(unix))]
-fn make_readable(_: &File) -> std::io::Result<()> {
-    Ok(())
+/// How temporary files are made: they will be outputs, and as readable as the user's others.
+fn beside() -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".lagtape-");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    builder
 }
 
 /// Writes a whole file at once.

@@ -1,13 +1,13 @@
 //! Importing: recordings of other tools become captures.
 
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
 use super::files::Output;
-use crate::capture::{End, import_session_log};
+use crate::capture::{End, MAX_LINE_LEN, import_session_log};
 
 /// What was imported.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub fn import(folder: &Path, out: &Path, force: bool) -> Result<ImportSummary> {
         );
     }
     let session = folder.join("session.json");
-    let session = fs::read_to_string(&session)
+    let session = read_bounded(&session)
         .with_context(|| format!("cannot read {}; a session log has one", session.display()))?;
     let Some(lines) = open_plain_or_zstd(folder, "frames.jsonl")? else {
         bail!("{} has neither frames.jsonl nor frames.jsonl.zst", folder.display());
@@ -40,6 +40,13 @@ pub fn import(folder: &Path, out: &Path, force: bool) -> Result<ImportSummary> {
         .with_context(|| format!("cannot import {}", folder.display()))?;
     output.finish()?;
     Ok(ImportSummary { out: out.to_owned(), end })
+}
+
+/// Reads a text, and of one that is too long for a session log a little more than it may have.
+fn read_bounded(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(MAX_LINE_LEN as u64 + 1).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 /// Opens `name`, or `name.zst` and unpacks it on the way.

@@ -13,6 +13,8 @@ use crate::wire::message::kind_of;
 
 /// Server events kept, newest first to stay; the reference keeps 200. What was dropped is counted.
 pub const MAX_EVENTS: usize = 10_000;
+/// Longest list or object, as JSON, that is kept of an event; catalogs and manifests are longer.
+pub const MAX_NESTED_LEN: usize = 256;
 /// Type of the event that stands for a message that could not be used, as the reference names it.
 pub const DECODE_ERROR: &str = "_client_decode_error";
 
@@ -40,7 +42,8 @@ pub struct ServerEvent {
     pub t: Nanos,
     /// The record that holds it.
     pub seq: u64,
-    /// Its fields that are texts, numbers or truth values; `type` among them.
+    /// Its fields; `type` is null where it has none, and of lists and objects those longer than
+    /// [`MAX_NESTED_LEN`] are left out.
     pub fields: Map<String, Value>,
 }
 
@@ -76,7 +79,7 @@ pub enum OddityKind {
     SampleRate,
     /// JSON that only Python's rules accept.
     LenientJson,
-    /// Messages of a second connection: counted, not interpreted.
+    /// Messages of another connection than the session's: counted, not interpreted.
     OtherConnection,
     /// Payloads left out of the capture: slices are read by their headers.
     PayloadLeftOut,
@@ -84,6 +87,8 @@ pub enum OddityKind {
     ClockBackwards,
     /// Records lost while recording.
     Gap,
+    /// Records whose numbers do not follow on the one before, without a gap record that says why.
+    MissingRecords,
     /// Records of a type this version does not know: skipped.
     UnknownRecord,
 }
@@ -125,7 +130,7 @@ pub struct Facts {
     pub events: VecDeque<ServerEvent>,
     /// Events dropped from the front of `events`.
     pub events_dropped: u64,
-    /// The server's refusal of the session: code and message.
+    /// The server's refusal of the session, unless another try was accepted: code and message.
     pub refusal: Option<(Option<String>, Option<String>)>,
     /// Close frames.
     pub closes: Vec<Close>,
@@ -141,6 +146,8 @@ pub struct Facts {
     pub raw: Map<String, Value>,
     /// How many `params_echo` were merged, and the knobs of the last one.
     pub last_echo: (u64, Map<String, Value>),
+    /// The number that the next record should have.
+    next_seq: u64,
     /// Text of the last `params_update`.
     last_params_update: Vec<u8>,
 }
@@ -169,6 +176,10 @@ impl Facts {
             self.odd(OddityKind::ClockBackwards, record);
         }
         self.span = Some((first, record.t.max(last)));
+        if !follows(record, self.next_seq) {
+            self.odd(OddityKind::MissingRecords, record);
+        }
+        self.next_seq = record.seq.saturating_add(1);
         match &record.body {
             Body::Gap(gap) => {
                 self.gaps.push((record.t, gap.clone()));
@@ -190,7 +201,7 @@ impl Facts {
             return;
         }
         traffic.messages += 1;
-        traffic.bytes += message.len();
+        traffic.bytes = traffic.bytes.saturating_add(message.len());
         match message.opcode {
             Opcode::Text => traffic.text += 1,
             Opcode::Binary => traffic.binary += 1,
@@ -245,20 +256,27 @@ impl Facts {
         self.closes.push(Close { t: record.t, direction, code, reason });
     }
 
-    /// Keeps an event; `params_echo` also merges its knobs.
+    /// Keeps an event; `params_echo` also merges its knobs, and one that cannot be merged is an
+    /// error beside the event.
     pub(super) fn server_event(&mut self, record: &Record<'_>, mut fields: Map<String, Value>) {
-        if kind_of(&fields) == Some("params_echo") {
-            match fields.remove("raw") {
-                Some(Value::Object(raw)) => {
-                    self.raw.extend(raw.clone());
-                    self.last_echo = (self.last_echo.0 + 1, raw);
-                }
-                None | Some(Value::Null) => {}
-                Some(_) => return self.undecodable(record, &"params_echo: raw is not an object"),
-            }
-        }
-        fields.retain(|_, value| !value.is_array() && !value.is_object());
+        let is_echo = kind_of(&fields) == Some("params_echo");
+        let raw = if is_echo { fields.remove("raw") } else { None };
+        fields.retain(|_, value| match value {
+            Value::Array(_) | Value::Object(_) => value.to_string().len() <= MAX_NESTED_LEN,
+            _ => true,
+        });
+        fields.entry("type").or_insert(Value::Null);
         self.push_event(record, fields);
+        match raw {
+            Some(Value::Object(raw)) => {
+                self.raw.extend(raw.clone());
+                self.last_echo = (self.last_echo.0 + 1, raw);
+            }
+            Some(raw) if !json::is_nothing(&raw) => {
+                self.undecodable(record, &"params_echo: raw is not an object");
+            }
+            _ => {}
+        }
     }
 
     pub(super) fn undecodable(&mut self, record: &Record<'_>, error: &dyn Display) {
@@ -275,6 +293,16 @@ impl Facts {
             self.events_dropped += 1;
         }
         self.events.push_back(ServerEvent { t: record.t, seq: record.seq, fields });
+    }
+}
+
+/// Whether a record is the one after number `next_seq - 1`; a gap stands for those it counts.
+fn follows(record: &Record<'_>, next_seq: u64) -> bool {
+    match &record.body {
+        Body::Gap(gap) => {
+            gap.first_seq == next_seq && record.seq == next_seq.saturating_add(gap.count)
+        }
+        _ => record.seq == next_seq,
     }
 }
 

@@ -148,6 +148,7 @@ impl Stream {
         );
         if let Some(last) = self.epochs.last_mut() {
             last.ended = Some(t);
+            last.tracker.end();
         }
         self.epochs.push(Epoch { began: t, ended: None, frames, channels, tracker });
     }

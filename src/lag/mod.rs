@@ -125,6 +125,12 @@ impl LagTracker {
         self.ticks.clear();
     }
 
+    /// Ends the epoch: no slice and no tick may follow, and what only they need is let go. Reports
+    /// stay as they are.
+    pub fn end(&mut self) {
+        self.refreshed_s = Vec::new();
+    }
+
     /// Remembers a slice and counts the buckets that it touches as refreshed.
     pub fn on_slice(&mut self, now_s: f64, arrival: Arrival) -> SliceRecord {
         let lead = fold_lead(arrival.start, arrival.playhead, self.frames);

@@ -57,7 +57,8 @@ pub fn simulate(
         let Some(next) = simulation.wake_at(now) else {
             break Finish::Closed(None, "nothing was left to happen".to_owned());
         };
-        now = next.max(now);
+        // Always onwards: what wakes at this very moment is done a nanosecond later.
+        now = next.max(Nanos(now.0.saturating_add(1)));
     };
     simulation.end(now, finish)
 }

@@ -46,7 +46,7 @@ pub struct Analysis {
     pub report_ns: u64,
     /// Slices were read by their headers only.
     pub headers_only: bool,
-    /// The capture has its end record.
+    /// The capture ends with its end record.
     pub complete: bool,
     /// Where the capture is damaged; everything before was analysed.
     pub damage: Option<Damage>,
@@ -218,9 +218,8 @@ pub struct EventReport {
     pub t_s: f64,
     /// The record that holds it.
     pub seq: u64,
-    /// `type` and the plain fields.
-    #[serde(flatten)]
-    pub fields: Map<String, Value>,
+    /// `type` and the fields that were kept, apart so that none can pass for the two above.
+    pub event: Map<String, Value>,
 }
 
 /// A close frame.
@@ -269,10 +268,12 @@ pub enum WarningKind {
 pub enum CaptureWarning {
     /// The end record is missing.
     Incomplete,
-    /// No initial buffer came.
+    /// No initial buffer came, or none that could be used.
     NoBuffer,
     /// No slice came.
     NoSlices,
+    /// No tick came.
+    NoTicks,
     /// Each tracker kept its newest records only.
     BoundedRecords,
 }
@@ -300,8 +301,25 @@ pub struct About {
     pub headers_only: bool,
     /// Most records that each tracker kept.
     pub tracker_bound: Option<usize>,
+    /// The capture ends with its end record.
+    pub complete: bool,
     /// Where the capture is damaged.
     pub damage: Option<Damage>,
+}
+
+impl About {
+    /// A session that the engine saw live, to its end record at `at`.
+    #[must_use]
+    pub fn live(capture: String, at: Nanos) -> About {
+        About {
+            capture,
+            at,
+            headers_only: false,
+            tracker_bound: None,
+            complete: true,
+            damage: None,
+        }
+    }
 }
 
 impl Analysis {
@@ -331,7 +349,7 @@ impl Analysis {
             report_at_s: clock.s(about.at),
             report_ns: about.at.0,
             headers_only: about.headers_only,
-            complete: facts.end.is_some(),
+            complete: about.complete,
             traffic: TrafficReport {
                 client_to_server: *facts.traffic(Direction::ClientToServer),
                 server_to_client: *facts.traffic(Direction::ServerToClient),
@@ -347,7 +365,7 @@ impl Analysis {
                 .map(|event| EventReport {
                     t_s: clock.s(event.t),
                     seq: event.seq,
-                    fields: event.fields.clone(),
+                    event: event.fields.clone(),
                 })
                 .collect(),
             events_dropped: facts.events_dropped,
@@ -504,7 +522,7 @@ fn warnings(engine: &Engine, about: &About, clock: &Clock) -> Vec<Warning> {
         first_t_s: None,
         message,
     };
-    if facts.end.is_none() && about.damage.is_none() {
+    if !about.complete && about.damage.is_none() {
         warnings.push(capture(
             CaptureWarning::Incomplete,
             "the capture has no end record: the recording was cut short".to_owned(),
@@ -513,10 +531,18 @@ fn warnings(engine: &Engine, about: &About, clock: &Clock) -> Vec<Warning> {
     if engine.origin().is_none() {
         warnings.push(capture(
             CaptureWarning::NoBuffer,
-            "no initial buffer came, so there is nothing to measure".to_owned(),
+            "no usable initial buffer came, so there is nothing to measure".to_owned(),
         ));
-    } else if facts.slices == 0 {
+        return warnings;
+    }
+    if facts.slices == 0 {
         warnings.push(capture(CaptureWarning::NoSlices, "no slice came".to_owned()));
+    }
+    if facts.ticks == 0 {
+        warnings.push(capture(
+            CaptureWarning::NoTicks,
+            "no tick came, so nobody can tell how old the audio was that was heard".to_owned(),
+        ));
     }
     if let Some(bound) = about.tracker_bound {
         warnings.push(capture(
@@ -555,6 +581,9 @@ fn oddity_sentence(kind: OddityKind) -> &'static str {
         }
         OddityKind::ClockBackwards => "records whose time lies before the one before them",
         OddityKind::Gap => "records lost while recording: figures around them are incomplete",
+        OddityKind::MissingRecords => {
+            "records whose numbers do not follow on each other: some are missing from the file"
+        }
         OddityKind::UnknownRecord => "records of a type that this version does not know: skipped",
     }
 }

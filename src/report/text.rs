@@ -75,10 +75,10 @@ impl Page<'_> {
     fn answer(&self) -> String {
         let analysis = self.analysis;
         if let Some(refusal) = &analysis.session.refusal {
-            return format!("no stream: the server refused the session ({refusal})");
+            return format!("no stream: the server refused the session ({})", OneLine(refusal));
         }
         if analysis.lag.is_none() {
-            return "no stream: the initial buffer never came".to_owned();
+            return "no stream: no usable initial buffer came".to_owned();
         }
         let episodes = analysis.verdict.episodes.len();
         if !analysis.verdict.lag {
@@ -216,7 +216,7 @@ impl Page<'_> {
                 "closed by the {} at {} s: {code} {}",
                 close.by,
                 Tenths(close.t_s),
-                close.reason
+                OneLine(&close.reason)
             );
             writeln!(out, "{}", line.trim_end())?;
         }
@@ -233,7 +233,7 @@ impl Page<'_> {
 
     fn warnings(&self, out: &mut String) -> fmt::Result {
         if let Some(damage) = &self.analysis.damage {
-            writeln!(out, "damage: {}", damage.reason)?;
+            writeln!(out, "damage: {}", OneLine(&damage.reason))?;
         }
         for Warning { count, message, .. } in self.analysis.warnings.iter().take(MAX_LINES) {
             if *count > 1 {
@@ -277,7 +277,7 @@ fn operation(t_s: f64, op: &Marker) -> String {
         Marker::Rate { rate } => format!("rate {rate}"),
         Marker::Pause => "a pause".to_owned(),
         Marker::Resume => "a resume".to_owned(),
-        Marker::Point { name, .. } => format!("the mark \"{name}\""),
+        Marker::Point { name, .. } => format!("the mark \"{}\"", OneLine(name)),
     };
     format!("{what} at {} s", Tenths(t_s))
 }
@@ -338,6 +338,20 @@ fn signed(value: f64, decimals: usize, f: &mut Formatter<'_>) -> fmt::Result {
     let is_zero = digits.bytes().all(|digit| matches!(digit, b'0' | b'.'));
     let sign = if value < 0.0 && !is_zero { "−" } else { "" };
     write!(f, "{sign}{digits}")
+}
+
+/// Text of a peer or of a capture on one line: what would move the cursor, colour the terminal or
+/// begin a line is escaped.
+#[derive(Clone, Copy)]
+pub struct OneLine<'a>(pub &'a str);
+
+impl Display for OneLine<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|c| match c.is_control() {
+            true => write!(f, "{}", c.escape_default()),
+            false => f.write_char(c),
+        })
+    }
 }
 
 /// A count of bytes in the unit that suits it.

@@ -47,6 +47,19 @@ pub fn parse_object(text: &str) -> Result<Object, JsonError> {
     }
 }
 
+/// Whether Python counts a value as nothing: what `x or default` replaces.
+#[must_use]
+pub fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(truth) => !truth,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => text.is_empty(),
+        Value::Array(values) => values.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+    }
+}
+
 /// Respells what only Python accepts; everything else stays as it is.
 fn strict_spelling(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

@@ -127,11 +127,11 @@ impl Ready {
     /// Reads the declaration of a `ready` event.
     #[must_use]
     pub fn of(fields: &Map<String, Value>) -> Ready {
-        let geometry_rate =
-            fields.get("geometry").and_then(|geometry| positive(geometry, "sample_rate"));
-        let rate = geometry_rate
-            .or_else(|| fields.get("sample_rate").and_then(Value::as_u64).filter(|&rate| rate > 0))
-            .and_then(|rate| u32::try_from(rate).ok());
+        let rate = fields
+            .get("geometry")
+            .and_then(|geometry| whole(geometry.get("sample_rate")?))
+            .or_else(|| whole(fields.get("sample_rate")?))
+            .map(|rate| u32::try_from(rate.max(1)).unwrap_or(u32::MAX));
         Ready {
             channels: channels_of(fields).unwrap_or(DEFAULT_CHANNELS),
             sample_rate: rate.unwrap_or(DEFAULT_SAMPLE_RATE),
@@ -139,15 +139,16 @@ impl Ready {
     }
 }
 
-fn positive(object: &Value, key: &str) -> Option<u64> {
-    object.get(key).and_then(Value::as_u64).filter(|&value| value > 0)
-}
-
-/// The `channels` of an event; absent when missing, zero or no count of channels.
+/// The `channels` of an event; absent when missing, zero or no number. Where no buffer can have so
+/// many the count is 0, with which no bytes are a buffer.
 #[must_use]
 pub fn channels_of(fields: &Map<String, Value>) -> Option<u16> {
-    let declared = fields.get("channels").and_then(Value::as_u64)?;
-    u16::try_from(declared).ok().filter(|&channels| channels > 0)
+    whole(fields.get("channels")?).map(|channels| u16::try_from(channels).unwrap_or(0))
+}
+
+/// A number without what follows its decimal point, as the reference's `int`; absent when zero.
+fn whole(value: &Value) -> Option<i64> {
+    value.as_i64().or_else(|| value.as_f64().map(|value| value as i64)).filter(|&value| value != 0)
 }
 
 #[cfg(test)]
@@ -179,6 +180,23 @@ mod tests {
         );
     }
 
+    #[track_caller]
+    fn check_channels(text: &str, expected: Option<u16>) {
+        assert_eq!(channels_of(&json::parse_object(text).unwrap().fields), expected, "{text}");
+    }
+
+    #[test]
+    fn channels_are_what_python_takes_for_a_count() {
+        check_channels("{}", None);
+        check_channels(r#"{"channels":0}"#, None);
+        check_channels(r#"{"channels":null}"#, None);
+        check_channels(r#"{"channels":6}"#, Some(6));
+        check_channels(r#"{"channels":2.0}"#, Some(2));
+        check_channels(r#"{"channels":-1}"#, Some(0));
+        check_channels(r#"{"channels":65536}"#, Some(0));
+        check_channels(r#"{"channels":18446744073709551615}"#, Some(0));
+    }
+
     #[test]
     fn ready_prefers_its_geometry() {
         let ready = |text: &str| Ready::of(&json::parse_object(text).unwrap().fields);
@@ -190,6 +208,14 @@ mod tests {
         assert_eq!(
             ready(r#"{"channels":0,"sample_rate":44100,"geometry":{"sample_rate":0}}"#),
             Ready { channels: 2, sample_rate: 44_100 }
+        );
+        assert_eq!(
+            ready(r#"{"channels":1.0,"sample_rate":44100.0}"#),
+            Ready { channels: 1, sample_rate: 44_100 }
+        );
+        assert_eq!(
+            ready(r#"{"channels":-1,"sample_rate":1e12}"#),
+            Ready { channels: 0, sample_rate: u32::MAX }
         );
     }
 }

@@ -54,6 +54,7 @@ fn bundled_captures_give_their_expected_reports() {
 #[test]
 fn output_does_not_depend_on_the_threads() {
     let files = [HEALTHY, STALL, HEALTHY, HEALTHY, STALL];
+    check(&["analyze", HEALTHY, "--threads", "1000000"], 0);
     let run = |threads: &str| {
         let words = [&["analyze", "--json", "--threads", threads], &files[..]].concat();
         check(&words, 4).0
@@ -84,10 +85,20 @@ fn the_report_can_be_of_an_earlier_moment() {
     let report: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(report["report_at_s"], 2.5);
     assert_eq!(report["verdict"]["lag"], false, "the stall is not yet heard");
+    assert_eq!(report["complete"], true, "the capture is whole, whatever the moment");
+    assert_eq!(report["warnings"], Value::from(Vec::<Value>::new()));
+    check_complaint(&["analyze", STALL, "--at=-5"], 2, "-5");
     let (out, _) = check(&["analyze", STALL, "--window", "500ms", "--json"], 4);
     let report: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(report["lag"]["window_s"], 0.5);
     assert_eq!(report["verdict"]["lag"], true, "the verdict is over the whole capture");
+}
+
+#[test]
+fn a_timeline_that_would_be_cut_is_refused() {
+    let words = ["analyze", STALL, "--timeline", "--timeline-step", "1us"];
+    check_complaint(&words, 1, "take longer steps or a shorter window");
+    check(&[&words[..], &["--window", "50ms"]].concat(), 4);
 }
 
 #[test]
@@ -109,7 +120,41 @@ fn cat_prints_what_the_records_hold() {
         part.lines().count() > 10 && part.lines().all(|line| line.contains("params")),
         "{part}"
     );
-    check_complaint(&["cat", HEALTHY, "--type", "header"], 1, "add --records");
+    check_complaint(&["cat", HEALTHY, "--type", "header"], 2, "add --records");
+}
+
+/// A capture of one text of the server and its close.
+fn capture_of(text: &[u8], reason: &[u8]) -> Vec<u8> {
+    use lagtape::capture::*;
+    let mut bytes = Vec::new();
+    let mut writer = Writer::new(SyncMarker::derive(text));
+    writer.begin(&mut bytes);
+    let close = [&1011_u16.to_be_bytes()[..], reason].concat();
+    let said = |opcode, payload| Message::new(Direction::ServerToClient, opcode, payload);
+    let bodies = [
+        Body::Header(Header::new("a\ntest", lagtape::time::Nanos(0))),
+        Body::Message(said(Opcode::Text, text)),
+        Body::Message(said(Opcode::Close, &close)),
+    ];
+    for body in bodies {
+        let record = Record { seq: writer.next_seq(), t: lagtape::time::Nanos(0), conn: 0, body };
+        writer.write(&record, &mut bytes);
+    }
+    bytes
+}
+
+#[test]
+fn what_peers_said_cannot_steer_the_terminal() {
+    let folder = TempDir::new().unwrap();
+    let (file, name) = path(&folder, "rude.lagtape");
+    fs::write(file, capture_of(b"{\"type\":\n\"x\\u001by\"}\x1b[2J", b"bye\x1b[31m\nLAG")).unwrap();
+    let (out, _) = check(&["cat", &name], 0);
+    assert_eq!(out.lines().count(), 2, "{out}");
+    assert!(out.contains("\\n") && out.contains("\\u{1b}[2J"), "{out}");
+    for verb in ["cat", "analyze", "info"] {
+        let (out, _) = check(&[verb, &name], 0);
+        assert!(!out.contains('\x1b') && !out.contains("\nLAG"), "{out}");
+    }
 }
 
 #[test]
@@ -142,15 +187,14 @@ fn info_tells_what_a_capture_is() {
 }
 
 #[test]
-fn demo_leaves_what_it_promises() {
+fn demo_proves_and_leaves_what_it_promises() {
     let folder = TempDir::new().unwrap();
     let (out, _) = check(&["demo", "--out", folder.path().to_str().unwrap()], 0);
-    assert!(out.contains("healthy: nothing") && out.contains("LAG  3.25 s"), "{out}");
-    for name in ["healthy", "stall"] {
-        for extension in ["lagtape", "json", "txt", "wav"] {
-            let file = folder.path().join(name).with_extension(extension);
-            assert!(fs::metadata(&file).unwrap().len() > 500, "{}", file.display());
-        }
+    assert!(out.contains("no slices for 4.0") && out.contains("landed behind"), "{out}");
+    assert!(out.contains("live = offline"), "{out}");
+    for extension in ["lagtape", "json", "txt", "wav"] {
+        let file = folder.path().join("demo").with_extension(extension);
+        assert!(fs::metadata(&file).unwrap().len() > 500, "{}", file.display());
     }
 }
 
@@ -160,8 +204,9 @@ fn wrong_usage_is_told_apart_from_failure() {
     check_complaint(&["analyse", STALL], 2, "analyze");
     check_complaint(&["analyze", STALL, "--window", "soon"], 2, "is not a length of time");
     check_complaint(&["analyze", STALL, "--stale-threshold", "-1"], 2, "-1");
-    check_complaint(&["analyze", STALL, "--timeline", "--timeline-step", "0"], 1, "more than 0");
-    check(&["--help"], 0);
+    check_complaint(&["analyze", STALL, "--timeline", "--timeline-step", "0"], 2, "more than 0");
+    let (help, _) = check(&["--help"], 0);
+    assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");
     check(&["--version"], 0);
 }
 
@@ -204,6 +249,8 @@ fn a_cut_capture_is_incomplete_and_a_changed_one_damaged() {
     let report: Value = serde_json::from_str(&out).unwrap();
     assert!(report["damage"]["offset"].as_u64().unwrap() < middle as u64);
     assert!(report["slices"].as_u64().unwrap() > 10, "the intact part was analysed");
+    let (out, _) = check(&["analyze", &damaged_name, "--at", "500ms", "--json"], 3);
+    assert!(!serde_json::from_str::<Value>(&out).unwrap()["damage"].is_null());
     check(&["info", &damaged_name], 3);
     check(&["cat", &damaged_name], 3);
     let (out, _) = check(&["analyze", &damaged_name, STALL], 3);
@@ -211,10 +258,10 @@ fn a_cut_capture_is_incomplete_and_a_changed_one_damaged() {
 }
 
 #[cfg(unix)]
-#[test]
-fn a_closed_pipe_is_no_error() {
+#[track_caller]
+fn check_closed_pipe(words: &[&str], code: i32) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_lagtape"))
-        .args(["cat", HEALTHY, "--json"])
+        .args(words)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -223,5 +270,67 @@ fn a_closed_pipe_is_no_error() {
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
-    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(output.status.code(), Some(code), "{words:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_closed_pipe_is_no_error_and_changes_no_outcome() {
+    check_closed_pipe(&["cat", HEALTHY, "--json"], 0);
+    check_closed_pipe(&["analyze", STALL], 4);
+    check_closed_pipe(&["analyze", STALL, "--json", "--timeline", "--timeline-step", "1ms"], 4);
+    check_closed_pipe(&["info", HEALTHY], 0);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn full_outputs_are_failures_and_not_panics() {
+    let full = || Stdio::from(fs::File::options().write(true).open("/dev/full").unwrap());
+    let run = |words: &[&str], out: Stdio, err: Stdio| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lagtape"));
+        command.args(words).current_dir(env!("CARGO_MANIFEST_DIR")).stdout(out).stderr(err);
+        command.spawn().unwrap().wait_with_output().unwrap()
+    };
+    for words in [&["analyze", STALL][..], &["cat", STALL], &["info", STALL]] {
+        let output = run(words, full(), Stdio::piped());
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("cannot write to stdout: No space left"), "{words:?}: {said}");
+        assert_eq!(output.status.code(), Some(1), "{words:?}");
+    }
+    assert_eq!(run(&["analyze", "no-such-file"], full(), full()).status.code(), Some(1));
+    let folder = TempDir::new().unwrap();
+    let (_, name) = path(&folder, "heard.wav");
+    let words = ["audio", HEALTHY, "-o", &name];
+    assert_eq!(run(&words, Stdio::null(), full()).status.code(), Some(0));
+}
+
+#[cfg(unix)]
+#[test]
+fn outputs_replace_plain_files_only() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    let folder = TempDir::new().unwrap();
+    let (target, _) = path(&folder, "heard.wav");
+    let (link, link_name) = path(&folder, "link.wav");
+    fs::write(&target, "old").unwrap();
+    symlink(&target, &link).unwrap();
+    check(&["audio", HEALTHY, "-o", &link_name, "--force"], 0);
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink(), "the link is kept");
+    assert!(fs::metadata(&target).unwrap().len() > 1000, "and its target replaced");
+
+    let (socket, socket_name) = path(&folder, "socket");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    for name in [&socket_name, folder.path().to_str().unwrap()] {
+        check_complaint(&["audio", HEALTHY, "-o", name, "--force"], 1, "is not a plain file");
+    }
+
+    let script = format!("umask 027; exec '{}' \"$@\"", env!("CARGO_BIN_EXE_lagtape"));
+    let (private, private_name) = path(&folder, "private.wav");
+    let output = Command::new("sh")
+        .args(["-c", &script, "sh", "audio", HEALTHY, "-o", &private_name])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(fs::metadata(&private).unwrap().permissions().mode() & 0o777, 0o640);
 }

@@ -203,6 +203,27 @@ fn logs_as_they_come() {
 }
 
 #[test]
+fn secrets_in_urls_stay_out_of_the_capture() {
+    let session = r#"{"connect_ns":1,"url":"wss://a:b@pod.io/s?apiKey=x","from":"https://q.io/?k=x",
+        "description":"what? ws://y?z"}"#;
+    let mut out = Vec::new();
+    import_session_log(session, &b""[..], None, &mut out).unwrap();
+    visit(&out, |record| {
+        if let Body::Header(header) = record.body {
+            assert_eq!(header.url.as_deref(), Some("wss://pod.io/s"));
+            let metadata = format!("{:?}", header.metadata);
+            let expected = r#"{"description": "what? ws://y?z", "from": "https://q.io/"}"#;
+            assert_eq!(metadata, expected);
+        }
+    });
+}
+
+#[test]
+fn what_python_writes_is_read() {
+    check(r#"{"connect_ns":1,"expected":[NaN,-Infinity]}"#, "", None, "1 header None, 1 End");
+}
+
+#[test]
 fn logs_that_cannot_be_used() {
     let start = r#"{"connect_ns":1}"#;
     let second = |line: &str| format!("{A_AT_2}\n{line}");

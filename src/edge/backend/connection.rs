@@ -109,7 +109,7 @@ impl<'a> Connection<'a> {
         loop {
             let now = clock.now();
             self.take_in(now);
-            if let Some(end) = self.fill(now, unsent) {
+            if let Some(end) = self.fill(unsent) {
                 return end;
             }
             if self.keepalive.is_lost(now) {
@@ -190,13 +190,13 @@ impl<'a> Connection<'a> {
     }
 
     /// Sends while there is room and something to send.
-    fn fill(&mut self, now: Nanos, unsent: &mpsc::Sender<Message>) -> Option<End> {
+    fn fill(&mut self, unsent: &mpsc::Sender<Message>) -> Option<End> {
         while let Ok(permit) = unsent.try_reserve() {
-            if self.keepalive.take_ping(now) {
+            if self.keepalive.take_ping(self.backend.clock.now()) {
                 permit.send(Message::Ping(Bytes::new()));
                 continue;
             }
-            permit.send(match self.next(now)? {
+            permit.send(match self.next()? {
                 Outgoing::Text(text) => Message::text(text),
                 Outgoing::Binary(bytes) => Message::binary(bytes),
                 Outgoing::Close { code, reason } => return Some(End::Ours { code, reason }),
@@ -206,9 +206,10 @@ impl<'a> Connection<'a> {
     }
 
     /// The next message that comes out of the link.
-    fn next(&mut self, now: Nanos) -> Option<Outgoing> {
+    fn next(&mut self) -> Option<Outgoing> {
         loop {
-            if let Some((_, message)) = self.down.poll(self.backend.clock.now()) {
+            let now = self.backend.clock.now();
+            if let Some((_, message)) = self.down.poll(now) {
                 return Some(message);
             }
             if !self.down.accepts(now) {

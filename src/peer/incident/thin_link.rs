@@ -9,7 +9,7 @@ pub(super) const INCIDENT: Incident = Incident {
     parameters: &[
         Parameter {
             name: "down",
-            default: 200e3,
+            default: 150e3,
             unit: Unit::Rate,
             meaning: "what the link carries",
         },

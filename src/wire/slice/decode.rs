@@ -329,22 +329,21 @@ mod tests {
             ..Default::default()
         })]
 
-            #[test]
-            fn decoding_never_panics_and_never_makes_more_room_than_announced(
-                flags in prop_oneof![3 => Just(1u8), 1 => any::<u8>()],
-                frames in prop_oneof![0u32..100, any::<u32>()],
-                channels in prop_oneof![0u16..4, any::<u16>()],
-                payload in payloads(),
-            ) {
-                let message = message(flags, frames, channels, &payload);
-                let announced = u64::from(frames) * u64::from(channels) * 2;
-                let mut decoder = SliceDecoder::new();
-                if let Ok(slice) = decoder.decode(&message) {
-                    prop_assert_eq!(slice.halves.len() as u64, announced);
-                    prop_assert!(slice.trailing <= payload.len());
-                }
-                prop_assert!(decoder.inflated.len() as u64 <= announced.min(MAX_PAYLOAD));
+        #[test]
+        fn decoding_never_panics_and_never_makes_more_room_than_announced(
+            flags in prop_oneof![3 => Just(1u8), 1 => any::<u8>()],
+            frames in prop_oneof![0u32..100, any::<u32>()],
+            channels in prop_oneof![0u16..4, any::<u16>()],
+            payload in payloads(),
+        ) {
+            let message = message(flags, frames, channels, &payload);
+            let announced = u64::from(frames) * u64::from(channels) * 2;
+            let mut decoder = SliceDecoder::new();
+            if let Ok(slice) = decoder.decode(&message) {
+                prop_assert_eq!(slice.halves.len() as u64, announced);
+                prop_assert!(slice.trailing <= payload.len());
             }
-
+            prop_assert!(decoder.inflated.len() as u64 <= announced.min(MAX_PAYLOAD));
+        }
     }
 }
