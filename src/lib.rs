@@ -23,7 +23,7 @@
 //! | [`peer`] | both ends of a session as state machines |
 //! | [`sweep`] | many at once |
 //! | [`report`] | what was found, as data and in each of its forms |
-//! | `edge` | files |
+//! | `edge` | clocks, files, sockets |
 //! | `app` | the verbs |
 //! | `cli` | the command line |
 //!

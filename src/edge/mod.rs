@@ -1,4 +1,4 @@
-//! The edge: files now, clocks and sockets later.
+//! The edge: clocks, files, sockets.
 //!
 //! Enters and leaves: bytes of the outside world. An edge reads, stamps and forwards; what the
 //! bytes mean is decided in the core.
