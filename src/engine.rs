@@ -10,7 +10,9 @@
 mod facts;
 mod stream;
 
-pub use facts::{Close, Facts, MAX_EVENTS, Oddity, OddityKind, ServerEvent, Traffic};
+pub use facts::{
+    Close, Facts, MAX_EVENTS, MAX_NESTED_LEN, Oddity, OddityKind, ServerEvent, Traffic,
+};
 pub use stream::Epoch;
 
 use crate::capture::{Body, ClientKind, Header, Marker, Message, Record};
