@@ -148,10 +148,8 @@ fn cat(args: &CatArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
 }
 
 fn simulate(args: &SimulateArgs, out: &mut dyn Write) -> Result<Outcome> {
-    if args.list {
-        return list_incidents(out);
-    }
-    let analysis = app::simulate(&args.verb())?;
+    let Some(verb) = args.verb() else { return list_incidents(out) };
+    let analysis = app::simulate(&verb)?;
     let outcome = analysis.outcome();
     unless_closed(print_analyses(&[analysis], args.json, out), outcome)
 }

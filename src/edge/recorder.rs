@@ -63,13 +63,9 @@ impl Recorder {
     ) -> Result<Recorder> {
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(force).create_new(!force);
-        let file = match options.open(path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => bail!(
-                "{} exists already; use --force to replace it, or name another file",
-                path.display()
-            ),
-            opened => opened.with_context(|| format!("cannot write {}", path.display()))?,
-        };
+        refuse_existing(path, force)?;
+        let file =
+            options.open(path).with_context(|| format!("cannot write {}", path.display()))?;
         Self::start(path, file, MAX_QUEUED_BYTES, marker, header, see)
     }
 
@@ -240,6 +236,22 @@ impl Queue {
             }
             batch.clear();
         }
+    }
+}
+
+/// Refuses a file that exists, unless `force`, and one whose folder does not.
+pub fn refuse_existing(path: &Path, force: bool) -> Result<()> {
+    if !force && path.symlink_metadata().is_ok() {
+        bail!(
+            "{} exists already; use --force to replace it, or name another file",
+            path.display()
+        );
+    }
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+            bail!("cannot write {}: there is no folder {}", path.display(), folder.display())
+        }
+        _ => Ok(()),
     }
 }
 
