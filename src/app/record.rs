@@ -134,11 +134,7 @@ pub async fn record(
         let written = analyze(&recorded.path, &AnalyzeOptions::default());
         written.map_err(|_| anyhow!(recorded.reason.clone()))?
     };
-    Ok(RecordedSession {
-        analysis,
-        reason: recorded.reason,
-        failure: recorded.failure,
-    })
+    Ok(RecordedSession { analysis, reason: recorded.reason, failure: recorded.failure })
 }
 
 /// The report of the live engine, as `analyze` makes it of the capture.

@@ -159,7 +159,7 @@ fn list_incidents(out: &mut dyn Write) -> Result<Outcome> {
         writeln!(out, "{:<18} {}", incident.name, incident.summary)?;
         writeln!(out, "{:<18} shows: {}", "", incident.shows)?;
         for parameter in incident.parameters {
-            let (name, default) = (parameter.name, parameter.default);
+            let (name, default) = (parameter.name, parameter.default_text());
             writeln!(out, "{:<20} {name}={default}  {}", "", parameter.meaning)?;
         }
     }

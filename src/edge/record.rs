@@ -10,11 +10,11 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::error::{ProtocolError, UrlError};
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Message as WsMessage};
@@ -297,6 +297,10 @@ async fn connect(
     let mut request = url.into_client_request().map_err(|error| {
         anyhow!("{shown} is no WebSocket address: {error}; write ws://host:port")
     })?;
+    ensure!(
+        matches!(request.uri().scheme_str(), Some("ws" | "wss")),
+        "{shown} is no WebSocket address; it has to begin with ws:// or wss://"
+    );
     for (name, value) in headers {
         let name: HeaderName = name.parse().with_context(|| format!("{name} is no header name"))?;
         let value = HeaderValue::from_str(value)
@@ -357,9 +361,6 @@ fn parts(message: &WsMessage) -> (Opcode, std::borrow::Cow<'_, [u8]>) {
 fn sentence_of(error: &tungstenite::Error) -> String {
     match error {
         tungstenite::Error::Io(error) => sentence_of_io(error),
-        tungstenite::Error::Url(UrlError::UnsupportedUrlScheme) => {
-            "its address has to begin with ws:// or wss://".to_owned()
-        }
         tungstenite::Error::Http(response) => format!(
             "the server answered HTTP {} and not with a WebSocket; check address and credentials",
             response.status()
