@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow};
 use serde_json::{Map, Value, json};
 
+use super::{AnalyzeOptions, analyze};
 use crate::edge;
 use crate::edge::record::Recorded;
 use crate::edge::recorder::default_path;
@@ -90,7 +91,8 @@ impl RecordVerb {
 /// A recording and its report.
 #[derive(Debug)]
 pub struct RecordedSession {
-    /// What the live engine says: the same bytes that `analyze` will print of the capture.
+    /// What the live engine says: the same bytes that `analyze` will print of the capture. After
+    /// the disk has failed, what `analyze` says of the part that was written.
     pub analysis: Analysis,
     /// Why it ended.
     pub reason: String,
@@ -126,11 +128,13 @@ pub async fn record(
         metadata: BTreeMap::new(),
     };
     let recorded = edge::record::record(options, stop, watch).await?;
-    Ok(RecordedSession {
-        analysis: live_analysis(&recorded),
-        reason: recorded.reason,
-        failure: recorded.failure,
-    })
+    let analysis = if recorded.is_written {
+        live_analysis(&recorded)
+    } else {
+        let written = analyze(&recorded.path, &AnalyzeOptions::default());
+        written.map_err(|_| anyhow!(recorded.reason.clone()))?
+    };
+    Ok(RecordedSession { analysis, reason: recorded.reason, failure: recorded.failure })
 }
 
 /// The report of the live engine, as `analyze` makes it of the capture.
@@ -159,12 +163,7 @@ fn session_of(verb: &RecordVerb) -> Result<(Map<String, Value>, Option<PcmMessag
         Source::Tune => Some(tune().to_message()),
         Source::File(path) => Some(edge::audio_file::load(path, DEFAULT_SAMPLE_RATE)?.to_message()),
     };
-    for (key, value) in &verb.set {
-        if matches!(value, Value::Null) {
-            bail!("--set {key}= has no value; write --set {key}=VALUE");
-        }
-        config.insert(key.clone(), value.clone());
-    }
+    config.extend(verb.set.clone());
     Ok((config, upload))
 }
 

@@ -40,7 +40,7 @@ pub async fn backend(
     let setup = verb.trouble.setup();
     let source = match &verb.audio {
         Some(path) => Source::Pcm(audio_file::load(path, DEFAULT_SAMPLE_RATE)?),
-        None => Source::BuiltIn { seconds: verb.loop_s, channels: verb.channels },
+        None => Source::built_in(verb.loop_s, verb.channels)?,
     };
     let options = BackendOptions {
         server: ServerOptions {

@@ -12,7 +12,7 @@ use crate::lag::ReportArgs;
 use crate::peer::client::{ClientOptions, Dialect};
 use crate::peer::incident::Trouble;
 use crate::peer::script::ScriptedOp;
-use crate::peer::server::{BUILT_IN, ServerOptions, Source};
+use crate::peer::server::{BUILT_IN, ServerOptions, Source, TooLong};
 use crate::peer::simulation::{Simulated, SimulationOptions, simulate as run};
 use crate::report::{About, Analysis};
 use crate::time::{Nanos, Span};
@@ -46,11 +46,10 @@ pub struct SimulateVerb {
 
 impl SimulateVerb {
     /// What both peers and the link are like.
-    #[must_use]
-    pub fn options(&self) -> SimulationOptions {
+    pub fn options(&self) -> Result<SimulationOptions, TooLong> {
         let setup = self.trouble.setup();
         let script = [setup.client.script, self.script.clone()].concat();
-        SimulationOptions {
+        Ok(SimulationOptions {
             client: ClientOptions {
                 config: fixture_config(BUILT_IN, setup.client.config),
                 params_hz: self.params_hz.unwrap_or(setup.client.params_hz),
@@ -63,7 +62,7 @@ impl SimulateVerb {
             },
             server: ServerOptions {
                 seed: self.seed,
-                source: Source::BuiltIn { seconds: self.loop_s, channels: self.channels },
+                source: Source::built_in(self.loop_s, self.channels)?,
                 policy: setup.policy,
                 generator: setup.generator,
                 faults: setup.faults,
@@ -71,7 +70,7 @@ impl SimulateVerb {
             up: setup.up,
             down: setup.down,
             handles_every_s: setup.client.handles_every_s,
-        }
+        })
     }
 }
 
@@ -87,9 +86,9 @@ pub(super) fn fixture_config(fixture: &str, further: Map<String, Value>) -> Map<
 
 /// Simulates a session, writes its capture, and reports what its live engine says.
 pub fn simulate(verb: &SimulateVerb) -> Result<Analysis> {
+    let options = verb.options()?;
     let mut output = Output::create(&verb.out, verb.force)?;
     let writing = || format!("cannot write {}", verb.out.display());
-    let options = verb.options();
     let mut header = Header::new(concat!("lagtape ", env!("CARGO_PKG_VERSION")), Nanos(0));
     header.client = ClientKind::Headless;
     header.config = Some(Value::Object(options.client.config.clone()).to_string());

@@ -13,7 +13,7 @@ use crate::lag::{DEFAULT_STALE_THRESHOLD_S, ReportArgs};
 use crate::peer::client::{DEFAULT_PARAMS_HZ, Dialect, MAX_PARAMS_HZ};
 use crate::peer::incident::Trouble;
 use crate::peer::script::ScriptedOp;
-use crate::time::{Offset, Span};
+use crate::time::{Offset, Span, SpanError};
 
 /// Record a realtime audio stream once, replay and question it for ever.
 #[derive(Debug, Parser)]
@@ -311,7 +311,7 @@ pub struct ServerArgs {
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
     /// Length of the built-in loop
-    #[arg(long = "loop", value_name = "TIME", default_value = "24s")]
+    #[arg(long = "loop", value_name = "TIME", default_value = "24s", value_parser = parse_loop)]
     pub loop_length: Span,
     /// Channels of the built-in loop
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=8))]
@@ -325,8 +325,8 @@ pub struct ServerArgs {
   lagtape simulate --list")]
 pub struct SimulateArgs {
     /// The capture to write
-    #[arg(short, long, required_unless_present = "list", default_value = "")]
-    pub out: PathBuf,
+    #[arg(short, long, required_unless_present = "list")]
+    pub out: Option<PathBuf>,
     /// Replace an existing file
     #[arg(long)]
     pub force: bool,
@@ -356,8 +356,10 @@ pub struct SimulateArgs {
 }
 
 impl SimulateArgs {
-    pub fn verb(&self) -> SimulateVerb {
-        SimulateVerb {
+    /// The simulation, unless only the list is wanted.
+    pub fn verb(&self) -> Option<SimulateVerb> {
+        let out = self.out.clone().filter(|_| !self.list)?;
+        Some(SimulateVerb {
             trouble: self.server.incident.clone(),
             seed: self.server.seed,
             run_for: self.run_for,
@@ -367,9 +369,9 @@ impl SimulateArgs {
             dialect: dialect(self.legacy),
             rate: self.rate,
             script: self.op.clone(),
-            out: self.out.clone(),
+            out,
             force: self.force,
-        }
+        })
     }
 }
 
@@ -485,7 +487,8 @@ fn parse_window(text: &str) -> Result<Window, String> {
 }
 
 fn parse_setting(text: &str) -> Result<(String, Value), String> {
-    let (key, value) = text.split_once('=').ok_or("write KEY=VALUE")?;
+    let (key, value) =
+        text.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or("write KEY=VALUE")?;
     let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
     Ok((key.to_owned(), value))
 }
@@ -493,6 +496,13 @@ fn parse_setting(text: &str) -> Result<(String, Value), String> {
 fn parse_header(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once(':').ok_or("write NAME: VALUE")?;
     Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+fn parse_loop(text: &str) -> Result<Span, String> {
+    match text.parse().map_err(|error: SpanError| error.to_string())? {
+        Span(0) => Err("a loop lasts longer than that".to_owned()),
+        length => Ok(length),
+    }
 }
 
 fn parse_hz(text: &str) -> Result<f64, String> {

@@ -41,8 +41,16 @@ pub fn backend(args: &BackendArgs, talk: Talk, out: &mut dyn Write) -> Result<Ou
     if args.list {
         return super::list_incidents(out);
     }
+    let verb = args.verb();
+    if verb.trouble.needs_client() {
+        talk.say(&format!(
+            "{name} is partly the doing of a client, which yours may not do; for both sides:\n  \
+             lagtape simulate --incident {name} -o {name}.lagtape",
+            name = verb.trouble.incident.name
+        ));
+    }
     let serving = app::backend(
-        args.verb(),
+        verb,
         stop_signal(),
         |address| {
             // Whoever started the backend reads the address from the first line.
@@ -92,8 +100,19 @@ pub fn runtime() -> Result<tokio::runtime::Runtime> {
         .context("cannot start the asynchronous runtime")
 }
 
-/// Resolves at Ctrl-C, or SIGTERM where there is such a thing.
+/// Resolves at Ctrl-C, or SIGTERM where there is such a thing. A second one ends the program at
+/// once: the orderly end waits for the disk, and some disks never answer.
 pub async fn stop_signal() {
+    signalled().await;
+    std::thread::spawn(|| {
+        if let Ok(runtime) = runtime() {
+            runtime.block_on(signalled());
+            std::process::exit(Outcome::Failed.code().into());
+        }
+    });
+}
+
+async fn signalled() {
     let interrupted = async {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
@@ -152,8 +171,9 @@ impl Progress {
         if !self.streaming {
             self.streaming = true;
             self.bar.set_style(style(match self.run_for {
-                Some(_) => "recording {bar:20} {msg}",
-                None => "recording {msg}",
+                // A line of 80 columns holds it all; what is wider is cut and never wraps.
+                Some(_) => "recording {bar:12} {wide_msg}",
+                None => "recording {wide_msg}",
             }));
             self.bar.set_length(self.run_for.map_or(0, |run_for| run_for.0 / 1_000_000));
         }
@@ -173,7 +193,7 @@ impl Progress {
             slices.map_or("none yet".to_owned(), |slice| format!("{} s", Figure(slice.lead_s)));
         let per_s = |count: u64| if played_s > 0.0 { (count as f64 / played_s) as u64 } else { 0 };
         format!(
-            "{played}   lead {lead}   {} slices/s   {}/s",
+            "{played}  lead {lead}  {} slices/s  {}/s",
             per_s(facts.slices),
             Bytes(per_s(facts.slice_bytes))
         )

@@ -148,10 +148,8 @@ fn cat(args: &CatArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
 }
 
 fn simulate(args: &SimulateArgs, out: &mut dyn Write) -> Result<Outcome> {
-    if args.list {
-        return list_incidents(out);
-    }
-    let analysis = app::simulate(&args.verb())?;
+    let Some(verb) = args.verb() else { return list_incidents(out) };
+    let analysis = app::simulate(&verb)?;
     let outcome = analysis.outcome();
     unless_closed(print_analyses(&[analysis], args.json, out), outcome)
 }
@@ -161,7 +159,7 @@ fn list_incidents(out: &mut dyn Write) -> Result<Outcome> {
         writeln!(out, "{:<18} {}", incident.name, incident.summary)?;
         writeln!(out, "{:<18} shows: {}", "", incident.shows)?;
         for parameter in incident.parameters {
-            let (name, default) = (parameter.name, parameter.default);
+            let (name, default) = (parameter.name, parameter.default_text());
             writeln!(out, "{:<20} {name}={default}  {}", "", parameter.meaning)?;
         }
     }

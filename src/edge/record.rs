@@ -6,19 +6,21 @@
 //! the sending, so that a server that does not read cannot keep the client from reading.
 
 use std::future::Future;
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Message as WsMessage};
 
 use super::clock::{self, MonotonicClock};
-use super::recorder::Recorder;
+use super::recorder::{self, Recorder};
 use crate::capture::{Body, ClientKind, Direction, Header, Message, Opcode};
 use crate::peer::Outgoing;
 use crate::peer::client::{Client, ClientOptions, Dialect, Step};
@@ -64,8 +66,11 @@ pub struct Recorded {
     pub ended: Nanos,
     /// Why it ended, in a sentence.
     pub reason: String,
-    /// The stream ran and ended as it should: by time, by being stopped, or by the server's close.
+    /// Why the session could not be had or broke; `None` when it ended by time, by being stopped, or
+    /// by the server's close.
     pub failure: Option<String>,
+    /// The capture holds every record that the client saw: the disk took them all.
+    pub is_written: bool,
 }
 
 /// Connects, records until the session is over or `stop` resolves, and closes the capture.
@@ -75,6 +80,8 @@ pub async fn record(
     stop: impl Future<Output = ()>,
     mut watch: impl FnMut(&Client, Nanos),
 ) -> Result<Recorded> {
+    // Before anybody loses the server to a session that could not be written down.
+    recorder::refuse_existing(&options.out, options.force)?;
     let clock = MonotonicClock::start();
     let started_utc = clock::utc_now();
     let socket = connect(&options.url, &options.headers).await?;
@@ -89,7 +96,7 @@ pub async fn record(
     session.say_goodbye(&mut incoming, &unsent).await;
     drop(unsent);
     sender.abort();
-    session.finish(end)
+    Ok(session.finish(end))
 }
 
 /// Why a session's loop ended.
@@ -257,18 +264,19 @@ impl Session {
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, answered).await;
     }
 
-    fn finish(self, end: End) -> Result<Recorded> {
+    fn finish(self, end: End) -> Recorded {
         let Session { clock, mut client, recorder, .. } = self;
         let (reason, failure) = match end {
             End::Finished(reason, failure) => (reason, failure),
             End::Stopped => ("stopped".to_owned(), None),
-            End::Lost(reason) => (reason.clone(), Some(reason)),
-            End::DiskFailed(reason) => return Err(anyhow!(reason)),
+            End::Lost(reason) | End::DiskFailed(reason) => (reason.clone(), Some(reason)),
         };
         let ended = clock.now();
         let path = recorder.path().to_owned();
-        recorder.finish(ended, reason.clone(), &mut |record| client.see(record))?;
-        Ok(Recorded { path, client, ended, reason, failure })
+        let written = recorder.finish(ended, reason.clone(), &mut |record| client.see(record));
+        let is_written = written.is_ok();
+        let failure = written.err().map(|error| error.to_string()).or(failure);
+        Recorded { path, client, ended, reason, failure, is_written }
     }
 }
 
@@ -289,6 +297,10 @@ async fn connect(
     let mut request = url.into_client_request().map_err(|error| {
         anyhow!("{shown} is no WebSocket address: {error}; write ws://host:port")
     })?;
+    ensure!(
+        matches!(request.uri().scheme_str(), Some("ws" | "wss")),
+        "{shown} is no WebSocket address; it has to begin with ws:// or wss://"
+    );
     for (name, value) in headers {
         let name: HeaderName = name.parse().with_context(|| format!("{name} is no header name"))?;
         let value = HeaderValue::from_str(value)
@@ -348,10 +360,7 @@ fn parts(message: &WsMessage) -> (Opcode, std::borrow::Cow<'_, [u8]>) {
 /// What a WebSocket error means, and what to do.
 fn sentence_of(error: &tungstenite::Error) -> String {
     match error {
-        tungstenite::Error::Io(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
-            "connection refused; is the server running, and is the port right?".to_owned()
-        }
-        tungstenite::Error::Io(error) => error.to_string(),
+        tungstenite::Error::Io(error) => sentence_of_io(error),
         tungstenite::Error::Http(response) => format!(
             "the server answered HTTP {} and not with a WebSocket; check address and credentials",
             response.status()
@@ -359,9 +368,23 @@ fn sentence_of(error: &tungstenite::Error) -> String {
         tungstenite::Error::Capacity(error) => {
             format!("{error}; the protocol allows 100 MiB a message")
         }
-        tungstenite::Error::Protocol(
-            tungstenite::error::ProtocolError::ResetWithoutClosingHandshake,
-        ) => "the connection was cut without a close (1006)".to_owned(),
+        tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
+            "the connection was cut without a close (1006)".to_owned()
+        }
         other => other.to_string(),
+    }
+}
+
+/// What a failing socket means, or the TLS on it.
+fn sentence_of_io(error: &io::Error) -> String {
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match (error.kind(), tls) {
+        (io::ErrorKind::ConnectionRefused, _) => {
+            "connection refused; is the server running, and is the port right?".to_owned()
+        }
+        (_, Some(rustls::Error::InvalidMessage(_))) => {
+            "the server does not answer with TLS; try ws:// in place of wss://".to_owned()
+        }
+        _ => error.to_string(),
     }
 }

@@ -63,13 +63,9 @@ impl Recorder {
     ) -> Result<Recorder> {
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(force).create_new(!force);
-        let file = match options.open(path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => bail!(
-                "{} exists already; use --force to replace it, or name another file",
-                path.display()
-            ),
-            opened => opened.with_context(|| format!("cannot write {}", path.display()))?,
-        };
+        refuse_existing(path, force)?;
+        let file =
+            options.open(path).with_context(|| format!("cannot write {}", path.display()))?;
         Self::start(path, file, MAX_QUEUED_BYTES, marker, header, see)
     }
 
@@ -121,26 +117,30 @@ impl Recorder {
 
     /// Records anything. What the file cannot take is not shown to `see` either.
     pub fn put(&mut self, t: Nanos, conn: u32, body: Body<'_>, see: &mut dyn FnMut(&Record<'_>)) {
-        if let Some(lost) = self.lost {
-            let gap = Gap {
-                first_seq: lost.first_seq,
-                count: lost.count,
-                bytes: lost.bytes,
-                reason: "the disk was slower than the stream".to_owned(),
-            };
-            let record = Record { seq: self.seq, t, conn: 0, body: Body::Gap(gap) };
-            if self.offer(&record) {
-                self.lost = None;
-                self.seq += 1;
-                see(&record);
-            }
-        }
+        self.close_gap(t, see);
         let record = Record { seq: self.seq, t, conn, body };
         self.seq += 1;
         if self.lost.is_none() && self.offer(&record) {
             see(&record);
         } else {
             self.lose(&record);
+        }
+    }
+
+    /// Writes a gap record for what was lost, if there is room by now.
+    fn close_gap(&mut self, t: Nanos, see: &mut dyn FnMut(&Record<'_>)) {
+        let Some(lost) = self.lost else { return };
+        let gap = Gap {
+            first_seq: lost.first_seq,
+            count: lost.count,
+            bytes: lost.bytes,
+            reason: "the disk was slower than the stream".to_owned(),
+        };
+        let record = Record { seq: self.seq, t, conn: 0, body: Body::Gap(gap) };
+        if self.offer(&record) {
+            self.lost = None;
+            self.seq += 1;
+            see(&record);
         }
     }
 
@@ -182,13 +182,16 @@ impl Recorder {
         })
     }
 
-    /// Writes the end record and waits for the disk.
+    /// Writes the end record and waits for the disk: what came last is never lost to a slow one.
     pub fn finish(
         mut self,
         t: Nanos,
         reason: String,
         see: &mut dyn FnMut(&Record<'_>),
     ) -> Result<()> {
+        self.queue.wait_for_room();
+        self.close_gap(t, see);
+        self.queue.wait_for_room();
         let end = self.writer.end(Some(reason));
         self.put(t, 0, Body::End(end), see);
         self.close();
@@ -219,6 +222,15 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Waits until the writing thread has taken enough, or has given up. That thread and the caller
+    /// are the only ones who wait, and never both.
+    fn wait_for_room(&self) {
+        let mut state = self.lock();
+        while state.bytes.len() >= self.limit && state.failed.is_none() {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
     /// Writes what comes until the queue is closed or the file fails.
     fn drain(&self, mut file: impl Write) {
         let mut batch = Vec::new();
@@ -231,15 +243,30 @@ impl Queue {
                 return;
             }
             std::mem::swap(&mut state.bytes, &mut batch);
+            self.changed.notify_one();
             drop(state);
             if let Err(error) = file.write_all(&batch).and_then(|()| file.flush()) {
                 let mut state = self.lock();
                 state.failed = Some(error);
                 state.bytes = Vec::new();
+                self.changed.notify_one();
                 return;
             }
             batch.clear();
         }
+    }
+}
+
+/// Refuses a file that exists, unless `force`, and one whose folder does not.
+pub fn refuse_existing(path: &Path, force: bool) -> Result<()> {
+    if !force && path.symlink_metadata().is_ok() {
+        bail!("{} exists already; use --force to replace it, or name another file", path.display());
+    }
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+            bail!("cannot write {}: there is no folder {}", path.display(), folder.display())
+        }
+        _ => Ok(()),
     }
 }
 

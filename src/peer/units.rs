@@ -1,5 +1,6 @@
 //! Rates and sizes of links as people write them.
 
+use std::fmt;
 use std::str::FromStr;
 
 /// Bytes per second: `200KB/s`, `1.5MB/s`, `9600B/s`. K and M are 1,000 and 1,000,000.
@@ -52,6 +53,31 @@ impl FromStr for ByteSize {
     }
 }
 
+impl fmt::Display for ByteRate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (number, prefix) = unscaled(self.0);
+        write!(f, "{number}{prefix}B/s")
+    }
+}
+
+impl fmt::Display for ByteSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (number, prefix) = unscaled(self.0 as f64);
+        write!(f, "{number}{prefix}B")
+    }
+}
+
+/// A number with the largest prefix that leaves it whole.
+fn unscaled(value: f64) -> (f64, &'static str) {
+    let whole = |factor: f64| value >= factor && (value / factor).fract() == 0.0;
+    match value {
+        _ if whole(1e9) => (value / 1e9, "G"),
+        _ if whole(1e6) => (value / 1e6, "M"),
+        _ if whole(1e3) => (value / 1e3, "K"),
+        _ => (value, ""),
+    }
+}
+
 /// A number of 0 or more with or without a prefix behind it.
 fn scaled(text: &str) -> Option<f64> {
     let (number, factor) = PREFIXES
@@ -68,12 +94,16 @@ mod tests {
 
     #[track_caller]
     fn check_rate(text: &str, expected: Option<f64>) {
-        assert_eq!(text.parse().ok(), expected.map(ByteRate), "{text}");
+        let rate: Option<ByteRate> = text.parse().ok();
+        assert_eq!(rate, expected.map(ByteRate), "{text}");
+        assert_eq!(rate.and_then(|rate| rate.to_string().parse().ok()), rate, "{text}");
     }
 
     #[track_caller]
     fn check_size(text: &str, expected: Option<u64>) {
-        assert_eq!(text.parse().ok(), expected.map(ByteSize), "{text}");
+        let size: Option<ByteSize> = text.parse().ok();
+        assert_eq!(size, expected.map(ByteSize), "{text}");
+        assert_eq!(size.and_then(|size| size.to_string().parse().ok()), size, "{text}");
     }
 
     #[test]

@@ -334,3 +334,42 @@ fn outputs_replace_plain_files_only() {
     assert!(output.status.success(), "{output:?}");
     assert_eq!(fs::metadata(&private).unwrap().permissions().mode() & 0o777, 0o640);
 }
+
+#[test]
+fn incidents_are_listed_without_an_output() {
+    for verb in ["simulate", "backend"] {
+        let (out, _) = check(&[verb, "--list"], 0);
+        assert!(out.contains("thin-link") && out.contains("down=150KB/s"), "{out}");
+    }
+    check_complaint(&["simulate"], 2, "--out <OUT>");
+}
+
+#[test]
+fn loops_that_cannot_be_are_refused() {
+    let folder = TempDir::new().unwrap();
+    let (file, out) = path(&folder, "x.lagtape");
+    check_complaint(&["simulate", "--loop", "0", "-o", &out], 2, "--loop");
+    check_complaint(&["simulate", "--loop", "10min", "-o", &out], 1, "at most 546 s fit");
+    check_complaint(&["backend", "--loop", "10min"], 1, "at most 546 s fit");
+    assert!(!file.exists());
+}
+
+/// Port 1 answers nobody: what is said first was noticed before anybody was asked.
+#[test]
+fn a_recording_is_refused_before_it_takes_a_server_over() {
+    let folder = TempDir::new().unwrap();
+    let (file, out) = path(&folder, "x.lagtape");
+    let (_, nowhere) = path(&folder, "nowhere/x.lagtape");
+    let record = |url: &str, out: &str, code: i32, sentence: &str| {
+        check_complaint(&["record", url, "--fixture", "x", "-o", out], code, sentence);
+    };
+    record("127.0.0.1:1", &out, 1, "ws:// or wss://");
+    record("http://127.0.0.1:1", &out, 1, "ws:// or wss://");
+    record("ws://127.0.0.1:1", &nowhere, 1, "there is no folder");
+    fs::write(file, "").unwrap();
+    record("ws://127.0.0.1:1", &out, 1, "exists already");
+    let words = ["record", "ws://127.0.0.1:1", "--force", "-o", &out, "--set", "=3"];
+    check_complaint(&words, 2, "write KEY=VALUE");
+    let words = ["record", "ws://127.0.0.1:1", "--force", "-o", &out, "--set", "key=null"];
+    check_complaint(&words, 1, "connection refused");
+}

@@ -424,3 +424,69 @@ async fn a_full_disk_is_told_at_once() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("cannot write") && said.contains("No space left"), "{said}");
 }
+
+/// A file may not grow here beyond some hundred kilobytes, as on a disk that fills up.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_disk_that_fills_up_keeps_and_reports_what_it_took() {
+    let folder = TempDir::new().unwrap();
+    let out = folder.path().join("x.lagtape");
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    let child = Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 1000; exec \"$0\" \"$@\""])
+        .args([env!("CARGO_BIN_EXE_lagtape"), "record", &url, "--fixture", "x.wav", "-o"])
+        .arg(&out)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (stream, _) = listener.accept().await.unwrap();
+    let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+    socket.next().await.unwrap().unwrap();
+    for message in [Message::text(READY), buffer()] {
+        socket.send(message).await.unwrap();
+    }
+    // The client leaves when the disk is full; the sends after that fail.
+    for _ in 0..200 {
+        if socket.send(slice(9_600)).await.is_err() {
+            break;
+        }
+    }
+    drain(socket).await;
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("cannot write") && said.contains("what came until then"), "{said}");
+    let analysis = app::analyze(&out, &AnalyzeOptions::default()).unwrap();
+    assert!(!analysis.complete && analysis.slices > 0);
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(printed.contains(&format!("slices     {}", analysis.slices)), "{printed}");
+}
+
+/// The disk is a pipe that nobody reads.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_second_signal_ends_a_recording_that_waits_for_the_disk() {
+    let folder = TempDir::new().unwrap();
+    let out = folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&out).status().unwrap().success());
+    let _held_open = std::fs::File::options().read(true).write(true).open(&out).unwrap();
+    let (mut child, mut socket) = recording_process(&["--force"], out.to_str().unwrap()).await;
+    reports(&mut socket, 3).await;
+    let pid = child.id().to_string();
+    let interrupt = || Command::new("kill").args(["-INT", &pid]).status().unwrap();
+    assert!(interrupt().success());
+    drain(socket).await;
+    let ended = async {
+        loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                return status;
+            }
+            interrupt();
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    let status = tokio::time::timeout(std::time::Duration::from_secs(20), ended).await.unwrap();
+    assert_eq!(status.code(), Some(1));
+}

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use lagtape::capture::{
-    Body, Direction, Gap, Header, Message, Opcode, Record, Records, SyncMarker,
+    Body, Direction, Ending, Gap, Header, Message, Opcode, Record, Records, SyncMarker,
 };
 use lagtape::edge::recorder::Recorder;
 use lagtape::time::Nanos;
@@ -117,4 +117,28 @@ fn a_full_disk_keeps_what_was_written() {
     assert!(error.contains("what was written before is kept"), "{error}");
     let written = read(&bytes.lock().unwrap());
     assert!(written.len() > 10, "{} whole records in 5000 bytes", written.len());
+}
+
+#[test]
+fn the_end_waits_for_a_slow_disk() {
+    let (disk, permit, bytes) = disk(usize::MAX);
+    let mut seen = Vec::new();
+    let header = Header::new("test", Nanos(0));
+    let see = &mut |record: &Record<'_>| seen.push(shape(record));
+    let mut recorder = Recorder::start(Path::new("x"), disk, 1000, MARKER, header, see).unwrap();
+    for i in 0..100 {
+        recorder.message(Nanos(i), message(&[0; 300]), see);
+    }
+    let disk = std::thread::spawn(move || drop(permit));
+    recorder.finish(Nanos(201), "done".to_owned(), see).unwrap();
+    disk.join().unwrap();
+
+    let bytes = bytes.lock().unwrap();
+    let written = read(&bytes);
+    assert_eq!(seen, written, "what the engine saw is what the file has");
+    let [.., (_, gap), (_, end)] = &written[..] else { panic!("{written:?}") };
+    assert!(gap.starts_with("gap of") && end == "end", "{gap}, {end}");
+    let mut records = Records::new(&bytes[..]);
+    while records.next_record().unwrap().is_some() {}
+    assert_eq!(records.ending(), Some(Ending::Complete), "the end counts the gap");
 }

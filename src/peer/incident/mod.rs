@@ -245,6 +245,12 @@ impl Trouble {
         setup
     }
 
+    /// Whether the trouble takes a client that behaves in its way, beside a server and a link.
+    #[must_use]
+    pub fn needs_client(&self) -> bool {
+        self.setup().client != ClientSetup::default()
+    }
+
     /// The value of a parameter, in the unit's base.
     #[must_use]
     pub fn value(&self, name: &str) -> Option<f64> {
@@ -255,14 +261,34 @@ impl Trouble {
 impl std::fmt::Display for Trouble {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.incident.name)?;
-        for (i, (name, value)) in self.values.0.iter().enumerate() {
+        for (i, (parameter, (name, value))) in
+            self.incident.parameters.iter().zip(&self.values.0).enumerate()
+        {
+            let value = parameter.unit.write(*value);
             write!(f, "{}{name}={value}", if i == 0 { ":" } else { "," })?;
         }
         Ok(())
     }
 }
 
+impl Parameter {
+    /// The default as it would be typed.
+    #[must_use]
+    pub fn default_text(&self) -> String {
+        self.unit.write(self.default)
+    }
+}
+
 impl Unit {
+    /// A value as [`Unit::parse`] reads it.
+    fn write(self, value: f64) -> String {
+        match self {
+            Unit::Time | Unit::Number => value.to_string(),
+            Unit::Rate => ByteRate(value).to_string(),
+            Unit::Size => ByteSize(value as u64).to_string(),
+        }
+    }
+
     fn parse(self, text: &str) -> Result<f64, String> {
         match self {
             Unit::Time => text.parse().map(|span: Span| span.seconds()).map_err(|e| e.to_string()),
@@ -325,7 +351,7 @@ mod tests {
         check("healthy", "healthy");
         check("stall", "stall:at=6,for=4");
         check("stall:for=500ms,at=10s", "stall:at=10,for=0.5");
-        check("thin-link:down=100KB/s", "thin-link:down=100000,buffer=256000");
+        check("thin-link:down=100KB/s", "thin-link:down=100KB/s,buffer=256KB");
         check("stal", "there is no incident \"stal\"; did you mean stall?");
         check("stall:fro=4", "stall has no parameter \"fro\"; did you mean for?");
         check("healthy:x=1", "healthy has no parameter \"x\"; it has none");
@@ -333,6 +359,21 @@ mod tests {
             "stall:at=soon",
             "at=soon: \"soon\" is not a length of time; write seconds (2.5) or a unit (500ms, 30s, 10min)",
         );
+    }
+
+    #[test]
+    fn incidents_can_be_typed_as_they_are_shown() {
+        for incident in ALL {
+            let trouble: Trouble = incident.name.parse().unwrap();
+            let shown = trouble.to_string();
+            assert_eq!(shown.parse::<Trouble>().unwrap().values, trouble.values, "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_drag_of_any_length_is_bounded() {
+        let trouble: Trouble = "refit-storm:at=5000000h,for=5000000h".parse().unwrap();
+        assert_eq!(trouble.setup().client.commands.len(), 72_000);
     }
 
     #[test]

@@ -6,6 +6,11 @@ use super::{Incident, Parameter, Unit};
 use crate::peer::client::ClientCommand;
 use crate::time::Span;
 
+/// Changes of the strength a second.
+const CHANGES_PER_S: f64 = 20.0;
+/// Changes at most: an hour of dragging.
+const MAX_CHANGES: u64 = 72_000;
+
 pub(super) const INCIDENT: Incident = Incident {
     name: "refit-storm",
     summary: "a LoRA's strength is dragged",
@@ -18,11 +23,12 @@ pub(super) const INCIDENT: Incident = Incident {
     lags: true,
     apply: |values, setup| {
         setup.faults.refit_s = values.get("refit");
-        let (at, steps) = (values.span("at"), (values.get("for") * 20.0) as u64);
+        let at = values.span("at");
+        let steps = ((values.get("for") * CHANGES_PER_S) as u64).min(MAX_CHANGES);
         setup.client.commands.extend((0..steps).map(|step| {
             let mut knobs = Map::new();
             knobs.insert("lora_str_0".to_owned(), json!(step as f64 / steps as f64));
-            (Span(at.0 + step * 50_000_000), ClientCommand::Knobs(knobs))
+            (Span(at.0.saturating_add(step * 50_000_000)), ClientCommand::Knobs(knobs))
         }));
     },
 };

@@ -34,7 +34,7 @@ use session::Session;
 pub use events::knob_manifest;
 pub use faults::{Behind, Bursts, EarlyEnding, Ending, Refusal, ServerFaults, Slow};
 pub use pcm::{MAX_CHANNELS, Pcm, PcmError};
-pub use source::{BUILT_IN, Source, fixture_audio, fixture_names};
+pub use source::{BUILT_IN, Source, TooLong, fixture_audio, fixture_names};
 
 /// What a server is like.
 #[derive(Clone, Debug, Default, PartialEq)]

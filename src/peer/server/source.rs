@@ -23,6 +23,29 @@ pub enum Source {
     Pcm(Pcm),
 }
 
+impl Source {
+    /// Built-in music, if its buffer fits one message of the protocol.
+    pub fn built_in(seconds: f64, channels: u16) -> Result<Self, TooLong> {
+        let frame_len = usize::from(channels) * size_of::<half::f16>();
+        let most_s = (MAX_BUFFER_LEN / frame_len.max(1)) as f64 / f64::from(DEFAULT_SAMPLE_RATE);
+        if seconds > most_s {
+            return Err(TooLong { seconds, channels, most_s: most_s.floor() });
+        }
+        Ok(Source::BuiltIn { seconds, channels })
+    }
+}
+
+/// A loop whose buffer is longer than a message may be.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[error(
+    "a loop of {seconds} s with {channels} channels is longer than one message; at most {most_s} s fit"
+)]
+pub struct TooLong {
+    seconds: f64,
+    channels: u16,
+    most_s: f64,
+}
+
 impl Default for Source {
     fn default() -> Self {
         Source::BuiltIn { seconds: 24.0, channels: 2 }
@@ -34,6 +57,8 @@ pub const BUILT_IN: &str = "built-in";
 /// Other fixtures and their length in seconds.
 const FIXTURES: [(&str, f64); 2] =
     [("low_fi_Gm_loop_60s_gnm.wav", 60.0), ("short_loop_8s.wav", 8.0)];
+/// Longest buffer in bytes: what the protocol allows one message.
+const MAX_BUFFER_LEN: usize = 100 << 20;
 /// Longest loop of built-in music, in seconds.
 const MAX_SECONDS: f64 = 3_600.0;
 
