@@ -12,6 +12,7 @@ mod outcome;
 mod record;
 mod serve;
 mod simulate;
+mod what_if;
 
 pub use analyze::{AnalyzeOptions, analyze, analyze_all, next_commands};
 pub use audio::{AudioOptions, AudioSummary, audio};
@@ -22,5 +23,6 @@ pub use outcome::Outcome;
 pub use record::{RecordVerb, RecordedSession, Source, live_analysis, record};
 pub use serve::{BackendVerb, backend};
 pub use simulate::{SimulateVerb, simulate};
+pub use what_if::{WhatIfVerb, read_scenario, what_if};
 
 pub use crate::edge::import::{ImportSummary, import};

@@ -13,7 +13,7 @@ mod stream;
 pub use facts::{
     Close, Facts, MAX_EVENTS, MAX_NESTED_LEN, Oddity, OddityKind, ServerEvent, Traffic,
 };
-pub use stream::Epoch;
+pub use stream::{Epoch, TickReport};
 
 use crate::capture::{Body, ClientKind, Header, Marker, Message, Record};
 use crate::event::{Event, Interpreter};
@@ -217,6 +217,12 @@ impl Engine {
     #[must_use]
     pub fn playhead_s(&self, at: Nanos) -> Option<f64> {
         self.stream.as_ref().map(|stream| stream.playhead.seconds(at.seconds()))
+    }
+
+    /// What the last tick said; nothing before the first.
+    #[must_use]
+    pub fn last_report(&self) -> TickReport {
+        self.stream.as_ref().map_or_else(TickReport::default, |stream| stream.last_report)
     }
 
     /// The client's buffer, unless payloads were missing or not read.

@@ -21,6 +21,7 @@
 //! | [`verdict`] | whether that is lag, outside the healthy look-alikes |
 //! | [`engine`] | the only interpreter: live clients and replays both drive it |
 //! | [`peer`] | both ends of a session as state machines |
+//! | [`scenario`] | what-ifs: what changes, and how far the answer can be trusted |
 //! | [`sweep`] | many at once |
 //! | [`report`] | what was found, as data and in each of its forms |
 //! | `edge` | clocks, files, sockets |
@@ -39,6 +40,7 @@ pub mod mirror;
 pub mod peer;
 pub mod playhead;
 pub mod report;
+pub mod scenario;
 pub mod sweep;
 pub mod time;
 pub mod verdict;

@@ -6,8 +6,10 @@
 //! Never reads a clock, and looking never moves it: the position follows from the last command.
 
 mod reported;
+mod walk;
 
 pub use reported::{JUMP_S, Movement, PAUSED_AFTER_S, ReportedPlayhead};
+pub use walk::PlayheadWalk;
 
 /// Either playhead: where the listener is, by simulation or by report.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,8 +2,18 @@
 //!
 //! Enters: items and a pure function of one of them. Leaves: the results in the items' order,
 //! whatever the threads. A thread works on whole items; no sum is ever split between threads.
+//! [`axis`] says which scenarios, [`rows`] what came of each.
+
+pub mod axis;
+pub mod rows;
 
 use rayon::prelude::*;
+
+use crate::lag::ReportArgs;
+use crate::scenario::columns::Columns;
+use crate::scenario::open_loop::{OpenLoop, OpenLoopError, Scratch};
+use axis::Point;
+use rows::Row;
 
 /// Threads could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -20,9 +30,49 @@ pub fn map_in_order<T: Sync, R: Send>(
     threads: usize,
     work: impl Fn(&T) -> R + Sync,
 ) -> Result<Vec<R>, ThreadsError> {
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads.min(items.len()))
-        .build()
-        .map_err(|error| ThreadsError { threads, reason: error.to_string() })?;
+    let pool = pool(threads, items.len())?;
     Ok(pool.install(|| items.par_iter().map(&work).collect()))
+}
+
+/// Answers every scenario for every capture: all scenarios of the first capture, then those of the
+/// second. `scratch` makes buffers that a thread reuses; an answer must not depend on them.
+pub fn cross<C: Sync, P: Sync, S, R: Send>(
+    captures: &[C],
+    scenarios: &[P],
+    threads: usize,
+    scratch: impl Fn() -> S + Sync + Send,
+    answer: impl Fn(&C, &P, &mut S) -> R + Sync + Send,
+) -> Result<Vec<R>, ThreadsError> {
+    let count = captures.len() * scenarios.len();
+    let row = |scratch: &mut S, row: usize| {
+        let (capture, scenario) = (row / scenarios.len(), row % scenarios.len());
+        answer(&captures[capture], &scenarios[scenario], scratch)
+    };
+    let pool = pool(threads, count)?;
+    Ok(pool.install(|| (0..count).into_par_iter().map_init(scratch, row).collect()))
+}
+
+/// The open-loop rows of every scenario for every capture, as [`cross`] orders them; or the first
+/// scenario that the open loop cannot answer.
+pub fn open_loop(
+    captures: &[Columns],
+    points: &[Point],
+    args: &ReportArgs,
+    threads: usize,
+) -> Result<Result<Vec<Row>, OpenLoopError>, ThreadsError> {
+    let captures: Vec<_> =
+        captures.iter().map(|columns| OpenLoop::new(columns, *args)).enumerate().collect();
+    let rows = cross(&captures, points, threads, Scratch::default, |capture, point, scratch| {
+        let (capture, open_loop) = capture;
+        let answer = open_loop.answer(&point.scenario, scratch)?;
+        Ok(Row::of(*capture, point, answer))
+    })?;
+    Ok(rows.into_iter().collect())
+}
+
+fn pool(threads: usize, items: usize) -> Result<rayon::ThreadPool, ThreadsError> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads.min(items))
+        .build()
+        .map_err(|error| ThreadsError { threads, reason: error.to_string() })
 }

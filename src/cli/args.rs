@@ -6,13 +6,17 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use serde_json::Value;
 
-use crate::app::{AnalyzeOptions, BackendVerb, CatFilter, RecordVerb, SimulateVerb, Source};
+use crate::app::{
+    self, AnalyzeOptions, BackendVerb, CatFilter, RecordVerb, SimulateVerb, Source, WhatIfVerb,
+};
 use crate::capture::Direction;
 use crate::engine::PlayheadSource;
 use crate::lag::{DEFAULT_STALE_THRESHOLD_S, ReportArgs};
 use crate::peer::client::{DEFAULT_PARAMS_HZ, Dialect, MAX_PARAMS_HZ};
 use crate::peer::incident::Trouble;
 use crate::peer::script::ScriptedOp;
+use crate::scenario::model::DEFAULT_MEMBERS;
+use crate::scenario::{Scenario, words};
 use crate::time::{Offset, Span, SpanError};
 
 /// Record a realtime audio stream once, replay and question it for ever.
@@ -56,6 +60,8 @@ pub enum Verb {
     Cat(CatArgs),
     /// Simulate a session on a virtual clock, without sockets
     Simulate(SimulateArgs),
+    /// Ask what would have been: another clock, no seek, a better link, more lead
+    WhatIf(Box<WhatIfArgs>),
     /// Serve simulated sessions on a real port, for any client
     Backend(BackendArgs),
     /// Record a simulated server with troubles, replay the capture, and prove that both agree
@@ -372,6 +378,159 @@ impl SimulateArgs {
             out,
             force: self.force,
         })
+    }
+}
+
+#[derive(Debug, clap::Args)]
+#[command(before_long_help = "Examples:
+  lagtape what-if incident.lagtape --lead-floor 0.6
+  lagtape what-if incident.lagtape --op 6s:seek=16s --op 3s:down=250KB/s
+  lagtape what-if incident.lagtape --rate 1.002 --open-loop
+  lagtape what-if incident.lagtape --scenario change.toml --json
+
+The answer says how far it can be trusted: exact, exact until a moment, or by a model of the
+server together with the model's error on this very capture.")]
+pub struct WhatIfArgs {
+    /// The capture to ask about
+    pub file: PathBuf,
+    /// A scenario as TOML; flags change it further
+    #[arg(long, value_name = "FILE")]
+    pub scenario: Option<PathBuf>,
+    /// What the listener would have done and when (6s:seek=30s, 10s:pause, 12s:resume, 15s:rate=0.98),
+    /// or a link that changes at a time (3s:down=250KB/s)
+    #[arg(long, value_name = "TIME:OP")]
+    pub op: Vec<String>,
+    /// The recorded seeks, pauses and rates did not happen
+    #[arg(long)]
+    pub replace_ops: bool,
+    /// Rate of the playhead in place of the recorded ones; 1.002 is 0.2 % fast
+    #[arg(long, value_name = "RATE", allow_hyphen_values = true)]
+    pub rate: Option<String>,
+    /// Parts per million by which the listener's clock is fast
+    #[arg(long, value_name = "PPM", allow_hyphen_values = true)]
+    pub skew_ppm: Option<String>,
+    /// Position at the initial buffer
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub start_offset: Option<String>,
+    /// Positions are whole multiples of this; open loop only
+    #[arg(long, value_name = "FRAMES", allow_hyphen_values = true)]
+    pub quantum: Option<String>,
+    /// Reports of the playhead a second
+    #[arg(long, value_name = "HZ", allow_hyphen_values = true)]
+    pub params_hz: Option<String>,
+    /// What the link to the client carries: 200KB/s, 1.5MB/s
+    #[arg(long, value_name = "RATE", allow_hyphen_values = true)]
+    pub down: Option<String>,
+    /// What the link to the server carries
+    #[arg(long, value_name = "RATE", allow_hyphen_values = true)]
+    pub up: Option<String>,
+    /// Added to the recorded transit, each way
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub latency: Option<String>,
+    /// Up to this much is added to each message, each way
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub jitter: Option<String>,
+    /// What may wait in front of the link to the client; unbounded by default
+    #[arg(long, value_name = "SIZE", allow_hyphen_values = true)]
+    pub buffer: Option<String>,
+    /// From the arrival of a slice until it is patched in
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub apply_delay: Option<String>,
+    /// The client handles messages only in turns, as a throttled tab does
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub handles_every: Option<String>,
+    /// Whether reports acknowledge the bytes received
+    #[arg(long, value_name = "on|off", allow_hyphen_values = true)]
+    pub acks: Option<String>,
+    /// Least lead of the server
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub lead_floor: Option<String>,
+    /// Most lead of the server
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub lead_ceiling: Option<String>,
+    /// Whether reported leads raise the server's lead
+    #[arg(long, value_name = "on|off", allow_hyphen_values = true)]
+    pub transport: Option<String>,
+    /// Bytes sent and not acknowledged beyond which slices are dropped
+    #[arg(long, value_name = "SIZE", allow_hyphen_values = true)]
+    pub flow_window: Option<String>,
+    /// Whether client_time corrects for the age of a report
+    #[arg(long, value_name = "on|off", allow_hyphen_values = true)]
+    pub staleness_compensation: Option<String>,
+    /// Generation takes this many times as long
+    #[arg(long, value_name = "FACTOR", allow_hyphen_values = true)]
+    pub tick_factor: Option<String>,
+    /// Decides what is random in the model
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Keep the recorded slices, whatever the server would have done
+    #[arg(long)]
+    pub open_loop: bool,
+    /// Runs of the model
+    #[arg(long, default_value_t = DEFAULT_MEMBERS, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=10_000))]
+    pub members: usize,
+    /// How far the figures reach back from the capture's end: all, or a length of time
+    #[arg(long, default_value = "all", value_parser = parse_window)]
+    pub window: Window,
+    /// Audio older than this is stale
+    #[arg(long, default_value_t = Seconds(DEFAULT_STALE_THRESHOLD_S), value_parser = parse_seconds)]
+    pub stale_threshold: Seconds,
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl WhatIfArgs {
+    pub fn verb(&self) -> anyhow::Result<WhatIfVerb> {
+        let mut scenario = match &self.scenario {
+            Some(path) => app::read_scenario(path)?,
+            None => Scenario::default(),
+        };
+        for (word, value) in self.words() {
+            if let Some(value) = value {
+                words::assign(&mut scenario, word, value)?;
+            }
+        }
+        for op in &self.op {
+            words::add_op(&mut scenario, op)?;
+        }
+        scenario.playback.replace_ops |= self.replace_ops;
+        scenario.seed = self.seed.unwrap_or(scenario.seed);
+        scenario.check()?;
+        Ok(WhatIfVerb {
+            scenario,
+            open_loop: self.open_loop,
+            members: self.members,
+            report: ReportArgs {
+                window_s: self.window.0,
+                stale_threshold_s: self.stale_threshold.0,
+                timeline_step_s: None,
+            },
+        })
+    }
+
+    fn words(&self) -> [(&'static str, &Option<String>); 19] {
+        [
+            ("rate", &self.rate),
+            ("skew-ppm", &self.skew_ppm),
+            ("start-offset", &self.start_offset),
+            ("quantum", &self.quantum),
+            ("params-hz", &self.params_hz),
+            ("down", &self.down),
+            ("up", &self.up),
+            ("latency", &self.latency),
+            ("jitter", &self.jitter),
+            ("buffer", &self.buffer),
+            ("apply-delay", &self.apply_delay),
+            ("handles-every", &self.handles_every),
+            ("acks", &self.acks),
+            ("lead-floor", &self.lead_floor),
+            ("lead-ceiling", &self.lead_ceiling),
+            ("transport", &self.transport),
+            ("flow-window", &self.flow_window),
+            ("staleness-compensation", &self.staleness_compensation),
+            ("tick-factor", &self.tick_factor),
+        ]
     }
 }
 

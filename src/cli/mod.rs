@@ -16,9 +16,10 @@ use clap::error::ErrorKind as UsageKind;
 
 use crate::app::{self, AudioOptions, Outcome};
 use crate::peer::incident;
-use crate::report::{Analysis, Damage, text};
+use crate::report::{Analysis, Damage, text, what_if};
 use args::{
     AnalyzeArgs, Args, AudioArgs, CatArgs, ColorChoice, ImportArgs, InfoArgs, SimulateArgs, Verb,
+    WhatIfArgs,
 };
 
 /// Runs one command line, its first word being the program's name.
@@ -56,6 +57,7 @@ fn dispatch(verb: Verb, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
         Verb::Demo(args) => live::demo(&args, talk, out),
         Verb::Backend(args) => live::backend(&args, talk, out),
         Verb::Simulate(args) => simulate(&args, out),
+        Verb::WhatIf(args) => what_if(&args, talk, out),
     }
 }
 
@@ -152,6 +154,22 @@ fn simulate(args: &SimulateArgs, out: &mut dyn Write) -> Result<Outcome> {
     let analysis = app::simulate(&verb)?;
     let outcome = analysis.outcome();
     unless_closed(print_analyses(&[analysis], args.json, out), outcome)
+}
+
+fn what_if(args: &WhatIfArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
+    let verb = match args.verb() {
+        Ok(verb) => verb,
+        Err(error) => {
+            talk.complain(&format!("{error:#}"));
+            return Ok(Outcome::Usage);
+        }
+    };
+    let answer = app::what_if(&args.file, &verb)?;
+    let printed = match args.json {
+        true => json_line(out, &answer),
+        false => write!(out, "{}", what_if::text(&answer)).map_err(Into::into),
+    };
+    unless_closed(printed, Outcome::Healthy)
 }
 
 fn list_incidents(out: &mut dyn Write) -> Result<Outcome> {

@@ -47,6 +47,30 @@ pub(super) enum Undecodable {
     Buffer { bytes: u64, channels: u16 },
 }
 
+/// What the client said about itself in a tick.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct TickReport {
+    /// Its position in seconds.
+    pub playback_pos: Option<f64>,
+    /// Its clock in seconds.
+    pub client_time: Option<f64>,
+    /// Bytes of slices that it has received.
+    pub slice_bytes_rx: Option<f64>,
+    /// The smallest lead that it saw since the report before.
+    pub slice_lead_s: Option<f64>,
+}
+
+impl TickReport {
+    fn of(params: &Params<'_>) -> Self {
+        TickReport {
+            playback_pos: params.playback_pos,
+            client_time: params.client_time,
+            slice_bytes_rx: params.slice_bytes_rx,
+            slice_lead_s: params.slice_lead_s,
+        }
+    }
+}
+
 pub(super) struct Stream {
     sample_rate: u32,
     tracker_bound: Option<usize>,
@@ -57,6 +81,7 @@ pub(super) struct Stream {
     pub playhead: Playhead,
     pub epochs: Vec<Epoch>,
     pub watch: Watch,
+    pub last_report: TickReport,
     raw: String,
 }
 
@@ -87,6 +112,7 @@ impl Stream {
             playhead: playhead_of(source, frames, ready.sample_rate, now_s),
             epochs: Vec::new(),
             watch: Watch::new(options.stale_threshold_s, loop_s, now_s),
+            last_report: TickReport::default(),
             raw: String::new(),
         };
         stream.begin_epoch(record.t, message, frames, ready.channels);
@@ -223,6 +249,7 @@ impl Stream {
 
     fn tick(&mut self, t: Nanos, params: &Params<'_>, facts: &mut Facts) {
         let now_s = t.seconds();
+        self.last_report = TickReport::of(params);
         if params.raw.as_deref().is_some_and(|raw| raw != self.raw) {
             if facts.ticks > 0 {
                 self.watch.on_knob(now_s);

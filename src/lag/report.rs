@@ -161,6 +161,18 @@ impl SliceSummary {
     }
 }
 
+impl WorstStale {
+    /// The stalest tick, seen from `now_s`.
+    #[must_use]
+    pub fn of(tick: &TickRecord, now_s: f64) -> Self {
+        WorstStale {
+            ago_s: round(now_s - tick.t_s, 2),
+            playhead_s: round(tick.playhead_s, 3),
+            staleness_s: round(tick.staleness_s, 3),
+        }
+    }
+}
+
 impl TickSummary {
     fn of<'a>(
         ticks: impl Iterator<Item = &'a TickRecord> + Clone,
@@ -177,17 +189,16 @@ impl TickSummary {
             stale_threshold_s,
             stale_ticks: stale.count(),
             staleness_s: Figures::of(staleness_s),
-            worst_stale: worst.map(|tick| WorstStale {
-                ago_s: round(now_s - tick.t_s, 2),
-                playhead_s: round(tick.playhead_s, 3),
-                staleness_s: round(tick.staleness_s, 3),
-            }),
+            worst_stale: worst.map(|tick| WorstStale::of(tick, now_s)),
         }
     }
 }
 
 impl Figures {
-    const DECIMALS: usize = 4;
+    /// Decimals of every figure.
+    pub const DECIMALS: usize = 4;
+    /// The quantiles between the extremes.
+    pub const QUANTILES: [f64; 3] = [0.05, 0.5, 0.95];
     const NOT_NUMBERS: Self = Self {
         min: f64::NAN,
         p5: f64::NAN,
@@ -206,17 +217,20 @@ impl Figures {
         if values.iter().any(|value| value.is_nan()) {
             return Some(Self::NOT_NUMBERS);
         }
-        let figure = |value| round(value, Self::DECIMALS);
         // The mean comes first: its last bits depend on the order, which the percentiles change.
-        let mean = figure(mean(&values));
-        Some(Self {
-            min: figure(values.iter().copied().fold(f64::INFINITY, f64::min)),
-            p5: figure(percentile(&mut values, 0.05)),
-            p50: figure(percentile(&mut values, 0.5)),
-            p95: figure(percentile(&mut values, 0.95)),
-            max: figure(values.iter().copied().fold(f64::NEG_INFINITY, f64::max)),
-            mean,
-        })
+        let mean = mean(&values);
+        let min = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let max = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let quantiles = Self::QUANTILES.map(|q| percentile(&mut values, q));
+        Some(Self::rounded(min, quantiles, max, mean))
+    }
+
+    /// Figures from what was computed, rounded.
+    #[must_use]
+    pub fn rounded(min: f64, quantiles: [f64; 3], max: f64, mean: f64) -> Self {
+        let figure = |value| round(value, Self::DECIMALS);
+        let [p5, p50, p95] = quantiles.map(figure);
+        Self { min: figure(min), p5, p50, p95, max: figure(max), mean: figure(mean) }
     }
 }
 

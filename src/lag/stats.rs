@@ -79,13 +79,41 @@ impl Buckets {
 /// computes it. Reorders `values`; not a number when there are none.
 #[must_use]
 pub fn percentile(values: &mut [f64], q: f64) -> f64 {
-    let Some(last) = values.len().checked_sub(1) else { return f64::NAN };
-    let virtual_index = last as f64 * q;
-    let index = (virtual_index as usize).min(last);
+    if values.is_empty() {
+        return f64::NAN;
+    }
+    let Rank { index, weight } = Rank::of(values.len(), q);
     let (_, &mut lower, above) = values.select_nth_unstable_by(index, f64::total_cmp);
-    let Some(upper) = above.iter().copied().min_by(f64::total_cmp) else { return lower };
-    let weight = virtual_index - index as f64;
-    // numpy interpolates from the nearer neighbour; the other form differs in the last bit.
+    match above.iter().copied().min_by(f64::total_cmp) {
+        Some(upper) => interpolate(lower, upper, weight),
+        None => lower,
+    }
+}
+
+/// Where a quantile lies among sorted values.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rank {
+    /// The value at or below it.
+    pub index: usize,
+    /// How far it lies towards the next value, from 0 to 1.
+    pub weight: f64,
+}
+
+impl Rank {
+    /// The place of the `q`-quantile of that many values, at least one.
+    #[must_use]
+    pub fn of(count: usize, q: f64) -> Rank {
+        let last = count.saturating_sub(1);
+        let virtual_index = last as f64 * q;
+        let index = (virtual_index as usize).min(last);
+        Rank { index, weight: virtual_index - index as f64 }
+    }
+}
+
+/// Between two neighbours, as numpy does it: from the nearer one. The other form differs in the
+/// last bit.
+#[must_use]
+pub fn interpolate(lower: f64, upper: f64, weight: f64) -> f64 {
     if weight < 0.5 {
         lower + (upper - lower) * weight
     } else {

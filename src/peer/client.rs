@@ -15,7 +15,6 @@ use super::script::ScriptedOp;
 use crate::capture::{Body, Marker, Record};
 use crate::engine::{Engine, Options};
 use crate::event::Phase;
-use crate::lag::SliceRecord;
 use crate::time::{Nanos, Span};
 
 /// Reports a second of the reference client.
@@ -337,7 +336,7 @@ impl Client {
         };
         let sample_rate =
             self.engine.ready().map_or(crate::time::DEFAULT_SAMPLE_RATE, |r| r.sample_rate);
-        let lead_s = reported_lead_s(slice, playhead_s, epoch.frames, sample_rate);
+        let lead_s = reported_lead_s(slice.start, playhead_s, epoch.frames, sample_rate);
         self.lowest_lead_s = Some(self.lowest_lead_s.map_or(lead_s, |lowest| lowest.min(lead_s)));
     }
 
@@ -368,8 +367,8 @@ impl Client {
 }
 
 /// The lead that a modern client reports: from playhead to slice start, folded to half a loop.
-fn reported_lead_s(slice: &SliceRecord, playhead_s: f64, frames: u64, sample_rate: u32) -> f64 {
+pub(crate) fn reported_lead_s(start: u32, playhead_s: f64, frames: u64, sample_rate: u32) -> f64 {
     let loop_s = frames.max(1) as f64 / f64::from(sample_rate);
-    let ahead_s = f64::from(slice.start) / f64::from(sample_rate) - playhead_s;
+    let ahead_s = f64::from(start) / f64::from(sample_rate) - playhead_s;
     (ahead_s + loop_s / 2.0).rem_euclid(loop_s) - loop_s / 2.0
 }

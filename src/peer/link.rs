@@ -18,6 +18,8 @@ use crate::time::Nanos;
 pub struct LinkOptions {
     /// Bytes per second; `None`: as fast as you like.
     pub bytes_per_s: Option<f64>,
+    /// The link is that slow only from then on, in seconds from its making.
+    pub slow_from_s: f64,
     /// From the last byte sent to the message handled, in seconds.
     pub latency_s: f64,
     /// Up to this much is added to the latency of each message, uniformly, in seconds.
@@ -86,7 +88,7 @@ impl<T> Link<T> {
     /// Sends a message that takes that many bytes (see [`websocket_len`]).
     pub fn send(&mut self, now: Nanos, item: T, bytes: u64) {
         let start_s = self.since_origin(now).max(self.line_free_s);
-        let departed_s = self.after_outages(start_s, self.line_time(bytes));
+        let departed_s = self.after_outages(start_s, self.line_time(start_s, bytes));
         let jitter_s = self.options.jitter_s * self.rng.unit();
         let arrival_s = (departed_s + self.options.latency_s + jitter_s).max(self.last_arrival_s);
         self.line_free_s = departed_s;
@@ -94,6 +96,11 @@ impl<T> Link<T> {
         self.bytes_sent = self.bytes_sent.saturating_add(bytes);
         let arrives = Nanos(self.origin.0.saturating_add((arrival_s * 1e9) as u64));
         self.waiting.push_back(InTransit { item, bytes, departed_s, arrives });
+    }
+
+    /// From now on the link is like this. What was sent before arrives as it would have.
+    pub fn change(&mut self, options: LinkOptions) {
+        self.options = options;
     }
 
     /// Whether the buffer has room. A sender that waits for it feels the link as a full socket.
@@ -155,9 +162,9 @@ impl<T> Link<T> {
         now.seconds_since(self.origin).max(0.0)
     }
 
-    fn line_time(&self, bytes: u64) -> f64 {
+    fn line_time(&self, start_s: f64, bytes: u64) -> f64 {
         match self.options.bytes_per_s {
-            Some(rate) if rate > 0.0 => bytes as f64 / rate,
+            Some(rate) if rate > 0.0 && start_s >= self.options.slow_from_s => bytes as f64 / rate,
             _ => 0.0,
         }
     }
@@ -213,6 +220,7 @@ mod tests {
         check(LinkOptions { latency_s: 0.04, ..rate(1e6) }, &[(0, 1_000), (0, 2_000)], &[41, 43]);
         check(rate(1e6), &[(0, 1_000), (10, 1_000)], &[1, 11]);
         check(rate(0.0), &[(0, 1_000)], &[0]);
+        check(LinkOptions { slow_from_s: 0.005, ..rate(1e6) }, &[(0, 1_000), (5, 1_000)], &[0, 6]);
     }
 
     #[test]

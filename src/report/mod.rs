@@ -7,6 +7,7 @@
 
 pub mod text;
 pub mod wav;
+pub mod what_if;
 
 use std::collections::BTreeMap;
 

@@ -289,7 +289,7 @@ impl Unit {
         }
     }
 
-    fn parse(self, text: &str) -> Result<f64, String> {
+    pub(crate) fn parse(self, text: &str) -> Result<f64, String> {
         match self {
             Unit::Time => text.parse().map(|span: Span| span.seconds()).map_err(|e| e.to_string()),
             Unit::Rate => text.parse().map(|rate: ByteRate| rate.0).map_err(|e| e.to_string()),

@@ -213,6 +213,12 @@ impl Server {
     }
 }
 
+/// The policy of a server that a client asked, in its config, to pace slices differently.
+#[must_use]
+pub fn policy_asked_for(config: &Map<String, Value>, policy: &Policy) -> Policy {
+    config::Config::of(config).apply(policy)
+}
+
 /// What a live session takes in; text that is no JSON object is nothing.
 fn taken(message: Incoming<'_>) -> Option<Taken> {
     match message {

@@ -1,0 +1,89 @@
+//! A simulated playhead asked many times in a row.
+//!
+//! Enters: a [`PlayheadSim`] between two commands, and times. Leaves: the frames that
+//! [`PlayheadSim::frame`] gives, bit for bit, without a division for each.
+//! The division is saved by remembering where the lap began: below 2⁵² frames that is a whole
+//! number, so that a subtraction rounds just as the modulo does.
+
+use super::PlayheadSim;
+
+/// Positions below this many frames are told apart to the frame and better.
+const EXACT_BELOW: f64 = (1_u64 << 52) as f64;
+
+/// Many looks at a playhead that nobody commands meanwhile.
+#[derive(Clone, Debug)]
+pub struct PlayheadWalk {
+    playhead: PlayheadSim,
+    sample_rate: f64,
+    frames: f64,
+    /// Frames walked when the present lap began; not a number while that is not known exactly.
+    lap_from: f64,
+}
+
+impl PlayheadWalk {
+    /// Looks at `playhead` as it is now.
+    #[must_use]
+    pub fn new(playhead: &PlayheadSim) -> Self {
+        PlayheadWalk {
+            sample_rate: f64::from(playhead.sample_rate),
+            frames: playhead.frames as f64,
+            lap_from: f64::NAN,
+            playhead: playhead.clone(),
+        }
+    }
+
+    /// The frame that is heard.
+    #[must_use]
+    #[inline]
+    pub fn frame(&mut self, now_s: f64) -> u64 {
+        let PlayheadSim { rate, paused, anchor, anchored_s, .. } = self.playhead;
+        let walked = if paused {
+            anchor
+        } else {
+            anchor + (now_s - anchored_s).max(0.0) * rate * self.sample_rate
+        };
+        let position = walked - self.lap_from;
+        if position >= 0.0 && position < self.frames {
+            // A lap is known only of loops below 2⁵² frames, and an i64 is made in one step.
+            return position as i64 as u64;
+        }
+        self.enter_lap(walked);
+        self.playhead.frame(now_s)
+    }
+
+    #[cold]
+    fn enter_lap(&mut self, walked: f64) {
+        let lap_from = (walked / self.frames).floor() * self.frames;
+        let longest = walked.abs().max(lap_from.abs()).max(self.frames);
+        let exact = longest < EXACT_BELOW;
+        self.lap_from = if exact { lap_from } else { f64::NAN };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_walk_sees_what_the_playhead_shows(
+            frames in prop_oneof![1_u64..100, 1_u64..1_000_000, Just(u64::MAX)],
+            rate in prop_oneof![-3.0..3.0, Just(1.0), Just(0.0), Just(f64::NAN), Just(1e300)],
+            seek_s in prop_oneof![-1e3..1e3, Just(f64::INFINITY)],
+            paused: bool,
+            times_s in proptest::collection::vec(-10.0..1e5, 1..50),
+        ) {
+            let mut playhead = PlayheadSim::new(frames, 48_000, 1.0);
+            playhead.seek(seek_s, 2.0);
+            playhead.set_rate(rate, 3.0);
+            playhead.set_paused(paused, 4.0);
+            let mut walk = PlayheadWalk::new(&playhead);
+            for t_s in times_s {
+                for near_s in [t_s, t_s + 1e-6, t_s + 0.02] {
+                    prop_assert_eq!(walk.frame(near_s), playhead.frame(near_s));
+                }
+            }
+        }
+    }
+}

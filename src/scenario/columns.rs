@@ -1,0 +1,262 @@
+//! What a capture is to a sweep: its slices, ticks and ops as columns.
+//!
+//! Enters: an engine after each of its records, through [`ColumnsBuilder::see`]. Leaves:
+//! [`Columns`], from which any number of scenarios are answered without decoding anything again.
+//! Times are seconds of the capture's clock, as the tracker keeps them. Which slices apply, and
+//! which buckets they refresh, does not depend on the playhead and so is known from one pass.
+//! Nothing here computes a lead or a staleness.
+
+use std::ops::Range;
+
+use crate::capture::{Body, Marker, Record};
+use crate::engine::{Engine, PlayheadSource, TickReport};
+use crate::lag::DEFAULT_BUCKET_S;
+use crate::lag::stats::Buckets;
+use crate::time::{DEFAULT_SAMPLE_RATE, Nanos};
+
+/// A capture as columns.
+#[derive(Clone, Debug)]
+pub struct Columns {
+    /// Frames per second.
+    pub sample_rate: u32,
+    /// The playhead that was recorded.
+    pub source: PlayheadSource,
+    /// When the initial buffer arrived.
+    pub origin: Nanos,
+    /// The time of the reports.
+    pub report_at: Nanos,
+    /// One entry for each source buffer, oldest first; at least one.
+    pub epochs: Vec<EpochColumns>,
+    /// The recorded seeks, pauses and rates of a simulated playhead, in their order.
+    pub ops: Vec<RecordedOp>,
+}
+
+/// The life of one source buffer.
+#[derive(Clone, Debug)]
+pub struct EpochColumns {
+    /// When the buffer arrived.
+    pub began: Nanos,
+    /// The latest time of any record up to then.
+    pub latest: Nanos,
+    /// Length of the loop in frames, at least 1.
+    pub frames: u64,
+    /// Channels of the buffer.
+    pub channels: u16,
+    /// How the loop is divided for staleness.
+    pub buckets: Buckets,
+    /// What arrived.
+    pub slices: SliceColumns,
+    /// What was heard.
+    pub ticks: TickColumns,
+}
+
+/// Slices, one in each row.
+#[derive(Clone, Debug, Default)]
+pub struct SliceColumns {
+    /// Time of arrival.
+    pub t_s: Vec<f64>,
+    /// The latest time of any record up to then; never falls.
+    pub latest: Vec<Nanos>,
+    /// Ticks of the epoch before it.
+    pub ticks_before: Vec<u32>,
+    /// First frame.
+    pub start: Vec<u32>,
+    /// Frames.
+    pub frames: Vec<u32>,
+    /// The buckets that it refreshes: from, and up to but without.
+    pub refreshed: Vec<(u32, u32)>,
+    /// The recorded playhead's frame.
+    pub playhead: Vec<u64>,
+    /// Time since the slice before.
+    pub interval_s: Vec<f64>,
+    /// Generation time that the slice declares.
+    pub tick_ms: Vec<f64>,
+    /// Decoding time that the slice declares.
+    pub dec_ms: Vec<f64>,
+    /// Generation count that the slice declares.
+    pub generations: Vec<u32>,
+    /// Length of the whole message.
+    pub bytes: Vec<u64>,
+}
+
+/// Ticks, one in each row.
+#[derive(Clone, Debug, Default)]
+pub struct TickColumns {
+    /// Time of the tick.
+    pub t_s: Vec<f64>,
+    /// The latest time of any record up to then; never falls.
+    pub latest: Vec<Nanos>,
+    /// The recorded playhead's frame.
+    pub playhead: Vec<u64>,
+    /// What the client said.
+    pub report: Vec<TickReport>,
+}
+
+/// An op that was recorded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecordedOp {
+    /// When.
+    pub t: Nanos,
+    /// The latest time of any record up to then.
+    pub latest: Nanos,
+    /// Where among the events.
+    pub place: Place,
+    /// What.
+    pub op: Marker,
+}
+
+/// A place among the events of a capture: before the slice and the tick of these numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Number of the epoch.
+    pub epoch: usize,
+    /// Slices of the epoch before it.
+    pub slice: usize,
+    /// Ticks of the epoch before it.
+    pub tick: usize,
+}
+
+impl Columns {
+    /// The source buffer that reports are about.
+    #[must_use]
+    pub fn last(&self) -> &EpochColumns {
+        self.epochs.last().expect("columns have at least one epoch")
+    }
+
+    /// Slices and ticks of the epoch that reports are about.
+    #[must_use]
+    pub fn events(&self) -> usize {
+        let last = self.last();
+        last.slices.t_s.len() + last.ticks.t_s.len()
+    }
+
+    /// Behind every event that had happened at `t`.
+    #[must_use]
+    pub fn place_at(&self, t: Nanos) -> Place {
+        let begun = self.epochs.partition_point(|epoch| epoch.latest <= t);
+        let Some(epoch) = begun.checked_sub(1) else { return Place::default() };
+        let EpochColumns { slices, ticks, .. } = &self.epochs[epoch];
+        Place {
+            epoch,
+            slice: slices.latest.partition_point(|latest| *latest <= t),
+            tick: ticks.latest.partition_point(|latest| *latest <= t),
+        }
+    }
+}
+
+/// Collects columns while an engine walks through a capture.
+#[derive(Clone, Debug, Default)]
+pub struct ColumnsBuilder {
+    epochs: Vec<EpochColumns>,
+    ops: Vec<RecordedOp>,
+    latest: Nanos,
+    slices: u64,
+    ticks: u64,
+}
+
+impl ColumnsBuilder {
+    /// Before the first record.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Looks at an engine that has just handled `record`. A bound of one record is enough for its
+    /// tracker.
+    pub fn see(&mut self, engine: &Engine, record: &Record<'_>) {
+        self.latest = self.latest.max(record.t);
+        if engine.epochs().len() > self.epochs.len() {
+            self.add_epoch(engine);
+        }
+        match &record.body {
+            Body::Message(message) => {
+                if engine.facts().slices > self.slices {
+                    self.slices = engine.facts().slices;
+                    self.add_slice(engine, record.t, message.len());
+                }
+                if engine.facts().ticks > self.ticks {
+                    self.ticks = engine.facts().ticks;
+                    self.add_tick(engine, record.t);
+                }
+            }
+            Body::Marker(op) => self.add_op(engine, record.t, op),
+            _ => {}
+        }
+    }
+
+    /// The columns, with the time at which reports are made; `None` when no buffer came.
+    #[must_use]
+    pub fn finish(self, engine: &Engine, report_at: Nanos) -> Option<Columns> {
+        Some(Columns {
+            sample_rate: sample_rate(engine),
+            source: engine.playhead_source(),
+            origin: engine.origin()?,
+            report_at,
+            epochs: self.epochs,
+            ops: self.ops,
+        })
+    }
+
+    fn add_epoch(&mut self, engine: &Engine) {
+        let Some(epoch) = engine.epochs().last() else { return };
+        self.epochs.push(EpochColumns {
+            began: epoch.began,
+            latest: self.latest,
+            frames: epoch.frames.max(1),
+            channels: epoch.channels,
+            buckets: Buckets::new(epoch.frames, sample_rate(engine), DEFAULT_BUCKET_S),
+            slices: SliceColumns::default(),
+            ticks: TickColumns::default(),
+        });
+    }
+
+    fn add_slice(&mut self, engine: &Engine, t: Nanos, bytes: u64) {
+        let record = engine.epochs().last().and_then(|epoch| epoch.tracker.slices().next_back());
+        let (Some(record), Some(epoch)) = (record, self.epochs.last_mut()) else { return };
+        let Range { start, end } = epoch.buckets.of_slice(record.start, record.frames);
+        let slices = &mut epoch.slices;
+        slices.t_s.push(record.t_s);
+        slices.latest.push(self.latest);
+        slices.ticks_before.push(index(epoch.ticks.t_s.len()));
+        slices.start.push(record.start);
+        slices.frames.push(record.frames);
+        slices.refreshed.push((index(start), index(end)));
+        slices.playhead.push(engine.playhead_frame(t).unwrap_or_default());
+        slices.interval_s.push(record.interval_s);
+        slices.tick_ms.push(record.tick_ms);
+        slices.dec_ms.push(record.dec_ms);
+        slices.generations.push(record.generations);
+        slices.bytes.push(bytes);
+    }
+
+    fn add_tick(&mut self, engine: &Engine, t: Nanos) {
+        let Some(EpochColumns { ticks, .. }) = self.epochs.last_mut() else { return };
+        ticks.t_s.push(t.seconds());
+        ticks.latest.push(self.latest);
+        ticks.playhead.push(engine.playhead_frame(t).unwrap_or_default());
+        ticks.report.push(engine.last_report());
+    }
+
+    fn add_op(&mut self, engine: &Engine, t: Nanos, op: &Marker) {
+        let moves = !matches!(op, Marker::Point { .. });
+        let Some(epoch) = self.epochs.last().filter(|_| moves) else { return };
+        if engine.playhead_source() == PlayheadSource::Reported {
+            return;
+        }
+        let place = Place {
+            epoch: self.epochs.len() - 1,
+            slice: epoch.slices.t_s.len(),
+            tick: epoch.ticks.t_s.len(),
+        };
+        self.ops.push(RecordedOp { t, latest: self.latest, place, op: op.clone() });
+    }
+}
+
+fn sample_rate(engine: &Engine) -> u32 {
+    engine.ready().map_or(DEFAULT_SAMPLE_RATE, |ready| ready.sample_rate)
+}
+
+/// A number of a row; a capture of more than 2³² slices or ticks does not fit in memory.
+fn index(row: usize) -> u32 {
+    u32::try_from(row).expect("columns of a capture that fits in memory")
+}

@@ -1,0 +1,249 @@
+//! Many runs of the model, and the few outcomes that they come to.
+//!
+//! Enters: a question. Leaves: an [`Answer`]. Members differ in how the ops fall between slices and
+//! reports, which nobody can ask for, and in the jitter of reports; the first has neither. Members
+//! whose listeners heard much the same are one outcome; means of two worlds are never given.
+
+use super::change::{Change, ChangeError};
+use super::fit::Fit;
+use super::predict::{Luck, Predicted, predict};
+use super::trace::Trace;
+use crate::lag::stats::percentile;
+use crate::lag::{LagReport, ReportArgs};
+use crate::peer::policy::Policy;
+use crate::peer::rng::{Rng, Stream};
+
+/// Members, unless a caller says otherwise.
+pub const DEFAULT_MEMBERS: usize = 64;
+/// Most outcomes in an answer; the rarest ones are counted to those they are most like.
+pub const MAX_OUTCOMES: usize = 4;
+/// Members are one outcome if a chain of members joins them whose figures differ by less than this:
+/// transport lead, in seconds,
+const SAME_TRANSPORT_S: f64 = 0.5;
+/// median lead, in seconds,
+const SAME_LEAD_S: f64 = 0.5;
+/// and time that stale audio was heard, in seconds.
+const SAME_STALE_S: f64 = 1.0;
+/// Two members are alike where no figure differs by more than this, in seconds,
+const ALIKE_S: f64 = 0.02;
+/// and no count by more than this.
+const ALIKE_COUNT: usize = 3;
+
+/// What is asked of the model.
+#[derive(Clone, Debug)]
+pub struct Question<'a> {
+    /// What the recording fixes.
+    pub trace: &'a Trace,
+    /// What was fitted to it.
+    pub fit: &'a Fit,
+    /// What is to be different.
+    pub change: &'a Change,
+    /// What the reports cover.
+    pub args: ReportArgs,
+    /// How many runs, at least 1.
+    pub members: usize,
+    /// Decides everything random.
+    pub seed: u64,
+}
+
+/// What the model says.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Answer {
+    /// What could have happened, the likeliest first.
+    pub outcomes: Vec<Outcome>,
+}
+
+/// One thing that could have happened.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Outcome {
+    /// Share of the members that came to it.
+    pub share: f64,
+    /// The report of the member that is most like all others of the outcome.
+    pub lag: LagReport,
+    /// Over the members: smallest lead, in seconds.
+    pub lead_min_s: Spread,
+    /// 5th percentile of the lead.
+    pub lead_p5_s: Spread,
+    /// Median of the lead.
+    pub lead_p50_s: Spread,
+    /// 95th percentile of the lead.
+    pub lead_p95_s: Spread,
+    /// 95th percentile of the staleness.
+    pub staleness_p95_s: Spread,
+    /// Stale ticks.
+    pub stale_ticks: Spread,
+    /// Slices behind the playhead.
+    pub behind_playhead: Spread,
+    /// Most transport lead that the server took, in seconds.
+    pub transport_peak_s: Spread,
+    /// What chance decided in the member of the report; repeats it with [`predict`].
+    #[serde(skip)]
+    pub luck: Luck,
+}
+
+/// How far the members of an outcome lie apart.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+pub struct Spread {
+    /// 5th percentile.
+    pub p5: f64,
+    /// Median.
+    pub p50: f64,
+    /// 95th percentile.
+    pub p95: f64,
+}
+
+struct Member {
+    luck: Luck,
+    lag: LagReport,
+    transport_peak_s: f64,
+}
+
+/// Runs the ensemble.
+///
+/// # Errors
+/// Where the change names a constant that the policy does not have.
+pub fn answer(question: &Question<'_>) -> Result<Answer, ChangeError> {
+    let policy = question.change.policy(&question.fit.policy)?;
+    let members: Vec<Member> =
+        lucks(question).into_iter().map(|luck| run(question, &policy, luck)).collect();
+    let outcomes = clusters(&members, tick_s(question.trace))
+        .into_iter()
+        .map(|cluster| outcome(&members, &cluster))
+        .collect();
+    Ok(Answer { outcomes })
+}
+
+/// What chance decides for each member. The moments of the first op are spread evenly over one
+/// period, those of later ones at random.
+fn lucks(question: &Question<'_>) -> Vec<Luck> {
+    let ops = question.change.ops.as_ref().map_or(0, Vec::len);
+    let members = question.members.max(1);
+    let period_ns = question.fit.period_ns as f64;
+    let mut rng = Rng::new(question.seed, Stream::Client);
+    let mut lucks = vec![Luck { seed: question.seed, ..Luck::default() }];
+    lucks.extend((1..members).map(|member| {
+        let seed = rng.next_u64();
+        let even = member as f64 / (members - 1) as f64;
+        let phase = |op| if op == 0 { even } else { rng.unit() };
+        let op_shifts_ns = (0..ops).map(phase).map(|at| ((at - 0.5) * period_ns) as i64).collect();
+        Luck { seed, op_shifts_ns, jitters: true }
+    }));
+    lucks
+}
+
+fn run(question: &Question<'_>, policy: &Policy, luck: Luck) -> Member {
+    let Question { trace, fit, change, args, .. } = question;
+    let Predicted { tracker, transport_peak_s, .. } = predict(trace, fit, policy, change, &luck);
+    Member { luck, lag: tracker.report(trace.end.seconds(), args), transport_peak_s }
+}
+
+/// Usual time between two reports.
+fn tick_s(trace: &Trace) -> f64 {
+    let mut steps_s: Vec<f64> =
+        trace.ticks.windows(2).map(|pair| pair[1].at.seconds_since(pair[0].at)).collect();
+    percentile(&mut steps_s, 0.5)
+}
+
+/// The figures by which outcomes differ, in units of what still counts as the same.
+fn place(member: &Member, tick_s: f64) -> [f64; 3] {
+    let lead_s = member.lag.slices.lead_s.map_or(0.0, |lead_s| lead_s.p50);
+    [
+        member.transport_peak_s / SAME_TRANSPORT_S,
+        lead_s / SAME_LEAD_S,
+        member.lag.ticks.stale_ticks as f64 * tick_s / SAME_STALE_S,
+    ]
+}
+
+fn distance(a: [f64; 3], b: [f64; 3]) -> f64 {
+    a.into_iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+}
+
+/// Members by outcome, the most frequent first, members in their order.
+fn clusters(members: &[Member], tick_s: f64) -> Vec<Vec<usize>> {
+    let places: Vec<_> = members.iter().map(|member| place(member, tick_s)).collect();
+    let nearest = |cluster: &[usize], place: [f64; 3]| {
+        cluster.iter().map(|&i| distance(places[i], place)).fold(f64::INFINITY, f64::min)
+    };
+    let mut clusters: Vec<Vec<usize>> = Vec::new();
+    for (i, &at) in places.iter().enumerate() {
+        let (near, far): (Vec<_>, Vec<_>) =
+            clusters.into_iter().partition(|cluster| nearest(cluster, at) < 1.0);
+        clusters = far;
+        clusters.push(near.into_iter().flatten().chain([i]).collect());
+    }
+    by_size(&mut clusters);
+    while clusters.len() > MAX_OUTCOMES
+        && let Some(rare) = clusters.pop()
+    {
+        let gap = |cluster: &Vec<usize>| {
+            rare.iter().map(|&i| nearest(cluster, places[i])).fold(f64::INFINITY, f64::min)
+        };
+        if let Some(like) = clusters.iter_mut().min_by(|a, b| gap(a).total_cmp(&gap(b))) {
+            like.extend(&rare);
+        }
+        by_size(&mut clusters);
+    }
+    clusters
+}
+
+fn by_size(clusters: &mut [Vec<usize>]) {
+    clusters.iter_mut().for_each(|cluster| cluster.sort_unstable());
+    clusters.sort_by_key(|cluster| (std::cmp::Reverse(cluster.len()), cluster[0]));
+}
+
+fn outcome(members: &[Member], cluster: &[usize]) -> Outcome {
+    let lead = |figure: fn(&crate::lag::Figures) -> f64| {
+        move |member: &Member| member.lag.slices.lead_s.as_ref().map_or(f64::NAN, figure)
+    };
+    let stale = |figure: fn(&crate::lag::Figures) -> f64| {
+        move |member: &Member| member.lag.ticks.staleness_s.as_ref().map_or(f64::NAN, figure)
+    };
+    let spread = |figure: &dyn Fn(&Member) -> f64| {
+        Spread::of(cluster.iter().map(|&i| figure(&members[i])).collect())
+    };
+    let outcome = |typical: &Member| Outcome {
+        share: cluster.len() as f64 / members.len() as f64,
+        lag: typical.lag.clone(),
+        lead_min_s: spread(&lead(|lead| lead.min)),
+        lead_p5_s: spread(&lead(|lead| lead.p5)),
+        lead_p50_s: spread(&lead(|lead| lead.p50)),
+        lead_p95_s: spread(&lead(|lead| lead.p95)),
+        staleness_p95_s: spread(&stale(|stale| stale.p95)),
+        stale_ticks: spread(&|member| member.lag.ticks.stale_ticks as f64),
+        behind_playhead: spread(&|member| member.lag.slices.behind_playhead as f64),
+        transport_peak_s: spread(&|member| member.transport_peak_s),
+        luck: typical.luck.clone(),
+    };
+    outcome(&members[typical(members, cluster)])
+}
+
+/// The member of a cluster that most others are like, the first of equals. Not the nearest to the
+/// medians: within an outcome a figure may still have two values, and a median lies between them.
+fn typical(members: &[Member], cluster: &[usize]) -> usize {
+    let alike = |i: usize| {
+        let like = |&&j: &&usize| is_alike(&members[i].lag, &members[j].lag);
+        cluster.iter().filter(like).count()
+    };
+    let most = cluster.iter().rev().max_by_key(|&&i| alike(i));
+    most.copied().unwrap_or_default()
+}
+
+fn is_alike(a: &LagReport, b: &LagReport) -> bool {
+    let figures = |report: &LagReport| {
+        let lead = report.slices.lead_s.map(|lead| [lead.min, lead.p5, lead.p50, lead.p95]);
+        (lead.unwrap_or_default(), report.ticks.staleness_s.map_or(0.0, |stale| stale.p95))
+    };
+    let ((leads_a, stale_a), (leads_b, stale_b)) = (figures(a), figures(b));
+    let near = |a: f64, b: f64| (a - b).abs() <= ALIKE_S;
+    leads_a.into_iter().zip(leads_b).all(|(a, b)| near(a, b))
+        && near(stale_a, stale_b)
+        && a.ticks.stale_ticks.abs_diff(b.ticks.stale_ticks) <= ALIKE_COUNT
+        && a.slices.behind_playhead.abs_diff(b.slices.behind_playhead) <= ALIKE_COUNT
+}
+
+impl Spread {
+    fn of(mut values: Vec<f64>) -> Self {
+        let mut at = |q| percentile(&mut values, q);
+        Self { p5: at(0.05), p50: at(0.5), p95: at(0.95) }
+    }
+}

@@ -1,0 +1,309 @@
+//! What a recording tells of the server that made it.
+//!
+//! Enters: a trace. Leaves: [`Fit`]: the round trip, the policy where it differs from upstream's
+//! and shows in the places of slices, and the model's error on this very recording. Constants that
+//! nothing in the recording depends on keep upstream's values, or those that the config asked for.
+
+use super::change::Change;
+use super::generations::{Generation, generations, shifted};
+use super::predict::{Luck, predict};
+use super::trace::{Trace, TracedSlice};
+use crate::lag::stats::{fold_lead, percentile};
+use crate::peer::pacing::{LeadController, Placement, PlayheadClock};
+use crate::peer::policy::{EndRule, Policy};
+use crate::peer::rng::Rng;
+use crate::peer::server::policy_asked_for;
+use crate::time::Nanos;
+
+/// A model whose leads are off by more than this in one of twenty slices of the recording itself
+/// answers no question about another: one and a half steps of the grid on which slices start.
+pub const MAX_LEAD_ERROR_S: f64 = 0.06;
+
+/// A model without a counterpart for more than this share of the slices answers none either.
+pub const MAX_MISSING_SHARE: f64 = 0.1;
+
+/// Slices that the search for the round trip looks at: the first ones, enough for a half minute.
+const SEARCHED_SLICES: usize = 600;
+/// Longest round trip that is looked for, in nanoseconds, and the steps of the search.
+const LONGEST_ROUND_TRIP_NS: i64 = 1_000_000_000;
+const SEARCH_STEPS_NS: [i64; 3] = [4_000_000, 1_000_000, 250_000];
+/// One place missed costs as much as a lead that is off by this, in seconds, and no place more.
+const MISS_S: f64 = 0.2;
+/// With this share of places met upstream's constants are taken as they are.
+const GOOD_SHARE: f64 = 0.85;
+/// Beside an equal fit a floor nearer to upstream's is likelier: cost of one second.
+const FLOOR_PRIOR: f64 = 0.1;
+
+/// What was fitted to a recording.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fit {
+    /// The server's policy.
+    pub policy: Policy,
+    /// Both ways and what the server needs to take a report and to hand a slice over, in
+    /// nanoseconds.
+    pub round_trip_ns: i64,
+    /// The turns of the loop that generates.
+    pub generations: Vec<Generation>,
+    /// Usual time between two slices, in nanoseconds.
+    pub period_ns: i64,
+    /// How well the model repeats the recording.
+    pub factual_error: FactualError,
+    mean_transit_ns: i64,
+}
+
+/// How well the model repeats the recording from the reports that it makes itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
+pub struct FactualError {
+    /// Share of recorded slices that it places exactly.
+    pub exact_share: f64,
+    /// 95th percentile of the absolute error of their leads, in seconds.
+    pub lead_error_p95_s: f64,
+    /// Recorded slices that it has no counterpart for, as a share.
+    pub missing_share: f64,
+}
+
+/// Why the model is of no use for a recording.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum FitError {
+    /// The model makes slices at other moments.
+    #[error(
+        "the model does not know {missing_share:.2} of the slices that arrived; ask for --open-loop"
+    )]
+    Elsewhere {
+        /// Share of slices without a counterpart.
+        missing_share: f64,
+    },
+    /// The model puts slices elsewhere.
+    #[error(
+        "the model is off by {lead_error_p95_s:.3} s on the recording itself and may be by at most \
+         {MAX_LEAD_ERROR_S} s; ask for --open-loop"
+    )]
+    Unlike {
+        /// Its error.
+        lead_error_p95_s: f64,
+    },
+}
+
+impl Fit {
+    /// Fits the model to a recording.
+    ///
+    /// # Errors
+    /// Where the model does not repeat the recording well enough.
+    pub fn of(trace: &Trace) -> Result<Self, FitError> {
+        let (generations, spills) = generations(trace);
+        let mut periods: Vec<f64> =
+            trace.slices.windows(2).map(|pair| (pair[1].at.0 - pair[0].at.0) as f64).collect();
+        let transits = generations.iter().map(|generation| generation.transit_ns);
+        let mean_transit_ns = transits.sum::<i64>() / generations.len().max(1) as i64;
+        let mut fit = Self {
+            policy: policy_of(trace, spills),
+            round_trip_ns: 0,
+            generations,
+            period_ns: percentile(&mut periods, 0.5) as i64,
+            factual_error: FactualError::default(),
+            mean_transit_ns,
+        };
+        fit.search(trace);
+        fit.factual_error = fit.repeat(trace);
+        let FactualError { lead_error_p95_s, missing_share, .. } = fit.factual_error;
+        if missing_share > MAX_MISSING_SHARE {
+            return Err(FitError::Elsewhere { missing_share });
+        }
+        if lead_error_p95_s > MAX_LEAD_ERROR_S || lead_error_p95_s.is_nan() {
+            return Err(FitError::Unlike { lead_error_p95_s });
+        }
+        Ok(fit)
+    }
+
+    /// How much longer one report travels than the fitted way: like some slice of the recording.
+    pub(super) fn jitter_ns(&self, rng: &mut Rng) -> i64 {
+        let index = (rng.unit() * self.generations.len() as f64) as usize;
+        self.generations[index].transit_ns - self.mean_transit_ns
+    }
+
+    fn search(&mut self, trace: &Trace) {
+        let plain = self.search_round_trip(trace, self.policy.lead.floor_s);
+        self.round_trip_ns = plain.round_trip_ns;
+        if plain.exact_share >= GOOD_SHARE {
+            return;
+        }
+        let asked_for_s = self.policy.lead.floor_s;
+        let mut best = plain;
+        let step = SEARCH_STEPS_NS[0] as usize;
+        for round_trip_ns in (0..LONGEST_ROUND_TRIP_NS / 2).step_by(step) {
+            let shift_s = self.places(trace, round_trip_ns, best.floor_s).shift_s;
+            let floor_s = (best.floor_s + shift_s).clamp(0.0, 5.0);
+            let near = self.weigh(trace, round_trip_ns, floor_s, asked_for_s);
+            if near.cost < best.cost {
+                best = near;
+            }
+        }
+        for step_ns in SEARCH_STEPS_NS.into_iter().skip(1) {
+            best = self.search_around(trace, best, step_ns, asked_for_s);
+        }
+        self.round_trip_ns = best.round_trip_ns;
+        self.policy.lead.floor_s = best.floor_s;
+    }
+
+    /// The best of the round trips and floors near one, in steps of that length and of twice it.
+    fn search_around(
+        &self,
+        trace: &Trace,
+        around: Candidate,
+        step_ns: i64,
+        asked_for_s: f64,
+    ) -> Candidate {
+        let mut best = around;
+        for (i, j) in (-6..=6_i64).flat_map(|i| (-10..=10_i64).map(move |j| (i, j))) {
+            let floor_s = (around.floor_s + (2 * j * step_ns) as f64 / 1e9).max(0.0);
+            let round_trip_ns = (around.round_trip_ns + i * step_ns).max(0);
+            let near = self.weigh(trace, round_trip_ns, floor_s, asked_for_s);
+            if near.cost < best.cost {
+                best = near;
+            }
+        }
+        best
+    }
+
+    fn search_round_trip(&self, trace: &Trace, floor_s: f64) -> Candidate {
+        let mut range = 0..=LONGEST_ROUND_TRIP_NS;
+        let mut best = self.weigh(trace, 0, floor_s, floor_s);
+        for step_ns in SEARCH_STEPS_NS {
+            for round_trip_ns in range.step_by(step_ns as usize) {
+                let near = self.weigh(trace, round_trip_ns, floor_s, floor_s);
+                if near.cost < best.cost {
+                    best = near;
+                }
+            }
+            let least = (best.round_trip_ns - step_ns).max(0);
+            range = least..=best.round_trip_ns + step_ns;
+        }
+        best
+    }
+
+    fn weigh(&self, trace: &Trace, round_trip_ns: i64, floor_s: f64, usual_s: f64) -> Candidate {
+        let places = self.places(trace, round_trip_ns, floor_s);
+        let unusual = FLOOR_PRIOR * (floor_s - usual_s).abs();
+        let late = 0.01 * round_trip_ns as f64 / 1e9;
+        Candidate {
+            round_trip_ns,
+            floor_s,
+            exact_share: places.exact_share,
+            cost: 1.0 - places.exact_share + places.error_s / MISS_S + unusual + late,
+        }
+    }
+
+    /// How the pacing places the slices of the recording when it is fed with its reports.
+    fn places(&self, trace: &Trace, round_trip_ns: i64, floor_s: f64) -> Places {
+        let mut policy = self.policy.clone();
+        policy.lead.floor_s = floor_s;
+        let (frames, sample_rate) = (trace.loop_frames(), trace.sample_rate);
+        let mut clock = PlayheadClock::new(&policy.clock, frames, sample_rate, trace.origin);
+        let mut lead = LeadController::new(&policy.lead, policy.placement.window_s);
+        let placement = Placement::new(&policy.placement, frames, sample_rate);
+        let mut ticks = trace.ticks.iter().peekable();
+        let mut at = trace.origin;
+        let mut slices = trace.slices.iter();
+        let (mut exact, mut errors_s) = (0, Vec::new());
+        for generation in self.generations.iter().take(SEARCHED_SLICES) {
+            let look = shifted(at, generation.rest_ns + generation.tick_ns);
+            at = shifted(look, generation.decode_ns);
+            let arrives = |t: Nanos| shifted(t, round_trip_ns);
+            while let Some(tick) = ticks.next_if(|tick| arrives(tick.at) <= look) {
+                let position_s = tick.position_s.unwrap_or(0.0);
+                clock.report(arrives(tick.at), position_s, tick.client_time);
+                tick.lead_s.into_iter().for_each(|lead_s| lead.report(lead_s));
+            }
+            let estimate = clock.look(look);
+            let placed = placement.place(estimate, lead.look(look, false));
+            let Some(slice) = slices.next() else { break };
+            let off = fold_lead(slice.header.start, u64::from(placed.region.start), trace.frames);
+            exact += usize::from(off == 0);
+            errors_s.push(off as f64 / f64::from(sample_rate));
+            if placed.spill.is_some() {
+                slices.next();
+            }
+        }
+        let count = errors_s.len().max(1) as f64;
+        let error_s = errors_s.iter().map(|error| error.abs().min(MISS_S)).sum::<f64>() / count;
+        let shift_s = percentile(&mut errors_s, 0.5);
+        Places { exact_share: exact as f64 / count, error_s, shift_s }
+    }
+
+    /// Lets the model repeat the recording, with reports of its own making.
+    fn repeat(&self, trace: &Trace) -> FactualError {
+        let nothing = Change::default();
+        let repeated = predict(trace, self, &self.policy, &nothing, &Luck::default());
+        let mut ours = repeated.tracker.slices().peekable();
+        let (mut exact, mut missing, mut errors_s) = (0_u32, 0_u32, Vec::new());
+        for slice in &trace.slices {
+            let at_s = slice.at.seconds();
+            while ours.next_if(|ours| ours.t_s < at_s - 0.000_5).is_some() {}
+            let Some(ours) = ours.next_if(|ours| ours.t_s <= at_s + 0.000_5) else {
+                missing += 1;
+                continue;
+            };
+            let off = fold_lead(slice.header.start, u64::from(ours.start), trace.frames);
+            exact += u32::from(off == 0);
+            errors_s.push(off.unsigned_abs() as f64 / f64::from(trace.sample_rate));
+        }
+        let count = trace.slices.len().max(1) as f64;
+        FactualError {
+            exact_share: f64::from(exact) / count,
+            lead_error_p95_s: percentile(&mut errors_s, 0.95),
+            missing_share: f64::from(missing) / count,
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Candidate {
+    round_trip_ns: i64,
+    floor_s: f64,
+    exact_share: f64,
+    cost: f64,
+}
+
+struct Places {
+    exact_share: f64,
+    error_s: f64,
+    shift_s: f64,
+}
+
+/// Upstream's policy, with what the config asked for and what the shapes of slices show.
+fn policy_of(trace: &Trace, spills: bool) -> Policy {
+    let mut policy = policy_asked_for(&trace.config, &Policy::default());
+    let window = usual_frames(&trace.slices);
+    policy.placement.window_s = f64::from(window) / f64::from(trace.sample_rate);
+    let grid = policy.placement.grid_frames;
+    let off_grid =
+        trace.slices.iter().filter(|slice| !slice.header.start.is_multiple_of(grid)).count();
+    if off_grid * 10 > trace.slices.len() {
+        policy.placement.grid_frames = 1;
+    }
+    let clamped = u64::from(window) <= trace.frames
+        && trace.slices.iter().all(|slice| slice.header.frames >= window);
+    if spills {
+        policy.placement.at_end = EndRule::Spill;
+    } else if clamped && passes_end(trace) {
+        policy.placement.at_end = EndRule::Clamp;
+    }
+    policy
+}
+
+/// Whether the recording saw the end of the loop at all.
+fn passes_end(trace: &Trace) -> bool {
+    let half = trace.frames / 2;
+    trace
+        .slices
+        .windows(2)
+        .any(|pair| u64::from(pair[0].header.start) > half + u64::from(pair[1].header.start))
+}
+
+/// The most frequent length of a slice.
+fn usual_frames(slices: &[TracedSlice]) -> u32 {
+    let mut lengths: Vec<u32> = slices.iter().map(|slice| slice.header.frames).collect();
+    lengths.sort_unstable();
+    let runs = lengths.chunk_by(|a, b| a == b);
+    runs.max_by_key(|run| run.len()).and_then(|run| run.first()).copied().unwrap_or(1)
+}

@@ -1,0 +1,219 @@
+//! What a recording fixes, whatever else had been different.
+//!
+//! Enters: the records of one capture, once, in their order. Leaves: when the client reported and
+//! what, which slices arrived when and how long each was worked on, and what the listener did.
+//! Times are the capture's. Only headers of slices are read; a slice without a sound one is left out.
+
+use serde_json::{Map, Value};
+
+use crate::capture::{Body, ClientKind, Marker, Message, Record};
+use crate::event::{Event, Interpreter};
+use crate::peer::link::websocket_len;
+use crate::time::Nanos;
+use crate::wire::message::{Ready, kind_of};
+use crate::wire::slice::SliceHeader;
+
+/// One slice that arrived.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TracedSlice {
+    /// When.
+    pub at: Nanos,
+    /// Its header.
+    pub header: SliceHeader,
+    /// Length of its message in bytes.
+    pub bytes: u32,
+    /// Bytes on the wire of the texts that followed it, until the next slice.
+    pub text_bytes: u32,
+}
+
+/// One report of the client.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TracedTick {
+    /// When it was sent.
+    pub at: Nanos,
+    /// `playback_pos`.
+    pub position_s: Option<f64>,
+    /// `client_time`.
+    pub client_time: Option<f64>,
+    /// `slice_bytes_rx`.
+    pub acked: Option<f64>,
+    /// `slice_lead_s`.
+    pub lead_s: Option<f64>,
+    /// Bytes on the wire.
+    pub bytes: u32,
+}
+
+/// The factual session.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Trace {
+    /// When the initial buffer arrived.
+    pub origin: Nanos,
+    /// When the recording ended.
+    pub end: Nanos,
+    /// Length of the loop in frames.
+    pub frames: u64,
+    /// Frames per second.
+    pub sample_rate: u32,
+    /// Whether the playhead is known from the reports alone, as with foreign clients.
+    pub reported_playhead: bool,
+    /// The client's first message.
+    pub config: Map<String, Value>,
+    /// Slices in the order of their arrival.
+    pub slices: Vec<TracedSlice>,
+    /// Reports in the order of their sending.
+    pub ticks: Vec<TracedTick>,
+    /// What the listener did.
+    pub ops: Vec<(Nanos, Marker)>,
+}
+
+/// Why a recording cannot be modelled.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum TraceError {
+    /// There is no stream.
+    #[error("the capture holds no stream to model; give one that reaches its first slices")]
+    NoStream,
+    /// Too little to learn from.
+    #[error(
+        "the capture holds {slices} slices and {ticks} reports; the model needs at least \
+         {MIN_SLICES} and {MIN_TICKS}, so record for some seconds or ask for --open-loop"
+    )]
+    TooShort {
+        /// Slices in it.
+        slices: usize,
+        /// Reports in it.
+        ticks: usize,
+    },
+    /// Something that the model has no part for.
+    #[error("the session has {what}, which the model does not know; ask for --open-loop")]
+    Unknown {
+        /// What.
+        what: &'static str,
+    },
+}
+
+/// Fewest slices to learn from.
+pub const MIN_SLICES: usize = 16;
+/// Fewest reports to learn from.
+pub const MIN_TICKS: usize = 16;
+
+/// Makes a [`Trace`] of the records of one capture.
+#[derive(Debug, Default)]
+pub struct Tracer {
+    interpreter: Interpreter,
+    trace: Trace,
+    ready: Option<Ready>,
+    unknown: Option<&'static str>,
+}
+
+impl Tracer {
+    /// Before the first record.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the next record.
+    pub fn handle(&mut self, record: &Record<'_>) {
+        self.trace.end = self.trace.end.max(record.t);
+        match &record.body {
+            Body::Header(header) => {
+                self.trace.reported_playhead = header.client == ClientKind::Foreign;
+            }
+            Body::Marker(marker) => self.trace.ops.push((record.t, marker.clone())),
+            Body::Message(message) => self.message(record, message),
+            Body::Gap(_) => self.unknown = Some("a gap"),
+            Body::Clock(_) | Body::End(_) | Body::Other(_) => {}
+        }
+    }
+
+    /// The trace of what was handled.
+    ///
+    /// # Errors
+    /// Where there is too little to model, or something that the model does not know.
+    pub fn finish(self) -> Result<Trace, TraceError> {
+        let trace = self.trace;
+        if trace.frames == 0 {
+            return Err(TraceError::NoStream);
+        }
+        if let Some(what) = self.unknown {
+            return Err(TraceError::Unknown { what });
+        }
+        let (slices, ticks) = (trace.slices.len(), trace.ticks.len());
+        if slices < MIN_SLICES || ticks < MIN_TICKS {
+            return Err(TraceError::TooShort { slices, ticks });
+        }
+        Ok(trace)
+    }
+
+    fn message(&mut self, record: &Record<'_>, message: &Message<'_>) {
+        let bytes = |masked| u32::try_from(websocket_len(message.payload.len(), masked));
+        match self.interpreter.read(record.conn, message) {
+            Event::Config(text) => {
+                self.trace.config = serde_json::from_str(text).unwrap_or_default();
+            }
+            Event::Ready(ready) => self.ready = Some(ready),
+            Event::InitialBuffer => self.begin(record.t, message.len()),
+            Event::Slice => self.slice(record.t, message),
+            Event::SwapBuffer { .. } => self.unknown = Some("a swap of its source"),
+            Event::ParamsUpdate | Event::Server { .. } => {
+                if let Some(slice) = self.trace.slices.last_mut() {
+                    slice.text_bytes = slice.text_bytes.saturating_add(bytes(false).unwrap_or(0));
+                }
+            }
+            Event::Tick(params) if self.trace.frames > 0 => self.trace.ticks.push(TracedTick {
+                at: record.t,
+                position_s: params.playback_pos,
+                client_time: params.client_time,
+                acked: params.slice_bytes_rx,
+                lead_s: params.slice_lead_s,
+                bytes: bytes(true).unwrap_or(u32::MAX),
+            }),
+            Event::Command(fields) if kind_of(&fields) == Some("loop_band") => {
+                self.unknown = Some("a loop band");
+            }
+            _ => {}
+        }
+    }
+
+    fn begin(&mut self, t: Nanos, bytes: u64) {
+        let Some(ready) = self.ready else { return };
+        self.trace.origin = t;
+        self.trace.sample_rate = ready.sample_rate.max(1);
+        self.trace.frames = bytes / 2 / u64::from(ready.channels.max(1));
+        if u32::try_from(self.trace.frames).is_err() {
+            self.unknown = Some("a loop longer than a day");
+        }
+    }
+
+    fn slice(&mut self, t: Nanos, message: &Message<'_>) {
+        let Ok(header) = SliceHeader::parse(message.payload) else { return };
+        let bytes = u32::try_from(message.len()).unwrap_or(u32::MAX);
+        self.trace.slices.push(TracedSlice { at: t, header, bytes, text_bytes: 0 });
+    }
+}
+
+impl Trace {
+    /// Length of the loop in frames, as the server counts it.
+    #[must_use]
+    pub(super) fn loop_frames(&self) -> u32 {
+        u32::try_from(self.frames).unwrap_or(u32::MAX)
+    }
+
+    /// Length of the loop in seconds.
+    #[must_use]
+    pub fn loop_s(&self) -> f64 {
+        self.frames as f64 / f64::from(self.sample_rate)
+    }
+
+    /// Whether the client says what modern clients say.
+    #[must_use]
+    pub fn is_modern(&self) -> bool {
+        self.ticks.iter().any(|tick| tick.client_time.is_some())
+    }
+
+    /// Whether the client acknowledges slices.
+    #[must_use]
+    pub fn acknowledges(&self) -> bool {
+        self.ticks.iter().any(|tick| tick.acked.is_some())
+    }
+}

@@ -1,0 +1,133 @@
+//! From a scenario to what the model changes.
+//!
+//! Enters: a [`Scenario`] and the recording it is asked of. Leaves: a [`Change`], or the key that the
+//! model does not know how to change.
+
+use serde_json::{Map, Value, json};
+
+use super::{Change, Trace};
+use crate::capture::Marker;
+use crate::peer::link::LinkOptions;
+use crate::peer::script::ScriptedOp;
+use crate::scenario::{self, LinkChange, Playback, Scenario};
+use crate::time::Span;
+
+/// What the model cannot change.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the model cannot change {key}{when}; leave it out")]
+pub struct UnknownToModel {
+    key: &'static str,
+    when: &'static str,
+}
+
+impl Change {
+    /// The change that a scenario asks of a recording.
+    pub fn of(scenario: &Scenario, trace: &Trace) -> Result<Change, UnknownToModel> {
+        let begins = Span(0);
+        let mut change = Change {
+            ops: ops(&scenario.playback, trace)?,
+            policy: policy(&scenario.change)?,
+            tick_factor: scenario.change.tick_factor,
+            params_hz: scenario.change.report.params_hz,
+            acknowledges: scenario.change.client.acks,
+            apply_delay_s: scenario.change.client.apply_delay_s.unwrap_or_default(),
+            handles_every_s: scenario.change.client.handles_every_s.unwrap_or_default(),
+            ..Change::default()
+        };
+        change.up.extend(link(&scenario.change.link.up).map(|up| (begins, up)));
+        change.down.extend(link(&scenario.change.link.down).map(|down| (begins, down)));
+        for timed in &scenario.timed {
+            let link_only =
+                scenario::Change { link: timed.change.link.clone(), ..scenario::Change::default() };
+            if timed.change != link_only {
+                return Err(UnknownToModel { key: "anything but the link", when: " at a time" });
+            }
+            change.up.extend(link(&timed.change.link.up).map(|up| (timed.at, up)));
+            change.down.extend(link(&timed.change.link.down).map(|down| (timed.at, down)));
+        }
+        change.up.sort_by_key(|(at, _)| *at);
+        change.down.sort_by_key(|(at, _)| *at);
+        Ok(change)
+    }
+}
+
+/// What the listener does in all, when that is not what was recorded.
+fn ops(playback: &Playback, trace: &Trace) -> Result<Option<Vec<ScriptedOp>>, UnknownToModel> {
+    if playback.quantum_frames.is_some() {
+        return Err(UnknownToModel { key: "playback.quantum_frames", when: "" });
+    }
+    if *playback == Playback::default() {
+        return Ok(None);
+    }
+    let since_origin = |at: crate::time::Nanos| Span(at.0.saturating_sub(trace.origin.0));
+    let mut ops = Vec::new();
+    if let Some(to_s) = playback.start_offset_s {
+        ops.push(ScriptedOp { at: Span(0), op: Marker::Seek { to_s } });
+    }
+    let skew = 1.0 + playback.skew_ppm.unwrap_or_default() * 1e-6;
+    if playback.rate.is_some() || playback.skew_ppm.is_some() {
+        let rate = playback.rate.unwrap_or(1.0) * skew;
+        ops.push(ScriptedOp { at: Span(0), op: Marker::Rate { rate } });
+    }
+    if !playback.replace_ops {
+        let is_kept =
+            |op: &&(_, Marker)| playback.rate.is_none() || !matches!(op.1, Marker::Rate { .. });
+        let recorded = trace.ops.iter().filter(is_kept);
+        ops.extend(recorded.map(|(at, op)| skewed(since_origin(*at), op, skew)));
+    }
+    ops.extend(playback.ops.iter().map(|scripted| skewed(scripted.at, &scripted.op, skew)));
+    ops.sort_by_key(|op| op.at);
+    Ok(Some(ops))
+}
+
+fn skewed(at: Span, op: &Marker, skew: f64) -> ScriptedOp {
+    let op = match op {
+        Marker::Rate { rate } => Marker::Rate { rate: rate * skew },
+        other => other.clone(),
+    };
+    ScriptedOp { at, op }
+}
+
+/// The part of the policy's JSON that differs.
+fn policy(change: &scenario::Change) -> Result<Map<String, Value>, UnknownToModel> {
+    let server = &change.server;
+    if server.emit_trim.is_some() {
+        return Err(UnknownToModel { key: "server.emit_trim", when: "" });
+    }
+    if server.newest_wins.is_some() {
+        return Err(UnknownToModel { key: "server.newest_wins", when: "" });
+    }
+    let mut lead = Map::new();
+    let numbers = [("floor_s", server.lead_floor_s), ("ceiling_s", server.lead_ceiling_s)];
+    for (key, value) in numbers {
+        lead.extend(value.map(|value| (key.to_owned(), json!(value))));
+    }
+    match server.transport {
+        Some(true) => lead.insert("transport".to_owned(), json!({})),
+        Some(false) => lead.insert("transport".to_owned(), Value::Null),
+        None => None,
+    };
+    let mut policy = Map::new();
+    if !lead.is_empty() {
+        policy.insert("lead".to_owned(), Value::Object(lead));
+    }
+    if let Some(bytes) = server.flow_window {
+        policy.insert("flow".to_owned(), json!({"window_bytes": bytes}));
+    }
+    if let Some(compensates) = server.staleness_compensation {
+        policy.insert("clock".to_owned(), json!({"use_client_time": compensates}));
+    }
+    Ok(policy)
+}
+
+/// The link that a change adds to the recorded way, if it changes anything.
+fn link(change: &LinkChange) -> Option<LinkOptions> {
+    (*change != LinkChange::default()).then(|| LinkOptions {
+        bytes_per_s: change.bandwidth,
+        latency_s: change.latency_s.unwrap_or_default(),
+        jitter_s: change.jitter_s.unwrap_or_default(),
+        buffer_bytes: change.buffer,
+        outages: change.outages.clone(),
+        ..LinkOptions::default()
+    })
+}

@@ -1,0 +1,118 @@
+//! Where the listener would have been.
+//!
+//! Enters: the recorded ops and a scenario's [`Playback`]. Leaves: [`Piece`]s, each a playhead that
+//! nobody commands between two places among the events. Ops are ordered by their times, and one at
+//! time t comes after every event up to t.
+
+use super::Playback;
+use super::columns::{Columns, Place};
+use crate::capture::Marker;
+use crate::peer::script::ScriptedOp;
+use crate::playhead::PlayheadSim;
+use crate::time::Nanos;
+
+/// A playhead from one place among the events up to the next piece's.
+#[derive(Clone, Debug)]
+pub(super) struct Piece {
+    pub from: Place,
+    pub playhead: PlayheadSim,
+}
+
+/// Something that happens to a playhead.
+struct Happening<'a> {
+    at: Nanos,
+    place: Place,
+    op: Op<'a>,
+}
+
+enum Op<'a> {
+    Reset(u64),
+    Marker(&'a Marker),
+}
+
+/// Fills `pieces` with the playhead of a scenario, from the initial buffer to the end.
+pub(super) fn pieces(columns: &Columns, playback: &Playback, pieces: &mut Vec<Piece>) {
+    pieces.clear();
+    let mut playhead = first(columns, playback);
+    pieces.push(Piece { from: Place::default(), playhead: playhead.clone() });
+    for Happening { at, place, op } in happenings(columns, playback) {
+        match op {
+            Op::Reset(frames) => playhead.reset(frames, at.seconds()),
+            Op::Marker(marker) => command(&mut playhead, marker, at.seconds(), playback),
+        }
+        pieces.push(Piece { from: place, playhead: playhead.clone() });
+    }
+}
+
+/// The first place at which this playhead may be elsewhere than the recorded one; `None` where it
+/// never is.
+pub(super) fn diverges(columns: &Columns, playback: &Playback) -> Option<Place> {
+    let Playback { rate, skew_ppm, start_offset_s, quantum_frames, ops, replace_ops } = playback;
+    if rate.is_some()
+        || skew_ppm.is_some()
+        || start_offset_s.is_some()
+        || quantum_frames.is_some_and(|quantum| quantum > 1)
+    {
+        return Some(Place::default());
+    }
+    let replaced = columns.ops.first().filter(|_| *replace_ops).map(|op| op.place);
+    ops.iter()
+        .filter_map(|op| Some(columns.place_at(columns.origin.checked_add(op.at)?)))
+        .chain(replaced)
+        .min()
+}
+
+fn first(columns: &Columns, playback: &Playback) -> PlayheadSim {
+    let now_s = columns.origin.seconds();
+    let mut playhead = PlayheadSim::new(columns.epochs[0].frames, columns.sample_rate, now_s);
+    if let Some(offset_s) = playback.start_offset_s {
+        playhead.seek(offset_s, now_s);
+    }
+    // Setting a rate rounds the position, so one that stays is not set.
+    if playback.rate.is_some() || playback.skew_ppm.is_some() {
+        playhead.set_rate(playback.rate.unwrap_or(1.0) * skew(playback), now_s);
+    }
+    playhead
+}
+
+/// Swaps, recorded ops and the scenario's in their order.
+fn happenings<'a>(columns: &'a Columns, playback: &'a Playback) -> Vec<Happening<'a>> {
+    let mut all = Vec::new();
+    for (number, epoch) in columns.epochs.iter().enumerate().skip(1) {
+        let place = Place { epoch: number, ..Place::default() };
+        let reset = Happening { at: epoch.began, place, op: Op::Reset(epoch.frames) };
+        all.push((place, epoch.latest, reset));
+    }
+    for recorded in columns.ops.iter().filter(|recorded| stays(&recorded.op, playback)) {
+        let op = Op::Marker(&recorded.op);
+        let happening = Happening { at: recorded.t, place: recorded.place, op };
+        all.push((recorded.place, recorded.latest, happening));
+    }
+    for ScriptedOp { at, op } in &playback.ops {
+        let Some(at) = columns.origin.checked_add(*at) else { continue };
+        let place = columns.place_at(at);
+        all.push((place, at, Happening { at, place, op: Op::Marker(op) }));
+    }
+    all.sort_by_key(|(place, latest, _)| (*place, *latest));
+    all.into_iter().map(|(_, _, happening)| happening).collect()
+}
+
+/// Whether a recorded op still happens.
+fn stays(op: &Marker, playback: &Playback) -> bool {
+    let replaced = playback.rate.is_some() && matches!(op, Marker::Rate { .. });
+    !playback.replace_ops && !replaced
+}
+
+fn command(playhead: &mut PlayheadSim, marker: &Marker, now_s: f64, playback: &Playback) {
+    match *marker {
+        Marker::Seek { to_s } => playhead.seek(to_s, now_s),
+        Marker::Rate { rate } => playhead.set_rate(rate * skew(playback), now_s),
+        Marker::Pause => playhead.set_paused(true, now_s),
+        Marker::Resume => playhead.set_paused(false, now_s),
+        Marker::Point { .. } => {}
+    }
+}
+
+fn skew(playback: &Playback) -> f64 {
+    playback.skew_ppm.map_or(1.0, |ppm| 1.0 + ppm * 1e-6)
+}

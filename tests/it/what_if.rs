@@ -1,0 +1,123 @@
+//! `what-if` at the command line: tiers, sentences, and refusals before any work.
+
+use std::fs;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+fn lagtape(words: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_lagtape"))
+        .args(words)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap()
+}
+
+#[track_caller]
+fn check(words: &[&str], code: i32) -> (String, String) {
+    let words = [&["what-if"], words].concat();
+    let output = lagtape(&words);
+    let out = String::from_utf8(output.stdout).unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{words:?}\n{out}\n{err}");
+    (out, err)
+}
+
+#[track_caller]
+fn json(words: &[&str]) -> Value {
+    let (out, _) = check(&[words, &["--json"]].concat(), 0);
+    serde_json::from_str(&out).unwrap()
+}
+
+const STALL: &str = "captures/stall.lagtape";
+
+/// A simulated session that is long enough for the model.
+fn simulated(folder: &TempDir) -> String {
+    let path = folder.path().join("x.lagtape").to_str().unwrap().to_owned();
+    let words = ["simulate", "--incident", "healthy", "--for", "12s", "--loop", "16s", "-o", &path];
+    assert!(lagtape(&words).status.success());
+    path
+}
+
+#[test]
+fn nothing_changed_is_exact_and_the_recorded_report() {
+    let answer = json(&[STALL]);
+    assert_eq!(answer["tier"], "exact");
+    assert_eq!(answer["factual"], answer["counterfactual"]);
+    let analysis = lagtape(&["analyze", STALL, "--json"]);
+    let analysis: Value = serde_json::from_slice(&analysis.stdout).unwrap();
+    assert_eq!(answer["factual"]["lag"], analysis["lag"]);
+}
+
+#[test]
+fn a_moved_listener_is_modelled_and_open_loop_on_demand() {
+    let folder = TempDir::new().unwrap();
+    let capture = simulated(&folder);
+    let modelled = json(&[&capture, "--op", "6s:seek=12s"]);
+    assert_eq!(modelled["tier"], "model");
+    let shares = modelled["outcomes"].as_array().unwrap().iter();
+    let sum: f64 = shares.map(|outcome| outcome["share"].as_f64().unwrap()).sum();
+    assert!((sum - 1.0).abs() < 1e-9, "{modelled}");
+    assert!(modelled["model"]["factual_error"]["exact_share"].as_f64().unwrap() > 0.9);
+    assert_eq!(modelled["outcomes"][0]["lag"], modelled["counterfactual"]["lag"]);
+
+    let open = json(&[&capture, "--op", "6s:seek=12s", "--open-loop"]);
+    assert_eq!(open["tier"], "horizon");
+    let until_s = open["valid_until_s"].as_f64().unwrap();
+    assert!((6.0..6.2).contains(&until_s), "{until_s}");
+    assert!(open["beyond_share"].as_f64().unwrap() > 0.3);
+}
+
+#[test]
+fn more_lead_and_a_thin_link_are_modelled() {
+    let folder = TempDir::new().unwrap();
+    let capture = simulated(&folder);
+    let p50 = |answer: &Value, side: &str| {
+        answer[side]["lag"]["slices"]["lead_s"]["p50"].as_f64().unwrap()
+    };
+    let lead = json(&[&capture, "--lead-floor", "600ms"]);
+    let raised_s = p50(&lead, "counterfactual") - p50(&lead, "factual");
+    assert!((raised_s - 0.35).abs() < 0.02, "{raised_s}");
+    let thin = json(&[&capture, "--down", "100KB/s"]);
+    let count = |side: &str| thin[side]["lag"]["slices"]["count"].as_u64().unwrap();
+    assert!(count("counterfactual") < count("factual"), "a thin link sheds slices");
+}
+
+#[test]
+fn the_same_question_gets_the_same_bytes() {
+    let folder = TempDir::new().unwrap();
+    let capture = simulated(&folder);
+    let ask = |seed: &str| check(&[&capture, "--op", "6s:seek=12s", "--json", "--seed", seed], 0).0;
+    assert_eq!(ask("1"), ask("1"));
+}
+
+#[test]
+fn a_scenario_comes_from_a_file_too() {
+    let folder = TempDir::new().unwrap();
+    let capture = simulated(&folder);
+    let file = folder.path().join("change.toml");
+    fs::write(
+        &file,
+        "[playback]\nops = [\"6s:pause\", \"8s:resume\"]\n[server]\nlead_floor_s = 0.4\n",
+    )
+    .unwrap();
+    let answer = json(&[&capture, "--scenario", file.to_str().unwrap()]);
+    assert_eq!(answer["tier"], "model");
+    assert_eq!(answer["scenario"]["server"]["lead_floor_s"], 0.4);
+}
+
+#[test]
+fn refusals_name_the_key_and_come_first() {
+    let refused = [
+        (&["no-such-file", "--tick-factor", "0"][..], 2, "tick_factor: 0 is out of range"),
+        (&["no-such-file", "--op", "3s:dwn=1"], 2, "did you mean down?"),
+        (&["no-such-file", "--down", "fast"], 2, "is not a rate"),
+        (&["no-such-file", "--lead-floor", "2", "--lead-ceiling", "1"], 2, "is above"),
+        (&[STALL, "--down", "1MB/s", "--open-loop"], 1, "ask without open loop"),
+    ];
+    for (words, code, sentence) in refused {
+        let (_, said) = check(words, code);
+        assert!(said.contains(sentence), "{words:?} said: {said}");
+    }
+}
