@@ -60,7 +60,7 @@ fn seeks(session: &Value) -> usize {
 }
 
 #[test]
-fn golden_pairs_are_met_by_simulated_sessions() {
+fn real_pairs_are_met_by_simulated_sessions() {
     for (path, session) in sessions() {
         let expected = full_report(&session);
         let mut outcomes: Vec<LagReport> =
@@ -86,7 +86,7 @@ fn golden_pairs_are_met_by_simulated_sessions() {
 /// A forward seek of a modern client has two outcomes, and both come: either a slice that was on its
 /// way throws the transport lead to its cap, or nothing happens.
 #[test]
-fn golden_seeks_of_modern_clients_come_out_both_ways() {
+fn real_seeks_of_modern_clients_come_out_both_ways() {
     let is_one = |session: &Value| {
         let op = &session["ops"][0];
         session["client"] == "modern" && seeks(session) == 1 && op["to_s"].as_f64() > Some(12.0)
@@ -175,7 +175,7 @@ fn run(options: SimulationOptions) -> LagReport {
 /// Fed with the moments of a recording, the pacing repeats the places of its slices exactly, but for
 /// the few where a report came within a millisecond of the look.
 #[test]
-fn golden_starts_follow_from_the_reports() {
+fn real_starts_follow_from_the_reports() {
     for (path, session) in sessions() {
         let repeated = repeated_starts(path.parent().unwrap(), &session);
         assert!(repeated > 0.95, "{}: {repeated}", path.display());

@@ -1,7 +1,8 @@
 //! Many runs of the model, and the few outcomes that they come to.
 //!
-//! Enters: a question. Leaves: an [`Answer`]. Members differ in how the ops fall between slices and
-//! reports, which nobody can ask for, and in the jitter of reports; the first has neither. Members
+//! Enters: a question. Leaves: an [`Answer`]. Members differ in how ops, slices and reports
+//! fall between each other, which nobody can ask for, and in the jitter of reports; the first is as
+//! recorded. Members
 //! whose listeners heard much the same are one outcome; means of two worlds are never given.
 
 use super::change::{Change, ChangeError};
@@ -114,11 +115,12 @@ pub fn answer(question: &Question<'_>) -> Result<Answer, ChangeError> {
 }
 
 /// What chance decides for each member. The moments of the first op are spread evenly over one
-/// period, those of later ones at random.
+/// period of slices, those of later ones and the phase of the reports at random.
 fn lucks(question: &Question<'_>) -> Vec<Luck> {
     let ops = question.change.ops.as_ref().map_or(0, Vec::len);
     let members = question.members.max(1);
     let period_ns = question.fit.period_ns as f64;
+    let tick_ns = tick_s(question.trace) * 1e9;
     let mut rng = Rng::new(question.seed, Stream::Client);
     let mut lucks = vec![Luck { seed: question.seed, ..Luck::default() }];
     lucks.extend((1..members).map(|member| {
@@ -126,7 +128,8 @@ fn lucks(question: &Question<'_>) -> Vec<Luck> {
         let even = member as f64 / (members - 1) as f64;
         let phase = |op| if op == 0 { even } else { rng.unit() };
         let op_shifts_ns = (0..ops).map(phase).map(|at| ((at - 0.5) * period_ns) as i64).collect();
-        Luck { seed, op_shifts_ns, jitters: true }
+        let tick_shift_ns = ((rng.unit() - 0.5) * tick_ns) as i64;
+        Luck { seed, op_shifts_ns, tick_shift_ns, jitters: true }
     }));
     lucks
 }
@@ -217,15 +220,18 @@ fn outcome(members: &[Member], cluster: &[usize]) -> Outcome {
     outcome(&members[typical(members, cluster)])
 }
 
-/// The member of a cluster that most others are like, the first of equals. Not the nearest to the
-/// medians: within an outcome a figure may still have two values, and a median lies between them.
+/// The middle one, by its smallest lead, of the largest group of members that are alike. Not the
+/// nearest to the medians of all: within an outcome a figure may still have two values.
 fn typical(members: &[Member], cluster: &[usize]) -> usize {
-    let alike = |i: usize| {
-        let like = |&&j: &&usize| is_alike(&members[i].lag, &members[j].lag);
-        cluster.iter().filter(like).count()
+    let alike = |i: usize| -> Vec<usize> {
+        let like = |&j: &usize| is_alike(&members[i].lag, &members[j].lag);
+        cluster.iter().copied().filter(like).collect()
     };
-    let most = cluster.iter().rev().max_by_key(|&&i| alike(i));
-    most.copied().unwrap_or_default()
+    let groups = cluster.iter().rev().map(|&i| alike(i));
+    let mut group = groups.max_by_key(Vec::len).unwrap_or_default();
+    let least = |i: usize| members[i].lag.slices.lead_s.map_or(0.0, |lead| lead.min);
+    group.sort_by(|&a, &b| least(a).total_cmp(&least(b)));
+    group.get(group.len() / 2).copied().unwrap_or_default()
 }
 
 fn is_alike(a: &LagReport, b: &LagReport) -> bool {

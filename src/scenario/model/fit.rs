@@ -31,8 +31,12 @@ const SEARCH_STEPS_NS: [i64; 3] = [4_000_000, 1_000_000, 250_000];
 const MISS_S: f64 = 0.2;
 /// With this share of places met upstream's constants are taken as they are.
 const GOOD_SHARE: f64 = 0.85;
+/// The first places tell the floor and the round trip apart, because no report has come yet or only
+/// few have; later a longer way and a higher floor look the same. Each of them missed costs this.
+const FIRST_MISS: f64 = 0.03;
+const FIRST_SLICES: usize = 8;
 /// Beside an equal fit a floor nearer to upstream's is likelier: cost of one second.
-const FLOOR_PRIOR: f64 = 0.1;
+const FLOOR_PRIOR: f64 = 0.05;
 
 /// What was fitted to a recording.
 #[derive(Clone, Debug, PartialEq)]
@@ -189,7 +193,11 @@ impl Fit {
             round_trip_ns,
             floor_s,
             exact_share: places.exact_share,
-            cost: 1.0 - places.exact_share + places.error_s / MISS_S + unusual + late,
+            cost: 1.0 - places.exact_share
+                + places.error_s / MISS_S
+                + FIRST_MISS * places.first_missed as f64
+                + unusual
+                + late,
         }
     }
 
@@ -224,10 +232,11 @@ impl Fit {
                 slices.next();
             }
         }
+        let first_missed = errors_s.iter().take(FIRST_SLICES).filter(|&&off| off != 0.0).count();
         let count = errors_s.len().max(1) as f64;
         let error_s = errors_s.iter().map(|error| error.abs().min(MISS_S)).sum::<f64>() / count;
         let shift_s = percentile(&mut errors_s, 0.5);
-        Places { exact_share: exact as f64 / count, error_s, shift_s }
+        Places { exact_share: exact as f64 / count, error_s, shift_s, first_missed }
     }
 
     /// Lets the model repeat the recording, with reports of its own making.
@@ -268,6 +277,7 @@ struct Places {
     exact_share: f64,
     error_s: f64,
     shift_s: f64,
+    first_missed: usize,
 }
 
 /// Upstream's policy, with what the config asked for and what the shapes of slices show.

@@ -31,6 +31,8 @@ pub struct Luck {
     pub seed: u64,
     /// By how much each op comes later than asked, in nanoseconds; what is missing is 0.
     pub op_shifts_ns: Vec<i64>,
+    /// By how much all reports come later than recorded, in nanoseconds.
+    pub tick_shift_ns: i64,
     /// Whether the way to the server takes a different time for each report, like the recorded way
     /// from it.
     pub jitters: bool,
@@ -361,14 +363,15 @@ impl<'a> Run<'a> {
 
     /// When the tick of that number goes out.
     fn tick_at(&self, number: usize) -> Option<Nanos> {
-        match self.change.params_hz {
-            None => self.trace.ticks.get(number).map(|tick| tick.at),
+        let at = match self.change.params_hz {
+            None => self.trace.ticks.get(number)?.at,
             Some(hz) => {
                 let period_s = 1.0 / hz.clamp(f64::MIN_POSITIVE, MAX_PARAMS_HZ);
                 let first = self.trace.ticks.first()?.at;
-                Some(Nanos(first.0.saturating_add((number as f64 * period_s * 1e9) as u64)))
+                Nanos(first.0.saturating_add((number as f64 * period_s * 1e9) as u64))
             }
-        }
+        };
+        Some(shifted(at, self.luck.tick_shift_ns).max(self.trace.origin))
     }
 
     /// The recorded tick that a tick at `now` is like: the same, or the last one before.

@@ -10,7 +10,7 @@ use crate::capture::{Body, ClientKind, Marker, Message, Record};
 use crate::event::{Event, Interpreter};
 use crate::peer::link::websocket_len;
 use crate::time::Nanos;
-use crate::wire::message::{Ready, kind_of};
+use crate::wire::message::Ready;
 use crate::wire::slice::SliceHeader;
 
 /// One slice that arrived.
@@ -168,7 +168,9 @@ impl Tracer {
                 lead_s: params.slice_lead_s,
                 bytes: bytes(true).unwrap_or(u32::MAX),
             }),
-            Event::Command(fields) if kind_of(&fields) == Some("loop_band") => {
+            Event::Command(fields)
+                if fields.get("type").and_then(Value::as_str) == Some("loop_band") =>
+            {
                 self.unknown = Some("a loop band");
             }
             _ => {}
