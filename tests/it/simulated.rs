@@ -80,8 +80,12 @@ fn the_same_seed_gives_the_same_bytes_and_another_one_others() {
 #[test]
 fn verdicts_are_those_that_the_incidents_promise() {
     for incident in incident::ALL {
-        let Analysis { verdict, .. } =
-            simulate_with(incident.name, 3, 30, |verb| SimulateVerb { loop_s: 24.0, ..verb }).live;
+        let Analysis { verdict, .. } = simulate_with(incident.name, 3, 30, |verb| SimulateVerb {
+            loop_s: 24.0,
+            channels: 2,
+            ..verb
+        })
+        .live;
         assert_eq!(verdict.lag, incident.lags, "{} {verdict:?}", incident.name);
     }
 }
