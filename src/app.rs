@@ -10,8 +10,10 @@ mod demo;
 mod info;
 mod outcome;
 mod record;
+mod recording;
 mod serve;
 mod simulate;
+mod sweep;
 mod what_if;
 
 pub use analyze::{AnalyzeOptions, analyze, analyze_all, next_commands};
@@ -21,8 +23,10 @@ pub use demo::{DemoSummary, LENGTH as DEMO_LENGTH, demo};
 pub use info::{Info, info, info_text};
 pub use outcome::Outcome;
 pub use record::{RecordVerb, RecordedSession, Source, live_analysis, record};
+pub use recording::read_scenario;
 pub use serve::{BackendVerb, backend};
 pub use simulate::{SimulateVerb, simulate};
-pub use what_if::{WhatIfVerb, read_scenario, what_if};
+pub use sweep::{Stopped, SweepVerb, find, sweep};
+pub use what_if::{WhatIfVerb, what_if};
 
 pub use crate::edge::import::{ImportSummary, import};

@@ -5,6 +5,7 @@
 
 mod args;
 mod live;
+mod sweep;
 
 use std::ffi::OsString;
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
@@ -58,6 +59,7 @@ fn dispatch(verb: Verb, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
         Verb::Backend(args) => live::backend(&args, talk, out),
         Verb::Simulate(args) => simulate(&args, out),
         Verb::WhatIf(args) => what_if(&args, talk, out),
+        Verb::Sweep(args) => sweep::sweep(&args, talk, out),
     }
 }
 

@@ -5,6 +5,7 @@
 //! Times are seconds from the initial buffer's arrival, rounded to the microsecond; `*_ns` are on
 //! the capture's own clock. Nothing here computes a figure that the engine could have kept.
 
+pub mod sweep;
 pub mod text;
 pub mod wav;
 pub mod what_if;

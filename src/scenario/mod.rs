@@ -1,11 +1,12 @@
 //! What-ifs: what would have been different, and how far an answer can be trusted.
 //!
 //! Enters: a [`Scenario`], plain data from a file or from flags. Leaves: [`Need`], the [`Tier`] that
-//! an answer to it can have and why; [`columns`] and [`open_loop`] replay recordings under it.
+//! an answer to it can have and why; [`ask`] gets that answer, from [`open_loop`] or the [`model`].
 //! Everything in a scenario is optional, and one without changes is the recording itself. Times
 //! are seconds, or text with a unit (`"40ms"`); of a change they count from the initial buffer on.
 //! Nothing here changes what a recording fixes: prompts, knobs and audio.
 
+pub mod ask;
 pub mod columns;
 pub mod keys;
 pub mod model;
