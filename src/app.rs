@@ -7,6 +7,7 @@ mod analyze;
 mod audio;
 mod cat;
 mod demo;
+mod derived;
 mod info;
 mod outcome;
 mod record;

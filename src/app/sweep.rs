@@ -77,12 +77,17 @@ struct Captures {
 
 impl Captures {
     /// Reads all captures in parallel, with the model fitted where it will be needed.
-    fn read(paths: &[PathBuf], verb: &SweepVerb, modelled: bool) -> Result<Captures> {
+    fn read(paths: &[PathBuf], verb: &SweepVerb, points: &[Point]) -> Result<Captures> {
+        let modelled =
+            (points.iter()).any(|point| point.scenario.needs(verb.open_loop).tier == Tier::Model);
+        let only_by_model = points.iter().all(|point| !point.scenario.only_moves_playhead());
         let recordings = map_in_order(paths, verb.threads, |path| {
             let recording = recording::read(path)?;
-            if modelled {
-                // A refusal of the model is told with the rows that needed it.
-                let _ = recording.model();
+            if modelled
+                && let Err(refusal) = recording.model()
+                && only_by_model
+            {
+                return Err(refusal.into());
             }
             anyhow::Ok(recording)
         })?;
@@ -112,14 +117,10 @@ impl Captures {
 /// Tries every scenario with every capture. A capture that cannot be used is named in the result.
 pub fn sweep(paths: &[PathBuf], verb: &SweepVerb, progress: Progress<'_>) -> Result<Sweep> {
     let points = verb.points(paths.len())?;
-    let captures = Captures::read(paths, verb, needs_model(&points, verb))?;
+    let captures = Captures::read(paths, verb, &points)?;
     let asked = captures.asked(verb.manner());
     let rows = ask(&asked, &points, verb.threads, progress)?.ok_or(Stopped)?;
     Ok(report(verb, &verb.axes, captures.all, rows))
-}
-
-fn needs_model(points: &[Point], verb: &SweepVerb) -> bool {
-    points.iter().any(|point| point.scenario.needs(verb.open_loop).tier == Tier::Model)
 }
 
 fn report(verb: &SweepVerb, axes: &[Axis], captures: Vec<SweptCapture>, rows: Vec<Row>) -> Sweep {
@@ -148,7 +149,7 @@ pub fn find(
         bail!("a search varies one key, and these are {}", verb.axes.len());
     };
     let points = verb.points(paths.len())?;
-    let captures = Captures::read(paths, verb, needs_model(&points, verb))?;
+    let captures = Captures::read(paths, verb, &points)?;
     let asked = captures.asked(verb.manner());
     let unvaried = Point { values: Vec::new(), scenario: verb.scenario.clone() };
     let mut find = Find {

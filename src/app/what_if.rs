@@ -1,9 +1,10 @@
 //! `what-if`: a recorded session under a change, and how far the answer can be trusted.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use super::derived::{Derived, Marks};
 use super::recording;
 use crate::lag::ReportArgs;
 use crate::report::SCHEMA;
@@ -23,6 +24,12 @@ pub struct WhatIfVerb {
     pub members: usize,
     /// What the reports cover.
     pub report: ReportArgs,
+    /// Where to write what would have been heard, as WAV.
+    pub audio: Option<PathBuf>,
+    /// Where to write the counterfactual session, as a capture.
+    pub capture: Option<PathBuf>,
+    /// Replace existing files.
+    pub force: bool,
 }
 
 /// Asks what would have been.
@@ -32,6 +39,7 @@ pub fn what_if(path: &Path, verb: &WhatIfVerb) -> Result<WhatIf> {
     if need.tier == Tier::Refused {
         bail!(need.reason);
     }
+    let derived = Derived::create(verb)?;
     let recording = recording::read(path)?;
     let manner =
         Manner { open_loop: verb.open_loop, members: verb.members.max(1), report: verb.report };
@@ -41,6 +49,11 @@ pub fn what_if(path: &Path, verb: &WhatIfVerb) -> Result<WhatIf> {
     let reply = asked
         .answer(&verb.scenario, &mut scratch)
         .with_context(|| format!("no answer from {}", path.display()))?;
+    let end = recording.columns().report_at;
+    if let Some(derived) = derived {
+        let story = asked.story(&verb.scenario, &reply)?;
+        derived.write(path, &story, end, &Marks::of(path, verb, &reply)?)?;
+    }
     let model = match reply.tier {
         Tier::Model => Some(ModelUse::of(recording.model()?.1)),
         _ => None,
@@ -58,5 +71,7 @@ pub fn what_if(path: &Path, verb: &WhatIfVerb) -> Result<WhatIf> {
         counterfactual: Side { lag },
         outcomes,
         model,
+        audio: verb.audio.as_ref().map(|audio| audio.display().to_string()),
+        derived: verb.capture.as_ref().map(|capture| capture.display().to_string()),
     })
 }

@@ -392,6 +392,7 @@ impl SimulateArgs {
   lagtape what-if incident.lagtape --op 6s:seek=16s --op 3s:down=250KB/s
   lagtape what-if incident.lagtape --rate 1.002 --open-loop
   lagtape what-if incident.lagtape --scenario change.toml --json
+  lagtape what-if incident.lagtape --op 6s:seek=16s --audio heard.wav --capture seek.lagtape
 
 The answer says how far it can be trusted: exact, exact until a moment, or by a model of the
 server together with the model's error on this very capture.")]
@@ -408,6 +409,16 @@ pub struct WhatIfArgs {
     pub members: usize,
     #[command(flatten)]
     pub coverage: CoverageArgs,
+    /// Write what would have been heard as a WAV file; with a model an approximation: the recording's
+    /// own audio where the model puts it, and the source where none was rendered
+    #[arg(long, value_name = "FILE")]
+    pub audio: Option<PathBuf>,
+    /// Write the counterfactual session as a capture for every other command, marked in its header
+    #[arg(long, value_name = "FILE")]
+    pub capture: Option<PathBuf>,
+    /// Replace existing files
+    #[arg(long)]
+    pub force: bool,
     /// One JSON object
     #[arg(long)]
     pub json: bool,
@@ -531,6 +542,9 @@ impl WhatIfArgs {
             open_loop: self.open_loop,
             members: self.members,
             report: self.coverage.report(),
+            audio: self.audio.clone(),
+            capture: self.capture.clone(),
+            force: self.force,
         })
     }
 }

@@ -167,6 +167,11 @@ fn what_if(args: &WhatIfArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome
         }
     };
     let answer = app::what_if(&args.file, &verb)?;
+    for (file, what) in [(&answer.audio, "audio"), (&answer.derived, "capture")] {
+        if let Some(file) = file {
+            talk.say(&format!("wrote {file}: the {what} with the change"));
+        }
+    }
     let printed = match args.json {
         true => json_line(out, &answer),
         false => write!(out, "{}", what_if::text(&answer)).map_err(Into::into),

@@ -20,6 +20,8 @@ use crate::sweep::rows::{Predicate, Row, Summary};
 const MAX_ROWS: usize = 24;
 /// Columns of a terminal.
 const WIDTH: usize = 80;
+/// Columns before what is mentioned.
+const MARGIN: usize = 17;
 
 /// A sweep.
 #[derive(Debug, Clone, Serialize)]
@@ -210,7 +212,7 @@ impl Page<'_> {
             self.mention("worst", summary.worst, out)?;
             match summary.first_that_lags {
                 Some(row) => self.mention("first that lags", row, out)?,
-                None => writeln!(out, "{:<17}none", "first that lags")?,
+                None => writeln!(out, "{:<MARGIN$}none", "first that lags")?,
             }
         }
         for number in 0..self.sweep.captures.len() {
@@ -237,22 +239,25 @@ impl Page<'_> {
         let row = &self.sweep.rows[number];
         let Some(lag) = &row.lag else { return Ok(()) };
         let axes = self.sweep.axes.iter().zip(&row.values);
-        let mut values: Vec<_> =
+        let mut parts: Vec<_> =
             axes.map(|(axis, value)| format!("{} {}", axis.key, axis.value(*value))).collect();
         if self.sweep.captures.len() > 1 {
-            values.push(self.sweep.captures[row.capture].capture.clone());
+            parts.push(self.sweep.captures[row.capture].capture.clone());
         }
         let (stale, behind) = (lag.ticks.stale_ticks, lag.slices.behind_playhead);
-        let mut figures = vec![format!("{stale} stale ticks"), format!("{behind} slices behind")];
-        figures.extend(lag.slices.lead_s.map(|lead| format!("lead p5 {} s", Figure(lead.p5))));
-        let (values, figures) = (values.join(", "), figures.join(", "));
-        let both = [values.as_str(), figures.as_str()];
-        let both: Vec<_> = both.into_iter().filter(|part| !part.is_empty()).collect();
-        let line = format!("{what:<17}{}", both.join(": "));
-        match line.chars().count() <= WIDTH {
-            true => writeln!(out, "{line}"),
-            false => writeln!(out, "{what:<17}{values}\n{:<17}{figures}", ""),
+        parts.extend([format!("{stale} stale ticks"), format!("{behind} slices behind")]);
+        parts.extend(lag.slices.lead_s.map(|lead| format!("lead p5 {} s", Figure(lead.p5))));
+        let mut line = format!("{what:<MARGIN$}");
+        for (i, part) in parts.iter().enumerate() {
+            let part = if i + 1 < parts.len() { format!("{part}, ") } else { part.clone() };
+            let width = line.chars().count() + part.trim_end().chars().count();
+            if width > WIDTH && line.chars().count() > MARGIN {
+                writeln!(out, "{}", line.trim_end())?;
+                line = " ".repeat(MARGIN);
+            }
+            line.push_str(&part);
         }
+        writeln!(out, "{}", line.trim_end())
     }
 
     fn capture(&self, number: usize, out: &mut String) -> fmt::Result {
@@ -397,6 +402,7 @@ fn write_find(find: &Find, out: &mut String) -> fmt::Result {
         let (first, last) = (axis.value(*first), axis.value(*last));
         writeln!(out, "tried: {count} values from {first} to {last}")?;
     }
+    closest(find, axis, out)?;
     for (number, capture) in find.sweep.captures.iter().enumerate() {
         if capture.failure.is_none() {
             writeln!(out, "\n{}", capture.capture)?;
@@ -410,6 +416,24 @@ fn write_find(find: &Find, out: &mut String) -> fmt::Result {
         Some(command) => writeln!(out, "\nnext: {command}"),
         None => Ok(()),
     }
+}
+
+/// What comes closest where nothing does it.
+fn closest(find: &Find, axis: &SweptAxis, out: &mut String) -> fmt::Result {
+    let row = closest_row(find, &find.sweep.rows.iter().collect::<Vec<_>>())
+        .filter(|_| find.value.is_none())
+        .map(|row| &find.sweep.rows[row]);
+    let Some((row, lag)) = row.and_then(|row| Some((row, row.lag.as_ref()?))) else {
+        return Ok(());
+    };
+    let figure = find.figure.value(lag).map_or("unknown".to_owned(), |value| value.to_string());
+    let (value, name) = (axis.value(row.values[0]), find.figure.figure());
+    writeln!(out, "closest: {} {value}, with {name} {figure}", axis.key)
+}
+
+fn closest_row(find: &Find, rows: &[&Row]) -> Option<usize> {
+    let miss = |row: &Row| row.lag.as_ref().map_or(f64::INFINITY, |lag| find.figure.miss(lag));
+    (0..rows.len()).min_by(|a, b| miss(rows[*a]).total_cmp(&miss(rows[*b])))
 }
 
 /// In how many runs of the model it holds, where it was asked.
@@ -433,10 +457,9 @@ fn failures(find: &Find, out: &mut String) -> fmt::Result {
 /// Of a capture the row that was found and its neighbours; or else the one that comes closest.
 fn telling_rows(find: &Find, capture: usize) -> Vec<&Row> {
     let rows: Vec<_> = find.sweep.rows.iter().filter(|row| row.capture == capture).collect();
-    let miss = |row: &Row| row.lag.as_ref().map_or(f64::INFINITY, |lag| find.figure.miss(lag));
     let place = match find.value {
         Some(value) => rows.iter().position(|row| row.values[0] == value),
-        None => (0..rows.len()).min_by(|a, b| miss(rows[*a]).total_cmp(&miss(rows[*b]))),
+        None => closest_row(find, &rows),
     };
     let Some(place) = place else { return Vec::new() };
     rows[place.saturating_sub(2)..rows.len().min(place + 3)].to_vec()

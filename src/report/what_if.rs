@@ -36,6 +36,12 @@ pub struct WhatIf {
     pub outcomes: Vec<Outcome>,
     /// In the model tier: what the model was made of.
     pub model: Option<ModelUse>,
+    /// The WAV file with what would have been heard, if one was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audio: Option<String>,
+    /// The capture of the counterfactual session, if one was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub derived: Option<String>,
 }
 
 /// One side of a comparison.

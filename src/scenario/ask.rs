@@ -9,9 +9,10 @@
 use std::sync::OnceLock;
 
 use super::columns::{Columns, ColumnsBuilder};
+use super::derive::Story;
 use super::keys::Key;
 use super::model::{self, Change, ChangeError, Fit, FitError, Outcome, Question};
-use super::model::{Trace, TraceError, Tracer, UnknownToModel};
+use super::model::{Retold, Trace, TraceError, Tracer, UnknownToModel};
 use super::open_loop::{self, OpenLoop, OpenLoopError, Scratch};
 use super::{Scenario, Tier};
 use crate::capture::Record;
@@ -205,6 +206,17 @@ impl Asked<'_> {
                 (modelled, _) => modelled,
             },
         }
+    }
+
+    /// What happened in an answer to `scenario`, to be told as a capture: in the model tier in the
+    /// run of its likeliest outcome.
+    pub fn story(&self, scenario: &Scenario, reply: &Reply) -> Result<Story, Refusal> {
+        let Some(likeliest) = reply.outcomes.first() else {
+            return Ok(Story::Moved(scenario.playback.clone()));
+        };
+        let (trace, fit) = self.recording.model()?;
+        let change = Change::of(scenario, trace)?;
+        Ok(Story::Modelled(Retold::of(trace, fit, &change, &likeliest.luck)?))
     }
 
     fn modelled(&self, scenario: &Scenario, reason: &str) -> Result<Reply, Refusal> {
