@@ -8,7 +8,7 @@ use std::fmt::{self, Write as _};
 
 use serde::Serialize;
 
-use super::text::Figure;
+use super::text::{Figure, wrapped};
 use super::what_if::ModelUse;
 use crate::lag::LagReport;
 use crate::peer::incident::Unit;
@@ -264,11 +264,11 @@ impl Page<'_> {
         let capture = &self.sweep.captures[number];
         writeln!(out, "\n{}", capture.capture)?;
         if let Some(failure) = &capture.failure {
-            return writeln!(out, "  not used: {failure}");
+            return writeln!(out, "{}", wrapped(&format!("not used: {failure}")));
         }
         let rows: Vec<_> = self.sweep.rows.iter().filter(|row| row.capture == number).collect();
         if let Some(model) = capture.model.as_ref().filter(|_| any(&rows, Tier::Model)) {
-            writeln!(out, "model: {}", model.sentence())?;
+            writeln!(out, "{}", wrapped(&format!("model: {}", model.sentence())))?;
         }
         table(self.sweep, capture, &rows[..rows.len().min(MAX_ROWS)], out)?;
         if let Some(more) = rows.len().checked_sub(MAX_ROWS).filter(|&more| more > 0) {
@@ -286,7 +286,8 @@ fn any(rows: &[&Row], tier: Tier) -> bool {
 fn refusals(rows: &[&Row], out: &mut String) -> fmt::Result {
     let mut refused = rows.iter().filter_map(|row| row.refusal.as_deref());
     let Some(first) = refused.next() else { return Ok(()) };
-    writeln!(out, "{} of {} refused: {first}", refused.count() + 1, rows.len())
+    let sentence = format!("{} of {} refused: {first}", refused.count() + 1, rows.len());
+    writeln!(out, "{}", wrapped(&sentence))
 }
 
 /// A column: its heading in two lines and its cells.
@@ -448,7 +449,8 @@ fn in_runs(find: &Find) -> String {
 fn failures(find: &Find, out: &mut String) -> fmt::Result {
     for capture in &find.sweep.captures {
         if let Some(failure) = &capture.failure {
-            writeln!(out, "\n{}\n  not used: {failure}", capture.capture)?;
+            let sentence = wrapped(&format!("not used: {failure}"));
+            writeln!(out, "\n{}\n{sentence}", capture.capture)?;
         }
     }
     Ok(())
