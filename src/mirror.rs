@@ -61,6 +61,13 @@ impl Mirror {
         Ok(Mirror { samples: halves.iter().map(|&half| widen(half)).collect(), channels })
     }
 
+    /// A buffer of known audio, channels interleaved; `None` when that is not whole frames.
+    #[must_use]
+    pub fn from_samples(samples: Vec<f32>, channels: u16) -> Option<Mirror> {
+        let whole = channels > 0 && samples.len().is_multiple_of(usize::from(channels));
+        whole.then_some(Mirror { samples, channels })
+    }
+
     /// Audio frames in the buffer.
     #[must_use]
     pub fn frames(&self) -> usize {

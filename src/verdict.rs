@@ -9,6 +9,8 @@
 
 use serde::Serialize;
 
+use crate::capture::{BehindState, JudgeState, StaleState};
+
 /// A slice counts as behind the listener below this lead.
 pub const BEHIND_LEAD_S: f64 = -0.05;
 /// Slices behind for at least this long are lag.
@@ -74,6 +76,41 @@ struct StaleSpell {
     over: bool,
 }
 
+impl StaleSpell {
+    fn resume(state: &StaleState) -> Self {
+        let StaleState { from_s, to_s, ticks, worst_staleness_s, silence_s, .. } = *state;
+        StaleSpell {
+            episode: Episode {
+                from_s,
+                to_s,
+                what: What::Stale { ticks, worst_staleness_s, silence_s },
+            },
+            last_stale_s: state.last_stale_s,
+            over: state.over,
+        }
+    }
+
+    fn state(&self, threshold_s: f64) -> StaleState {
+        let Episode { from_s, to_s, ref what } = self.episode;
+        let (ticks, worst_staleness_s, silence_s) = match *what {
+            What::Stale { ticks, worst_staleness_s, silence_s } => {
+                (ticks, worst_staleness_s, silence_s)
+            }
+            What::Behind { .. } => (0, 0.0, 0.0),
+        };
+        StaleState {
+            threshold_s,
+            from_s,
+            to_s,
+            ticks,
+            worst_staleness_s,
+            silence_s,
+            last_stale_s: self.last_stale_s,
+            over: self.over,
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 struct BehindSpell {
     from_s: f64,
@@ -85,6 +122,18 @@ struct BehindSpell {
 }
 
 impl BehindSpell {
+    fn resume(state: &BehindState) -> Self {
+        let BehindState { from_s, last_behind_s, slices, of, of_at_last_behind, worst_lead_s } =
+            *state;
+        BehindSpell { from_s, last_behind_s, slices, of, of_at_last_behind, worst_lead_s }
+    }
+
+    fn state(&self) -> BehindState {
+        let BehindSpell { from_s, last_behind_s, slices, of, of_at_last_behind, worst_lead_s } =
+            *self;
+        BehindState { from_s, last_behind_s, slices, of, of_at_last_behind, worst_lead_s }
+    }
+
     fn episode(&self) -> Option<Episode> {
         (self.last_behind_s - self.from_s >= BEHIND_SUSTAINED_S).then_some(Episode {
             from_s: self.from_s,
@@ -130,6 +179,40 @@ impl Watch {
             closed: Vec::new(),
             stale: None,
             behind: None,
+        }
+    }
+
+    /// A judge that goes on from a state. A spell of stale audio goes on only by its own threshold.
+    #[must_use]
+    pub fn resume(state: &JudgeState, stale_threshold_s: f64, loop_s: f64) -> Self {
+        let stale = state.stale.as_ref().filter(|spell| spell.threshold_s == stale_threshold_s);
+        Watch {
+            stale_threshold_s,
+            loop_s,
+            paused: state.paused,
+            settled_at_s: state.settled_at_s,
+            advance_s: state.advance_s,
+            last_knob_s: state.last_knob_s,
+            last_slice_s: state.last_slice_s,
+            quiet_at_last_slice_s: state.quiet_at_last_slice_s,
+            closed: Vec::new(),
+            stale: stale.map(StaleSpell::resume),
+            behind: state.behind.as_ref().map(BehindSpell::resume),
+        }
+    }
+
+    /// All that coming verdicts follow from; episodes that are over are not in it.
+    #[must_use]
+    pub fn state(&self) -> JudgeState {
+        JudgeState {
+            paused: self.paused,
+            settled_at_s: self.settled_at_s,
+            advance_s: self.advance_s,
+            last_knob_s: self.last_knob_s,
+            last_slice_s: self.last_slice_s,
+            quiet_at_last_slice_s: self.quiet_at_last_slice_s,
+            stale: self.stale.as_ref().map(|spell| spell.state(self.stale_threshold_s)),
+            behind: self.behind.as_ref().map(BehindSpell::state),
         }
     }
 

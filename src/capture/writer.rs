@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 
+use super::context::Context;
 use super::format::{
     BODY_AT, BODY_FIELDS, CHECKSUM_AT, FLAG_AUTOMATIC, FLAG_FAILED, LENGTH_AT, MAX_BODY_LEN,
     MAX_PAYLOAD_LEN, OPENING, PREAMBLE, SyncMarker, tag,
@@ -71,7 +72,7 @@ impl Writer {
 
     fn count(&mut self, record: &Record<'_>) {
         self.next_seq = record.seq.saturating_add(1);
-        self.written.records += 1;
+        self.written.records += u64::from(record.is_numbered());
         match &record.body {
             Body::Message(message) => {
                 self.written.messages += 1;
@@ -91,6 +92,7 @@ fn write_body(record: &Record<'_>, out: &mut Vec<u8>) {
         Body::Gap(gap) => write_map(record, gap, out),
         Body::Marker(marker) => write_map(record, marker, out),
         Body::End(end) => write_map(record, end, out),
+        Body::Context(context) => write_context(record, context, out),
         Body::Other(_) => {
             write_head(record, BODY_FIELDS, (0, 0), out);
             write_bin(&[], out);
@@ -131,9 +133,20 @@ fn write_message(record: &Record<'_>, message: &Message<'_>, out: &mut Vec<u8>) 
     }
 }
 
+fn write_context(record: &Record<'_>, context: &Context<'_>, out: &mut Vec<u8>) {
+    let Some(buffer) = &context.buffer else { return write_map(record, &context.state, out) };
+    write_map_of(record, BODY_FIELDS + 1, &context.state, out);
+    write_bin(&buffer.0, out);
+}
+
 /// Writes a body whose payload is a map.
 fn write_map(record: &Record<'_>, map: &impl Serialize, out: &mut Vec<u8>) {
-    write_head(record, BODY_FIELDS, (0, 0), out);
+    write_map_of(record, BODY_FIELDS, map, out);
+}
+
+/// Writes a body of that many values, up to the payload, which is a map.
+fn write_map_of(record: &Record<'_>, fields: u8, map: &impl Serialize, out: &mut Vec<u8>) {
+    write_head(record, fields, (0, 0), out);
     write_bin(&[], out);
     let payload_at = out.len();
     rmp_serde::encode::write_named(out, map).expect("a map of texts and numbers has a form");

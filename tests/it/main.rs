@@ -4,6 +4,7 @@ mod audio_file;
 mod backend;
 mod capture;
 mod cli;
+mod context;
 mod derive;
 mod engine;
 mod golden;
