@@ -23,7 +23,7 @@ use crate::heard::HeardAudio;
 use crate::lag::{LagReport, ReportArgs};
 use crate::mirror::Mirror;
 use crate::time::Nanos;
-use crate::verdict::{Episode, Watch};
+use crate::verdict::{BehindRule, Episode, Watch};
 use crate::wire::message::Ready;
 use stream::{DEFAULT_READY, Stream};
 
@@ -48,6 +48,8 @@ pub struct Options {
     pub heard: Option<Option<u64>>,
     /// Staleness over which a tick counts towards the verdict, in seconds.
     pub stale_threshold_s: f64,
+    /// What counts as slices behind the listener.
+    pub behind: BehindRule,
     /// Most slices and most ticks kept per source buffer; `None` is unbounded.
     pub tracker_bound: Option<usize>,
     /// Compute a checksum over all slices, to prove that two engines had the same audio.
@@ -61,6 +63,7 @@ impl Default for Options {
             headers_only: false,
             heard: None,
             stale_threshold_s: crate::lag::DEFAULT_STALE_THRESHOLD_S,
+            behind: BehindRule::default(),
             tracker_bound: None,
             audio_crc: false,
         }

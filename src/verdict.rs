@@ -34,6 +34,21 @@ pub const SILENCE_S: f64 = 1.0;
 /// Weight of the newest lead in the mean that stands for the server's present lead.
 const ADVANCE_WEIGHT: f64 = 0.1;
 
+/// What counts as slices behind the listener.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BehindRule {
+    /// A slice with less lead than this is behind.
+    pub lead_s: f64,
+    /// And it is lag when it lasts so long.
+    pub sustained_s: f64,
+}
+
+impl Default for BehindRule {
+    fn default() -> Self {
+        BehindRule { lead_s: BEHIND_LEAD_S, sustained_s: BEHIND_SUSTAINED_S }
+    }
+}
+
 /// One spell of lag; times are seconds of the capture's clock.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Episode {
@@ -134,8 +149,8 @@ impl BehindSpell {
         BehindState { from_s, last_behind_s, slices, of, of_at_last_behind, worst_lead_s }
     }
 
-    fn episode(&self) -> Option<Episode> {
-        (self.last_behind_s - self.from_s >= BEHIND_SUSTAINED_S).then_some(Episode {
+    fn episode(&self, rule: &BehindRule) -> Option<Episode> {
+        (self.last_behind_s - self.from_s >= rule.sustained_s).then_some(Episode {
             from_s: self.from_s,
             to_s: self.last_behind_s,
             what: What::Behind {
@@ -151,6 +166,7 @@ impl BehindSpell {
 #[derive(Debug, Clone)]
 pub struct Watch {
     stale_threshold_s: f64,
+    behind_rule: BehindRule,
     loop_s: f64,
     paused: bool,
     settled_at_s: f64,
@@ -169,6 +185,7 @@ impl Watch {
     pub fn new(stale_threshold_s: f64, loop_s: f64, now_s: f64) -> Self {
         Watch {
             stale_threshold_s,
+            behind_rule: BehindRule::default(),
             loop_s,
             paused: false,
             settled_at_s: now_s + ADVANCE_RANGE_S.0 + SETTLE_MARGIN_S,
@@ -188,6 +205,7 @@ impl Watch {
         let stale = state.stale.as_ref().filter(|spell| spell.threshold_s == stale_threshold_s);
         Watch {
             stale_threshold_s,
+            behind_rule: BehindRule::default(),
             loop_s,
             paused: state.paused,
             settled_at_s: state.settled_at_s,
@@ -214,6 +232,12 @@ impl Watch {
             stale: self.stale.as_ref().map(|spell| spell.state(self.stale_threshold_s)),
             behind: self.behind.as_ref().map(BehindSpell::state),
         }
+    }
+
+    /// The same with another rule for slices behind.
+    #[must_use]
+    pub fn with_behind_rule(self, behind_rule: BehindRule) -> Self {
+        Watch { behind_rule, ..self }
     }
 
     /// A new source buffer.
@@ -301,18 +325,28 @@ impl Watch {
     pub fn episodes(&self) -> Vec<Episode> {
         let mut episodes = self.closed.clone();
         episodes.extend(self.stale.iter().map(|spell| spell.episode.clone()));
-        episodes.extend(self.behind.iter().filter_map(BehindSpell::episode));
+        episodes.extend(self.behind_episode());
         episodes.sort_by(|a, b| a.from_s.total_cmp(&b.from_s));
         episodes
     }
 
+    /// The latest spell of either kind, over or not, as far as it counts by now. A spell is known
+    /// by its beginning.
+    pub fn spells(&self) -> impl Iterator<Item = Episode> {
+        self.stale.iter().map(|spell| spell.episode.clone()).chain(self.behind_episode())
+    }
+
+    fn behind_episode(&self) -> Option<Episode> {
+        self.behind.as_ref().and_then(|spell| spell.episode(&self.behind_rule))
+    }
+
     fn judge_lead(&mut self, now_s: f64, lead_s: f64) {
         if self.behind.as_ref().is_some_and(|spell| {
-            now_s - spell.last_behind_s > BEHIND_CLEAR_S && lead_s >= BEHIND_LEAD_S
+            now_s - spell.last_behind_s > BEHIND_CLEAR_S && lead_s >= self.behind_rule.lead_s
         }) {
             self.end_behind();
         }
-        if lead_s < BEHIND_LEAD_S {
+        if lead_s < self.behind_rule.lead_s {
             let spell = self.behind.get_or_insert(BehindSpell {
                 from_s: now_s,
                 last_behind_s: now_s,
@@ -343,7 +377,8 @@ impl Watch {
     }
 
     fn end_behind(&mut self) {
-        self.closed.extend(self.behind.take().and_then(|spell| spell.episode()));
+        self.closed.extend(self.behind_episode());
+        self.behind = None;
     }
 
     /// Begins a transient. What was wrong before it does not go on after it.

@@ -49,6 +49,17 @@ impl Writer {
         self.count(record);
     }
 
+    /// Appends a record by the bytes that it has in a capture with the same marker.
+    pub fn copy(&mut self, record: &Record<'_>, bytes: &[u8], out: &mut Vec<u8>) {
+        out.extend_from_slice(bytes);
+        self.count(record);
+    }
+
+    /// Counts a record whose bytes the caller has copied.
+    pub fn copied(&mut self, record: &Record<'_>) {
+        self.count(record);
+    }
+
     /// The number that the record after the last one written has.
     #[must_use]
     pub fn next_seq(&self) -> u64 {

@@ -150,6 +150,8 @@ pub struct Facts {
     pub last_echo: (u64, Map<String, Value>),
     /// The number that the next record should have.
     next_seq: u64,
+    /// The last record was a gap: what happened in it is not known.
+    after_gap: bool,
     /// Text of the last `params_update`.
     last_params_update: Vec<u8>,
 }
@@ -176,9 +178,9 @@ impl Facts {
         self.next_seq.saturating_sub(1)
     }
 
-    /// Whether the record of this number was the last one.
+    /// Whether all is known up to and with the record of this number.
     pub(super) fn is_up_to(&self, seq: u64) -> bool {
-        self.next_seq == seq.saturating_add(1)
+        self.next_seq == seq.saturating_add(1) && !self.after_gap
     }
 
     /// Goes on from a state; what was counted so far stays.
@@ -207,6 +209,7 @@ impl Facts {
             return;
         }
         self.records += 1;
+        self.after_gap = matches!(record.body, Body::Gap(_));
         let (first, last) = self.span.unwrap_or((record.t, record.t));
         if record.t < last {
             self.odd(OddityKind::ClockBackwards, record);
@@ -332,11 +335,14 @@ impl Facts {
     }
 }
 
-/// Whether a record is the one after number `next_seq - 1`; a gap stands for those it counts.
+/// Whether a record is the one after number `next_seq - 1`; a gap stands for those it counts, which
+/// a live engine may have seen although the capture lacks them.
 fn follows(record: &Record<'_>, next_seq: u64) -> bool {
     match &record.body {
         Body::Gap(gap) => {
-            gap.first_seq == next_seq && record.seq == next_seq.saturating_add(gap.count)
+            gap.first_seq <= next_seq
+                && record.seq >= next_seq
+                && record.seq == gap.first_seq.saturating_add(gap.count)
         }
         _ => record.seq == next_seq,
     }

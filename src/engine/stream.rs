@@ -103,7 +103,8 @@ impl Stream {
             playhead: Listener::new(source, frames, ready.sample_rate, now_s),
             origin: record.t,
             epochs: Vec::new(),
-            watch: Watch::new(options.stale_threshold_s, loop_s, now_s),
+            watch: Watch::new(options.stale_threshold_s, loop_s, now_s)
+                .with_behind_rule(options.behind),
             last_report: TickReport::default(),
             ticked: false,
             raw: String::new(),
@@ -157,7 +158,8 @@ impl Stream {
                 channels: state.channels,
                 tracker,
             }],
-            watch: Watch::resume(&state.judge, options.stale_threshold_s, loop_s),
+            watch: Watch::resume(&state.judge, options.stale_threshold_s, loop_s)
+                .with_behind_rule(options.behind),
             last_report: state.last_tick,
             ticked: state.ticked,
             raw: state.tick_knobs.clone(),

@@ -558,7 +558,11 @@ fn warnings(engine: &Engine, about: &About, clock: &Clock) -> Vec<Warning> {
         );
         warnings.push(capture(CaptureWarning::Part, message));
     }
-    if let Some(bound) = about.tracker_bound {
+    let is_full = |bound: &usize| {
+        let mut epochs = engine.epochs().iter().map(|epoch| &epoch.tracker);
+        epochs.any(|tracker| tracker.slices().len().max(tracker.ticks().len()) >= *bound)
+    };
+    if let Some(bound) = about.tracker_bound.filter(is_full) {
         warnings.push(capture(
             CaptureWarning::BoundedRecords,
             format!("reports cover the newest {bound} slices and ticks of each source buffer"),
