@@ -7,6 +7,7 @@ mod cli;
 mod context;
 mod derive;
 mod engine;
+mod flight;
 mod golden;
 mod golden_client;
 mod golden_codec;
