@@ -134,6 +134,9 @@ impl Joined {
                     self.writer.write(&record, &mut self.bytes);
                 }
                 Body::End(_) => {}
+                Body::Other(id) => {
+                    bail!("it holds records of type {id}; join it with the version that made it")
+                }
                 _ => self.writer.write(&record, &mut self.bytes),
             }
             out.write_all(&self.bytes)?;

@@ -10,8 +10,11 @@ use std::time::Duration;
 use lagtape::capture::{
     Body, Direction, Ending, Gap, Header, Message, Opcode, Record, Records, SyncMarker,
 };
-use lagtape::edge::recorder::{Disk, Notice, Recorder, RecorderOptions, Store, SyncPolicy, Taken};
+use lagtape::edge::recorder::{
+    Disk, Keeping, Notice, Quota, Recorder, RecorderOptions, RingOptions, Store, SyncPolicy, Taken,
+};
 use lagtape::engine::{Engine, OddityKind, Options};
+use lagtape::flight::{RingLimits, Why};
 use lagtape::time::Nanos;
 
 const MARKER: SyncMarker = SyncMarker(*b"recorder");
@@ -115,12 +118,11 @@ struct Session {
 
 impl Session {
     fn begin(medium: &Medium, queue_bytes: usize, sync: SyncPolicy) -> Session {
-        let options = RecorderOptions {
-            queue_bytes,
-            sync,
-            retry: Duration::from_millis(1),
-            ..RecorderOptions::new("x")
-        };
+        Session::with(medium, RecorderOptions { queue_bytes, sync, ..RecorderOptions::new("x") })
+    }
+
+    fn with(medium: &Medium, options: RecorderOptions) -> Session {
+        let options = RecorderOptions { retry: Duration::from_millis(1), ..options };
         let mut seen = Vec::new();
         let mut engine = Engine::new(Options::default());
         let header = Header::new("test", Nanos(0));
@@ -385,4 +387,56 @@ fn a_disk_that_writes_and_does_not_sync_fails_too() {
     let ended = session.finish();
     assert_eq!(ended.seen, read(&medium.bytes()), "nothing is written twice");
     assert_eq!(ended.failure, None);
+}
+
+/// An incident recorder on a full disk that was asked for an incident.
+fn asked_on_a_full_disk(queue_bytes: usize) -> (Medium, Session) {
+    let medium = Medium::new();
+    medium.lock().room = 0;
+    let ring = RingOptions {
+        limits: "60s".parse::<RingLimits>().unwrap(),
+        triggers: Vec::new(),
+        after: "1h".parse().unwrap(),
+        quota: Quota::default(),
+    };
+    let keeping = Keeping::Ring(ring);
+    let options = RecorderOptions { keeping, queue_bytes, ..RecorderOptions::new("x") };
+    let mut session = Session::with(&medium, options);
+    session.offer(300);
+    session.wait_until_written();
+    session.recorder.ask(Why::Asked);
+    session.wait(|notice| matches!(notice, Notice::DiskFails { .. }));
+    (medium, session)
+}
+
+#[test]
+fn an_incident_waits_for_a_full_disk() {
+    let (medium, mut session) = asked_on_a_full_disk(1 << 20);
+    for _ in 0..50 {
+        assert_eq!(session.offer(300), Taken::Kept, "the ring goes on");
+    }
+    medium.lock().room = usize::MAX;
+    session.wait(|notice| matches!(notice, Notice::DiskIsBack { .. }));
+    let ended = session.finish();
+    assert!(ended.news.iter().any(|notice| matches!(notice, Notice::Written { .. })));
+    assert_eq!(read(&medium.bytes()).len(), 1 + 51 + 1, "header, messages, end");
+    assert!(is_complete(&medium.bytes()));
+}
+
+#[test]
+fn an_incident_ends_early_when_too_much_waits_for_a_full_disk() {
+    let (medium, mut session) = asked_on_a_full_disk(5_000);
+    for _ in 0..200 {
+        assert_eq!(session.offer(300), Taken::Kept, "the ring goes on");
+        session.wait_until_written();
+    }
+    session.recorder.ask(Why::Asked);
+    session.wait(|notice| matches!(notice, Notice::Crowded { .. }));
+    medium.lock().room = usize::MAX;
+    session.wait(|notice| matches!(notice, Notice::CutShort(_)));
+    let ended = session.finish();
+    assert_eq!(ended.failure, None);
+    let written = read(&medium.bytes()).len();
+    assert!((30..60).contains(&written), "{written} records of some 10000 bytes");
+    assert!(is_complete(&medium.bytes()));
 }

@@ -13,7 +13,7 @@ use super::disk::{OpenFile, Store};
 use super::queue::Queue;
 use super::quota::Quota;
 use super::writer::Keeper;
-use super::{MAX_QUEUED_BYTES, Notice, RecorderOptions, clock, named};
+use super::{Notice, RecorderOptions, clock, named};
 use crate::capture::{Body, Reader, Record, Step, SyncMarker, Writer};
 use crate::flight::{INCIDENT_KEY, INCIDENT_NS_KEY, Ring, RingLimits, Sentry, Trigger, Why};
 use crate::time::{Nanos, Span};
@@ -44,6 +44,7 @@ pub(super) struct Incidents {
     sentry: Sentry,
     reader: Reader,
     open: Vec<Incident>,
+    disk_fails: bool,
 }
 
 /// An incident that is being written.
@@ -74,6 +75,7 @@ impl Incidents {
             sentry: Sentry::new(&ring_options.triggers),
             reader: Reader::new(),
             open: Vec::new(),
+            disk_fails: false,
             options,
             ring_options,
             store,
@@ -105,7 +107,11 @@ impl Incidents {
             return;
         }
         let bytes: Arc<[u8]> = bytes.into();
+        let is_crowded = self.is_crowded();
         for incident in &mut self.open {
+            if is_crowded {
+                incident.cut_short(record);
+            }
             incident.push(record, &bytes);
         }
         self.ring.push(record, bytes);
@@ -114,9 +120,15 @@ impl Incidents {
         }
     }
 
+    /// A disk that fails has filled the room for what waits: twice that of the queue.
+    fn is_crowded(&self) -> bool {
+        let pending = self.open.iter().map(|incident| incident.pending_bytes).sum::<usize>();
+        self.disk_fails && pending > 2 * self.options.queue_bytes
+    }
+
     /// Begins an incident with what the ring holds.
     fn happen(&mut self, why: Why, queue: &Queue) {
-        if self.open.len() >= MAX_OPEN {
+        if self.open.len() >= MAX_OPEN || self.is_crowded() {
             queue.tell(Notice::Crowded { why });
             return;
         }
@@ -179,6 +191,7 @@ impl Incidents {
             }
         }
         self.open = still_open;
+        self.disk_fails = result.is_err();
         result
     }
 }
@@ -216,14 +229,14 @@ impl Incident {
             self.end(record.seq, record.t, "the time after the incident was over");
             return;
         }
-        // The ring and this much more is what a disk that fails may cost in memory.
-        if self.pending_bytes > 2 * MAX_QUEUED_BYTES {
-            self.cut_short = true;
-            self.end(record.seq, record.t, "the disk failed");
-            return;
-        }
         self.writer.copied(record);
         self.enqueue(Arc::clone(bytes));
+    }
+
+    /// Ends early, before a record that there is no room for.
+    fn cut_short(&mut self, record: &Record<'_>) {
+        self.cut_short |= !self.is_over;
+        self.end(record.seq, record.t, "the disk failed");
     }
 
     fn end(&mut self, seq: u64, t: Nanos, reason: &str) {
