@@ -252,6 +252,19 @@ fn the_end_waits_for_a_slow_disk() {
 }
 
 #[test]
+fn the_end_does_not_wait_for_a_disk_that_fails() {
+    let (medium, permit) = Medium::standing();
+    medium.lock().room = 0;
+    let mut session = Session::begin(&medium, 1000, SyncPolicy::None);
+    while session.offer(300) == Taken::Kept {}
+    let disk = std::thread::spawn(move || drop(permit));
+    let ended = session.finish();
+    disk.join().unwrap();
+    assert!(ended.failure.unwrap().contains("cannot write x"));
+    assert!(medium.bytes().is_empty());
+}
+
+#[test]
 fn a_disk_that_is_full_for_a_while_costs_nothing_that_fits_the_buffer() {
     let medium = Medium::new();
     // Full in the middle of a record.

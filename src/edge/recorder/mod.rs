@@ -226,7 +226,11 @@ impl Recorder {
         status.lost += in_vain;
         let failure = status.failing.as_ref().map(|error| {
             let what = self.shown.display();
-            format!("cannot write {what}: {error}; {} records are missing", status.lost)
+            match status.lost {
+                // Incidents say themselves which of them end early.
+                0 => format!("cannot write {what}: {error}"),
+                lost => format!("cannot write {what}: {error}; {lost} records are missing"),
+            }
         });
         Finished { status, files: self.queue.files(), failure, news: self.news() }
     }

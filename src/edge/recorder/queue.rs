@@ -128,6 +128,7 @@ impl Queue {
 
     pub fn change_status(&self, change: impl FnOnce(&mut Status)) {
         change(&mut self.lock().status);
+        self.changed.notify_all();
     }
 
     /// Says that nothing more comes.

@@ -48,6 +48,22 @@ impl Keeper for Whole {
     }
 }
 
+/// Tells of a thread that broke off: otherwise everybody would wait for it.
+struct Guard<'a> {
+    queue: &'a Queue,
+    what: String,
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let error = "lagtape's writing thread broke off, which is a bug".to_owned();
+            self.queue.tell(Notice::DiskFails { what: self.what.clone(), error: error.clone() });
+            self.queue.change_status(|status| status.failing = Some(error));
+        }
+    }
+}
+
 /// The writing thread.
 pub(super) struct WriterThread {
     pub keeper: Box<dyn Keeper>,
@@ -61,6 +77,7 @@ pub(super) struct WriterThread {
 impl WriterThread {
     /// Writes until the queue is closed and empty, or closed and the disk takes nothing.
     pub fn run(mut self, queue: &Queue) {
+        let _guard = Guard { queue, what: self.what.clone() };
         let clock = MonotonicClock::start();
         let mut synced = clock.now();
         let mut batch = Vec::new();
