@@ -2,7 +2,9 @@
 //!
 //! Enters: values in their order. Leaves: [`Figures`], equal to [`Figures::of`] to the last bit.
 //! A coarse histogram tells which bins hold the ranks that are asked for; only their values are
-//! looked at again. Values in a lower bin are lower, so the result is exact.
+//! looked at again. Values in a lower bin are never higher, so the result is exact. A few samples
+//! tell where bins are worth having: staleness is either a fraction of a second or laps of the loop,
+//! and bins of equal width over all of it would hold thousands of values each.
 
 use crate::lag::Figures;
 use crate::lag::stats::{Rank, interpolate, mean};
@@ -11,7 +13,15 @@ use crate::lag::stats::{Rank, interpolate, mean};
 const BINS: usize = 1 << 11;
 /// Lists shorter than this are sorted out directly; in longer ones each rank asked for lies above
 /// the one before.
-const SHORT: usize = 64;
+const SHORT: usize = 2 * SAMPLES;
+/// Values of a list that tell where its ranks will lie.
+const SAMPLES: usize = 128;
+/// Ranks of the samples between which each of [`Figures::QUANTILES`] is expected.
+const EXPECTED: [(usize, usize); 3] = [(0, 20), (44, 84), (107, SAMPLES - 1)];
+/// Bins of the histogram for each of them.
+const STEPS: f64 = (BINS / EXPECTED.len() - 1) as f64;
+/// Values whose bins are found and counted before the next: as many as stay in the first cache.
+const BLOCK: usize = 1 << 10;
 /// Values compared side by side.
 const LANES: usize = 8;
 
@@ -37,17 +47,50 @@ impl Default for Quantiles {
     }
 }
 
-/// Divides a range into bins, all below [`BINS`], so that no lower value has a higher bin.
+/// Divides all numbers into bins, below [`BINS`], so that no lower value has a higher bin: the sum of
+/// three ramps, each of which rises over one of the stretches where ranks are expected.
 #[derive(Clone, Copy)]
-struct Scale {
-    min: f64,
-    bins_per_unit: f64,
+struct Scale([Ramp; 3]);
+
+#[derive(Clone, Copy)]
+struct Ramp {
+    from: f64,
+    steps_per_unit: f64,
 }
 
 impl Scale {
+    /// The scale that suits a list of finite numbers, at least [`SHORT`] of them.
+    fn of(values: &[f64]) -> Scale {
+        let stride = values.len() / SAMPLES;
+        let mut samples = [0.0; SAMPLES];
+        for (i, sample) in samples.iter_mut().enumerate() {
+            *sample = values[i * stride];
+        }
+        samples.sort_unstable_by(f64::total_cmp);
+        Scale(EXPECTED.map(|(from, to)| {
+            let (from, to) = (samples[from], samples[to]);
+            Ramp { from, steps_per_unit: if to > from { STEPS / (to - from) } else { 0.0 } }
+        }))
+    }
+
+    #[inline]
     fn bin(self, value: f64) -> u16 {
-        // Through i32, which processors convert to at once.
-        ((value - self.min) * self.bins_per_unit) as i32 as u16
+        /// Added to a number up to 2⁵¹ it leaves the nearest whole number in the lowest bits.
+        const WHOLE: f64 = (1_u64 << 52) as f64;
+        let Scale([low, middle, high]) = self;
+        let steps = low.steps(value) + middle.steps(value) + high.steps(value);
+        (steps + WHOLE).to_bits() as u16
+    }
+}
+
+impl Ramp {
+    /// From 0 to [`STEPS`]; each operation keeps the order of values, and so does their rounding.
+    #[inline]
+    fn steps(self, value: f64) -> f64 {
+        let steps = (value - self.from) * self.steps_per_unit;
+        // Not `clamp`: no number times infinity is no number, and counts as 0.
+        let steps = if steps > 0.0 { steps } else { 0.0 };
+        if steps < STEPS { steps } else { STEPS }
     }
 }
 
@@ -58,12 +101,8 @@ impl Quantiles {
             return Figures::of(values.to_vec());
         }
         let (min, max) = extremes(values);
-        let bins_per_unit = (BINS as f64 - 1.5) / (max - min);
-        if !bins_per_unit.is_finite() {
-            return Figures::of(values.to_vec());
-        }
         let ranks = Figures::QUANTILES.map(|q| Rank::of(values.len(), q));
-        let quantiles = self.quantiles(values, ranks, Scale { min, bins_per_unit });
+        let quantiles = self.quantiles(values, ranks, Scale::of(values));
         Some(Figures::rounded(min, quantiles, max, mean(values)))
     }
 
@@ -76,35 +115,38 @@ impl Quantiles {
         let skipped = self.mark(wanted);
         self.keep(values);
         // From the highest rank down, so that what is left to look at shrinks.
-        let mut found = [0.0; 6];
-        let mut above = self.kept.len();
-        for i in (0..wanted.len()).rev() {
-            let place = wanted[i] - skipped[i];
-            if place >= above {
-                found[i] = found[i + 1];
-                continue;
-            }
-            let (_, &mut value, _) =
-                self.kept[..above].select_nth_unstable_by(place, f64::total_cmp);
-            found[i] = value;
-            above = place;
+        let mut end = self.kept.len();
+        let mut found = [0.0; 3];
+        for (i, rank) in ranks.iter().enumerate().rev() {
+            let place = rank.index - skipped[2 * i];
+            let (_, &mut lower, above) =
+                self.kept[..end].select_nth_unstable_by(place, f64::total_cmp);
+            // The next value is the least above, or the one that was selected before.
+            let above = above.iter().copied().min_by(f64::total_cmp);
+            let upper = above.or(self.kept.get(end).copied()).unwrap_or(lower);
+            found[i] = interpolate(lower, upper, rank.weight);
+            end = place;
         }
-        [0, 1, 2].map(|i| interpolate(found[2 * i], found[2 * i + 1], ranks[i].weight))
+        found
     }
 
     fn count(&mut self, values: &[f64], scale: Scale) {
-        self.bins.clear();
-        self.bins.extend(values.iter().map(|&value| scale.bin(value)));
         let [even, odd] = &mut self.counts;
         even.fill(0);
         odd.fill(0);
-        let (pairs, rest) = self.bins.as_chunks::<2>();
-        for &[a, b] in pairs {
-            even[index(a)] += 1;
-            odd[index(b)] += 1;
-        }
-        for &bin in rest {
-            even[index(bin)] += 1;
+        self.bins.resize(values.len(), 0);
+        for (values, bins) in values.chunks(BLOCK).zip(self.bins.chunks_mut(BLOCK)) {
+            for (bin, &value) in bins.iter_mut().zip(values) {
+                *bin = scale.bin(value);
+            }
+            let (pairs, rest) = bins.as_chunks::<2>();
+            for &[a, b] in pairs {
+                even[index(a)] += 1;
+                odd[index(b)] += 1;
+            }
+            for &bin in rest {
+                even[index(bin)] += 1;
+            }
         }
     }
 
@@ -151,7 +193,8 @@ fn index(bin: u16) -> usize {
     usize::from(bin) % BINS
 }
 
-fn extremes(values: &[f64]) -> (f64, f64) {
+/// The lowest and the highest of a list of numbers; infinities of none.
+pub(super) fn extremes(values: &[f64]) -> (f64, f64) {
     let mut min = [f64::INFINITY; LANES];
     let mut max = [f64::NEG_INFINITY; LANES];
     let (chunks, rest) = values.as_chunks::<LANES>();
@@ -184,6 +227,11 @@ mod tests {
                 proptest::collection::vec(0_u8..4, 0..400)
                     .prop_map(|values| values.into_iter().map(f64::from).collect()),
                 proptest::collection::vec(prop_oneof![0.2..0.3, Just(1e9), Just(0.25)], 0..3000),
+                proptest::collection::vec(prop_oneof![0.1..0.2, 59.0..60.0, Just(120.0)], 200..3000),
+                proptest::collection::vec(
+                    prop_oneof![Just(-f64::MAX), Just(1e-310), Just(2e-310), Just(f64::MAX)],
+                    200..400,
+                ),
                 proptest::collection::vec(prop_oneof![Just(1e-310), Just(0.0), Just(f64::MAX)], 0..9),
             ],
         ) {
