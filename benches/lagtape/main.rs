@@ -1,0 +1,92 @@
+//! How fast lagtape is, beside the physical limit and what a user would pick instead.
+//!
+//! Each group prints tables. The rows of a table are measured in turns in one process, so that what
+//! else the machine does meets all of them alike; a row is timed by the CPU time of its thread, or
+//! by the wall clock where threads are the point. Nothing here passes or fails.
+
+mod clock;
+mod harness;
+mod machine;
+mod print;
+mod python;
+mod recorded;
+mod sweep;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use clap::Parser;
+
+use harness::{Bench, Effort};
+
+/// A group of tables.
+struct Group {
+    name: &'static str,
+    about: &'static str,
+    run: fn(&mut Bench) -> Result<()>,
+}
+
+const GROUPS: [Group; 1] = [Group {
+    name: "sweep",
+    about: "one scenario more: columns, model, whole sweeps, threads",
+    run: sweep::run,
+}];
+
+const EXAMPLES: &str = "Examples:
+  cargo bench                                     everything
+  cargo bench -- --quick                          everything, coarsely, in under two minutes
+  cargo bench -- sweep --json > sweep.json        one group as JSON, tables on stderr
+  LAGTAPE_PYTHON=venv/bin/python3 cargo bench     peers in a Python that has numpy and zstandard";
+
+/// Measures lagtape beside the limit and its peers.
+#[derive(Parser)]
+#[command(name = "cargo bench --", after_help = EXAMPLES)]
+struct Args {
+    /// Groups to run: those whose name contains one of these; all without any
+    groups: Vec<String>,
+    /// Fewer and shorter samples
+    #[arg(long)]
+    quick: bool,
+    /// Print JSON on stdout, and tables on stderr
+    #[arg(long)]
+    json: bool,
+    /// List the groups
+    #[arg(long)]
+    list: bool,
+    /// Said by cargo
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    if args.list {
+        GROUPS.iter().for_each(|group| println!("{:8} {}", group.name, group.about));
+        return ExitCode::SUCCESS;
+    }
+    match run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<()> {
+    let wanted = |group: &&Group| {
+        args.groups.is_empty() || args.groups.iter().any(|name| group.name.contains(name.as_str()))
+    };
+    let groups: Vec<_> = GROUPS.iter().filter(wanted).collect();
+    if groups.is_empty() {
+        let known: Vec<_> = GROUPS.iter().map(|group| group.name).collect();
+        bail!("no group is called {}; there are {}", args.groups.join(", "), known.join(", "));
+    }
+    let effort = if args.quick { Effort::QUICK } else { Effort::FULL };
+    let mut bench = Bench::new(effort, args.json)?;
+    for group in groups {
+        bench.begin_group(group.name);
+        (group.run)(&mut bench)?;
+    }
+    bench.finish()
+}
