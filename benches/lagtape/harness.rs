@@ -15,6 +15,9 @@ use crate::clock;
 use crate::machine::Machine;
 use crate::print;
 
+/// What else may run on the machine while threads are compared, in cores.
+const IDLE: f64 = 0.05;
+
 /// How long to measure.
 #[derive(Debug, Clone, Copy)]
 pub struct Effort {
@@ -285,6 +288,28 @@ impl Bench {
         Ok(())
     }
 
+    /// Compares one thread with two, if the machine has two cores and nothing else to do.
+    pub fn threads<R>(
+        &mut self,
+        what: &str,
+        unit: &'static str,
+        units: usize,
+        aim: Aim,
+        work: impl Fn(usize) -> R,
+    ) -> Result<()> {
+        let why_not = why_not_idle();
+        let row = |name: &str, threads: usize| match &why_not {
+            Some(reason) => Row::missing(name, reason),
+            None => {
+                let work = &work;
+                Row::wall(name, units, move || work(threads))
+            }
+        };
+        let rows = vec![row("1 thread", 1), row("2 threads", 2)];
+        let ratios = vec![Ratio::new("1 thread", "2 threads", aim)];
+        self.measure(Table { title: format!("{what}, threads"), unit, rows, ratios })
+    }
+
     /// Ends the run.
     pub fn finish(self) -> Result<()> {
         if self.json {
@@ -306,6 +331,18 @@ impl Bench {
         } else {
             println!("{text}");
         }
+    }
+}
+
+/// Why threads cannot be compared now.
+fn why_not_idle() -> Option<String> {
+    if std::thread::available_parallelism().map_or(1, usize::from) < 2 {
+        return Some("there is only one core".to_owned());
+    }
+    match clock::busy_others() {
+        None => Some("this system does not tell whether it is idle".to_owned()),
+        Some(busy) if busy > IDLE => Some(format!("machine busy, others use {busy:.2} cores")),
+        Some(_) => None,
     }
 }
 

@@ -5,7 +5,11 @@
 //! by the wall clock where threads are the point. Nothing here passes or fails.
 
 mod clock;
+mod decode;
+mod fleet;
+mod growth;
 mod harness;
+mod lag;
 mod machine;
 mod print;
 mod python;
@@ -26,11 +30,33 @@ struct Group {
     run: fn(&mut Bench) -> Result<()>,
 }
 
-const GROUPS: [Group; 1] = [Group {
-    name: "sweep",
-    about: "one scenario more: columns, model, whole sweeps, threads",
-    run: sweep::run,
-}];
+const GROUPS: [Group; 5] = [
+    Group {
+        name: "decode",
+        about: "one slice more: zstd, the mirror, the analysis around them",
+        run: decode::run,
+    },
+    Group {
+        name: "lag",
+        about: "one report more: walking a capture without its audio",
+        run: lag::run,
+    },
+    Group {
+        name: "sweep",
+        about: "one scenario more: columns, model, whole sweeps, threads",
+        run: sweep::run,
+    },
+    Group {
+        name: "fleet",
+        about: "one capture more: scanned, analysed, two at once",
+        run: fleet::run,
+    },
+    Group {
+        name: "growth",
+        about: "longer captures and more scenarios: what each minute and each scenario costs",
+        run: growth::run,
+    },
+];
 
 const EXAMPLES: &str = "Examples:
   cargo bench                                     everything

@@ -11,6 +11,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::rc::Rc;
 
 use anyhow::{Context, Result, bail};
+use lagtape::lag::{Figures, LagReport};
 use serde_json::Value;
 
 use crate::harness::Row;
@@ -97,4 +98,18 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Whether a peer found what we did, to the four decimals of our report.
+pub fn agree(ours: &LagReport, theirs: &Value) -> bool {
+    let near = |ours: Option<Figures>, key: &str| {
+        let Some(Figures { min, p5, p50, p95, max, mean }) = ours else { return false };
+        let theirs = |i: usize| theirs[key][i].as_f64().unwrap_or(f64::NAN);
+        let figures = [min, p5, p50, p95, max, mean].into_iter().enumerate();
+        figures.into_iter().all(|(i, ours)| (ours - theirs(i)).abs() < 1e-4)
+    };
+    near(ours.slices.lead_s, "lead_s")
+        && near(ours.ticks.staleness_s, "staleness_s")
+        && theirs["behind"] == ours.slices.behind_playhead
+        && theirs["stale"] == ours.ticks.stale_ticks
 }

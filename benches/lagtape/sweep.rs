@@ -9,18 +9,17 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use lagtape::lag::stats::{Rank, interpolate, mean};
-use lagtape::lag::{DEFAULT_BUCKET_S, Figures, LagReport, ReportArgs};
+use lagtape::lag::{Figures, ReportArgs};
 use lagtape::scenario::columns::Columns;
 use lagtape::scenario::model::{Change, Fit, Luck, Question, Trace, answer, predict};
 use lagtape::scenario::open_loop::{OpenLoop, Scratch};
 use lagtape::scenario::{Playback, Scenario};
 use lagtape::sweep::axis::{Axis, Point, points};
 use lagtape::sweep::{cross, open_loop};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::clock;
 use crate::harness::{Aim, Bench, Ratio, Row, Table};
-use crate::python::Peer;
+use crate::python::{self, Peer};
 use crate::recorded::{self, ForSweeps};
 
 const MINUTES: u64 = 10;
@@ -30,8 +29,6 @@ const PARAMS_HZ: [f64; 2] = [30.0, 125.0];
 /// What the scenario asks: the listener is this much faster.
 const RATE: f64 = 1.002;
 const SCENARIOS: usize = 1_000;
-/// What else may run on the machine while threads are compared, in processors.
-const IDLE: f64 = 0.05;
 
 /// The tables of this group.
 pub fn run(bench: &mut Bench) -> Result<()> {
@@ -142,24 +139,14 @@ fn python_peer(bench: &Bench, columns: &Columns, open_loop: &OpenLoop<'_>) -> Re
     let ours = open_loop.answer(&faster(), &mut Scratch::default())?.lag;
     if let Some(theirs) = peer.ready() {
         for (name, figures) in theirs.as_object().context("no results")? {
-            ensure!(agree(&ours, figures), "{name} finds {figures}, and we {}", json!(ours));
+            ensure!(
+                python::agree(&ours, figures),
+                "{name} finds {figures}, and we {}",
+                json!(ours)
+            );
         }
     }
     Ok(peer)
-}
-
-/// Whether a peer found what we did, to the four decimals of our report.
-fn agree(ours: &LagReport, theirs: &Value) -> bool {
-    let near = |ours: Option<Figures>, key: &str| {
-        let Some(Figures { min, p5, p50, p95, max, mean }) = ours else { return false };
-        let theirs = |i: usize| theirs[key][i].as_f64().unwrap_or(f64::NAN);
-        let figures = [min, p5, p50, p95, max, mean].into_iter().enumerate();
-        figures.into_iter().all(|(i, ours)| (ours - theirs(i)).abs() < 1e-4)
-    };
-    near(ours.slices.lead_s, "lead_s")
-        && near(ours.ticks.staleness_s, "staleness_s")
-        && theirs["behind"] == ours.slices.behind_playhead
-        && theirs["stale"] == ours.ticks.stale_ticks
 }
 
 fn write_columns(folder: &Path, columns: &Columns) -> Result<()> {
@@ -186,10 +173,8 @@ fn write_columns(folder: &Path, columns: &Columns) -> Result<()> {
         "frames": last.frames,
         "sample_rate": columns.sample_rate,
         "buckets": last.buckets.count(),
-        "bucket_s": DEFAULT_BUCKET_S,
         "origin_s": columns.origin.seconds(),
         "began_s": last.began.seconds(),
-        "stale_threshold_s": ReportArgs::default().stale_threshold_s,
     });
     fs::write(folder.join("meta.json"), meta.to_string())?;
     Ok(())
@@ -220,7 +205,8 @@ fn scenarios(count: usize) -> Result<Vec<Point>> {
 }
 
 fn whole_sweeps(bench: &mut Bench, session: &ForSweeps) -> Result<()> {
-    let points = scenarios(SCENARIOS)?;
+    let count = if bench.effort.quick { SCENARIOS / 10 } else { SCENARIOS };
+    let points = scenarios(count)?;
     let args = ReportArgs::default();
     let columns = std::slice::from_ref(&session.columns);
     let (trace, fit) = (&session.trace, &Fit::of(&session.trace)?);
@@ -230,33 +216,16 @@ fn whole_sweeps(bench: &mut Bench, session: &ForSweeps) -> Result<()> {
         answer(&Question { trace, fit, change: &change, args, members, seed }).ok()
     };
     let rows = vec![
-        Row::wall("1,000 scenarios, open loop", 1, || open_loop(columns, &points, &args, 0))
-            .aim_s(0.5),
-        Row::wall("1,000 scenarios, model", 1, || cross(&[()], &points, 0, || (), one)).aim_s(3.0),
+        Row::wall("open loop", count, || open_loop(columns, &points, &args, 0)).aim_s(0.5e-3),
+        Row::wall("model, one member", count, || cross(&[()], &points, 0, || (), one)).aim_s(3e-3),
     ];
-    let title = format!("all cores, {}", size(&session.columns));
-    bench.measure(Table { title, unit: "sweep", rows, ratios: Vec::new() })
+    let title = format!("sweeps of {count} on all cores, {}", size(&session.columns));
+    bench.measure(Table { title, unit: "scenario", rows, ratios: Vec::new() })
 }
 
 fn scaling(bench: &mut Bench, columns: &Columns) -> Result<()> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let why_not = match clock::busy_others() {
-        _ if cores < 2 => Some("there is only one core".to_owned()),
-        None => Some("this system does not tell whether it is idle".to_owned()),
-        Some(busy) if busy > IDLE => Some(format!("machine busy: others use {busy:.2} cores")),
-        Some(_) => None,
-    };
     let points = scenarios(SCENARIOS)?;
     let (columns, args) = (std::slice::from_ref(columns), ReportArgs::default());
-    let row = |name: &str, threads: usize| match &why_not {
-        Some(reason) => Row::missing(name, reason),
-        None => {
-            let points = &points;
-            Row::wall(name, SCENARIOS, move || open_loop(columns, points, &args, threads))
-        }
-    };
-    let rows = vec![row("1 thread", 1), row("2 threads", 2)];
-    let ratios = vec![Ratio::new("1 thread", "2 threads", Aim::AtLeast(1.8))];
-    let title = "open loop, threads".to_owned();
-    bench.measure(Table { title, unit: "scenario", rows, ratios })
+    let work = |threads| open_loop(columns, &points, &args, threads);
+    bench.threads("open loop", "scenario", SCENARIOS, Aim::AtLeast(1.8), work)
 }
