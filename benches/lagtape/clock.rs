@@ -1,8 +1,6 @@
 //! What time it is: of this thread, of this process, on the wall, and of everybody else.
 
-#![expect(clippy::disallowed_methods, reason = "a benchmark is about time")]
-
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -16,25 +14,24 @@ pub fn process_cpu_s() -> f64 {
     seconds(ClockId::ProcessCPUTime)
 }
 
+/// Seconds on the wall.
+pub fn wall_s() -> f64 {
+    seconds(ClockId::Monotonic)
+}
+
 fn seconds(clock: ClockId) -> f64 {
     let time = clock_gettime(clock);
     time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
 }
 
-/// Seconds on the wall that `work` takes.
-pub fn wall_s(work: impl FnOnce()) -> f64 {
-    let begun = Instant::now();
-    work();
-    begun.elapsed().as_secs_f64()
-}
-
 /// Processors that others, this process aside, kept busy for the next half second; `None` where
 /// the system does not tell.
+#[expect(clippy::disallowed_methods, reason = "to see others work, one has to wait")]
 pub fn busy_others() -> Option<f64> {
-    let (busy, own, begun) = (busy_s()?, process_cpu_s(), Instant::now());
+    let (busy, own, begun_s) = (busy_s()?, process_cpu_s(), wall_s());
     std::thread::sleep(Duration::from_millis(500));
     let others_s = (busy_s()? - busy) - (process_cpu_s() - own);
-    Some((others_s / begun.elapsed().as_secs_f64()).max(0.0))
+    Some((others_s / (wall_s() - begun_s)).max(0.0))
 }
 
 /// Seconds that all processors were busy or taken away by the hypervisor, since the system began.

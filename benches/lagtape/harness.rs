@@ -69,6 +69,8 @@ pub struct Row<'a> {
 pub enum Clock {
     /// CPU time of the thread.
     ThreadCpu,
+    /// CPU time of all threads of this process.
+    ProcessCpu,
     /// CPU time of the only thread of a child process.
     ChildCpu,
     /// The wall clock.
@@ -108,27 +110,35 @@ pub enum Aim {
 
 impl<'a> Row<'a> {
     /// Work timed by the CPU time of this thread; one call does `units`.
-    pub fn cpu<R>(name: &str, units: usize, mut work: impl FnMut() -> R + 'a) -> Self {
-        let timed = move |times| {
-            let begun_s = clock::thread_cpu_s();
-            for _ in 0..times {
-                black_box(work());
-            }
-            Ok(clock::thread_cpu_s() - begun_s)
-        };
-        Self::of(name, Clock::ThreadCpu, units, Work::Measured(Box::new(timed)))
+    pub fn cpu<R>(name: &str, units: usize, work: impl FnMut() -> R + 'a) -> Self {
+        Self::timed(name, Clock::ThreadCpu, units, work, clock::thread_cpu_s)
+    }
+
+    /// Work that starts threads of its own, timed by the CPU time of all of them.
+    pub fn all_cpu<R>(name: &str, units: usize, work: impl FnMut() -> R + 'a) -> Self {
+        Self::timed(name, Clock::ProcessCpu, units, work, clock::process_cpu_s)
     }
 
     /// Work on several threads, timed by the wall clock.
-    pub fn wall<R>(name: &str, units: usize, mut work: impl FnMut() -> R + 'a) -> Self {
+    pub fn wall<R>(name: &str, units: usize, work: impl FnMut() -> R + 'a) -> Self {
+        Self::timed(name, Clock::Wall, units, work, clock::wall_s)
+    }
+
+    fn timed<R>(
+        name: &str,
+        clock: Clock,
+        units: usize,
+        mut work: impl FnMut() -> R + 'a,
+        now_s: fn() -> f64,
+    ) -> Self {
         let timed = move |times| {
-            Ok(clock::wall_s(|| {
-                for _ in 0..times {
-                    black_box(work());
-                }
-            }))
+            let begun_s = now_s();
+            for _ in 0..times {
+                black_box(work());
+            }
+            Ok(now_s() - begun_s)
         };
-        Self::of(name, Clock::Wall, units, Work::Measured(Box::new(timed)))
+        Self::of(name, clock, units, Work::Measured(Box::new(timed)))
     }
 
     /// Work of a child process that reports its own time.

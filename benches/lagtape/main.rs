@@ -16,6 +16,7 @@ mod python;
 mod recorded;
 mod sweep;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
@@ -79,6 +80,14 @@ struct Args {
     /// List the groups
     #[arg(long)]
     list: bool,
+    /// Replays a capture so many times over and prints the memory that it took: the growth group
+    /// calls itself so, for a process that did nothing else
+    #[arg(long, hide = true, requires = "minutes")]
+    replay: Option<PathBuf>,
+    #[arg(long, hide = true)]
+    minutes: Option<u64>,
+    #[arg(long, hide = true)]
+    bound: Option<usize>,
     /// Said by cargo
     #[arg(long, hide = true)]
     bench: bool,
@@ -90,7 +99,11 @@ fn main() -> ExitCode {
         GROUPS.iter().for_each(|group| println!("{:8} {}", group.name, group.about));
         return ExitCode::SUCCESS;
     }
-    match run(&args) {
+    let outcome = match &args.replay {
+        Some(capture) => growth::replay_and_tell(capture, args.minutes.unwrap_or(1), args.bound),
+        None => run(&args),
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");

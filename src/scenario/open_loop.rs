@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use super::columns::{Columns, EpochColumns, Place};
 use super::moves::{Piece, diverges, pieces};
-use super::quantiles::{Quantiles, extremes};
+use super::quantiles::{Found, Quantiles};
 use super::refreshes::{Cursors, Refreshes};
 use super::{Playback, Scenario, Tier};
 use crate::engine::PlayheadSource;
@@ -24,6 +24,7 @@ use crate::lag::stats::{fold_lead, staleness_s};
 use crate::lag::{LagReport, ReportArgs, SliceRecord, TickRecord, WorstStale};
 use crate::playhead::PlayheadWalk;
 use crate::time::Nanos;
+use crate::wire::kernel;
 
 /// Values compared side by side.
 const LOOKED_AT: usize = 64;
@@ -208,10 +209,12 @@ impl<'a> OpenLoop<'a> {
     ) {
         let (epoch, sample_rate) = (self.columns.last(), f64::from(self.columns.sample_rate));
         let starts = &epoch.slices.start[rows.clone()];
-        for ((lead_s, &start), playhead) in leads_s[rows].iter_mut().zip(starts).zip(playheads) {
-            let lead = fold_lead(start, round_down(playhead, quantum), epoch.frames);
-            *lead_s = lead as f64 / sample_rate;
+        let leads_s = &mut leads_s[rows];
+        for ((lead_s, &start), playhead) in leads_s.iter_mut().zip(starts).zip(playheads) {
+            *lead_s = fold_lead(start, round_down(playhead, quantum), epoch.frames) as f64;
         }
+        // By themselves several divisions take no longer than one.
+        kernel::wide(|| leads_s.iter_mut().for_each(|lead_s| *lead_s /= sample_rate));
     }
 
     /// The age of the audio at every tick, as slices refresh it in between: the slow way, for
@@ -251,14 +254,15 @@ impl<'a> OpenLoop<'a> {
         let mut lag = self.unmoved.clone();
         let lead_s = &scratch.lead_s[slice..];
         lag.slices.behind_playhead = lead_s.iter().filter(|&&lead_s| lead_s < 0.0).count();
-        lag.slices.lead_s = scratch.quantiles.figures(lead_s);
+        lag.slices.lead_s = scratch.quantiles.of(lead_s).map(|found| found.figures);
         let staleness_s = &scratch.staleness_s[tick..];
         let threshold_s = self.args.stale_threshold_s;
         lag.ticks.count = staleness_s.len();
         lag.ticks.stale_ticks = staleness_s.iter().filter(|&&age_s| age_s > threshold_s).count();
-        lag.ticks.staleness_s = scratch.quantiles.figures(staleness_s);
-        if lag.ticks.stale_ticks > 0 {
-            let worst = tick + first_highest(staleness_s);
+        let found = scratch.quantiles.of(staleness_s);
+        lag.ticks.staleness_s = found.map(|found| found.figures);
+        if let Some(Found { highest, .. }) = found.filter(|_| lag.ticks.stale_ticks > 0) {
+            let worst = tick + first_of(staleness_s, highest);
             let now_s = self.columns.report_at.seconds();
             let worst = self.tick_record(worst, quantum, scratch);
             lag.ticks.worst_stale = Some(WorstStale::of(&worst, now_s));
@@ -342,12 +346,11 @@ fn round_down(frame: u64, quantum: u64) -> u64 {
     if quantum == 1 { frame } else { frame - frame % quantum }
 }
 
-/// The first of the highest values; 0 of none.
-fn first_highest(values: &[f64]) -> usize {
-    let highest = extremes(values).1;
-    let is_in = |few: &[f64]| few.iter().fold(false, |found, &value| found | (value == highest));
+/// Where a value stands first; 0 where it does not.
+fn first_of(values: &[f64], wanted: f64) -> usize {
+    let is_in = |few: &[f64]| few.iter().fold(false, |found, &value| found | (value == wanted));
     let block = values.chunks(LOOKED_AT).position(is_in).unwrap_or(0) * LOOKED_AT;
-    block + values[block..].iter().position(|&value| value == highest).unwrap_or(0)
+    block + values[block..].iter().position(|&value| value == wanted).unwrap_or(0)
 }
 
 /// The first row of a window, if all rows behind it lie in it too.
@@ -446,11 +449,11 @@ mod tests {
     }
 
     #[test]
-    fn the_first_of_the_highest() {
+    fn the_first_of_equals() {
         let mut values = [1.0; 200];
-        assert_eq!(first_highest(&values), 0);
+        assert_eq!(first_of(&values, 1.0), 0);
         (values[131], values[140]) = (2.0, 2.0);
-        assert_eq!(first_highest(&values), 131);
-        assert_eq!(first_highest(&[]), 0);
+        assert_eq!(first_of(&values, 2.0), 131);
+        assert_eq!(first_of(&[], 2.0), 0);
     }
 }

@@ -8,6 +8,7 @@
 
 use crate::lag::Figures;
 use crate::lag::stats::{Rank, interpolate, mean};
+use crate::wire::kernel;
 
 /// Bins of the histogram; as counters they fit in a processor's first cache.
 const BINS: usize = 1 << 11;
@@ -22,15 +23,16 @@ const EXPECTED: [(usize, usize); 3] = [(0, 20), (44, 84), (107, SAMPLES - 1)];
 const STEPS: f64 = (BINS / EXPECTED.len() - 1) as f64;
 /// Values whose bins are found and counted before the next: as many as stay in the first cache.
 const BLOCK: usize = 1 << 10;
+/// Values of which one look tells whether any is wanted.
+const LOOKED_AT: usize = 32;
 /// Values compared side by side.
 const LANES: usize = 8;
 
-/// Scratch of [`Quantiles::figures`], reused from list to list.
+/// Scratch of [`Quantiles::of`], reused from list to list.
 #[derive(Clone, Debug)]
 pub(super) struct Quantiles {
     /// Two histograms, of every other value: equal neighbours do not wait for each other.
     counts: [Box<[u32; BINS]>; 2],
-    wanted: Box<[bool; BINS]>,
     /// The bin of each value.
     bins: Vec<u16>,
     kept: Vec<f64>,
@@ -40,11 +42,19 @@ impl Default for Quantiles {
     fn default() -> Self {
         Quantiles {
             counts: [Box::new([0; BINS]), Box::new([0; BINS])],
-            wanted: Box::new([false; BINS]),
             bins: Vec::new(),
             kept: Vec::new(),
         }
     }
+}
+
+/// What a list comes to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found {
+    /// Its figures.
+    pub figures: Figures,
+    /// The highest value, not rounded.
+    pub highest: f64,
 }
 
 /// Divides all numbers into bins, below [`BINS`], so that no lower value has a higher bin: the sum of
@@ -64,7 +74,10 @@ impl Scale {
         let stride = values.len() / SAMPLES;
         let mut samples = [0.0; SAMPLES];
         for (i, sample) in samples.iter_mut().enumerate() {
-            *sample = values[i * stride];
+            // Somewhere in its stretch: at equal distances they would see nothing but one phase of
+            // what repeats, as ticks do against buckets.
+            let anywhere = (i as u32).wrapping_mul(0x9e37_79b9) >> 16;
+            *sample = values[i * stride + anywhere as usize % stride];
         }
         samples.sort_unstable_by(f64::total_cmp);
         Scale(EXPECTED.map(|(from, to)| {
@@ -73,7 +86,7 @@ impl Scale {
         }))
     }
 
-    #[inline]
+    #[inline(always)]
     fn bin(self, value: f64) -> u16 {
         /// Added to a number up to 2⁵¹ it leaves the nearest whole number in the lowest bits.
         const WHOLE: f64 = (1_u64 << 52) as f64;
@@ -85,7 +98,7 @@ impl Scale {
 
 impl Ramp {
     /// From 0 to [`STEPS`]; each operation keeps the order of values, and so does their rounding.
-    #[inline]
+    #[inline(always)]
     fn steps(self, value: f64) -> f64 {
         let steps = (value - self.from) * self.steps_per_unit;
         // Not `clamp`: no number times infinity is no number, and counts as 0.
@@ -96,24 +109,25 @@ impl Ramp {
 
 impl Quantiles {
     /// The figures of a list of finite numbers, `None` when it is empty.
-    pub fn figures(&mut self, values: &[f64]) -> Option<Figures> {
+    pub fn of(&mut self, values: &[f64]) -> Option<Found> {
         if values.len() < SHORT {
-            return Figures::of(values.to_vec());
+            let highest = extremes(values).1;
+            return Figures::of(values.to_vec()).map(|figures| Found { figures, highest });
         }
-        let (min, max) = extremes(values);
         let ranks = Figures::QUANTILES.map(|q| Rank::of(values.len(), q));
-        let quantiles = self.quantiles(values, ranks, Scale::of(values));
-        Some(Figures::rounded(min, quantiles, max, mean(values)))
+        let (lowest, highest) = self.count(values, Scale::of(values));
+        let quantiles = self.quantiles(values, ranks);
+        let figures = Figures::rounded(lowest, quantiles, highest, mean(values));
+        Some(Found { figures, highest })
     }
 
-    fn quantiles(&mut self, values: &[f64], ranks: [Rank; 3], scale: Scale) -> [f64; 3] {
-        self.count(values, scale);
+    fn quantiles(&mut self, values: &[f64], ranks: [Rank; 3]) -> [f64; 3] {
         let mut wanted = [0; 6];
         for (rank, pair) in ranks.iter().zip(wanted.as_chunks_mut::<2>().0) {
             *pair = [rank.index, (rank.index + 1).min(values.len() - 1)];
         }
-        let skipped = self.mark(wanted);
-        self.keep(values);
+        let (bins, skipped) = self.bins_of(wanted);
+        self.keep(values, bins);
         // From the highest rank down, so that what is left to look at shrinks.
         let mut end = self.kept.len();
         let mut found = [0.0; 3];
@@ -130,15 +144,21 @@ impl Quantiles {
         found
     }
 
-    fn count(&mut self, values: &[f64], scale: Scale) {
+    /// Finds the bin of each value and counts the values of each bin. Returns the extremes.
+    fn count(&mut self, values: &[f64], scale: Scale) -> (f64, f64) {
         let [even, odd] = &mut self.counts;
         even.fill(0);
         odd.fill(0);
         self.bins.resize(values.len(), 0);
+        let (mut lowest, mut highest) = (f64::INFINITY, f64::NEG_INFINITY);
         for (values, bins) in values.chunks(BLOCK).zip(self.bins.chunks_mut(BLOCK)) {
-            for (bin, &value) in bins.iter_mut().zip(values) {
-                *bin = scale.bin(value);
-            }
+            let (low, high) = kernel::wide(|| {
+                for (bin, &value) in bins.iter_mut().zip(values) {
+                    *bin = scale.bin(value);
+                }
+                extremes(values)
+            });
+            (lowest, highest) = (lowest.min(low), highest.max(high));
             let (pairs, rest) = bins.as_chunks::<2>();
             for &[a, b] in pairs {
                 even[index(a)] += 1;
@@ -148,23 +168,22 @@ impl Quantiles {
                 even[index(bin)] += 1;
             }
         }
+        (lowest, highest)
     }
 
-    /// Marks the bins of the ranks asked for, which rise. Returns for each how many lower values
-    /// lie in bins that are not marked.
-    fn mark(&mut self, ranks: [usize; 6]) -> [usize; 6] {
-        self.wanted.fill(false);
-        let mut skipped_below = [0; 6];
+    /// The bin of each rank asked for, which rise; and for each how many lower values lie in other
+    /// bins than these.
+    fn bins_of(&self, ranks: [usize; 6]) -> ([u16; 6], [usize; 6]) {
+        let (mut bins, mut skipped_below) = ([0; 6], [0; 6]);
         let (mut below, mut skipped, mut next) = (0, 0, 0);
         for bin in 0..BINS {
             let count = (self.counts[0][bin] + self.counts[1][bin]) as usize;
             let first = next;
             while next < ranks.len() && ranks[next] < below + count {
-                skipped_below[next] = skipped;
+                (bins[next], skipped_below[next]) = (bin as u16, skipped);
                 next += 1;
             }
-            self.wanted[bin] = next > first;
-            if !self.wanted[bin] {
+            if next == first {
                 skipped += count;
             }
             below += count;
@@ -172,19 +191,27 @@ impl Quantiles {
                 break;
             }
         }
-        skipped_below
+        (bins, skipped_below)
     }
 
-    /// Keeps the values of the marked bins.
-    fn keep(&mut self, values: &[f64]) {
-        self.kept.resize(values.len(), 0.0);
-        let mut kept = 0;
-        for (&value, &bin) in values.iter().zip(&self.bins) {
-            // Written always and kept by counting: a branch would be guessed wrong too often.
-            self.kept[kept] = value;
-            kept += usize::from(self.wanted[index(bin)]);
+    /// Keeps the values of these bins, in their order.
+    fn keep(&mut self, values: &[f64], wanted: [u16; 6]) {
+        self.kept.clear();
+        for (values, bins) in values.chunks(LOOKED_AT).zip(self.bins.chunks(LOOKED_AT)) {
+            // Few values are wanted, so that most often there is none among many.
+            let is_wanted = |bin: u16| wanted.iter().fold(false, |is, &it| is | (bin == it));
+            if !kernel::wide(|| bins.iter().fold(false, |any, &bin| any | is_wanted(bin))) {
+                continue;
+            }
+            let mut few = [0.0; LOOKED_AT];
+            let mut count = 0;
+            for (&value, &bin) in values.iter().zip(bins) {
+                // Written always and kept by counting: a branch would be guessed wrong too often.
+                few[count] = value;
+                count += usize::from(is_wanted(bin));
+            }
+            self.kept.extend_from_slice(&few[..count]);
         }
-        self.kept.truncate(kept);
     }
 }
 
@@ -194,20 +221,20 @@ fn index(bin: u16) -> usize {
 }
 
 /// The lowest and the highest of a list of numbers; infinities of none.
-pub(super) fn extremes(values: &[f64]) -> (f64, f64) {
+#[inline(always)]
+fn extremes(values: &[f64]) -> (f64, f64) {
     let mut min = [f64::INFINITY; LANES];
     let mut max = [f64::NEG_INFINITY; LANES];
     let (chunks, rest) = values.as_chunks::<LANES>();
-    let mut take = |lane: usize, value: f64| {
-        min[lane] = if value < min[lane] { value } else { min[lane] };
-        max[lane] = if value > max[lane] { value } else { max[lane] };
-    };
     for chunk in chunks {
-        for (lane, &value) in chunk.iter().enumerate() {
-            take(lane, value);
+        for ((min, max), &value) in min.iter_mut().zip(&mut max).zip(chunk) {
+            *min = if value < *min { value } else { *min };
+            *max = if value > *max { value } else { *max };
         }
     }
-    rest.iter().for_each(|&value| take(0, value));
+    for &value in rest {
+        (min[0], max[0]) = (min[0].min(value), max[0].max(value));
+    }
     (
         min.into_iter().fold(f64::INFINITY, f64::min),
         max.into_iter().fold(f64::NEG_INFINITY, f64::max),
@@ -236,9 +263,13 @@ mod tests {
             ],
         ) {
             let mut quantiles = Quantiles::default();
-            quantiles.figures(&[1.0, 2.0]);
+            quantiles.of(&[1.0, 2.0]);
             let expected = Figures::of(values.clone());
-            prop_assert_eq!(format!("{:?}", quantiles.figures(&values)), format!("{expected:?}"));
+            let found = quantiles.of(&values);
+            let figures = found.map(|found| found.figures);
+            prop_assert_eq!(format!("{figures:?}"), format!("{expected:?}"));
+            let highest = values.iter().copied().reduce(f64::max);
+            prop_assert_eq!(found.map(|found| found.highest), highest);
         }
     }
 }

@@ -4,7 +4,7 @@
 //! ticks. Leaves: the age of the audio at every tick, in seconds, as the tracker would have found it.
 //! Which slice refreshes what, and between which ticks, does not depend on the listener. So it is
 //! laid out once, bucket by bucket, and a scenario walks from bucket to bucket: while the listener
-//! stays in one, a tick costs a few comparisons and no branch that is hard to guess.
+//! stays in one that nothing refreshes, a tick costs a few comparisons.
 
 use std::ops::Range;
 
@@ -125,15 +125,19 @@ impl Refreshes {
         while self.from_tick[entry] as usize <= row {
             entry += 1;
         }
-        ages_s[row] = staleness_s(ticks_s[row], self.t_s[entry - 1]);
+        let (mut refreshed_s, mut refreshed_at) = (self.t_s[entry - 1], self.from_tick[entry]);
+        ages_s[row] = staleness_s(ticks_s[row], refreshed_s);
         for (&t_s, age_s) in ticks_s[row..].iter().zip(&mut ages_s[row..]) {
             let position = walk.lap_position(t_s);
             if !positions.contains(&position) {
                 break;
             }
             // One entry more at most, since each holds from a later tick than the one before.
-            entry += usize::from(self.from_tick[entry] as usize == row);
-            *age_s = staleness_s(t_s, self.t_s[entry - 1]);
+            if refreshed_at as usize == row {
+                entry += 1;
+                (refreshed_s, refreshed_at) = (self.t_s[entry - 1], self.from_tick[entry]);
+            }
+            *age_s = staleness_s(t_s, refreshed_s);
             row += 1;
         }
         *cursor = entry as u32;

@@ -1,10 +1,10 @@
-//! Halves onto samples, with the widest instructions that the processor has.
+//! Loops that use the widest instructions that the processor has.
 //!
 //! Enters: samples, and the halves that replace them or are added to them, one for each; what either
-//! side has too many stays out. Leaves: the samples.
-//! Both paths give the same bits for every half, except for the payloads of NaNs, and each sample
+//! side has too many stays out. Leaves: the samples. [`wide`] does the same favour to any plain loop.
+//! All paths give the same bits for every half, except for the payloads of NaNs, and each sample
 //! is added to once. This is the only file with unsafe code. It holds nothing but the loads and
-//! stores of the vector path and the step into it; the portable path is plain code, which the
+//! stores of the vector path and the steps into it; the portable path is plain code, which the
 //! compiler vectorises as far as every processor of the architecture goes.
 
 #![expect(
@@ -24,13 +24,25 @@ pub fn add(samples: &mut [f32], halves: &[[u8; HALF_LEN]]) {
     patch::<true>(samples, halves);
 }
 
+/// Does `work`, which should be a loop without calls, compiled for AVX2 where that is there. The
+/// results are the same: neither path fuses or reorders what is written.
+#[inline]
+pub fn wide<R>(work: impl FnOnce() -> R) -> R {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") {
+        // SAFETY: this processor has AVX2, and `vectors::with_avx2` needs no more.
+        return unsafe { vectors::with_avx2(work) };
+    }
+    work()
+}
+
 fn patch<const ADD: bool>(samples: &mut [f32], halves: &[[u8; HALF_LEN]]) {
     let len = samples.len().min(halves.len());
     let (samples, halves) = (&mut samples[..len], &halves[..len]);
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("f16c") {
-        // SAFETY: this processor has AVX2 and F16C, and `wide::patch` needs no more.
-        unsafe { wide::patch::<ADD>(samples, halves) };
+        // SAFETY: this processor has AVX2 and F16C, and `vectors::patch` needs no more.
+        unsafe { vectors::patch::<ADD>(samples, halves) };
         return;
     }
     portable::<ADD>(samples, halves);
@@ -43,7 +55,7 @@ fn portable<const ADD: bool>(samples: &mut [f32], halves: &[[u8; HALF_LEN]]) {
 }
 
 #[cfg(target_arch = "x86_64")]
-mod wide {
+mod vectors {
     use std::arch::x86_64::{
         __m128i, _mm_loadu_si128, _mm256_add_ps, _mm256_cvtph_ps, _mm256_loadu_ps, _mm256_storeu_ps,
     };
@@ -52,6 +64,12 @@ mod wide {
 
     /// Halves in one step.
     const LANES: usize = 8;
+
+    /// Work that is inlined here is compiled for AVX2.
+    #[target_feature(enable = "avx2")]
+    pub fn with_avx2<R>(work: impl FnOnce() -> R) -> R {
+        work()
+    }
 
     /// Both slices should be of the same length. Safe but for its instructions, which the caller
     /// has to know of.
