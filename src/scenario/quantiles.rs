@@ -19,8 +19,10 @@ const SHORT: usize = 2 * SAMPLES;
 const SAMPLES: usize = 128;
 /// Ranks of the samples between which each of [`Figures::QUANTILES`] is expected.
 const EXPECTED: [(usize, usize); 3] = [(0, 20), (44, 84), (107, SAMPLES - 1)];
-/// Bins of the histogram for each of them.
-const STEPS: f64 = (BINS / EXPECTED.len() - 1) as f64;
+/// Ramps of the scale, two for each of them.
+const RAMPS: usize = 2 * EXPECTED.len();
+/// Bins of the histogram for each ramp.
+const STEPS: f64 = (BINS / RAMPS - 1) as f64;
 /// Values whose bins are found and counted before the next: as many as stay in the first cache.
 const BLOCK: usize = 1 << 10;
 /// Values of which one look tells whether any is wanted.
@@ -33,6 +35,8 @@ const LANES: usize = 8;
 pub(super) struct Quantiles {
     /// Two histograms, of every other value: equal neighbours do not wait for each other.
     counts: [Box<[u32; BINS]>; 2],
+    /// All false between two lists.
+    wanted: Box<[bool; BINS]>,
     /// The bin of each value.
     bins: Vec<u16>,
     kept: Vec<f64>,
@@ -42,6 +46,7 @@ impl Default for Quantiles {
     fn default() -> Self {
         Quantiles {
             counts: [Box::new([0; BINS]), Box::new([0; BINS])],
+            wanted: Box::new([false; BINS]),
             bins: Vec::new(),
             kept: Vec::new(),
         }
@@ -58,11 +63,12 @@ pub(super) struct Found {
 }
 
 /// Divides all numbers into bins, below [`BINS`], so that no lower value has a higher bin: the sum of
-/// three ramps, each of which rises over one of the stretches where ranks are expected.
+/// ramps. Two rise over each stretch where a rank is expected, one on either side of its widest gap:
+/// what is fresh and what is stale may be a lap apart.
 #[derive(Clone, Copy)]
-struct Scale([Ramp; 3]);
+struct Scale([Ramp; RAMPS]);
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Ramp {
     from: f64,
     steps_per_unit: f64,
@@ -80,23 +86,32 @@ impl Scale {
             *sample = values[i * stride + anywhere as usize % stride];
         }
         samples.sort_unstable_by(f64::total_cmp);
-        Scale(EXPECTED.map(|(from, to)| {
-            let (from, to) = (samples[from], samples[to]);
-            Ramp { from, steps_per_unit: if to > from { STEPS / (to - from) } else { 0.0 } }
-        }))
+        let mut ramps = [Ramp::default(); RAMPS];
+        for (pair, (from, to)) in ramps.as_chunks_mut::<2>().0.iter_mut().zip(EXPECTED) {
+            let gap = |&i: &usize| samples[i + 1] - samples[i];
+            let widest = (from..to).max_by(|a, b| gap(a).total_cmp(&gap(b))).unwrap_or(from);
+            *pair = [
+                Ramp::between(samples[from], samples[widest]),
+                Ramp::between(samples[widest + 1], samples[to]),
+            ];
+        }
+        Scale(ramps)
     }
 
     #[inline(always)]
     fn bin(self, value: f64) -> u16 {
         /// Added to a number up to 2⁵¹ it leaves the nearest whole number in the lowest bits.
         const WHOLE: f64 = (1_u64 << 52) as f64;
-        let Scale([low, middle, high]) = self;
-        let steps = low.steps(value) + middle.steps(value) + high.steps(value);
+        let steps = self.0.iter().fold(0.0, |sum, ramp| sum + ramp.steps(value));
         (steps + WHOLE).to_bits() as u16
     }
 }
 
 impl Ramp {
+    fn between(from: f64, to: f64) -> Ramp {
+        Ramp { from, steps_per_unit: if to > from { STEPS / (to - from) } else { 0.0 } }
+    }
+
     /// From 0 to [`STEPS`]; each operation keeps the order of values, and so does their rounding.
     #[inline(always)]
     fn steps(self, value: f64) -> f64 {
@@ -196,9 +211,10 @@ impl Quantiles {
 
     /// Keeps the values of these bins, in their order.
     fn keep(&mut self, values: &[f64], wanted: [u16; 6]) {
+        wanted.iter().for_each(|&bin| self.wanted[index(bin)] = true);
         self.kept.clear();
         for (values, bins) in values.chunks(LOOKED_AT).zip(self.bins.chunks(LOOKED_AT)) {
-            // Few values are wanted, so that most often there is none among many.
+            // Most often there is none among many.
             let is_wanted = |bin: u16| wanted.iter().fold(false, |is, &it| is | (bin == it));
             if !kernel::wide(|| bins.iter().fold(false, |any, &bin| any | is_wanted(bin))) {
                 continue;
@@ -208,10 +224,11 @@ impl Quantiles {
             for (&value, &bin) in values.iter().zip(bins) {
                 // Written always and kept by counting: a branch would be guessed wrong too often.
                 few[count] = value;
-                count += usize::from(is_wanted(bin));
+                count += usize::from(self.wanted[index(bin)]);
             }
             self.kept.extend_from_slice(&few[..count]);
         }
+        wanted.iter().for_each(|&bin| self.wanted[index(bin)] = false);
     }
 }
 
