@@ -109,6 +109,7 @@ fn slices<'a>(
         Ratio::new("limit", "ours", Aim::AtLeast(0.95)),
         Ratio::new("limit in one loop", "ours", Aim::Shown),
         Ratio::new("naive Rust", "ours", Aim::Shown),
+        Ratio::new("Python", "zstd alone", Aim::Shown),
     ];
     ratios.extend(further_ratios);
     let bytes: usize = messages.iter().map(Vec::len).sum();

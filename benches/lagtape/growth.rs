@@ -51,7 +51,7 @@ fn minutes(bench: &mut Bench) -> Result<()> {
             let bound = bound.map_or("no bound".to_owned(), |bound| {
                 format!("a bound of {bound} slices and as many ticks")
             });
-            bench.note(format!(
+            bench.note(&format!(
                 "memory with {bound}: {one:.1}, {ten:.1} and {hundred:.1} MB at most for 1, 10 \
                  and 100 minutes"
             ));

@@ -284,7 +284,7 @@ impl Bench {
     }
 
     /// Keeps a sentence for the reader.
-    pub fn note(&mut self, note: String) {
+    pub fn note(&mut self, note: &str) {
         self.say(&format!("  {note}\n"));
         self.notes.push(format!("{}: {note}", self.group));
     }
