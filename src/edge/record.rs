@@ -349,6 +349,8 @@ fn to_socket(message: Outgoing) -> WsMessage {
     match message {
         Outgoing::Text(text) => WsMessage::text(text),
         Outgoing::Binary(bytes) => WsMessage::binary(bytes),
+        Outgoing::Ping(bytes) => WsMessage::Ping(bytes.into()),
+        Outgoing::Pong(bytes) => WsMessage::Pong(bytes.into()),
         Outgoing::Close { code, reason } => {
             WsMessage::Close(Some(CloseFrame { code: code.into(), reason: reason.into() }))
         }

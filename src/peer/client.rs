@@ -24,6 +24,9 @@ pub const MAX_PARAMS_HZ: f64 = 1000.0;
 /// How long a cold server may take until `ready`, unless the caller says otherwise.
 pub const DEFAULT_READY_TIMEOUT: Span = Span(600_000_000_000);
 
+/// Time between two pings, unless the caller says otherwise.
+pub const DEFAULT_PING_EVERY: Span = Span(1_000_000_000);
+
 /// What a client reports beside its position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Dialect {
@@ -57,6 +60,9 @@ pub struct ClientOptions {
     pub run_for: Option<Span>,
     /// How long to wait for the initial buffer.
     pub ready_timeout: Span,
+    /// From one WebSocket ping to the next, the first with the first report; `None`: none. What
+    /// comes back tells a what-if how long messages travel, which slices and reports do not.
+    pub ping_every: Option<Span>,
     /// How the engine looks at the session.
     pub engine: Options,
 }
@@ -74,6 +80,7 @@ impl Default for ClientOptions {
             commands: Vec::new(),
             run_for: None,
             ready_timeout: DEFAULT_READY_TIMEOUT,
+            ping_every: Some(DEFAULT_PING_EVERY),
             engine: Options::default(),
         }
     }
@@ -160,6 +167,8 @@ pub struct Client {
     commands: VecDeque<(Span, ClientCommand)>,
     rate_set: bool,
     next_tick: Option<Nanos>,
+    next_ping: Option<Nanos>,
+    pings: u64,
     queue: VecDeque<Outgoing>,
     slices_seen: u64,
     echoes_seen: u64,
@@ -184,6 +193,8 @@ impl Client {
             commands,
             rate_set: options.rate == 1.0,
             next_tick: None,
+            next_ping: None,
+            pings: 0,
             queue: VecDeque::new(),
             slices_seen: 0,
             echoes_seen: 0,
@@ -214,6 +225,7 @@ impl Client {
         self.engine.handle(record);
         if self.next_tick.is_none() && self.engine.origin().is_some() {
             self.next_tick = Some(record.t);
+            self.next_ping = self.options.ping_every.map(|_| record.t);
         }
         self.note_lead(record.t);
         self.take_echo();
@@ -248,6 +260,9 @@ impl Client {
         if let Some(message) = self.queue.pop_front() {
             return Some(Step::Send(message));
         }
+        if let Some(ping) = self.due_ping(now) {
+            return Some(Step::Send(ping));
+        }
         if self.next_tick.is_some_and(|tick| now >= tick) {
             self.next_tick = Some(self.tick_after(now, origin));
             return Some(Step::Send(Outgoing::Text(self.params(now))));
@@ -263,7 +278,10 @@ impl Client {
         };
         let op = self.options.script.get(self.next_op).and_then(|op| origin.checked_add(op.at));
         let command = self.commands.front().and_then(|(at, _)| origin.checked_add(*at));
-        [op, command, self.next_tick, self.ends_at(origin)].into_iter().flatten().min()
+        [op, command, self.next_ping, self.next_tick, self.ends_at(origin)]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn ends_at(&self, origin: Nanos) -> Option<Nanos> {
@@ -289,6 +307,15 @@ impl Client {
                 None => {}
             }
         }
+    }
+
+    /// A ping whose time has come, numbered so that its pong is known.
+    fn due_ping(&mut self, now: Nanos) -> Option<Outgoing> {
+        let every = self.options.ping_every?;
+        self.next_ping.filter(|&due| now >= due)?;
+        self.next_ping = now.checked_add(Span(every.0.max(1)));
+        self.pings += 1;
+        Some(Outgoing::Ping(self.pings.to_be_bytes().to_vec()))
     }
 
     /// The next tick of a steady cadence; ticks that were missed are left out.

@@ -27,6 +27,10 @@ pub enum Outgoing {
     Text(String),
     /// A binary message.
     Binary(Vec<u8>),
+    /// A WebSocket ping, which the other end's library answers with a pong of the same payload.
+    Ping(Vec<u8>),
+    /// The answer to a ping.
+    Pong(Vec<u8>),
     /// The connection is to be closed.
     Close {
         /// Status code of RFC 6455.

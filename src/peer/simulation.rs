@@ -91,13 +91,19 @@ impl<'a> Simulation<'a> {
     /// Everything that happens at `now`.
     fn step(&mut self, now: Nanos) -> Option<Finish> {
         while let Some((at, message)) = self.up.poll(now) {
-            self.server.receive(at, incoming(&message));
+            match message {
+                // As on a socket, pongs are none of the server's business.
+                Outgoing::Ping(payload) => self.send_down(now, Outgoing::Pong(payload)),
+                Outgoing::Text(text) => self.server.receive(at, Incoming::Text(&text)),
+                Outgoing::Binary(bytes) => self.server.receive(at, Incoming::Binary(&bytes)),
+                Outgoing::Close { .. } => self.server.receive(at, Incoming::Closed),
+                Outgoing::Pong(_) => {}
+            }
         }
         while self.down.accepts(now)
             && let Some(message) = self.server.poll(now)
         {
-            let bytes = websocket_len(parts(&message).1.len(), false);
-            self.down.send(now, message, bytes);
+            self.send_down(now, message);
         }
         if self.handled_at(now) <= now {
             while let Some((_, message)) = self.down.poll(now) {
@@ -116,6 +122,11 @@ impl<'a> Simulation<'a> {
             }
         }
         None
+    }
+
+    fn send_down(&mut self, now: Nanos, message: Outgoing) {
+        let bytes = websocket_len(parts(&message).1.len(), false);
+        self.down.send(now, message, bytes);
     }
 
     /// The next moment at which something happens.
@@ -162,20 +173,14 @@ impl<'a> Simulation<'a> {
     }
 }
 
-fn incoming(message: &Outgoing) -> Incoming<'_> {
-    match message {
-        Outgoing::Text(text) => Incoming::Text(text),
-        Outgoing::Binary(bytes) => Incoming::Binary(bytes),
-        Outgoing::Close { .. } => Incoming::Closed,
-    }
-}
-
 /// Opcode and payload of a message as they stand on the wire.
 #[must_use]
 pub fn parts(message: &Outgoing) -> (Opcode, Cow<'_, [u8]>) {
     match message {
         Outgoing::Text(text) => (Opcode::Text, text.as_bytes().into()),
         Outgoing::Binary(bytes) => (Opcode::Binary, bytes.into()),
+        Outgoing::Ping(bytes) => (Opcode::Ping, bytes.into()),
+        Outgoing::Pong(bytes) => (Opcode::Pong, bytes.into()),
         Outgoing::Close { code, reason } => {
             (Opcode::Close, [&code.to_be_bytes(), reason.as_bytes()].concat().into())
         }

@@ -3,7 +3,8 @@
 //! Enters: messages as they come, knobs from the control endpoint, the passing of time. Leaves: what
 //! the server wants sent, when it wants it. The server is asked only while there is room to send:
 //! behind a full socket slices grow old and are shed, as in the real one. The two links stand between
-//! server and socket; pings do not use them.
+//! server and socket. The backend's own pings do not use them; a client's do, both ways, so that its
+//! round trips are those of its messages. The WebSocket library's own pong comes before that one.
 
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
@@ -146,12 +147,12 @@ impl<'a> Connection<'a> {
         message: Option<Result<Message, tungstenite::Error>>,
     ) -> Option<End> {
         match message {
-            Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => {
+            Some(Ok(message @ (Message::Text(_) | Message::Binary(_) | Message::Ping(_)))) => {
                 let bytes = websocket_len(message.len(), true);
                 self.up.send(now, message, bytes);
             }
             Some(Ok(Message::Pong(_))) => self.keepalive.on_pong(now),
-            Some(Ok(Message::Ping(_) | Message::Frame(_))) => {}
+            Some(Ok(Message::Frame(_))) => {}
             Some(Ok(Message::Close(close))) => {
                 let (code, reason) = close.map_or((1005, String::new()), |close| {
                     (close.code.into(), close.reason.to_string())
@@ -173,6 +174,10 @@ impl<'a> Connection<'a> {
                     self.server.receive(now, Incoming::Text(text));
                 }
                 Message::Binary(bytes) => self.server.receive(now, Incoming::Binary(bytes)),
+                Message::Ping(payload) if self.down.accepts(now) => {
+                    let pong = Outgoing::Pong(payload.to_vec());
+                    self.down.send(now, pong, websocket_len(payload.len(), false));
+                }
                 _ => {}
             }
         }
@@ -199,6 +204,8 @@ impl<'a> Connection<'a> {
             permit.send(match self.next()? {
                 Outgoing::Text(text) => Message::text(text),
                 Outgoing::Binary(bytes) => Message::binary(bytes),
+                Outgoing::Ping(bytes) => Message::Ping(bytes.into()),
+                Outgoing::Pong(bytes) => Message::Pong(bytes.into()),
                 Outgoing::Close { code, reason } => return Some(End::Ours { code, reason }),
             });
         }
@@ -281,7 +288,7 @@ fn outgoing_len(message: &Outgoing) -> u64 {
     websocket_len(
         match message {
             Outgoing::Text(text) => text.len(),
-            Outgoing::Binary(bytes) => bytes.len(),
+            Outgoing::Binary(bytes) | Outgoing::Ping(bytes) | Outgoing::Pong(bytes) => bytes.len(),
             Outgoing::Close { reason, .. } => 2 + reason.len(),
         },
         false,

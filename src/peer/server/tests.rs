@@ -31,6 +31,7 @@ fn sent(server: &mut Server, from: Nanos, until: Nanos) -> Vec<Value> {
                 Outgoing::Binary(bytes) if bytes.first() == Some(&1) => json!("slice"),
                 Outgoing::Binary(bytes) => json!(bytes.len()),
                 Outgoing::Close { code, .. } => json!({"close": code}),
+                Outgoing::Ping(_) | Outgoing::Pong(_) => json!("control"),
             });
         }
         match server.wake_at().filter(|&at| at <= until) {
