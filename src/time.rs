@@ -29,7 +29,9 @@ impl Nanos {
     /// Signed seconds from `origin` to `self`, exact to the nanosecond before the one conversion.
     #[must_use]
     pub fn seconds_since(self, origin: Nanos) -> f64 {
-        (i128::from(self.0) - i128::from(origin.0)) as f64 / 1e9
+        // The magnitude fits in 64 bits, which processors convert at once.
+        let magnitude_s = self.0.abs_diff(origin.0) as f64 / 1e9;
+        if self >= origin { magnitude_s } else { -magnitude_s }
     }
 
     /// `self + span`, or `None` past the end of the clock.

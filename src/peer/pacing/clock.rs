@@ -46,6 +46,11 @@ impl PlayheadClock {
         }
     }
 
+    /// From now on `client_time` counts or does not.
+    pub fn change(&mut self, policy: &ClockPolicy) {
+        self.use_client_time = policy.use_client_time;
+    }
+
     /// A swap: another loop, from its beginning.
     pub fn restart(&mut self, frames: u32, now: Nanos) {
         self.frames = frames.max(1);
@@ -60,7 +65,7 @@ impl PlayheadClock {
         let client_time = client_time.filter(|time| self.use_client_time && time.is_finite());
         let staleness_s =
             client_time.map_or(0.0, |time| self.delays.excess(now.seconds(), now.seconds() - time));
-        let frame = (position_s * self.sample_rate).trunc().rem_euclid(f64::from(self.frames));
+        let frame = wrapped((position_s * self.sample_rate).trunc(), f64::from(self.frames));
         if frame.is_finite() {
             self.newest = Some(Report { frame: frame as u64, staleness_s });
         }
@@ -84,8 +89,13 @@ impl PlayheadClock {
     pub fn estimate(&self, now: Nanos) -> f64 {
         let elapsed_s = now.seconds_since(self.anchor_at) + self.anchor_staleness_s;
         let frame = self.anchored.unwrap_or(0) as f64 + elapsed_s * self.sample_rate;
-        frame.rem_euclid(f64::from(self.frames))
+        wrapped(frame, f64::from(self.frames))
     }
+}
+
+/// A position within the loop; most are, and need no division.
+fn wrapped(frame: f64, frames: f64) -> f64 {
+    if (0.0..frames).contains(&frame) { frame } else { frame.rem_euclid(frames) }
 }
 
 /// The smallest delay of the recent past, kept in buckets so that memory is bounded.
@@ -106,7 +116,9 @@ impl DelayFloor {
     /// By how much `delay_s` exceeds the smallest one remembered, itself included.
     fn excess(&mut self, now_s: f64, delay_s: f64) -> f64 {
         let bucket = (now_s / self.bucket_s).floor();
-        self.minima.retain(|&(kept, _)| kept > bucket - self.buckets_kept);
+        // Moments only rise, so the oldest stands first.
+        let forgotten = bucket - self.buckets_kept;
+        while self.minima.pop_front_if(|(kept, _)| *kept <= forgotten).is_some() {}
         match self.minima.back_mut() {
             Some((newest, minimum)) if *newest == bucket => *minimum = minimum.min(delay_s),
             _ => self.minima.push_back((bucket, delay_s)),

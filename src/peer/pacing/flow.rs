@@ -38,6 +38,11 @@ impl FlowControl {
         }
     }
 
+    /// From now on the rules are these.
+    pub fn change(&mut self, policy: &FlowPolicy) {
+        (self.window_bytes, self.max_wait_s) = (policy.window_bytes, policy.max_wait_s);
+    }
+
     /// The client's `slice_bytes_rx`. What is not a number is ignored.
     pub fn acknowledge(&mut self, slice_bytes_rx: f64) {
         if !slice_bytes_rx.is_nan() {

@@ -33,6 +33,16 @@ impl LeadController {
         }
     }
 
+    /// From now on the controller has these constants; what it has learned stays.
+    pub fn change(&mut self, policy: &LeadPolicy) {
+        self.transport = match (self.transport.take(), &policy.transport) {
+            (Some(held), Some(policy)) => Some(TransportLead { policy: policy.clone(), ..held }),
+            (None, Some(policy)) => Some(TransportLead::new(policy.clone())),
+            (_, None) => None,
+        };
+        self.policy = policy.clone();
+    }
+
     /// The client's `slice_lead_s`: the worst lead it saw since its last report. Several reports
     /// between two looks count as their smallest.
     pub fn report(&mut self, slice_lead_s: f64) {
@@ -188,6 +198,18 @@ mod tests {
         let mut lead = LeadController::new(&LeadPolicy::default(), 0.36);
         lead.report(-9.0);
         assert_eq!(lead.look(Nanos(0), true), 0.25);
+    }
+
+    #[test]
+    fn other_constants_keep_what_was_learned() {
+        let mut lead = LeadController::new(&LeadPolicy::default(), 0.36);
+        lead.report(-9.0);
+        assert_eq!(lead.look(Nanos(0), false), 3.25);
+        let policy = LeadPolicy { floor_s: 0.6, ..LeadPolicy::default() };
+        lead.change(&policy);
+        assert_eq!(lead.advance_s(), 3.6);
+        lead.change(&LeadPolicy { transport: None, ..policy });
+        assert_eq!(lead.advance_s(), 0.6);
     }
 
     #[test]
