@@ -96,6 +96,7 @@ impl<'a> Deriver<'a> {
             Story::Moved(playback) if playback.quantum_frames.is_some_and(|q| q > 1) => {
                 return Err(Quantised);
             }
+            Story::Modelled(retold) if retold.in_quanta => return Err(Quantised),
             Story::Moved(_) => {}
             Story::Modelled(retold) => {
                 anew = Some(Anew {

@@ -33,3 +33,4 @@ mod sweep;
 mod tidy;
 mod what_if;
 mod what_if_model;
+mod what_if_oracle;

@@ -7,7 +7,10 @@ use serde_json::{Map, Value};
 use crate::peer::link::LinkOptions;
 use crate::peer::policy::Policy;
 use crate::peer::script::ScriptedOp;
-use crate::time::Span;
+use crate::time::{Nanos, Span};
+
+use super::predict::{Luck, later_moment};
+use super::trace::Trace;
 
 /// A counterfactual: everything that it does not name stays as recorded.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -30,6 +33,25 @@ pub struct Change {
     pub apply_delay_s: f64,
     /// A throttled client handles what came only at multiples of this many seconds; 0: at once.
     pub handles_every_s: f64,
+    /// Positions are whole multiples of this many frames; `None`: of one.
+    pub quantum_frames: Option<u64>,
+    /// What is different from a later moment on, each over what held before.
+    pub later: Vec<(Span, Later)>,
+}
+
+/// What is different from a later moment on, beside the link; what is `None` stays.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Later {
+    /// Constants of the server's policy, as the part of its JSON that differs.
+    pub policy: Map<String, Value>,
+    /// Factor on every tick of the model.
+    pub tick_factor: Option<f64>,
+    /// Whether reports acknowledge slices.
+    pub acknowledges: Option<bool>,
+    /// How long the client is busy with each slice, in seconds.
+    pub apply_delay_s: Option<f64>,
+    /// How often a throttled client handles what came, in seconds.
+    pub handles_every_s: Option<f64>,
 }
 
 /// Why a policy cannot be changed like this.
@@ -38,19 +60,35 @@ pub struct Change {
 pub struct ChangeError(String);
 
 impl Change {
-    /// The policy with what differs.
+    /// Whether reports acknowledge slices at `t`; `None`: as recorded.
+    pub(super) fn acknowledges_at(&self, trace: &Trace, luck: &Luck, t: Nanos) -> Option<bool> {
+        let begun = |(at, _): &&(Span, Later)| later_moment(trace.origin, *at, luck) <= t;
+        let later = self.later.iter().take_while(begun);
+        later.filter_map(|(_, later)| later.acknowledges).last().or(self.acknowledges)
+    }
+
+    /// The policy with what differs from the beginning on.
     ///
     /// # Errors
-    /// Where there is no constant of that name, or not with such a value.
+    /// Where there is no constant of that name, or not with such a value, now or later.
     pub fn policy(&self, recorded: &Policy) -> Result<Policy, ChangeError> {
-        if self.policy.is_empty() {
-            return Ok(recorded.clone());
-        }
-        let refuse = |error: serde_json::Error| ChangeError(error.to_string());
-        let mut policy = serde_json::to_value(recorded).map_err(refuse)?;
-        merge(&mut policy, &Value::Object(self.policy.clone()));
-        serde_json::from_value(policy).map_err(refuse)
+        let policy = with(recorded, &self.policy)?;
+        self.later
+            .iter()
+            .try_fold(policy.clone(), |held, (_, later)| with(&held, &later.policy))?;
+        Ok(policy)
     }
+}
+
+/// A policy with some of its constants replaced.
+pub(super) fn with(policy: &Policy, part: &Map<String, Value>) -> Result<Policy, ChangeError> {
+    if part.is_empty() {
+        return Ok(policy.clone());
+    }
+    let refuse = |error: serde_json::Error| ChangeError(error.to_string());
+    let mut policy = serde_json::to_value(policy).map_err(refuse)?;
+    merge(&mut policy, &Value::Object(part.clone()));
+    serde_json::from_value(policy).map_err(refuse)
 }
 
 fn merge(base: &mut Value, change: &Value) {
@@ -82,5 +120,11 @@ mod tests {
         assert_eq!(policy.flow, Policy::default().flow);
         assert_eq!(changed(&json!({"lead": {"transport": null}})).unwrap().lead.transport, None);
         assert!(changed(&json!({"lead": {"flor_s": 0.6}})).is_err());
+        let later = Later {
+            policy: json!({"flow": {"window": 1}}).as_object().cloned().unwrap(),
+            ..Later::default()
+        };
+        let change = Change { later: vec![(Span(1), later)], ..Change::default() };
+        assert!(change.policy(&Policy::default()).is_err());
     }
 }

@@ -1,9 +1,8 @@
 //! Many runs of the model, and the few outcomes that they come to.
 //!
-//! Enters: a question. Leaves: an [`Answer`]. Members differ in how ops, slices and reports
-//! fall between each other, which nobody can ask for, and in the jitter of reports; the first is as
-//! recorded. Members
-//! whose listeners heard much the same are one outcome; means of two worlds are never given.
+//! Enters: a question. Leaves: an [`Answer`]. Members differ in how ops, slices and reports fall
+//! between each other, which nobody can ask for, and in the jitter of reports; the first is as asked.
+//! Members whose listeners heard much the same are one outcome; means of two worlds are never given.
 
 use super::change::{Change, ChangeError};
 use super::fit::Fit;
@@ -16,19 +15,22 @@ use crate::peer::rng::{Rng, Stream};
 
 /// Members, unless a caller says otherwise.
 pub const DEFAULT_MEMBERS: usize = 64;
-/// Most outcomes in an answer; the rarest ones are counted to those they are most like.
-pub const MAX_OUTCOMES: usize = 4;
+/// Most outcomes in an answer; of more the two that are most alike count as one.
+pub const MAX_OUTCOMES: usize = 6;
 /// Members are one outcome if a chain of members joins them whose figures differ by less than this:
 /// transport lead, in seconds,
 const SAME_TRANSPORT_S: f64 = 0.5;
 /// median lead, in seconds,
-const SAME_LEAD_S: f64 = 0.5;
+const SAME_LEAD_S: f64 = 0.02;
 /// and time that stale audio was heard, in seconds.
 const SAME_STALE_S: f64 = 1.0;
 /// Two members are alike where no figure differs by more than this, in seconds,
 const ALIKE_S: f64 = 0.02;
 /// and no count by more than this.
 const ALIKE_COUNT: usize = 3;
+
+/// Share by which the length of slices that go elsewhere is unknown: they hold other audio.
+const COST_UNKNOWN: f64 = 0.10;
 
 /// What is asked of the model.
 #[derive(Clone, Debug)]
@@ -114,10 +116,10 @@ pub fn answer(question: &Question<'_>) -> Result<Answer, ChangeError> {
     Ok(Answer { outcomes })
 }
 
-/// What chance decides for each member. The moments of the first op are spread evenly over one
-/// period of slices, those of later ones and the phase of the reports at random.
+/// What chance decides for each member. All that is asked for moves as a whole, so that pauses are as
+/// long as asked; its moments are spread evenly over one period of slices, the phase of the reports
+/// at random.
 fn lucks(question: &Question<'_>) -> Vec<Luck> {
-    let ops = question.change.ops.as_ref().map_or(0, Vec::len);
     let members = question.members.max(1);
     let period_ns = question.fit.period_ns as f64;
     let tick_ns = tick_s(question.trace) * 1e9;
@@ -126,10 +128,10 @@ fn lucks(question: &Question<'_>) -> Vec<Luck> {
     lucks.extend((1..members).map(|member| {
         let seed = rng.next_u64();
         let even = member as f64 / (members - 1) as f64;
-        let phase = |op| if op == 0 { even } else { rng.unit() };
-        let op_shifts_ns = (0..ops).map(phase).map(|at| ((at - 0.5) * period_ns) as i64).collect();
+        let shift_ns = ((even - 0.5) * period_ns) as i64;
         let tick_shift_ns = ((rng.unit() - 0.5) * tick_ns) as i64;
-        Luck { seed, op_shifts_ns, tick_shift_ns, jitters: true }
+        let new_frames_cost = (2.0 * rng.unit() - 1.0) * COST_UNKNOWN;
+        Luck { seed, shift_ns, tick_shift_ns, new_frames_cost, jitters: true }
     }));
     lucks
 }
@@ -174,19 +176,28 @@ fn clusters(members: &[Member], tick_s: f64) -> Vec<Vec<usize>> {
         clusters = far;
         clusters.push(near.into_iter().flatten().chain([i]).collect());
     }
-    by_size(&mut clusters);
     while clusters.len() > MAX_OUTCOMES
-        && let Some(rare) = clusters.pop()
+        && let Some((a, b)) = closest(&clusters, &places)
     {
-        let gap = |cluster: &Vec<usize>| {
-            rare.iter().map(|&i| nearest(cluster, places[i])).fold(f64::INFINITY, f64::min)
-        };
-        if let Some(like) = clusters.iter_mut().min_by(|a, b| gap(a).total_cmp(&gap(b))) {
-            like.extend(&rare);
-        }
-        by_size(&mut clusters);
+        let merged = clusters.swap_remove(b);
+        clusters[a].extend(merged);
     }
+    by_size(&mut clusters);
     clusters
+}
+
+/// The two clusters with the narrowest gap between them, the later one second.
+fn closest(clusters: &[Vec<usize>], places: &[[f64; 3]]) -> Option<(usize, usize)> {
+    let gap = |a: &[usize], b: &[usize]| {
+        let pairs = a.iter().flat_map(|&i| b.iter().map(move |&j| (i, j)));
+        pairs.map(|(i, j)| distance(places[i], places[j])).fold(f64::INFINITY, f64::min)
+    };
+    let count = clusters.len();
+    let pairs = (0..count).flat_map(|a| (a + 1..count).map(move |b| (a, b)));
+    pairs
+        .map(|(a, b)| (gap(&clusters[a], &clusters[b]), (a, b)))
+        .min_by(|x, y| x.0.total_cmp(&y.0))
+        .map(|(_, pair)| pair)
 }
 
 fn by_size(clusters: &mut [Vec<usize>]) {
@@ -220,7 +231,7 @@ fn outcome(members: &[Member], cluster: &[usize]) -> Outcome {
     outcome(&members[typical(members, cluster)])
 }
 
-/// The middle one, by its smallest lead, of the largest group of members that are alike. Not the
+/// Of the largest group of members that are alike the one that is most as it was asked for. Not the
 /// nearest to the medians of all: within an outcome a figure may still have two values.
 fn typical(members: &[Member], cluster: &[usize]) -> usize {
     let alike = |i: usize| -> Vec<usize> {
@@ -228,10 +239,8 @@ fn typical(members: &[Member], cluster: &[usize]) -> usize {
         cluster.iter().copied().filter(like).collect()
     };
     let groups = cluster.iter().rev().map(|&i| alike(i));
-    let mut group = groups.max_by_key(Vec::len).unwrap_or_default();
-    let least = |i: usize| members[i].lag.slices.lead_s.map_or(0.0, |lead| lead.min);
-    group.sort_by(|&a, &b| least(a).total_cmp(&least(b)));
-    group.get(group.len() / 2).copied().unwrap_or_default()
+    let group = groups.max_by_key(Vec::len).unwrap_or_default();
+    group.into_iter().min_by_key(|&i| members[i].luck.distance_ns()).unwrap_or_default()
 }
 
 fn is_alike(a: &LagReport, b: &LagReport) -> bool {
@@ -251,5 +260,31 @@ impl Spread {
     fn of(mut values: Vec<f64>) -> Self {
         let mut at = |q| percentile(&mut values, q);
         Self { p5: at(0.05), p50: at(0.5), p95: at(0.95) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(gaps: &[f64], expected: (usize, usize)) {
+        let mut at = 0.0;
+        let places: Vec<[f64; 3]> = gaps
+            .iter()
+            .map(|gap| {
+                at += gap;
+                [at, 0.0, 0.0]
+            })
+            .collect();
+        let clusters: Vec<Vec<usize>> = (0..places.len()).map(|i| vec![i]).collect();
+        assert_eq!(closest(&clusters, &places), Some(expected));
+    }
+
+    #[test]
+    fn the_two_outcomes_most_alike_are_found() {
+        check(&[0.0, 5.0, 2.0, 9.0], (1, 2));
+        check(&[0.0, 1.5, 2.0], (0, 1));
+        assert_eq!(closest(&[vec![0]], &[[0.0; 3]]), None);
     }
 }

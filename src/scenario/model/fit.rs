@@ -4,8 +4,10 @@
 //! and shows in the places of slices, and the model's error on this very recording. Constants that
 //! nothing in the recording depends on keep upstream's values, or those that the config asked for.
 
+use std::ops::Range;
+
 use super::change::Change;
-use super::generations::{Generation, generations, shifted};
+use super::generations::{Generation, Generations, NewFrames, generations, shifted};
 use super::predict::{Luck, predict};
 use super::trace::{Trace, TracedSlice};
 use crate::lag::stats::{fold_lead, percentile};
@@ -24,6 +26,9 @@ pub const MAX_MISSING_SHARE: f64 = 0.1;
 
 /// Slices that the search for the round trip looks at: the first ones, enough for a half minute.
 const SEARCHED_SLICES: usize = 600;
+/// A slice answers a report by this much later than a pong answers a ping at most, in nanoseconds:
+/// jitter, the intake's turn, encoding.
+const LATER_THAN_PONG_NS: i64 = 10_000_000;
 /// Longest round trip that is looked for, in nanoseconds, and the steps of the search.
 const LONGEST_ROUND_TRIP_NS: i64 = 1_000_000_000;
 const SEARCH_STEPS_NS: [i64; 3] = [4_000_000, 1_000_000, 250_000];
@@ -48,6 +53,8 @@ pub struct Fit {
     pub round_trip_ns: i64,
     /// The turns of the loop that generates.
     pub generations: Vec<Generation>,
+    /// What frames of a slice cost that the slice before did not cover.
+    pub new_frames: NewFrames,
     /// Usual time between two slices, in nanoseconds.
     pub period_ns: i64,
     /// How well the model repeats the recording.
@@ -94,7 +101,7 @@ impl Fit {
     /// # Errors
     /// Where the model does not repeat the recording well enough.
     pub fn of(trace: &Trace) -> Result<Self, FitError> {
-        let (generations, spills) = generations(trace);
+        let Generations { turns: generations, spills, new_frames } = generations(trace);
         let mut periods: Vec<f64> =
             trace.slices.windows(2).map(|pair| (pair[1].at.0 - pair[0].at.0) as f64).collect();
         let transits = generations.iter().map(|generation| generation.transit_ns);
@@ -103,6 +110,7 @@ impl Fit {
             policy: policy_of(trace, spills),
             round_trip_ns: 0,
             generations,
+            new_frames,
             period_ns: percentile(&mut periods, 0.5) as i64,
             factual_error: FactualError::default(),
             mean_transit_ns,
@@ -125,43 +133,57 @@ impl Fit {
         self.generations[index].transit_ns - self.mean_transit_ns
     }
 
+    /// A recording of a steady listener shows only the floor less the round trip, up to whole
+    /// periods of the reports. Pings tell the round trip; else upstream's floor tells them apart, and
+    /// where that does not fit the first slices do.
     fn search(&mut self, trace: &Trace) {
-        let plain = self.search_round_trip(trace, self.policy.lead.floor_s);
-        self.round_trip_ns = plain.round_trip_ns;
-        if plain.exact_share >= GOOD_SHARE {
-            return;
+        let range = match trace.shortest_ping_ns.and_then(|ns| i64::try_from(ns).ok()) {
+            Some(pong_ns) => pong_ns..pong_ns.saturating_add(LATER_THAN_PONG_NS),
+            None => 0..LONGEST_ROUND_TRIP_NS,
+        };
+        let mut best = self.search_round_trip(trace, range.clone(), self.policy.lead.floor_s);
+        if best.exact_share < GOOD_SHARE {
+            let either = self.search_both(trace, range, best);
+            if either.cost < best.cost {
+                best = either;
+            }
         }
-        let asked_for_s = self.policy.lead.floor_s;
+        self.round_trip_ns = best.round_trip_ns;
+        self.policy.lead.floor_s = best.floor_s;
+    }
+
+    fn search_both(&self, trace: &Trace, range: Range<i64>, plain: Candidate) -> Candidate {
+        let usual_s = plain.floor_s;
+        let coarse_ns = SEARCH_STEPS_NS[usize::from(range.end - range.start < 50_000_000)];
         let mut best = plain;
-        let step = SEARCH_STEPS_NS[0] as usize;
-        for round_trip_ns in (0..LONGEST_ROUND_TRIP_NS / 2).step_by(step) {
+        for round_trip_ns in range.clone().step_by(coarse_ns as usize) {
             let shift_s = self.places(trace, round_trip_ns, best.floor_s).shift_s;
             let floor_s = (best.floor_s + shift_s).clamp(0.0, 5.0);
-            let near = self.weigh(trace, round_trip_ns, floor_s, asked_for_s);
+            let near = self.weigh(trace, round_trip_ns, floor_s, usual_s);
             if near.cost < best.cost {
                 best = near;
             }
         }
         for step_ns in SEARCH_STEPS_NS.into_iter().skip(1) {
-            best = self.search_around(trace, best, step_ns, asked_for_s);
+            best = self.search_around(trace, &range, best, step_ns, usual_s);
         }
-        self.round_trip_ns = best.round_trip_ns;
-        self.policy.lead.floor_s = best.floor_s;
+        best
     }
 
     /// The best of the round trips and floors near one, in steps of that length and of twice it.
     fn search_around(
         &self,
         trace: &Trace,
+        range: &Range<i64>,
         around: Candidate,
         step_ns: i64,
-        asked_for_s: f64,
+        usual_s: f64,
     ) -> Candidate {
         let mut best = around;
         for (i, j) in (-6..=6_i64).flat_map(|i| (-10..=10_i64).map(move |j| (i, j))) {
             let floor_s = (around.floor_s + (2 * j * step_ns) as f64 / 1e9).max(0.0);
-            let round_trip_ns = (around.round_trip_ns + i * step_ns).max(0);
-            let near = self.weigh(trace, round_trip_ns, floor_s, asked_for_s);
+            let round_trip_ns = (around.round_trip_ns + i * step_ns).clamp(range.start, range.end);
+            let near = self.weigh(trace, round_trip_ns, floor_s, usual_s);
             if near.cost < best.cost {
                 best = near;
             }
@@ -169,18 +191,18 @@ impl Fit {
         best
     }
 
-    fn search_round_trip(&self, trace: &Trace, floor_s: f64) -> Candidate {
-        let mut range = 0..=LONGEST_ROUND_TRIP_NS;
-        let mut best = self.weigh(trace, 0, floor_s, floor_s);
+    fn search_round_trip(&self, trace: &Trace, range: Range<i64>, floor_s: f64) -> Candidate {
+        let mut best = self.weigh(trace, range.start, floor_s, floor_s);
+        let mut near = range.clone();
         for step_ns in SEARCH_STEPS_NS {
-            for round_trip_ns in range.step_by(step_ns as usize) {
-                let near = self.weigh(trace, round_trip_ns, floor_s, floor_s);
-                if near.cost < best.cost {
-                    best = near;
+            for round_trip_ns in near.step_by(step_ns as usize) {
+                let candidate = self.weigh(trace, round_trip_ns, floor_s, floor_s);
+                if candidate.cost < best.cost {
+                    best = candidate;
                 }
             }
-            let least = (best.round_trip_ns - step_ns).max(0);
-            range = least..=best.round_trip_ns + step_ns;
+            let least = (best.round_trip_ns - step_ns).max(range.start);
+            near = least..(best.round_trip_ns + step_ns).min(range.end);
         }
         best
     }

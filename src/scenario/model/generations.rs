@@ -6,6 +6,7 @@
 
 use super::trace::{Trace, TracedSlice};
 use crate::lag::stats::percentile;
+use crate::peer::pacing::Region;
 use crate::time::Nanos;
 use crate::wire::slice::HEADER_LEN;
 
@@ -21,7 +22,7 @@ pub struct Generation {
     pub decode_ns: i64,
     /// By how much its slice travelled longer than the fastest ones.
     pub transit_ns: i64,
-    /// Bytes of its message for each frame, without the header.
+    /// Bytes of its message for each frame, without the header and beside what new frames cost.
     pub bytes_per_frame: f64,
     /// Bytes on the wire of the texts that followed.
     pub text_bytes: u32,
@@ -39,8 +40,18 @@ const LONGEST_WORK_NS: f64 = 10e9;
 /// nanoseconds.
 const SPILL_NS: u64 = 5_000_000;
 
-/// The generations of a trace and whether slices that pass the end of the loop go on at 0.
-pub(super) fn generations(trace: &Trace) -> (Vec<Generation>, bool) {
+/// What a recording tells of the loop that generates.
+pub(super) struct Generations {
+    /// Its turns.
+    pub turns: Vec<Generation>,
+    /// Whether slices that pass the end of the loop go on at 0.
+    pub spills: bool,
+    /// What new frames cost.
+    pub new_frames: NewFrames,
+}
+
+/// The generations of a trace.
+pub(super) fn generations(trace: &Trace) -> Generations {
     let slices = &trace.slices;
     let spilled: Vec<bool> = (0..slices.len()).map(|i| is_spill(trace, i)).collect();
     let leading: Vec<usize> = (0..slices.len()).filter(|&i| !spilled[i]).collect();
@@ -48,10 +59,10 @@ pub(super) fn generations(trace: &Trace) -> (Vec<Generation>, bool) {
     let arrivals: Vec<i64> =
         leading.iter().map(|&i| slices[i].at.0 as i64 - trace.origin.0 as i64).collect();
     let handed_over = hand_overs(&arrivals, &works);
-    let usual_bytes = usual_bytes_per_frame(slices);
+    let sizes = Sizes::of(slices);
     let mut before = 0;
-    let turn = |(turn, &slice): (usize, &usize)| {
-        let (slice, (tick_ns, decode_ns)) = (&slices[slice], works[turn]);
+    let turn = |(turn, &index): (usize, &usize)| {
+        let (slice, (tick_ns, decode_ns)) = (&slices[index], works[turn]);
         let rest_ns = handed_over[turn] - before - tick_ns - decode_ns;
         before = handed_over[turn];
         Generation {
@@ -59,7 +70,7 @@ pub(super) fn generations(trace: &Trace) -> (Vec<Generation>, bool) {
             tick_ns,
             decode_ns,
             transit_ns: arrivals[turn] - handed_over[turn],
-            bytes_per_frame: own_bytes_per_frame(slice).unwrap_or(usual_bytes),
+            bytes_per_frame: sizes.per_frame[index],
             text_bytes: slice.text_bytes,
             tick_ms: slice.header.tick_ms,
             dec_ms: slice.header.dec_ms,
@@ -67,7 +78,7 @@ pub(super) fn generations(trace: &Trace) -> (Vec<Generation>, bool) {
         }
     };
     let turns = leading.iter().enumerate().map(turn).collect();
-    (turns, spilled.contains(&true))
+    Generations { turns, spills: spilled.contains(&true), new_frames: sizes.new_frames }
 }
 
 fn is_spill(trace: &Trace, index: usize) -> bool {
@@ -131,25 +142,148 @@ fn hand_overs(arrivals: &[i64], works: &[(i64, i64)]) -> Vec<i64> {
     handed_over
 }
 
-fn own_bytes_per_frame(slice: &TracedSlice) -> Option<f64> {
-    let frames = slice.header.frames;
-    // The shortest slices tell more about their zstd frame than about their audio.
-    let bytes = f64::from(slice.bytes.saturating_sub(HEADER_LEN as u32));
-    (frames >= 8_192).then(|| bytes / f64::from(frames))
+/// What frames that the slice before did not cover cost, beside what every frame costs. Covered
+/// frames change little, so that their delta is short.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct NewFrames {
+    /// Bytes of each, while there are few.
+    per_frame: f64,
+    /// Bytes of each that it costs more, or less, when all are new.
+    more_if_all: f64,
 }
 
-fn usual_bytes_per_frame(slices: &[TracedSlice]) -> f64 {
-    let mut known: Vec<f64> = slices.iter().filter_map(own_bytes_per_frame).collect();
-    if known.is_empty() {
-        known = slices
-            .iter()
-            .map(|slice| f64::from(slice.bytes) / f64::from(slice.header.frames.max(1)))
-            .collect();
+impl NewFrames {
+    /// Bytes that `new` of a slice's `frames` cost.
+    pub(super) fn cost(self, new: u32, frames: u32) -> f64 {
+        let new = f64::from(new);
+        new * (self.per_frame + self.more_if_all * new / f64::from(frames.max(1)))
     }
-    percentile(&mut known, 0.5)
+}
+
+/// How long the messages of slices are. A slice that goes elsewhere has another length.
+struct Sizes {
+    new_frames: NewFrames,
+    /// Of each slice, what its frames cost beside that.
+    per_frame: Vec<f64>,
+}
+
+struct Size {
+    frames: u32,
+    new: u32,
+    bytes_per_frame: f64,
+}
+
+impl Size {
+    /// The shortest slices tell more about their zstd frame than about their audio.
+    fn tells(&self) -> bool {
+        self.frames >= 8_192
+    }
+
+    fn new_share(&self) -> f64 {
+        f64::from(self.new) / f64::from(self.frames)
+    }
+}
+
+impl Sizes {
+    fn of(slices: &[TracedSlice]) -> Self {
+        let mut before = None;
+        let size = |slice: &TracedSlice| {
+            let frames = slice.header.frames.max(1);
+            let region = Region { start: slice.header.start, frames };
+            let bytes = slice.bytes.saturating_sub(HEADER_LEN as u32);
+            let bytes_per_frame = f64::from(bytes) / f64::from(frames);
+            Size { frames, new: new_frames(region, before.replace(region)), bytes_per_frame }
+        };
+        let sizes: Vec<Size> = slices.iter().map(size).collect();
+        let telling = || sizes.iter().filter(|size| size.tells());
+        let points: Vec<(f64, f64)> = telling()
+            .filter(|size| size.new < size.frames)
+            .map(|size| (size.new_share(), size.bytes_per_frame))
+            .collect();
+        let per_frame = slope(&points).max(0.0);
+        let mut bases: Vec<f64> = points.iter().map(|(x, y)| y - per_frame * x).collect();
+        let mut whole: Vec<f64> = telling()
+            .filter(|size| size.new == size.frames)
+            .map(|size| size.bytes_per_frame)
+            .collect();
+        let more_if_all = if whole.is_empty() || bases.is_empty() {
+            0.0
+        } else {
+            percentile(&mut whole, 0.5) - percentile(&mut bases, 0.5) - per_frame
+        };
+        let new_frames = NewFrames { per_frame, more_if_all: more_if_all.max(-per_frame) };
+        let own = |size: &Size| {
+            let new = new_frames.cost(size.new, size.frames) / f64::from(size.frames);
+            (size.bytes_per_frame - new).max(0.0)
+        };
+        let mut known: Vec<f64> = telling().map(own).collect();
+        if known.is_empty() {
+            known = sizes.iter().map(own).collect();
+        }
+        let usual = percentile(&mut known, 0.5);
+        let per_frame =
+            sizes.iter().map(|size| if size.tells() { own(size) } else { usual }).collect();
+        Self { new_frames, per_frame }
+    }
+}
+
+/// How many frames of a region the one before does not cover.
+pub(super) fn new_frames(region: Region, before: Option<Region>) -> u32 {
+    let Some(before) = before else { return region.frames };
+    let covered = region.end().min(before.end()).saturating_sub(region.start.max(before.start));
+    region.frames - covered.min(region.frames)
+}
+
+/// The slope of the line through points that lies nearest to them; 0 where there is none.
+fn slope(points: &[(f64, f64)]) -> f64 {
+    let count = points.len().max(1) as f64;
+    let mean_x = points.iter().map(|point| point.0).sum::<f64>() / count;
+    let mean_y = points.iter().map(|point| point.1).sum::<f64>() / count;
+    let spread: f64 = points.iter().map(|point| (point.0 - mean_x).powi(2)).sum();
+    let joint: f64 = points.iter().map(|point| (point.0 - mean_x) * (point.1 - mean_y)).sum();
+    if spread > 0.0 { joint / spread } else { 0.0 }
 }
 
 /// That moment, earlier or later.
 pub(super) fn shifted(at: Nanos, by_ns: i64) -> Nanos {
     Nanos(at.0.saturating_add_signed(by_ns))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::slice::SliceHeader;
+
+    fn slice(start: u32, bytes: u32) -> TracedSlice {
+        let header = SliceHeader { start, frames: 17_280, ..SliceHeader::default() };
+        TracedSlice { at: Nanos(0), header, bytes: bytes + HEADER_LEN as u32, text_bytes: 0 }
+    }
+
+    #[test]
+    fn new_frames_are_those_that_the_slice_before_did_not_cover() {
+        let region = |start, frames| Region { start, frames };
+        assert_eq!(new_frames(region(100, 50), None), 50);
+        assert_eq!(new_frames(region(100, 50), Some(region(60, 50))), 40);
+        assert_eq!(new_frames(region(100, 50), Some(region(120, 50))), 20);
+        assert_eq!(new_frames(region(100, 50), Some(region(400, 50))), 50);
+    }
+
+    /// Every slice costs 5,000 bytes, each new frame half of one, and a slice of new frames alone
+    /// 20,000 in all.
+    #[test]
+    fn a_slice_that_goes_elsewhere_has_another_length() {
+        let steps = [1_920, 0, 3_840, 1_920, 3_840, 0, 1_920];
+        let mut start = 9_600;
+        let mut slices = vec![slice(start, 20_000)];
+        for step in steps {
+            start += step;
+            slices.push(slice(start, 5_000 + step / 2));
+        }
+        let Sizes { new_frames, per_frame } = Sizes::of(&slices);
+        let bytes = |new| per_frame[1] * 17_280.0 + new_frames.cost(new, 17_280);
+        // The bend towards slices that are all new shows in the others a little.
+        for (new, expected) in [(0, 5_000.0), (1_920, 5_960.0), (17_280, 20_000.0)] {
+            assert!((bytes(new) - expected).abs() < 200.0, "{new}: {}", bytes(new));
+        }
+    }
 }

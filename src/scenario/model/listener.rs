@@ -5,17 +5,24 @@
 //! recording at the distance to which the ops have brought it.
 
 use crate::capture::Marker;
-use crate::playhead::{PlayheadSim, ReportedPlayhead};
+use crate::playhead::{PlayheadSim, PlayheadWalk, ReportedPlayhead};
 use crate::time::Nanos;
 
 use super::trace::Trace;
 
-pub(super) enum Listener {
-    Simulated(PlayheadSim),
+pub(super) struct Listener {
+    playhead: Playhead,
+    /// Positions are whole multiples of this many frames.
+    quantum: u64,
+    sample_rate: f64,
+}
+
+enum Playhead {
+    Simulated(PlayheadSim, PlayheadWalk),
     Reported(Box<Follower>),
 }
 
-pub(super) struct Follower {
+struct Follower {
     playhead: ReportedPlayhead,
     loop_s: f64,
     ahead_s: f64,
@@ -25,38 +32,21 @@ pub(super) struct Follower {
 }
 
 impl Listener {
-    pub fn new(trace: &Trace) -> Self {
-        let (frames, rate, now_s) = (trace.frames, trace.sample_rate, trace.origin.seconds());
-        if !trace.reported_playhead {
-            return Listener::Simulated(PlayheadSim::new(frames, rate, now_s));
+    pub fn new(trace: &Trace, quantum: Option<u64>) -> Self {
+        Listener {
+            playhead: Playhead::new(trace),
+            quantum: quantum.unwrap_or(1).max(1),
+            sample_rate: f64::from(trace.sample_rate),
         }
-        Listener::Reported(Box::new(Follower {
-            playhead: ReportedPlayhead::new(frames, rate, now_s),
-            loop_s: trace.loop_s(),
-            ahead_s: 0.0,
-            rate: 1.0,
-            paused: false,
-            moved_at: trace.origin,
-        }))
     }
 
     pub fn operate(&mut self, now: Nanos, op: &Marker) {
-        let now_s = now.seconds();
-        match (self, op) {
-            (Listener::Simulated(playhead), &Marker::Seek { to_s }) => playhead.seek(to_s, now_s),
-            (Listener::Simulated(playhead), &Marker::Rate { rate }) => {
-                playhead.set_rate(rate, now_s);
-            }
-            (Listener::Simulated(playhead), Marker::Pause) => playhead.set_paused(true, now_s),
-            (Listener::Simulated(playhead), Marker::Resume) => playhead.set_paused(false, now_s),
-            (Listener::Reported(follower), op) => follower.operate(now, op),
-            (_, Marker::Point { .. }) => {}
-        }
+        self.playhead.operate(now, op);
     }
 
     /// A report goes out; `recorded_s` is the position that the recording has for that moment.
     pub fn report(&mut self, now: Nanos, recorded_s: Option<f64>) {
-        if let Listener::Reported(follower) = self
+        if let Playhead::Reported(follower) = &mut self.playhead
             && let Some(recorded_s) = recorded_s
         {
             follower.advance(now);
@@ -67,24 +57,61 @@ impl Listener {
 
     /// The position that was reported last; a simulated playhead has its own.
     pub fn reported_s(&self) -> Option<f64> {
-        match self {
-            Listener::Simulated(_) => None,
-            Listener::Reported(follower) => Some(follower.playhead.reported_s()),
+        match &self.playhead {
+            Playhead::Simulated(..) => None,
+            Playhead::Reported(follower) => Some(follower.playhead.reported_s()),
         }
     }
 
-    pub fn frame(&self, now: Nanos) -> u64 {
-        match self {
-            Listener::Simulated(playhead) => playhead.frame(now.seconds()),
-            Listener::Reported(follower) => follower.playhead.frame(now.seconds()),
-        }
+    pub fn frame(&mut self, now: Nanos) -> u64 {
+        let frame = match &mut self.playhead {
+            Playhead::Simulated(_, walk) => walk.frame(now.seconds()),
+            Playhead::Reported(follower) => follower.playhead.frame(now.seconds()),
+        };
+        if self.quantum > 1 { frame - frame % self.quantum } else { frame }
     }
 
-    pub fn seconds(&self, now: Nanos) -> f64 {
-        match self {
-            Listener::Simulated(playhead) => playhead.seconds(now.seconds()),
-            Listener::Reported(follower) => follower.playhead.seconds(now.seconds()),
+    pub fn seconds(&mut self, now: Nanos) -> f64 {
+        match &self.playhead {
+            _ if self.quantum > 1 => self.frame(now) as f64 / self.sample_rate,
+            Playhead::Simulated(playhead, _) => playhead.seconds(now.seconds()),
+            Playhead::Reported(follower) => follower.playhead.seconds(now.seconds()),
         }
+    }
+}
+
+impl Playhead {
+    fn new(trace: &Trace) -> Self {
+        let (frames, rate, now_s) = (trace.frames, trace.sample_rate, trace.origin.seconds());
+        if !trace.reported_playhead {
+            let playhead = PlayheadSim::new(frames, rate, now_s);
+            let walk = PlayheadWalk::new(&playhead);
+            return Playhead::Simulated(playhead, walk);
+        }
+        Playhead::Reported(Box::new(Follower {
+            playhead: ReportedPlayhead::new(frames, rate, now_s),
+            loop_s: trace.loop_s(),
+            ahead_s: 0.0,
+            rate: 1.0,
+            paused: false,
+            moved_at: trace.origin,
+        }))
+    }
+
+    fn operate(&mut self, now: Nanos, op: &Marker) {
+        let (playhead, walk) = match self {
+            Playhead::Simulated(playhead, walk) => (playhead, walk),
+            Playhead::Reported(follower) => return follower.operate(now, op),
+        };
+        let now_s = now.seconds();
+        match *op {
+            Marker::Seek { to_s } => playhead.seek(to_s, now_s),
+            Marker::Rate { rate } => playhead.set_rate(rate, now_s),
+            Marker::Pause => playhead.set_paused(true, now_s),
+            Marker::Resume => playhead.set_paused(false, now_s),
+            Marker::Point { .. } => {}
+        }
+        *walk = PlayheadWalk::new(playhead);
     }
 }
 

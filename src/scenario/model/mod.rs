@@ -15,10 +15,10 @@ mod retell;
 mod trace;
 mod translate;
 
-pub use change::{Change, ChangeError};
+pub use change::{Change, ChangeError, Later};
 pub use ensemble::{Answer, DEFAULT_MEMBERS, MAX_OUTCOMES, Outcome, Question, Spread, answer};
 pub use fit::{FactualError, Fit, FitError, MAX_LEAD_ERROR_S, MAX_MISSING_SHARE};
-pub use generations::Generation;
+pub use generations::{Generation, NewFrames};
 pub use predict::{Luck, Predicted, predict};
 pub use retell::{Retold, RetoldReport};
 pub use trace::{MIN_SLICES, MIN_TICKS, Trace, TraceError, TracedSlice, TracedTick, Tracer};

@@ -2,16 +2,16 @@
 //!
 //! Enters: a trace, what was fitted to it, what is to be different, and what chance decides
 //! ([`Luck`]). Leaves: what the listener's tracker would have recorded. Everything happens in the
-//! order of time; at one moment the links come first, then slices, ops, ticks, reports, the server.
+//! order of time; at one moment slices come first, then ops and changes, ticks, the server.
 //! The server's clock is that of arrivals: the way to the client takes no time beyond what one slice
 //! needs more than the fastest, and the way to the server takes both ways' time. Only their sum can
 //! be known, and only their sum matters.
 
 use std::collections::VecDeque;
 
-use super::change::Change;
+use super::change::{Change, Later, with};
 use super::fit::Fit;
-use super::generations::{Generation, shifted};
+use super::generations::{Generation, new_frames, shifted};
 use super::listener::Listener;
 use super::trace::Trace;
 use crate::capture::Marker;
@@ -29,13 +29,22 @@ use crate::wire::slice::HEADER_LEN;
 pub struct Luck {
     /// Decides jitter.
     pub seed: u64,
-    /// By how much each op comes later than asked, in nanoseconds; what is missing is 0.
-    pub op_shifts_ns: Vec<i64>,
-    /// By how much all reports come later than recorded, in nanoseconds.
+    /// By how much ops, and changes during the session, come later than asked, in nanoseconds.
+    pub shift_ns: i64,
+    /// By how much reports from then on come later than recorded, in nanoseconds.
     pub tick_shift_ns: i64,
+    /// By what share frames that the slice before did not cover cost more than the recording says.
+    pub new_frames_cost: f64,
     /// Whether the way to the server takes a different time for each report, like the recorded way
     /// from it.
     pub jitters: bool,
+}
+
+impl Luck {
+    /// How far the moments of this run are from those asked for.
+    pub(super) fn distance_ns(&self) -> u64 {
+        self.shift_ns.unsigned_abs().saturating_add(self.tick_shift_ns.unsigned_abs())
+    }
 }
 
 /// One run of the model.
@@ -59,7 +68,8 @@ pub fn predict(
     luck: &Luck,
 ) -> Predicted {
     let mut run = Run::new(trace, fit, policy, change, luck);
-    while let Some((at, event)) = run.next() {
+    loop {
+        let (at, event) = run.next();
         if at > trace.end {
             break;
         }
@@ -71,13 +81,11 @@ pub fn predict(
 /// What happens next, in the order in which simultaneous things happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Event {
-    LinkChange,
     Departed,
     Landed,
-    Op,
+    Command,
     Tick,
     ReportPassed,
-    ReportTaken,
     Generate,
     Send,
 }
@@ -95,6 +103,8 @@ struct Slice {
     turn: usize,
     region: Region,
     made: Nanos,
+    /// Length of its message, known once it is sent.
+    bytes: u64,
 }
 
 /// Where the loop that generates stands.
@@ -108,19 +118,31 @@ struct Run<'a> {
     fit: &'a Fit,
     change: &'a Change,
     luck: &'a Luck,
+    policy: Policy,
     tick_factor: f64,
+    acknowledges: Option<bool>,
+    apply_delay_s: f64,
+    handles_every_s: f64,
+    /// What of them changes later, and when.
+    later: VecDeque<(Nanos, &'a Later)>,
+    /// Before this moment everything is as recorded.
+    differs_at: Nanos,
     rng: Rng,
     // The client.
     listener: Listener,
     tracker: LagTracker,
     ops: VecDeque<(Nanos, Marker)>,
-    next_tick: Option<Nanos>,
+    /// When the next op or change is due.
+    command_at: Nanos,
+    next_tick: Nanos,
     ticks: usize,
     lowest_lead_s: Option<f64>,
     slice_bytes: u64,
     landing: VecDeque<(Nanos, Slice)>,
     client_free: Nanos,
-    // The links.
+    // The links, and whether the scenario has any.
+    has_up: bool,
+    has_down: bool,
     changes: VecDeque<(Nanos, bool, LinkOptions)>,
     up: Link<Report>,
     down: Link<Option<Slice>>,
@@ -135,6 +157,7 @@ struct Run<'a> {
     placement: Placement,
     flow: FlowControl,
     outbox: VecDeque<Slice>,
+    last_sent: Option<Region>,
     transport_peak_s: f64,
     shed: u64,
 }
@@ -154,18 +177,27 @@ impl<'a> Run<'a> {
             fit,
             change,
             luck,
+            policy: policy.clone(),
             tick_factor: change.tick_factor.unwrap_or(1.0),
+            acknowledges: change.acknowledges,
+            apply_delay_s: change.apply_delay_s,
+            handles_every_s: change.handles_every_s,
+            later: later_changes(origin, change, luck),
+            differs_at: Nanos(0),
             rng: Rng::new(luck.seed, Stream::Client),
-            listener: Listener::new(trace),
+            listener: Listener::new(trace, change.quantum_frames),
             tracker: LagTracker::new(trace.frames, sample_rate, origin.seconds()),
             ops: ops(trace, change, luck),
-            next_tick: None,
+            command_at: origin,
+            next_tick: Nanos(u64::MAX),
             ticks: 0,
             lowest_lead_s: None,
             slice_bytes: 0,
             landing: VecDeque::new(),
             client_free: origin,
-            changes: link_changes(origin, change),
+            has_up: !change.up.is_empty(),
+            has_down: !change.down.is_empty(),
+            changes: link_changes(origin, change, luck),
             up: Link::new(link(), luck.seed, Stream::Uplink, origin),
             down: Link::new(link(), luck.seed, Stream::Downlink, origin),
             reports: VecDeque::new(),
@@ -181,55 +213,104 @@ impl<'a> Run<'a> {
             placement: Placement::new(&policy.placement, frames, sample_rate),
             flow: FlowControl::new(&policy.flow),
             outbox: VecDeque::new(),
+            last_sent: None,
             transport_peak_s: 0.0,
             shed: 0,
         };
+        run.differs_at = run.differs_at();
+        run.command_at = run.next_command();
         run.next_tick = run.tick_at(0);
         run.start_generation(origin);
         run
     }
 
-    fn next(&self) -> Option<(Nanos, Event)> {
-        let front = |queue: &VecDeque<(Nanos, Slice)>| queue.front().map(|&(at, _)| at);
-        let send = self.outbox.front().map(|slice| self.down.accepts_at(slice.made));
-        let candidates = [
-            (self.changes.front().map(|change| change.0), Event::LinkChange),
-            (self.down.wake_at(), Event::Departed),
-            (front(&self.landing), Event::Landed),
-            (self.ops.front().map(|op| op.0), Event::Op),
-            (self.next_tick, Event::Tick),
-            (self.up.wake_at(), Event::ReportPassed),
-            (self.reports.front().map(|report| report.0), Event::ReportTaken),
-            (Some(self.stage_until), Event::Generate),
-            (send, Event::Send),
-        ];
-        let mut next: Option<(Nanos, Event)> = None;
-        for (at, event) in candidates {
-            if let Some(at) = at
-                && next.is_none_or(|(earliest, _)| at < earliest)
-            {
-                next = Some((at, event));
+    /// The first op or change that the recording has not.
+    fn differs_at(&self) -> Nanos {
+        let change = self.change;
+        let from_the_beginning = Change {
+            ops: None,
+            up: Vec::new(),
+            down: Vec::new(),
+            later: Vec::new(),
+            ..change.clone()
+        };
+        if from_the_beginning != Change::default() {
+            return self.trace.origin;
+        }
+        let link = self.changes.front().map(|change| change.0);
+        let mut recorded = self.trace.ops.iter();
+        let op = self.ops.iter().find(|op| recorded.next() != Some(op)).map(|op| op.0);
+        let dropped = recorded.next().map(|op| op.0);
+        let later = self.later.front().map(|later| later.0);
+        [link, later, op, dropped].into_iter().flatten().min().unwrap_or(Nanos(u64::MAX))
+    }
+
+    fn next(&self) -> (Nanos, Event) {
+        let never = Nanos(u64::MAX);
+        let mut next = (never, Event::Command);
+        let mut consider = |at: Nanos, event| {
+            if at < next.0 {
+                next = (at, event);
             }
+        };
+        if self.has_down {
+            consider(self.down.wake_at().unwrap_or(never), Event::Departed);
+        }
+        consider(self.landing.front().map_or(never, |landing| landing.0), Event::Landed);
+        consider(self.command_at, Event::Command);
+        consider(self.next_tick, Event::Tick);
+        if self.has_up {
+            consider(self.up.wake_at().unwrap_or(never), Event::ReportPassed);
+        }
+        consider(self.stage_until, Event::Generate);
+        if let Some(slice) = self.outbox.front() {
+            consider(self.down.accepts_at(slice.made), Event::Send);
         }
         next
     }
 
     fn handle(&mut self, now: Nanos, event: Event) {
         match event {
-            Event::LinkChange => self.change_link(),
-            Event::Departed => self.travel(now),
-            Event::Landed => self.land(now),
-            Event::Op => {
-                if let Some((_, op)) = self.ops.pop_front() {
-                    self.listener.operate(now, &op);
+            Event::Command => self.command(now),
+            Event::Departed => {
+                if let Some((_, Some(slice))) = self.down.poll(now) {
+                    self.travel(now, slice);
                 }
             }
+            Event::Landed => self.land(now),
             Event::Tick => self.tick(now),
-            Event::ReportPassed => self.pass_report(now),
-            Event::ReportTaken => self.take_report(now),
+            Event::ReportPassed => {
+                if let Some((at, report)) = self.up.poll(now) {
+                    self.pass_report(at, report);
+                }
+            }
             Event::Generate => self.generate(now),
             Event::Send => self.send(now),
         }
+    }
+
+    /// What somebody wants at this moment: another link, another server, another place to listen at.
+    fn command(&mut self, now: Nanos) {
+        let due = |at: Option<Nanos>| at.is_some_and(|at| at <= now);
+        while due(self.changes.front().map(|change| change.0)) {
+            self.change_link();
+        }
+        while due(self.later.front().map(|later| later.0)) {
+            self.change_rest();
+        }
+        while due(self.ops.front().map(|op| op.0)) {
+            if let Some((_, op)) = self.ops.pop_front() {
+                self.listener.operate(now, &op);
+            }
+        }
+        self.command_at = self.next_command();
+    }
+
+    fn next_command(&self) -> Nanos {
+        let link = self.changes.front().map(|change| change.0);
+        let later = self.later.front().map(|later| later.0);
+        let op = self.ops.front().map(|op| op.0);
+        [link, later, op].into_iter().flatten().min().unwrap_or(Nanos(u64::MAX))
     }
 
     fn change_link(&mut self) {
@@ -240,11 +321,25 @@ impl<'a> Run<'a> {
         }
     }
 
+    fn change_rest(&mut self) {
+        let Some((_, later)) = self.later.pop_front() else { return };
+        self.tick_factor = later.tick_factor.unwrap_or(self.tick_factor);
+        self.acknowledges = later.acknowledges.or(self.acknowledges);
+        self.apply_delay_s = later.apply_delay_s.unwrap_or(self.apply_delay_s);
+        self.handles_every_s = later.handles_every_s.unwrap_or(self.handles_every_s);
+        // Whoever made the first policy has seen that this one can be.
+        if let Ok(policy) = with(&self.policy, &later.policy) {
+            self.clock.change(&policy.clock);
+            self.lead.change(&policy.lead);
+            self.flow.change(&policy.flow);
+            self.policy = policy;
+        }
+    }
+
     /// A slice has passed the link that the scenario describes; the recorded way remains.
-    fn travel(&mut self, now: Nanos) {
-        let Some((_, Some(slice))) = self.down.poll(now) else { return };
+    fn travel(&mut self, now: Nanos, slice: Slice) {
         let arrives = shifted(now, self.generation(slice.turn).transit_ns);
-        let busy_ns = (self.change.apply_delay_s.max(0.0) * 1e9) as u64;
+        let busy_ns = (self.apply_delay_s.max(0.0) * 1e9) as u64;
         let handled = self.handled_at(arrives.max(self.client_free));
         let done = Nanos(handled.0.saturating_add(busy_ns));
         self.client_free = done;
@@ -262,7 +357,7 @@ impl<'a> Run<'a> {
             dec_ms: f64::from(generation.dec_ms),
             generations: generation.generations,
         };
-        self.slice_bytes += message_len(generation, slice.region);
+        self.slice_bytes += slice.bytes;
         self.tracker.on_slice(now.seconds(), arrival);
         let (frames, sample_rate) = (self.trace.frames, self.trace.sample_rate);
         let playhead_s = self.listener.seconds(now);
@@ -277,8 +372,10 @@ impl<'a> Run<'a> {
         self.listener.report(now, tick.position_s.map(|position_s| position_s + passed_s));
         let frame = self.listener.frame(now);
         self.tracker.on_tick(now.seconds(), frame);
-        let acknowledges = self.change.acknowledges.unwrap_or(tick.acked.is_some());
+        let acknowledges = self.acknowledges.unwrap_or(tick.acked.is_some());
         let modern = tick.client_time.is_some();
+        let lowest_lead_s = self.lowest_lead_s.take();
+        let as_recorded = now < self.differs_at;
         let report = Report {
             position_s: if tick.position_s.is_some() {
                 frame as f64 / f64::from(self.trace.sample_rate)
@@ -286,33 +383,46 @@ impl<'a> Run<'a> {
                 0.0
             },
             client_time: tick.client_time.map(|time| time + passed_s),
-            acked: acknowledges.then_some(self.slice_bytes as f64),
-            lead_s: if modern { self.lowest_lead_s.take() } else { None },
+            acked: if as_recorded {
+                tick.acked
+            } else {
+                acknowledges.then_some(self.slice_bytes as f64)
+            },
+            // What was reported before anything differed is known better than any model makes it.
+            lead_s: if as_recorded { tick.lead_s } else { lowest_lead_s.filter(|_| modern) },
         };
-        self.up.send(now, report, u64::from(tick.bytes));
+        if self.has_up {
+            self.up.send(now, report, u64::from(tick.bytes));
+        } else {
+            self.pass_report(now, report);
+        }
         self.ticks += 1;
         self.next_tick = self.tick_at(self.ticks);
     }
 
-    fn pass_report(&mut self, now: Nanos) {
-        let Some((at, report)) = self.up.poll(now) else { return };
-        let jitter_ns = if self.luck.jitters { self.fit.jitter_ns(&mut self.rng) } else { 0 };
+    /// A report has passed the link that the scenario describes; the recorded way remains.
+    fn pass_report(&mut self, at: Nanos, report: Report) {
+        let jitters = self.luck.jitters && at >= self.differs_at;
+        let jitter_ns = if jitters { self.fit.jitter_ns(&mut self.rng) } else { 0 };
         let arrives = shifted(at, self.fit.round_trip_ns + jitter_ns).max(at);
         let begins = self.reports.back().map_or(arrives, |&(last, _)| arrives.max(last));
         self.reports.push_back((Nanos(begins.0.saturating_add(self.report_ns)), report));
     }
 
-    fn take_report(&mut self, now: Nanos) {
-        let Some((_, report)) = self.reports.pop_front() else { return };
-        self.clock.report(now, report.position_s, report.client_time);
-        report.lead_s.into_iter().for_each(|lead_s| self.lead.report(lead_s));
-        report.acked.into_iter().for_each(|acked| self.flow.acknowledge(acked));
+    /// The server takes what has come by now, each report as of its own moment.
+    fn take_reports(&mut self, now: Nanos) {
+        while let Some((at, report)) = self.reports.pop_front_if(|(at, _)| *at <= now) {
+            self.clock.report(at, report.position_s, report.client_time);
+            report.lead_s.into_iter().for_each(|lead_s| self.lead.report(lead_s));
+            report.acked.into_iter().for_each(|acked| self.flow.acknowledge(acked));
+        }
     }
 
     fn generate(&mut self, now: Nanos) {
         let generation = *self.generation(self.turn);
         match std::mem::replace(&mut self.stage, Stage::Ticking) {
             Stage::Ticking => {
+                self.take_reports(now);
                 let estimate = self.clock.look(now);
                 let placed = self.placement.place(estimate, self.lead.look(now, false));
                 self.transport_peak_s = self.transport_peak_s.max(self.lead.transport_s());
@@ -322,9 +432,17 @@ impl<'a> Run<'a> {
             Stage::Decoding(regions) => {
                 let turn = self.turn;
                 let slices = regions.into_iter().flatten();
-                self.outbox.extend(slices.map(|region| Slice { turn, region, made: now }));
+                self.outbox.extend(slices.map(|region| Slice {
+                    turn,
+                    region,
+                    made: now,
+                    bytes: 0,
+                }));
                 self.turn += 1;
                 self.start_generation(now);
+                while !self.has_down && !self.outbox.is_empty() {
+                    self.send(now);
+                }
             }
         }
     }
@@ -337,16 +455,21 @@ impl<'a> Run<'a> {
     }
 
     fn send(&mut self, now: Nanos) {
-        let Some(slice) = self.outbox.pop_front() else { return };
+        let Some(mut slice) = self.outbox.pop_front() else { return };
+        self.take_reports(now);
         let asked_for = u64::from(slice.region.frames) == self.trace.frames;
         if self.flow.fate(now.seconds_since(slice.made), asked_for) != Fate::Send {
             self.shed += 1;
             return;
         }
         let generation = *self.generation(slice.turn);
-        let bytes = message_len(&generation, slice.region);
-        self.flow.sent(bytes as usize);
-        self.down.send(now, Some(slice), websocket_len(bytes as usize, false));
+        slice.bytes = self.message_len(&generation, slice.region);
+        self.last_sent = Some(slice.region);
+        self.flow.sent(slice.bytes as usize);
+        if !self.has_down {
+            return self.travel(now, slice);
+        }
+        self.down.send(now, Some(slice), websocket_len(slice.bytes as usize, false));
         if generation.text_bytes > 0 {
             self.down.send(now, None, u64::from(generation.text_bytes));
         }
@@ -361,17 +484,27 @@ impl<'a> Run<'a> {
         &generations[index]
     }
 
+    /// Length of the message of a slice over that region, if it is sent next.
+    fn message_len(&self, generation: &Generation, region: Region) -> u64 {
+        let new = new_frames(region, self.last_sent);
+        let bytes = generation.bytes_per_frame * f64::from(region.frames)
+            + self.fit.new_frames.cost(new, region.frames) * (1.0 + self.luck.new_frames_cost);
+        HEADER_LEN as u64 + bytes as u64
+    }
+
     /// When the tick of that number goes out.
-    fn tick_at(&self, number: usize) -> Option<Nanos> {
+    fn tick_at(&self, number: usize) -> Nanos {
+        let never = Nanos(u64::MAX);
         let at = match self.change.params_hz {
-            None => self.trace.ticks.get(number)?.at,
+            None => self.trace.ticks.get(number).map_or(never, |tick| tick.at),
             Some(hz) => {
                 let period_s = 1.0 / hz.clamp(f64::MIN_POSITIVE, MAX_PARAMS_HZ);
-                let first = self.trace.ticks.first()?.at;
+                let first = self.trace.ticks.first().map_or(never, |tick| tick.at);
                 Nanos(first.0.saturating_add((number as f64 * period_s * 1e9) as u64))
             }
         };
-        Some(shifted(at, self.luck.tick_shift_ns).max(self.trace.origin))
+        let shift_ns = if at < self.differs_at { 0 } else { self.luck.tick_shift_ns };
+        shifted(at, shift_ns).max(self.trace.origin)
     }
 
     /// The recorded tick that a tick at `now` is like: the same, or the last one before.
@@ -384,38 +517,46 @@ impl<'a> Run<'a> {
 
     /// When a client that is busy until its next turn handles what arrives at `at`.
     fn handled_at(&self, at: Nanos) -> Nanos {
-        let turn_ns = (self.change.handles_every_s * 1e9) as u64;
+        let turn_ns = (self.handles_every_s * 1e9) as u64;
         if turn_ns == 0 { at } else { Nanos(at.0.div_ceil(turn_ns).saturating_mul(turn_ns)) }
     }
-}
-
-/// Length of the message of a slice over that region.
-fn message_len(generation: &Generation, region: Region) -> u64 {
-    HEADER_LEN as u64 + (generation.bytes_per_frame * f64::from(region.frames)) as u64
 }
 
 /// The ops in their order, each at its moment or as much later as luck has it.
 pub(super) fn ops(trace: &Trace, change: &Change, luck: &Luck) -> VecDeque<(Nanos, Marker)> {
     let Some(scripted) = &change.ops else { return trace.ops.iter().cloned().collect() };
     let at = |span: Span| trace.origin.checked_add(span).unwrap_or(Nanos(u64::MAX));
-    let shifts = luck.op_shifts_ns.iter().copied().chain(std::iter::repeat(0));
     let mut scripted: Vec<_> = scripted.iter().collect();
     scripted.sort_by_key(|op| op.at);
-    let mut ops = VecDeque::with_capacity(scripted.len());
-    let mut earliest = trace.origin;
-    for (op, shift_ns) in scripted.into_iter().zip(shifts) {
-        earliest = earliest.max(shifted(at(op.at), shift_ns));
-        ops.push_back((earliest, op.op.clone()));
-    }
-    ops
+    let moment = |span| shifted(at(span), luck.shift_ns).max(trace.origin);
+    scripted.into_iter().map(|op| (moment(op.at), op.op.clone())).collect()
 }
 
 /// The changes of both links (`true`: of the one to the server) in their order.
-fn link_changes(origin: Nanos, change: &Change) -> VecDeque<(Nanos, bool, LinkOptions)> {
-    let at = |span: Span| origin.checked_add(span).unwrap_or(Nanos(u64::MAX));
+fn link_changes(
+    origin: Nanos,
+    change: &Change,
+    luck: &Luck,
+) -> VecDeque<(Nanos, bool, LinkOptions)> {
+    let at = |span: Span| later_moment(origin, span, luck);
     let up = change.up.iter().map(|(span, options)| (at(*span), true, options.clone()));
     let down = change.down.iter().map(|(span, options)| (at(*span), false, options.clone()));
     let mut changes: Vec<_> = up.chain(down).collect();
     changes.sort_by_key(|change| change.0);
     changes.into()
+}
+
+fn later_changes<'a>(
+    origin: Nanos,
+    change: &'a Change,
+    luck: &Luck,
+) -> VecDeque<(Nanos, &'a Later)> {
+    let at = |span: Span| later_moment(origin, span, luck);
+    change.later.iter().map(|(span, later)| (at(*span), later)).collect()
+}
+
+/// When something changes: at the beginning, or about when it was asked to.
+pub(super) fn later_moment(origin: Nanos, span: Span, luck: &Luck) -> Nanos {
+    let at = origin.checked_add(span).unwrap_or(Nanos(u64::MAX));
+    if span == Span(0) { at } else { shifted(at, luck.shift_ns).max(origin) }
 }

@@ -22,6 +22,8 @@ pub struct Retold {
     pub ops: Vec<(Nanos, Marker)>,
     /// What the client reported.
     pub reports: Vec<RetoldReport>,
+    /// Positions go in steps, which follow from no op.
+    pub in_quanta: bool,
     /// The playhead is known from the reports alone.
     pub reported_playhead: bool,
     /// Channels of the recorded slices.
@@ -59,7 +61,7 @@ impl Retold {
         let policy = change.policy(&fit.policy)?;
         let tracker = predict(trace, fit, &policy, change, luck).tracker;
         let ops: Vec<_> = ops(trace, change, luck).into_iter().collect();
-        let mut listener = Listener::new(trace);
+        let mut listener = Listener::new(trace, change.quantum_frames);
         let mut coming = ops.iter().peekable();
         let mut reports = Vec::with_capacity(tracker.ticks().len());
         for (number, tick) in tracker.ticks().enumerate() {
@@ -75,7 +77,9 @@ impl Retold {
                 t,
                 position_s: position_s.map(|_| listener.reported_s().unwrap_or(tick.playhead_s)),
                 client_time: recorded.client_time.map(|time| time + passed_s),
-                acknowledges: change.acknowledges.unwrap_or(recorded.acked.is_some()),
+                acknowledges: change
+                    .acknowledges_at(trace, luck, t)
+                    .unwrap_or(recorded.acked.is_some()),
             });
         }
         let (bytes, frames) = trace.slices.iter().fold((0, 0), |(bytes, frames), slice| {
@@ -85,6 +89,7 @@ impl Retold {
             slices: tracker.slices().map(|slice| (moment(slice.t_s), *slice)).collect(),
             ops,
             reports,
+            in_quanta: change.quantum_frames.is_some_and(|quantum| quantum > 1),
             reported_playhead: trace.reported_playhead,
             channels: trace.slices.first().map_or(1, |slice| slice.header.channels),
             bytes_per_frame: bytes as f64 / frames.max(1) as f64,

@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Change, Trace};
+use super::{Change, Later, Trace};
 use crate::capture::Marker;
 use crate::peer::link::LinkOptions;
 use crate::peer::script::ScriptedOp;
@@ -25,26 +25,34 @@ impl Change {
     pub fn of(scenario: &Scenario, trace: &Trace) -> Result<Change, UnknownToModel> {
         let begins = Span(0);
         let mut change = Change {
-            ops: ops(&scenario.playback, trace)?,
+            ops: ops(&scenario.playback, trace),
             policy: policy(&scenario.change)?,
             tick_factor: scenario.change.tick_factor,
             params_hz: scenario.change.report.params_hz,
             acknowledges: scenario.change.client.acks,
             apply_delay_s: scenario.change.client.apply_delay_s.unwrap_or_default(),
             handles_every_s: scenario.change.client.handles_every_s.unwrap_or_default(),
+            quantum_frames: scenario.playback.quantum_frames,
             ..Change::default()
         };
         change.up.extend(link(&scenario.change.link.up).map(|up| (begins, up)));
         change.down.extend(link(&scenario.change.link.down).map(|down| (begins, down)));
         for timed in &scenario.timed {
-            let link_only =
-                scenario::Change { link: timed.change.link.clone(), ..scenario::Change::default() };
-            if timed.change != link_only {
-                return Err(UnknownToModel { key: "anything but the link", when: " at a time" });
+            if timed.change.report != scenario::ReportChange::default() {
+                return Err(UnknownToModel { key: "report.params_hz", when: " at a time" });
             }
             change.up.extend(link(&timed.change.link.up).map(|up| (timed.at, up)));
             change.down.extend(link(&timed.change.link.down).map(|down| (timed.at, down)));
+            let later = Later {
+                policy: policy(&timed.change)?,
+                tick_factor: timed.change.tick_factor,
+                acknowledges: timed.change.client.acks,
+                apply_delay_s: timed.change.client.apply_delay_s,
+                handles_every_s: timed.change.client.handles_every_s,
+            };
+            change.later.extend((later != Later::default()).then_some((timed.at, later)));
         }
+        change.later.sort_by_key(|(at, _)| *at);
         change.up.sort_by_key(|(at, _)| *at);
         change.down.sort_by_key(|(at, _)| *at);
         Ok(change)
@@ -52,12 +60,10 @@ impl Change {
 }
 
 /// What the listener does in all, when that is not what was recorded.
-fn ops(playback: &Playback, trace: &Trace) -> Result<Option<Vec<ScriptedOp>>, UnknownToModel> {
-    if playback.quantum_frames.is_some() {
-        return Err(UnknownToModel { key: "playback.quantum_frames", when: "" });
-    }
-    if *playback == Playback::default() {
-        return Ok(None);
+fn ops(playback: &Playback, trace: &Trace) -> Option<Vec<ScriptedOp>> {
+    let quantum_only = Playback { quantum_frames: playback.quantum_frames, ..Playback::default() };
+    if *playback == quantum_only {
+        return None;
     }
     let since_origin = |at: crate::time::Nanos| Span(at.0.saturating_sub(trace.origin.0));
     let mut ops = Vec::new();
@@ -77,7 +83,7 @@ fn ops(playback: &Playback, trace: &Trace) -> Result<Option<Vec<ScriptedOp>>, Un
     }
     ops.extend(playback.ops.iter().map(|scripted| skewed(scripted.at, &scripted.op, skew)));
     ops.sort_by_key(|op| op.at);
-    Ok(Some(ops))
+    Some(ops)
 }
 
 fn skewed(at: Span, op: &Marker, skew: f64) -> ScriptedOp {
@@ -94,8 +100,9 @@ fn policy(change: &scenario::Change) -> Result<Map<String, Value>, UnknownToMode
     if server.emit_trim.is_some() {
         return Err(UnknownToModel { key: "server.emit_trim", when: "" });
     }
-    if server.newest_wins.is_some() {
-        return Err(UnknownToModel { key: "server.newest_wins", when: "" });
+    if server.newest_wins == Some(false) {
+        // How long the server then takes for each report is nowhere said.
+        return Err(UnknownToModel { key: "server.newest_wins", when: " to off" });
     }
     let mut lead = Map::new();
     let numbers = [("floor_s", server.lead_floor_s), ("ceiling_s", server.lead_ceiling_s)];
@@ -116,6 +123,9 @@ fn policy(change: &scenario::Change) -> Result<Map<String, Value>, UnknownToMode
     }
     if let Some(compensates) = server.staleness_compensation {
         policy.insert("clock".to_owned(), json!({"use_client_time": compensates}));
+    }
+    if server.newest_wins == Some(true) {
+        policy.insert("intake".to_owned(), json!({"backlog_per_s": null}));
     }
     Ok(policy)
 }

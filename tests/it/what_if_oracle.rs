@@ -1,0 +1,469 @@
+//! The closed-loop model against sessions whose constants it is not told.
+//!
+//! Both arms run on the virtual clock with the same seed: once left alone, once changed. The model
+//! sees the first arm's capture and nothing else. What is hidden, and from which ranges it is drawn,
+//! stands in [`Hidden::of`]; docs/WHATIF.md says the same in words.
+
+use std::fmt;
+
+use lagtape::capture::{ClientKind, FORMAT_VERSION, Header, Records, SyncMarker, Writer};
+use lagtape::engine::{Engine, Options};
+use lagtape::lag::stats::percentile;
+use lagtape::lag::{LagReport, LagTracker, ReportArgs};
+use lagtape::peer::client::{ClientOptions, DEFAULT_PING_EVERY, Dialect};
+use lagtape::peer::generator::GeneratorOptions;
+use lagtape::peer::link::LinkOptions;
+use lagtape::peer::policy::Policy;
+use lagtape::peer::rng::{Rng, Stream};
+use lagtape::peer::server::{ServerOptions, Source};
+use lagtape::peer::simulation::{SimulationOptions, simulate};
+use lagtape::scenario::columns::{Columns, ColumnsBuilder};
+use lagtape::scenario::model::{
+    Change, DEFAULT_MEMBERS, Fit, Later, Luck, Outcome, Question, Spread, Trace, Tracer, answer,
+    predict,
+};
+use lagtape::scenario::open_loop::{OpenLoop, Scratch};
+use lagtape::scenario::{Playback, Scenario};
+use lagtape::time::{Nanos, Span};
+use serde_json::json;
+
+/// Sessions for each question and each kind of client.
+const SEEDS: std::ops::Range<u64> = 0..8;
+/// Length of a session and of its loop.
+const SESSION_S: u64 = 14;
+const LOOP_S: f64 = 20.0;
+/// An outcome with a smaller share says nothing.
+const WORTH_NAMING: f64 = 0.03;
+/// Most that the median lead may be off, in seconds.
+const LEAD_ERROR_S: f64 = 0.020;
+
+/// A simulated session whose constants the model is not told.
+struct Hidden {
+    seed: u64,
+    dialect: Dialect,
+    params_hz: f64,
+    generator: GeneratorOptions,
+    policy: Policy,
+    up: LinkOptions,
+    down: LinkOptions,
+    pings: bool,
+}
+
+/// One session: its capture, what its client's tracker recorded, when it ended.
+struct Session {
+    capture: Vec<u8>,
+    tracker: LagTracker,
+    ended_s: f64,
+}
+
+impl Hidden {
+    fn of(seed: u64, dialect: Dialect) -> Self {
+        let mut rng = Rng::new(1_000 + seed, Stream::Names);
+        let mut drawn = |least: f64, most: f64| least + (most - least) * rng.unit();
+        let generator = GeneratorOptions {
+            tick_ms: drawn(35.0, 60.0),
+            tick_spread: drawn(0.05, 0.25),
+            decode_ms: drawn(5.0, 12.0),
+            overhead_ms: drawn(0.2, 0.8),
+            encode_ms: drawn(0.3, 1.5),
+            ..GeneratorOptions::default()
+        };
+        let mut policy = Policy::default();
+        policy.lead.floor_s = drawn(0.22, 0.40);
+        policy.lead.gain = drawn(1.4, 1.8);
+        policy.lead.margin_s = drawn(0.03, 0.07);
+        policy.lead.gap_weight = drawn(0.07, 0.15);
+        policy.lead.gap_seed_s = drawn(0.05, 0.09);
+        policy.lead.reserve_tau_s = drawn(1.0, 2.0);
+        let mut way = || LinkOptions {
+            latency_s: drawn(0.0, 0.025),
+            jitter_s: drawn(0.000_2, 0.004),
+            ..LinkOptions::default()
+        };
+        let (up, down) = (way(), way());
+        let params_hz = if seed.is_multiple_of(2) { 60.0 } else { 30.0 };
+        Self { seed, dialect, params_hz, generator, policy, up, down, pings: true }
+    }
+
+    /// A server with upstream's constants and a client that sends no pings, over longer ways.
+    fn upstream(seed: u64, dialect: Dialect) -> Self {
+        let mut hidden =
+            Self { policy: Policy::default(), pings: false, ..Self::of(seed, dialect) };
+        hidden.up.latency_s *= 2.0;
+        hidden.down.latency_s *= 2.0;
+        hidden
+    }
+
+    fn name(&self, case: &Case) -> String {
+        let told = if self.pings { "hidden floor" } else { "no pings" };
+        format!("{}, {:?} {}, {told}", case.name, self.dialect, self.seed)
+    }
+
+    /// The session with that change; changes of the link count from the recorded `origin`.
+    fn run(&self, change: &Change, origin: Nanos) -> Session {
+        let channels = if self.seed % 4 < 2 { 1 } else { 2 };
+        let source = Source::BuiltIn { seconds: LOOP_S, channels };
+        let mut down = self.down.clone();
+        if let Some((at, thin)) = change.down.first() {
+            down.bytes_per_s = thin.bytes_per_s;
+            // As of the messages that would have arrived from then on.
+            let way_s = down.latency_s + down.jitter_s / 2.0;
+            down.slow_from_s = origin.seconds() + at.seconds() - way_s;
+        }
+        let config = json!({"use_server_fixture": true, "fixture_name": "built-in"});
+        let client = ClientOptions {
+            config: config.as_object().cloned().unwrap(),
+            params_hz: self.params_hz,
+            dialect: self.dialect,
+            script: change.ops.clone().unwrap_or_default(),
+            run_for: Some(Span(SESSION_S * 1_000_000_000)),
+            ping_every: self.pings.then_some(DEFAULT_PING_EVERY),
+            ..ClientOptions::default()
+        };
+        let server = ServerOptions {
+            seed: self.seed,
+            source,
+            policy: change.policy(&self.policy).unwrap(),
+            generator: self.generator.clone(),
+            ..ServerOptions::default()
+        };
+        let up = self.up.clone();
+        let options = SimulationOptions { client, server, up, down, handles_every_s: 0.0 };
+        let mut capture = Vec::new();
+        let mut writer = Writer::new(SyncMarker::derive(b"hidden"));
+        writer.begin(&mut capture);
+        let header =
+            Header { format: FORMAT_VERSION, client: ClientKind::Headless, ..Header::default() };
+        let simulated = simulate(options, header, &mut |record| writer.write(record, &mut capture));
+        let tracker = simulated.client.engine().epochs().last().unwrap().tracker.clone();
+        Session { capture, tracker, ended_s: simulated.ended.seconds() }
+    }
+}
+
+/// What both walkers of what-ifs take from a capture.
+fn read(capture: &[u8]) -> (Trace, Columns) {
+    let mut engine = Engine::new(Options { headers_only: true, ..Options::default() });
+    let (mut tracer, mut columns) = (Tracer::new(), ColumnsBuilder::new());
+    let mut records = Records::new(capture);
+    while let Some(record) = records.next_record().unwrap() {
+        engine.handle(&record);
+        columns.see(&engine, &record);
+        tracer.handle(&record);
+    }
+    let trace = tracer.finish().unwrap();
+    let columns = columns.finish(&engine, trace.end).unwrap();
+    (trace, columns)
+}
+
+/// What is asked of a recording.
+struct Case {
+    name: &'static str,
+    dialects: &'static [Dialect],
+    change: fn(&Trace) -> Change,
+}
+
+const BOTH: &[Dialect] = &[Dialect::Modern, Dialect::Legacy];
+
+const SEEK_FORWARD: Case =
+    Case { name: "seek forward", dialects: BOTH, change: |_| ops(&["6.013:seek=14"]) };
+const SEEK_BACK: Case =
+    Case { name: "seek back", dialects: BOTH, change: |_| ops(&["8.021:seek=2"]) };
+const THREE_SEEKS: Case = Case {
+    name: "three seeks in a row",
+    dialects: BOTH,
+    change: |_| ops(&["5.017:seek=12", "5.411:seek=3", "5.909:seek=16"]),
+};
+const SLOWER: Case =
+    Case { name: "rate 0.97", dialects: BOTH, change: |_| ops(&["4.009:rate=0.97"]) };
+const FASTER: Case =
+    Case { name: "rate 1.03", dialects: BOTH, change: |_| ops(&["4.009:rate=1.03"]) };
+const PAUSE: Case =
+    Case { name: "pause", dialects: BOTH, change: |_| ops(&["5.011:pause", "8.023:resume"]) };
+const THIN_WITH_ACKS: Case =
+    Case { name: "thin link, acks", dialects: &[Dialect::Modern], change: half_the_rate };
+const THIN_WITHOUT: Case =
+    Case { name: "thin link, no acks", dialects: &[Dialect::Legacy], change: half_the_rate };
+const MORE_LEAD: Case = Case {
+    name: "lead floor 0.6",
+    dialects: BOTH,
+    change: |_| Change { policy: floor(), ..Change::default() },
+};
+const CASES: [Case; 9] = [
+    SEEK_FORWARD,
+    SEEK_BACK,
+    THREE_SEEKS,
+    SLOWER,
+    FASTER,
+    PAUSE,
+    THIN_WITH_ACKS,
+    THIN_WITHOUT,
+    MORE_LEAD,
+];
+
+fn floor() -> serde_json::Map<String, serde_json::Value> {
+    json!({"lead": {"floor_s": 0.6}}).as_object().cloned().unwrap()
+}
+
+fn ops(script: &[&str]) -> Change {
+    let ops = script.iter().map(|op| op.parse().unwrap()).collect();
+    Change { ops: Some(ops), ..Change::default() }
+}
+
+/// From the fourth second on the link carries half of what the recording needs.
+fn half_the_rate(trace: &Trace) -> Change {
+    let bytes: u64 = trace.slices.iter().map(|slice| u64::from(slice.bytes)).sum();
+    let rate = bytes as f64 / trace.end.seconds_since(trace.origin) / 2.0;
+    let thin = LinkOptions { bytes_per_s: Some(rate), ..LinkOptions::default() };
+    Change { down: vec![(Span(4_000_000_000), thin)], ..Change::default() }
+}
+
+/// The prediction that came closest among those worth naming, beside what happened.
+struct Row {
+    session: String,
+    share: f64,
+    lead_error_s: f64,
+    lead_p50_s: (f64, f64),
+    behind: Count,
+    stale: Count,
+    open_loop_error_s: Option<f64>,
+}
+
+/// A count as predicted, with its interval, and what happened.
+#[derive(Clone, Copy)]
+struct Count {
+    predicted: usize,
+    interval: (f64, f64),
+    actual: usize,
+}
+
+impl Count {
+    fn of(predicted: usize, spread: Spread, actual: usize) -> Self {
+        Self { predicted, interval: (spread.p5, spread.p95), actual }
+    }
+
+    /// Whether what happened lies in the stated interval, or within 5 % or 2 of it.
+    fn is_good(&self) -> bool {
+        let (actual, (least, most)) = (self.actual as f64, self.interval);
+        let outside = (least - actual).max(actual - most);
+        outside <= (0.05 * actual).max(2.0)
+    }
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Count { predicted, interval: (least, most), actual } = self;
+        write!(f, "{predicted} ({least:.0} to {most:.0}) for {actual}")
+    }
+}
+
+impl Row {
+    fn is_good(&self) -> bool {
+        self.lead_error_s < LEAD_ERROR_S && self.behind.is_good() && self.stale.is_good()
+    }
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Row { session, share, lead_error_s, behind, stale, .. } = self;
+        let off_ms = lead_error_s * 1e3;
+        write!(
+            f,
+            "{session}: share {share:.2}, lead off by {off_ms:.1} ms, behind {behind}, stale {stale}"
+        )
+    }
+}
+
+/// Median distance between the leads of two sessions: each slice against the other's nearest one.
+fn lead_error_s(ours: &LagTracker, theirs: &LagTracker) -> f64 {
+    let own: Vec<_> = ours.slices().collect();
+    let mut errors: Vec<f64> = theirs
+        .slices()
+        .map(|slice| {
+            let after = own.partition_point(|own| own.t_s < slice.t_s);
+            let near = [after.checked_sub(1), Some(after)].into_iter().flatten();
+            let nearest = near
+                .filter_map(|i| own.get(i))
+                .min_by(|a, b| (a.t_s - slice.t_s).abs().total_cmp(&(b.t_s - slice.t_s).abs()))
+                .unwrap();
+            let off = (nearest.lead_s - slice.lead_s).abs();
+            off.min(LOOP_S - off)
+        })
+        .collect();
+    percentile(&mut errors, 0.5)
+}
+
+fn row(case: &Case, hidden: &Hidden) -> Row {
+    let factual = hidden.run(&Change::default(), Nanos(0));
+    let (trace, columns) = read(&factual.capture);
+    let change = &(case.change)(&trace);
+    let actual = hidden.run(change, trace.origin);
+    let args = ReportArgs::default();
+    let report = actual.tracker.report(actual.ended_s, &args);
+    let fit = &Fit::of(&trace).unwrap();
+    let members = DEFAULT_MEMBERS;
+    let question = Question { trace: &trace, fit, change, args, members, seed: 0 };
+    let policy = change.policy(&fit.policy).unwrap();
+    let to_row = |outcome: Outcome| {
+        let predicted = predict(&trace, fit, &policy, change, &outcome.luck);
+        let (slices, ticks) = (outcome.lag.slices, outcome.lag.ticks);
+        let behind = report.slices.behind_playhead;
+        Row {
+            session: hidden.name(case),
+            share: outcome.share,
+            lead_error_s: lead_error_s(&predicted.tracker, &actual.tracker),
+            lead_p50_s: (slices.lead_s.unwrap().p50, report.slices.lead_s.unwrap().p50),
+            behind: Count::of(slices.behind_playhead, outcome.behind_playhead, behind),
+            stale: Count::of(ticks.stale_ticks, outcome.stale_ticks, report.ticks.stale_ticks),
+            open_loop_error_s: open_loop_error_s(&columns, change, &report),
+        }
+    };
+    let named = answer(&question).unwrap().outcomes.into_iter();
+    let rows = named.filter(|outcome| outcome.share >= WORTH_NAMING).map(to_row);
+    let key = |row: &Row| (!row.is_good(), row.lead_error_s);
+    rows.min_by(|a, b| key(a).partial_cmp(&key(b)).unwrap()).unwrap()
+}
+
+/// How far the 5th percentile, the median or the 95th of the lead is off when the recorded slices
+/// stay and only the listener moves; `None` where nobody moves.
+fn open_loop_error_s(columns: &Columns, change: &Change, actual: &LagReport) -> Option<f64> {
+    let ops = change.ops.clone()?;
+    let scenario =
+        Scenario { playback: Playback { ops, ..Playback::default() }, ..Scenario::default() };
+    let open = OpenLoop::new(columns, ReportArgs::default());
+    let lag = open.answer(&scenario, &mut Scratch::default()).unwrap().lag;
+    let (ours, theirs) = (lag.slices.lead_s.unwrap(), actual.slices.lead_s.unwrap());
+    let off = [ours.p5 - theirs.p5, ours.p50 - theirs.p50, ours.p95 - theirs.p95];
+    off.into_iter().map(f64::abs).reduce(f64::max)
+}
+
+fn rows(case: &Case, dialect: Dialect) -> Vec<Row> {
+    let told = SEEDS.map(|seed| Hidden::of(seed, dialect));
+    let upstream = SEEDS.map(|seed| Hidden::upstream(seed, dialect));
+    told.chain(upstream).map(|hidden| row(case, &hidden)).collect()
+}
+
+#[track_caller]
+fn check(case: &Case) {
+    for &dialect in case.dialects {
+        for row in rows(case, dialect) {
+            assert!(row.is_good(), "{row}");
+            let open_loop_is_wrong = row.open_loop_error_s.is_none_or(|error_s| error_s > 0.1);
+            assert!(open_loop_is_wrong, "the open loop would do: {row}");
+        }
+    }
+}
+
+#[test]
+fn seeks_forward() {
+    check(&SEEK_FORWARD);
+}
+
+#[test]
+fn seeks_back() {
+    check(&SEEK_BACK);
+}
+
+#[test]
+fn three_seeks_in_a_row() {
+    check(&THREE_SEEKS);
+}
+
+#[test]
+fn slower_and_faster() {
+    check(&SLOWER);
+    check(&FASTER);
+}
+
+#[test]
+fn pauses() {
+    check(&PAUSE);
+}
+
+#[test]
+fn thin_links() {
+    check(&THIN_WITH_ACKS);
+    check(&THIN_WITHOUT);
+}
+
+#[test]
+fn more_lead() {
+    check(&MORE_LEAD);
+}
+
+#[test]
+fn pings_tell_the_round_trip_and_a_server_s_own_say_nothing() {
+    let mut hidden = Hidden::of(0, Dialect::Modern);
+    hidden.up.latency_s = 0.030;
+    hidden.down.latency_s = 0.012;
+    let (trace, _) = read(&hidden.run(&Change::default(), Nanos(0)).capture);
+    let shortest_ms = trace.shortest_ping_ns.unwrap() as f64 / 1e6;
+    assert!((42.0..46.0).contains(&shortest_ms), "{shortest_ms}");
+    hidden.pings = false;
+    let (trace, _) = read(&hidden.run(&Change::default(), Nanos(0)).capture);
+    assert_eq!(trace.shortest_ping_ns, None);
+}
+
+#[test]
+fn a_change_during_the_session_begins_then() {
+    let (trace, _) =
+        read(&Hidden::of(0, Dialect::Modern).run(&Change::default(), Nanos(0)).capture);
+    let fit = Fit::of(&trace).unwrap();
+    let later = Later { policy: floor(), ..Later::default() };
+    let change = Change { later: vec![(Span(7_000_000_000), later)], ..Change::default() };
+    let leads = |change: &Change| {
+        let policy = change.policy(&fit.policy).unwrap();
+        let predicted = predict(&trace, &fit, &policy, change, &Luck::default());
+        predicted.tracker.slices().map(|slice| (slice.t_s, slice.lead_s)).collect::<Vec<_>>()
+    };
+    let changed = leads(&change);
+    let at_s = trace.origin.seconds() + 7.0;
+    let (before, after): (Vec<_>, Vec<_>) =
+        leads(&Change::default()).into_iter().zip(changed).partition(|(was, _)| was.0 < at_s);
+    assert!(before.iter().all(|(was, is)| was == is) && before.len() > 100);
+    let raised_s = 0.6 - fit.policy.lead.floor_s;
+    let is_raised = |lead_s: f64, was_s: f64| (lead_s - was_s - raised_s).abs() < 0.05;
+    assert!(after.iter().skip(3).all(|(was, is)| is_raised(is.1, was.1)) && after.len() > 100);
+}
+
+#[test]
+fn positions_go_in_steps() {
+    let (trace, _) =
+        read(&Hidden::of(1, Dialect::Legacy).run(&Change::default(), Nanos(0)).capture);
+    let fit = Fit::of(&trace).unwrap();
+    let change = Change { quantum_frames: Some(4_096), ..Change::default() };
+    let predicted = predict(&trace, &fit, &fit.policy, &change, &Luck::default());
+    let frame = |playhead_s: f64| (playhead_s * 48_000.0).round() as u64;
+    assert!(predicted.tracker.ticks().all(|tick| frame(tick.playhead_s) % 4_096 == 0));
+    assert!(predicted.tracker.ticks().any(|tick| tick.playhead_s > 1.0));
+}
+
+/// The table of docs/WHATIF.md.
+#[test]
+#[ignore = "prints the table of the documentation; the other tests check it"]
+fn oracle_table() {
+    println!(
+        "| change | client | good | lead off by, median and most | lead p50 | stale ticks | slices behind | open loop off by |"
+    );
+    println!("|---|---|---|---|---|---|---|---|");
+    for case in CASES {
+        for &dialect in case.dialects {
+            let mut rows = rows(&case, dialect);
+            rows.sort_by(|a, b| a.lead_error_s.total_cmp(&b.lead_error_s));
+            let good = rows.iter().filter(|row| row.is_good()).count();
+            let [middle, worst] = [rows.len() / 2, rows.len() - 1].map(|i| &rows[i]);
+            let open_loop = rows.iter().filter_map(|row| row.open_loop_error_s).reduce(f64::min);
+            println!(
+                "| {} | {dialect:?} | {good} of {} | {:.1}, {:.1} ms | {:.3} for {:.3} s | {} | {} | {} |",
+                case.name,
+                rows.len(),
+                middle.lead_error_s * 1e3,
+                worst.lead_error_s * 1e3,
+                middle.lead_p50_s.0,
+                middle.lead_p50_s.1,
+                middle.stale,
+                middle.behind,
+                open_loop.map_or("–".to_owned(), |off_s| format!("{off_s:.2} s or more")),
+            );
+        }
+    }
+}
