@@ -24,6 +24,8 @@ pub struct Generation {
     pub transit_ns: i64,
     /// Bytes of its message for each frame, without the header and beside what new frames cost.
     pub bytes_per_frame: f64,
+    /// Frames of its slice that the one before did not cover.
+    pub new_frames: u32,
     /// Bytes on the wire of the texts that followed.
     pub text_bytes: u32,
     /// The tick that its header declared, in milliseconds.
@@ -71,6 +73,7 @@ pub(super) fn generations(trace: &Trace) -> Generations {
             decode_ns,
             transit_ns: arrivals[turn] - handed_over[turn],
             bytes_per_frame: sizes.per_frame[index],
+            new_frames: sizes.new[index],
             text_bytes: slice.text_bytes,
             tick_ms: slice.header.tick_ms,
             dec_ms: slice.header.dec_ms,
@@ -165,6 +168,8 @@ struct Sizes {
     new_frames: NewFrames,
     /// Of each slice, what its frames cost beside that.
     per_frame: Vec<f64>,
+    /// Of each slice, how many of its frames are new.
+    new: Vec<u32>,
 }
 
 struct Size {
@@ -223,7 +228,7 @@ impl Sizes {
         let usual = percentile(&mut known, 0.5);
         let per_frame =
             sizes.iter().map(|size| if size.tells() { own(size) } else { usual }).collect();
-        Self { new_frames, per_frame }
+        Self { new_frames, per_frame, new: sizes.iter().map(|size| size.new).collect() }
     }
 }
 
@@ -279,7 +284,7 @@ mod tests {
             start += step;
             slices.push(slice(start, 5_000 + step / 2));
         }
-        let Sizes { new_frames, per_frame } = Sizes::of(&slices);
+        let Sizes { new_frames, per_frame, .. } = Sizes::of(&slices);
         let bytes = |new| per_frame[1] * 17_280.0 + new_frames.cost(new, 17_280);
         // The bend towards slices that are all new shows in the others a little.
         for (new, expected) in [(0, 5_000.0), (1_920, 5_960.0), (17_280, 20_000.0)] {

@@ -33,7 +33,7 @@ pub struct Luck {
     pub shift_ns: i64,
     /// By how much reports from then on come later than recorded, in nanoseconds.
     pub tick_shift_ns: i64,
-    /// By what share frames that the slice before did not cover cost more than the recording says.
+    /// By what share more new frames than were recorded cost more than the recording says.
     pub new_frames_cost: f64,
     /// Whether the way to the server takes a different time for each report, like the recorded way
     /// from it.
@@ -486,9 +486,12 @@ impl<'a> Run<'a> {
 
     /// Length of the message of a slice over that region, if it is sent next.
     fn message_len(&self, generation: &Generation, region: Region) -> u64 {
-        let new = new_frames(region, self.last_sent);
-        let bytes = generation.bytes_per_frame * f64::from(region.frames)
-            + self.fit.new_frames.cost(new, region.frames) * (1.0 + self.luck.new_frames_cost);
+        let cost = |new| self.fit.new_frames.cost(new, region.frames);
+        let new_bytes = cost(new_frames(region, self.last_sent));
+        // Of a slice that goes where it went nothing is unknown.
+        let unknown_bytes = (new_bytes - cost(generation.new_frames)) * self.luck.new_frames_cost;
+        let bytes =
+            generation.bytes_per_frame * f64::from(region.frames) + new_bytes + unknown_bytes;
         HEADER_LEN as u64 + bytes as u64
     }
 
