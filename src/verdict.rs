@@ -223,6 +223,18 @@ impl Watch {
         episodes
     }
 
+    /// The spell of lag that goes on at `now_s`, if one does.
+    #[must_use]
+    pub fn current(&self, now_s: f64) -> Option<Episode> {
+        let stale = self.stale.iter().filter(|spell| !spell.over).map(|s| s.episode.clone());
+        let behind = self
+            .behind
+            .iter()
+            .filter(|spell| now_s - spell.last_behind_s <= BEHIND_CLEAR_S)
+            .filter_map(BehindSpell::episode);
+        stale.chain(behind).next()
+    }
+
     fn judge_lead(&mut self, now_s: f64, lead_s: f64) {
         if self.behind.as_ref().is_some_and(|spell| {
             now_s - spell.last_behind_s > BEHIND_CLEAR_S && lead_s >= BEHIND_LEAD_S
@@ -340,6 +352,31 @@ mod tests {
                 .collect();
             assert_eq!(found, expected);
         }
+    }
+
+    #[track_caller]
+    fn check_current(stream: &Stream, expected: Option<&str>) {
+        let current = stream.watch.current(stream.now_s).map(|episode| match episode.what {
+            What::Stale { .. } => "stale",
+            What::Behind { .. } => "behind",
+        });
+        assert_eq!(current, expected);
+    }
+
+    #[test]
+    fn what_is_wrong_now() {
+        let mut stream = Stream::new(8.0).healthy(3.0);
+        check_current(&stream, None);
+        stream = stream.run(0.5, None, 5.0);
+        check_current(&stream, Some("stale"));
+        stream = stream.healthy(0.1);
+        check_current(&stream, None);
+        stream = stream.run(0.9, Some(-0.5), 0.1);
+        check_current(&stream, None);
+        stream = stream.run(0.5, Some(-0.5), 0.1);
+        check_current(&stream, Some("behind"));
+        stream = stream.healthy(0.5);
+        check_current(&stream, None);
     }
 
     #[test]

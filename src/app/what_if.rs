@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use crate::capture::Records;
-use crate::edge::files;
+use crate::edge::files::{self, CaptureFile};
 use crate::engine::{Engine, Options};
 use crate::lag::ReportArgs;
 use crate::report::SCHEMA;
@@ -78,7 +78,7 @@ pub fn what_if(path: &Path, verb: &WhatIfVerb) -> Result<WhatIf> {
     Ok(answer)
 }
 
-fn read(mut records: Records<std::fs::File>, report: ReportArgs) -> Result<Recording> {
+fn read(mut records: Records<CaptureFile>, report: ReportArgs) -> Result<Recording> {
     let options = Options {
         headers_only: true,
         stale_threshold_s: report.stale_threshold_s,

@@ -5,6 +5,8 @@
 
 mod args;
 mod live;
+#[cfg(feature = "mcp")]
+mod mcp;
 
 use std::ffi::OsString;
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
@@ -14,12 +16,13 @@ use anyhow::Result;
 use clap::Parser;
 use clap::error::ErrorKind as UsageKind;
 
-use crate::app::{self, AudioOptions, Outcome};
+use crate::app::{self, AudioOptions, Outcome, PlotVerb};
+use crate::lag::ReportArgs;
 use crate::peer::incident;
 use crate::report::{Analysis, Damage, text, what_if};
 use args::{
-    AnalyzeArgs, Args, AudioArgs, CatArgs, ColorChoice, ImportArgs, InfoArgs, SimulateArgs, Verb,
-    WhatIfArgs,
+    AnalyzeArgs, Args, AudioArgs, CatArgs, ColorChoice, ImportArgs, InfoArgs, PlotArgs,
+    SimulateArgs, Verb, WhatIfArgs,
 };
 
 /// Runs one command line, its first word being the program's name.
@@ -37,7 +40,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Outcome {
         }
     };
     let talk = Talk { color: args.color };
-    let mut out = BufWriter::new(Stdout(io::stdout().lock()));
+    let mut out = BufWriter::new(Stdout(io::stdout()));
     let outcome = dispatch(args.verb, talk, &mut out)
         .and_then(|outcome| unless_closed(out.flush().map_err(Into::into), outcome));
     outcome.unwrap_or_else(|error| {
@@ -58,6 +61,9 @@ fn dispatch(verb: Verb, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
         Verb::Backend(args) => live::backend(&args, talk, out),
         Verb::Simulate(args) => simulate(&args, out),
         Verb::WhatIf(args) => what_if(&args, talk, out),
+        Verb::Plot(args) => plot(&args, talk),
+        #[cfg(feature = "mcp")]
+        Verb::Mcp(args) => mcp::run(args, talk, out),
     }
 }
 
@@ -149,6 +155,14 @@ fn cat(args: &CatArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
     }
 }
 
+fn plot(args: &PlotArgs, talk: Talk) -> Result<Outcome> {
+    let report = ReportArgs { stale_threshold_s: args.stale_threshold.0, ..ReportArgs::default() };
+    let verb = PlotVerb { playhead: args.playhead.map(Into::into), report };
+    let analysis = app::plot(&args.file, &args.out, args.force, &verb)?;
+    talk.say(&format!("wrote {}", args.out.display()));
+    Ok(talk.damaged(&args.file, analysis.damage.as_ref()))
+}
+
 fn simulate(args: &SimulateArgs, out: &mut dyn Write) -> Result<Outcome> {
     let Some(verb) = args.verb() else { return list_incidents(out) };
     let analysis = app::simulate(&verb)?;
@@ -232,15 +246,15 @@ impl Talk {
 }
 
 /// stdout, whose errors say that they are its.
-struct Stdout<'a>(io::StdoutLock<'a>);
+struct Stdout(io::Stdout);
 
-impl Stdout<'_> {
+impl Stdout {
     fn named(error: &io::Error) -> io::Error {
         io::Error::new(error.kind(), format!("cannot write to stdout: {error}"))
     }
 }
 
-impl Write for Stdout<'_> {
+impl Write for Stdout {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.write(bytes).map_err(|error| Stdout::named(&error))
     }

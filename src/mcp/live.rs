@@ -1,0 +1,824 @@
+//! The tools for sessions that run.
+
+use anyhow::{Context, Result, bail, ensure};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::answer::{Answer, clipped, clipped_value, cursor, page};
+use super::args::{limit, report_args, span, within};
+use super::call::Call;
+use super::observe::{self, Until};
+use super::replay::{AudioFile, What, audio_answer};
+use super::schema;
+use super::server::Server;
+use super::sessions::Held;
+use super::tool::{About, Effect, Entry, Toolset, answering};
+use super::views::{self, Verdict, any_list};
+use crate::app::{
+    self, AudioOptions, LiveAudio, LiveServer, LiveSession, LiveState, LiveVerb, Phase, Source,
+};
+use crate::capture::Marker;
+use crate::edge::clock::utc_file_name;
+use crate::edge::files;
+use crate::peer::Outgoing;
+use crate::peer::client::{ClientCommand, MAX_PARAMS_HZ};
+use crate::peer::command;
+use crate::peer::incident::Trouble;
+use crate::report::text::Figure;
+use crate::report::wav;
+use crate::wire::url::without_secrets;
+
+/// How long a session may run after the initial buffer unless it is told, and at most, in seconds.
+const RUN_FOR_S: (f64, f64) = (600.0, 86_400.0);
+/// How long a server may take until its initial buffer unless it is told, and at most, in seconds.
+const TIMEOUT_S: (f64, f64) = (600.0, 3_600.0);
+/// How long a start waits for the stream unless it is told, and at most: some clients give up at 60 s.
+const START_WAIT_S: (f64, f64) = (20.0, 50.0);
+/// How long the answer to a command is awaited unless it is told, and at most, in seconds.
+const ANSWER_WAIT_S: (f64, f64) = (1.0, 20.0);
+/// Fastest playback in either direction.
+const MAX_RATE: f64 = 16.0;
+/// Largest clock error, in parts per million.
+const MAX_SKEW_PPM: f64 = 1e6;
+/// Events that an answer shows.
+const EVENTS: usize = 20;
+
+/// The tools.
+pub fn tools() -> Vec<Entry> {
+    let about = |name, title, description, effect| About {
+        name,
+        title,
+        description,
+        set: Toolset::Live,
+        effect,
+    };
+    vec![
+        answering(
+            about(
+                "headless_start",
+                "Start a live session",
+                "Starts and records a session as a headless client. PRE-EMPTS whoever has the server: a DEMON \
+                 server serves one listener, and the one before is closed with 4001. Without url the session \
+                 is had of a built-in simulated server, in trouble if incident names one. Answers with a \
+                 handle, and the capture that is being written.",
+                Effect::TakesOver,
+            ),
+            headless_start,
+        ),
+        answering(
+            about(
+                "headless_stop",
+                "Stop a live session",
+                "Ends a session, seals its capture, and says what it shows. Again is harmless.",
+                Effect::Ends,
+            ),
+            headless_stop,
+        ),
+        answering(
+            about(
+                "headless_status",
+                "State of live sessions",
+                "How a session stands now; without handle all sessions of this server.",
+                Effect::Reads,
+            ),
+            headless_status,
+        ),
+        answering(
+            about(
+                "headless_lag_report",
+                "Lag report of a live session",
+                "The reference client's lag report of a session up to this moment, or of its last window_s.",
+                Effect::Reads,
+            ),
+            headless_lag_report,
+        ),
+        answering(
+            about(
+                "headless_observe",
+                "Observe a live session",
+                "Watches a session for for_s seconds, or until something happens, and reports exactly that \
+                 time. Some clients cut calls off after 60 s: observe twice rather than long.",
+                Effect::Reads,
+            ),
+            headless_observe,
+        ),
+        answering(
+            about(
+                "headless_seek",
+                "Seek",
+                "The listener jumps to a position of the loop, now. The capture remembers it.",
+                Effect::Acts,
+            ),
+            headless_seek,
+        ),
+        answering(
+            about(
+                "headless_set_playback",
+                "Set the playback",
+                "The listener's rate, the error of its clock, or a pause, from now on.",
+                Effect::Sets,
+            ),
+            headless_set_playback,
+        ),
+        answering(
+            about(
+                "headless_dump_audio",
+                "Audio of a live session",
+                "Writes a WAV file of what was heard (the last 120 s at most), or of the loop as it stands \
+                 (what: buffer). Answers with its path.",
+                Effect::WritesFiles,
+            ),
+            headless_dump_audio,
+        ),
+        answering(
+            about(
+                "headless_send",
+                "Send to the server",
+                "Sends a prompt, knobs (they persist), a swap to another fixture or audio file, or any other \
+                 command of the protocol, and shows the events that came back.",
+                Effect::Acts,
+            ),
+            headless_send,
+        ),
+    ]
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+struct StartArgs {
+    /// The server, ws:// or wss://; its query string is used and never shown or written
+    url: Option<String>,
+    /// Without url: the trouble of the built-in server, such as stall, stall:at=6,for=4, behind,
+    /// thin-link:down=100KB/s, slow-generation, seek-lead-runaway; healthy unless given
+    incident: Option<String>,
+    /// Without url: decides everything random
+    seed: Option<u64>,
+    /// A fixture that the server loads
+    fixture: Option<String>,
+    /// An audio file inside the capture folders, uploaded
+    audio: Option<String>,
+    prompt: Option<String>,
+    /// Depth of the pipeline
+    depth: Option<u32>,
+    /// Steps of the model
+    steps: Option<u32>,
+    /// Reports of the playhead a second, 30 unless given
+    params_hz: Option<f64>,
+    /// Further fields of the configuration, which win over all others
+    #[serde(default)]
+    config: Map<String, Value>,
+    /// How long a cold server may take until its initial buffer, 600 unless given
+    timeout_s: Option<f64>,
+    /// When the session ends by itself, 600 s after the initial buffer unless given
+    run_for_s: Option<f64>,
+    /// How long to wait for the stream before answering, 20 unless given, up to 50
+    wait_s: Option<f64>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct Started {
+    handle: String,
+    /// Until when the handle leads to the session
+    lifetime: String,
+    /// The id of the capture that is being written
+    capture: String,
+    path: std::path::PathBuf,
+    /// The server, without secrets
+    server: String,
+    state: State,
+}
+
+/// How a session stands.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct State {
+    /// connecting, waiting (for the initial buffer), streaming, ended
+    pub phase: String,
+    /// Since the initial buffer
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stream_s: Option<f64>,
+    pub slices: u64,
+    pub ticks: u64,
+    /// Lead of the newest slice; negative is behind the listener
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lead_s: Option<f64>,
+    /// Age of the audio heard
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub staleness_s: Option<f64>,
+    /// Position of the listener in the loop
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub playhead_s: Option<f64>,
+    /// The listener hears lag now
+    pub lagging: bool,
+    /// Why it ended
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended: Option<String>,
+    /// What went wrong
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+}
+
+impl State {
+    /// Of a session's state.
+    pub fn of(state: &LiveState) -> State {
+        State {
+            phase: match state.phase {
+                Phase::Connecting => "connecting",
+                Phase::Waiting => "waiting",
+                Phase::Streaming => "streaming",
+                Phase::Ended => "ended",
+            }
+            .to_owned(),
+            stream_s: state.stream_s,
+            slices: state.slices,
+            ticks: state.ticks,
+            lead_s: state.lead_s,
+            staleness_s: state.staleness_s,
+            playhead_s: state.playhead_s,
+            lagging: state.lag.is_some(),
+            ended: state.end.as_ref().map(|end| clipped(&end.reason)),
+            failure: state.end.as_ref().and_then(|end| end.failure.as_deref().map(clipped)),
+        }
+    }
+}
+
+async fn headless_start(server: Server, args: StartArgs, call: Call) -> Result<Answer<Started>> {
+    let wait_s = within("wait_s", args.wait_s.unwrap_or(START_WAIT_S.0), 0.0, START_WAIT_S.1)?;
+    let number = server.sessions.next_number();
+    let handle = format!("live-{number}");
+    let out = server.captures.place(&format!("{}-{handle}.lagtape", utc_file_name()))?;
+    let verb = live_verb(&server, args, out)?;
+    let held = server.sessions.hold(number, || {
+        Ok(Held {
+            capture: out_id(&verb)?,
+            path: verb.out.clone(),
+            server: shown_server(&verb.server),
+            run_for_s: verb.run_for.seconds(),
+            handle: handle.clone(),
+            session: LiveSession::start(verb)?,
+        })
+    })?;
+    let state = observe::streaming(&held.session, wait_s, &call).await;
+    if let Some(failure) = state.end.as_ref().and_then(|end| end.failure.as_deref()) {
+        bail!("{failure}. {}", after_failure(&state));
+    }
+    let summary = format!(
+        "{} of {}, recorded as {}; whoever had the server before was pre-empted",
+        match state.phase {
+            Phase::Streaming => "streaming",
+            Phase::Ended => "ended already",
+            _ => "the server has not sent its initial buffer yet: a cold one can take minutes",
+        },
+        held.server,
+        held.capture
+    );
+    let steps = match state.phase {
+        Phase::Streaming => vec![
+            format!("headless_observe {{\"handle\": \"{handle}\", \"until\": \"lag_begins\"}}"),
+            format!("headless_stop {{\"handle\": \"{handle}\"}} seals the capture"),
+        ],
+        _ => vec![format!("headless_status {{\"handle\": \"{handle}\"}}")],
+    };
+    let body = Started {
+        lifetime: format!(
+            "until headless_stop, the server's close, {} s of stream, or the end of this MCP server; the \
+             capture stays",
+            held.run_for_s
+        ),
+        handle,
+        capture: held.capture.clone(),
+        path: held.path.clone(),
+        server: held.server.clone(),
+        state: State::of(&state),
+    };
+    Ok(Answer::new(summary, body).next(steps))
+}
+
+fn live_verb(server: &Server, args: StartArgs, out: std::path::PathBuf) -> Result<LiveVerb> {
+    let place = match (args.url, args.incident) {
+        (Some(_), Some(_)) => {
+            bail!("give either url or incident: incidents are the built-in server's")
+        }
+        (Some(url), None) => {
+            server.hosts.check(&url)?;
+            LiveServer::Url(url)
+        }
+        (None, incident) => {
+            let trouble: Trouble = incident.as_deref().unwrap_or("healthy").parse()?;
+            LiveServer::BuiltIn { trouble, seed: args.seed.unwrap_or(0) }
+        }
+    };
+    let source = match (args.fixture, args.audio) {
+        (Some(_), Some(_)) => bail!("give either fixture or audio"),
+        (Some(name), None) => Some(Source::Fixture(name)),
+        (None, Some(path)) => Some(Source::File(server.captures.file(&path)?)),
+        (None, None) => None,
+    };
+    let mut set = Map::new();
+    for (key, value) in [("depth", args.depth), ("steps", args.steps)] {
+        set.extend(value.map(|value| (key.to_owned(), json!(value))));
+    }
+    set.extend(args.config);
+    let hz = args.params_hz.map(|hz| within("params_hz", hz, 0.1, MAX_PARAMS_HZ)).transpose()?;
+    let run_for_s = within("run_for_s", args.run_for_s.unwrap_or(RUN_FOR_S.0), 0.1, RUN_FOR_S.1)?;
+    let timeout_s = within("timeout_s", args.timeout_s.unwrap_or(TIMEOUT_S.0), 0.1, TIMEOUT_S.1)?;
+    Ok(LiveVerb {
+        server: place,
+        source,
+        prompt: args.prompt,
+        set,
+        params_hz: hz,
+        run_for: span("run_for_s", run_for_s)?,
+        ready_timeout: span("timeout_s", timeout_s)?,
+        out,
+    })
+}
+
+fn out_id(verb: &LiveVerb) -> Result<String> {
+    let name = verb.out.file_stem().and_then(|name| name.to_str());
+    Ok(name.context("a capture has a name")?.to_owned())
+}
+
+fn shown_server(server: &LiveServer) -> String {
+    match server {
+        LiveServer::Url(url) => without_secrets(url),
+        LiveServer::BuiltIn { trouble, .. } => format!("the built-in server ({trouble})"),
+    }
+}
+
+fn after_failure(state: &LiveState) -> &'static str {
+    match state.end.as_ref().and_then(|end| end.analysis.as_ref()) {
+        Some(_) => "What came until then is in the capture.",
+        None => "Is the server up? Without url a built-in server is used.",
+    }
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+struct HandleArgs {
+    /// The session's handle
+    handle: String,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct Stopped {
+    handle: String,
+    /// The id of the sealed capture
+    capture: String,
+    path: std::path::PathBuf,
+    /// Why the session ended
+    reason: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verdict: Option<Verdict>,
+    /// The lag report over all of it
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::lag")]
+    lag: Option<Value>,
+}
+
+async fn headless_stop(server: Server, args: HandleArgs, _: Call) -> Result<Answer<Stopped>> {
+    let held = server.sessions.find(&args.handle)?;
+    held.session.stop();
+    let end = held.session.ended().await?;
+    let analysis = end.analysis.as_ref();
+    let summary = match analysis {
+        Some(analysis) => format!("sealed {}: {}", held.capture, views::summary(analysis)),
+        None => "there was no session, and so there is no capture".to_owned(),
+    };
+    let open = analysis.map(|_| format!("capture_open {{\"capture\": \"{}\"}}", held.capture));
+    let body = Stopped {
+        handle: held.handle.clone(),
+        capture: held.capture.clone(),
+        path: held.path.clone(),
+        reason: clipped(&end.reason),
+        failure: end.failure.as_deref().map(clipped),
+        verdict: analysis.map(|analysis| Verdict::of(&analysis.verdict)),
+        lag: analysis.and_then(|a| a.lag.as_ref()).map(serde_json::to_value).transpose()?,
+    };
+    Ok(Answer::new(summary, body).next(open))
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+struct StatusArgs {
+    /// The session's handle; all sessions unless given
+    handle: Option<String>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct Status {
+    sessions: Vec<SessionLine>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct SessionLine {
+    handle: String,
+    capture: String,
+    server: String,
+    /// When it ends by itself, in seconds from the initial buffer
+    run_for_s: f64,
+    state: State,
+}
+
+async fn headless_status(server: Server, args: StatusArgs, _: Call) -> Result<Answer<Status>> {
+    let held = match &args.handle {
+        Some(handle) => vec![server.sessions.find(handle)?],
+        None => server.sessions.all(),
+    };
+    let running = held.iter().filter(|held| held.is_running()).count();
+    let newest = held.iter().rev().map(|held| SessionLine {
+        handle: held.handle.clone(),
+        capture: held.capture.clone(),
+        server: clipped(&held.server),
+        run_for_s: held.run_for_s,
+        state: State::of(&held.session.state()),
+    });
+    let (sessions, cut) = page("sessions", newest, 0, 16);
+    let summary = match sessions.as_slice() {
+        [] => "no session was started".to_owned(),
+        [only] => format!("{} is {}", only.handle, only.state.phase),
+        _ => format!("{running} sessions run, the newest stands first"),
+    };
+    let next = match sessions.first() {
+        None => "headless_start starts one".to_owned(),
+        Some(line) => format!("headless_observe {{\"handle\": \"{}\"}}", line.handle),
+    };
+    Ok(Answer::new(summary, Status { sessions }).next([next]).cut(cut))
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+struct LagArgs {
+    /// The session's handle
+    handle: String,
+    /// Only the last so many seconds; all unless given
+    window_s: Option<f64>,
+    /// Audio older than this is stale, 3 s unless given
+    stale_threshold_s: Option<f64>,
+    /// Add rows over time, a second each
+    #[serde(default)]
+    include_timeline: bool,
+    /// Rows at most, 60 unless given, up to 200
+    limit: Option<u64>,
+    /// next_cursor of the answer before
+    cursor: Option<String>,
+}
+
+/// A report of a live session.
+#[derive(Debug, Serialize, JsonSchema)]
+struct LiveReport {
+    handle: String,
+    capture: String,
+    /// When the report was made, in seconds from the initial buffer
+    report_at_s: f64,
+    #[schemars(schema_with = "schema::lag")]
+    lag: Value,
+    /// Over all of the session
+    verdict: Verdict,
+}
+
+async fn headless_lag_report(server: Server, args: LagArgs, _: Call) -> Result<Answer<LiveReport>> {
+    let held = server.sessions.find(&args.handle)?;
+    let step = args.include_timeline.then_some(1.0);
+    let report = report_args(args.window_s, args.stale_threshold_s, step)?;
+    let (start, most) = (cursor(args.cursor.as_deref())?, limit(args.limit, 60, 200));
+    let analysis = held.session.analysis(report).await?;
+    let Some(report) = &analysis.lag else {
+        bail!(
+            "{} is {}: the server has not sent its initial buffer; ask headless_status again",
+            held.handle,
+            State::of(&held.session.state()).phase
+        );
+    };
+    let (lag, cut) = views::lag(report, start, most)?;
+    let body = LiveReport {
+        handle: held.handle.clone(),
+        capture: held.capture.clone(),
+        report_at_s: analysis.report_at_s,
+        lag,
+        verdict: Verdict::of(&analysis.verdict),
+    };
+    let next = format!("headless_observe {{\"handle\": \"{}\"}}", held.handle);
+    Ok(Answer::new(views::figures(report), body).next([next]).cut(cut))
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+struct ObserveArgs {
+    /// The session's handle
+    handle: String,
+    /// How long at most, 20 unless given, up to 110
+    for_s: Option<f64>,
+    /// What ends the observation early
+    until: Option<Until>,
+    /// Audio older than this is stale, 3 s unless given
+    stale_threshold_s: Option<f64>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct Observed {
+    handle: String,
+    capture: String,
+    /// What was awaited happened; absent when nothing was
+    #[serde(skip_serializing_if = "Option::is_none")]
+    happened: Option<bool>,
+    /// When the observation began, in seconds from the initial buffer
+    from_s: f64,
+    /// When it ended
+    to_s: f64,
+    /// The report of exactly that time
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::lag")]
+    lag: Option<Value>,
+    /// Over all of the session
+    verdict: Verdict,
+    /// The newest events of that time
+    #[schemars(schema_with = "any_list")]
+    events: Vec<Value>,
+    /// Events of that time
+    events_total: u64,
+    state: State,
+}
+
+async fn headless_observe(
+    server: Server,
+    args: ObserveArgs,
+    call: Call,
+) -> Result<Answer<Observed>> {
+    let held = server.sessions.find(&args.handle)?;
+    let seen =
+        observe::observe(&held.session, args.for_s, args.until, args.stale_threshold_s, &call)
+            .await?;
+    let analysis = &seen.analysis;
+    let happened = seen.happened.map(|happened| match happened {
+        true => "it happened: ",
+        false => "it did not happen: ",
+    });
+    let figures = analysis.lag.as_ref().map_or_else(|| "no stream yet".to_owned(), views::figures);
+    let span = format!("{} – {} s", Figure(seen.from_s), Figure(analysis.report_at_s));
+    let summary = format!("{}{span}: {figures}", happened.unwrap_or_default());
+    let body = Observed {
+        handle: held.handle.clone(),
+        capture: held.capture.clone(),
+        happened: seen.happened,
+        from_s: seen.from_s,
+        to_s: analysis.report_at_s,
+        lag: analysis.lag.as_ref().map(serde_json::to_value).transpose()?,
+        verdict: Verdict::of(&analysis.verdict),
+        events: shown_events(&seen.events),
+        events_total: seen.events_total as u64,
+        state: State::of(&held.session.state()),
+    };
+    let next = match held.is_running() {
+        true => format!("headless_stop {{\"handle\": \"{}\"}} seals the capture", held.handle),
+        false => format!("capture_open {{\"capture\": \"{}\"}}", held.capture),
+    };
+    Ok(Answer::new(summary, body).next([next]))
+}
+
+fn shown_events(events: &[crate::engine::ServerEvent]) -> Vec<Value> {
+    let shown = events.iter().map(|event| clipped_value(&Value::Object(event.fields.clone())));
+    page("events", shown.collect::<Vec<_>>().into_iter(), 0, EVENTS).0
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+struct SeekArgs {
+    /// The session's handle
+    handle: String,
+    /// Where to, in seconds from the beginning of the loop
+    to_s: f64,
+}
+
+/// What was done, and how the session stands after it.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Done {
+    handle: String,
+    state: State,
+}
+
+impl Done {
+    async fn answer(held: &Held, what: &str) -> Answer<Done> {
+        // The session takes orders one after the other, so what was ordered stands by now.
+        let state = held.session.fresh_state().await;
+        let waits =
+            if state.phase == Phase::Streaming { "" } else { ", as soon as the stream runs" };
+        let next = format!("headless_observe {{\"handle\": \"{}\", \"for_s\": 10}}", held.handle);
+        let body = Done { handle: held.handle.clone(), state: State::of(&state) };
+        Answer::new(format!("{what}{waits}"), body).next([next])
+    }
+}
+
+async fn headless_seek(server: Server, args: SeekArgs, _: Call) -> Result<Answer<Done>> {
+    let held = server.sessions.find(&args.handle)?;
+    let to_s = within("to_s", args.to_s, 0.0, 1e6)?;
+    held.session.operate(Marker::Seek { to_s }).await?;
+    Ok(Done::answer(&held, &format!("the listener seeks to {} s", Figure(to_s))).await)
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+struct PlaybackArgs {
+    /// The session's handle
+    handle: String,
+    /// Speed of the playhead; 1 is as recorded
+    rate: Option<f64>,
+    /// Parts per million by which the listener's clock is fast
+    skew_ppm: Option<f64>,
+    /// Stops the playhead, or lets it go on
+    pause: Option<bool>,
+}
+
+async fn headless_set_playback(
+    server: Server,
+    args: PlaybackArgs,
+    _: Call,
+) -> Result<Answer<Done>> {
+    let held = server.sessions.find(&args.handle)?;
+    let mut done = Vec::new();
+    if args.rate.is_some() || args.skew_ppm.is_some() {
+        let rate = within("rate", args.rate.unwrap_or(1.0), -MAX_RATE, MAX_RATE)?;
+        let skew = within("skew_ppm", args.skew_ppm.unwrap_or(0.0), -MAX_SKEW_PPM, MAX_SKEW_PPM)?;
+        let rate = rate * (1.0 + skew / 1e6);
+        held.session.operate(Marker::Rate { rate }).await?;
+        done.push(format!("the rate is {rate}"));
+    }
+    if let Some(pause) = args.pause {
+        held.session.operate(if pause { Marker::Pause } else { Marker::Resume }).await?;
+        done.push(if pause { "the listener pauses" } else { "the listener goes on" }.to_owned());
+    }
+    ensure!(!done.is_empty(), "say what to set: rate, skew_ppm or pause");
+    Ok(Done::answer(&held, &done.join(", ")).await)
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+struct LiveAudioArgs {
+    /// The session's handle
+    handle: String,
+    /// heard, or buffer
+    #[serde(default)]
+    what: What,
+    /// Only the last so many seconds
+    last_s: Option<f64>,
+}
+
+async fn headless_dump_audio(
+    server: Server,
+    args: LiveAudioArgs,
+    call: Call,
+) -> Result<Answer<AudioFile>> {
+    let held = server.sessions.find(&args.handle)?;
+    let last = args.last_s.map(|s| span("last_s", s)).transpose()?;
+    let buffer = args.what == What::Buffer;
+    let what = if buffer { "buffer" } else { "heard" };
+    let at_ms = held.session.state().at.0 / 1_000_000;
+    let name = format!("out/{}-{what}-{at_ms}.wav", held.capture);
+    let out = server.captures.place(&name)?;
+    if let Some(audio) = held.session.audio(buffer, last).await {
+        let written = out.clone();
+        let write = move || write_audio(&audio, &written);
+        return Ok(audio_answer(call.work("writing", write).await?, ""));
+    }
+    ensure!(!held.is_running(), "{} has no audio yet; ask headless_status", held.handle);
+    let (capture, written) = (held.path.clone(), out.clone());
+    let options = AudioOptions { buffer, last, force: true, ..AudioOptions::default() };
+    let write = move || {
+        let summary = app::audio(&capture, &written, &options)?;
+        audio_file(written, summary.frames, summary.channels, summary.sample_rate)
+    };
+    Ok(audio_answer(call.work("replaying", write).await?, ", of the sealed capture"))
+}
+
+fn write_audio(audio: &LiveAudio, out: &std::path::Path) -> Result<AudioFile> {
+    let mut output = files::Output::create(out, true)?;
+    wav::write(output.writer(), &audio.samples, audio.channels, audio.sample_rate)
+        .with_context(|| format!("cannot write {}", out.display()))?;
+    output.finish()?;
+    let frames = audio.samples.len() as u64 / u64::from(audio.channels.max(1));
+    audio_file(out.to_owned(), frames, audio.channels, audio.sample_rate)
+}
+
+fn audio_file(
+    path: std::path::PathBuf,
+    frames: u64,
+    channels: u16,
+    sample_rate: u32,
+) -> Result<AudioFile> {
+    let bytes = std::fs::metadata(&path)?.len();
+    let seconds = frames as f64 / f64::from(sample_rate.max(1));
+    Ok(AudioFile { path, seconds, channels, sample_rate, bytes })
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+struct SendArgs {
+    /// The session's handle
+    handle: String,
+    /// What the music should be
+    prompt: Option<String>,
+    /// Knobs by their names; they go out with every report from now on
+    #[serde(default)]
+    knobs: Map<String, Value>,
+    /// Swap the source to this fixture of the server
+    swap_fixture: Option<String>,
+    /// Swap the source to this audio file inside the capture folders
+    swap_audio: Option<String>,
+    /// Any other command of the protocol, such as {"type": "set_depth", "value": 2}
+    #[serde(default)]
+    command: Map<String, Value>,
+    /// An audio file inside the capture folders that belongs to command
+    audio: Option<String>,
+    /// How long to wait for the server's answer, 1 unless given, up to 20
+    wait_s: Option<f64>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct Sent {
+    handle: String,
+    /// What went out
+    sent: Vec<String>,
+    /// Events that came since
+    #[schemars(schema_with = "any_list")]
+    events: Vec<Value>,
+    state: State,
+}
+
+async fn headless_send(server: Server, args: SendArgs, call: Call) -> Result<Answer<Sent>> {
+    let held = server.sessions.find(&args.handle)?;
+    let wait_s = within("wait_s", args.wait_s.unwrap_or(ANSWER_WAIT_S.0), 0.0, ANSWER_WAIT_S.1)?;
+    ensure!(held.is_running(), "{} has ended; headless_start begins another", held.handle);
+    let commands = commands_of(&args)?;
+    ensure!(
+        !commands.is_empty() || !args.knobs.is_empty(),
+        "say what to send: prompt, knobs, swap_fixture, swap_audio or command"
+    );
+    let since = held.session.fresh_state().await.at;
+    let mut sent = Vec::new();
+    if !args.knobs.is_empty() {
+        sent.push(format!(
+            "knobs {}",
+            clipped(&args.knobs.keys().cloned().collect::<Vec<_>>().join(", "))
+        ));
+        held.session.command(ClientCommand::Knobs(args.knobs.clone())).await?;
+    }
+    for (command, audio) in commands {
+        let upload = match &audio {
+            Some(path) => Some(upload(&server, path, &call).await?),
+            None => None,
+        };
+        sent.push(clipped(&Value::Object(command.clone()).to_string()));
+        let text = Outgoing::Text(Value::Object(command).to_string());
+        held.session.command(ClientCommand::Send(text)).await?;
+        if let Some(bytes) = upload {
+            held.session.command(ClientCommand::Send(Outgoing::Binary(bytes))).await?;
+        }
+    }
+    let (events, _) = observe::answers(&held.session, since, wait_s, EVENTS, &call).await;
+    let state = held.session.fresh_state().await;
+    let failed = events.iter().find(|event| {
+        event.fields.get("type").and_then(Value::as_str).is_some_and(|t| t.ends_with("failed"))
+    });
+    let summary = match (failed, events.len()) {
+        (Some(event), _) => {
+            format!("the server refused: {}", clipped(&json!(event.fields).to_string()))
+        }
+        (None, 0) => format!("sent; no event came within {wait_s} s"),
+        (None, count) => format!("sent; {count} events came"),
+    };
+    let body = Sent {
+        handle: held.handle.clone(),
+        sent,
+        events: shown_events(&events),
+        state: State::of(&state),
+    };
+    let next = format!("headless_observe {{\"handle\": \"{}\", \"for_s\": 10}}", held.handle);
+    Ok(Answer::new(summary, body).next([next]))
+}
+
+/// A command, and the audio file that belongs to it.
+type Worded = (Map<String, Value>, Option<String>);
+
+/// The commands in the order in which they go out, each one that the protocol knows.
+fn commands_of(args: &SendArgs) -> Result<Vec<Worded>> {
+    let object = |value: Value| value.as_object().cloned().unwrap_or_default();
+    let mut commands = Vec::new();
+    if let Some(tags) = &args.prompt {
+        commands.push((object(json!({"type": "prompt", "tags": tags})), None));
+    }
+    if let Some(name) = &args.swap_fixture {
+        let swap = json!({"type": "swap_source", "fixture_name": name, "use_server_source": true});
+        commands.push((object(swap), None));
+    }
+    if let Some(path) = &args.swap_audio {
+        commands.push((object(json!({"type": "swap_source"})), Some(path.clone())));
+    }
+    if !args.command.is_empty() {
+        commands.push((args.command.clone(), args.audio.clone()));
+    } else if args.audio.is_some() {
+        bail!("audio belongs to a command; to swap to it give it as swap_audio");
+    }
+    for (command, audio) in &commands {
+        command::check(command, audio.is_some())?;
+    }
+    Ok(commands)
+}
+
+/// The binary message of an audio file.
+async fn upload(server: &Server, path: &str, call: &Call) -> Result<Vec<u8>> {
+    let file = server.captures.file(path)?;
+    call.work("decoding", move || app::upload(&file)).await
+}

@@ -1,0 +1,146 @@
+//! Schemas as clients want them: self-contained, and without `null` beside a type.
+//!
+//! Enters: a type. Leaves: JSON Schema of 2020-12 whose root is an object. What is optional is left
+//! out of answers, so no schema needs to allow `null`; formats that only Rust knows are dropped.
+
+use std::sync::Arc;
+
+use rmcp::model::JsonObject;
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::{Value, json};
+
+/// The schema of what a tool takes, which is nothing else.
+pub fn input<T: JsonSchema>() -> Arc<JsonObject> {
+    let mut schema = object::<T>(SchemaSettings::draft2020_12());
+    Arc::make_mut(&mut schema).insert("additionalProperties".to_owned(), json!(false));
+    schema
+}
+
+/// The schema of what a tool answers.
+pub fn output<T: JsonSchema>() -> Arc<JsonObject> {
+    object::<T>(SchemaSettings::draft2020_12().for_serialize())
+}
+
+fn object<T: JsonSchema>(settings: SchemaSettings) -> Arc<JsonObject> {
+    let generator = settings.with(|settings| settings.inline_subschemas = true).into_generator();
+    let mut schema = generator.into_root_schema_for::<T>().to_value();
+    tidy(&mut schema);
+    let Value::Object(mut root) = schema else { return Arc::default() };
+    for key in ["$schema", "title", "description"] {
+        root.remove(key);
+    }
+    root.entry("properties").or_insert_with(|| json!({}));
+    Arc::new(root)
+}
+
+/// Takes out what only Rust needs, at every depth.
+fn tidy(schema: &mut Value) {
+    if let Some(only) = not_null(schema) {
+        let description = schema.get("description").cloned();
+        *schema = only;
+        if let (Some(fields), Some(description)) = (schema.as_object_mut(), description) {
+            fields.entry("description").or_insert(description);
+        }
+    }
+    match schema {
+        Value::Object(fields) => {
+            let known = ["date-time", "uri"];
+            fields.retain(|key, value| match key.as_str() {
+                "format" => value.as_str().is_none_or(|format| known.contains(&format)),
+                "default" => !value.is_null(),
+                _ => true,
+            });
+            if let Some(Value::Array(types)) = fields.get_mut("type") {
+                types.retain(|name| name != "null");
+                if let [only] = &types[..] {
+                    let only = only.clone();
+                    fields.insert("type".to_owned(), only);
+                }
+            }
+            fields.values_mut().for_each(tidy);
+        }
+        Value::Array(items) => items.iter_mut().for_each(tidy),
+        _ => {}
+    }
+}
+
+/// The other half of "this or null".
+fn not_null(schema: &Value) -> Option<Value> {
+    let choices = schema.get("anyOf")?.as_array()?;
+    let is_null = |choice: &&Value| choice["type"] == "null";
+    match (choices.iter().filter(is_null).count(), choices.iter().find(|c| !is_null(c))) {
+        (1, Some(other)) if choices.len() == 2 => Some(other.clone()),
+        _ => None,
+    }
+}
+
+/// Any object.
+pub fn any_object(_: &mut SchemaGenerator) -> Schema {
+    schemars::json_schema!({"type": "object", "additionalProperties": true})
+}
+
+/// The lag report of the reference client; figures of nothing are empty objects.
+pub fn lag(_: &mut SchemaGenerator) -> Schema {
+    let figures = |what: &str| json!({"type": "object", "description": format!("{what}: min, p5, p50, p95, max, mean")});
+    schemars::json_schema!({
+        "type": "object",
+        "description": "the reference client's lag report; what does not apply is null",
+        "required": ["window_s", "buffer_duration_s", "slices", "ticks"],
+        "properties": {
+            "window_s": {"description": "seconds before the report that it covers; null is all"},
+            "buffer_duration_s": {"type": "number", "description": "length of the loop"},
+            "slices": {"type": "object", "properties": {
+                "count": {"type": "integer"},
+                "behind_playhead": {"type": "integer"},
+                "lead_s": figures("distance ahead of the listener at arrival, negative is behind"),
+                "interval_s": figures("time between slices"),
+                "tick_ms": figures("generation times"),
+                "dec_ms": figures("decoding times"),
+                "num_gens_last": {"type": "integer"},
+            }},
+            "ticks": {"type": "object", "properties": {
+                "count": {"type": "integer"},
+                "stale_threshold_s": {"type": "number"},
+                "stale_ticks": {"type": "integer"},
+                "staleness_s": figures("age of the audio heard"),
+                "worst_stale": {"type": "object"},
+            }},
+            "timeline": {"type": "array", "items": {"type": "object"}},
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(JsonSchema)]
+    #[expect(dead_code, reason = "only its schema is looked at")]
+    struct Sample {
+        /// How many.
+        count: Option<u64>,
+        inner: Option<Inner>,
+        list: Option<Vec<f64>>,
+    }
+
+    #[derive(JsonSchema)]
+    #[expect(dead_code, reason = "only its schema is looked at")]
+    struct Inner {
+        text: Option<String>,
+    }
+
+    #[test]
+    fn no_schema_allows_null() {
+        let schema = Value::Object(input::<Sample>().as_ref().clone());
+        let text = schema.to_string();
+        assert!(
+            !text.contains("null") && !text.contains("$ref") && !text.contains("uint64"),
+            "{text}"
+        );
+        assert_eq!(schema["properties"]["count"]["type"], "integer");
+        assert_eq!(schema["properties"]["count"]["description"], "How many.");
+        assert_eq!(schema["properties"]["inner"]["properties"]["text"]["type"], "string");
+        assert!(schema.get("required").is_none(), "{text}");
+    }
+}
