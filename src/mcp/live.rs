@@ -259,7 +259,7 @@ async fn headless_start(server: Server, args: StartArgs, call: Call) -> Result<A
     })?;
     let state = observe::streaming(&held.session, wait_s, &call).await;
     if let Some(failure) = state.end.as_ref().and_then(|end| end.failure.as_deref()) {
-        bail!("{failure}. {}", after_failure(&state));
+        bail!("{}; {}", failure.trim_end_matches(['.', '?']), after_failure(&state));
     }
     let summary = format!(
         "{} of {}, recorded as {}; whoever had the server before was pre-empted",
@@ -347,8 +347,8 @@ fn shown_server(server: &LiveServer) -> String {
 
 fn after_failure(state: &LiveState) -> &'static str {
     match state.end.as_ref().and_then(|end| end.analysis.as_ref()) {
-        Some(_) => "What came until then is in the capture.",
-        None => "Is the server up? Without url a built-in server is used.",
+        Some(_) => "what came until then is in the capture",
+        None => "without url a built-in server is used",
     }
 }
 
@@ -436,7 +436,7 @@ async fn headless_status(server: Server, args: StatusArgs, _: Call) -> Result<An
     let summary = match sessions.as_slice() {
         [] => "no session was started".to_owned(),
         [only] => format!("{} is {}", only.handle, only.state.phase),
-        _ => format!("{running} sessions run, the newest stands first"),
+        _ => format!("{} running, the newest stands first", views::counted(running, "session")),
     };
     let next = match sessions.first() {
         None => "headless_start starts one".to_owned(),
@@ -496,8 +496,7 @@ async fn headless_lag_report(server: Server, args: LagArgs, _: Call) -> Result<A
         lag,
         verdict: Verdict::of(&analysis.verdict),
     };
-    let next = format!("headless_observe {{\"handle\": \"{}\"}}", held.handle);
-    Ok(Answer::new(views::figures(report), body).next([next]).cut(cut))
+    Ok(Answer::new(views::figures(report), body).next([next_of(&held)]).cut(cut))
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -566,11 +565,15 @@ async fn headless_observe(
         events_total: seen.events_total as u64,
         state: State::of(&held.session.state()),
     };
-    let next = match held.is_running() {
+    Ok(Answer::new(summary, body).next([next_of(&held)]))
+}
+
+/// What to do with a session, running or not.
+fn next_of(held: &Held) -> String {
+    match held.is_running() {
         true => format!("headless_stop {{\"handle\": \"{}\"}} seals the capture", held.handle),
         false => format!("capture_open {{\"capture\": \"{}\"}}", held.capture),
-    };
-    Ok(Answer::new(summary, body).next([next]))
+    }
 }
 
 fn shown_events(events: &[crate::engine::ServerEvent]) -> Vec<Value> {
@@ -777,7 +780,7 @@ async fn headless_send(server: Server, args: SendArgs, call: Call) -> Result<Ans
             format!("the server refused: {}", clipped(&json!(event.fields).to_string()))
         }
         (None, 0) => format!("sent; no event came within {wait_s} s"),
-        (None, count) => format!("sent; {count} events came"),
+        (None, count) => format!("sent; {} came back", views::counted(count, "event")),
     };
     let body = Sent {
         handle: held.handle.clone(),

@@ -187,7 +187,7 @@ async fn capture_list(server: Server, args: ListArgs, call: Call) -> Result<Answ
     let first =
         captures.first().map(|capture| format!("capture_open {{\"capture\": \"{}\"}}", capture.id));
     let (summary, next) = match first {
-        Some(open) => (format!("{total} captures, the newest first"), open),
+        Some(open) => (format!("{}, the newest first", views::counted(total, "capture")), open),
         None => (
             format!("no capture in {}", views::folders(&server.captures)),
             "headless_start records one, also without a server".to_owned(),

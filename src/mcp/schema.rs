@@ -80,34 +80,16 @@ pub fn any_object(_: &mut SchemaGenerator) -> Schema {
     schemars::json_schema!({"type": "object", "additionalProperties": true})
 }
 
-/// The lag report of the reference client; figures of nothing are empty objects.
+/// The lag report of the reference client.
 pub fn lag(_: &mut SchemaGenerator) -> Schema {
-    let figures = |what: &str| json!({"type": "object", "description": format!("{what}: min, p5, p50, p95, max, mean")});
     schemars::json_schema!({
         "type": "object",
-        "description": "the reference client's lag report; what does not apply is null",
+        "description": "the reference client's lag report: window_s (null is all), buffer_duration_s, \
+            slices {count, behind_playhead, lead_s, interval_s, tick_ms, dec_ms}, ticks {count, \
+            stale_threshold_s, stale_ticks, staleness_s, worst_stale}, timeline; figures are min, p5, \
+            p50, p95, max, mean",
         "required": ["window_s", "buffer_duration_s", "slices", "ticks"],
-        "properties": {
-            "window_s": {"description": "seconds before the report that it covers; null is all"},
-            "buffer_duration_s": {"type": "number", "description": "length of the loop"},
-            "slices": {"type": "object", "properties": {
-                "count": {"type": "integer"},
-                "behind_playhead": {"type": "integer"},
-                "lead_s": figures("distance ahead of the listener at arrival, negative is behind"),
-                "interval_s": figures("time between slices"),
-                "tick_ms": figures("generation times"),
-                "dec_ms": figures("decoding times"),
-                "num_gens_last": {"type": "integer"},
-            }},
-            "ticks": {"type": "object", "properties": {
-                "count": {"type": "integer"},
-                "stale_threshold_s": {"type": "number"},
-                "stale_ticks": {"type": "integer"},
-                "staleness_s": figures("age of the audio heard"),
-                "worst_stale": {"type": "object"},
-            }},
-            "timeline": {"type": "array", "items": {"type": "object"}},
-        },
+        "additionalProperties": true,
     })
 }
 

@@ -194,6 +194,12 @@ pub fn word(value: &impl Serialize) -> String {
     }
 }
 
+/// A number of things.
+pub fn counted<N: std::fmt::Display + PartialEq + From<u8>>(count: N, thing: &str) -> String {
+    let s = if count == N::from(1) { "" } else { "s" };
+    format!("{count} {thing}{s}")
+}
+
 /// The folders in a sentence.
 pub fn folders(captures: &Captures) -> String {
     let names: Vec<_> = captures.folders().iter().map(|f| f.display().to_string()).collect();

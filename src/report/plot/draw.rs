@@ -80,6 +80,8 @@ fn draw<B: DrawingBackend>(plot: &Plot, root: &Area<'_, B>) -> Drawn {
 fn title<B: DrawingBackend>(plot: &Plot, head: &Area<'_, B>) -> Drawn {
     let color = if plot.lag { &BAD } else { &INK };
     head.draw_text(&plot.title, &text(14, &INK), (14, 8)).map_err(failed)?;
+    let axis = "times are seconds from the initial buffer";
+    head.draw_text(axis, &text(12, &INK), (WIDTH as i32 - 272, 32)).map_err(failed)?;
     head.draw_text(&plot.verdict, &text(18, color), (14, 27)).map_err(failed)
 }
 
