@@ -9,13 +9,16 @@ mod captures;
 mod cat;
 mod compare;
 mod demo;
+mod derived;
 mod info;
 mod live;
 mod outcome;
 mod plot;
 mod record;
+mod recording;
 mod serve;
 mod simulate;
+mod sweep;
 mod what_if;
 
 pub use analyze::{AnalyzeOptions, analyze, analyze_all, next_commands};
@@ -31,8 +34,10 @@ pub use live::{
 pub use outcome::Outcome;
 pub use plot::{PlotForm, PlotVerb, plot, plot_bytes};
 pub use record::{RecordVerb, RecordedSession, Source, live_analysis, record};
+pub use recording::read_scenario;
 pub use serve::{BackendVerb, backend};
 pub use simulate::{SimulateVerb, simulate};
-pub use what_if::{WhatIfVerb, read_scenario, what_if};
+pub use sweep::{Stopped, SweepVerb, find, sweep};
+pub use what_if::{WhatIfVerb, what_if};
 
 pub use crate::edge::import::{ImportSummary, import};

@@ -2,18 +2,27 @@
 //!
 //! Enters: items and a pure function of one of them. Leaves: the results in the items' order,
 //! whatever the threads. A thread works on whole items; no sum is ever split between threads.
-//! [`axis`] says which scenarios, [`rows`] what came of each.
+//! [`axis`] says which scenarios, [`rows`] what came of each, [`search`] which of them is the
+//! smallest change that does something.
 
 pub mod axis;
 pub mod rows;
+pub mod search;
+
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
 use crate::lag::ReportArgs;
+use crate::scenario::ask::{Asked, Reply};
 use crate::scenario::columns::Columns;
 use crate::scenario::open_loop::{OpenLoop, OpenLoopError, Scratch};
 use axis::Point;
 use rows::Row;
+
+/// Hears how many rows of how many are done, from any thread, and may end the work.
+pub type Progress<'a> = &'a (dyn Fn(usize, usize) -> ControlFlow<()> + Sync);
 
 /// Threads could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +61,30 @@ pub fn cross<C: Sync, P: Sync, S, R: Send>(
     Ok(pool.install(|| (0..count).into_par_iter().map_init(scratch, row).collect()))
 }
 
+/// The rows of every scenario for every capture, as [`cross`] orders them, each in the best tier
+/// that there is; `None` once `progress` ended the work. A capture comes with its number.
+pub fn ask(
+    captures: &[(usize, Asked<'_>)],
+    points: &[Point],
+    threads: usize,
+    progress: Progress<'_>,
+) -> Result<Option<Vec<Row>>, ThreadsError> {
+    let total = captures.len() * points.len();
+    let (done, ended) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let rows = cross(captures, points, threads, Scratch::default, |capture, point, scratch| {
+        if ended.load(Ordering::Relaxed) {
+            return None;
+        }
+        let (number, asked) = capture;
+        let row = Row::of(*number, point, asked.answer(&point.scenario, scratch));
+        if progress(done.fetch_add(1, Ordering::Relaxed) + 1, total).is_break() {
+            ended.store(true, Ordering::Relaxed);
+        }
+        Some(row)
+    })?;
+    Ok(if ended.into_inner() { None } else { rows.into_iter().collect() })
+}
+
 /// The open-loop rows of every scenario for every capture, as [`cross`] orders them; or the first
 /// scenario that the open loop cannot answer.
 pub fn open_loop(
@@ -65,7 +98,7 @@ pub fn open_loop(
     let rows = cross(&captures, points, threads, Scratch::default, |capture, point, scratch| {
         let (capture, open_loop) = capture;
         let answer = open_loop.answer(&point.scenario, scratch)?;
-        Ok(Row::of(*capture, point, answer))
+        Ok(Row::of(*capture, point, Ok(Reply::of(answer, ""))))
     })?;
     Ok(rows.into_iter().collect())
 }

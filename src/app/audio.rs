@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use super::analyze::Replay;
 use crate::edge::files::{self, Output};
-use crate::engine::{Options, PlayheadSource};
+use crate::engine::{Engine, Options, PlayheadSource};
 use crate::report::{Damage, wav};
 use crate::time::{DEFAULT_SAMPLE_RATE, Span};
 
@@ -40,7 +40,7 @@ pub struct AudioSummary {
 
 /// Replays a capture and writes audio of it to `out`.
 pub fn audio(path: &Path, out: &Path, options: &AudioOptions) -> Result<AudioSummary> {
-    let mut output = Output::create(out, options.force)?;
+    let output = Output::create(out, options.force)?;
     let engine_options = Options {
         playhead: options.playhead,
         heard: (!options.buffer).then_some(None),
@@ -49,37 +49,60 @@ pub fn audio(path: &Path, out: &Path, options: &AudioOptions) -> Result<AudioSum
     let replay = files::open_capture(path)
         .and_then(|records| Replay::of(records, engine_options, options.at))
         .with_context(|| format!("cannot replay {}", path.display()))?;
-    let engine = &replay.engine;
-    let Some(mirror) = engine.mirror() else {
-        bail!(
-            "{} holds no audio to play: {}",
-            path.display(),
-            if engine.origin().is_some() {
-                "its payloads were left out; capture with payloads to hear it"
-            } else {
-                "no usable initial buffer came"
-            }
-        );
-    };
-    let sample_rate = engine.ready().map_or(DEFAULT_SAMPLE_RATE, |ready| ready.sample_rate);
-    let channels = mirror.channels();
-    let last_frames =
-        options.last.map(|last| (last.seconds() * f64::from(sample_rate)).round() as u64);
-    let samples = match engine.heard() {
-        Some(heard) => heard.samples(last_frames),
-        None => {
-            let frames =
-                last_frames.map_or(mirror.frames(), |last| mirror.frames().min(last as usize));
-            mirror.samples()[(mirror.frames() - frames) * usize::from(channels)..].to_vec()
-        }
-    };
-    wav::write(output.writer(), &samples, channels, sample_rate)
-        .with_context(|| format!("cannot write {}", out.display()))?;
-    output.finish()?;
+    let sound = Sound::of(path, &replay.engine, options.last)?;
+    sound.write(output, out)?;
     Ok(AudioSummary {
-        frames: samples.len() as u64 / u64::from(channels),
-        channels,
-        sample_rate,
+        frames: sound.frames(),
+        channels: sound.channels,
+        sample_rate: sound.sample_rate,
         damage: replay.damage,
     })
+}
+
+/// Audio that an engine knows.
+pub(super) struct Sound {
+    samples: Vec<f32>,
+    pub channels: u16,
+    pub sample_rate: u32,
+}
+
+impl Sound {
+    /// What was heard, where the engine kept that, or else the buffer; of either the last part.
+    pub fn of(path: &Path, engine: &Engine, last: Option<Span>) -> Result<Sound> {
+        let Some(mirror) = engine.mirror() else {
+            bail!(
+                "{} holds no audio to play: {}",
+                path.display(),
+                if engine.origin().is_some() {
+                    "its payloads were left out; capture with payloads to hear it"
+                } else {
+                    "no usable initial buffer came"
+                }
+            );
+        };
+        let sample_rate = engine.ready().map_or(DEFAULT_SAMPLE_RATE, |ready| ready.sample_rate);
+        let channels = mirror.channels();
+        let last_frames = last.map(|last| (last.seconds() * f64::from(sample_rate)).round() as u64);
+        let samples = match engine.heard() {
+            Some(heard) => heard.samples(last_frames),
+            None => {
+                let frames =
+                    last_frames.map_or(mirror.frames(), |last| mirror.frames().min(last as usize));
+                mirror.samples()[(mirror.frames() - frames) * usize::from(channels)..].to_vec()
+            }
+        };
+        Ok(Sound { samples, channels, sample_rate })
+    }
+
+    /// Frames per channel.
+    pub fn frames(&self) -> u64 {
+        self.samples.len() as u64 / u64::from(self.channels)
+    }
+
+    /// Puts it into `output`, which becomes `out`.
+    pub fn write(&self, mut output: Output, out: &Path) -> Result<()> {
+        wav::write(output.writer(), &self.samples, self.channels, self.sample_rate)
+            .with_context(|| format!("cannot write {}", out.display()))?;
+        output.finish()
+    }
 }

@@ -69,7 +69,7 @@ impl Captures {
     /// The capture that `text` names, by its id or by its path.
     pub fn find(&self, text: &str) -> Result<Found> {
         if let Some(path) = self.resolve(text, true)? {
-            return self.found(path);
+            return self.found(&path);
         }
         let known = self.list().unwrap_or_default();
         let known = nearest(text, known.iter().take(20).map(|listed| listed.id.as_str()));
@@ -101,7 +101,7 @@ impl Captures {
 
     /// The id of a file inside the folders.
     pub fn id(&self, path: &Path) -> Result<String> {
-        Ok(self.found(path.to_owned())?.id)
+        Ok(self.found(path)?.id)
     }
 
     /// All captures, the newest first; of the same age by their ids.
@@ -171,7 +171,7 @@ impl Captures {
             .any(|folder| path.starts_with(folder))
     }
 
-    fn found(&self, path: PathBuf) -> Result<Found> {
+    fn found(&self, path: &Path) -> Result<Found> {
         let path = path.canonicalize()?;
         let folders = self.folders.iter().filter_map(|folder| folder.canonicalize().ok());
         let below = folders.filter_map(|folder| path.strip_prefix(folder).ok().map(id_of)).next();

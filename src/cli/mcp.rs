@@ -84,7 +84,7 @@ impl McpArgs {
 }
 
 /// Runs `mcp`.
-pub fn run(args: McpArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
+pub fn run(args: &McpArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
     if let Some(client) = args.print_config {
         ensure!(args.http.is_none(), "--print-config is for a server on stdio; leave --http out");
         let program = std::env::current_exe().context("cannot tell where lagtape lies")?;
@@ -96,8 +96,8 @@ pub fn run(args: McpArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
         .build()
         .context("cannot start the asynchronous runtime")?;
     let served = match args.http {
-        None => runtime.block_on(mcp::serve_stdio(args.options(), stop_signal())),
-        Some(address) => runtime.block_on(serve_http(&args, address, talk, out)),
+        None => runtime.block_on(mcp::serve_stdio(&args.options(), stop_signal())),
+        Some(address) => runtime.block_on(serve_http(args, address, talk, out)),
     };
     // A read of stdin that nobody ends any more must not keep the process.
     runtime.shutdown_background();
@@ -117,5 +117,5 @@ async fn serve_http(
     // Whoever started the server reads the address from the first line.
     writeln!(out, "http://{address}/mcp").and_then(|()| out.flush())?;
     talk.say("Ctrl-C ends it and seals running captures");
-    mcp::serve_http(listener, args.options(), http, stop_signal()).await
+    mcp::serve_http(listener, &args.options(), http, stop_signal()).await
 }

@@ -7,6 +7,7 @@ mod args;
 mod live;
 #[cfg(feature = "mcp")]
 mod mcp;
+mod sweep;
 
 use std::ffi::OsString;
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
@@ -63,7 +64,8 @@ fn dispatch(verb: Verb, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
         Verb::WhatIf(args) => what_if(&args, talk, out),
         Verb::Plot(args) => plot(&args, talk),
         #[cfg(feature = "mcp")]
-        Verb::Mcp(args) => mcp::run(args, talk, out),
+        Verb::Mcp(args) => mcp::run(&args, talk, out),
+        Verb::Sweep(args) => sweep::sweep(&args, talk, out),
     }
 }
 
@@ -179,6 +181,11 @@ fn what_if(args: &WhatIfArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome
         }
     };
     let answer = app::what_if(&args.file, &verb)?;
+    for (file, what) in [(&answer.audio, "audio"), (&answer.derived, "capture")] {
+        if let Some(file) = file {
+            talk.say(&format!("wrote {file}: the {what} with the change"));
+        }
+    }
     let printed = match args.json {
         true => json_line(out, &answer),
         false => write!(out, "{}", what_if::text(&answer)).map_err(Into::into),

@@ -80,8 +80,11 @@ pub enum Order {
     /// The client does something to the server.
     Command(ClientCommand),
     /// Somebody looks at the client, which changes nothing.
-    Look(Box<dyn FnOnce(&Client, Nanos) + Send>),
+    Look(Look),
 }
+
+/// What looks at a client, and at the moment.
+pub type Look = Box<dyn FnOnce(&Client, Nanos) + Send>;
 
 /// Connects, records until the session is over or `stop` resolves, and closes the capture.
 /// `watch` is called after every record, for displays.

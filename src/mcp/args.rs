@@ -89,16 +89,24 @@ impl ChangeArgs {
         Ok(scenario)
     }
 
-    /// The same as a command line has them.
-    pub fn words(&self) -> String {
-        let set = self.set.iter().map(|(word, value)| {
+    /// The same as words of a command line.
+    pub fn typed(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        for (word, value) in &self.set {
             let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            format!(" --{} {value}", word.replace('_', "-"))
-        });
-        let ops = self.ops.iter().map(|op| format!(" --op {op}"));
-        let replaced = self.replace_ops.then(|| " --replace-ops".to_owned());
-        let seed = self.seed.map(|seed| format!(" --seed {seed}"));
-        set.chain(ops).chain(replaced).chain(seed).collect()
+            words.extend([format!("--{}", word.replace('_', "-")), value]);
+        }
+        for op in &self.ops {
+            words.extend(["--op".to_owned(), op.clone()]);
+        }
+        words.extend(self.replace_ops.then(|| "--replace-ops".to_owned()));
+        words.extend(self.seed.map(|seed| format!("--seed={seed}")));
+        words
+    }
+
+    /// The same in one line, each word after a space.
+    pub fn words(&self) -> String {
+        self.typed().iter().map(|word| format!(" {word}")).collect()
     }
 }
 

@@ -84,42 +84,55 @@ impl Call {
         let _ = peer.notify_progress(told).await;
     }
 
-    /// Does work that blocks or computes. Captures that it reads are its progress.
+    /// Does work that blocks or computes. Captures that it reads are its progress, in megabytes.
     pub async fn work<T: Send + 'static>(
         &self,
         message: &str,
         work: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        self.run(message, 1e-6, move |job| {
+            files::watched(move |done, total| job.reached(done, total), work)
+        })
+        .await
+    }
+
+    /// Does work that counts its own steps, and asks after each whether to go on.
+    pub async fn steps<T: Send + 'static>(
+        &self,
+        message: &str,
+        work: impl FnOnce(&Job) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.run(message, 1.0, move |job| work(&job)).await
+    }
+
+    /// Runs a job off the workers; what it has done times `unit` is its progress.
+    async fn run<T: Send + 'static>(
+        &self,
+        message: &str,
+        unit: f64,
+        work: impl FnOnce(Job) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let permit = tokio::select! {
             permit = Arc::clone(&self.jobs.permits).acquire_owned() => permit?,
             () = self.cancelled.cancelled() => bail!(CANCELLED),
         };
-        let read = Arc::new(Read::default());
-        let (told, call) = (Arc::clone(&read), self.clone());
+        let done = Arc::new(Done::default());
+        let job = Job { done: Arc::clone(&done), cancelled: self.cancelled.clone() };
         let running = Running::begin(&self.jobs);
-        let mut job = tokio::task::spawn_blocking(move || {
+        let mut task = tokio::task::spawn_blocking(move || {
             let _running = (permit, running);
-            let watch = move |done: u64, total: u64| {
-                told.done.store(done, Ordering::Relaxed);
-                told.total.store(total, Ordering::Relaxed);
-                if call.cancelled.is_cancelled() {
-                    ControlFlow::Break(())
-                } else {
-                    ControlFlow::Continue(())
-                }
-            };
-            files::watched(watch, work)
+            work(job)
         });
-        let mut seen = 0.0;
+        let mut told = 0.0;
         loop {
             tokio::select! {
-                done = &mut job => return done.map_err(broken)?,
+                done = &mut task => return done.map_err(|error| broken(&error))?,
                 () = self.cancelled.cancelled() => bail!(CANCELLED),
                 () = tokio::time::sleep(PROGRESS_EVERY) => {
-                    let (done, total) = read.megabytes();
-                    if done > seen {
-                        seen = done;
-                        self.progress(done, total, message).await;
+                    let [now, total] = done.read().map(|count| count as f64 * unit);
+                    if now > told {
+                        told = now;
+                        self.progress(now, total, message).await;
                     }
                 }
             }
@@ -127,24 +140,41 @@ impl Call {
     }
 }
 
+/// A job at work, as it tells how far it has come.
+pub struct Job {
+    done: Arc<Done>,
+    cancelled: CancellationToken,
+}
+
+impl Job {
+    /// Notes how far the job has come; it is to end when this breaks.
+    pub fn reached(&self, done: u64, total: u64) -> ControlFlow<()> {
+        self.done.now.store(done, Ordering::Relaxed);
+        self.done.total.store(total, Ordering::Relaxed);
+        match self.cancelled.is_cancelled() {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    }
+}
+
 const CANCELLED: &str = "the call was cancelled";
 
 /// A job that panicked: its message is on stderr.
-fn broken(error: tokio::task::JoinError) -> anyhow::Error {
+fn broken(error: &tokio::task::JoinError) -> anyhow::Error {
     anyhow!("lagtape broke while it worked on this ({error}); this is a bug, other calls go on")
 }
 
-/// Bytes read of a capture.
+/// How far a job has come, of how much.
 #[derive(Default)]
-struct Read {
-    done: AtomicU64,
+struct Done {
+    now: AtomicU64,
     total: AtomicU64,
 }
 
-impl Read {
-    fn megabytes(&self) -> (f64, f64) {
-        let of = |bytes: &AtomicU64| bytes.load(Ordering::Relaxed) as f64 / 1e6;
-        (of(&self.done), of(&self.total))
+impl Done {
+    fn read(&self) -> [u64; 2] {
+        [&self.now, &self.total].map(|count| count.load(Ordering::Relaxed))
     }
 }
 

@@ -62,7 +62,7 @@ type Service = StreamableHttpService<Server, LocalSessionManager>;
 /// Serves until `stop` resolves; running captures are then sealed.
 pub async fn serve(
     listener: TcpListener,
-    options: McpOptions,
+    options: &McpOptions,
     http: HttpOptions,
     stop: impl Future<Output = ()>,
 ) -> Result<()> {

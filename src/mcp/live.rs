@@ -1,32 +1,27 @@
 //! The tools for sessions that run.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::answer::{Answer, clipped, clipped_value, cursor, page};
+use super::answer::{Answer, clipped, cursor, page};
 use super::args::{limit, report_args, span, within};
+use super::audio::headless_dump_audio;
 use super::call::Call;
+use super::control::{headless_seek, headless_send, headless_set_playback};
 use super::observe::{self, Until};
-use super::replay::{AudioFile, What, audio_answer};
 use super::schema;
 use super::server::Server;
 use super::sessions::Held;
+use super::state::{State, shown_events};
 use super::tool::{About, Effect, Entry, Toolset, answering};
 use super::views::{self, Verdict, any_list};
-use crate::app::{
-    self, AudioOptions, LiveAudio, LiveServer, LiveSession, LiveState, LiveVerb, Phase, Source,
-};
-use crate::capture::Marker;
+use crate::app::{LiveServer, LiveSession, LiveState, LiveVerb, Phase, Source};
 use crate::edge::clock::utc_file_name;
-use crate::edge::files;
-use crate::peer::Outgoing;
-use crate::peer::client::{ClientCommand, MAX_PARAMS_HZ};
-use crate::peer::command;
+use crate::peer::client::MAX_PARAMS_HZ;
 use crate::peer::incident::Trouble;
 use crate::report::text::Figure;
-use crate::report::wav;
 use crate::wire::url::without_secrets;
 
 /// How long a session may run after the initial buffer unless it is told, and at most, in seconds.
@@ -35,14 +30,6 @@ const RUN_FOR_S: (f64, f64) = (600.0, 86_400.0);
 const TIMEOUT_S: (f64, f64) = (600.0, 3_600.0);
 /// How long a start waits for the stream unless it is told, and at most: some clients give up at 60 s.
 const START_WAIT_S: (f64, f64) = (20.0, 50.0);
-/// How long the answer to a command is awaited unless it is told, and at most, in seconds.
-const ANSWER_WAIT_S: (f64, f64) = (1.0, 20.0);
-/// Fastest playback in either direction.
-const MAX_RATE: f64 = 16.0;
-/// Largest clock error, in parts per million.
-const MAX_SKEW_PPM: f64 = 1e6;
-/// Events that an answer shows.
-const EVENTS: usize = 20;
 
 /// The tools.
 pub fn tools() -> Vec<Entry> {
@@ -186,59 +173,6 @@ struct Started {
     /// The server, without secrets
     server: String,
     state: State,
-}
-
-/// How a session stands.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct State {
-    /// connecting, waiting (for the initial buffer), streaming, ended
-    pub phase: String,
-    /// Since the initial buffer
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub stream_s: Option<f64>,
-    pub slices: u64,
-    pub ticks: u64,
-    /// Lead of the newest slice; negative is behind the listener
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub lead_s: Option<f64>,
-    /// Age of the audio heard
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub staleness_s: Option<f64>,
-    /// Position of the listener in the loop
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub playhead_s: Option<f64>,
-    /// The listener hears lag now
-    pub lagging: bool,
-    /// Why it ended
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ended: Option<String>,
-    /// What went wrong
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub failure: Option<String>,
-}
-
-impl State {
-    /// Of a session's state.
-    pub fn of(state: &LiveState) -> State {
-        State {
-            phase: match state.phase {
-                Phase::Connecting => "connecting",
-                Phase::Waiting => "waiting",
-                Phase::Streaming => "streaming",
-                Phase::Ended => "ended",
-            }
-            .to_owned(),
-            stream_s: state.stream_s,
-            slices: state.slices,
-            ticks: state.ticks,
-            lead_s: state.lead_s,
-            staleness_s: state.staleness_s,
-            playhead_s: state.playhead_s,
-            lagging: state.lag.is_some(),
-            ended: state.end.as_ref().map(|end| clipped(&end.reason)),
-            failure: state.end.as_ref().and_then(|end| end.failure.as_deref().map(clipped)),
-        }
-    }
 }
 
 async fn headless_start(server: Server, args: StartArgs, call: Call) -> Result<Answer<Started>> {
@@ -436,7 +370,10 @@ async fn headless_status(server: Server, args: StatusArgs, _: Call) -> Result<An
     let summary = match sessions.as_slice() {
         [] => "no session was started".to_owned(),
         [only] => format!("{} is {}", only.handle, only.state.phase),
-        _ => format!("{} running, the newest stands first", views::counted(running, "session")),
+        _ => format!(
+            "{} running, the newest stands first",
+            views::counted(running as u64, "session")
+        ),
     };
     let next = match sessions.first() {
         None => "headless_start starts one".to_owned(),
@@ -574,254 +511,4 @@ fn next_of(held: &Held) -> String {
         true => format!("headless_stop {{\"handle\": \"{}\"}} seals the capture", held.handle),
         false => format!("capture_open {{\"capture\": \"{}\"}}", held.capture),
     }
-}
-
-fn shown_events(events: &[crate::engine::ServerEvent]) -> Vec<Value> {
-    let shown = events.iter().map(|event| clipped_value(&Value::Object(event.fields.clone())));
-    page("events", shown.collect::<Vec<_>>().into_iter(), 0, EVENTS).0
-}
-
-#[derive(Debug, Deserialize, JsonSchema)]
-struct SeekArgs {
-    /// The session's handle
-    handle: String,
-    /// Where to, in seconds from the beginning of the loop
-    to_s: f64,
-}
-
-/// What was done, and how the session stands after it.
-#[derive(Debug, Serialize, JsonSchema)]
-struct Done {
-    handle: String,
-    state: State,
-}
-
-impl Done {
-    async fn answer(held: &Held, what: &str) -> Answer<Done> {
-        // The session takes orders one after the other, so what was ordered stands by now.
-        let state = held.session.fresh_state().await;
-        let waits =
-            if state.phase == Phase::Streaming { "" } else { ", as soon as the stream runs" };
-        let next = format!("headless_observe {{\"handle\": \"{}\", \"for_s\": 10}}", held.handle);
-        let body = Done { handle: held.handle.clone(), state: State::of(&state) };
-        Answer::new(format!("{what}{waits}"), body).next([next])
-    }
-}
-
-async fn headless_seek(server: Server, args: SeekArgs, _: Call) -> Result<Answer<Done>> {
-    let held = server.sessions.find(&args.handle)?;
-    let to_s = within("to_s", args.to_s, 0.0, 1e6)?;
-    held.session.operate(Marker::Seek { to_s }).await?;
-    Ok(Done::answer(&held, &format!("the listener seeks to {} s", Figure(to_s))).await)
-}
-
-#[derive(Debug, Deserialize, JsonSchema)]
-struct PlaybackArgs {
-    /// The session's handle
-    handle: String,
-    /// Speed of the playhead; 1 is as recorded
-    rate: Option<f64>,
-    /// Parts per million by which the listener's clock is fast
-    skew_ppm: Option<f64>,
-    /// Stops the playhead, or lets it go on
-    pause: Option<bool>,
-}
-
-async fn headless_set_playback(
-    server: Server,
-    args: PlaybackArgs,
-    _: Call,
-) -> Result<Answer<Done>> {
-    let held = server.sessions.find(&args.handle)?;
-    let mut done = Vec::new();
-    if args.rate.is_some() || args.skew_ppm.is_some() {
-        let rate = within("rate", args.rate.unwrap_or(1.0), -MAX_RATE, MAX_RATE)?;
-        let skew = within("skew_ppm", args.skew_ppm.unwrap_or(0.0), -MAX_SKEW_PPM, MAX_SKEW_PPM)?;
-        let rate = rate * (1.0 + skew / 1e6);
-        held.session.operate(Marker::Rate { rate }).await?;
-        done.push(format!("the rate is {rate}"));
-    }
-    if let Some(pause) = args.pause {
-        held.session.operate(if pause { Marker::Pause } else { Marker::Resume }).await?;
-        done.push(if pause { "the listener pauses" } else { "the listener goes on" }.to_owned());
-    }
-    ensure!(!done.is_empty(), "say what to set: rate, skew_ppm or pause");
-    Ok(Done::answer(&held, &done.join(", ")).await)
-}
-
-#[derive(Debug, Deserialize, JsonSchema)]
-struct LiveAudioArgs {
-    /// The session's handle
-    handle: String,
-    /// heard, or buffer
-    #[serde(default)]
-    what: What,
-    /// Only the last so many seconds
-    last_s: Option<f64>,
-}
-
-async fn headless_dump_audio(
-    server: Server,
-    args: LiveAudioArgs,
-    call: Call,
-) -> Result<Answer<AudioFile>> {
-    let held = server.sessions.find(&args.handle)?;
-    let last = args.last_s.map(|s| span("last_s", s)).transpose()?;
-    let buffer = args.what == What::Buffer;
-    let what = if buffer { "buffer" } else { "heard" };
-    let at_ms = held.session.state().at.0 / 1_000_000;
-    let name = format!("out/{}-{what}-{at_ms}.wav", held.capture);
-    let out = server.captures.place(&name)?;
-    if let Some(audio) = held.session.audio(buffer, last).await {
-        let written = out.clone();
-        let write = move || write_audio(&audio, &written);
-        return Ok(audio_answer(call.work("writing", write).await?, ""));
-    }
-    ensure!(!held.is_running(), "{} has no audio yet; ask headless_status", held.handle);
-    let (capture, written) = (held.path.clone(), out.clone());
-    let options = AudioOptions { buffer, last, force: true, ..AudioOptions::default() };
-    let write = move || {
-        let summary = app::audio(&capture, &written, &options)?;
-        audio_file(written, summary.frames, summary.channels, summary.sample_rate)
-    };
-    Ok(audio_answer(call.work("replaying", write).await?, ", of the sealed capture"))
-}
-
-fn write_audio(audio: &LiveAudio, out: &std::path::Path) -> Result<AudioFile> {
-    let mut output = files::Output::create(out, true)?;
-    wav::write(output.writer(), &audio.samples, audio.channels, audio.sample_rate)
-        .with_context(|| format!("cannot write {}", out.display()))?;
-    output.finish()?;
-    let frames = audio.samples.len() as u64 / u64::from(audio.channels.max(1));
-    audio_file(out.to_owned(), frames, audio.channels, audio.sample_rate)
-}
-
-fn audio_file(
-    path: std::path::PathBuf,
-    frames: u64,
-    channels: u16,
-    sample_rate: u32,
-) -> Result<AudioFile> {
-    let bytes = std::fs::metadata(&path)?.len();
-    let seconds = frames as f64 / f64::from(sample_rate.max(1));
-    Ok(AudioFile { path, seconds, channels, sample_rate, bytes })
-}
-
-#[derive(Debug, Deserialize, JsonSchema)]
-struct SendArgs {
-    /// The session's handle
-    handle: String,
-    /// What the music should be
-    prompt: Option<String>,
-    /// Knobs by their names; they go out with every report from now on
-    #[serde(default)]
-    knobs: Map<String, Value>,
-    /// Swap the source to this fixture of the server
-    swap_fixture: Option<String>,
-    /// Swap the source to this audio file inside the capture folders
-    swap_audio: Option<String>,
-    /// Any other command of the protocol, such as {"type": "set_depth", "value": 2}
-    #[serde(default)]
-    command: Map<String, Value>,
-    /// An audio file inside the capture folders that belongs to command
-    audio: Option<String>,
-    /// How long to wait for the server's answer, 1 unless given, up to 20
-    wait_s: Option<f64>,
-}
-
-#[derive(Debug, Serialize, JsonSchema)]
-struct Sent {
-    handle: String,
-    /// What went out
-    sent: Vec<String>,
-    /// Events that came since
-    #[schemars(schema_with = "any_list")]
-    events: Vec<Value>,
-    state: State,
-}
-
-async fn headless_send(server: Server, args: SendArgs, call: Call) -> Result<Answer<Sent>> {
-    let held = server.sessions.find(&args.handle)?;
-    let wait_s = within("wait_s", args.wait_s.unwrap_or(ANSWER_WAIT_S.0), 0.0, ANSWER_WAIT_S.1)?;
-    ensure!(held.is_running(), "{} has ended; headless_start begins another", held.handle);
-    let commands = commands_of(&args)?;
-    ensure!(
-        !commands.is_empty() || !args.knobs.is_empty(),
-        "say what to send: prompt, knobs, swap_fixture, swap_audio or command"
-    );
-    let since = held.session.fresh_state().await.at;
-    let mut sent = Vec::new();
-    if !args.knobs.is_empty() {
-        sent.push(format!(
-            "knobs {}",
-            clipped(&args.knobs.keys().cloned().collect::<Vec<_>>().join(", "))
-        ));
-        held.session.command(ClientCommand::Knobs(args.knobs.clone())).await?;
-    }
-    for (command, audio) in commands {
-        let upload = match &audio {
-            Some(path) => Some(upload(&server, path, &call).await?),
-            None => None,
-        };
-        sent.push(clipped(&Value::Object(command.clone()).to_string()));
-        let text = Outgoing::Text(Value::Object(command).to_string());
-        held.session.command(ClientCommand::Send(text)).await?;
-        if let Some(bytes) = upload {
-            held.session.command(ClientCommand::Send(Outgoing::Binary(bytes))).await?;
-        }
-    }
-    let (events, _) = observe::answers(&held.session, since, wait_s, EVENTS, &call).await;
-    let state = held.session.fresh_state().await;
-    let failed = events.iter().find(|event| {
-        event.fields.get("type").and_then(Value::as_str).is_some_and(|t| t.ends_with("failed"))
-    });
-    let summary = match (failed, events.len()) {
-        (Some(event), _) => {
-            format!("the server refused: {}", clipped(&json!(event.fields).to_string()))
-        }
-        (None, 0) => format!("sent; no event came within {wait_s} s"),
-        (None, count) => format!("sent; {} came back", views::counted(count, "event")),
-    };
-    let body = Sent {
-        handle: held.handle.clone(),
-        sent,
-        events: shown_events(&events),
-        state: State::of(&state),
-    };
-    let next = format!("headless_observe {{\"handle\": \"{}\", \"for_s\": 10}}", held.handle);
-    Ok(Answer::new(summary, body).next([next]))
-}
-
-/// A command, and the audio file that belongs to it.
-type Worded = (Map<String, Value>, Option<String>);
-
-/// The commands in the order in which they go out, each one that the protocol knows.
-fn commands_of(args: &SendArgs) -> Result<Vec<Worded>> {
-    let object = |value: Value| value.as_object().cloned().unwrap_or_default();
-    let mut commands = Vec::new();
-    if let Some(tags) = &args.prompt {
-        commands.push((object(json!({"type": "prompt", "tags": tags})), None));
-    }
-    if let Some(name) = &args.swap_fixture {
-        let swap = json!({"type": "swap_source", "fixture_name": name, "use_server_source": true});
-        commands.push((object(swap), None));
-    }
-    if let Some(path) = &args.swap_audio {
-        commands.push((object(json!({"type": "swap_source"})), Some(path.clone())));
-    }
-    if !args.command.is_empty() {
-        commands.push((args.command.clone(), args.audio.clone()));
-    } else if args.audio.is_some() {
-        bail!("audio belongs to a command; to swap to it give it as swap_audio");
-    }
-    for (command, audio) in &commands {
-        command::check(command, audio.is_some())?;
-    }
-    Ok(commands)
-}
-
-/// The binary message of an audio file.
-async fn upload(server: &Server, path: &str, call: &Call) -> Result<Vec<u8>> {
-    let file = server.captures.file(path)?;
-    call.work("decoding", move || app::upload(&file)).await
 }

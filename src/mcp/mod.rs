@@ -11,11 +11,15 @@
 
 mod answer;
 mod args;
+mod ask;
+mod audio;
 mod call;
 mod clients;
+mod control;
 mod hosts;
 mod http;
 mod live;
+mod messages;
 mod observe;
 mod prompt;
 mod replay;
@@ -23,7 +27,9 @@ mod resources;
 mod schema;
 mod server;
 mod sessions;
+mod state;
 mod stdio;
+mod sweep;
 mod tool;
 mod views;
 

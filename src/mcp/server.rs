@@ -63,7 +63,7 @@ impl std::ops::Deref for Server {
 
 impl Server {
     /// A server as it was asked for.
-    pub fn new(options: McpOptions) -> Result<Server> {
+    pub fn new(options: &McpOptions) -> Result<Server> {
         let entries = live::tools().into_iter().chain(replay::tools());
         let offered = entries.filter(|entry| {
             options.toolsets.contains(&entry.set) && (entry.read_only || !options.read_only)

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{McpOptions, Server};
 
 /// Serves one client on stdin and stdout until it goes or `stop` resolves.
-pub async fn serve(options: McpOptions, stop: impl Future<Output = ()>) -> Result<()> {
+pub async fn serve(options: &McpOptions, stop: impl Future<Output = ()>) -> Result<()> {
     let (input, output) = rmcp::transport::stdio_pipes();
     serve_on(&Server::new(options)?, input, output, stop).await
 }

@@ -195,8 +195,8 @@ pub fn word(value: &impl Serialize) -> String {
 }
 
 /// A number of things.
-pub fn counted<N: std::fmt::Display + PartialEq + From<u8>>(count: N, thing: &str) -> String {
-    let s = if count == N::from(1) { "" } else { "s" };
+pub fn counted(count: u64, thing: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
     format!("{count} {thing}{s}")
 }
 

@@ -79,6 +79,12 @@ impl ReportedPlayhead {
         self.held_since_s.is_some_and(|since_s| now_s - since_s >= PAUSED_AFTER_S)
     }
 
+    /// The position of the last report, as it was given; 0 before the first.
+    #[must_use]
+    pub fn reported_s(&self) -> f64 {
+        self.position_s
+    }
+
     /// The frame under the listener.
     #[must_use]
     pub fn frame(&self, now_s: f64) -> u64 {

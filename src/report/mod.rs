@@ -8,6 +8,7 @@
 pub mod compare;
 #[cfg(feature = "cli")]
 pub mod plot;
+pub mod sweep;
 pub mod text;
 pub mod timeline;
 pub mod wav;

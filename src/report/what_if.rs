@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::text::Figure;
 use crate::lag::LagReport;
 use crate::peer::policy::Policy;
-use crate::scenario::model::{FactualError, Outcome, Spread};
+use crate::scenario::model::{FactualError, Fit, Outcome, Spread};
 use crate::scenario::{Scenario, Tier};
 
 /// An answer.
@@ -36,6 +36,12 @@ pub struct WhatIf {
     pub outcomes: Vec<Outcome>,
     /// In the model tier: what the model was made of.
     pub model: Option<ModelUse>,
+    /// The WAV file with what would have been heard, if one was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audio: Option<String>,
+    /// The capture of the counterfactual session, if one was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub derived: Option<String>,
 }
 
 /// One side of a comparison.
@@ -52,6 +58,24 @@ pub struct ModelUse {
     pub parameters: Policy,
     /// How well it repeats the recording itself.
     pub factual_error: FactualError,
+}
+
+impl ModelUse {
+    /// What was fitted.
+    #[must_use]
+    pub fn of(fit: &Fit) -> ModelUse {
+        ModelUse { parameters: fit.policy.clone(), factual_error: fit.factual_error }
+    }
+
+    /// How well it repeats the recording, in words.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        format!(
+            "repeats {} % of this capture's slices to the frame, and lead p95 within {} ms",
+            Figure(self.factual_error.exact_share * 100.0),
+            (self.factual_error.lead_error_p95_s * 1e3).ceil(),
+        )
+    }
 }
 
 /// Prints an answer.
@@ -95,12 +119,7 @@ const FIGURES: [NamedFigure; 5] = [
 /// What the answer rests on.
 fn basis(answer: &WhatIf) -> String {
     match (answer.tier, &answer.model, answer.valid_until_s) {
-        (Tier::Model, Some(model), _) => format!(
-            "closed-loop model: repeats {} % of this capture's slices to the frame, and lead p95 within \
-             {} ms",
-            Figure(model.factual_error.exact_share * 100.0),
-            (model.factual_error.lead_error_p95_s * 1e3).ceil(),
-        ),
+        (Tier::Model, Some(model), _) => format!("closed-loop model: {}", model.sentence()),
         (Tier::Exact, _, _) => format!("exact: {}", answer.reason),
         (_, _, Some(until_s)) => format!(
             "open loop: exact until {} s; {} % of the slices came later. {}",

@@ -15,39 +15,87 @@ pub struct Key {
     pub unit: Unit,
     /// The value that changes nothing, or nearly nothing: upstream's default where there is one.
     pub neutral: f64,
+    /// Where a search looks unless it is told, as a range of a sweep.
+    pub range: &'static str,
+    /// The finest step that makes a difference worth telling.
+    pub finest: f64,
     /// Puts a value into a scenario.
     pub set: fn(&mut Scenario, f64),
 }
 
 /// All numbers that can be varied.
-pub const KEYS: [Key; 20] = [
-    key("rate", Unit::Number, 1.0, |s, v| s.playback.rate = Some(v)),
-    key("skew-ppm", Unit::Number, 0.0, |s, v| s.playback.skew_ppm = Some(v)),
-    key("start-offset", Unit::Time, 0.0, |s, v| s.playback.start_offset_s = Some(v)),
-    key("quantum", Unit::Number, 1.0, |s, v| s.playback.quantum_frames = Some(v as u64)),
-    key("params-hz", Unit::Number, 30.0, |s, v| s.change.report.params_hz = Some(v)),
-    key("down", Unit::Rate, f64::MAX, |s, v| s.change.link.down.bandwidth = Some(v)),
-    key("up", Unit::Rate, f64::MAX, |s, v| s.change.link.up.bandwidth = Some(v)),
-    key("latency", Unit::Time, 0.0, |s, v| {
+pub const KEYS: [Key; 21] = [
+    key("rate", Unit::Number, 1.0, ("0.9..1.1:0.005", 1e-4), |s, v| s.playback.rate = Some(v)),
+    key("skew-ppm", Unit::Number, 0.0, ("-5000..5000:250", 1.0), |s, v| {
+        s.playback.skew_ppm = Some(v);
+    }),
+    key("start-offset", Unit::Time, 0.0, ("0..10:0.25", 1e-3), |s, v| {
+        s.playback.start_offset_s = Some(v);
+    }),
+    key("quantum", Unit::Number, 1.0, ("1..8192:256", 1.0), |s, v| {
+        s.playback.quantum_frames = Some(v as u64);
+    }),
+    key("params-hz", Unit::Number, 30.0, ("1..120:1", 0.1), |s, v| {
+        s.change.report.params_hz = Some(v);
+    }),
+    key("down", Unit::Rate, 1e12, ("100KB/s..4MB/s:100KB/s", 1e3), |s, v| {
+        s.change.link.down.bandwidth = Some(v);
+    }),
+    key("up", Unit::Rate, 1e12, ("1KB/s..40KB/s:1KB/s", 100.0), |s, v| {
+        s.change.link.up.bandwidth = Some(v);
+    }),
+    key("latency", Unit::Time, 0.0, ("0..0.5:0.01", 1e-3), |s, v| {
         s.change.link.down.latency_s = Some(v);
         s.change.link.up.latency_s = Some(v);
     }),
-    key("down-latency", Unit::Time, 0.0, |s, v| s.change.link.down.latency_s = Some(v)),
-    key("up-latency", Unit::Time, 0.0, |s, v| s.change.link.up.latency_s = Some(v)),
-    key("down-jitter", Unit::Time, 0.0, |s, v| s.change.link.down.jitter_s = Some(v)),
-    key("up-jitter", Unit::Time, 0.0, |s, v| s.change.link.up.jitter_s = Some(v)),
-    key("buffer", Unit::Size, f64::MAX, |s, v| s.change.link.down.buffer = Some(v as u64)),
-    key("apply-delay", Unit::Time, 0.0, |s, v| s.change.client.apply_delay_s = Some(v)),
-    key("handles-every", Unit::Time, 0.0, |s, v| s.change.client.handles_every_s = Some(v)),
-    key("lead-floor", Unit::Time, 0.25, |s, v| s.change.server.lead_floor_s = Some(v)),
-    key("lead-ceiling", Unit::Time, 1.35, |s, v| s.change.server.lead_ceiling_s = Some(v)),
-    key("flow-window", Unit::Size, 262_144.0, |s, v| s.change.server.flow_window = Some(v as u64)),
-    key("tick-factor", Unit::Number, 1.0, |s, v| s.change.tick_factor = Some(v)),
-    key("seed", Unit::Number, 0.0, |s, v| s.seed = v as u64),
+    key("down-latency", Unit::Time, 0.0, ("0..0.5:0.01", 1e-3), |s, v| {
+        s.change.link.down.latency_s = Some(v);
+    }),
+    key("up-latency", Unit::Time, 0.0, ("0..0.5:0.01", 1e-3), |s, v| {
+        s.change.link.up.latency_s = Some(v);
+    }),
+    key("jitter", Unit::Time, 0.0, ("0..0.5:0.01", 1e-3), |s, v| {
+        s.change.link.down.jitter_s = Some(v);
+        s.change.link.up.jitter_s = Some(v);
+    }),
+    key("down-jitter", Unit::Time, 0.0, ("0..0.5:0.01", 1e-3), |s, v| {
+        s.change.link.down.jitter_s = Some(v);
+    }),
+    key("up-jitter", Unit::Time, 0.0, ("0..0.5:0.01", 1e-3), |s, v| {
+        s.change.link.up.jitter_s = Some(v);
+    }),
+    key("buffer", Unit::Size, 1e12, ("32KB..1024KB:32KB", 1.0), |s, v| {
+        s.change.link.down.buffer = Some(v as u64);
+    }),
+    key("apply-delay", Unit::Time, 0.0, ("0..0.2:0.005", 1e-3), |s, v| {
+        s.change.client.apply_delay_s = Some(v);
+    }),
+    key("handles-every", Unit::Time, 0.0, ("0..2:0.05", 1e-3), |s, v| {
+        s.change.client.handles_every_s = Some(v);
+    }),
+    key("lead-floor", Unit::Time, 0.25, ("0.05..2:0.05", 5e-3), |s, v| {
+        s.change.server.lead_floor_s = Some(v);
+    }),
+    key("lead-ceiling", Unit::Time, 1.35, ("0.25..4:0.05", 5e-3), |s, v| {
+        s.change.server.lead_ceiling_s = Some(v);
+    }),
+    key("flow-window", Unit::Size, 262_144.0, ("32KB..1024KB:32KB", 1e3), |s, v| {
+        s.change.server.flow_window = Some(v as u64);
+    }),
+    key("tick-factor", Unit::Number, 1.0, ("0.1..2:0.05", 5e-3), |s, v| {
+        s.change.tick_factor = Some(v);
+    }),
+    key("seed", Unit::Number, 0.0, ("0..31:1", 1.0), |s, v| s.seed = v as u64),
 ];
 
-const fn key(name: &'static str, unit: Unit, neutral: f64, set: fn(&mut Scenario, f64)) -> Key {
-    Key { name, unit, neutral, set }
+const fn key(
+    name: &'static str,
+    unit: Unit,
+    neutral: f64,
+    (range, finest): (&'static str, f64),
+    set: fn(&mut Scenario, f64),
+) -> Key {
+    Key { name, unit, neutral, range, finest, set }
 }
 
 impl Key {

@@ -1,12 +1,14 @@
 //! What-ifs: what would have been different, and how far an answer can be trusted.
 //!
 //! Enters: a [`Scenario`], plain data from a file or from flags. Leaves: [`Need`], the [`Tier`] that
-//! an answer to it can have and why; [`columns`] and [`open_loop`] replay recordings under it.
+//! an answer to it can have and why; [`ask`] gets that answer, from [`open_loop`] or the [`model`].
 //! Everything in a scenario is optional, and one without changes is the recording itself. Times
 //! are seconds, or text with a unit (`"40ms"`); of a change they count from the initial buffer on.
 //! Nothing here changes what a recording fixes: prompts, knobs and audio.
 
+pub mod ask;
 pub mod columns;
+pub mod derive;
 pub mod keys;
 pub mod model;
 mod moves;
@@ -272,6 +274,14 @@ impl Scenario {
         Need { tier, reason }
     }
 
+    /// The scenario as a document of what it changes, which reads as the same scenario.
+    #[must_use]
+    pub fn brief(&self) -> Value {
+        let mut document = template(self);
+        prune(&mut document);
+        document
+    }
+
     /// Whether it can be: every value in its range and none against another.
     pub fn check(&self) -> Result<(), ScenarioError> {
         self.playback.check()?;
@@ -375,6 +385,19 @@ fn template(of: &impl Serialize) -> Value {
     serde_json::to_value(of).expect("a scenario is plain data")
 }
 
+/// Leaves out what stands for no change.
+fn prune(document: &mut Value) {
+    let Value::Object(fields) = document else { return };
+    fields.values_mut().for_each(prune);
+    fields.retain(|key, value| match value {
+        Value::Bool(on) if key == "replace_ops" => *on,
+        Value::Null => false,
+        Value::Object(fields) => !fields.is_empty(),
+        Value::Array(list) => !list.is_empty(),
+        _ => true,
+    });
+}
+
 fn check_keys(value: &Value, known: &Value, within: &str) -> Result<(), ScenarioError> {
     let (Value::Object(fields), Value::Object(known)) = (value, known) else { return Ok(()) };
     for (name, value) in fields {
@@ -473,6 +496,9 @@ mod tests {
         assert_eq!(scenario.timed[0].at, Span(3_000_000_000));
         let written = serde_json::to_string(&scenario).unwrap();
         assert_eq!(serde_json::from_str::<Scenario>(&written).unwrap(), scenario);
+        let brief = scenario.brief();
+        assert_eq!(brief["server"], json!({"lead_floor_s": 0.5, "transport": false}));
+        assert_eq!(serde_json::from_value::<Scenario>(brief).unwrap(), scenario);
     }
 
     #[track_caller]

@@ -38,7 +38,7 @@ pub(super) fn pieces(columns: &Columns, playback: &Playback, pieces: &mut Vec<Pi
     for Happening { at, place, op } in happenings(columns, playback) {
         match op {
             Op::Reset(frames) => playhead.reset(frames, at.seconds()),
-            Op::Marker(marker) => command(&mut playhead, marker, at.seconds(), playback),
+            Op::Marker(op) => command(&mut playhead, &skewed(op, playback), at.seconds()),
         }
         pieces.push(Piece { from: place, playhead: playhead.clone() });
     }
@@ -65,13 +65,7 @@ pub(super) fn diverges(columns: &Columns, playback: &Playback) -> Option<Place> 
 fn first(columns: &Columns, playback: &Playback) -> PlayheadSim {
     let now_s = columns.origin.seconds();
     let mut playhead = PlayheadSim::new(columns.epochs[0].frames, columns.sample_rate, now_s);
-    if let Some(offset_s) = playback.start_offset_s {
-        playhead.seek(offset_s, now_s);
-    }
-    // Setting a rate rounds the position, so one that stays is not set.
-    if playback.rate.is_some() || playback.skew_ppm.is_some() {
-        playhead.set_rate(playback.rate.unwrap_or(1.0) * skew(playback), now_s);
-    }
+    first_ops(playback).for_each(|op| command(&mut playhead, &op, now_s));
     playhead
 }
 
@@ -97,16 +91,33 @@ fn happenings<'a>(columns: &'a Columns, playback: &'a Playback) -> Vec<Happening
     all.into_iter().map(|(_, _, happening)| happening).collect()
 }
 
+/// What the scenario does to a playhead that begins, in its order.
+pub(super) fn first_ops(playback: &Playback) -> impl Iterator<Item = Marker> {
+    let seek = playback.start_offset_s.map(|to_s| Marker::Seek { to_s });
+    // Setting a rate rounds the position, so one that stays is not set.
+    let is_set = playback.rate.is_some() || playback.skew_ppm.is_some();
+    let rate = playback.rate.unwrap_or(1.0) * skew(playback);
+    seek.into_iter().chain(is_set.then_some(Marker::Rate { rate }))
+}
+
+/// An op as it happens to a listener whose clock may be fast.
+pub(super) fn skewed(op: &Marker, playback: &Playback) -> Marker {
+    match op {
+        Marker::Rate { rate } => Marker::Rate { rate: rate * skew(playback) },
+        other => other.clone(),
+    }
+}
+
 /// Whether a recorded op still happens.
-fn stays(op: &Marker, playback: &Playback) -> bool {
+pub(super) fn stays(op: &Marker, playback: &Playback) -> bool {
     let replaced = playback.rate.is_some() && matches!(op, Marker::Rate { .. });
     !playback.replace_ops && !replaced
 }
 
-fn command(playhead: &mut PlayheadSim, marker: &Marker, now_s: f64, playback: &Playback) {
-    match *marker {
+fn command(playhead: &mut PlayheadSim, op: &Marker, now_s: f64) {
+    match *op {
         Marker::Seek { to_s } => playhead.seek(to_s, now_s),
-        Marker::Rate { rate } => playhead.set_rate(rate * skew(playback), now_s),
+        Marker::Rate { rate } => playhead.set_rate(rate, now_s),
         Marker::Pause => playhead.set_paused(true, now_s),
         Marker::Resume => playhead.set_paused(false, now_s),
         Marker::Point { .. } => {}

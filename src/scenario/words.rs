@@ -45,7 +45,10 @@ pub fn assign(scenario: &mut Scenario, word: &str, value: &str) -> Result<(), Sc
 }
 
 fn set_number(scenario: &mut Scenario, key: &Key, value: &str) -> Result<(), ScenarioError> {
-    let number = key.unit.parse(value).map_err(|reason| wrong(key.name, &reason))?;
+    let number = key.unit.parse(value).map_err(|reason| match value.contains("..") {
+        true => wrong(key.name, "one value is wanted here; sweep takes ranges"),
+        false => wrong(key.name, &reason),
+    })?;
     (key.set)(scenario, number);
     Ok(())
 }

@@ -20,6 +20,8 @@ pub struct Axis {
     pub key: &'static Key,
     /// Its values, in their order.
     pub values: Vec<f64>,
+    /// The step between them where they were given as a range.
+    pub step: Option<f64>,
 }
 
 /// One scenario of a sweep.
@@ -68,15 +70,31 @@ impl Axis {
         let refuse =
             |reason: String| AxisError::Values { key: key.name, text: text.to_owned(), reason };
         let value = |text: &str| key.unit.parse(text).map_err(refuse);
-        let values = match text.split_once("..") {
-            None => text.split(',').map(value).collect::<Result<_, _>>()?,
-            Some((from, rest)) => {
-                let (to, step) =
-                    rest.split_once(':').ok_or_else(|| refuse("the step is missing".to_owned()))?;
-                range(value(from)?, value(to)?, value(step)?).map_err(refuse)?
-            }
+        let Some((from, rest)) = text.split_once("..") else {
+            let values = text.split(',').map(value).collect::<Result<_, _>>()?;
+            return Ok(Axis { key, values, step: None });
         };
-        Ok(Axis { key, values })
+        let (to, step) =
+            rest.split_once(':').ok_or_else(|| refuse("the step is missing".to_owned()))?;
+        let step = value(step)?;
+        let values = range(value(from)?, value(to)?, step).map_err(refuse)?;
+        Ok(Axis { key, values, step: Some(step) })
+    }
+
+    /// An axis from a key with its values, `lead-floor=0.25..2:0.05`. A key alone is varied over its
+    /// own range, as far as that agrees with `base`.
+    pub fn vary(text: &str, base: &Scenario) -> Result<Axis, AxisError> {
+        if let Some((name, values)) = text.split_once('=') {
+            return Axis::parse(name, values);
+        }
+        let key = Key::named(text)?;
+        let mut axis = Axis::parse(key.name, key.range)?;
+        axis.values.retain(|value| {
+            let mut scenario = base.clone();
+            (key.set)(&mut scenario, *value);
+            scenario.check().is_ok()
+        });
+        Ok(axis)
     }
 }
 

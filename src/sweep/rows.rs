@@ -1,10 +1,11 @@
 //! What came of the scenarios of a sweep.
 //!
-//! Enters: lag reports in the order of the scenarios. Leaves: [`Summary`], which of them was best,
-//! worst and the first that lags; and [`find`], the smallest change after which a [`Predicate`]
-//! holds. Nothing here replays anything.
+//! Enters: replies in the order of the scenarios. Leaves: [`Row`]s, a [`Summary`] of which of them
+//! was best, worst and the first that lags, and whether a [`Predicate`] holds for one. Nothing here
+//! replays anything.
 
 use std::cmp::Ordering;
+use std::fmt;
 use std::str::FromStr;
 
 use serde::Serialize;
@@ -12,7 +13,7 @@ use serde::Serialize;
 use crate::lag::{Figures, LagReport};
 use crate::peer::incident::nearest;
 use crate::scenario::Tier;
-use crate::scenario::open_loop::Answer;
+use crate::scenario::ask::{Refusal, Reply};
 use crate::sweep::axis::Point;
 
 /// One scenario with one capture.
@@ -24,12 +25,27 @@ pub struct Row {
     pub values: Vec<f64>,
     /// How far to trust it.
     pub tier: Tier,
-    /// Until when it is exact; see [`Answer`].
+    /// Why there is no answer, in the tier that has none.
+    pub refusal: Option<String>,
+    /// Until when it is exact, in seconds from the initial buffer; `null`: to the end, or nowhere in
+    /// the model tier.
     pub valid_until_s: Option<f64>,
     /// Share of the slices that came later.
     pub beyond_share: f64,
-    /// A tick was stale or a slice landed behind the listener.
-    pub lags: bool,
+    /// A tick was stale or a slice landed behind the listener, in any outcome; `null` without one.
+    pub lags: Option<bool>,
+    /// The report; of the likeliest outcome in the model tier. `null` without an answer.
+    pub lag: Option<LagReport>,
+    /// All outcomes with their shares, where the model found several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub outcomes: Vec<Share>,
+}
+
+/// An outcome of several.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Share {
+    /// Share of the model's runs that came to it.
+    pub share: f64,
     /// The report.
     pub lag: LagReport,
 }
@@ -46,12 +62,54 @@ pub struct Summary {
 }
 
 impl Row {
-    /// The row of an open-loop answer.
+    /// The row of an answer.
     #[must_use]
-    pub fn of(capture: usize, point: &Point, answer: Answer) -> Row {
-        let Answer { tier, valid_until_s, beyond_share, lag } = answer;
-        let (values, lags) = (point.values.clone(), lags(&lag));
-        Row { capture, values, tier, valid_until_s, beyond_share, lags, lag }
+    pub fn of(capture: usize, point: &Point, answer: Result<Reply, Refusal>) -> Row {
+        let mut row = Row {
+            capture,
+            values: point.values.clone(),
+            tier: Tier::Refused,
+            refusal: None,
+            valid_until_s: None,
+            beyond_share: 0.0,
+            lags: None,
+            lag: None,
+            outcomes: Vec::new(),
+        };
+        match answer {
+            Ok(reply) => row.fill(reply),
+            Err(refusal) => row.refusal = Some(refusal.to_string()),
+        }
+        row
+    }
+
+    fn fill(&mut self, reply: Reply) {
+        self.tier = reply.tier;
+        self.valid_until_s = reply.valid_until_s;
+        self.beyond_share = reply.beyond_share;
+        self.lags = Some(reply.reports().any(|(_, lag)| lags(lag)));
+        if reply.outcomes.len() > 1 {
+            let share = |(share, lag): (f64, &LagReport)| Share { share, lag: lag.clone() };
+            self.outcomes = reply.reports().map(share).collect();
+        }
+        self.lag = Some(reply.lag);
+    }
+
+    /// Share of the runs for which a condition holds; none without an answer.
+    #[must_use]
+    pub fn share(&self, predicate: &Predicate) -> f64 {
+        if self.outcomes.is_empty() {
+            return f64::from(u8::from(self.lag.as_ref().is_some_and(|lag| predicate.holds(lag))));
+        }
+        let held = self.outcomes.iter().filter(|outcome| predicate.holds(&outcome.lag));
+        held.map(|outcome| outcome.share).sum()
+    }
+
+    /// Whether a condition holds for all of the runs.
+    #[must_use]
+    pub fn satisfies(&self, predicate: &Predicate) -> bool {
+        let all = self.outcomes.iter().all(|outcome| predicate.holds(&outcome.lag));
+        all && self.lag.as_ref().is_some_and(|lag| predicate.holds(lag))
     }
 }
 
@@ -63,38 +121,28 @@ pub fn lags(lag: &LagReport) -> bool {
 }
 
 impl Summary {
-    /// Looks through all rows; `None` when there are none.
+    /// Looks through all rows; `None` when none of them has an answer.
     #[must_use]
     pub fn of(rows: &[Row]) -> Option<Summary> {
-        let numbers = 0..rows.len();
-        let better = |a: usize, b: usize| compare(&rows[a].lag, &rows[b].lag) == Ordering::Less;
+        let answered = || (0..rows.len()).filter(|&row| rows[row].lag.is_some());
+        let better = |a: usize, b: usize| compare(&rows[a], &rows[b]) == Ordering::Less;
         Some(Summary {
-            best: numbers.clone().reduce(|best, i| if better(i, best) { i } else { best })?,
-            worst: numbers.reduce(|worst, i| if better(worst, i) { i } else { worst })?,
-            first_that_lags: rows.iter().position(|row| row.lags),
+            best: answered().reduce(|best, i| if better(i, best) { i } else { best })?,
+            worst: answered().reduce(|worst, i| if better(worst, i) { i } else { worst })?,
+            first_that_lags: rows.iter().position(|row| row.lags == Some(true)),
         })
     }
 }
 
-/// The better report first: fewer stale ticks, fewer slices behind, more lead.
-fn compare(a: &LagReport, b: &LagReport) -> Ordering {
-    let lead_s = |lag: &LagReport| lag.slices.lead_s.map_or(f64::NEG_INFINITY, |lead| lead.p5);
-    let counts = |lag: &LagReport| (lag.ticks.stale_ticks, lag.slices.behind_playhead);
+/// The better row first: fewer stale ticks, fewer slices behind, more lead.
+fn compare(a: &Row, b: &Row) -> Ordering {
+    let lead_s = |row: &Row| {
+        let lead = row.lag.as_ref().and_then(|lag| lag.slices.lead_s);
+        lead.map_or(f64::NEG_INFINITY, |lead| lead.p5)
+    };
+    let counts =
+        |row: &Row| row.lag.as_ref().map(|lag| (lag.ticks.stale_ticks, lag.slices.behind_playhead));
     counts(a).cmp(&counts(b)).then(lead_s(b).total_cmp(&lead_s(a)))
-}
-
-/// The value nearest to `neutral` for which `predicate` holds in all its rows, the lower of equals.
-/// Rows are told apart by the value on the first axis.
-#[must_use]
-pub fn find(rows: &[Row], predicate: &Predicate, neutral: f64) -> Option<f64> {
-    let value = |row: &Row| row.values.first().copied();
-    let mut values: Vec<f64> = rows.iter().filter_map(value).collect();
-    values.sort_by(|a, b| (a - neutral).abs().total_cmp(&(b - neutral).abs()).then(a.total_cmp(b)));
-    values.dedup();
-    values.into_iter().find(|wanted| {
-        let mut of_value = rows.iter().filter(|row| value(row) == Some(*wanted));
-        of_value.all(|row| predicate.holds(&row.lag))
-    })
 }
 
 /// A condition on a report, such as `stale_ticks == 0`.
@@ -159,7 +207,35 @@ fn lead(lag: &LagReport, figure: fn(Figures) -> f64) -> Option<f64> {
     lag.slices.lead_s.map(figure)
 }
 
+impl fmt::Display for Predicate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.figure.name, self.comparison.sign, self.value)
+    }
+}
+
 impl Predicate {
+    /// The name of the figure that it is about.
+    #[must_use]
+    pub fn figure(&self) -> &'static str {
+        self.figure.name
+    }
+
+    /// That figure of a report, if it has one.
+    #[must_use]
+    pub fn value(&self, lag: &LagReport) -> Option<f64> {
+        (self.figure.of)(lag)
+    }
+
+    /// By how much it is missed: 0 where it holds, infinite without the figure.
+    #[must_use]
+    pub fn miss(&self, lag: &LagReport) -> f64 {
+        match self.value(lag) {
+            Some(_) if self.holds(lag) => 0.0,
+            Some(value) => (value - self.value).abs(),
+            None => f64::INFINITY,
+        }
+    }
+
     /// Whether it holds; not where the report has no such figure.
     #[must_use]
     pub fn holds(&self, lag: &LagReport) -> bool {
@@ -191,6 +267,8 @@ impl FromStr for Predicate {
 mod tests {
     use super::*;
     use crate::lag::{ReportArgs, SliceRecord};
+    use crate::scenario::Scenario;
+    use crate::scenario::open_loop::Answer;
 
     fn row(value: f64, lead_s: f64) -> Row {
         let slice = SliceRecord {
@@ -204,9 +282,9 @@ mod tests {
             generations: 1,
         };
         let lag = LagReport::of(1.0, [slice].iter(), [].iter(), 2.0, &ReportArgs::default());
-        let lags = lags(&lag);
-        let (tier, values) = (Tier::Exact, vec![value]);
-        Row { capture: 0, values, tier, valid_until_s: None, beyond_share: 0.0, lags, lag }
+        let point = Point { values: vec![value], scenario: Scenario::default() };
+        let answer = Answer { tier: Tier::Exact, valid_until_s: None, beyond_share: 0.0, lag };
+        Row::of(0, &point, Ok(Reply::of(answer, "")))
     }
 
     #[test]
@@ -215,22 +293,29 @@ mod tests {
         let expected = Summary { best: 2, worst: 3, first_that_lags: Some(1) };
         assert_eq!(Summary::of(&rows), Some(expected));
         assert_eq!(Summary::of(&[]), None);
+        let point = Point { values: vec![1.0], scenario: Scenario::default() };
+        let refused = Row::of(0, &point, Err(Refusal::NoBuffer));
+        assert_eq!(Summary::of(std::slice::from_ref(&refused)), None);
+        let rows = [refused, row(1.0, 0.2)];
+        assert_eq!(Summary::of(&rows).map(|summary| (summary.best, summary.worst)), Some((1, 1)));
     }
 
     #[track_caller]
-    fn check_found(condition: &str, neutral: f64, expected: Option<f64>) {
-        let rows = [row(1.0, 0.2), row(2.0, -0.1), row(3.0, 0.3), row(4.0, 0.3), row(3.0, 0.1)];
-        assert_eq!(find(&rows, &condition.parse().unwrap(), neutral), expected, "{condition}");
+    fn check_holds(condition: &str, expected: bool, miss: f64) {
+        let predicate: Predicate = condition.parse().unwrap();
+        let row = row(1.0, -0.1);
+        assert_eq!(row.satisfies(&predicate), expected, "{condition}");
+        assert_eq!(row.share(&predicate), if expected { 1.0 } else { 0.0 });
+        assert_eq!(predicate.miss(row.lag.as_ref().unwrap()), miss);
     }
 
     #[test]
-    fn the_smallest_change_is_found() {
-        check_found("slices_behind == 0", 2.4, Some(3.0));
-        check_found("slices_behind == 0", 2.0, Some(1.0));
-        check_found("lead_min>0.25", 0.0, Some(4.0));
-        check_found("lead_p50 <= -0.1", 9.0, Some(2.0));
-        check_found("lead_max > 1", 0.0, None);
-        check_found("staleness_p95 < 1", 0.0, None);
+    fn conditions_hold_or_are_missed() {
+        check_holds("slices_behind == 1", true, 0.0);
+        check_holds("slices_behind==4", false, 3.0);
+        check_holds("lead_p50 <= -0.1", true, 0.0);
+        check_holds("lead_max > 1.4", false, 1.5);
+        check_holds("staleness_p95 < 1", false, f64::INFINITY);
     }
 
     #[track_caller]

@@ -281,7 +281,7 @@ impl Parameter {
 
 impl Unit {
     /// A value as [`Unit::parse`] reads it.
-    fn write(self, value: f64) -> String {
+    pub(crate) fn write(self, value: f64) -> String {
         match self {
             Unit::Time | Unit::Number => value.to_string(),
             Unit::Rate => ByteRate(value).to_string(),

@@ -65,6 +65,14 @@ impl Listener {
         }
     }
 
+    /// The position that was reported last; a simulated playhead has its own.
+    pub fn reported_s(&self) -> Option<f64> {
+        match self {
+            Listener::Simulated(_) => None,
+            Listener::Reported(follower) => Some(follower.playhead.reported_s()),
+        }
+    }
+
     pub fn frame(&self, now: Nanos) -> u64 {
         match self {
             Listener::Simulated(playhead) => playhead.frame(now.seconds()),

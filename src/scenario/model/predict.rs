@@ -395,7 +395,7 @@ fn message_len(generation: &Generation, region: Region) -> u64 {
 }
 
 /// The ops in their order, each at its moment or as much later as luck has it.
-fn ops(trace: &Trace, change: &Change, luck: &Luck) -> VecDeque<(Nanos, Marker)> {
+pub(super) fn ops(trace: &Trace, change: &Change, luck: &Luck) -> VecDeque<(Nanos, Marker)> {
     let Some(scripted) = &change.ops else { return trace.ops.iter().cloned().collect() };
     let at = |span: Span| trace.origin.checked_add(span).unwrap_or(Nanos(u64::MAX));
     let shifts = luck.op_shifts_ns.iter().copied().chain(std::iter::repeat(0));

@@ -1,0 +1,253 @@
+//! `sweep`: many scenarios with many captures, and the search for the smallest change that would
+//! have helped.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+
+use super::recording;
+use crate::lag::ReportArgs;
+use crate::report::SCHEMA;
+use crate::report::sweep::{Find, Sweep, SweptAxis, SweptCapture};
+use crate::report::what_if::ModelUse;
+use crate::scenario::ask::{Asked, Manner, Recording};
+use crate::scenario::model::DEFAULT_MEMBERS;
+use crate::scenario::open_loop::Scratch;
+use crate::scenario::{Scenario, Tier};
+use crate::sweep::axis::{Axis, MAX_SCENARIOS, Point, points};
+use crate::sweep::rows::{Predicate, Row, Summary};
+use crate::sweep::search::{Found, search};
+use crate::sweep::{Progress, ask, map_in_order};
+
+/// What is tried.
+#[derive(Debug, Clone, Default)]
+pub struct SweepVerb {
+    /// What is different in all scenarios.
+    pub scenario: Scenario,
+    /// What is varied; the last runs fastest.
+    pub axes: Vec<Axis>,
+    /// Keep the recorded slices, whatever the server would have done.
+    pub open_loop: bool,
+    /// Runs of the model for each scenario; 0 is 1.
+    pub members: usize,
+    /// What the reports cover.
+    pub report: ReportArgs,
+    /// Threads; 0 is one for each core.
+    pub threads: usize,
+    /// The words that say [`SweepVerb::scenario`] on a command line, for commands to try next.
+    pub typed: Vec<String>,
+}
+
+/// The progress callback ended the work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("stopped before all scenarios were done")]
+pub struct Stopped;
+
+impl SweepVerb {
+    fn manner(&self) -> Manner {
+        let (open_loop, members) = (self.open_loop, self.members.max(1));
+        Manner { open_loop, members, report: self.report }
+    }
+
+    /// All scenarios, none of them impossible.
+    fn points(&self, captures: usize) -> Result<Vec<Point>> {
+        self.report.check(0.0)?;
+        let points = points(&self.scenario, &self.axes)?;
+        let rows = points.len().saturating_mul(captures);
+        if rows > MAX_SCENARIOS {
+            bail!(
+                "{captures} captures with {} scenarios each are more than {MAX_SCENARIOS} rows; \
+                 take fewer captures or larger steps",
+                points.len()
+            );
+        }
+        let needs = points.iter().map(|point| point.scenario.needs(self.open_loop));
+        if let Some(need) = needs.into_iter().find(|need| need.tier == Tier::Refused) {
+            bail!(need.reason);
+        }
+        Ok(points)
+    }
+}
+
+/// Captures that were read, and what became of each.
+struct Captures {
+    all: Vec<SweptCapture>,
+    usable: Vec<(usize, Recording)>,
+}
+
+impl Captures {
+    /// Reads all captures in parallel, with the model fitted where it will be needed.
+    fn read(paths: &[PathBuf], verb: &SweepVerb, points: &[Point]) -> Result<Captures> {
+        let modelled =
+            (points.iter()).any(|point| point.scenario.needs(verb.open_loop).tier == Tier::Model);
+        let only_by_model = points.iter().all(|point| !point.scenario.only_moves_playhead());
+        let recordings = map_in_order(paths, verb.threads, |path| {
+            let recording = recording::read(path)?;
+            if modelled
+                && let Err(refusal) = recording.model()
+                && only_by_model
+            {
+                return Err(refusal.into());
+            }
+            anyhow::Ok(recording)
+        })?;
+        let (mut all, mut usable) = (Vec::new(), Vec::new());
+        for (number, (path, recording)) in paths.iter().zip(recordings).enumerate() {
+            let mut capture = SweptCapture::new(path.display().to_string());
+            match recording {
+                Ok(recording) => {
+                    let fit = modelled.then(|| recording.model().ok()).flatten();
+                    capture.model = fit.map(|(_, fit)| ModelUse::of(fit));
+                    let asked = recording.asked(verb.manner());
+                    capture.factual = Some(asked.factual(&mut Scratch::default())?);
+                    usable.push((number, recording));
+                }
+                Err(error) => capture.failure = Some(format!("{error:#}")),
+            }
+            all.push(capture);
+        }
+        Ok(Captures { all, usable })
+    }
+
+    fn asked(&self, manner: Manner) -> Vec<(usize, Asked<'_>)> {
+        self.usable.iter().map(|(number, recording)| (*number, recording.asked(manner))).collect()
+    }
+}
+
+/// Tries every scenario with every capture. A capture that cannot be used is named in the result.
+pub fn sweep(paths: &[PathBuf], verb: &SweepVerb, progress: Progress<'_>) -> Result<Sweep> {
+    let points = verb.points(paths.len())?;
+    let captures = Captures::read(paths, verb, &points)?;
+    let asked = captures.asked(verb.manner());
+    let rows = ask(&asked, &points, verb.threads, progress)?.ok_or(Stopped)?;
+    Ok(report(verb, &verb.axes, captures.all, rows))
+}
+
+fn report(verb: &SweepVerb, axes: &[Axis], captures: Vec<SweptCapture>, rows: Vec<Row>) -> Sweep {
+    Sweep {
+        schema: SCHEMA,
+        scenario: verb.scenario.clone(),
+        axes: axes.iter().map(SweptAxis::of).collect(),
+        open_loop: verb.open_loop,
+        members: verb.members.max(1),
+        captures,
+        summary: Summary::of(&rows),
+        rows,
+    }
+}
+
+/// Searches the one axis of `verb` for the value nearest to the recorded one at which `condition`
+/// holds for every capture, in all runs that were asked for. Where it holds already, nothing is
+/// searched.
+pub fn find(
+    paths: &[PathBuf],
+    verb: &SweepVerb,
+    condition: &Predicate,
+    progress: Progress<'_>,
+) -> Result<Find> {
+    let [axis] = verb.axes.as_slice() else {
+        bail!("a search varies one key, and these are {}", verb.axes.len());
+    };
+    let points = verb.points(paths.len())?;
+    let captures = Captures::read(paths, verb, &points)?;
+    let asked = captures.asked(verb.manner());
+    let unvaried = Point { values: Vec::new(), scenario: verb.scenario.clone() };
+    let mut find = Find {
+        condition: condition.to_string(),
+        figure: *condition,
+        recorded_value: captures.usable.first().map_or(0.0, |(_, first)| first.recorded(axis.key)),
+        holds_already: false,
+        unvaried: ask(&asked, &[unvaried], verb.threads, progress)?.ok_or(Stopped)?,
+        value: None,
+        runs: 0,
+        shares: Vec::new(),
+        command: None,
+        sweep: report(verb, &[], captures.all.clone(), Vec::new()),
+    };
+    find.holds_already =
+        !asked.is_empty() && find.unvaried.iter().all(|row| row.satisfies(condition));
+    if !asked.is_empty() && !find.holds_already {
+        try_values(&mut find, axis, verb, &asked, progress)?;
+    }
+    if let Some(value) = find.value {
+        let rows = confirm(verb, axis, value, &captures, progress)?;
+        find.runs = rows.iter().map(|row| runs(row, verb)).max().unwrap_or(0);
+        find.shares = rows.iter().map(|row| row.share(condition)).collect();
+        find.command = Some(command(verb, axis, value, &captures));
+    }
+    Ok(find)
+}
+
+/// Searches and fills in what was tried.
+fn try_values(
+    find: &mut Find,
+    axis: &Axis,
+    verb: &SweepVerb,
+    asked: &[(usize, Asked<'_>)],
+    progress: Progress<'_>,
+) -> Result<()> {
+    let condition = find.figure;
+    let mut rows: Vec<Row> = Vec::new();
+    let judge = |values: &[f64]| {
+        let points = points_of(verb, Axis { key: axis.key, values: values.to_vec(), step: None })?;
+        let before = rows.len();
+        let progress = &|done, total| progress(before + done, before + total);
+        let Some(more) = ask(asked, &points, verb.threads, progress)? else { return Ok(None) };
+        let holds = (0..values.len())
+            .map(|value| more.iter().skip(value).step_by(values.len()))
+            .map(|mut of_value| of_value.all(|row| row.satisfies(&condition)))
+            .collect();
+        rows.extend(more);
+        anyhow::Ok(Some(holds))
+    };
+    let found: Found = search(axis, find.recorded_value, judge)?.ok_or(Stopped)?;
+    find.value = found.value;
+    let mut values: Vec<f64> = found.tried.iter().map(|(value, _)| *value).collect();
+    values.sort_by(f64::total_cmp);
+    rows.sort_by(|a, b| a.capture.cmp(&b.capture).then(a.values[0].total_cmp(&b.values[0])));
+    let tried = Axis { key: axis.key, values, step: axis.step };
+    find.sweep = report(verb, &[tried], find.sweep.captures.clone(), rows);
+    Ok(())
+}
+
+fn points_of(verb: &SweepVerb, axis: Axis) -> Result<Vec<Point>> {
+    Ok(points(&verb.scenario, &[axis])?)
+}
+
+/// What a whole ensemble says about the value that was found with few runs.
+fn confirm(
+    verb: &SweepVerb,
+    axis: &Axis,
+    value: f64,
+    captures: &Captures,
+    progress: Progress<'_>,
+) -> Result<Vec<Row>> {
+    let manner = Manner { members: verb.members.max(DEFAULT_MEMBERS), ..verb.manner() };
+    let points = points_of(verb, Axis { key: axis.key, values: vec![value], step: None })?;
+    Ok(ask(&captures.asked(manner), &points, verb.threads, progress)?.ok_or(Stopped)?)
+}
+
+fn runs(row: &Row, verb: &SweepVerb) -> usize {
+    if row.tier == Tier::Model { verb.members.max(DEFAULT_MEMBERS) } else { 1 }
+}
+
+/// The command that shows what was found, for the first capture.
+fn command(verb: &SweepVerb, axis: &Axis, value: f64, captures: &Captures) -> String {
+    let capture = captures.usable.first().map_or("", |(n, _)| captures.all[*n].capture.as_str());
+    let mut words = vec!["lagtape".to_owned(), "what-if".to_owned(), capture.to_owned()];
+    words.extend(verb.typed.iter().cloned());
+    words.extend([format!("--{}", axis.key.name), axis.key.unit.write(value)]);
+    if verb.open_loop {
+        words.push("--open-loop".to_owned());
+    }
+    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+%@".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}

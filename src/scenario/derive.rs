@@ -1,0 +1,383 @@
+//! The counterfactual session as a capture of its own.
+//!
+//! Enters: the records of a recording, in their order, and a [`Story`] of what would have happened.
+//! Leaves: the records of the counterfactual, of which an engine makes just the report that the
+//! answer gives, and the audio that would have been heard. Without a model the slices are the
+//! recorded ones and the ops are others. With one the slices are made anew, where and when the model
+//! puts them, and hold what the recording's loop held there at that moment: an approximation, for
+//! nobody knows what the server would have rendered. Messages that are neither slices nor reports
+//! stay where they were. Neither reads nor writes a file.
+
+use std::collections::VecDeque;
+
+use serde_json::{Map, Value, json};
+
+use super::Playback;
+use super::model::{Retold, RetoldReport};
+use super::moves::{first_ops, skewed, stays};
+use crate::capture::{Body, Direction, Gap, Header, Marker, Message, Opcode, Record};
+use crate::engine::{Engine, Options, PlayheadSource};
+use crate::event::{Event, Interpreter};
+use crate::lag::SliceRecord;
+use crate::peer::client::reported_lead_s;
+use crate::time::{DEFAULT_SAMPLE_RATE, Nanos};
+use crate::wire::slice::{HEADER_LEN, SliceEncoder, SliceHeader};
+
+/// What would have happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Story {
+    /// The recorded slices came and the listener was elsewhere.
+    Moved(Playback),
+    /// A run of the model.
+    Modelled(Retold),
+}
+
+/// Positions in quanta follow from no op.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a position in quanta has no audio and no capture; leave --quantum out")]
+pub struct Quantised;
+
+/// Strength of zstd for slices made anew, as the server has it.
+const ZSTD_LEVEL: i32 = 1;
+/// How a slice is announced whose audio is not known.
+const FLAGS_DELTA: u8 = 1;
+
+/// Turns the records of a recording into those of the counterfactual.
+pub struct Deriver<'a> {
+    story: &'a Story,
+    mark: &'a dyn Fn(&mut Header),
+    out: &'a mut dyn FnMut(&Record<'_>),
+    interpreter: Interpreter,
+    /// What was told so far, which knows where the listener is.
+    told: Engine,
+    lowest_lead_s: Option<f64>,
+    next_seq: u64,
+    /// Records told beyond those recorded.
+    extra: i64,
+    conn: u32,
+    ops: VecDeque<(Nanos, Marker)>,
+    anew: Option<Anew>,
+    ends: bool,
+}
+
+/// What is told, in the order in which simultaneous things are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Telling {
+    Slice,
+    Op,
+    Report,
+}
+
+/// What it takes to make slices and reports anew.
+struct Anew {
+    /// The recording itself, with its audio.
+    recorded: Engine,
+    encoder: Option<SliceEncoder>,
+    slices: VecDeque<(Nanos, SliceRecord)>,
+    reports: VecDeque<RetoldReport>,
+    /// The newest recorded report, after which those told are made.
+    report: Option<String>,
+    slice_bytes: u64,
+}
+
+impl<'a> Deriver<'a> {
+    /// Before the first record. `mark` writes into the header that it is no recording, and `out`
+    /// takes what is told.
+    ///
+    /// # Errors
+    /// Where the story cannot be told as ops.
+    pub fn new(
+        story: &'a Story,
+        mark: &'a dyn Fn(&mut Header),
+        out: &'a mut dyn FnMut(&Record<'_>),
+    ) -> Result<Self, Quantised> {
+        let mut anew = None;
+        match story {
+            Story::Moved(playback) if playback.quantum_frames.is_some_and(|q| q > 1) => {
+                return Err(Quantised);
+            }
+            Story::Moved(_) => {}
+            Story::Modelled(retold) => {
+                anew = Some(Anew {
+                    recorded: Engine::new(Options { tracker_bound: Some(1), ..Options::default() }),
+                    encoder: None,
+                    slices: retold.slices.iter().copied().collect(),
+                    reports: retold.reports.iter().copied().collect(),
+                    report: None,
+                    slice_bytes: 0,
+                });
+            }
+        }
+        let options = Options { headers_only: true, tracker_bound: Some(1), ..Options::default() };
+        Ok(Deriver {
+            story,
+            mark,
+            out,
+            interpreter: Interpreter::new(),
+            told: Engine::new(options),
+            lowest_lead_s: None,
+            next_seq: 0,
+            extra: 0,
+            conn: 0,
+            ops: VecDeque::new(),
+            anew,
+            ends: false,
+        })
+    }
+
+    /// Takes the next record of the recording. Its end is not told: the story has its own.
+    pub fn handle(&mut self, record: &Record<'_>) {
+        if self.told.origin().is_some() {
+            self.tell_until(record.t);
+        }
+        let event = match &record.body {
+            Body::Message(message) => Some(self.interpreter.read(record.conn, message)),
+            _ => None,
+        };
+        let begins = event == Some(Event::InitialBuffer);
+        if let Some(anew) = &mut self.anew {
+            anew.recorded.handle(record);
+        }
+        match (&record.body, event) {
+            (Body::Header(header), _) => {
+                let mut header = header.clone();
+                (self.mark)(&mut header);
+                self.copy(record, Body::Header(header));
+            }
+            (Body::End(_) | Body::Other(_), _) => self.extra -= 1,
+            (Body::Marker(op), _) => self.recorded_op(record, op),
+            (Body::Message(message), Some(Event::Tick(_))) => self.recorded_tick(record, message),
+            (Body::Message(_), Some(Event::Slice)) if self.anew.is_some() => self.extra -= 1,
+            (Body::Gap(gap), _) => {
+                let first_seq = gap.first_seq.saturating_add_signed(self.extra);
+                self.copy(record, Body::Gap(Gap { first_seq, ..gap.clone() }));
+            }
+            (body, _) => self.copy(record, body.clone()),
+        }
+        if begins && self.told.origin().is_some() {
+            self.begin(record);
+        }
+    }
+
+    /// Tells the rest of the story, which is over at `end`. Leaves the number of the next record.
+    pub fn finish(mut self, end: Nanos) -> u64 {
+        self.ends = true;
+        if self.told.origin().is_some() {
+            self.tell_until(Nanos(end.0.saturating_add(1)));
+        }
+        self.next_seq
+    }
+
+    /// The initial buffer came: what is told from now on counts from it.
+    fn begin(&mut self, record: &Record<'_>) {
+        self.conn = record.conn;
+        match self.story {
+            Story::Moved(playback) => {
+                let at = |op: &crate::peer::script::ScriptedOp| record.t.checked_add(op.at);
+                let ops = playback.ops.iter();
+                let mut ops: Vec<_> =
+                    ops.filter_map(|op| Some((at(op)?, skewed(&op.op, playback)))).collect();
+                ops.sort_by_key(|(t, _)| *t);
+                self.ops = ops.into();
+                first_ops(playback).for_each(|op| self.insert(record.t, Body::Marker(op)));
+            }
+            Story::Modelled(retold) => {
+                self.ops = retold.ops.iter().cloned().collect();
+                if let Some(anew) = &mut self.anew
+                    && let Some(mirror) = anew.recorded.mirror()
+                {
+                    let (audio, channels) = (mirror.samples().to_vec(), mirror.channels());
+                    anew.encoder = Some(SliceEncoder::new(audio, channels, ZSTD_LEVEL));
+                }
+            }
+        }
+    }
+
+    /// Tells what happens before `t`: at one moment slices first, then ops, then reports.
+    fn tell_until(&mut self, t: Nanos) {
+        // Reports are made after a recorded one, and the first may come a little before it.
+        if !self.ends && self.anew.as_ref().is_some_and(|anew| anew.report.is_none()) {
+            return;
+        }
+        loop {
+            let op = self.ops.front().map(|op| op.0);
+            let anew = self.anew.as_ref();
+            let slice = anew.and_then(|anew| anew.slices.front()).map(|slice| slice.0);
+            let report = anew.and_then(|anew| anew.reports.front()).map(|report| report.t);
+            let next = [(slice, Telling::Slice), (op, Telling::Op), (report, Telling::Report)];
+            let next = next.into_iter().filter_map(|(at, what)| Some((at?, what))).min();
+            match next.filter(|(at, _)| *at < t) {
+                None => return,
+                Some((_, Telling::Slice)) => self.tell_slice(),
+                Some((_, Telling::Op)) => self.tell_op(),
+                Some((_, Telling::Report)) => self.tell_report(),
+            }
+        }
+    }
+
+    fn tell_op(&mut self) {
+        if let Some((at, op)) = self.ops.pop_front() {
+            self.insert(at, self.op_as_told(op));
+        }
+    }
+
+    /// Positions that are reported follow no op, and would follow this one again in a what-if of the
+    /// story: there it is only a moment with a name.
+    fn op_as_told(&self, op: Marker) -> Body<'static> {
+        let reported = self.told.playhead_source() == PlayheadSource::Reported;
+        let name = |op: &Marker| match op {
+            Marker::Seek { to_s } => format!("what-if: seek to {to_s} s"),
+            Marker::Rate { rate } => format!("what-if: rate {rate}"),
+            Marker::Pause => "what-if: pause".to_owned(),
+            Marker::Resume => "what-if: resume".to_owned(),
+            Marker::Point { name } => name.clone(),
+        };
+        Body::Marker(if reported { Marker::Point { name: name(&op) } } else { op })
+    }
+
+    fn recorded_op(&mut self, record: &Record<'_>, op: &Marker) {
+        match self.story {
+            Story::Moved(playback) if stays(op, playback) => {
+                self.copy(record, Body::Marker(skewed(op, playback)));
+            }
+            _ => self.extra -= 1,
+        }
+    }
+
+    fn recorded_tick(&mut self, record: &Record<'_>, message: &Message<'_>) {
+        let text = message.text().map(str::to_owned);
+        if let Some(anew) = &mut self.anew {
+            anew.report = text.or(anew.report.take());
+            self.extra -= 1;
+            return;
+        }
+        match text.and_then(|text| self.moved_report(record.t, &text)) {
+            None => self.copy(record, Body::Message(*message)),
+            Some(text) => {
+                let payload = text.as_bytes();
+                let message = Message { payload, whole_len: None, sha256: None, ..*message };
+                self.copy(record, Body::Message(message));
+            }
+        }
+        self.lowest_lead_s = None;
+    }
+
+    /// A recorded report as the moved listener makes it; `None` where it is the same.
+    fn moved_report(&self, t: Nanos, text: &str) -> Option<String> {
+        if self.told.playhead_source() == PlayheadSource::Reported {
+            return None;
+        }
+        let mut fields: Map<String, Value> = serde_json::from_str(text).ok()?;
+        let sample_rate = self.told.ready().map_or(DEFAULT_SAMPLE_RATE, |ready| ready.sample_rate);
+        let position_s = self.told.playhead_frame(t)? as f64 / f64::from(sample_rate);
+        let said = [("playback_pos", Some(position_s)), ("slice_lead_s", self.lowest_lead_s)];
+        let mut changed = false;
+        for (key, value) in said {
+            if let (Some(field), Some(value)) = (fields.get_mut(key), value)
+                && field.as_f64().is_some_and(|recorded| recorded != value)
+            {
+                *field = json!(value);
+                changed = true;
+            }
+        }
+        changed.then(|| Value::Object(fields).to_string())
+    }
+
+    fn tell_slice(&mut self) {
+        let Story::Modelled(retold) = self.story else { return };
+        let Some(anew) = &mut self.anew else { return };
+        let Some((t, slice)) = anew.slices.pop_front() else { return };
+        let (bytes, whole_len) = anew.slice(&slice, retold);
+        anew.slice_bytes += whole_len.unwrap_or(bytes.len() as u64);
+        let message = Message::new(Direction::ServerToClient, Opcode::Binary, &bytes);
+        self.insert(t, Body::Message(Message { whole_len, ..message }));
+    }
+
+    fn tell_report(&mut self) {
+        let Some(anew) = &mut self.anew else { return };
+        let Some(report) = anew.reports.pop_front() else { return };
+        let recorded = anew.report.as_deref().and_then(|text| serde_json::from_str(text).ok());
+        let mut fields: Map<String, Value> = recorded.unwrap_or_default();
+        if fields.is_empty() {
+            fields.insert("type".to_owned(), json!("params"));
+        }
+        let acked = report.acknowledges.then_some(anew.slice_bytes);
+        let modern = report.client_time.is_some();
+        let lead_s = if modern { self.lowest_lead_s.take() } else { None };
+        let said = [
+            ("playback_pos", report.position_s.map(Value::from)),
+            ("client_time", report.client_time.map(Value::from)),
+            ("slice_bytes_rx", acked.map(Value::from)),
+            ("slice_lead_s", lead_s.map(Value::from)),
+        ];
+        for (key, value) in said {
+            match value {
+                Some(value) => _ = fields.insert(key.to_owned(), value),
+                None => _ = fields.shift_remove(key),
+            }
+        }
+        let text = Value::Object(fields).to_string();
+        let message = Message::new(Direction::ClientToServer, Opcode::Text, text.as_bytes());
+        self.insert(report.t, Body::Message(message));
+    }
+
+    /// A recorded record with another body.
+    fn copy(&mut self, record: &Record<'_>, body: Body<'_>) {
+        let seq = record.seq.saturating_add_signed(self.extra);
+        self.tell(&Record { seq, body, ..*record });
+    }
+
+    /// A record that the recording does not have.
+    fn insert(&mut self, t: Nanos, body: Body<'_>) {
+        self.extra += 1;
+        self.tell(&Record { seq: self.next_seq, t, conn: self.conn, body });
+    }
+
+    fn tell(&mut self, record: &Record<'_>) {
+        let slices = self.told.facts().slices;
+        self.told.handle(record);
+        self.next_seq = record.seq.saturating_add(1);
+        if self.told.facts().slices > slices {
+            self.note_lead(record.t);
+        }
+        (self.out)(record);
+    }
+
+    /// The lead of the slice that was just told, as a client measures it.
+    fn note_lead(&mut self, t: Nanos) {
+        let Some(epoch) = self.told.epochs().last() else { return };
+        let slice = epoch.tracker.slices().next_back();
+        let (Some(slice), Some(playhead_s)) = (slice, self.told.playhead_s(t)) else { return };
+        let sample_rate = self.told.ready().map_or(DEFAULT_SAMPLE_RATE, |ready| ready.sample_rate);
+        let lead_s = reported_lead_s(slice.start, playhead_s, epoch.frames, sample_rate);
+        self.lowest_lead_s = Some(self.lowest_lead_s.map_or(lead_s, |lowest| lowest.min(lead_s)));
+    }
+}
+
+impl Anew {
+    /// The message of a slice, and its whole length where its audio is not known.
+    fn slice(&mut self, slice: &SliceRecord, retold: &Retold) -> (Vec<u8>, Option<u64>) {
+        let (tick_ms, dec_ms) = (slice.tick_ms as f32, slice.dec_ms as f32);
+        if let (Some(encoder), Some(mirror)) = (&mut self.encoder, self.recorded.mirror()) {
+            let channels = usize::from(mirror.channels());
+            let from = (slice.start as usize).min(mirror.frames());
+            let until = from.saturating_add(slice.frames as usize).min(mirror.frames());
+            let audio = &mirror.samples()[from * channels..until * channels];
+            let made = encoder.encode(slice.start, audio, tick_ms, dec_ms, slice.generations);
+            if let Some(message) = made {
+                return (message, None);
+            }
+        }
+        let header = SliceHeader {
+            flags: FLAGS_DELTA,
+            start: slice.start,
+            frames: slice.frames,
+            channels: retold.channels,
+            tick_ms,
+            dec_ms,
+            generations: slice.generations,
+        };
+        let audio_len = (retold.bytes_per_frame * f64::from(slice.frames)) as u64;
+        (header.to_bytes().to_vec(), Some(HEADER_LEN as u64 + audio_len.max(1)))
+    }
+}
