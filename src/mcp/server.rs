@@ -218,3 +218,135 @@ impl ServerHandler for Server {
         resources::complete(self, &params, &self.call(&context)).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use schemars::JsonSchema;
+    use serde::{Deserialize, Serialize};
+    use serde_json::{Value, json};
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, split};
+
+    use super::super::answer::Answer;
+    use super::super::call::Job;
+    use super::super::serve_on;
+    use super::super::tool::{About, Effect, answering};
+    use super::*;
+
+    #[derive(Deserialize, JsonSchema)]
+    struct No {}
+
+    #[derive(Serialize, JsonSchema)]
+    struct Nothing {}
+
+    async fn panics(_: Server, _: No, _: Call) -> Result<Answer<Nothing>> {
+        panic!("on purpose");
+    }
+
+    async fn panics_at_work(_: Server, _: No, call: Call) -> Result<Answer<Nothing>> {
+        call.work("breaking", || panic!("on purpose")).await
+    }
+
+    /// Goes on until it is cancelled.
+    async fn works(_: Server, _: No, call: Call) -> Result<Answer<Nothing>> {
+        call.steps("working", |job: &Job| {
+            while job.reached(1, 2).is_continue() {
+                std::thread::yield_now();
+            }
+            Ok(Answer::new("ended", Nothing {}))
+        })
+        .await
+    }
+
+    fn server(folder: &std::path::Path) -> Server {
+        let about = |name| About {
+            name,
+            title: "test",
+            description: "test",
+            set: Toolset::Replay,
+            effect: Effect::Reads,
+        };
+        let entries = [
+            answering(about("panics"), panics),
+            answering(about("panics_at_work"), panics_at_work),
+            answering(about("works"), works),
+        ];
+        Server::with_tools(vec![folder.to_owned()], &[], entries.into_iter()).unwrap()
+    }
+
+    /// Speaks to a server in this process; the exchange gets its lines and its writer.
+    fn converse<T>(server: &Server, exchange: impl AsyncFnOnce(&mut Lines, &mut Writer) -> T) -> T {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (ours, theirs) = tokio::io::duplex(1 << 16);
+            let (input, output) = split(theirs);
+            let served = serve_on(server, input, output, std::future::pending());
+            let talk = async {
+                let (read, mut write) = split(ours);
+                let mut lines = BufReader::new(read).lines();
+                let hello = json!({"protocolVersion": "2025-11-25", "capabilities": {},
+                                   "clientInfo": {"name": "test", "version": "0"}});
+                say(&mut write, &request(0, "initialize", &hello)).await;
+                next(&mut lines).await;
+                say(&mut write, &json!({"jsonrpc": "2.0", "method": "notifications/initialized"}))
+                    .await;
+                let told = exchange(&mut lines, &mut write).await;
+                write.shutdown().await.unwrap();
+                told
+            };
+            let (served, told) = tokio::join!(served, talk);
+            served.unwrap();
+            told
+        })
+    }
+
+    type Lines = tokio::io::Lines<BufReader<tokio::io::ReadHalf<tokio::io::DuplexStream>>>;
+    type Writer = tokio::io::WriteHalf<tokio::io::DuplexStream>;
+
+    fn request(id: u64, method: &str, params: &Value) -> Value {
+        json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
+    }
+
+    async fn say(write: &mut Writer, message: &Value) {
+        write.write_all(format!("{message}\n").as_bytes()).await.unwrap();
+    }
+
+    async fn next(lines: &mut Lines) -> Value {
+        serde_json::from_str(&lines.next_line().await.unwrap().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_tool_that_panics_answers_as_a_failure() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = server(folder.path());
+        converse(&server, async |lines, write| {
+            for (id, tool) in [(1, "panics"), (2, "panics_at_work"), (3, "panics")] {
+                say(write, &request(id, "tools/call", &json!({"name": tool, "arguments": {}})))
+                    .await;
+                let answer = next(lines).await;
+                assert_eq!(answer["result"]["isError"], true, "{answer}");
+                let text = answer["result"]["content"][0]["text"].as_str().unwrap().to_owned();
+                assert!(text.contains("this is a bug, other calls go on"), "{text}");
+            }
+        });
+        assert_eq!(server.jobs_running(), 0);
+    }
+
+    #[test]
+    fn a_cancelled_call_stops_its_work() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = server(folder.path());
+        converse(&server, async |lines, write| {
+            let params = json!({"name": "works", "arguments": {}, "_meta": {"progressToken": 7}});
+            say(write, &request(1, "tools/call", &params)).await;
+            let progress = next(lines).await;
+            assert_eq!(progress["params"]["progressToken"], 7, "{progress}");
+            assert_eq!(server.jobs_running(), 1);
+            let cancel = json!({"jsonrpc": "2.0", "method": "notifications/cancelled",
+                                "params": {"requestId": 1}});
+            say(write, &cancel).await;
+            while server.jobs_running() > 0 {
+                tokio::task::yield_now().await;
+            }
+        });
+    }
+}

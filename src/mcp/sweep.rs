@@ -28,7 +28,7 @@ pub struct SweepArgs {
     /// range: "lead-floor". Several make a cross product
     vary: Vec<String>,
     /// Search for the smallest change of the one word in vary after which this holds, in all runs:
-    /// "stale_ticks == 0", "behind_playhead == 0", "lead_p5 >= 0.1", "staleness_p95 < 1"
+    /// "stale_ticks == 0", "slices_behind == 0", "lead_p5 >= 0.1", "staleness_p95 < 1"
     find: Option<String>,
     #[serde(flatten)]
     change: ChangeArgs,

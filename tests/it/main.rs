@@ -14,6 +14,10 @@ mod golden_names;
 mod golden_playhead;
 mod golden_sessions;
 mod live;
+#[cfg(feature = "mcp")]
+mod mcp;
+#[cfg(feature = "mcp")]
+mod mcp_clients;
 mod peer_pacing;
 mod python;
 mod python_client;
