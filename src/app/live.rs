@@ -8,7 +8,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
 use std::thread;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -16,7 +15,8 @@ use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::record::session_of;
-use super::{AnalyzeOptions, BackendVerb, Source, analyze, backend, live_analysis};
+use super::serve::{BuiltIn, runtime};
+use super::{AnalyzeOptions, Source, analyze, live_analysis};
 use crate::capture::Marker;
 use crate::edge::audio_file::load;
 use crate::edge::record::{Order, RecordOptions, Recorded, record_and_obey};
@@ -33,8 +33,6 @@ use crate::verdict::Episode;
 pub const HEARD_S: u64 = 120;
 /// Orders that may wait for a session.
 const MAX_ORDERS: usize = 64;
-/// Length of the built-in backend's loop in seconds, and its channels.
-const BUILT_IN_LOOP: (f64, u16) = (24.0, 2);
 
 /// Where a session is had.
 #[derive(Debug, Clone)]
@@ -433,64 +431,4 @@ fn audio_of(client: &Client, buffer: bool, last: Option<Span>) -> Option<LiveAud
         engine.heard()?.samples(frames)
     };
     Some(LiveAudio { samples, channels, sample_rate })
-}
-
-/// The built-in backend on a thread of its own; it ends when this is dropped.
-struct BuiltIn {
-    url: String,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<thread::JoinHandle<()>>,
-}
-
-impl BuiltIn {
-    fn start(trouble: Trouble, seed: u64) -> Result<BuiltIn> {
-        let (loop_s, channels) = BUILT_IN_LOOP;
-        let verb = BackendVerb {
-            listen: ([127, 0, 0, 1], 0).into(),
-            trouble,
-            seed,
-            loop_s,
-            channels,
-            audio: None,
-        };
-        let (stop, stopped) = oneshot::channel::<()>();
-        let (listening, address) = sync_channel(1);
-        let thread =
-            thread::Builder::new().name("lagtape-backend".to_owned()).spawn(move || {
-                let failed = listening.clone();
-                let served = runtime().and_then(|runtime| {
-                    let stopped = async {
-                        // A sender that is gone stops it as well.
-                        let _ = stopped.await;
-                    };
-                    let told = move |address| {
-                        let _ = listening.send(Ok(address));
-                    };
-                    runtime.block_on(backend(verb, stopped, told, |_| ()))
-                });
-                if let Err(error) = served {
-                    // Heard only if it failed before it listened.
-                    let _ = failed.try_send(Err(error));
-                }
-            })?;
-        let address = address.recv().context("the built-in backend ended")??;
-        Ok(BuiltIn { url: format!("ws://{address}"), stop: Some(stop), thread: Some(thread) })
-    }
-}
-
-impl Drop for BuiltIn {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            // Its panic has been printed; the session has ended all the same.
-            let _ = thread.join();
-        }
-    }
-}
-
-fn runtime() -> Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the asynchronous runtime")
 }

@@ -23,12 +23,12 @@ const MAX_FAILURE_CHARS: usize = 2_000;
 /// An answer with a schema.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Answer<T> {
-    /// What was found or done, in a sentence or two.
+    /// What was found or done
     pub summary: String,
-    /// What to try next, as tool calls.
+    /// What to try next
     pub next_steps: Vec<String>,
-    /// Stands only where a list was cut.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "super::schema::truncated")]
     pub truncated: Option<Truncated>,
     #[serde(flatten)]
     pub body: T,
@@ -38,7 +38,7 @@ pub struct Answer<T> {
 }
 
 /// What was left out of a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Truncated {
     /// Which list.
     pub list: &'static str,

@@ -27,6 +27,7 @@ mod resources;
 mod schema;
 mod server;
 mod sessions;
+mod start;
 mod state;
 mod stdio;
 mod sweep;

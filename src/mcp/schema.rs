@@ -48,7 +48,8 @@ fn tidy(schema: &mut Value) {
             let known = ["date-time", "uri"];
             fields.retain(|key, value| match key.as_str() {
                 "format" => value.as_str().is_none_or(|format| known.contains(&format)),
-                "default" => !value.is_null(),
+                "default" => !is_plain(value),
+                "minimum" => *value != 0,
                 _ => true,
             });
             if let Some(Value::Array(types)) = fields.get_mut("type") {
@@ -65,6 +66,11 @@ fn tidy(schema: &mut Value) {
     }
 }
 
+/// Whether a default is what everybody expects.
+fn is_plain(value: &Value) -> bool {
+    [json!(null), json!(false), json!([]), json!({})].contains(value)
+}
+
 /// The other half of "this or null".
 fn not_null(schema: &Value) -> Option<Value> {
     let choices = schema.get("anyOf")?.as_array()?;
@@ -73,6 +79,14 @@ fn not_null(schema: &Value) -> Option<Value> {
         (1, Some(other)) if choices.len() == 2 => Some(other.clone()),
         _ => None,
     }
+}
+
+/// What was left out of a list.
+pub fn truncated(_: &mut SchemaGenerator) -> Schema {
+    schemars::json_schema!({
+        "type": "object",
+        "description": "stands only where a list was cut: list, shown, total, next_cursor",
+    })
 }
 
 /// Any object.

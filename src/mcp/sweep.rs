@@ -1,6 +1,6 @@
 //! The tool that tries many changes, or searches for the smallest one that helps.
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -93,6 +93,7 @@ pub async fn capture_sweep(server: Server, args: SweepArgs, call: Call) -> Resul
         None => {
             let run = move |job: &Job| app::sweep(&paths, &verb, &|d, t| steps(job, d, t));
             let sweep = call.steps("trying scenarios", run).await?;
+            usable(&sweep)?;
             let summary = swept_summary(&sweep);
             let (body, cut) = Swept::of(found.id, &sweep, start, most);
             Answer::new(summary, body).cut(cut)
@@ -101,6 +102,7 @@ pub async fn capture_sweep(server: Server, args: SweepArgs, call: Call) -> Resul
             let run =
                 move |job: &Job| app::find(&paths, &verb, &condition, &|d, t| steps(job, d, t));
             let find = call.steps("searching", run).await?;
+            usable(&find.sweep)?;
             let (mut body, cut) = Swept::of(found.id, &find.sweep, start, most);
             body.found = Some(FoundValue::of(&find));
             Answer::new(found_summary(&find), body).cut(cut)
@@ -201,14 +203,15 @@ impl FoundValue {
     }
 }
 
-fn failure(sweep: &Sweep) -> Option<String> {
-    sweep.captures.iter().find_map(|capture| capture.failure.as_deref().map(clipped))
+/// The capture could be used.
+fn usable(sweep: &Sweep) -> Result<()> {
+    match sweep.captures.iter().find_map(|capture| capture.failure.as_deref()) {
+        Some(failure) => bail!("{failure}"),
+        None => Ok(()),
+    }
 }
 
 fn swept_summary(sweep: &Sweep) -> String {
-    if let Some(failure) = failure(sweep) {
-        return failure;
-    }
     let rows = views::counted(sweep.rows.len() as u64, "scenario");
     let lag = sweep.rows.iter().filter(|row| row.lags == Some(true)).count();
     match sweep.summary {
@@ -223,17 +226,16 @@ fn swept_summary(sweep: &Sweep) -> String {
 
 fn found_summary(find: &Find) -> String {
     let key = find.sweep.axes.first().map_or("the value", |axis| axis.key);
-    match (failure(&find.sweep), find.holds_already, find.value) {
-        (Some(failure), ..) => failure,
-        (_, true, _) => format!("{} holds already, without a change", find.condition),
-        (_, _, Some(value)) => format!(
+    match (find.holds_already, find.value) {
+        (true, _) => format!("{} holds already, without a change", find.condition),
+        (_, Some(value)) => format!(
             "{key} {} is the smallest change after which {}, in {} % of {}",
             Figure(value),
             find.condition,
             Figure(find.shares.first().copied().unwrap_or(0.0) * 100.0),
             views::counted(find.runs as u64, "run")
         ),
-        (_, _, None) => format!(
+        (_, None) => format!(
             "no value of {key} that was tried makes {}: {} tried",
             find.condition,
             views::counted(find.sweep.rows.len() as u64, "value")

@@ -2,9 +2,9 @@
 //! Inspector's command line, the conformance suite, and one story from symptom to remedy.
 //!
 //! `LAGTAPE_PYTHON_MCP1` and `LAGTAPE_PYTHON_MCP2` name Pythons with `mcp` 1.x and 2.x,
-//! `LAGTAPE_NODE_MODULES` a folder with the npm packages `node`, `@modelcontextprotocol/inspector` and
-//! `@modelcontextprotocol/conformance`. Where one is missing a test says so and passes, unless
-//! `LAGTAPE_REQUIRE_PYTHON` or `LAGTAPE_REQUIRE_NODE` is set.
+//! `LAGTAPE_NODE` a Node of version 22 or later, and `LAGTAPE_NODE_MODULES` a folder with the npm packages
+//! `@modelcontextprotocol/inspector` and `@modelcontextprotocol/conformance`. Where one is missing a
+//! test says so and passes, unless `LAGTAPE_REQUIRE_PYTHON` or `LAGTAPE_REQUIRE_NODE` is set.
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
@@ -154,7 +154,7 @@ fn one_story_from_symptom_to_remedy() {
 /// A program of the npm packages.
 fn node(program: &str) -> Option<Command> {
     let modules = PathBuf::from(named("LAGTAPE_NODE_MODULES", "LAGTAPE_REQUIRE_NODE")?);
-    let mut command = Command::new(modules.join(".bin/node"));
+    let mut command = Command::new(named("LAGTAPE_NODE", "LAGTAPE_REQUIRE_NODE")?);
     command.arg(modules.join(".bin").join(program)).env("NO_COLOR", "1");
     Some(command)
 }
