@@ -87,7 +87,8 @@ impl Captures {
                 && let Err(refusal) = recording.model()
                 && only_by_model
             {
-                return Err(refusal.into());
+                let context = format!("no answer from {}", path.display());
+                return Err(anyhow::Error::from(refusal).context(context));
             }
             anyhow::Ok(recording)
         })?;

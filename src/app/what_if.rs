@@ -70,6 +70,7 @@ pub fn what_if(path: &Path, verb: &WhatIfVerb) -> Result<WhatIf> {
         factual: Side { lag: factual },
         counterfactual: Side { lag },
         outcomes,
+        members: if tier == Tier::Model { verb.members.max(1) } else { 0 },
         model,
         audio: verb.audio.as_ref().map(|audio| audio.display().to_string()),
         derived: verb.capture.as_ref().map(|capture| capture.display().to_string()),

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::args::SweepArgs;
 use super::{Talk, json_line, unless_closed};
 use crate::app::{self, Outcome};
-use crate::report::sweep::{Sweep, csv, find_text, text};
+use crate::report::sweep::{Sweep, csv, find, table};
 
 /// Runs `sweep`.
 pub fn sweep(args: &SweepArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
@@ -33,19 +33,19 @@ pub fn sweep(args: &SweepArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcom
         let printed = match (args.json, args.csv) {
             (true, _) => json_line(out, &sweep),
             (_, true) => write!(out, "{}", csv(&sweep)).map_err(Into::into),
-            _ => write!(out, "{}", text(&sweep)).map_err(Into::into),
+            _ => write!(out, "{}", table::text(&sweep)).map_err(Into::into),
         };
         return unless_closed(printed, outcome(&sweep, talk));
     };
-    let find = app::find(&args.files, &verb, &condition, progress);
+    let found = app::find(&args.files, &verb, &condition, progress);
     bar.finish_and_clear();
-    let find = find?;
+    let found = found?;
     let printed = match (args.json, args.csv) {
-        (true, _) => json_line(out, &find),
-        (_, true) => write!(out, "{}", csv(&find.sweep)).map_err(Into::into),
-        _ => write!(out, "{}", find_text(&find)).map_err(Into::into),
+        (true, _) => json_line(out, &found),
+        (_, true) => write!(out, "{}", csv(&found.sweep)).map_err(Into::into),
+        _ => write!(out, "{}", find::text(&found)).map_err(Into::into),
     };
-    unless_closed(printed, outcome(&find.sweep, talk))
+    unless_closed(printed, outcome(&found.sweep, talk))
 }
 
 /// What failed is said on stderr too, for those who read only figures.

@@ -354,6 +354,25 @@ impl Display for OneLine<'_> {
     }
 }
 
+/// A sentence in lines of at most 80 columns, unless a word is longer.
+#[must_use]
+pub fn wrapped(sentence: &str) -> String {
+    let (mut text, mut column) = (String::new(), 0);
+    for word in sentence.split(' ') {
+        let width = word.chars().count();
+        if column > 0 && column + 1 + width > 80 {
+            text.push('\n');
+            column = 0;
+        } else if column > 0 {
+            text.push(' ');
+            column += 1;
+        }
+        text.push_str(word);
+        column += width;
+    }
+    text
+}
+
 /// A count of bytes in the unit that suits it.
 #[derive(Clone, Copy)]
 pub struct Bytes(pub u64);

@@ -4,11 +4,12 @@ use std::fmt::{self, Write as _};
 
 use serde::Serialize;
 
-use super::text::Figure;
+use super::text::{Figure, wrapped};
 use crate::lag::LagReport;
 use crate::peer::policy::Policy;
 use crate::scenario::model::{FactualError, Fit, Outcome, Spread};
 use crate::scenario::{Scenario, Tier};
+use crate::sweep::rows::lags;
 
 /// An answer.
 #[derive(Debug, Clone, Serialize)]
@@ -34,6 +35,8 @@ pub struct WhatIf {
     pub counterfactual: Side,
     /// In the model tier: what could have been, the likeliest first.
     pub outcomes: Vec<Outcome>,
+    /// Runs of the model; 0 in other tiers.
+    pub members: usize,
     /// In the model tier: what the model was made of.
     pub model: Option<ModelUse>,
     /// The WAV file with what would have been heard, if one was asked for.
@@ -88,33 +91,47 @@ pub fn text(answer: &WhatIf) -> String {
 }
 
 fn write(answer: &WhatIf, out: &mut String) -> fmt::Result {
-    writeln!(out, "{}", basis(answer))?;
-    writeln!(out, "\n{:<17}{:<14}with the change", "", "recorded")?;
-    for (name, figure) in FIGURES {
-        let (recorded, changed) = (figure(&answer.factual.lag), figure(&answer.counterfactual.lag));
-        let spread = answer.outcomes.first().and_then(|outcome| spread(outcome, name));
-        writeln!(
-            out,
-            "{name:<17}{:<14}{}{}",
-            seconds(recorded),
-            seconds(changed),
-            spread.unwrap_or_default()
-        )?;
+    writeln!(out, "{}", headline(answer))?;
+    writeln!(out, "{}\n", wrapped(&basis(answer)))?;
+    table(answer, out)?;
+    for outcome in &answer.outcomes {
+        if outcome.transport_peak_s.p50 >= MUCH_TRANSPORT_S && !outcome.lead_min_s.p50.is_nan() {
+            let sentence = format!(
+                "in {} % of the runs a report of {} s of lead makes the server hold up to {} s of \
+                 extra lead",
+                Figure(outcome.share * 100.0),
+                Figure(outcome.lead_min_s.p50),
+                Figure(outcome.transport_peak_s.p50),
+            );
+            writeln!(out, "\n{}", wrapped(&sentence))?;
+        }
     }
-    counts(answer, out)?;
-    writeln!(out, "\nnot modelled: content, GPU load")
+    match answer.tier {
+        Tier::Exact => Ok(()),
+        _ => writeln!(out, "\nnot modelled: content, GPU load"),
+    }
 }
 
-/// A figure of a report by its name.
-type NamedFigure = (&'static str, fn(&LagReport) -> Option<f64>);
+/// Transport lead that is worth a sentence.
+const MUCH_TRANSPORT_S: f64 = 1.0;
 
-const FIGURES: [NamedFigure; 5] = [
-    ("lead min", |lag| lag.slices.lead_s.map(|lead| lead.min)),
-    ("lead p5", |lag| lag.slices.lead_s.map(|lead| lead.p5)),
-    ("lead p50", |lag| lag.slices.lead_s.map(|lead| lead.p50)),
-    ("lead p95", |lag| lag.slices.lead_s.map(|lead| lead.p95)),
-    ("staleness p95", |lag| lag.ticks.staleness_s.map(|staleness| staleness.p95)),
-];
+/// Whether it lags, with the change and as recorded.
+fn headline(answer: &WhatIf) -> String {
+    let outcomes = answer.outcomes.iter().filter(|outcome| lags(&outcome.lag));
+    let lag_share = match answer.outcomes.is_empty() {
+        true => f64::from(u8::from(lags(&answer.counterfactual.lag))),
+        false => outcomes.map(|outcome| outcome.share).sum(),
+    };
+    let recorded = if lags(&answer.factual.lag) { "lag" } else { "none" };
+    match lag_share {
+        0.0 => format!("no lag with the change; as recorded: {recorded}"),
+        share if share > 0.999 => format!("lag with the change; as recorded: {recorded}"),
+        share => {
+            let (percent, runs) = (Figure(share * 100.0), answer.members);
+            format!("lag with the change in {percent} % of {runs} runs; as recorded: {recorded}")
+        }
+    }
+}
 
 /// What the answer rests on.
 fn basis(answer: &WhatIf) -> String {
@@ -131,50 +148,84 @@ fn basis(answer: &WhatIf) -> String {
     }
 }
 
-fn seconds(value: Option<f64>) -> String {
-    value.map_or("–".to_owned(), |value| format!("{} s", Figure(value)))
-}
+/// A figure with its name, of a report and over the runs of an outcome.
+type NamedFigure = (&'static str, fn(&LagReport) -> Option<f64>, fn(&Outcome) -> Spread);
 
-/// How far the members of the likeliest outcome lie apart.
-fn spread(outcome: &Outcome, name: &str) -> Option<String> {
-    let Spread { p5, p95, .. } = match name {
-        "lead min" => outcome.lead_min_s,
-        "lead p5" => outcome.lead_p5_s,
-        "lead p50" => outcome.lead_p50_s,
-        "lead p95" => outcome.lead_p95_s,
-        "staleness p95" => outcome.staleness_p95_s,
-        _ => return None,
-    };
-    Some(format!("   ({} – {})", Figure(p5), Figure(p95)))
-}
+const FIGURES: [NamedFigure; 5] = [
+    ("lead min", |lag| lag.slices.lead_s.map(|lead| lead.min), |outcome| outcome.lead_min_s),
+    ("lead p5", |lag| lag.slices.lead_s.map(|lead| lead.p5), |outcome| outcome.lead_p5_s),
+    ("lead p50", |lag| lag.slices.lead_s.map(|lead| lead.p50), |outcome| outcome.lead_p50_s),
+    ("lead p95", |lag| lag.slices.lead_s.map(|lead| lead.p95), |outcome| outcome.lead_p95_s),
+    (
+        "staleness p95",
+        |lag| lag.ticks.staleness_s.map(|staleness| staleness.p95),
+        |outcome| outcome.staleness_p95_s,
+    ),
+];
 
-/// Stale ticks and slices behind, for each outcome.
-fn counts(answer: &WhatIf, out: &mut String) -> fmt::Result {
-    let of = |lag: &LagReport| (lag.ticks.stale_ticks, lag.slices.behind_playhead);
-    let (stale, behind) = of(&answer.factual.lag);
-    if answer.outcomes.len() < 2 {
-        let (changed_stale, changed_behind) = of(&answer.counterfactual.lag);
-        writeln!(out, "{:<17}{stale:<14}{changed_stale}", "stale ticks")?;
-        return writeln!(out, "{:<17}{behind:<14}{changed_behind}", "slices behind");
+const COUNTS: [NamedFigure; 2] = [
+    ("stale ticks", |lag| Some(lag.ticks.stale_ticks as f64), |outcome| outcome.stale_ticks),
+    (
+        "slices behind",
+        |lag| Some(lag.slices.behind_playhead as f64),
+        |outcome| outcome.behind_playhead,
+    ),
+];
+
+/// Outcomes beside which there is room for how far their runs lie apart.
+const OUTCOMES_WITH_SPREAD: usize = 2;
+
+/// The recording beside the change, with a column for each outcome.
+fn table(answer: &WhatIf, out: &mut String) -> fmt::Result {
+    let mut heading = format!("{:<15}{:<11}", "", "recorded");
+    match answer.outcomes.len() {
+        0 | 1 => heading.push_str("with the change"),
+        _ => heading.push_str(&shares(answer)),
     }
-    for (i, outcome) in answer.outcomes.iter().enumerate() {
-        let (changed_stale, changed_behind) = of(&outcome.lag);
-        let recorded = |count: usize| if i == 0 { count.to_string() } else { String::new() };
-        writeln!(
-            out,
-            "{:<17}{:<14}{changed_stale:<6} in {} % of the runs: lead p50 {} s, p95 {} s",
-            if i == 0 { "stale ticks" } else { "" },
-            recorded(stale),
-            Figure(outcome.share * 100.0),
-            Figure(outcome.lead_p50_s.p50),
-            Figure(outcome.lead_p95_s.p50),
-        )?;
-        writeln!(
-            out,
-            "{:<17}{:<14}{changed_behind}",
-            if i == 0 { "slices behind" } else { "" },
-            recorded(behind)
-        )?;
+    writeln!(out, "{}", heading.trim_end())?;
+    let rows = FIGURES.map(|figure| (figure, " s")).into_iter();
+    for ((name, of, spread), unit) in rows.chain(COUNTS.map(|figure| (figure, ""))) {
+        let cell = |value: Option<f64>| match value {
+            Some(value) if unit.is_empty() => value.to_string(),
+            Some(value) => format!("{}{unit}", Figure(value)),
+            None => "–".to_owned(),
+        };
+        let mut line = format!("{name:<15}{:<11}", cell(of(&answer.factual.lag)));
+        if answer.outcomes.is_empty() {
+            line.push_str(&cell(of(&answer.counterfactual.lag)));
+        }
+        for outcome in &answer.outcomes {
+            let mut text = cell(of(&outcome.lag));
+            let Spread { p5, p95, .. } = spread(outcome);
+            if answer.outcomes.len() <= OUTCOMES_WITH_SPREAD && answer.members > 1 && !p5.is_nan() {
+                let (low, high) = match unit.is_empty() {
+                    true => (p5.round().to_string(), p95.round().to_string()),
+                    false => (Figure(p5).to_string(), Figure(p95).to_string()),
+                };
+                text = format!("{text:<8} ({low} – {high})");
+            }
+            line.push_str(&format!("{text:<width$}", width = column_width(answer)));
+        }
+        writeln!(out, "{}", line.trim_end())?;
     }
     Ok(())
+}
+
+fn column_width(answer: &WhatIf) -> usize {
+    if answer.outcomes.len() <= OUTCOMES_WITH_SPREAD { 26 } else { 13 }
+}
+
+/// How often each outcome came.
+fn shares(answer: &WhatIf) -> String {
+    let share = |(i, outcome): (usize, &Outcome)| {
+        let percent = Figure(outcome.share * 100.0);
+        let text = match i {
+            0 if answer.outcomes.len() <= OUTCOMES_WITH_SPREAD => {
+                format!("in {percent} % of {} runs", answer.members)
+            }
+            _ => format!("in {percent} %"),
+        };
+        format!("{text:<width$}", width = column_width(answer))
+    };
+    answer.outcomes.iter().enumerate().map(share).collect()
 }

@@ -200,7 +200,8 @@ impl Asked<'_> {
             Err(error) if need.tier == Tier::Horizon => Err(error.into()),
             moved => match (self.modelled(scenario, need.reason), moved) {
                 (Err(refusal), Ok(Some(moved))) => {
-                    let reason = format!("{refusal}; so recorded slices stay as they were.");
+                    let reason =
+                        format!("The model has no answer ({refusal}), so recorded slices stay.");
                     Ok(Reply::of(moved, &reason))
                 }
                 (modelled, _) => modelled,

@@ -44,7 +44,8 @@ pub fn search<E>(
 
 fn nearest_good(tried: &[(f64, bool)], recorded: f64) -> Option<f64> {
     let good = tried.iter().filter(|(_, good)| *good).map(|(value, _)| *value);
-    let away = |value: f64| (value - recorded).abs();
+    // Rounded, so that equal changes either way are equal.
+    let away = |value: f64| round((value - recorded).abs(), DECIMALS);
     good.min_by(|a, b| away(*a).total_cmp(&away(*b)).then(a.total_cmp(b)))
 }
 

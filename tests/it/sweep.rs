@@ -167,7 +167,10 @@ fn a_capture_that_cannot_be_used_is_named_and_the_others_go_on() {
     assert_eq!(rows.iter().map(|row| row["capture"].as_u64()).collect::<Vec<_>>(), [Some(1); 2]);
     // No scenario here has an answer from a capture that the model does not repeat.
     let (table, _) = check(&["sweep", STALL, "--lead-floor", "0.5,1"], 1);
-    assert!(table.contains("not used: the model is off by"), "{table}");
+    assert!(
+        table.contains("not used: no answer from captures/stall.lagtape: the model"),
+        "{table}"
+    );
 }
 
 /// A session whose lead is so short that slices land behind the listener's ear when the client is

@@ -85,6 +85,45 @@ fn more_lead_and_a_thin_link_are_modelled() {
 }
 
 #[test]
+fn the_first_line_answers_and_outcomes_stand_side_by_side() {
+    let folder = TempDir::new().unwrap();
+    let capture = simulated(&folder);
+    let (sought, _) = check(&[&capture, "--op", "6s:seek=12s"], 0);
+    let (unmoved, _) = check(&[STALL, "--start-offset", "0"], 0);
+    let (fallen_back, _) = check(&[STALL, "--rate", "1.02"], 0);
+    for text in [&sought, &unmoved, &fallen_back] {
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    }
+    assert!(sought.starts_with("lag with the change"), "{sought}");
+    assert!(sought.contains(" of 64 runs"), "{sought}");
+    assert!(sought.contains("extra lead"), "{sought}");
+    assert!(unmoved.starts_with("lag with the change; as recorded: lag\nexact: "), "{unmoved}");
+    assert!(fallen_back.contains("recorded slices stay"), "{fallen_back}");
+}
+
+#[test]
+fn what_would_have_been_heard_and_sent_is_written() {
+    let folder = TempDir::new().unwrap();
+    let capture = simulated(&folder);
+    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (wav, derived) = (file("heard.wav"), file("derived.lagtape"));
+    let outputs = ["--audio", wav.as_str(), "--capture", derived.as_str()];
+    let words = [&[capture.as_str(), "--lead-floor", "0.5"], &outputs[..]].concat();
+    let answer = json(&words);
+    assert_eq!(
+        (&answer["audio"], &answer["derived"]),
+        (&Value::from(&*wav), &Value::from(&*derived))
+    );
+    let analysis = lagtape(&["analyze", &derived, "--json"]);
+    let analysis: Value = serde_json::from_slice(&analysis.stdout).unwrap();
+    assert_eq!(analysis["lag"], answer["counterfactual"]["lag"]);
+    let (_, err) = check(&words, 1);
+    assert!(err.contains("exists already; use --force"), "{err}");
+    let (_, err) = check(&[&words[..], &["--force"]].concat(), 0);
+    assert!(err.contains("derived.lagtape: the capture with the change"), "{err}");
+}
+
+#[test]
 fn the_same_question_gets_the_same_bytes() {
     let folder = TempDir::new().unwrap();
     let capture = simulated(&folder);
