@@ -1,6 +1,6 @@
 //! `mcp` at the command line: what to offer, where, to whom.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -95,6 +95,9 @@ pub fn run(args: &McpArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
         .enable_all()
         .build()
         .context("cannot start the asynchronous runtime")?;
+    if args.http.is_none() && std::io::stdin().is_terminal() {
+        talk.say("this speaks MCP with a program, which --print-config configures; Ctrl-D ends it");
+    }
     let served = match args.http {
         None => runtime.block_on(mcp::serve_stdio(&args.options(), stop_signal())),
         Some(address) => runtime.block_on(serve_http(args, address, talk, out)),

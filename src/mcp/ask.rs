@@ -83,7 +83,10 @@ pub async fn capture_what_if(
 ) -> Result<Answer<WhatIfAnswer>> {
     let found = server.captures.find(&args.capture)?;
     let (verb, path) = (args.verb()?, found.path.clone());
-    let answer = call.work("replaying", move || app::what_if(&path, &verb)).await?;
+    let answer = call
+        .work("replaying", move || app::what_if(&path, &verb))
+        .await
+        .map_err(|error| views::in_words_of_tools(&error))?;
     let most = if args.format == Format::Detailed { 10 } else { 4 };
     let outcomes = answer.outcomes.iter().map(|outcome| json!(outcome));
     let (outcomes, cut) = page("outcomes", outcomes, 0, most);
@@ -158,7 +161,10 @@ pub async fn capture_compare(
                 ..WhatIfVerb::default()
             };
             let asked = move || app::compare_what_if(&found.path, &verb);
-            let (compared, answer) = call.work("replaying", asked).await?;
+            let (compared, answer) = call
+                .work("replaying", asked)
+                .await
+                .map_err(|error| views::in_words_of_tools(&error))?;
             (compared, Some(views::Trust::of(&answer)))
         }
     };

@@ -93,6 +93,11 @@ impl Sessions {
         })
     }
 
+    /// Forgets a session that could not be had.
+    pub fn forget(&self, handle: &str) {
+        self.lock().retain(|_, held| held.handle != handle);
+    }
+
     /// All sessions, oldest first.
     pub fn all(&self) -> Vec<Arc<Held>> {
         self.lock().values().cloned().collect()

@@ -90,6 +90,10 @@ pub async fn headless_start(
         })
     })?;
     let state = observe::streaming(&held.session, wait_s, &call).await;
+    let never_was = state.end.as_ref().is_some_and(|end| end.analysis.is_none());
+    if never_was {
+        server.sessions.forget(&handle);
+    }
     if let Some(failure) = state.end.as_ref().and_then(|end| end.failure.as_deref()) {
         bail!("{}; {}", failure.trim_end_matches(['.', '?']), after_failure(&state));
     }

@@ -1,6 +1,6 @@
 //! The tool that tries many changes, or searches for the smallest one that helps.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, anyhow, ensure};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -206,7 +206,7 @@ impl FoundValue {
 /// The capture could be used.
 fn usable(sweep: &Sweep) -> Result<()> {
     match sweep.captures.iter().find_map(|capture| capture.failure.as_deref()) {
-        Some(failure) => bail!("{failure}"),
+        Some(failure) => Err(views::in_words_of_tools(&anyhow!("{failure}"))),
         None => Ok(()),
     }
 }

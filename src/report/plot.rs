@@ -53,6 +53,20 @@ pub struct Plot {
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Extents(Vec<(f64, f64, f64)>);
 
+impl Extents {
+    /// A column in which a position wrapped around the end of the loop has both ends of it, and
+    /// nothing between.
+    fn without_wraps(self, loop_s: f64) -> Extents {
+        let columns = self.0.into_iter().flat_map(|(t_s, low, high)| {
+            let wrapped = high - low > loop_s / 2.0;
+            let whole = (!wrapped).then_some((t_s, low, high));
+            let ends = wrapped.then_some([(t_s, low, low), (t_s, high, high)]);
+            whole.into_iter().chain(ends.into_iter().flatten())
+        });
+        Extents(columns.collect())
+    }
+}
+
 impl Plot {
     /// Collects what there is to see.
     #[must_use]
@@ -91,19 +105,20 @@ impl Plot {
             .lag
             .as_ref()
             .map_or(crate::lag::DEFAULT_STALE_THRESHOLD_S, |lag| lag.ticks.stale_threshold_s);
+        let loop_s = analysis.epochs.iter().map(|epoch| epoch.loop_s).fold(0.1, f64::max);
         Plot {
             title: title(&analysis.capture),
             verdict: verdict(analysis),
             lag: analysis.verdict.lag,
             length_s,
-            loop_s: analysis.epochs.iter().map(|epoch| epoch.loop_s).fold(0.1, f64::max),
+            loop_s,
             stale_threshold_s,
             episodes: analysis.verdict.episodes.iter().map(|e| (e.from_s, e.to_s)).collect(),
             ahead: ahead.done(),
             behind: behind.done(),
             staleness: staleness.done(),
-            written: written.done().0,
-            playhead: playhead.done(),
+            written: written.done().without_wraps(loop_s).0,
+            playhead: playhead.done().without_wraps(loop_s),
             slice_rate: rates(&slices_s, length_s),
             tick_rate: rates(&ticks_s, length_s),
         }
@@ -189,4 +204,36 @@ fn verdict(analysis: &Analysis) -> String {
         Figure(analysis.report_at_s),
         if count == 1 { "" } else { "s" }
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn columns(values: &[(f64, f64)]) -> Columns {
+        let mut columns = Columns::new(0.5);
+        values.iter().for_each(|&(t_s, value)| columns.add(t_s, value));
+        columns
+    }
+
+    #[test]
+    fn a_column_keeps_its_extremes() {
+        let extents = columns(&[(0.1, 2.0), (0.2, -1.0), (0.3, 1.0), (1.2, 5.0), (0.4, f64::NAN)]);
+        assert_eq!(extents.done().0, [(0.25, -1.0, 2.0), (1.25, 5.0, 5.0)]);
+    }
+
+    #[test]
+    fn a_wrap_is_no_line_across_the_loop() {
+        let extents = columns(&[(0.1, 7.9), (0.2, 0.1), (0.7, 0.2), (0.9, 0.4)]).done();
+        let expected = [(0.25, 0.1, 0.1), (0.25, 7.9, 7.9), (0.75, 0.2, 0.4)];
+        assert_eq!(extents.without_wraps(8.0).0, expected);
+    }
+
+    #[test]
+    fn rates_count_what_fell_into_each_part() {
+        assert_eq!(
+            rates(&[0.0, 0.1, 0.3, 9.0], 0.5),
+            [(0.0, 8.0), (0.25, 8.0), (0.25, 4.0), (0.5, 4.0)]
+        );
+    }
 }

@@ -36,7 +36,7 @@ fn hostile() -> Vec<(&'static str, Value, &'static str)> {
             "may not be called",
         ),
         ("headless_start", json!({"url": "http://127.0.0.1:1"}), "WebSocket"),
-        ("headless_start", json!({"url": "file:///etc/passwd"}), "WebSocket"),
+        ("headless_start", json!({"url": "file:///etc/passwd"}), "is no address"),
         ("headless_start", json!({"url": "ws://127.0.0.1:1?apiKey=SECRET"}), "cannot connect"),
         (
             "headless_start",
@@ -71,7 +71,7 @@ fn hostile() -> Vec<(&'static str, Value, &'static str)> {
         (
             "capture_sweep",
             json!({"capture": "stall", "vary": ["rate=0..1e9:1e-9"]}),
-            "larger steps",
+            "more than 1000000 values",
         ),
         ("capture_sweep", json!({"capture": "stall", "vary": ["rate=1..2:0"]}), "step"),
         ("capture_sweep", json!({"capture": "stall", "vary": []}), "what to vary"),
