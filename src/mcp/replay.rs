@@ -179,7 +179,7 @@ async fn capture_list(server: Server, args: ListArgs, call: Call) -> Result<Answ
             bytes: listed.bytes,
             started_utc: header.as_ref().and_then(|h| h.start_utc.as_deref().map(clipped)),
             client: header.as_ref().map(|h| views::word(&h.client)),
-            url: header.and_then(|h| h.url.as_deref().map(clipped)),
+            url: header.and_then(|h| h.url.as_deref().map(views::address)),
             recording: recording.map(|held| held.handle.clone()),
         }
     };

@@ -18,6 +18,7 @@ use crate::report::text::Figure;
 use crate::report::what_if::WhatIf;
 use crate::report::{Analysis, EventReport};
 use crate::scenario::Tier;
+use crate::wire::url::without_secrets;
 
 /// Episodes that are shown of a verdict.
 const EPISODES: usize = 10;
@@ -126,7 +127,7 @@ impl Session {
             stream_s: analysis.report_at_s,
             loop_s: analysis.epochs.last().map(|epoch| epoch.loop_s),
             client: session.client.as_ref().map(word),
-            url: short(&session.url),
+            url: session.url.as_deref().map(address),
             started_utc: short(&session.start_utc),
             playhead: word(&analysis.playhead.source),
             slices: analysis.slices,
@@ -179,6 +180,11 @@ impl Trust {
             not_modelled: "content, GPU load".to_owned(),
         }
     }
+}
+
+/// The address of a server as it is shown: captures that others wrote may hold secrets in it.
+pub fn address(url: &str) -> String {
+    clipped(&without_secrets(url))
 }
 
 /// A list of objects.

@@ -338,3 +338,33 @@ fn resources_templates_completion_and_the_prompt() {
         assert!(!is_tool || known.iter().any(|name| name == word), "{word}");
     }
 }
+
+#[test]
+fn the_reading_of_a_capture_can_be_watched_and_ended() {
+    use std::cell::Cell;
+    use std::ops::ControlFlow;
+    use std::path::Path;
+    use std::rc::Rc;
+
+    use lagtape::app::{AnalyzeOptions, analyze};
+    use lagtape::edge::files::watched;
+
+    let stall = Path::new(env!("CARGO_MANIFEST_DIR")).join("captures/stall.lagtape");
+    let read = || analyze(&stall, &AnalyzeOptions::default());
+    let seen = Rc::new(Cell::new((0, 0)));
+    let told = Rc::clone(&seen);
+    let all = move |done, total| {
+        told.set((done, total));
+        ControlFlow::Continue(())
+    };
+    assert!(watched(all, read).is_ok());
+    let (done, total) = seen.get();
+    assert!(done > 0 && done <= total, "{done} of {total}");
+    let half = move |done, _| match done > total / 2 {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    };
+    let error = format!("{:#}", watched(half, read).unwrap_err());
+    assert!(error.contains("the reading was ended"), "{error}");
+    assert!(read().is_ok(), "nobody watches any more");
+}
