@@ -2,7 +2,7 @@
 //! ones.
 //!
 //! Enters: JSON-RPC of whichever protocol version the client speaks, on stdio or HTTP. Leaves: answers
-//! that are complete by themselves and bounded ([`answer::MAX_ANSWER_LEN`]), files inside the capture
+//! that are complete by themselves and bounded ([`MAX_ANSWER_LEN`]), files inside the capture
 //! folders, progress. Every tool is a few lines over a function of [`crate::app`].
 //!
 //! A failure is an answer that says what to do. What blocks or computes runs off the workers; what is
