@@ -11,6 +11,7 @@ mod compare;
 mod demo;
 mod derived;
 mod info;
+mod join;
 mod live;
 mod outcome;
 mod plot;
@@ -28,12 +29,13 @@ pub use cat::{CatFilter, MessagePage, cat, messages};
 pub use compare::{compare, compare_what_if};
 pub use demo::{DemoSummary, LENGTH as DEMO_LENGTH, demo};
 pub use info::{Info, info, info_text};
+pub use join::{JoinSummary, MissingPart, join};
 pub use live::{
     HEARD_S, LiveAudio, LiveEnd, LiveServer, LiveSession, LiveState, LiveVerb, Phase, upload,
 };
 pub use outcome::Outcome;
 pub use plot::{PlotForm, PlotVerb, plot, plot_bytes};
-pub use record::{RecordVerb, RecordedSession, Source, live_analysis, record};
+pub use record::{LIVE_TRACKER_BOUND, RecordVerb, RecordedSession, Source, live_analysis, record};
 pub use recording::read_scenario;
 pub use serve::{BackendVerb, backend};
 pub use simulate::{SimulateVerb, simulate};

@@ -8,22 +8,24 @@
 //! upload socket, say) are counted as traffic and not interpreted: see [`crate::event`].
 
 mod facts;
+mod listener;
 mod stream;
 
+pub use crate::capture::TickReport;
 pub use facts::{
     Close, Facts, MAX_EVENTS, MAX_NESTED_LEN, Oddity, OddityKind, ServerEvent, Traffic,
 };
-pub use stream::{Epoch, TickReport};
+pub use stream::Epoch;
 
-use crate::capture::{Body, ClientKind, Header, Marker, Message, Record};
+use crate::capture::{Body, Buffer, ClientKind, Context, Header, Marker, Message, Record, State};
 use crate::event::{Event, Interpreter};
 use crate::heard::HeardAudio;
 use crate::lag::{LagReport, ReportArgs};
 use crate::mirror::Mirror;
 use crate::time::Nanos;
-use crate::verdict::{Episode, Watch};
+use crate::verdict::{BehindRule, Episode, Watch};
 use crate::wire::message::Ready;
-use stream::Stream;
+use stream::{DEFAULT_READY, Stream};
 
 /// Which playhead the reports measure against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -46,8 +48,12 @@ pub struct Options {
     pub heard: Option<Option<u64>>,
     /// Staleness over which a tick counts towards the verdict, in seconds.
     pub stale_threshold_s: f64,
+    /// What counts as slices behind the listener.
+    pub behind: BehindRule,
     /// Most slices and most ticks kept per source buffer; `None` is unbounded.
     pub tracker_bound: Option<usize>,
+    /// Compute a checksum over all slices, to prove that two engines had the same audio.
+    pub audio_crc: bool,
 }
 
 impl Default for Options {
@@ -57,7 +63,9 @@ impl Default for Options {
             headers_only: false,
             heard: None,
             stale_threshold_s: crate::lag::DEFAULT_STALE_THRESHOLD_S,
+            behind: BehindRule::default(),
             tracker_bound: None,
+            audio_crc: false,
         }
     }
 }
@@ -89,13 +97,64 @@ impl Engine {
 
     /// Takes the next record.
     pub fn handle(&mut self, record: &Record<'_>) {
+        if self.is_known(record) {
+            return;
+        }
         self.facts.note_record(record);
         match &record.body {
             Body::Header(header) => self.header = Some(header.clone()),
             Body::Message(message) => self.handle_message(record, message),
             Body::Marker(marker) => self.handle_marker(record, marker),
+            Body::Context(context) => self.resume(record, context),
             Body::Clock(_) | Body::Gap(_) | Body::End(_) | Body::Other(_) => {}
         }
+    }
+
+    /// Whether a record repeats what is known: parts of a recording that are read in their order
+    /// each begin with the header and with the context that the part before ended in.
+    fn is_known(&self, record: &Record<'_>) -> bool {
+        match record.body {
+            Body::Header(_) => self.header.is_some(),
+            Body::Context(_) => self.facts.records > 1 && self.facts.is_up_to(record.seq),
+            _ => false,
+        }
+    }
+
+    fn resume(&mut self, record: &Record<'_>, context: &Context<'_>) {
+        match Stream::resume(&self.options, self.playhead_source(), context) {
+            Ok(stream) => {
+                self.interpreter = Interpreter::resume(&context.state);
+                self.ready = context.state.ready;
+                self.stream = stream;
+                self.facts.resume(&context.state);
+            }
+            Err(error) => self.facts.undecodable(record, &error),
+        }
+    }
+
+    /// The state after the last record, with which another capture can begin: the record to stand
+    /// after its header. Only an engine of the default [`Options`] makes one that suits all others.
+    #[must_use]
+    pub fn context(&self) -> Record<'static> {
+        let state = Box::new(self.state());
+        let buffer = self.mirror().and_then(|mirror| Buffer::pack(mirror.samples()));
+        Record {
+            seq: self.facts.last_seq(),
+            t: state.latest,
+            conn: 0,
+            body: Body::Context(Context { state, buffer }),
+        }
+    }
+
+    /// All that coming records depend on, but for the audio.
+    #[must_use]
+    pub fn state(&self) -> State {
+        let mut state = State::default();
+        self.interpreter.save(&mut state);
+        self.facts.save(&mut state);
+        state.ready = self.ready;
+        state.stream = self.stream.as_ref().map(Stream::state);
+        state
     }
 
     fn handle_message(&mut self, record: &Record<'_>, message: &Message<'_>) {
@@ -133,10 +192,7 @@ impl Engine {
     }
 
     fn begin(&mut self, record: &Record<'_>, message: &Message<'_>) {
-        let ready = self.ready.unwrap_or(Ready {
-            channels: crate::wire::message::DEFAULT_CHANNELS,
-            sample_rate: crate::time::DEFAULT_SAMPLE_RATE,
-        });
+        let ready = self.ready.unwrap_or(DEFAULT_READY);
         match Stream::begin(&self.options, self.playhead_source(), ready, record, message) {
             Ok(stream) => self.stream = Some(stream),
             Err(error) => self.facts.undecodable(record, &error),
@@ -186,7 +242,7 @@ impl Engine {
     /// When the initial buffer arrived: the origin of every time that a person reads.
     #[must_use]
     pub fn origin(&self) -> Option<Nanos> {
-        self.epochs().first().map(|epoch| epoch.began)
+        self.stream.as_ref().map(|stream| stream.origin)
     }
 
     /// One entry for each source buffer, oldest first.

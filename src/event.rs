@@ -12,7 +12,8 @@ use std::collections::VecDeque;
 
 use serde_json::{Map, Value};
 
-use crate::capture::{Direction, Message, Opcode};
+use crate::capture::{Direction, Message, Opcode, State};
+pub use crate::capture::{Expectation, Phase};
 use crate::wire::json::JsonError;
 use crate::wire::message::{self, ClientText, Params, Ready, ServerText, channels_of, kind_of};
 
@@ -76,33 +77,6 @@ pub enum Event<'a> {
     Elsewhere,
 }
 
-/// Where a session stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Phase {
-    /// Nothing sent yet.
-    #[default]
-    BeforeConfig,
-    /// The client has sent its configuration and waits for `ready`.
-    BeforeReady,
-    /// `ready` came; the next binary of the server is the initial buffer.
-    BeforeBuffer,
-    /// Slices and ticks.
-    Streaming,
-    /// The server sent `error` instead of `ready`.
-    Refused,
-}
-
-/// What a coming binary message of the server was announced to be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Expectation {
-    /// The buffer of a swap, with the channels that `swap_ready` declared.
-    SwapBuffer(Option<u16>),
-    /// A stem.
-    Stem,
-    /// The rendered track of `bounce_ready`.
-    Bounce,
-}
-
 /// Reads the messages of a capture in order.
 #[derive(Debug, Clone, Default)]
 pub struct Interpreter {
@@ -117,6 +91,23 @@ impl Interpreter {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An interpreter that goes on from a state.
+    #[must_use]
+    pub fn resume(state: &State) -> Self {
+        Interpreter {
+            connection: state.connection,
+            phase: state.phase,
+            expected: state.expected.iter().cloned().collect(),
+        }
+    }
+
+    /// Writes down all that it knows.
+    pub fn save(&self, state: &mut State) {
+        state.connection = self.connection;
+        state.phase = self.phase;
+        state.expected = self.expected.iter().cloned().collect();
     }
 
     /// Where the session stands.

@@ -34,6 +34,12 @@ impl HeardAudio {
         }
     }
 
+    /// An empty ring whose playhead was at this frame at the last tick.
+    #[must_use]
+    pub fn resume(cap: Option<u64>, channels: u16, read_to: Option<u64>) -> Self {
+        Self { read_to, ..Self::new(cap, channels) }
+    }
+
     /// Appends the mirror from the last tick's playhead up to this one, around the end of the loop
     /// if need be.
     ///

@@ -21,6 +21,7 @@
 //! | [`verdict`] | whether that is lag, outside the healthy look-alikes |
 //! | [`engine`] | the only interpreter: live clients and replays both drive it |
 //! | [`peer`] | both ends of a session as state machines |
+//! | [`flight`] | the last seconds of a live stream, and what makes them worth keeping |
 //! | [`scenario`] | what-ifs: what changes, and how far the answer can be trusted |
 //! | [`sweep`] | many at once |
 //! | [`report`] | what was found, as data and in each of its forms |
@@ -35,6 +36,7 @@
 pub mod capture;
 pub mod engine;
 pub mod event;
+pub mod flight;
 pub mod heard;
 pub mod lag;
 pub mod mirror;

@@ -11,6 +11,7 @@ use std::ops::Range;
 use thiserror::Error;
 
 use crate::wire::halves::{HALF_LEN, widen};
+use crate::wire::kernel;
 use crate::wire::slice::{Coding, Slice, SliceHeader};
 
 /// The client's buffer of one epoch.
@@ -58,7 +59,16 @@ impl Mirror {
             return Err(MirrorError::CutFrame { len: halves.len(), channels });
         }
         let (halves, _) = halves.as_chunks();
-        Ok(Mirror { samples: halves.iter().map(|&half| widen(half)).collect(), channels })
+        let mut samples = vec![0.0; halves.len()];
+        kernel::replace(&mut samples, halves);
+        Ok(Mirror { samples, channels })
+    }
+
+    /// A buffer of known audio, channels interleaved; `None` when that is not whole frames.
+    #[must_use]
+    pub fn from_samples(samples: Vec<f32>, channels: u16) -> Option<Mirror> {
+        let whole = channels > 0 && samples.len().is_multiple_of(usize::from(channels));
+        whole.then_some(Mirror { samples, channels })
     }
 
     /// Audio frames in the buffer.
@@ -84,11 +94,14 @@ impl Mirror {
         let range = applied_range(&slice.header, self.frames(), self.channels)?;
         let channels = usize::from(self.channels);
         let region = &mut self.samples[range.start * channels..range.end * channels];
-        let spread = if slice.header.channels == self.channels { 1 } else { channels };
-        match slice.header.coding() {
-            Coding::Replace => patch(region, slice.halves, spread, |sample, value| *sample = value),
-            Coding::Delta | Coding::RawAdd => {
-                patch(region, slice.halves, spread, |sample, value| *sample += value);
+        let (halves, _) = slice.halves.as_chunks();
+        let is_spread = slice.header.channels != self.channels;
+        match (slice.header.coding(), is_spread) {
+            (Coding::Replace, false) => kernel::replace(region, halves),
+            (Coding::Delta | Coding::RawAdd, false) => kernel::add(region, halves),
+            (Coding::Replace, true) => spread(region, halves, channels, |_, value| value),
+            (Coding::Delta | Coding::RawAdd, true) => {
+                spread(region, halves, channels, |sample, value| sample + value);
             }
         }
         Ok(range)
@@ -112,22 +125,16 @@ pub fn applied_range(
     Ok(start as usize..end as usize)
 }
 
-/// Puts each half into the next `spread` samples; what either side has too many stays out.
-#[inline]
-fn patch(region: &mut [f32], halves: &[u8], spread: usize, put: impl Fn(&mut f32, f32)) {
-    let (halves, _) = halves.as_chunks();
-    if spread == 1 {
-        // The hot loop of the whole crate; the compiler turns it into vector code.
-        for (sample, &half) in region.iter_mut().zip(halves) {
-            put(sample, widen(half));
-        }
-        return;
-    }
-    for (frame, &half) in region.chunks_exact_mut(spread).zip(halves) {
+/// Puts each half into all channels of a frame; what either side has too many stays out.
+fn spread(
+    region: &mut [f32],
+    halves: &[[u8; HALF_LEN]],
+    channels: usize,
+    put: impl Fn(f32, f32) -> f32,
+) {
+    for (frame, &half) in region.chunks_exact_mut(channels).zip(halves) {
         let value = widen(half);
-        for sample in frame {
-            put(sample, value);
-        }
+        frame.iter_mut().for_each(|sample| *sample = put(*sample, value));
     }
 }
 

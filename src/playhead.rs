@@ -5,6 +5,8 @@
 //! Invariant: a position lies in `[0, frames)`, whatever the commands said.
 //! Never reads a clock, and looking never moves it: the position follows from the last command.
 
+use crate::capture::SimulatedState;
+
 mod reported;
 mod walk;
 
@@ -74,6 +76,30 @@ impl PlayheadSim {
             paused: false,
             anchor: 0.0,
             anchored_s: now_s,
+        }
+    }
+
+    /// A playhead that goes on from a state, in a loop of this length.
+    #[must_use]
+    pub fn resume(state: &SimulatedState, frames: u64, sample_rate: u32) -> Self {
+        Self {
+            frames: frames.max(1),
+            sample_rate,
+            rate: state.rate,
+            paused: state.paused,
+            anchor: state.anchor,
+            anchored_s: state.anchored_s,
+        }
+    }
+
+    /// All that moves it.
+    #[must_use]
+    pub fn state(&self) -> SimulatedState {
+        SimulatedState {
+            anchor: self.anchor,
+            anchored_s: self.anchored_s,
+            rate: self.rate,
+            paused: self.paused,
         }
     }
 

@@ -9,6 +9,8 @@
 
 use serde::Serialize;
 
+use crate::capture::{BehindState, JudgeState, StaleState};
+
 /// A slice counts as behind the listener below this lead.
 pub const BEHIND_LEAD_S: f64 = -0.05;
 /// Slices behind for at least this long are lag.
@@ -31,6 +33,21 @@ pub const IDLE_RESUME_S: f64 = 2.0;
 pub const SILENCE_S: f64 = 1.0;
 /// Weight of the newest lead in the mean that stands for the server's present lead.
 const ADVANCE_WEIGHT: f64 = 0.1;
+
+/// What counts as slices behind the listener.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BehindRule {
+    /// A slice with less lead than this is behind.
+    pub lead_s: f64,
+    /// And it is lag when it lasts so long.
+    pub sustained_s: f64,
+}
+
+impl Default for BehindRule {
+    fn default() -> Self {
+        BehindRule { lead_s: BEHIND_LEAD_S, sustained_s: BEHIND_SUSTAINED_S }
+    }
+}
 
 /// One spell of lag; times are seconds of the capture's clock.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,6 +91,41 @@ struct StaleSpell {
     over: bool,
 }
 
+impl StaleSpell {
+    fn resume(state: &StaleState) -> Self {
+        let StaleState { from_s, to_s, ticks, worst_staleness_s, silence_s, .. } = *state;
+        StaleSpell {
+            episode: Episode {
+                from_s,
+                to_s,
+                what: What::Stale { ticks, worst_staleness_s, silence_s },
+            },
+            last_stale_s: state.last_stale_s,
+            over: state.over,
+        }
+    }
+
+    fn state(&self, threshold_s: f64) -> StaleState {
+        let Episode { from_s, to_s, ref what } = self.episode;
+        let (ticks, worst_staleness_s, silence_s) = match *what {
+            What::Stale { ticks, worst_staleness_s, silence_s } => {
+                (ticks, worst_staleness_s, silence_s)
+            }
+            What::Behind { .. } => (0, 0.0, 0.0),
+        };
+        StaleState {
+            threshold_s,
+            from_s,
+            to_s,
+            ticks,
+            worst_staleness_s,
+            silence_s,
+            last_stale_s: self.last_stale_s,
+            over: self.over,
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 struct BehindSpell {
     from_s: f64,
@@ -85,8 +137,20 @@ struct BehindSpell {
 }
 
 impl BehindSpell {
-    fn episode(&self) -> Option<Episode> {
-        (self.last_behind_s - self.from_s >= BEHIND_SUSTAINED_S).then_some(Episode {
+    fn resume(state: &BehindState) -> Self {
+        let BehindState { from_s, last_behind_s, slices, of, of_at_last_behind, worst_lead_s } =
+            *state;
+        BehindSpell { from_s, last_behind_s, slices, of, of_at_last_behind, worst_lead_s }
+    }
+
+    fn state(&self) -> BehindState {
+        let BehindSpell { from_s, last_behind_s, slices, of, of_at_last_behind, worst_lead_s } =
+            *self;
+        BehindState { from_s, last_behind_s, slices, of, of_at_last_behind, worst_lead_s }
+    }
+
+    fn episode(&self, rule: &BehindRule) -> Option<Episode> {
+        (self.last_behind_s - self.from_s >= rule.sustained_s).then_some(Episode {
             from_s: self.from_s,
             to_s: self.last_behind_s,
             what: What::Behind {
@@ -102,6 +166,7 @@ impl BehindSpell {
 #[derive(Debug, Clone)]
 pub struct Watch {
     stale_threshold_s: f64,
+    behind_rule: BehindRule,
     loop_s: f64,
     paused: bool,
     settled_at_s: f64,
@@ -120,6 +185,7 @@ impl Watch {
     pub fn new(stale_threshold_s: f64, loop_s: f64, now_s: f64) -> Self {
         Watch {
             stale_threshold_s,
+            behind_rule: BehindRule::default(),
             loop_s,
             paused: false,
             settled_at_s: now_s + ADVANCE_RANGE_S.0 + SETTLE_MARGIN_S,
@@ -131,6 +197,47 @@ impl Watch {
             stale: None,
             behind: None,
         }
+    }
+
+    /// A judge that goes on from a state. A spell of stale audio goes on only by its own threshold.
+    #[must_use]
+    pub fn resume(state: &JudgeState, stale_threshold_s: f64, loop_s: f64) -> Self {
+        let stale = state.stale.as_ref().filter(|spell| spell.threshold_s == stale_threshold_s);
+        Watch {
+            stale_threshold_s,
+            behind_rule: BehindRule::default(),
+            loop_s,
+            paused: state.paused,
+            settled_at_s: state.settled_at_s,
+            advance_s: state.advance_s,
+            last_knob_s: state.last_knob_s,
+            last_slice_s: state.last_slice_s,
+            quiet_at_last_slice_s: state.quiet_at_last_slice_s,
+            closed: Vec::new(),
+            stale: stale.map(StaleSpell::resume),
+            behind: state.behind.as_ref().map(BehindSpell::resume),
+        }
+    }
+
+    /// All that coming verdicts follow from; episodes that are over are not in it.
+    #[must_use]
+    pub fn state(&self) -> JudgeState {
+        JudgeState {
+            paused: self.paused,
+            settled_at_s: self.settled_at_s,
+            advance_s: self.advance_s,
+            last_knob_s: self.last_knob_s,
+            last_slice_s: self.last_slice_s,
+            quiet_at_last_slice_s: self.quiet_at_last_slice_s,
+            stale: self.stale.as_ref().map(|spell| spell.state(self.stale_threshold_s)),
+            behind: self.behind.as_ref().map(BehindSpell::state),
+        }
+    }
+
+    /// The same with another rule for slices behind.
+    #[must_use]
+    pub fn with_behind_rule(self, behind_rule: BehindRule) -> Self {
+        Watch { behind_rule, ..self }
     }
 
     /// A new source buffer.
@@ -218,7 +325,7 @@ impl Watch {
     pub fn episodes(&self) -> Vec<Episode> {
         let mut episodes = self.closed.clone();
         episodes.extend(self.stale.iter().map(|spell| spell.episode.clone()));
-        episodes.extend(self.behind.iter().filter_map(BehindSpell::episode));
+        episodes.extend(self.behind_episode());
         episodes.sort_by(|a, b| a.from_s.total_cmp(&b.from_s));
         episodes
     }
@@ -227,21 +334,28 @@ impl Watch {
     #[must_use]
     pub fn current(&self, now_s: f64) -> Option<Episode> {
         let stale = self.stale.iter().filter(|spell| !spell.over).map(|s| s.episode.clone());
-        let behind = self
-            .behind
-            .iter()
-            .filter(|spell| now_s - spell.last_behind_s <= BEHIND_CLEAR_S)
-            .filter_map(BehindSpell::episode);
-        stale.chain(behind).next()
+        let goes_on =
+            self.behind.as_ref().is_some_and(|s| now_s - s.last_behind_s <= BEHIND_CLEAR_S);
+        stale.chain(self.behind_episode().filter(|_| goes_on)).next()
+    }
+
+    /// The latest spell of either kind, over or not, as far as it counts by now. A spell is known
+    /// by its beginning.
+    pub fn spells(&self) -> impl Iterator<Item = Episode> {
+        self.stale.iter().map(|spell| spell.episode.clone()).chain(self.behind_episode())
+    }
+
+    fn behind_episode(&self) -> Option<Episode> {
+        self.behind.as_ref().and_then(|spell| spell.episode(&self.behind_rule))
     }
 
     fn judge_lead(&mut self, now_s: f64, lead_s: f64) {
         if self.behind.as_ref().is_some_and(|spell| {
-            now_s - spell.last_behind_s > BEHIND_CLEAR_S && lead_s >= BEHIND_LEAD_S
+            now_s - spell.last_behind_s > BEHIND_CLEAR_S && lead_s >= self.behind_rule.lead_s
         }) {
             self.end_behind();
         }
-        if lead_s < BEHIND_LEAD_S {
+        if lead_s < self.behind_rule.lead_s {
             let spell = self.behind.get_or_insert(BehindSpell {
                 from_s: now_s,
                 last_behind_s: now_s,
@@ -272,7 +386,8 @@ impl Watch {
     }
 
     fn end_behind(&mut self) {
-        self.closed.extend(self.behind.take().and_then(|spell| spell.episode()));
+        self.closed.extend(self.behind_episode());
+        self.behind = None;
     }
 
     /// Begins a transient. What was wrong before it does not go on after it.

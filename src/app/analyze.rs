@@ -85,6 +85,7 @@ pub fn analyze(path: &Path, options: &AnalyzeOptions) -> Result<Analysis> {
         heard: None,
         stale_threshold_s: options.report.stale_threshold_s,
         tracker_bound: options.tracker_bound,
+        ..Options::default()
     };
     let replay = files::open_capture(path)
         .and_then(|records| Replay::of(records, engine_options, options.at))

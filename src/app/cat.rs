@@ -131,6 +131,12 @@ fn origin(path: &Path) -> Result<Nanos> {
     let mut first = None;
     while let Ok(Some(record)) = records.next_record() {
         first.get_or_insert(record.t);
+        if let Body::Context(context) = &record.body {
+            interpreter = Interpreter::resume(&context.state);
+            if let Some(stream) = &context.state.stream {
+                return Ok(stream.origin);
+            }
+        }
         if let Body::Message(message) = &record.body
             && interpreter.read(record.conn, message) == Event::InitialBuffer
         {
@@ -142,6 +148,9 @@ fn origin(path: &Path) -> Result<Nanos> {
 
 /// What a record is to the session, in a word.
 fn role(interpreter: &mut Interpreter, record: &Record<'_>) -> String {
+    if let Body::Context(context) = &record.body {
+        *interpreter = Interpreter::resume(&context.state);
+    }
     let Body::Message(message) = &record.body else {
         return record.kind().to_string();
     };
@@ -256,6 +265,7 @@ enum RecordBody<'a> {
     Gap(&'a crate::capture::Gap),
     Marker(&'a crate::capture::Marker),
     End(&'a crate::capture::End),
+    Context(&'a crate::capture::State),
     Unknown,
 }
 
@@ -287,6 +297,7 @@ fn line<'a>(record: &'a Record<'a>) -> Line<'a> {
                 Body::Gap(gap) => RecordBody::Gap(gap),
                 Body::Marker(marker) => RecordBody::Marker(marker),
                 Body::End(end) => RecordBody::End(end),
+                Body::Context(context) => RecordBody::Context(&context.state),
                 Body::Message(_) | Body::Other(_) => RecordBody::Unknown,
             },
         },

@@ -118,7 +118,7 @@ impl Info {
                 }
                 Body::Gap(gap) => self.lost = self.lost.saturating_add(gap.count),
                 Body::End(end) => self.end_reason = end.reason,
-                Body::Clock(_) | Body::Marker(_) | Body::Other(_) => {}
+                Body::Clock(_) | Body::Marker(_) | Body::Context(_) | Body::Other(_) => {}
             }
         }
         self.duration_s = span.map_or(0.0, |(first, last)| last.seconds_since(first));

@@ -16,10 +16,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::record::session_of;
 use super::serve::{BuiltIn, runtime};
-use super::{AnalyzeOptions, Source, analyze, live_analysis};
+use super::{AnalyzeOptions, LIVE_TRACKER_BOUND, Source, analyze, live_analysis};
 use crate::capture::Marker;
 use crate::edge::audio_file::load;
-use crate::edge::record::{Order, RecordOptions, Recorded, record_and_obey};
+use crate::edge::record::{Bell, Order, RecordOptions, Recorded, record_and_obey};
+use crate::edge::recorder::RecorderOptions;
 use crate::engine::{Options, ServerEvent};
 use crate::lag::ReportArgs;
 use crate::peer::client::{Client, ClientCommand, ClientOptions};
@@ -400,8 +401,10 @@ fn record_options(verb: LiveVerb, url: String) -> Result<RecordOptions> {
     Ok(RecordOptions {
         url,
         headers: Vec::new(),
-        out: verb.out,
-        force: false,
+        recorder: RecorderOptions::new(verb.out),
+        strict: false,
+        bell: Bell::default(),
+        notices: None,
         client: ClientOptions {
             config,
             upload,
@@ -411,7 +414,11 @@ fn record_options(verb: LiveVerb, url: String) -> Result<RecordOptions> {
             commands: setup.commands,
             run_for: Some(verb.run_for),
             ready_timeout: verb.ready_timeout,
-            engine: Options { heard: Some(Some(heard_frames)), ..Options::default() },
+            engine: Options {
+                heard: Some(Some(heard_frames)),
+                tracker_bound: Some(LIVE_TRACKER_BOUND),
+                ..Options::default()
+            },
             ..ClientOptions::default()
         },
         metadata,

@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
+use std::sync::mpsc::Sender;
 
 use anyhow::{Result, anyhow};
 use serde_json::{Map, Value, json};
 
-use super::{AnalyzeOptions, analyze};
+use super::{AnalyzeOptions, analyze, next_commands};
 use crate::edge;
+use crate::edge::record::Bell;
 use crate::edge::record::Recorded;
-use crate::edge::recorder::default_path;
+use crate::edge::recorder::{Keeping, Notice, RecorderOptions, Status, SyncPolicy, default_path};
+use crate::engine::Options;
 use crate::lag::ReportArgs;
 use crate::peer::client::{Client, ClientOptions, Dialect};
 use crate::peer::music;
@@ -21,6 +24,10 @@ use crate::time::{DEFAULT_SAMPLE_RATE, Nanos, Span};
 
 /// Length of the built-in tune that is uploaded when nothing else is named, in seconds.
 const TUNE_S: usize = 24;
+
+/// Slices and ticks of each source buffer that a live report remembers, so that a recording of days
+/// does not fill the memory: more than nine hours of ticks at the usual rate.
+pub const LIVE_TRACKER_BOUND: usize = 1_000_000;
 
 /// What the session is about.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -41,10 +48,21 @@ pub struct RecordVerb {
     pub url: String,
     /// Further headers of the handshake.
     pub headers: Vec<(String, String)>,
-    /// The capture; `None`: `captures/<UTC>.lagtape`.
+    /// The capture, or what the names of its files begin with; `None`: `captures/<UTC>.lagtape`,
+    /// and `captures/incident.lagtape` for a ring.
     pub out: Option<PathBuf>,
     /// Replace an existing file.
     pub force: bool,
+    /// Which files it becomes.
+    pub keeping: Keeping,
+    /// When they are safe from a power failure.
+    pub sync: SyncPolicy,
+    /// Stop as soon as the capture would not be all of the session.
+    pub strict: bool,
+    /// Has the ring of an incident recorder written.
+    pub bell: Bell,
+    /// Hears at once what becomes of the recording.
+    pub notices: Option<Sender<Notice>>,
     /// What is played.
     pub source: Source,
     /// The prompt.
@@ -75,6 +93,11 @@ impl RecordVerb {
             headers: Vec::new(),
             out: None,
             force: false,
+            keeping: Keeping::default(),
+            sync: SyncPolicy::default(),
+            strict: false,
+            bell: Bell::default(),
+            notices: None,
             source: Source::default(),
             prompt: None,
             set: Map::new(),
@@ -91,13 +114,36 @@ impl RecordVerb {
 /// A recording and its report.
 #[derive(Debug)]
 pub struct RecordedSession {
-    /// What the live engine says: the same bytes that `analyze` will print of the capture. After
-    /// the disk has failed, what `analyze` says of the part that was written.
+    /// What the live engine says: the same bytes that `analyze` will print of the capture, unless
+    /// the disk failed and `status` tells of lost records. When a strict recording was stopped by
+    /// its disk, what `analyze` says of the part that was written.
     pub analysis: Analysis,
+    /// What the recorder made of it.
+    pub status: Status,
+    /// The capture, its parts, or the incidents that were not deleted.
+    pub files: Vec<PathBuf>,
     /// Why it ended.
     pub reason: String,
     /// The session could not be had or broke, in a sentence.
     pub failure: Option<String>,
+    /// What was to be written.
+    pub keeping: Keeping,
+}
+
+impl RecordedSession {
+    /// Commands worth trying now.
+    #[must_use]
+    pub fn next_commands(&self) -> Vec<String> {
+        let capture = &self.analysis.capture;
+        match &self.files[..] {
+            [file] if file.as_os_str() == capture.as_str() => next_commands(&self.analysis),
+            [_, _, ..] if matches!(self.keeping, Keeping::Parts(_)) => {
+                vec![format!("lagtape join {capture} -o {}", capture.replace("-*", ""))]
+            }
+            [.., last] => vec![format!("lagtape analyze {}", last.display())],
+            [] => Vec::new(),
+        }
+    }
 }
 
 /// Records a session until it is over or `stop` resolves. `watch` sees the client after every
@@ -109,12 +155,21 @@ pub async fn record(
 ) -> Result<RecordedSession> {
     let (mut config, upload) = session_of(&verb.source, verb.prompt.as_deref(), &Map::new())?;
     config.extend(verb.set);
-    let out = verb.out.map_or_else(default_path, Ok)?;
+    let path = verb.out.map_or_else(|| default_path(&verb.keeping), Ok)?;
+    let keeping = verb.keeping;
+    let recorder = RecorderOptions {
+        force: verb.force,
+        keeping: keeping.clone(),
+        sync: verb.sync,
+        ..RecorderOptions::new(path)
+    };
     let options = edge::record::RecordOptions {
         url: verb.url,
         headers: verb.headers,
-        out,
-        force: verb.force,
+        recorder,
+        strict: verb.strict,
+        bell: verb.bell,
+        notices: verb.notices,
         client: ClientOptions {
             config,
             upload,
@@ -124,24 +179,31 @@ pub async fn record(
             script: verb.script,
             run_for: verb.run_for,
             ready_timeout: verb.ready_timeout,
+            engine: Options { tracker_bound: Some(LIVE_TRACKER_BOUND), ..Options::default() },
             ..ClientOptions::default()
         },
         metadata: BTreeMap::new(),
     };
     let recorded = edge::record::record(options, stop, watch).await?;
-    let analysis = if recorded.is_written {
-        live_analysis(&recorded)
-    } else {
-        let written = analyze(&recorded.path, &AnalyzeOptions::default());
-        written.map_err(|_| anyhow!(recorded.reason.clone()))?
+    let analysis = match recorded.files.last() {
+        Some(file) if verb.strict && !recorded.is_written => {
+            let written = analyze(file, &AnalyzeOptions::default());
+            written.map_err(|_| anyhow!(recorded.reason.clone()))?
+        }
+        _ => live_analysis(&recorded),
     };
-    Ok(RecordedSession { analysis, reason: recorded.reason, failure: recorded.failure })
+    let Recorded { files, status, reason, failure, .. } = recorded;
+    Ok(RecordedSession { analysis, status, files, reason, failure, keeping })
 }
 
 /// The report of the live engine, as `analyze` makes it of the capture.
 #[must_use]
 pub fn live_analysis(recorded: &Recorded) -> Analysis {
-    let about = About::live(recorded.path.display().to_string(), recorded.ended);
+    let about = About {
+        tracker_bound: Some(LIVE_TRACKER_BOUND),
+        complete: recorded.is_written,
+        ..About::live(recorded.path.display().to_string(), recorded.ended)
+    };
     Analysis::of(recorded.client.engine(), about, &ReportArgs::default())
 }
 

@@ -3,9 +3,12 @@
 //! The form in which [`Writer`](super::Writer) writes is read at fixed places; any other spelling
 //! of the same values is read value by value. Payloads of messages are borrowed, never copied.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::context::{Buffer, Context};
 use super::error::{Damage, ReadError};
 use super::format::{
     BODY_FIELDS, FLAG_AUTOMATIC, FLAG_FAILED, FORMAT_VERSION, PAYLOAD_AT, fixed, tag,
@@ -51,6 +54,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Record<'_>, BodyError> {
         Kind::Gap => Body::Gap(payload(kind, fields.payload)?),
         Kind::Marker => Body::Marker(payload(kind, fields.payload)?),
         Kind::End => Body::End(payload(kind, fields.payload)?),
+        Kind::Context => Body::Context(context(&fields)?),
         Kind::Other(id) => Body::Other(id),
     };
     Ok(Record { seq: fields.seq, t: Nanos(fields.t_ns), conn: fields.conn, body })
@@ -68,6 +72,7 @@ struct Fields<'a> {
     flags: u64,
     whole_len: Option<u64>,
     sha256: Option<&'a [u8]>,
+    buffer: Option<&'a [u8]>,
 }
 
 impl<'a> Fields<'a> {
@@ -77,11 +82,13 @@ impl<'a> Fields<'a> {
             None => Self::value_by_value(body)?,
         };
         let is_message = Kind::from(fields.kind) == Kind::Message;
+        let is_context = Kind::from(fields.kind) == Kind::Context;
         for place in u64::from(BODY_FIELDS)..count {
             match place {
                 7 if is_message => fields.flags = rest.optional_uint()?.unwrap_or(0),
                 8 if is_message => fields.whole_len = rest.optional_uint()?,
                 9 if is_message => fields.sha256 = rest.optional_bin()?,
+                7 if is_context => fields.buffer = rest.optional_bin()?,
                 _ => rest.skip()?,
             }
         }
@@ -115,6 +122,7 @@ impl<'a> Fields<'a> {
             flags: 0,
             whole_len: None,
             sha256: None,
+            buffer: None,
         };
         Some((fields, u64::from(count), Cursor::new(rest)))
     }
@@ -137,6 +145,7 @@ impl<'a> Fields<'a> {
             flags: 0,
             whole_len: None,
             sha256: None,
+            buffer: None,
         };
         Ok((fields, count, cursor))
     }
@@ -157,6 +166,12 @@ fn message<'a>(fields: &Fields<'a>) -> Result<Message<'a>, Malformed> {
         whole_len: fields.whole_len,
         sha256: sha256.map_err(|_| "its SHA-256 has not 32 bytes")?,
     })
+}
+
+fn context<'a>(fields: &Fields<'a>) -> Result<Context<'a>, BodyError> {
+    let state = Box::new(payload(Kind::Context, fields.payload)?);
+    let buffer = fields.buffer.map(|packed| Buffer(Cow::Borrowed(packed)));
+    Ok(Context { state, buffer })
 }
 
 /// Reads the version before the rest, whose form a later version may have changed.

@@ -37,6 +37,7 @@
 //! ```
 
 mod body;
+mod context;
 mod error;
 mod format;
 mod msgpack;
@@ -46,6 +47,10 @@ mod records;
 mod session_log;
 mod writer;
 
+pub use context::{
+    BehindState, Buffer, Context, Expectation, JudgeState, Phase, Refusal, ReportedState,
+    SimulatedState, StaleState, State, StreamState, TickReport,
+};
 pub use error::{Damage, ReadError};
 pub use format::{FORMAT_VERSION, MAGIC, MAX_BODY_LEN, MAX_PAYLOAD_LEN, SyncMarker};
 pub use reader::{Ending, Reader, Step};

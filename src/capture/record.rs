@@ -8,6 +8,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::context::Context;
 use super::format::FORMAT_VERSION;
 use crate::time::Nanos;
 
@@ -15,7 +16,8 @@ use crate::time::Nanos;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record<'a> {
     /// Place in the capture: the header is 0, each record after it one more. Numbers that a
-    /// [`Gap`] stands for are missing.
+    /// [`Gap`] stands for are missing, and so are those before a [`Context`], which carries the
+    /// number of the last record that it stands for.
     pub seq: u64,
     /// When it happened.
     pub t: Nanos,
@@ -30,6 +32,13 @@ impl Record<'_> {
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.body.kind()
+    }
+
+    /// Whether the record has a number of its own. One that has not says something about the
+    /// records up to and with its number.
+    #[must_use]
+    pub fn is_numbered(&self) -> bool {
+        !matches!(self.body, Body::Context(_))
     }
 }
 
@@ -48,6 +57,8 @@ pub enum Body<'a> {
     Marker(Marker),
     /// The recording was closed in order.
     End(End),
+    /// The state of the session, where a capture begins in the middle of it.
+    Context(Context<'a>),
     /// A type of record that this version does not know. Only its number is kept; a program that
     /// copies captures copies the bytes of such a record.
     Other(u8),
@@ -64,6 +75,7 @@ impl Body<'_> {
             Body::Gap(_) => Kind::Gap,
             Body::Marker(_) => Kind::Marker,
             Body::End(_) => Kind::End,
+            Body::Context(_) => Kind::Context,
             Body::Other(id) => Kind::from(*id),
         }
     }
@@ -84,6 +96,8 @@ pub enum Kind {
     Marker,
     /// [`Body::End`]
     End,
+    /// [`Body::Context`]
+    Context,
     /// [`Body::Other`]
     Other(u8),
 }
@@ -97,6 +111,7 @@ impl From<u8> for Kind {
             4 => Kind::Gap,
             5 => Kind::Marker,
             6 => Kind::End,
+            7 => Kind::Context,
             other => Kind::Other(other),
         }
     }
@@ -111,6 +126,7 @@ impl From<Kind> for u8 {
             Kind::Gap => 4,
             Kind::Marker => 5,
             Kind::End => 6,
+            Kind::Context => 7,
             Kind::Other(id) => id,
         }
     }
@@ -125,6 +141,7 @@ impl fmt::Display for Kind {
             Kind::Gap => f.write_str("gap"),
             Kind::Marker => f.write_str("marker"),
             Kind::End => f.write_str("end"),
+            Kind::Context => f.write_str("context"),
             Kind::Other(id) => write!(f, "record of type {id}"),
         }
     }

@@ -4,6 +4,7 @@ use std::io::{ErrorKind, Read};
 use std::ops::Range;
 
 use super::error::ReadError;
+use super::format::SyncMarker;
 use super::reader::{Ending, Extent, Reader, Step};
 use super::record::Record;
 
@@ -30,6 +31,12 @@ impl<R: Read> Records<R> {
     #[must_use]
     pub fn new(source: R) -> Self {
         Records { source, reader: Reader::new(), buffer: Vec::new(), window: 0..0, ending: None }
+    }
+
+    /// The sync marker of the capture, once its first record has been read.
+    #[must_use]
+    pub fn marker(&self) -> Option<SyncMarker> {
+        self.reader.marker()
     }
 
     /// The next record, or `None` at the end of the source; then [`Records::ending`] says which

@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 
+use super::context::Context;
 use super::format::{
     BODY_AT, BODY_FIELDS, CHECKSUM_AT, FLAG_AUTOMATIC, FLAG_FAILED, LENGTH_AT, MAX_BODY_LEN,
     MAX_PAYLOAD_LEN, OPENING, PREAMBLE, SyncMarker, tag,
@@ -48,6 +49,17 @@ impl Writer {
         self.count(record);
     }
 
+    /// Appends a record by the bytes that it has in a capture with the same marker.
+    pub fn copy(&mut self, record: &Record<'_>, bytes: &[u8], out: &mut Vec<u8>) {
+        out.extend_from_slice(bytes);
+        self.count(record);
+    }
+
+    /// Counts a record whose bytes the caller has copied.
+    pub fn copied(&mut self, record: &Record<'_>) {
+        self.count(record);
+    }
+
     /// The number that the record after the last one written has.
     #[must_use]
     pub fn next_seq(&self) -> u64 {
@@ -71,7 +83,7 @@ impl Writer {
 
     fn count(&mut self, record: &Record<'_>) {
         self.next_seq = record.seq.saturating_add(1);
-        self.written.records += 1;
+        self.written.records += u64::from(record.is_numbered());
         match &record.body {
             Body::Message(message) => {
                 self.written.messages += 1;
@@ -91,6 +103,7 @@ fn write_body(record: &Record<'_>, out: &mut Vec<u8>) {
         Body::Gap(gap) => write_map(record, gap, out),
         Body::Marker(marker) => write_map(record, marker, out),
         Body::End(end) => write_map(record, end, out),
+        Body::Context(context) => write_context(record, context, out),
         Body::Other(_) => {
             write_head(record, BODY_FIELDS, (0, 0), out);
             write_bin(&[], out);
@@ -131,9 +144,20 @@ fn write_message(record: &Record<'_>, message: &Message<'_>, out: &mut Vec<u8>) 
     }
 }
 
+fn write_context(record: &Record<'_>, context: &Context<'_>, out: &mut Vec<u8>) {
+    let Some(buffer) = &context.buffer else { return write_map(record, &context.state, out) };
+    write_map_of(record, BODY_FIELDS + 1, &context.state, out);
+    write_bin(&buffer.0, out);
+}
+
 /// Writes a body whose payload is a map.
 fn write_map(record: &Record<'_>, map: &impl Serialize, out: &mut Vec<u8>) {
-    write_head(record, BODY_FIELDS, (0, 0), out);
+    write_map_of(record, BODY_FIELDS, map, out);
+}
+
+/// Writes a body of that many values, up to the payload, which is a map.
+fn write_map_of(record: &Record<'_>, fields: u8, map: &impl Serialize, out: &mut Vec<u8>) {
+    write_head(record, fields, (0, 0), out);
     write_bin(&[], out);
     let payload_at = out.len();
     rmp_serde::encode::write_named(out, map).expect("a map of texts and numbers has a form");

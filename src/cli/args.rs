@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use serde_json::Value;
 
+use super::keeping::KeepingArgs;
 use crate::app::{AnalyzeOptions, BackendVerb, CatFilter, RecordVerb, SimulateVerb, Source};
 use crate::capture::Direction;
 use crate::engine::PlayheadSource;
@@ -50,6 +51,8 @@ pub enum Verb {
     Record(RecordArgs),
     /// Turn a session log into a capture
     Import(ImportArgs),
+    /// Make one capture of the parts of a recording
+    Join(JoinArgs),
     /// Replay captures and say whether, when and how badly they lagged
     Analyze(AnalyzeArgs),
     /// Write what the listener heard as a WAV file
@@ -80,12 +83,14 @@ pub enum Verb {
   lagtape record ws://127.0.0.1:1318 --fixture lofi.wav --for 60s
   lagtape record ws://127.0.0.1:1318 --audio song.flac --prompt 'lo-fi, mellow' -o live.lagtape
   lagtape record ws://127.0.0.1:1318 --rate 1.002 --op 6s:seek=30s --op 10s:pause --op 12s:resume
+  lagtape record ws://127.0.0.1:1318 --fixture lofi.wav --split 10min -o day.lagtape
+  lagtape record ws://127.0.0.1:1318 --fixture lofi.wav --ring 60s -o captures/incident.lagtape
 
 A recording takes the server over from whoever is listening on it. Ctrl-C ends it cleanly.")]
 pub struct RecordArgs {
     /// The server, ws:// or wss://; its query string is used and never written down
     pub url: String,
-    /// The capture to write; captures/<UTC>.lagtape by default
+    /// The capture to write; captures/<UTC>.lagtape by default, captures/incident.lagtape with --ring
     #[arg(short, long)]
     pub out: Option<PathBuf>,
     /// Replace an existing file
@@ -120,9 +125,14 @@ pub struct RecordArgs {
     pub timeout: Span,
     #[command(flatten)]
     pub playback: PlaybackArgs,
-    /// Print the report as JSON, as analyze --json does
+    /// Print the report as JSON, as analyze --json does, with what became of the recording
     #[arg(long)]
     pub json: bool,
+    /// Print where the recording stands on stderr this often, as a line of JSON
+    #[arg(long, value_name = "TIME")]
+    pub status_every: Option<Span>,
+    #[command(flatten)]
+    pub keeping: KeepingArgs,
 }
 
 /// What the listener does.
@@ -139,7 +149,6 @@ pub struct PlaybackArgs {
 impl RecordArgs {
     pub fn verb(&self) -> RecordVerb {
         RecordVerb {
-            url: self.url.clone(),
             headers: self.header.clone(),
             out: self.out.clone(),
             force: self.force,
@@ -156,6 +165,10 @@ impl RecordArgs {
             script: self.playback.op.clone(),
             run_for: self.run_for,
             ready_timeout: self.timeout,
+            keeping: self.keeping.keeping(),
+            sync: self.keeping.sync(),
+            strict: self.keeping.strict,
+            ..RecordVerb::new(self.url.clone())
         }
     }
 }
@@ -172,6 +185,26 @@ pub struct ImportArgs {
     /// Replace an existing file
     #[arg(long)]
     pub force: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(before_long_help = "Example:
+  lagtape join day-*.lagtape -o day.lagtape
+
+The parts may be named in any order. What comes out is what an undivided recording would have been.")]
+pub struct JoinArgs {
+    /// Parts that record --split made
+    #[arg(required = true)]
+    pub parts: Vec<PathBuf>,
+    /// The capture to write
+    #[arg(short, long)]
+    pub out: PathBuf,
+    /// Replace an existing file
+    #[arg(long)]
+    pub force: bool,
+    /// Say what was joined as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, clap::Args)]

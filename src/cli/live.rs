@@ -1,39 +1,68 @@
-//! The live verbs at the command line: signals, the progress bar, and what is said at the end.
+//! The live verbs at the command line: signals, and what is said at the end.
 
 use std::future::Future;
-use std::io::{IsTerminal, Write};
-use std::time::Duration;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::mpsc;
 
 use anyhow::{Context, Result};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
 
 use super::Talk;
 use super::args::{BackendArgs, DemoArgs, RecordArgs};
-use crate::app::{self, Outcome};
-use crate::peer::client::Client;
+use super::display::Display;
+use crate::app::{self, Outcome, RecordVerb, RecordedSession};
+use crate::edge::record::Bell;
+use crate::edge::recorder::{Keeping, Status};
 use crate::peer::server::BUILT_IN;
-use crate::report::text::{Bytes, Figure};
-use crate::time::{Nanos, Span};
+use crate::report::{Analysis, text};
 
 /// Runs `record`.
 pub fn record(args: &RecordArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
-    let verb = args.verb();
+    let (notices, heard) = mpsc::channel();
+    let verb = RecordVerb { notices: Some(notices), ..args.verb() };
+    let bell = matches!(verb.keeping, Keeping::Ring(_)).then(|| verb.bell.clone());
     talk.say("this takes the server over from whoever is listening on it");
-    let mut progress = Progress::new(verb.run_for);
-    let session = runtime()?.block_on(app::record(verb, stop_signal(), |client, now| {
-        progress.show(client, now);
-    }));
-    progress.clear();
+    let mut display = Display::new(talk, verb.run_for).hearing(heard, args.status_every);
+    let session = runtime()?.block_on(async {
+        take_signals(bell);
+        app::record(verb, stop_signal(), |client, now| display.show(client, now)).await
+    });
+    display.end();
     let session = session?;
     let outcome = match &session.failure {
         None => session.analysis.outcome(),
         Some(failure) => {
             talk.complain(failure);
-            talk.say(&format!("what came until then is in {}", session.analysis.capture));
             Outcome::Failed
         }
     };
-    super::unless_closed(super::print_analyses(&[session.analysis], args.json, out), outcome)
+    if session.files.is_empty() {
+        talk.say("nothing happened that would have been worth a file");
+    }
+    super::unless_closed(print_session(&session, args.json, out), outcome)
+}
+
+fn print_session(session: &RecordedSession, json: bool, out: &mut dyn Write) -> Result<()> {
+    /// The report as `analyze --json` prints it, and what became of the recording.
+    #[derive(Serialize)]
+    struct Printed<'a> {
+        #[serde(flatten)]
+        analysis: &'a Analysis,
+        recording: Recording<'a>,
+    }
+    #[derive(Serialize)]
+    struct Recording<'a> {
+        #[serde(flatten)]
+        status: &'a Status,
+        files: &'a [PathBuf],
+    }
+    if json {
+        let recording = Recording { status: &session.status, files: &session.files };
+        return super::json_line(out, &Printed { analysis: &session.analysis, recording });
+    }
+    let report = text::analysis(&session.analysis, &session.next_commands());
+    Ok(write!(out, "{report}")?)
 }
 
 /// Runs `backend`.
@@ -70,10 +99,10 @@ pub fn demo(args: &DemoArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome>
     talk.say(
         "a simulated server with a stall and a spell of late slices, recorded over a real WebSocket",
     );
-    let mut progress = Progress::new(Some(app::DEMO_LENGTH));
+    let mut display = Display::new(talk, Some(app::DEMO_LENGTH));
     let summary =
-        runtime()?.block_on(app::demo(&args.out, |client, now| progress.show(client, now)));
-    progress.clear();
+        runtime()?.block_on(app::demo(&args.out, |client, now| display.show(client, now)));
+    display.end();
     let summary = summary?;
     write!(out, "{}", summary.report)?;
     let files: Vec<_> = summary.files.iter().map(|file| file.display().to_string()).collect();
@@ -112,6 +141,28 @@ pub async fn stop_signal() {
     });
 }
 
+/// Sees to the signals that would otherwise end a recording: a file size limit, which is a disk
+/// like any other that is full, and SIGUSR1, which rings the bell of an incident recorder.
+#[cfg(unix)]
+fn take_signals(bell: Option<Bell>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    /// On Linux, the BSDs and macOS alike, on all but a few rare processors.
+    const SIGXFSZ: i32 = 25;
+    // Once it is listened to, it does nothing any more; the write says what is wrong.
+    drop(signal(SignalKind::from_raw(SIGXFSZ)));
+    let Some(bell) = bell else { return };
+    if let Ok(mut asked) = signal(SignalKind::user_defined1()) {
+        tokio::spawn(async move {
+            while asked.recv().await.is_some() {
+                bell.ring();
+            }
+        });
+    }
+}
+
+#[cfg(not(unix))]
+fn take_signals(_: Option<Bell>) {}
+
 async fn signalled() {
     let interrupted = async {
         if tokio::signal::ctrl_c().await.is_err() {
@@ -140,70 +191,4 @@ fn terminated() -> impl Future<Output = ()> {
 #[cfg(not(unix))]
 fn terminated() -> impl Future<Output = ()> {
     std::future::pending()
-}
-
-/// The line on a terminal while a session is recorded; nothing where stderr is none.
-struct Progress {
-    bar: ProgressBar,
-    run_for: Option<Span>,
-    streaming: bool,
-}
-
-impl Progress {
-    fn new(run_for: Option<Span>) -> Progress {
-        let visible = std::io::stderr().is_terminal();
-        let target = if visible {
-            ProgressDrawTarget::stderr_with_hz(10)
-        } else {
-            ProgressDrawTarget::hidden()
-        };
-        let bar = ProgressBar::with_draw_target(None, target);
-        bar.set_style(style(
-            "waiting for the server's ready … {elapsed} (a cold engine can take minutes)",
-        ));
-        bar.enable_steady_tick(Duration::from_millis(250));
-        Progress { bar, run_for, streaming: false }
-    }
-
-    fn show(&mut self, client: &Client, now: Nanos) {
-        let Some(origin) = client.engine().origin() else { return };
-        let played_s = now.seconds_since(origin);
-        if !self.streaming {
-            self.streaming = true;
-            self.bar.set_style(style(match self.run_for {
-                // A line of 80 columns holds it all; what is wider is cut and never wraps.
-                Some(_) => "recording {bar:12} {wide_msg}",
-                None => "recording {wide_msg}",
-            }));
-            self.bar.set_length(self.run_for.map_or(0, |run_for| run_for.0 / 1_000_000));
-        }
-        self.bar.set_position((played_s * 1e3) as u64);
-        self.bar.set_message(self.line(client, played_s));
-    }
-
-    fn line(&self, client: &Client, played_s: f64) -> String {
-        let facts = client.engine().facts();
-        let played = match self.run_for {
-            Some(run_for) => format!("{} s of {} s", Figure(played_s), Figure(run_for.seconds())),
-            None => format!("{} s, Ctrl-C stops", Figure(played_s)),
-        };
-        let slices =
-            client.engine().epochs().last().and_then(|epoch| epoch.tracker.slices().next_back());
-        let lead =
-            slices.map_or("none yet".to_owned(), |slice| format!("{} s", Figure(slice.lead_s)));
-        let per_s = |count: u64| if played_s > 0.0 { (count as f64 / played_s) as u64 } else { 0 };
-        format!(
-            "{played}  lead {lead}  {} slices/s  {}/s",
-            per_s(facts.slices),
-            Bytes(per_s(facts.slice_bytes))
-        )
-    }
-
-    fn clear(&self) {
-        self.bar.finish_and_clear();
-    }
-}
-
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

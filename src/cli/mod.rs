@@ -4,6 +4,8 @@
 //! stdout is data, stderr is talk. A closed stdout ends the program quietly.
 
 mod args;
+mod display;
+mod keeping;
 mod live;
 #[cfg(feature = "mcp")]
 mod mcp;
@@ -22,7 +24,7 @@ use crate::lag::ReportArgs;
 use crate::peer::incident;
 use crate::report::{Analysis, Damage, text, what_if};
 use args::{
-    AnalyzeArgs, Args, AudioArgs, CatArgs, ColorChoice, ImportArgs, InfoArgs, PlotArgs,
+    AnalyzeArgs, Args, AudioArgs, CatArgs, ColorChoice, ImportArgs, InfoArgs, JoinArgs, PlotArgs,
     SimulateArgs, Verb, WhatIfArgs,
 };
 
@@ -53,6 +55,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Outcome {
 fn dispatch(verb: Verb, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
     match verb {
         Verb::Import(args) => import(&args, talk),
+        Verb::Join(args) => join(&args, talk, out),
         Verb::Analyze(args) => analyze(&args, talk, out),
         Verb::Audio(args) => audio(&args, talk),
         Verb::Info(args) => info(&args, talk, out),
@@ -75,6 +78,25 @@ fn import(args: &ImportArgs, talk: Talk) -> Result<Outcome> {
     talk.say(&format!("wrote {out}: {} messages", summary.end.messages));
     talk.say(&format!("next: lagtape analyze {out}"));
     Ok(Outcome::Healthy)
+}
+
+fn join(args: &JoinArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
+    let summary = app::join(&args.parts, &args.out, args.force)?;
+    let shown = args.out.display();
+    talk.say(&format!("wrote {shown}: {} records of {} parts", summary.records, summary.parts));
+    for missing in &summary.missing {
+        talk.complain(&format!(
+            "{} records are missing before {}; a gap record says so",
+            missing.records,
+            missing.before.display()
+        ));
+    }
+    if !summary.complete {
+        talk.say("the last part has no end: it was cut off, or is still being made");
+    }
+    talk.say(&format!("next: lagtape analyze {shown}"));
+    let printed = if args.json { json_line(out, &summary) } else { Ok(()) };
+    unless_closed(printed, Outcome::Healthy)
 }
 
 fn analyze(args: &AnalyzeArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {

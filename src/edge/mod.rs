@@ -6,6 +6,7 @@
 pub mod audio_file;
 pub mod backend;
 pub mod clock;
+pub mod connect;
 pub mod files;
 pub mod import;
 pub mod record;

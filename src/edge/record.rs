@@ -6,37 +6,35 @@
 //! the sending, so that a server that does not read cannot keep the client from reading.
 
 use std::future::Future;
-use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::Result;
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
-use tokio::sync::mpsc;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::error::ProtocolError;
-use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
+use tokio::sync::{Notify, mpsc};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{self, Message as WsMessage};
 
 use super::clock::{self, MonotonicClock};
-use super::recorder::{self, Recorder};
+use super::connect::{connect, sentence_of};
+use super::recorder::{Finished, Notice, Recorder, RecorderOptions, Status};
 use crate::capture::{Body, ClientKind, Direction, Header, Marker, Message, Opcode};
+use crate::flight::Why;
 use crate::peer::Outgoing;
 use crate::peer::client::{Client, ClientCommand, ClientOptions, Dialect, Step};
-use crate::time::Nanos;
+use crate::time::{Nanos, Span};
 use crate::wire::url::without_secrets;
 
-/// Longest message that is accepted: what the protocol allows, and room for a header.
-pub const MAX_MESSAGE_LEN: usize = (100 << 20) + (1 << 16);
-/// How long a connection may take to be made.
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the server may take to answer a close.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Messages that may wait to be sent; beyond that a message counts as failed.
 const MAX_UNSENT: usize = 1024;
 /// Time between two readings of both clocks in a capture.
 const CLOCK_PERIOD_NS: u64 = 60_000_000_000;
+/// Longest time between two looks at the recorder.
+const LOOK_PERIOD: Span = Span(250_000_000);
 
 /// What to record, and where.
 #[derive(Debug)]
@@ -45,21 +43,38 @@ pub struct RecordOptions {
     pub url: String,
     /// Further headers of the handshake; never written down.
     pub headers: Vec<(String, String)>,
-    /// The capture to write.
-    pub out: PathBuf,
-    /// Replace an existing file.
-    pub force: bool,
+    /// What is written, and how.
+    pub recorder: RecorderOptions,
+    /// Stop as soon as the capture would not be all of the session.
+    pub strict: bool,
+    /// Has the ring of an incident recorder written.
+    pub bell: Bell,
+    /// Hears at once what becomes of the recording.
+    pub notices: Option<Sender<Notice>>,
     /// What the client does.
     pub client: ClientOptions,
     /// Key=value metadata of the capture.
     pub metadata: std::collections::BTreeMap<String, String>,
 }
 
+/// Asks a running incident recorder for a file.
+#[derive(Clone, Debug, Default)]
+pub struct Bell(Arc<Notify>);
+
+impl Bell {
+    /// Asks, from wherever.
+    pub fn ring(&self) {
+        self.0.notify_one();
+    }
+}
+
 /// A recording that came to its end.
 #[derive(Debug)]
 pub struct Recorded {
-    /// The capture.
+    /// The capture, or a pattern of what its files are called.
     pub path: PathBuf,
+    /// The capture, its parts, or the incidents that were not deleted.
+    pub files: Vec<PathBuf>,
     /// The client, its engine having seen every record of the capture.
     pub client: Client,
     /// The time of the end record.
@@ -69,7 +84,9 @@ pub struct Recorded {
     /// Why the session could not be had or broke; `None` when it ended by time, by being stopped, or
     /// by the server's close.
     pub failure: Option<String>,
-    /// The capture holds every record that the client saw: the disk took them all.
+    /// What the recorder made of it.
+    pub status: Status,
+    /// The files are written to their ends.
     pub is_written: bool,
 }
 
@@ -105,7 +122,7 @@ pub async fn record_and_obey(
     mut watch: impl FnMut(&Client, Nanos),
 ) -> Result<Recorded> {
     // Before anybody loses the server to a session that could not be written down.
-    recorder::refuse_existing(&options.out, options.force)?;
+    options.recorder.check()?;
     let clock = MonotonicClock::start();
     let started_utc = clock::utc_now();
     let socket = connect(&options.url, &options.headers).await?;
@@ -135,6 +152,9 @@ struct Session {
     clock: MonotonicClock,
     client: Client,
     recorder: Recorder,
+    strict: bool,
+    bell: Bell,
+    notices: Option<Sender<Notice>>,
     next_clock_ns: u64,
 }
 
@@ -157,15 +177,20 @@ impl Session {
         };
         header.metadata.insert("dialect".to_owned(), dialect.to_owned());
         let mut client = Client::new(options.client, Nanos(0));
-        let mut recorder = Recorder::create(
-            &options.out,
-            options.force,
-            clock::random_marker(),
-            header,
-            &mut |record| client.see(record),
-        )?;
+        let mut recorder =
+            Recorder::create(options.recorder, clock::random_marker(), header, &mut |record| {
+                client.see(record);
+            })?;
         recorder.clock(Nanos(0), started_utc, &mut |record| client.see(record));
-        Ok(Session { clock, client, recorder, next_clock_ns: CLOCK_PERIOD_NS })
+        Ok(Session {
+            clock,
+            client,
+            recorder,
+            strict: options.strict,
+            bell: options.bell,
+            notices: options.notices,
+            next_clock_ns: CLOCK_PERIOD_NS,
+        })
     }
 
     async fn run(
@@ -181,10 +206,15 @@ impl Session {
             if let Some(end) = self.act(now, unsent) {
                 return end;
             }
+            self.tell();
             watch(&self.client, now);
-            if let Some(failure) = self.recorder.failure() {
+            if self.strict
+                && let Some(failure) = self.recorder.failure()
+            {
                 return End::DiskFailed(failure);
             }
+            let look_at = now.checked_add(LOOK_PERIOD);
+            let wake_at = self.client.wake_at().into_iter().chain(look_at).min();
             tokio::select! {
                 () = &mut stop => return End::Stopped,
                 message = incoming.next() => {
@@ -192,11 +222,12 @@ impl Session {
                     match message {
                         Some(Ok(message)) => self.receive(now, &message),
                         Some(Err(error)) => return self.lost(&error),
-                        None => return End::Lost("the server went away without a close (1006)".to_owned()),
+                        None => return self.broke("the server went away without a close (1006)".to_owned()),
                     }
                 }
                 Some(order) = orders.recv() => self.obey(order),
-                () = self.clock.reached(self.client.wake_at()) => {}
+                () = self.bell.0.notified() => self.recorder.ask(Why::Asked),
+                () = self.clock.reached(wake_at) => {}
             }
         }
     }
@@ -206,6 +237,16 @@ impl Session {
             Order::Operate(op) => self.client.operate(op),
             Order::Command(command) => self.client.command(command),
             Order::Look(look) => look(&self.client, self.clock.now()),
+        }
+    }
+
+    /// Passes on what became of the recording.
+    fn tell(&self) {
+        let Some(notices) = &self.notices else { return };
+        let status = Notice::Status(self.recorder.status());
+        for notice in self.recorder.news().into_iter().chain([status]) {
+            // Whoever does not listen any more does not want to know.
+            let _ = notices.send(notice);
         }
     }
 
@@ -222,7 +263,7 @@ impl Session {
                 Step::Mark(marker) => {
                     let client = &mut self.client;
                     self.recorder
-                        .put(now, 0, Body::Marker(marker), &mut |record| client.see(record));
+                        .offer(now, 0, Body::Marker(marker), &mut |record| client.see(record));
                 }
                 Step::Finish(finish) => {
                     let failure = finish.is_failure().then(|| finish.sentence());
@@ -273,8 +314,14 @@ impl Session {
                 let failure = finish.is_failure().then(|| finish.sentence());
                 End::Finished(finish.sentence(), failure)
             }
-            _ => End::Lost(sentence_of(error)),
+            _ => self.broke(sentence_of(error)),
         }
+    }
+
+    /// The connection ended without a close.
+    fn broke(&self, reason: String) -> End {
+        self.recorder.ask(Why::Lost);
+        End::Lost(reason)
     }
 
     /// Closes from this side, and records what still comes until the server has answered.
@@ -299,58 +346,25 @@ impl Session {
     }
 
     fn finish(self, end: End) -> Recorded {
-        let Session { clock, mut client, recorder, .. } = self;
         let (reason, failure) = match end {
             End::Finished(reason, failure) => (reason, failure),
             End::Stopped => ("stopped".to_owned(), None),
             End::Lost(reason) | End::DiskFailed(reason) => (reason.clone(), Some(reason)),
         };
+        let Session { clock, mut client, recorder, notices, .. } = self;
         let ended = clock.now();
         let path = recorder.path().to_owned();
-        let written = recorder.finish(ended, reason.clone(), &mut |record| client.see(record));
-        let is_written = written.is_ok();
-        let failure = written.err().map(|error| error.to_string()).or(failure);
-        Recorded { path, client, ended, reason, failure, is_written }
+        let Finished { status, files, failure: unwritten, news } =
+            recorder.finish(ended, reason.clone(), &mut |record| client.see(record));
+        if let Some(notices) = notices {
+            for notice in news {
+                let _ = notices.send(notice);
+            }
+        }
+        let is_written = unwritten.is_none();
+        let failure = unwritten.or(failure);
+        Recorded { path, files, client, ended, reason, failure, status, is_written }
     }
-}
-
-async fn connect(
-    url: &str,
-    headers: &[(String, String)],
-) -> Result<
-    impl Stream<Item = Result<WsMessage, tungstenite::Error>>
-    + Sink<WsMessage, Error = tungstenite::Error>
-    + Unpin
-    + Send
-    + 'static
-    + use<>,
-> {
-    let shown = without_secrets(url);
-    // Only the first call in a process installs it; any later one finds it there.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut request = url.into_client_request().map_err(|error| {
-        anyhow!("{shown} is no WebSocket address: {error}; write ws://host:port")
-    })?;
-    ensure!(
-        matches!(request.uri().scheme_str(), Some("ws" | "wss")),
-        "{shown} is no WebSocket address; it has to begin with ws:// or wss://"
-    );
-    for (name, value) in headers {
-        let name: HeaderName = name.parse().with_context(|| format!("{name} is no header name"))?;
-        let value = HeaderValue::from_str(value)
-            .with_context(|| format!("the value of {name} cannot be a header"))?;
-        request.headers_mut().insert(name, value);
-    }
-    let config = WebSocketConfig::default()
-        .max_message_size(Some(MAX_MESSAGE_LEN))
-        .max_frame_size(Some(MAX_MESSAGE_LEN))
-        .write_buffer_size(0);
-    let connected = tokio_tungstenite::connect_async_with_config(request, Some(config), true);
-    let (socket, _) = tokio::time::timeout(CONNECT_TIMEOUT, connected)
-        .await
-        .map_err(|_| anyhow!("{shown} did not answer within {} s", CONNECT_TIMEOUT.as_secs()))?
-        .map_err(|error| anyhow!("cannot connect to {shown}: {}", sentence_of(&error)))?;
-    Ok(socket)
 }
 
 async fn send_all<S>(mut sink: S, mut queue: mpsc::Receiver<WsMessage>)
@@ -388,37 +402,5 @@ fn parts(message: &WsMessage) -> (Opcode, std::borrow::Cow<'_, [u8]>) {
             (Opcode::Close, [&code[..], frame.reason.as_bytes()].concat().into())
         }
         WsMessage::Frame(frame) => (Opcode::Binary, frame.payload()[..].into()),
-    }
-}
-
-/// What a WebSocket error means, and what to do.
-fn sentence_of(error: &tungstenite::Error) -> String {
-    match error {
-        tungstenite::Error::Io(error) => sentence_of_io(error),
-        tungstenite::Error::Http(response) => format!(
-            "the server answered HTTP {} and not with a WebSocket; check address and credentials",
-            response.status()
-        ),
-        tungstenite::Error::Capacity(error) => {
-            format!("{error}; the protocol allows 100 MiB a message")
-        }
-        tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
-            "the connection was cut without a close (1006)".to_owned()
-        }
-        other => other.to_string(),
-    }
-}
-
-/// What a failing socket means, or the TLS on it.
-fn sentence_of_io(error: &io::Error) -> String {
-    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    match (error.kind(), tls) {
-        (io::ErrorKind::ConnectionRefused, _) => {
-            "connection refused; is the server running, and is the port right?".to_owned()
-        }
-        (_, Some(rustls::Error::InvalidMessage(_))) => {
-            "the server does not answer with TLS; try ws:// in place of wss://".to_owned()
-        }
-        _ => error.to_string(),
     }
 }

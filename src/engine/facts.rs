@@ -6,7 +6,7 @@ use std::fmt::Display;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::capture::{Body, Direction, End, Gap, Marker, Message, Opcode, Record};
+use crate::capture::{Body, Direction, End, Gap, Marker, Message, Opcode, Record, Refusal, State};
 use crate::time::Nanos;
 use crate::wire::json;
 use crate::wire::message::kind_of;
@@ -113,6 +113,8 @@ pub struct Facts {
     pub records: u64,
     /// Time of the first and of the last record.
     pub span: Option<(Nanos, Nanos)>,
+    /// Where the capture begins in the middle of its session: the time of its context.
+    pub resumed: Option<Nanos>,
     /// Client to server, then server to client.
     pub traffic: [Traffic; 2],
     /// Slices applied and counted, of the whole session.
@@ -148,6 +150,8 @@ pub struct Facts {
     pub last_echo: (u64, Map<String, Value>),
     /// The number that the next record should have.
     next_seq: u64,
+    /// The last record was a gap: what happened in it is not known.
+    after_gap: bool,
     /// Text of the last `params_update`.
     last_params_update: Vec<u8>,
 }
@@ -169,8 +173,43 @@ impl Facts {
         &self.traffic[direction_index(direction)]
     }
 
+    /// The number of the last record.
+    pub(super) fn last_seq(&self) -> u64 {
+        self.next_seq.saturating_sub(1)
+    }
+
+    /// Whether all is known up to and with the record of this number.
+    pub(super) fn is_up_to(&self, seq: u64) -> bool {
+        self.next_seq == seq.saturating_add(1) && !self.after_gap
+    }
+
+    /// Goes on from a state; what was counted so far stays.
+    pub(super) fn resume(&mut self, state: &State) {
+        let (first, last) = self.span.unwrap_or((state.latest, state.latest));
+        self.span = Some((first, last.max(state.latest)));
+        self.resumed = Some(state.latest);
+        self.slice_bytes = state.slice_bytes;
+        self.refusal = state.refusal.clone().map(|refusal| (refusal.code, refusal.message));
+        self.raw = serde_json::from_str(&state.knobs).unwrap_or_default();
+        self.last_params_update = state.params_update.clone().into_bytes();
+    }
+
+    /// Writes down what coming records depend on.
+    pub(super) fn save(&self, state: &mut State) {
+        state.latest = self.span.map_or(Nanos(0), |(_, last)| last);
+        state.slice_bytes = self.slice_bytes;
+        state.refusal = self.refusal.clone().map(|(code, message)| Refusal { code, message });
+        state.knobs = serde_json::to_string(&self.raw).unwrap_or_default();
+        state.params_update = String::from_utf8_lossy(&self.last_params_update).into_owned();
+    }
+
     pub(super) fn note_record(&mut self, record: &Record<'_>) {
+        if !record.is_numbered() {
+            self.next_seq = record.seq.saturating_add(1);
+            return;
+        }
         self.records += 1;
+        self.after_gap = matches!(record.body, Body::Gap(_));
         let (first, last) = self.span.unwrap_or((record.t, record.t));
         if record.t < last {
             self.odd(OddityKind::ClockBackwards, record);
@@ -296,11 +335,14 @@ impl Facts {
     }
 }
 
-/// Whether a record is the one after number `next_seq - 1`; a gap stands for those it counts.
+/// Whether a record is the one after number `next_seq - 1`; a gap stands for those it counts, which
+/// a live engine may have seen although the capture lacks them.
 fn follows(record: &Record<'_>, next_seq: u64) -> bool {
     match &record.body {
         Body::Gap(gap) => {
-            gap.first_seq == next_seq && record.seq == next_seq.saturating_add(gap.count)
+            gap.first_seq <= next_seq
+                && record.seq >= next_seq
+                && record.seq == gap.first_seq.saturating_add(gap.count)
         }
         _ => record.seq == next_seq,
     }

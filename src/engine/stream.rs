@@ -3,13 +3,14 @@
 use std::fmt;
 
 use super::facts::{Facts, OddityKind};
+use super::listener::Listener;
 use super::{Options, PlayheadSource};
-use crate::capture::{Marker, Message, Record};
+use crate::capture::{Context, Marker, Message, Record, StreamState, TickReport};
 use crate::event::Event;
 use crate::heard::HeardAudio;
 use crate::lag::{Arrival, LagTracker};
 use crate::mirror::{ApplyError, Mirror, applied_range};
-use crate::playhead::{Movement, Playhead, PlayheadSim, ReportedPlayhead};
+use crate::playhead::Movement;
 use crate::time::Nanos;
 use crate::verdict::Watch;
 use crate::wire::message::{Params, Ready};
@@ -30,6 +31,12 @@ pub struct Epoch {
     pub tracker: LagTracker,
 }
 
+/// What a session has whose `ready` was not seen.
+pub(super) const DEFAULT_READY: Ready = Ready {
+    channels: crate::wire::message::DEFAULT_CHANNELS,
+    sample_rate: crate::time::DEFAULT_SAMPLE_RATE,
+};
+
 /// Why a binary message could not be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Undecodable {
@@ -45,30 +52,9 @@ pub(super) enum Undecodable {
     /// A whole buffer has the wrong size.
     #[error("buffer of {bytes} bytes is not a whole number of {channels}-channel f16 frames")]
     Buffer { bytes: u64, channels: u16 },
-}
-
-/// What the client said about itself in a tick.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct TickReport {
-    /// Its position in seconds.
-    pub playback_pos: Option<f64>,
-    /// Its clock in seconds.
-    pub client_time: Option<f64>,
-    /// Bytes of slices that it has received.
-    pub slice_bytes_rx: Option<f64>,
-    /// The smallest lead that it saw since the report before.
-    pub slice_lead_s: Option<f64>,
-}
-
-impl TickReport {
-    fn of(params: &Params<'_>) -> Self {
-        TickReport {
-            playback_pos: params.playback_pos,
-            client_time: params.client_time,
-            slice_bytes_rx: params.slice_bytes_rx,
-            slice_lead_s: params.slice_lead_s,
-        }
-    }
+    /// A context does not describe a stream.
+    #[error("the context cannot be used: {0}")]
+    Context(&'static str),
 }
 
 pub(super) struct Stream {
@@ -78,11 +64,16 @@ pub(super) struct Stream {
     decoder: SliceDecoder,
     pub mirror: Option<Mirror>,
     pub heard: Option<HeardAudio>,
-    pub playhead: Playhead,
+    pub playhead: Listener,
+    pub origin: Nanos,
     pub epochs: Vec<Epoch>,
     pub watch: Watch,
     pub last_report: TickReport,
+    ticked: bool,
     raw: String,
+    heard_to: Option<u64>,
+    /// Known while every slice's audio is.
+    audio_crc: Option<u32>,
 }
 
 impl fmt::Debug for Stream {
@@ -109,14 +100,93 @@ impl Stream {
             decoder: SliceDecoder::new(),
             mirror: None,
             heard: options.heard.map(|cap| HeardAudio::new(cap, ready.channels)),
-            playhead: playhead_of(source, frames, ready.sample_rate, now_s),
+            playhead: Listener::new(source, frames, ready.sample_rate, now_s),
+            origin: record.t,
             epochs: Vec::new(),
-            watch: Watch::new(options.stale_threshold_s, loop_s, now_s),
+            watch: Watch::new(options.stale_threshold_s, loop_s, now_s)
+                .with_behind_rule(options.behind),
             last_report: TickReport::default(),
+            ticked: false,
             raw: String::new(),
+            heard_to: None,
+            audio_crc: options.audio_crc.then_some(0),
         };
         stream.begin_epoch(record.t, message, frames, ready.channels);
         Ok(stream)
+    }
+
+    /// A stream that goes on from a context; `None` where that has none yet.
+    pub fn resume(
+        options: &Options,
+        source: PlayheadSource,
+        context: &Context<'_>,
+    ) -> Result<Option<Stream>, Undecodable> {
+        let Some(state) = &context.state.stream else { return Ok(None) };
+        let sample_rate = context.state.ready.unwrap_or(DEFAULT_READY).sample_rate;
+        let tracker = LagTracker::resume(
+            state.frames,
+            sample_rate,
+            options.tracker_bound,
+            state.refreshed_s.clone(),
+            state.last_slice_s,
+        );
+        let tracker = tracker.ok_or(Undecodable::Context("its buckets do not fit its loop"))?;
+        let mirror = match &context.buffer {
+            Some(buffer) if !options.headers_only => {
+                let samples = state.frames.saturating_mul(state.channels.into());
+                let samples = buffer.unpack(samples).map_err(Undecodable::Context)?;
+                Mirror::from_samples(samples, state.channels)
+            }
+            _ => None,
+        };
+        let heard =
+            options.heard.map(|cap| HeardAudio::resume(cap, state.channels, state.heard_to));
+        let loop_s = loop_seconds(state.frames, sample_rate);
+        Ok(Some(Stream {
+            sample_rate,
+            tracker_bound: options.tracker_bound,
+            headers_only: options.headers_only,
+            decoder: SliceDecoder::new(),
+            mirror,
+            heard,
+            playhead: Listener::resume(source, state, sample_rate),
+            origin: state.origin,
+            epochs: vec![Epoch {
+                began: state.began,
+                ended: None,
+                frames: state.frames,
+                channels: state.channels,
+                tracker,
+            }],
+            watch: Watch::resume(&state.judge, options.stale_threshold_s, loop_s)
+                .with_behind_rule(options.behind),
+            last_report: state.last_tick,
+            ticked: state.ticked,
+            raw: state.tick_knobs.clone(),
+            heard_to: state.heard_to,
+            audio_crc: state.audio_crc.filter(|_| options.audio_crc),
+        }))
+    }
+
+    /// All that the coming of this stream follows from, but for its audio.
+    pub fn state(&self) -> StreamState {
+        let epoch = self.epoch();
+        StreamState {
+            origin: self.origin,
+            began: epoch.began,
+            frames: epoch.frames,
+            channels: epoch.channels,
+            refreshed_s: epoch.tracker.refreshed_s().to_vec(),
+            last_slice_s: epoch.tracker.last_slice_s(),
+            simulated: self.playhead.simulated.state(),
+            reported: self.playhead.reported.state(),
+            heard_to: self.heard_to,
+            last_tick: self.last_report,
+            ticked: self.ticked,
+            tick_knobs: self.raw.clone(),
+            judge: self.watch.state(),
+            audio_crc: self.audio_crc,
+        }
     }
 
     pub fn handle(
@@ -144,21 +214,26 @@ impl Stream {
         }
     }
 
-    /// Applies an op of the capture to a simulated playhead. A reported one moves by itself.
+    /// Applies an op of the capture to the simulated playhead. A reported one moves by itself.
     pub fn operate(&mut self, t: Nanos, marker: &Marker) {
         let now_s = t.seconds();
-        let Playhead::Simulated(playhead) = &mut self.playhead else { return };
+        let is_source = self.playhead.source == PlayheadSource::Simulated;
+        let playhead = &mut self.playhead.simulated;
         match *marker {
             Marker::Seek { to_s } => {
                 playhead.seek(to_s, now_s);
-                self.watch.on_seek(now_s);
+                if is_source {
+                    self.watch.on_seek(now_s);
+                }
             }
             Marker::Rate { rate } => playhead.set_rate(rate, now_s),
             Marker::Pause => playhead.set_paused(true, now_s),
             Marker::Resume => playhead.set_paused(false, now_s),
             Marker::Point { .. } => {}
         }
-        self.watch.on_pause(now_s, playhead.paused() || playhead.rate() == 0.0);
+        if is_source {
+            self.watch.on_pause(now_s, playhead.paused() || playhead.rate() == 0.0);
+        }
     }
 
     fn begin_epoch(&mut self, t: Nanos, message: &Message<'_>, frames: u64, channels: u16) {
@@ -190,6 +265,7 @@ impl Stream {
         self.begin_epoch(t, message, frames, channels);
         self.playhead.reset(frames, t.seconds());
         self.watch.on_swap(t.seconds(), loop_seconds(frames, self.sample_rate));
+        self.heard_to = None;
         if let Some(heard) = &mut self.heard {
             heard.clear(channels);
         }
@@ -209,6 +285,7 @@ impl Stream {
             check_raw_length(&header, message.len())?;
             applied_range(&header, frames as usize, channels)?;
             self.mirror = None;
+            self.audio_crc = None;
             (false, false)
         } else {
             let slice = self.decoder.decode(message.payload)?;
@@ -216,6 +293,10 @@ impl Stream {
                 Some(mirror) => mirror.apply(&slice)?,
                 None => applied_range(&header, frames as usize, channels)?,
             };
+            self.audio_crc = self.audio_crc.map(|crc| {
+                let crc = crc32c::crc32c_append(crc, &message.payload[..HEADER_LEN]);
+                crc32c::crc32c_append(crc, slice.halves)
+            });
             (slice.trailing > 0, slice.undeclared_len)
         };
         let odd = [
@@ -249,30 +330,37 @@ impl Stream {
 
     fn tick(&mut self, t: Nanos, params: &Params<'_>, facts: &mut Facts) {
         let now_s = t.seconds();
-        self.last_report = TickReport::of(params);
+        self.last_report = tick_report(params);
         if params.raw.as_deref().is_some_and(|raw| raw != self.raw) {
-            if facts.ticks > 0 {
+            if self.ticked {
                 self.watch.on_knob(now_s);
             }
             self.raw.clear();
             self.raw.push_str(params.raw.as_deref().unwrap_or_default());
         }
-        if let (Playhead::Reported(playhead), Some(position_s)) =
-            (&mut self.playhead, params.playback_pos)
-        {
-            let movement = playhead.report(position_s, now_s);
-            self.watch.on_pause(now_s, playhead.paused(now_s));
-            if movement == Movement::Jumped {
-                self.watch.on_seek(now_s);
-            }
+        self.ticked = true;
+        if let Some(position_s) = params.playback_pos {
+            self.reported(now_s, position_s);
         }
         let playhead = self.playhead.frame(now_s);
         let heard = self.epoch_mut().tracker.on_tick(now_s, playhead);
         self.watch.on_tick(now_s, heard.staleness_s);
+        self.heard_to = Some(playhead);
         if let (Some(heard), Some(mirror)) = (&mut self.heard, &self.mirror) {
             heard.on_tick(playhead, mirror.samples());
         }
         facts.ticks += 1;
+    }
+
+    /// Takes the position that the client reports; it moves the listener if it is the source.
+    fn reported(&mut self, now_s: f64, position_s: f64) {
+        let movement = self.playhead.reported.report(position_s, now_s);
+        if self.playhead.source == PlayheadSource::Reported {
+            self.watch.on_pause(now_s, self.playhead.reported.paused(now_s));
+            if movement == Movement::Jumped {
+                self.watch.on_seek(now_s);
+            }
+        }
     }
 
     fn epoch(&self) -> &Epoch {
@@ -293,6 +381,15 @@ fn check_raw_length(header: &SliceHeader, bytes: u64) -> Result<(), Undecodable>
     Ok(())
 }
 
+fn tick_report(params: &Params<'_>) -> TickReport {
+    TickReport {
+        playback_pos: params.playback_pos,
+        client_time: params.client_time,
+        slice_bytes_rx: params.slice_bytes_rx,
+        slice_lead_s: params.slice_lead_s,
+    }
+}
+
 /// Frames of a whole buffer of f16 samples.
 fn frames_of(bytes: u64, channels: u16) -> Result<u64, Undecodable> {
     let frame_len = u64::from(channels) * 2;
@@ -300,17 +397,6 @@ fn frames_of(bytes: u64, channels: u16) -> Result<u64, Undecodable> {
         return Err(Undecodable::Buffer { bytes, channels });
     }
     Ok(bytes / frame_len)
-}
-
-fn playhead_of(source: PlayheadSource, frames: u64, sample_rate: u32, now_s: f64) -> Playhead {
-    match source {
-        PlayheadSource::Simulated => {
-            Playhead::Simulated(PlayheadSim::new(frames, sample_rate, now_s))
-        }
-        PlayheadSource::Reported => {
-            Playhead::Reported(ReportedPlayhead::new(frames, sample_rate, now_s))
-        }
-    }
 }
 
 fn loop_seconds(frames: u64, sample_rate: u32) -> f64 {

@@ -114,6 +114,43 @@ impl LagTracker {
         }
     }
 
+    /// A tracker of a loop in the middle of an epoch: its buckets were refreshed at these times.
+    /// Nothing is remembered. `None` when the loop has another number of buckets.
+    #[must_use]
+    pub fn resume(
+        frames: u64,
+        sample_rate: u32,
+        bound: Option<usize>,
+        refreshed_s: Vec<f64>,
+        last_slice_s: Option<f64>,
+    ) -> Option<Self> {
+        let frames = frames.max(1);
+        let buckets = Buckets::new(frames, sample_rate, DEFAULT_BUCKET_S);
+        (buckets.count() == refreshed_s.len()).then(|| Self {
+            frames,
+            sample_rate,
+            bucket_s: DEFAULT_BUCKET_S,
+            bound,
+            buckets,
+            refreshed_s,
+            last_slice_s,
+            slices: VecDeque::new(),
+            ticks: VecDeque::new(),
+        })
+    }
+
+    /// When each bucket of the loop was refreshed last, in seconds.
+    #[must_use]
+    pub fn refreshed_s(&self) -> &[f64] {
+        &self.refreshed_s
+    }
+
+    /// When the last slice of the epoch landed.
+    #[must_use]
+    pub fn last_slice_s(&self) -> Option<f64> {
+        self.last_slice_s
+    }
+
     /// Begins a new epoch, as a swap does: another length, all fresh, nothing remembered.
     pub fn reset(&mut self, frames: u64, now_s: f64) {
         self.frames = frames.max(1);

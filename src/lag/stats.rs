@@ -19,7 +19,9 @@ pub fn fold_lead(start: u32, playhead: u64, frames: u64) -> i64 {
     if frames == 0 {
         return 0;
     }
-    let (start, playhead) = (u64::from(start) % frames, playhead % frames);
+    // Nearly always inside the loop already, and a division costs more than all the rest.
+    let inside = |frame| if frame < frames { frame } else { frame % frames };
+    let (start, playhead) = (inside(u64::from(start)), inside(playhead));
     let ahead = if start >= playhead { start - playhead } else { frames - playhead + start };
     if ahead >= frames / 2 { ahead.wrapping_sub(frames) as i64 } else { ahead as i64 }
 }
@@ -59,6 +61,22 @@ impl Buckets {
     #[must_use]
     pub fn of_frame(&self, frame: u64) -> usize {
         ((frame as f64 / self.width) as usize).min(self.count - 1)
+    }
+
+    /// The first frame of the loop that lies in this bucket or a later one; the end of the loop
+    /// where none does.
+    #[must_use]
+    pub fn first_frame(&self, bucket: usize) -> u64 {
+        let is_there = |frame: u64| self.of_frame(frame) >= bucket;
+        // The product is off by its rounding at most, and by the fraction of a frame.
+        let mut frame = ((bucket as f64 * self.width) as u64).min(self.frames);
+        while frame > 0 && is_there(frame - 1) {
+            frame -= 1;
+        }
+        while frame < self.frames && !is_there(frame) {
+            frame += 1;
+        }
+        frame
     }
 
     /// The buckets that a slice refreshes: those of its first to its last frame inside the loop,
@@ -178,6 +196,25 @@ mod tests {
         check_lead(0, u64::MAX / 2 + 2, u64::MAX, i64::MAX - 1);
         check_lead(0, u64::MAX / 2 + 1, u64::MAX, i64::MIN);
         check_lead(0, u64::MAX / 2, u64::MAX, i64::MIN + 1);
+    }
+
+    #[track_caller]
+    fn check_first_frames(buckets: Buckets, frames: u64) {
+        for bucket in 0..=buckets.count() {
+            let first = (0..frames).find(|&frame| buckets.of_frame(frame) >= bucket);
+            assert_eq!(
+                buckets.first_frame(bucket),
+                first.unwrap_or(frames),
+                "{buckets:?} {bucket}"
+            );
+        }
+    }
+
+    #[test]
+    fn buckets_begin_at_their_first_frames() {
+        for (frames, width) in [(1, 1.0), (7, 2.0), (100, 33.3), (9_601, 4_800.7), (999, 0.1)] {
+            check_first_frames(Buckets::new(frames, 1, width), frames);
+        }
     }
 
     #[track_caller]

@@ -4,6 +4,8 @@
 //! later moment. Between reports the position is extrapolated at 1×; while reports repeat it is
 //! held.
 
+use crate::capture::ReportedState;
+
 /// A jump of the reported position by more than this, against the extrapolation, is a seek.
 pub const JUMP_S: f64 = 0.25;
 
@@ -43,6 +45,30 @@ impl ReportedPlayhead {
             at_s: now_s,
             held_since_s: None,
             reports: 0,
+        }
+    }
+
+    /// A playhead that goes on from a state, in a loop of this length.
+    #[must_use]
+    pub fn resume(state: &ReportedState, frames: u64, sample_rate: u32) -> Self {
+        ReportedPlayhead {
+            frames: frames.max(1),
+            sample_rate,
+            position_s: state.position_s,
+            at_s: state.at_s,
+            held_since_s: state.held_since_s,
+            reports: state.reports,
+        }
+    }
+
+    /// All that the next positions follow from.
+    #[must_use]
+    pub fn state(&self) -> ReportedState {
+        ReportedState {
+            position_s: self.position_s,
+            at_s: self.at_s,
+            held_since_s: self.held_since_s,
+            reports: self.reports,
         }
     }
 

@@ -36,19 +36,31 @@ impl PlayheadWalk {
     #[must_use]
     #[inline]
     pub fn frame(&mut self, now_s: f64) -> u64 {
-        let PlayheadSim { rate, paused, anchor, anchored_s, .. } = self.playhead;
-        let walked = if paused {
-            anchor
-        } else {
-            anchor + (now_s - anchored_s).max(0.0) * rate * self.sample_rate
-        };
-        let position = walked - self.lap_from;
+        let position = self.lap_position(now_s);
         if position >= 0.0 && position < self.frames {
             // A lap is known only of loops below 2⁵² frames, and an i64 is made in one step.
             return position as i64 as u64;
         }
-        self.enter_lap(walked);
+        self.enter_lap(self.walked(now_s));
         self.playhead.frame(now_s)
+    }
+
+    /// Frames since the beginning of the lap that [`PlayheadWalk::frame`] last saw. Inside the loop
+    /// this is the position, of which the frame is the whole part; outside of it, or not a number,
+    /// it means another lap, or one that is not known exactly.
+    #[must_use]
+    #[inline]
+    pub fn lap_position(&self, now_s: f64) -> f64 {
+        self.walked(now_s) - self.lap_from
+    }
+
+    #[inline]
+    fn walked(&self, now_s: f64) -> f64 {
+        let PlayheadSim { rate, paused, anchor, anchored_s, .. } = self.playhead;
+        if paused {
+            return anchor;
+        }
+        anchor + (now_s - anchored_s).max(0.0) * rate * self.sample_rate
     }
 
     #[cold]

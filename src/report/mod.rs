@@ -282,6 +282,8 @@ pub enum CaptureWarning {
     NoTicks,
     /// Each tracker kept its newest records only.
     BoundedRecords,
+    /// The capture begins in the middle of its session.
+    Part,
 }
 
 /// Lead and staleness over time in equal columns: lowest lead and highest staleness of each.
@@ -360,7 +362,10 @@ impl Analysis {
                 client_to_server: *facts.traffic(Direction::ClientToServer),
                 server_to_client: *facts.traffic(Direction::ServerToClient),
             },
-            rates: rates(facts, clock.s(about.at)),
+            rates: rates(
+                facts,
+                clock.s(about.at) - facts.resumed.map_or(0.0, |t| clock.s(t).max(0.0)),
+            ),
             slices: facts.slices,
             ticks: facts.ticks,
             swaps: facts.swaps,
@@ -550,7 +555,18 @@ fn warnings(engine: &Engine, about: &About, clock: &Clock) -> Vec<Warning> {
             "no tick came, so nobody can tell how old the audio was that was heard".to_owned(),
         ));
     }
-    if let Some(bound) = about.tracker_bound {
+    if let Some(resumed) = facts.resumed {
+        let message = format!(
+            "the capture begins {} s into its session: reports cover what follows",
+            text::Figure(clock.s(resumed))
+        );
+        warnings.push(capture(CaptureWarning::Part, message));
+    }
+    let is_full = |bound: &usize| {
+        let mut epochs = engine.epochs().iter().map(|epoch| &epoch.tracker);
+        epochs.any(|tracker| tracker.slices().len().max(tracker.ticks().len()) >= *bound)
+    };
+    if let Some(bound) = about.tracker_bound.filter(is_full) {
         warnings.push(capture(
             CaptureWarning::BoundedRecords,
             format!("reports cover the newest {bound} slices and ticks of each source buffer"),
@@ -599,11 +615,12 @@ fn shape(engine: &Engine, at: Nanos) -> Shape {
     let mut shape =
         Shape { lead_s: vec![None; SHAPE_COLUMNS], staleness_s: vec![None; SHAPE_COLUMNS] };
     let Some(origin) = engine.origin() else { return shape };
-    let column_s = at.seconds_since(origin) / SHAPE_COLUMNS as f64;
+    let from = engine.facts().resumed.map_or(origin, |resumed| resumed.max(origin));
+    let column_s = at.seconds_since(from) / SHAPE_COLUMNS as f64;
     if column_s <= 0.0 {
         return shape;
     }
-    let column = |t_s: f64| (((t_s - origin.seconds()) / column_s) as usize).min(SHAPE_COLUMNS - 1);
+    let column = |t_s: f64| (((t_s - from.seconds()) / column_s) as usize).min(SHAPE_COLUMNS - 1);
     for epoch in engine.epochs() {
         for slice in epoch.tracker.slices() {
             let lowest = &mut shape.lead_s[column(slice.t_s)];

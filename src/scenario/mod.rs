@@ -14,6 +14,7 @@ pub mod model;
 mod moves;
 pub mod open_loop;
 mod quantiles;
+mod refreshes;
 mod text;
 pub mod words;
 

@@ -16,13 +16,18 @@ use serde::Serialize;
 
 use super::columns::{Columns, EpochColumns, Place};
 use super::moves::{Piece, diverges, pieces};
-use super::quantiles::Quantiles;
+use super::quantiles::{Found, Quantiles};
+use super::refreshes::{Cursors, Refreshes};
 use super::{Playback, Scenario, Tier};
 use crate::engine::PlayheadSource;
 use crate::lag::stats::{fold_lead, staleness_s};
 use crate::lag::{LagReport, ReportArgs, SliceRecord, TickRecord, WorstStale};
 use crate::playhead::PlayheadWalk;
 use crate::time::Nanos;
+use crate::wire::kernel;
+
+/// Values compared side by side.
+const LOOKED_AT: usize = 64;
 
 /// What would have been heard.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -54,14 +59,22 @@ pub enum OpenLoopError {
     ReportedPlayhead,
 }
 
+/// What the listener meets in the source buffer that reports are about, row by row.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Heard<'a> {
+    /// The lead of every slice.
+    pub lead_s: &'a [f64],
+    /// The age of the audio at every tick.
+    pub staleness_s: &'a [f64],
+}
+
 /// Buffers that are reused from scenario to scenario.
 #[derive(Clone, Debug, Default)]
 pub struct Scratch {
     pieces: Vec<Piece>,
-    slice_playhead: Vec<u64>,
-    tick_playhead: Vec<u64>,
     lead_s: Vec<f64>,
     staleness_s: Vec<f64>,
+    cursors: Cursors,
     refreshed_s: Vec<f64>,
     quantiles: Quantiles,
 }
@@ -70,6 +83,8 @@ pub struct Scratch {
 #[derive(Clone, Debug)]
 pub struct OpenLoop<'a> {
     columns: &'a Columns,
+    /// What the slices of the last epoch refresh, unless that is too much to lay out.
+    refreshes: Option<Refreshes>,
     args: ReportArgs,
     /// What of a report no scenario of this kind changes.
     unmoved: LagReport,
@@ -92,7 +107,8 @@ impl<'a> OpenLoop<'a> {
         let slices: Vec<_> =
             (0..epoch.slices.t_s.len()).map(|row| slice_record(epoch, row, 0.0)).collect();
         let unmoved = LagReport::of(loop_s(columns), slices.iter(), [].iter(), now_s, &args);
-        OpenLoop { columns, args, unmoved, tail, reaction_ns: shortest_generation_ns(columns) }
+        let (refreshes, reaction_ns) = (Refreshes::of(epoch), shortest_generation_ns(columns));
+        OpenLoop { columns, refreshes, args, unmoved, tail, reaction_ns }
     }
 
     /// What would have been heard under `scenario`.
@@ -106,7 +122,7 @@ impl<'a> OpenLoop<'a> {
         }
         self.listen(&scenario.playback, scratch)?;
         let valid_until = self.valid_until(&scenario.playback, scratch);
-        let lag = self.report(scratch);
+        let lag = self.report(quantum(&scenario.playback), scratch);
         Ok(Answer {
             tier: if valid_until.is_some() { Tier::Horizon } else { Tier::Exact },
             valid_until_s: valid_until.map(|at| at.seconds_since(self.columns.origin)),
@@ -115,13 +131,25 @@ impl<'a> OpenLoop<'a> {
         })
     }
 
-    /// Finds the playhead, lead and staleness of every row of the last epoch.
+    /// Leads and staleness under `playback`, of which a report gives the figures.
+    pub fn hear<'s>(
+        &self,
+        playback: &Playback,
+        scratch: &'s mut Scratch,
+    ) -> Result<Heard<'s>, OpenLoopError> {
+        self.listen(playback, scratch)?;
+        Ok(Heard { lead_s: &scratch.lead_s, staleness_s: &scratch.staleness_s })
+    }
+
+    /// Finds the lead and the staleness of every row of the last epoch.
     fn listen(&self, playback: &Playback, scratch: &mut Scratch) -> Result<(), OpenLoopError> {
         let epoch = self.columns.last();
+        scratch.lead_s.resize(epoch.slices.t_s.len(), 0.0);
+        scratch.staleness_s.resize(epoch.ticks.t_s.len(), 0.0);
         match self.columns.source {
             PlayheadSource::Simulated => {
                 pieces(self.columns, playback, &mut scratch.pieces);
-                scratch.walk_playhead(epoch, self.columns.epochs.len() - 1);
+                self.follow(quantum(playback), scratch);
             }
             PlayheadSource::Reported => {
                 let quantum_only =
@@ -130,61 +158,136 @@ impl<'a> OpenLoop<'a> {
                     return Err(OpenLoopError::ReportedPlayhead);
                 }
                 scratch.pieces.clear();
-                scratch.slice_playhead.clone_from(&epoch.slices.playhead);
-                scratch.tick_playhead.clone_from(&epoch.ticks.playhead);
+                self.look(quantum(playback), scratch);
             }
         }
-        if let Some(quantum) = playback.quantum_frames {
-            scratch.round_down(quantum.max(1));
-        }
-        scratch.fold_leads(epoch, self.columns.sample_rate);
-        scratch.age_audio(epoch);
         Ok(())
     }
 
-    fn report(&self, scratch: &mut Scratch) -> LagReport {
-        let Some((slice, tick)) = self.tail else { return self.report_of_records(scratch) };
+    /// Follows a simulated playhead, piece by piece.
+    fn follow(&self, quantum: u64, scratch: &mut Scratch) {
+        let (epoch, number) = (self.columns.last(), self.columns.epochs.len() - 1);
+        let EpochColumns { slices, ticks, .. } = epoch;
+        let Scratch { pieces, lead_s, staleness_s, cursors, .. } = scratch;
+        if let Some(refreshes) = &self.refreshes {
+            refreshes.rewind(cursors);
+        }
+        // A reset begins the epoch, so the last piece at its beginning holds from there.
+        let first = pieces.partition_point(|piece| piece.from.epoch < number);
+        let end = Place { epoch: number, slice: slices.t_s.len(), tick: ticks.t_s.len() };
+        for i in first..pieces.len() {
+            let Piece { from, playhead } = &pieces[i];
+            let until = pieces.get(i + 1).map_or(end, |next| next.from);
+            let mut walk = PlayheadWalk::new(playhead);
+            let rows = from.slice..until.slice;
+            let frames = slices.t_s[rows.clone()].iter().map(|&t_s| walk.frame(t_s));
+            self.fold_leads(rows, frames, quantum, lead_s);
+            if let Some(refreshes) = &self.refreshes {
+                let rows = from.tick..until.tick;
+                refreshes.age(&ticks.t_s, rows, &mut walk, quantum, cursors, staleness_s);
+            }
+        }
+        if self.refreshes.is_none() {
+            self.age_in_turn(quantum, scratch);
+        }
+    }
+
+    /// Takes the playhead as it was reported.
+    fn look(&self, quantum: u64, scratch: &mut Scratch) {
+        let slices = &self.columns.last().slices;
+        let rows = 0..slices.t_s.len();
+        self.fold_leads(rows, slices.playhead.iter().copied(), quantum, &mut scratch.lead_s);
+        self.age_in_turn(quantum, scratch);
+    }
+
+    fn fold_leads(
+        &self,
+        rows: Range<usize>,
+        playheads: impl Iterator<Item = u64>,
+        quantum: u64,
+        leads_s: &mut [f64],
+    ) {
+        let (epoch, sample_rate) = (self.columns.last(), f64::from(self.columns.sample_rate));
+        let starts = &epoch.slices.start[rows.clone()];
+        let leads_s = &mut leads_s[rows];
+        for ((lead_s, &start), playhead) in leads_s.iter_mut().zip(starts).zip(playheads) {
+            *lead_s = fold_lead(start, round_down(playhead, quantum), epoch.frames) as f64;
+        }
+        // By themselves several divisions take no longer than one.
+        kernel::wide(|| leads_s.iter_mut().for_each(|lead_s| *lead_s /= sample_rate));
+    }
+
+    /// The age of the audio at every tick, as slices refresh it in between: the slow way, for
+    /// playheads that were reported and slices that cover very much.
+    fn age_in_turn(&self, quantum: u64, scratch: &mut Scratch) {
+        let EpochColumns { buckets, slices, ticks, began, .. } = self.columns.last();
+        scratch.refreshed_s.clear();
+        scratch.refreshed_s.resize(buckets.count(), began.seconds());
+        let mut arrived = 0;
+        for (tick, &t_s) in ticks.t_s.iter().enumerate() {
+            while slices.ticks_before.get(arrived).is_some_and(|&ticks| ticks as usize <= tick) {
+                let (from, until) = slices.refreshed[arrived];
+                scratch.refreshed_s[from as usize..until as usize].fill(slices.t_s[arrived]);
+                arrived += 1;
+            }
+            let bucket = buckets.of_frame(self.playhead_at(tick, quantum, scratch));
+            scratch.staleness_s[tick] = staleness_s(t_s, scratch.refreshed_s[bucket]);
+        }
+    }
+
+    /// The playhead at a tick of the last epoch.
+    fn playhead_at(&self, tick: usize, quantum: u64, scratch: &Scratch) -> u64 {
+        let (ticks, number) = (&self.columns.last().ticks, self.columns.epochs.len() - 1);
+        let begun = |piece: &Piece| (piece.from.epoch, piece.from.tick) <= (number, tick);
+        let piece = scratch.pieces.partition_point(begun).checked_sub(1);
+        let playhead = match piece {
+            Some(piece) => scratch.pieces[piece].playhead.frame(ticks.t_s[tick]),
+            None => ticks.playhead[tick],
+        };
+        round_down(playhead, quantum)
+    }
+
+    fn report(&self, quantum: u64, scratch: &mut Scratch) -> LagReport {
+        let Some((slice, tick)) = self.tail else {
+            return self.report_of_records(quantum, scratch);
+        };
         let mut lag = self.unmoved.clone();
         let lead_s = &scratch.lead_s[slice..];
         lag.slices.behind_playhead = lead_s.iter().filter(|&&lead_s| lead_s < 0.0).count();
-        lag.slices.lead_s = scratch.quantiles.figures(lead_s);
+        lag.slices.lead_s = scratch.quantiles.of(lead_s).map(|found| found.figures);
         let staleness_s = &scratch.staleness_s[tick..];
         let threshold_s = self.args.stale_threshold_s;
         lag.ticks.count = staleness_s.len();
         lag.ticks.stale_ticks = staleness_s.iter().filter(|&&age_s| age_s > threshold_s).count();
-        lag.ticks.staleness_s = scratch.quantiles.figures(staleness_s);
-        lag.ticks.worst_stale =
-            (lag.ticks.stale_ticks > 0).then(|| self.worst_stale(scratch, tick)).flatten();
+        let found = scratch.quantiles.of(staleness_s);
+        lag.ticks.staleness_s = found.map(|found| found.figures);
+        if let Some(Found { highest, .. }) = found.filter(|_| lag.ticks.stale_ticks > 0) {
+            let worst = tick + first_of(staleness_s, highest);
+            let now_s = self.columns.report_at.seconds();
+            let worst = self.tick_record(worst, quantum, scratch);
+            lag.ticks.worst_stale = Some(WorstStale::of(&worst, now_s));
+        }
         lag
     }
 
-    /// The first of the stalest ticks.
-    fn worst_stale(&self, scratch: &Scratch, from: usize) -> Option<WorstStale> {
-        let rows = from..scratch.staleness_s.len();
-        let stalest = rows.reduce(|worst, row| {
-            let is_worse = scratch.staleness_s[row] > scratch.staleness_s[worst];
-            if is_worse { row } else { worst }
-        });
-        let now_s = self.columns.report_at.seconds();
-        stalest.map(|row| WorstStale::of(&self.tick_record(scratch, row), now_s))
-    }
-
     /// The same report from records, where the window is no tail or a timeline is asked for.
-    fn report_of_records(&self, scratch: &Scratch) -> LagReport {
+    fn report_of_records(&self, quantum: u64, scratch: &Scratch) -> LagReport {
         let epoch = self.columns.last();
         let slices: Vec<_> = (0..scratch.lead_s.len())
             .map(|row| slice_record(epoch, row, scratch.lead_s[row]))
             .collect();
-        let ticks: Vec<_> =
-            (0..scratch.staleness_s.len()).map(|row| self.tick_record(scratch, row)).collect();
+        let ticks: Vec<_> = (0..scratch.staleness_s.len())
+            .map(|row| self.tick_record(row, quantum, scratch))
+            .collect();
         let now_s = self.columns.report_at.seconds();
         LagReport::of(loop_s(self.columns), slices.iter(), ticks.iter(), now_s, &self.args)
     }
 
-    fn tick_record(&self, scratch: &Scratch, row: usize) -> TickRecord {
+    fn tick_record(&self, row: usize, quantum: u64, scratch: &Scratch) -> TickRecord {
+        let playhead = self.playhead_at(row, quantum, scratch);
         TickRecord {
             t_s: self.columns.last().ticks.t_s[row],
-            playhead_s: scratch.tick_playhead[row] as f64 / f64::from(self.columns.sample_rate),
+            playhead_s: playhead as f64 / f64::from(self.columns.sample_rate),
             staleness_s: scratch.staleness_s[row],
         }
     }
@@ -197,7 +300,7 @@ impl<'a> OpenLoop<'a> {
 
     fn first_changed_report(&self, playback: &Playback, scratch: &Scratch) -> Option<Nanos> {
         let from = diverges(self.columns, playback)?;
-        let quantum = playback.quantum_frames.unwrap_or(1).max(1);
+        let quantum = quantum(playback);
         let mut playheads = scratch.pieces.iter().peekable();
         let mut walk: Option<PlayheadWalk> = None;
         for (number, epoch) in self.columns.epochs.iter().enumerate().skip(from.epoch) {
@@ -209,7 +312,7 @@ impl<'a> OpenLoop<'a> {
                 }
                 let recorded = epoch.ticks.playhead[tick];
                 let frame = walk.as_mut().map_or(recorded, |w| w.frame(epoch.ticks.t_s[tick]));
-                if frame - frame % quantum != recorded {
+                if round_down(frame, quantum) != recorded {
                     return Some(epoch.ticks.latest[tick]);
                 }
             }
@@ -227,74 +330,27 @@ impl<'a> OpenLoop<'a> {
     }
 }
 
-impl Scratch {
-    /// The playhead at every row of the last epoch, whose number is `number`.
-    fn walk_playhead(&mut self, epoch: &EpochColumns, number: usize) {
-        let (slices, ticks) = (&epoch.slices.t_s, &epoch.ticks.t_s);
-        self.slice_playhead.resize(slices.len(), 0);
-        self.tick_playhead.resize(ticks.len(), 0);
-        // A reset begins the epoch, so the last piece at its beginning holds from there.
-        let first = self.pieces.partition_point(|piece| piece.from.epoch < number);
-        let end = Place { epoch: number, slice: slices.len(), tick: ticks.len() };
-        for i in first..self.pieces.len() {
-            let Piece { from, playhead } = &self.pieces[i];
-            let until = self.pieces.get(i + 1).map_or(end, |next| next.from);
-            let mut walk = PlayheadWalk::new(playhead);
-            let rows = from.slice..until.slice;
-            follow(&mut walk, &slices[rows.clone()], &mut self.slice_playhead[rows]);
-            let rows: Range<usize> = from.tick..until.tick;
-            follow(&mut walk, &ticks[rows.clone()], &mut self.tick_playhead[rows]);
-        }
-    }
-
-    fn round_down(&mut self, quantum: u64) {
-        for frame in self.slice_playhead.iter_mut().chain(&mut self.tick_playhead) {
-            *frame -= *frame % quantum;
-        }
-    }
-
-    fn fold_leads(&mut self, epoch: &EpochColumns, sample_rate: u32) {
-        let sample_rate = f64::from(sample_rate);
-        let rows = epoch.slices.start.iter().zip(&self.slice_playhead);
-        self.lead_s.clear();
-        self.lead_s.extend(rows.map(|(&start, &playhead)| {
-            fold_lead(start, playhead, epoch.frames) as f64 / sample_rate
-        }));
-    }
-
-    /// The age of the audio at every tick, as slices refresh it in between.
-    fn age_audio(&mut self, epoch: &EpochColumns) {
-        let EpochColumns { buckets, slices, ticks, .. } = epoch;
-        self.refreshed_s.clear();
-        self.refreshed_s.resize(buckets.count(), epoch.began.seconds());
-        self.staleness_s.resize(ticks.t_s.len(), 0.0);
-        let mut done = 0;
-        let ends = slices.ticks_before.iter().map(|&ticks| ticks as usize);
-        let stamps = slices.refreshed.iter().zip(&slices.t_s).map(Some);
-        for (end, stamp) in ends.zip(stamps).chain([(ticks.t_s.len(), None)]) {
-            let ages_s = &mut self.staleness_s[done..end];
-            let rows = ticks.t_s[done..end].iter().zip(&self.tick_playhead[done..end]);
-            for (age_s, (&t_s, &playhead)) in ages_s.iter_mut().zip(rows) {
-                *age_s = staleness_s(t_s, self.refreshed_s[buckets.of_frame(playhead)]);
-            }
-            done = end;
-            if let Some((&(from, until), &t_s)) = stamp {
-                self.refreshed_s[from as usize..until as usize].fill(t_s);
-            }
-        }
-    }
-}
-
 fn shortest_generation_ns(columns: &Columns) -> u64 {
     let ticks_ms = columns.epochs.iter().flat_map(|epoch| &epoch.slices.tick_ms);
     let shortest_ms = ticks_ms.copied().fold(f64::INFINITY, f64::min);
     if shortest_ms.is_finite() { (shortest_ms * 1e6).max(0.0) as u64 } else { 0 }
 }
 
-fn follow(walk: &mut PlayheadWalk, times_s: &[f64], frames: &mut [u64]) {
-    for (frame, &t_s) in frames.iter_mut().zip(times_s) {
-        *frame = walk.frame(t_s);
-    }
+/// The multiple of which positions are.
+fn quantum(playback: &Playback) -> u64 {
+    playback.quantum_frames.unwrap_or(1).max(1)
+}
+
+fn round_down(frame: u64, quantum: u64) -> u64 {
+    // The division costs more than all the rest.
+    if quantum == 1 { frame } else { frame - frame % quantum }
+}
+
+/// Where a value stands first; 0 where it does not.
+fn first_of(values: &[f64], wanted: f64) -> usize {
+    let is_in = |few: &[f64]| few.iter().fold(false, |found, &value| found | (value == wanted));
+    let block = values.chunks(LOOKED_AT).position(is_in).unwrap_or(0) * LOOKED_AT;
+    block + values[block..].iter().position(|&value| value == wanted).unwrap_or(0)
 }
 
 /// The first row of a window, if all rows behind it lie in it too.
@@ -319,4 +375,85 @@ fn slice_record(epoch: &EpochColumns, row: usize, lead_s: f64) -> SliceRecord {
 
 fn loop_s(columns: &Columns) -> f64 {
     columns.last().frames as f64 / f64::from(columns.sample_rate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::TickReport;
+    use crate::lag::stats::Buckets;
+    use crate::scenario::columns::{SliceColumns, TickColumns};
+
+    /// Ticks every 10 ms and slices every 40 ms, a bit ahead of a listener who goes round in 3 s.
+    fn columns() -> Columns {
+        let (frames, sample_rate, began) = (3_000, 1_000, Nanos(0));
+        let buckets = Buckets::new(frames, sample_rate, crate::lag::DEFAULT_BUCKET_S);
+        let (mut slices, mut ticks) = (SliceColumns::default(), TickColumns::default());
+        for tick in 0..2_000_u32 {
+            let t = Nanos(u64::from(tick) * 10_000_000);
+            ticks.t_s.push(t.seconds());
+            ticks.latest.push(t);
+            ticks.playhead.push(u64::from(tick) * 10 % frames);
+            ticks.report.push(TickReport::default());
+            if tick % 4 == 1 {
+                let start = (tick * 10 + 150 + tick % 90) % 3_000;
+                let refreshed = buckets.of_slice(start, 300);
+                slices.t_s.push(t.seconds());
+                slices.latest.push(t);
+                slices.ticks_before.push(tick + 1);
+                slices.start.push(start);
+                slices.frames.push(300);
+                slices.refreshed.push((refreshed.start as u32, refreshed.end as u32));
+                slices.playhead.push(u64::from(tick) * 10 % frames);
+                slices.interval_s.push(0.04);
+                slices.tick_ms.push(30.0);
+                slices.dec_ms.push(8.0);
+                slices.generations.push(tick);
+                slices.bytes.push(600);
+            }
+        }
+        let (report_at, source) = (Nanos(20_000_000_000), PlayheadSource::Simulated);
+        let (latest, channels) = (began, 2);
+        let epoch = EpochColumns { began, latest, frames, channels, buckets, slices, ticks };
+        let (epochs, ops) = (vec![epoch], Vec::new());
+        Columns { sample_rate, source, origin: began, report_at, epochs, ops }
+    }
+
+    #[track_caller]
+    fn check_both_ways(playback: Playback, args: ReportArgs) {
+        let columns = columns();
+        let laid_out = OpenLoop::new(&columns, args);
+        let in_turn = OpenLoop { refreshes: None, ..laid_out.clone() };
+        assert!(laid_out.refreshes.is_some());
+        let scenario = Scenario { playback, ..Scenario::default() };
+        let ask = |open_loop: &OpenLoop<'_>| {
+            open_loop.answer(&scenario, &mut Scratch::default()).unwrap()
+        };
+        assert_eq!(ask(&laid_out), ask(&in_turn));
+    }
+
+    #[test]
+    fn slices_laid_out_or_taken_in_turn() {
+        let playback = |ops: &[&str]| Playback {
+            rate: Some(1.03),
+            ops: ops.iter().map(|op| op.parse().unwrap()).collect(),
+            ..Playback::default()
+        };
+        let stale = ReportArgs { stale_threshold_s: 0.1, ..ReportArgs::default() };
+        check_both_ways(Playback::default(), ReportArgs::default());
+        check_both_ways(playback(&["3s:seek=1s", "5s:pause", "9s:resume"]), stale);
+        check_both_ways(
+            Playback { quantum_frames: Some(700), ..playback(&["3s:rate=-1"]) },
+            ReportArgs { window_s: Some(7.0), ..stale },
+        );
+    }
+
+    #[test]
+    fn the_first_of_equals() {
+        let mut values = [1.0; 200];
+        assert_eq!(first_of(&values, 1.0), 0);
+        (values[131], values[140]) = (2.0, 2.0);
+        assert_eq!(first_of(&values, 2.0), 131);
+        assert_eq!(first_of(&[], 2.0), 0);
+    }
 }

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -115,7 +115,7 @@ pub fn kind_of(fields: &Map<String, Value>) -> Option<&str> {
 }
 
 /// What `ready` declares about the audio.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ready {
     /// Channels of the initial buffer.
     pub channels: u16,

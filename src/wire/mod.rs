@@ -5,6 +5,7 @@
 
 pub mod halves;
 pub mod json;
+pub mod kernel;
 pub mod message;
 pub mod names;
 pub mod slice;

@@ -44,7 +44,7 @@ pub fn sample_records() -> Vec<Record<'static>> {
         Body::Marker(Marker::Pause),
         Body::Marker(Marker::Resume),
         Body::Marker(Marker::Point { name: "it clicked".to_owned() }),
-        Body::Other(7),
+        Body::Other(9),
         Body::Other(200),
         Body::Gap(Gap { first_seq: 17, count: 0, bytes: 12_345, reason: "slow disk".to_owned() }),
     ];
@@ -159,7 +159,7 @@ fn any_body() -> impl Strategy<Value = Body<'static>> {
             Body::End(End { reason, records, messages, bytes, lost })
         },
     );
-    let other = (7..=u8::MAX).prop_map(Body::Other);
+    let other = (9..=u8::MAX).prop_map(Body::Other);
     prop_oneof![1 => header, 6 => message, 1 => clock, 1 => gap, 1 => marker, 1 => end, 1 => other]
 }
 
@@ -420,6 +420,9 @@ fn foreign_body(record: &Record<'_>, spelling: Spelling) -> Vec<u8> {
         Body::Gap(gap) => map(rmp_serde::to_vec_named(gap)),
         Body::Marker(marker) => map(rmp_serde::to_vec_named(marker)),
         Body::End(end) => map(rmp_serde::to_vec_named(end)),
+        Body::Context(context) => {
+            (0, 0, rmp_serde::to_vec_named(&context.state).expect("a state has a form"))
+        }
         Body::Other(_) => (3, 4, b"of another version".to_vec()),
     };
     let integer = |value: u8| spelling.uint(value.into());

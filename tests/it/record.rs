@@ -1,33 +1,31 @@
 //! Recording over real sockets: what misbehaving servers get, and that nothing is lost by them.
 
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use futures_util::{SinkExt, StreamExt};
 use lagtape::app::{self, AnalyzeOptions, RecordVerb, RecordedSession, Source};
 use lagtape::capture::{Body, Direction, Opcode, Records};
-use lagtape::peer::client::{DEFAULT_PARAMS_HZ, Dialect};
 use lagtape::time::Span;
 use lagtape::wire::slice::SliceHeader;
-use serde_json::Map;
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
-type Socket = WebSocketStream<TcpStream>;
+pub type Socket = WebSocketStream<TcpStream>;
 
-const READY: &str = r#"{"type":"ready","sample_rate":48000,"channels":1}"#;
+pub const READY: &str = r#"{"type":"ready","sample_rate":48000,"channels":1}"#;
 
 /// A loop of one second.
-fn buffer() -> Message {
+pub fn buffer() -> Message {
     Message::binary(vec![0; 48_000 * 2])
 }
 
 /// A raw slice of 0.36 s.
-fn slice(start: u32) -> Message {
+pub fn slice(start: u32) -> Message {
     let header = SliceHeader {
         flags: 0,
         start,
@@ -50,19 +48,13 @@ struct Recording {
 
 fn verb(url: String, out: PathBuf) -> RecordVerb {
     RecordVerb {
-        url,
         headers: vec![("Authorization".to_owned(), "Bearer SECRET-TOKEN".to_owned())],
         out: Some(out),
-        force: false,
         source: Source::Fixture("x.wav".to_owned()),
         prompt: Some("mellow".to_owned()),
-        set: Map::new(),
-        params_hz: DEFAULT_PARAMS_HZ,
-        dialect: Dialect::Modern,
-        rate: 1.0,
-        script: Vec::new(),
         run_for: Some(Span(300_000_000)),
         ready_timeout: Span(2_000_000_000),
+        ..RecordVerb::new(url)
     }
 }
 
@@ -121,7 +113,7 @@ fn check_live_equals_offline(recording: &Recording) {
     );
 }
 
-async fn drain(mut socket: Socket) {
+pub async fn drain(mut socket: Socket) {
     while let Some(Ok(_)) = socket.next().await {}
 }
 
@@ -311,6 +303,34 @@ async fn pings_are_answered_and_both_are_recorded() {
 }
 
 #[tokio::test]
+async fn headers_of_one_name_are_all_sent() {
+    let folder = TempDir::new().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    let headers = [("Cookie", "a=1"), ("X-Who", "me"), ("cookie", "b=2"), ("X-Who", "and you")];
+    let verb = RecordVerb {
+        headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+        ..verb(url, folder.path().join("x.lagtape"))
+    };
+    let client = tokio::spawn(app::record(verb, std::future::pending(), |_, _| ()));
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut request = vec![0; 4096];
+    let mut len = 0;
+    while !request[..len].ends_with(b"\r\n\r\n") {
+        len += tokio::io::AsyncReadExt::read(&mut stream, &mut request[len..]).await.unwrap();
+    }
+    drop(stream);
+    assert!(client.await.unwrap().is_err(), "nobody answered");
+    let request = String::from_utf8_lossy(&request[..len]).to_lowercase();
+    let sent = |name: &str| -> Vec<_> {
+        request.lines().filter_map(|line| line.strip_prefix(name)).map(str::to_owned).collect()
+    };
+    assert_eq!(sent("cookie: "), ["a=1; b=2"]);
+    assert_eq!(sent("x-who: "), ["me", "and you"]);
+    assert_eq!(sent("host: ").len(), 1);
+}
+
+#[tokio::test]
 async fn echoed_knobs_are_carried_back() {
     let recording = record_from(|mut socket| async move {
         socket.send(Message::text(READY)).await.unwrap();
@@ -349,12 +369,17 @@ async fn nobody_listens() {
     assert!(!sentence.contains("SECRET") && !out.exists());
 }
 
-/// A process that records, and the server's side of its socket after the buffer.
-async fn recording_process(extra: &[&str], out: &str) -> (Child, Socket) {
+/// A process that records, started by the words of `before`, and the server's side of its socket
+/// after the buffer and a slice.
+pub async fn start_recording(before: &[&str], extra: &[&str], out: &Path) -> (Child, Socket) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}", listener.local_addr().unwrap());
-    let child = Command::new(env!("CARGO_BIN_EXE_lagtape"))
-        .args(["record", &url, "--fixture", "x.wav", "-o", out])
+    let words = [before, &[env!("CARGO_BIN_EXE_lagtape"), "record", &url, "--fixture", "x.wav"]];
+    let words = words.concat();
+    let child = Command::new(words[0])
+        .args(&words[1..])
+        .arg("-o")
+        .arg(out)
         .args(extra)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -383,7 +408,7 @@ async fn reports(socket: &mut Socket, count: usize) {
 async fn sigterm_ends_a_recording_in_order() {
     let folder = TempDir::new().unwrap();
     let out = folder.path().join("x.lagtape");
-    let (child, mut socket) = recording_process(&[], out.to_str().unwrap()).await;
+    let (child, mut socket) = start_recording(&[], &[], &out).await;
     reports(&mut socket, 3).await;
     let pid = child.id().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
@@ -396,74 +421,6 @@ async fn sigterm_ends_a_recording_in_order() {
     assert!(printed.contains("healthy") && printed.contains("next: lagtape"), "{printed}");
 }
 
-#[cfg(unix)]
-#[tokio::test]
-async fn a_killed_recording_is_read_to_its_last_record() {
-    let folder = TempDir::new().unwrap();
-    let out = folder.path().join("x.lagtape");
-    let (mut child, mut socket) = recording_process(&[], out.to_str().unwrap()).await;
-    reports(&mut socket, 5).await;
-    child.kill().unwrap();
-    child.wait().unwrap();
-    let analysis = app::analyze(&out, &AnalyzeOptions::default()).unwrap();
-    assert!(!analysis.complete && analysis.damage.is_none());
-    assert_eq!(analysis.slices, 1);
-    assert!(analysis.ticks >= 3, "{}", analysis.ticks);
-}
-
-#[cfg(target_os = "linux")]
-#[tokio::test]
-async fn a_full_disk_is_told_at_once() {
-    let folder = TempDir::new().unwrap();
-    let out = folder.path().join("full.lagtape");
-    std::os::unix::fs::symlink("/dev/full", &out).unwrap();
-    let (child, socket) = recording_process(&["--force"], out.to_str().unwrap()).await;
-    drain(socket).await;
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("cannot write") && said.contains("No space left"), "{said}");
-}
-
-/// A file may not grow here beyond some hundred kilobytes, as on a disk that fills up.
-#[cfg(target_os = "linux")]
-#[tokio::test]
-async fn a_disk_that_fills_up_keeps_and_reports_what_it_took() {
-    let folder = TempDir::new().unwrap();
-    let out = folder.path().join("x.lagtape");
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("ws://{}", listener.local_addr().unwrap());
-    let child = Command::new("sh")
-        .args(["-c", "trap '' XFSZ; ulimit -f 1000; exec \"$0\" \"$@\""])
-        .args([env!("CARGO_BIN_EXE_lagtape"), "record", &url, "--fixture", "x.wav", "-o"])
-        .arg(&out)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let (stream, _) = listener.accept().await.unwrap();
-    let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
-    socket.next().await.unwrap().unwrap();
-    for message in [Message::text(READY), buffer()] {
-        socket.send(message).await.unwrap();
-    }
-    // The client leaves when the disk is full; the sends after that fail.
-    for _ in 0..200 {
-        if socket.send(slice(9_600)).await.is_err() {
-            break;
-        }
-    }
-    drain(socket).await;
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("cannot write") && said.contains("what came until then"), "{said}");
-    let analysis = app::analyze(&out, &AnalyzeOptions::default()).unwrap();
-    assert!(!analysis.complete && analysis.slices > 0);
-    let printed = String::from_utf8(output.stdout).unwrap();
-    assert!(printed.contains(&format!("slices     {}", analysis.slices)), "{printed}");
-}
-
 /// The disk is a pipe that nobody reads.
 #[cfg(unix)]
 #[tokio::test]
@@ -472,7 +429,7 @@ async fn a_second_signal_ends_a_recording_that_waits_for_the_disk() {
     let out = folder.path().join("pipe");
     assert!(Command::new("mkfifo").arg(&out).status().unwrap().success());
     let _held_open = std::fs::File::options().read(true).write(true).open(&out).unwrap();
-    let (mut child, mut socket) = recording_process(&["--force"], out.to_str().unwrap()).await;
+    let (mut child, mut socket) = start_recording(&[], &["--force"], &out).await;
     reports(&mut socket, 3).await;
     let pid = child.id().to_string();
     let interrupt = || Command::new("kill").args(["-INT", &pid]).status().unwrap();

@@ -1,35 +1,92 @@
-//! The recorder against slow and failing disks.
+//! The recorder against slow, failing and lying disks.
 
-use std::io::{self, Write};
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use lagtape::capture::{
     Body, Direction, Ending, Gap, Header, Message, Opcode, Record, Records, SyncMarker,
 };
-use lagtape::edge::recorder::Recorder;
+use lagtape::edge::recorder::{
+    Disk, Keeping, Notice, Quota, Recorder, RecorderOptions, RingOptions, Store, SyncPolicy, Taken,
+};
+use lagtape::engine::{Engine, OddityKind, Options};
+use lagtape::flight::{RingLimits, Why};
 use lagtape::time::Nanos;
 
 const MARKER: SyncMarker = SyncMarker(*b"recorder");
 
-/// A disk that takes one write for every permission it gets, and up to `room` bytes in all.
-struct Disk {
-    permissions: Receiver<()>,
+/// A disk whose faults the test decides.
+#[derive(Clone, Default)]
+struct Medium(Arc<Mutex<Faults>>);
+
+#[derive(Default)]
+struct Faults {
+    bytes: Vec<u8>,
+    /// Bytes that fit.
     room: usize,
-    bytes: Arc<Mutex<Vec<u8>>>,
+    /// Bytes that one write takes at most.
+    at_most: usize,
+    /// What the next writes answer.
+    errors: VecDeque<ErrorKind>,
+    sync_error: Option<ErrorKind>,
+    /// Length of what was safe after each sync.
+    synced: Vec<usize>,
+    /// A write waits for a permission, until the test has dropped its end.
+    permissions: Option<Receiver<()>>,
 }
 
-impl Write for Disk {
+impl Medium {
+    fn new() -> Self {
+        let medium = Medium::default();
+        medium.lock().room = usize::MAX;
+        medium.lock().at_most = usize::MAX;
+        medium
+    }
+
+    /// The same, standing still until the sender is dropped.
+    fn standing() -> (Self, Sender<()>) {
+        let medium = Medium::new();
+        let (permit, permissions) = channel();
+        medium.lock().permissions = Some(permissions);
+        (medium, permit)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Faults> {
+        self.0.lock().unwrap()
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        self.lock().bytes.clone()
+    }
+}
+
+impl Store for Medium {
+    fn create(&mut self, _: &Path, _: bool) -> io::Result<Box<dyn Disk>> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+impl Write for Medium {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // Once the test has dropped its end, everything is permitted.
-        let _ = self.permissions.recv();
-        let mut written = self.bytes.lock().unwrap();
-        let taken = bytes.len().min(self.room - written.len());
-        if taken == 0 {
-            return Err(io::ErrorKind::StorageFull.into());
+        let permissions = self.lock().permissions.take();
+        if let Some(permissions) = permissions
+            && permissions.recv().is_ok()
+        {
+            self.lock().permissions = Some(permissions);
         }
-        written.extend_from_slice(&bytes[..taken]);
+        let mut faults = self.lock();
+        if let Some(error) = faults.errors.pop_front() {
+            return Err(error.into());
+        }
+        let taken = bytes.len().min(faults.room - faults.bytes.len()).min(faults.at_most);
+        if taken == 0 {
+            return Err(ErrorKind::StorageFull.into());
+        }
+        faults.bytes.extend_from_slice(&bytes[..taken]);
         Ok(taken)
     }
 
@@ -38,10 +95,89 @@ impl Write for Disk {
     }
 }
 
-fn disk(room: usize) -> (Disk, Sender<()>, Arc<Mutex<Vec<u8>>>) {
-    let (permit, permissions) = channel();
-    let bytes = Arc::default();
-    (Disk { permissions, room, bytes: Arc::clone(&bytes) }, permit, bytes)
+impl Disk for Medium {
+    fn sync(&mut self) -> io::Result<()> {
+        let mut faults = self.lock();
+        if let Some(error) = faults.sync_error {
+            return Err(error.into());
+        }
+        let len = faults.bytes.len();
+        faults.synced.push(len);
+        Ok(())
+    }
+}
+
+/// A recorder and what it has shown.
+struct Session {
+    recorder: Recorder,
+    seen: Vec<(u64, String)>,
+    engine: Engine,
+    news: Vec<Notice>,
+    now: u64,
+}
+
+impl Session {
+    fn begin(medium: &Medium, queue_bytes: usize, sync: SyncPolicy) -> Session {
+        Session::with(medium, RecorderOptions { queue_bytes, sync, ..RecorderOptions::new("x") })
+    }
+
+    fn with(medium: &Medium, options: RecorderOptions) -> Session {
+        let options = RecorderOptions { retry: Duration::from_millis(1), ..options };
+        let mut seen = Vec::new();
+        let mut engine = Engine::new(Options::default());
+        let header = Header::new("test", Nanos(0));
+        let mut see = |record: &Record<'_>| {
+            seen.push(shape(record));
+            engine.handle(record);
+        };
+        let store = Box::new(medium.clone());
+        let recorder = Recorder::start(options, store, MARKER, header, &mut see).unwrap();
+        Session { recorder, seen, engine, news: Vec::new(), now: 0 }
+    }
+
+    fn offer(&mut self, len: usize) -> Taken {
+        self.now += 1;
+        let payload = vec![0; len];
+        let message = Message::new(Direction::ServerToClient, Opcode::Binary, &payload);
+        let Session { recorder, seen, engine, .. } = self;
+        recorder.offer(Nanos(self.now), 0, Body::Message(message), &mut |record| {
+            seen.push(shape(record));
+            engine.handle(record);
+        })
+    }
+
+    /// Waits for something that becomes of the recording.
+    fn wait(&mut self, is_it: impl Fn(&Notice) -> bool) {
+        while !self.news.iter().any(&is_it) {
+            self.news.extend(self.recorder.news());
+            std::thread::yield_now();
+        }
+    }
+
+    fn wait_until_written(&self) {
+        while self.recorder.status().waiting_bytes > 0 {
+            std::thread::yield_now();
+        }
+    }
+
+    /// What was seen, and what of the end.
+    fn finish(self) -> Ended {
+        let Session { recorder, mut seen, mut engine, mut news, now } = self;
+        let finished = recorder.finish(Nanos(now + 1), "done".to_owned(), &mut |record| {
+            seen.push(shape(record));
+            engine.handle(record);
+        });
+        news.extend(finished.news);
+        Ended { seen, news, failure: finished.failure, lost: finished.status.lost, engine }
+    }
+}
+
+struct Ended {
+    seen: Vec<(u64, String)>,
+    news: Vec<Notice>,
+    failure: Option<String>,
+    lost: u64,
+    engine: Engine,
 }
 
 /// What a record is, for comparing what was seen with what was written.
@@ -56,10 +192,6 @@ fn shape(record: &Record<'_>) -> (u64, String) {
     (record.seq, what)
 }
 
-fn message(payload: &[u8]) -> Message<'_> {
-    Message::new(Direction::ServerToClient, Opcode::Binary, payload)
-}
-
 fn read(bytes: &[u8]) -> Vec<(u64, String)> {
     let mut records = Records::new(bytes);
     let mut found = Vec::new();
@@ -69,76 +201,255 @@ fn read(bytes: &[u8]) -> Vec<(u64, String)> {
     found
 }
 
-#[test]
-fn a_slow_disk_costs_records_that_a_gap_tells_of() {
-    let (disk, permit, bytes) = disk(usize::MAX);
-    let mut seen = Vec::new();
-    let header = Header::new("test", Nanos(0));
-    let see = &mut |record: &Record<'_>| seen.push(shape(record));
-    let mut recorder = Recorder::start(Path::new("x"), disk, 1000, MARKER, header, see).unwrap();
-    // The disk stands still: 1000 bytes fit, whatever the thread has already taken.
-    for i in 0..100 {
-        recorder.message(Nanos(i), message(&[0; 300]), see);
-    }
-    drop(permit);
-    while !recorder.is_idle() {
-        std::thread::yield_now();
-    }
-    recorder.message(Nanos(200), message(&[0; 5]), see);
-    recorder.finish(Nanos(201), "done".to_owned(), see).unwrap();
-
-    let written = read(&bytes.lock().unwrap());
-    assert_eq!(seen, written, "what the engine saw is what the file has");
-    let gaps: Vec<_> = written.iter().filter(|(_, what)| what.starts_with("gap")).collect();
-    assert_eq!(gaps.len(), 1, "{written:?}");
-    let whole = written.iter().filter(|(_, what)| what == "message of 300").count();
-    let lost = 100 - whole;
-    let first = 1 + whole as u64;
-    let told = format!("gap of {lost} from {first}, {} bytes", lost * 300);
-    assert_eq!(gaps[0].1, told);
-    assert_eq!(gaps[0].0, first + lost as u64);
-    assert_eq!(written.len(), 1 + whole + 1 + 1 + 1, "header, messages, gap, message, end");
+fn is_complete(bytes: &[u8]) -> bool {
+    let mut records = Records::new(bytes);
+    while records.next_record().unwrap().is_some() {}
+    records.ending() == Some(Ending::Complete)
 }
 
 #[test]
-fn a_full_disk_keeps_what_was_written() {
-    let (disk, permit, bytes) = disk(5_000);
+fn a_slow_disk_costs_records_that_a_gap_tells_of() {
+    let (medium, permit) = Medium::standing();
+    let mut session = Session::begin(&medium, 1000, SyncPolicy::None);
+    // The disk stands still: 1000 bytes fit.
+    let taken: Vec<_> = (0..100).map(|_| session.offer(300)).collect();
+    let whole = taken.iter().filter(|taken| **taken == Taken::Kept).count();
+    assert!((1..5).contains(&whole), "{whole} were kept");
+    assert!(taken[whole..].iter().all(|taken| *taken == Taken::Lost));
+    session.wait(|notice| *notice == Notice::Losing);
     drop(permit);
-    let header = Header::new("test", Nanos(0));
-    let see = &mut |_: &Record<'_>| {};
-    let mut recorder = Recorder::start(Path::new("x"), disk, 1 << 20, MARKER, header, see).unwrap();
-    let mut sent = 0;
-    while recorder.failure().is_none() {
-        recorder.message(Nanos(sent), message(&[0; 300]), see);
-        sent += 1;
-    }
-    assert!(recorder.failure().unwrap().starts_with("cannot write x: "));
-    let error = recorder.finish(Nanos(sent), "done".to_owned(), see).unwrap_err().to_string();
-    assert!(error.contains("what was written before is kept"), "{error}");
-    let written = read(&bytes.lock().unwrap());
-    assert!(written.len() > 10, "{} whole records in 5000 bytes", written.len());
+    session.wait_until_written();
+    assert_eq!(session.offer(5), Taken::Kept);
+    let ended = session.finish();
+
+    let written = read(&medium.bytes());
+    assert_eq!(ended.seen, written, "what the engine saw is what the file has");
+    let lost = 100 - whole as u64;
+    let first = 1 + whole as u64;
+    let told = (first + lost, format!("gap of {lost} from {first}, {} bytes", lost * 300));
+    let gaps: Vec<_> = written.iter().filter(|(_, what)| what.starts_with("gap")).collect();
+    assert_eq!(gaps, [&told]);
+    assert_eq!(written.len(), 1 + whole + 1 + 1 + 1, "header, messages, gap, message, end");
+    assert_eq!((ended.failure, ended.lost), (None, lost));
+    assert!(ended.news.contains(&Notice::Gap { records: lost, bytes: lost * 300 }));
 }
 
 #[test]
 fn the_end_waits_for_a_slow_disk() {
-    let (disk, permit, bytes) = disk(usize::MAX);
-    let mut seen = Vec::new();
-    let header = Header::new("test", Nanos(0));
-    let see = &mut |record: &Record<'_>| seen.push(shape(record));
-    let mut recorder = Recorder::start(Path::new("x"), disk, 1000, MARKER, header, see).unwrap();
-    for i in 0..100 {
-        recorder.message(Nanos(i), message(&[0; 300]), see);
+    let (medium, permit) = Medium::standing();
+    let mut session = Session::begin(&medium, 1000, SyncPolicy::None);
+    for _ in 0..100 {
+        session.offer(300);
     }
     let disk = std::thread::spawn(move || drop(permit));
-    recorder.finish(Nanos(201), "done".to_owned(), see).unwrap();
+    let ended = session.finish();
     disk.join().unwrap();
-
-    let bytes = bytes.lock().unwrap();
-    let written = read(&bytes);
-    assert_eq!(seen, written, "what the engine saw is what the file has");
+    let written = read(&medium.bytes());
+    assert_eq!(ended.seen, written, "what the engine saw is what the file has");
     let [.., (_, gap), (_, end)] = &written[..] else { panic!("{written:?}") };
     assert!(gap.starts_with("gap of") && end == "end", "{gap}, {end}");
-    let mut records = Records::new(&bytes[..]);
-    while records.next_record().unwrap().is_some() {}
-    assert_eq!(records.ending(), Some(Ending::Complete), "the end counts the gap");
+    assert!(is_complete(&medium.bytes()), "the end counts the gap");
+}
+
+#[test]
+fn the_end_does_not_wait_for_a_disk_that_fails() {
+    let (medium, permit) = Medium::standing();
+    medium.lock().room = 0;
+    let mut session = Session::begin(&medium, 1000, SyncPolicy::None);
+    while session.offer(300) == Taken::Kept {}
+    let disk = std::thread::spawn(move || drop(permit));
+    let ended = session.finish();
+    disk.join().unwrap();
+    assert!(ended.failure.unwrap().contains("cannot write x"));
+    assert!(medium.bytes().is_empty());
+}
+
+#[test]
+fn a_disk_that_is_full_for_a_while_costs_nothing_that_fits_the_buffer() {
+    let medium = Medium::new();
+    // Full in the middle of a record.
+    medium.lock().room = 5_000;
+    let mut session = Session::begin(&medium, 1 << 20, SyncPolicy::None);
+    for _ in 0..100 {
+        assert_eq!(session.offer(300), Taken::Kept);
+    }
+    session.wait(|notice| matches!(notice, Notice::DiskFails { .. }));
+    let status = session.recorder.status();
+    assert!(status.failing.is_some() && status.written < 20 && status.lost == 0, "{status:?}");
+    assert_eq!(session.recorder.failure(), Some(format!("cannot write x: {}", full())));
+    assert_eq!(session.offer(300), Taken::Kept, "measuring goes on");
+    medium.lock().room = usize::MAX;
+    session.wait(|notice| matches!(notice, Notice::DiskIsBack { .. }));
+    assert_eq!(session.recorder.failure(), None);
+    let ended = session.finish();
+    assert_eq!(ended.seen, read(&medium.bytes()));
+    assert_eq!((ended.seen.len(), ended.lost, ended.failure), (103, 0, None));
+    assert!(is_complete(&medium.bytes()));
+}
+
+fn full() -> io::Error {
+    ErrorKind::StorageFull.into()
+}
+
+#[test]
+fn what_a_full_disk_costs_is_measured_and_told_when_it_is_back() {
+    let medium = Medium::new();
+    medium.lock().room = 5_000;
+    let mut session = Session::begin(&medium, 10_000, SyncPolicy::None);
+    while session.recorder.status().failing.is_none() {
+        session.offer(300);
+        std::thread::yield_now();
+    }
+    let mut shown = 0;
+    while shown < 50 {
+        shown += u64::from(session.offer(300) == Taken::Shown);
+    }
+    medium.lock().room = usize::MAX;
+    session.wait_until_written();
+    assert_eq!(session.offer(7), Taken::Kept);
+    let ended = session.finish();
+    let written = read(&medium.bytes());
+    let gap = written.iter().find(|(_, what)| what.starts_with("gap of")).unwrap();
+    assert!(gap.1.ends_with(&format!("{} bytes", ended.lost * 300)), "{gap:?}");
+    assert!(ended.lost >= 50 && ended.failure.is_none());
+    assert_eq!(ended.seen.len() as u64, written.len() as u64 + ended.lost, "it saw the lost ones");
+    assert!(is_complete(&medium.bytes()));
+    // The live engine knows of the gap, and misses nothing.
+    assert_eq!(ended.engine.facts().gaps.len(), 1);
+    let odd: Vec<_> = ended.engine.facts().oddities.iter().map(|oddity| oddity.kind).collect();
+    assert_eq!(odd, [OddityKind::Gap]);
+    let Some((_, end)) = &ended.engine.facts().end else { panic!("no end was seen") };
+    assert_eq!(end.lost, ended.lost);
+}
+
+#[test]
+fn a_disk_that_stays_full_is_told_and_tried_a_last_time() {
+    let medium = Medium::new();
+    medium.lock().room = 5_000;
+    let mut session = Session::begin(&medium, 1 << 20, SyncPolicy::None);
+    for _ in 0..100 {
+        session.offer(300);
+    }
+    session.wait(|notice| matches!(notice, Notice::DiskFails { .. }));
+    let ended = session.finish();
+    let written = read(&medium.bytes());
+    assert!(written.len() > 10, "{} whole records in 5000 bytes", written.len());
+    assert_eq!(ended.lost, 102 - written.len() as u64, "the end record is lost too");
+    let sentence = format!("cannot write x: {}; {} records are missing", full(), ended.lost);
+    assert_eq!(ended.failure, Some(sentence));
+}
+
+#[test]
+fn short_and_interrupted_writes_are_gone_on_with() {
+    let medium = Medium::new();
+    medium.lock().at_most = 7;
+    medium.lock().errors = [ErrorKind::Interrupted; 40].into();
+    let mut session = Session::begin(&medium, 1 << 20, SyncPolicy::None);
+    for len in 0..50 {
+        session.offer(len);
+    }
+    let ended = session.finish();
+    assert_eq!(ended.seen, read(&medium.bytes()));
+    assert_eq!((ended.news, ended.failure), (Vec::new(), None));
+}
+
+#[test]
+fn an_input_output_error_is_tried_again() {
+    let medium = Medium::new();
+    medium.lock().errors = [ErrorKind::Other, ErrorKind::BrokenPipe].into();
+    let mut session = Session::begin(&medium, 1 << 20, SyncPolicy::None);
+    session.offer(300);
+    session.wait(|notice| matches!(notice, Notice::DiskIsBack { .. }));
+    let ended = session.finish();
+    assert_eq!(ended.seen, read(&medium.bytes()));
+    assert_eq!(ended.news.len(), 2, "{:?}", ended.news);
+}
+
+/// Lengths of the file that were safe from a power failure, in order.
+fn syncs(sync: SyncPolicy) -> (Vec<usize>, usize) {
+    let medium = Medium::new();
+    let mut session = Session::begin(&medium, 1 << 20, sync);
+    for _ in 0..20 {
+        session.offer(100);
+        session.wait_until_written();
+    }
+    session.finish();
+    let faults = medium.lock();
+    (faults.synced.clone(), faults.bytes.len())
+}
+
+#[test]
+fn the_policy_says_when_the_file_is_safe_from_a_power_failure() {
+    assert!(syncs(SyncPolicy::None).0.is_empty());
+    let (interval, len) = syncs(SyncPolicy::Interval);
+    assert_eq!(interval.last(), Some(&len), "all of it at the end");
+    assert!(interval.len() < 20, "{interval:?}");
+    let (record, len) = syncs(SyncPolicy::Record);
+    assert!(record.len() > 20 && record.last() == Some(&len), "{record:?}");
+}
+
+#[test]
+fn a_disk_that_writes_and_does_not_sync_fails_too() {
+    let medium = Medium::new();
+    medium.lock().sync_error = Some(ErrorKind::Other);
+    let mut session = Session::begin(&medium, 1 << 20, SyncPolicy::Record);
+    session.offer(100);
+    session.wait(|notice| matches!(notice, Notice::DiskFails { .. }));
+    medium.lock().sync_error = None;
+    session.wait(|notice| matches!(notice, Notice::DiskIsBack { .. }));
+    let ended = session.finish();
+    assert_eq!(ended.seen, read(&medium.bytes()), "nothing is written twice");
+    assert_eq!(ended.failure, None);
+}
+
+/// An incident recorder on a full disk that was asked for an incident.
+fn asked_on_a_full_disk(queue_bytes: usize) -> (Medium, Session) {
+    let medium = Medium::new();
+    medium.lock().room = 0;
+    let ring = RingOptions {
+        limits: "60s".parse::<RingLimits>().unwrap(),
+        triggers: Vec::new(),
+        after: "1h".parse().unwrap(),
+        quota: Quota::default(),
+    };
+    let keeping = Keeping::Ring(ring);
+    let options = RecorderOptions { keeping, queue_bytes, ..RecorderOptions::new("x") };
+    let mut session = Session::with(&medium, options);
+    session.offer(300);
+    session.wait_until_written();
+    session.recorder.ask(Why::Asked);
+    session.wait(|notice| matches!(notice, Notice::DiskFails { .. }));
+    (medium, session)
+}
+
+#[test]
+fn an_incident_waits_for_a_full_disk() {
+    let (medium, mut session) = asked_on_a_full_disk(1 << 20);
+    for _ in 0..50 {
+        assert_eq!(session.offer(300), Taken::Kept, "the ring goes on");
+    }
+    medium.lock().room = usize::MAX;
+    session.wait(|notice| matches!(notice, Notice::DiskIsBack { .. }));
+    let ended = session.finish();
+    assert!(ended.news.iter().any(|notice| matches!(notice, Notice::Written { .. })));
+    assert_eq!(read(&medium.bytes()).len(), 1 + 51 + 1, "header, messages, end");
+    assert!(is_complete(&medium.bytes()));
+}
+
+#[test]
+fn an_incident_ends_early_when_too_much_waits_for_a_full_disk() {
+    let (medium, mut session) = asked_on_a_full_disk(5_000);
+    for _ in 0..200 {
+        assert_eq!(session.offer(300), Taken::Kept, "the ring goes on");
+        session.wait_until_written();
+    }
+    session.recorder.ask(Why::Asked);
+    session.wait(|notice| matches!(notice, Notice::Crowded { .. }));
+    medium.lock().room = usize::MAX;
+    session.wait(|notice| matches!(notice, Notice::CutShort(_)));
+    let ended = session.finish();
+    assert_eq!(ended.failure, None);
+    let written = read(&medium.bytes()).len();
+    assert!((30..60).contains(&written), "{written} records of some 10000 bytes");
+    assert!(is_complete(&medium.bytes()));
 }

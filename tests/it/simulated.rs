@@ -52,6 +52,15 @@ fn simulate_with(
     Simulated { live, capture, _folder: folder }
 }
 
+/// The capture of a session in which the listener seeks, pauses and changes the rate.
+pub fn simulated_bytes(incident: &str, seed: u64, run_for_s: u64) -> Vec<u8> {
+    let script = ["3s:seek=6s", "5s:pause", "5500ms:resume", "6s:rate=1.02"];
+    let script = script.map(|op| op.parse().unwrap()).to_vec();
+    let simulated =
+        simulate_with(incident, seed, run_for_s, |verb| SimulateVerb { script, ..verb });
+    std::fs::read(simulated.capture).unwrap()
+}
+
 #[test]
 fn live_reports_are_offline_reports() {
     let sessions: Vec<_> =

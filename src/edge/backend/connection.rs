@@ -22,7 +22,7 @@ use super::parting::{self, End, Socket};
 use super::sender::send_all;
 use super::stage::Knobs;
 use super::{Backend, CLOSE_TIMEOUT, stopped};
-use crate::edge::record::MAX_MESSAGE_LEN;
+use crate::edge::connect::MAX_MESSAGE_LEN;
 use crate::peer::Outgoing;
 use crate::peer::link::{Link, LinkOptions, websocket_len};
 use crate::peer::rng::Stream;

@@ -122,7 +122,7 @@ impl Tracer {
             Body::Marker(marker) => self.trace.ops.push((record.t, marker.clone())),
             Body::Message(message) => self.message(record, message),
             Body::Gap(_) => self.unknown = Some("a gap"),
-            Body::Clock(_) | Body::End(_) | Body::Other(_) => {}
+            Body::Clock(_) | Body::End(_) | Body::Context(_) | Body::Other(_) => {}
         }
     }
 

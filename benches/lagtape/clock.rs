@@ -1,0 +1,46 @@
+//! What time it is: of this thread, of this process, on the wall, and of everybody else.
+
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// Seconds that this thread has computed.
+pub fn thread_cpu_s() -> f64 {
+    seconds(ClockId::ThreadCPUTime)
+}
+
+/// Seconds that all threads of this process have computed.
+pub fn process_cpu_s() -> f64 {
+    seconds(ClockId::ProcessCPUTime)
+}
+
+/// Seconds on the wall.
+pub fn wall_s() -> f64 {
+    seconds(ClockId::Monotonic)
+}
+
+fn seconds(clock: ClockId) -> f64 {
+    let time = clock_gettime(clock);
+    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
+}
+
+/// Processors that others, this process aside, kept busy for the next half second; `None` where
+/// the system does not tell.
+#[expect(clippy::disallowed_methods, reason = "to see others work, one has to wait")]
+pub fn busy_others() -> Option<f64> {
+    let (busy, own, begun_s) = (busy_s()?, process_cpu_s(), wall_s());
+    std::thread::sleep(Duration::from_millis(500));
+    let others_s = (busy_s()? - busy) - (process_cpu_s() - own);
+    Some((others_s / (wall_s() - begun_s)).max(0.0))
+}
+
+/// Seconds that all processors were busy or taken away by the hypervisor, since the system began.
+fn busy_s() -> Option<f64> {
+    /// user, nice, system, idle, iowait, irq, softirq, steal: all but the two idle ones.
+    const BUSY: [usize; 6] = [0, 1, 2, 5, 6, 7];
+    let stat = std::fs::read_to_string("/proc/stat").ok()?;
+    let fields: Vec<f64> =
+        stat.lines().next()?.split_whitespace().skip(1).flat_map(str::parse).collect();
+    // Linux counts in hundredths, whatever the kernel's own tick is.
+    Some(BUSY.iter().filter_map(|&field| fields.get(field)).sum::<f64>() / 100.0)
+}

@@ -1,0 +1,71 @@
+//! What one more capture costs among many.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use lagtape::app::{AnalyzeOptions, analyze, analyze_all};
+use lagtape::capture::Records;
+
+use crate::harness::{Aim, Bench, Ratio, Row, Table};
+use crate::recorded;
+
+/// Captures, and how many of them differ; the others are further names of the same files.
+const CAPTURES: usize = 200;
+const DIFFERENT: u64 = 10;
+const SECONDS: u64 = 10;
+const LOOP_S: f64 = 24.0;
+const PARAMS_HZ: f64 = 30.0;
+
+/// The tables of this group.
+pub fn run(bench: &mut Bench) -> Result<()> {
+    bench.doing(&format!("simulating {DIFFERENT} captures of {SECONDS} seconds"));
+    let paths = captures(bench.folder.path())?;
+    let headers_only = AnalyzeOptions { headers_only: true, ..AnalyzeOptions::default() };
+    let with_audio = AnalyzeOptions::default();
+    let each = |options: &AnalyzeOptions| {
+        paths.iter().filter_map(|path| analyze(path, options).ok()).count()
+    };
+    let rows = vec![
+        Row::cpu("verified scan", CAPTURES, || paths.iter().map(|path| scan(path)).sum::<u64>()),
+        Row::cpu("analysis, headers only", CAPTURES, || each(&headers_only)),
+        Row::cpu("analysis with audio", CAPTURES, || each(&with_audio)),
+    ];
+    let ratios = vec![
+        Ratio::new("analysis, headers only", "verified scan", Aim::AtMost(1.5)),
+        Ratio::new("analysis with audio", "verified scan", Aim::Shown),
+    ];
+    let title = format!("{CAPTURES} captures of {SECONDS} s");
+    bench.measure(Table { title, unit: "capture", rows, ratios })?;
+
+    let work = |threads| analyze_all(&paths, &with_audio, threads);
+    bench.threads("analysis with audio", "capture", CAPTURES, Aim::AtLeast(1.6), work)
+}
+
+fn captures(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for seed in 0..DIFFERENT {
+        let mut options = recorded::healthy(1, LOOP_S, PARAMS_HZ)?;
+        options.server.seed = seed;
+        options.client.run_for = Some(lagtape::time::Span(SECONDS * 1_000_000_000));
+        let path = folder.join(format!("fleet-{seed}.lagtape"));
+        fs::write(&path, recorded::capture(options))?;
+        paths.push(path);
+    }
+    for number in paths.len()..CAPTURES {
+        let path = folder.join(format!("fleet-{number}.lagtape"));
+        fs::hard_link(&paths[number % DIFFERENT as usize], &path)?;
+        paths.push(path);
+    }
+    Ok(paths)
+}
+
+/// Reads and verifies every record of a file.
+fn scan(path: &Path) -> u64 {
+    let mut records = Records::new(File::open(path).expect("a capture that was just written"));
+    let mut count = 0;
+    while records.next_record().expect("a sound capture").is_some() {
+        count += 1;
+    }
+    count
+}

@@ -1,0 +1,313 @@
+//! The recorder: a session goes to files without ever waiting for the disk.
+//!
+//! Enters: what happened, with its time. Leaves: capture files, and for every record one call of
+//! `see`, so that the engine knows what the files hold. Records are encoded by the caller's thread
+//! into a bounded buffer and written by a thread of their own; [`Keeping`] says into what: one
+//! file, parts, or a ring in memory that becomes a file when something happens.
+//!
+//! What does not fit is counted, and a gap record stands for it as soon as there is room again:
+//! - A disk that is too slow costs records that the engine does not see either, and both get the
+//!   gap. Live equals offline.
+//! - A disk that fails costs records only when the buffer is full, too, but the session goes on
+//!   being measured: the engine sees them, and the gap when it is written. The capture then has less
+//!   than the live report tells, by what its gaps say.
+//!
+//! Several connections can share a recorder; each record carries its own.
+
+mod disk;
+mod incidents;
+mod notice;
+mod options;
+mod parts;
+mod queue;
+mod quota;
+mod writer;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use anyhow::{Context, Result};
+
+use super::clock;
+use crate::capture::{Body, Clock, Gap, Header, Message, Record, SyncMarker, Writer};
+use crate::flight::Why;
+use crate::time::Nanos;
+use disk::OpenFile;
+pub use disk::{Disk, Files, Store, SyncPolicy};
+use incidents::Incidents;
+pub use incidents::RingOptions;
+pub use notice::{Notice, Status};
+pub use options::{
+    Keeping, MAX_QUEUED_BYTES, RETRY, RecorderOptions, default_path, refuse_existing,
+};
+use options::{folder_of, named};
+use parts::Parts;
+use queue::Queue;
+pub use quota::Quota;
+use writer::{Keeper, Whole, WriterThread};
+
+/// What became of a record that was offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// It is written, or waits for it.
+    Kept,
+    /// The disk fails and the buffer is full: it was shown, and will be missing from the file.
+    Shown,
+    /// The buffer is full: it was not shown, and will be missing from the file.
+    Lost,
+}
+
+/// Writes one recording.
+#[derive(Debug)]
+pub struct Recorder {
+    shown: PathBuf,
+    queue: Arc<Queue>,
+    thread: Option<JoinHandle<()>>,
+    writer: Writer,
+    seq: u64,
+    loss: Option<Loss>,
+}
+
+/// Records that did not fit, up to now.
+#[derive(Debug, Clone)]
+struct Loss {
+    first_seq: u64,
+    count: u64,
+    bytes: u64,
+    reason: String,
+}
+
+/// A recording that came to its end.
+#[derive(Debug)]
+pub struct Finished {
+    /// Where it stands for good.
+    pub status: Status,
+    /// The capture, its parts, or the incidents that were not deleted.
+    pub files: Vec<PathBuf>,
+    /// Why not everything that waited could be written, in a sentence.
+    pub failure: Option<String>,
+    /// What became of it since the last [`Recorder::news`].
+    pub news: Vec<Notice>,
+}
+
+impl Recorder {
+    /// Begins a recording in the file system.
+    pub fn create(
+        options: RecorderOptions,
+        marker: SyncMarker,
+        header: Header,
+        see: &mut dyn FnMut(&Record<'_>),
+    ) -> Result<Recorder> {
+        options.check()?;
+        Self::start(options, Box::new(Files), marker, header, see)
+    }
+
+    /// Begins a recording in files of any sort.
+    pub fn start(
+        options: RecorderOptions,
+        store: Box<dyn Store>,
+        marker: SyncMarker,
+        header: Header,
+        see: &mut dyn FnMut(&Record<'_>),
+    ) -> Result<Recorder> {
+        let shown = options.shown();
+        let (sync, retry, queue_bytes) = (options.sync, options.retry, options.queue_bytes);
+        let queue = Arc::new(Queue::new(queue_bytes));
+        let keeper = keeper(options, store, marker, &queue)
+            .with_context(|| format!("cannot write {}", shown.display()))?;
+        let what = shown.display().to_string();
+        let thread = WriterThread { keeper, sync, retry, what };
+        let drained = Arc::clone(&queue);
+        let thread = std::thread::Builder::new()
+            .name("lagtape-writer".to_owned())
+            .spawn(move || thread.run(&drained))
+            .context("cannot start the writing thread")?;
+        let mut recorder = Recorder {
+            shown,
+            queue,
+            thread: Some(thread),
+            writer: Writer::new(marker),
+            seq: 0,
+            loss: None,
+        };
+        let start = header.start;
+        recorder.offer(start, 0, Body::Header(header), see);
+        Ok(recorder)
+    }
+
+    /// What the files are called.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.shown
+    }
+
+    /// Records a message of the session.
+    pub fn message(&mut self, t: Nanos, message: Message<'_>, see: &mut dyn FnMut(&Record<'_>)) {
+        self.offer(t, 0, Body::Message(message), see);
+    }
+
+    /// Records a reading of both clocks.
+    pub fn clock(&mut self, t: Nanos, utc: String, see: &mut dyn FnMut(&Record<'_>)) {
+        self.offer(t, 0, Body::Clock(Clock { monotonic: t, utc }), see);
+    }
+
+    /// Records anything, at once: it never waits for the disk.
+    pub fn offer(
+        &mut self,
+        t: Nanos,
+        conn: u32,
+        body: Body<'_>,
+        see: &mut dyn FnMut(&Record<'_>),
+    ) -> Taken {
+        self.close_gap(t, see);
+        let record = Record { seq: self.seq, t, conn, body };
+        self.seq += 1;
+        if self.loss.is_none() && self.enqueue(&record) {
+            see(&record);
+            return Taken::Kept;
+        }
+        if self.lose(&record) {
+            see(&record);
+            return Taken::Shown;
+        }
+        Taken::Lost
+    }
+
+    /// Has a ring written to a file, now. Other recordings have everything in theirs.
+    pub fn ask(&self, why: Why) {
+        self.queue.ask(why);
+    }
+
+    /// Where the recording stands.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        Status { records: self.seq, ..self.queue.status() }
+    }
+
+    /// What became of the recording since the last call.
+    #[must_use]
+    pub fn news(&self) -> Vec<Notice> {
+        self.queue.take_notices()
+    }
+
+    /// Why the capture is not all that the session was, in a sentence, if that is so by now.
+    #[must_use]
+    pub fn failure(&self) -> Option<String> {
+        let status = self.queue.status();
+        match (&status.failing, status.lost) {
+            (Some(error), _) => Some(format!("cannot write {}: {error}", self.shown.display())),
+            (None, 0) => None,
+            (None, lost) => Some(format!(
+                "{} lacks {lost} records: the disk did not keep up",
+                self.shown.display()
+            )),
+        }
+    }
+
+    /// Writes the end record and waits for the disk: what came last is never lost to a slow one. A
+    /// failing one is tried once more.
+    pub fn finish(
+        mut self,
+        t: Nanos,
+        reason: String,
+        see: &mut dyn FnMut(&Record<'_>),
+    ) -> Finished {
+        self.queue.wait_for_room(self.loss.is_some());
+        self.close_gap(t, see);
+        self.queue.wait_for_room(false);
+        let end = self.writer.end(Some(reason));
+        self.offer(t, 0, Body::End(end), see);
+        self.close();
+        let mut status = self.status();
+        // What still waits now waits in vain.
+        let in_vain = self.queue.waiting_records();
+        status.lost += in_vain;
+        let failure = status.failing.as_ref().map(|error| {
+            let what = self.shown.display();
+            match status.lost {
+                // Incidents say themselves which of them end early.
+                0 => format!("cannot write {what}: {error}"),
+                lost => format!("cannot write {what}: {error}; {lost} records are missing"),
+            }
+        });
+        Finished { status, files: self.queue.files(), failure, news: self.news() }
+    }
+
+    /// Writes a gap record for what was lost, if there is room by now.
+    fn close_gap(&mut self, t: Nanos, see: &mut dyn FnMut(&Record<'_>)) {
+        let Some(Loss { first_seq, count, bytes, reason }) = self.loss.clone() else { return };
+        let gap = Gap { first_seq, count, bytes, reason };
+        let record = Record { seq: self.seq, t, conn: 0, body: Body::Gap(gap) };
+        if self.enqueue(&record) {
+            self.loss = None;
+            self.seq += 1;
+            self.queue.tell(Notice::Gap { records: count, bytes });
+            see(&record);
+        }
+    }
+
+    /// Counts a record that did not fit; says whether it is shown nevertheless.
+    fn lose(&mut self, record: &Record<'_>) -> bool {
+        let failing = self.queue.failing();
+        let bytes = match &record.body {
+            Body::Message(message) => message.payload.len() as u64,
+            _ => 0,
+        };
+        let loss = self.loss.get_or_insert_with(|| {
+            self.queue.tell(Notice::Losing);
+            let reason = match &failing {
+                Some(error) => format!("the disk failed: {error}"),
+                None => "the disk was slower than the stream".to_owned(),
+            };
+            Loss { first_seq: record.seq, count: 0, bytes: 0, reason }
+        });
+        loss.count += 1;
+        loss.bytes += bytes;
+        self.queue.change_status(|status| status.lost += 1);
+        failing.is_some()
+    }
+
+    /// Encodes a record for the writing thread, if there is room.
+    fn enqueue(&mut self, record: &Record<'_>) -> bool {
+        let writer = &mut self.writer;
+        self.queue.offer(self.loss.is_some(), |out| {
+            if record.seq == 0 {
+                writer.begin(out);
+            }
+            writer.write(record, out);
+        })
+    }
+
+    fn close(&mut self) {
+        self.queue.close();
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread has been printed; the file is as far as it came.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn keeper(
+    options: RecorderOptions,
+    mut store: Box<dyn Store>,
+    marker: SyncMarker,
+    queue: &Queue,
+) -> io::Result<Box<dyn Keeper>> {
+    Ok(match options.keeping.clone() {
+        Keeping::Whole => {
+            let disk = store.create(&options.path, options.force)?;
+            queue.change_files(|files| files.push(options.path));
+            Box::new(Whole { file: OpenFile::new(disk, options.sync) })
+        }
+        Keeping::Parts(at) => Box::new(Parts::begin(options, at, store, marker, queue)?),
+        Keeping::Ring(ring) => Box::new(Incidents::new(options, ring, store, marker)),
+    })
+}

@@ -1,0 +1,178 @@
+//! The last seconds of a stream, ready to become the beginning of a capture.
+//!
+//! The ring holds the newest records as bytes. A second engine follows where the ring ends: it has
+//! seen just what the ring has let go, so that its context is what a capture needs that begins with
+//! the oldest record still held.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use crate::capture::{Body, Header, Reader, Record, Step, SyncMarker, Writer};
+use crate::engine::{Engine, Options};
+use crate::peer::units::ByteSize;
+use crate::time::{Nanos, Span};
+
+/// Bytes that a ring holds unless it is told otherwise.
+const DEFAULT_BYTES: ByteSize = ByteSize(64_000_000);
+/// Smallest ring that is accepted: a ring should hold at least some slices.
+const SMALLEST: ByteSize = ByteSize(1_000_000);
+/// What a record costs in memory beside its bytes, about.
+const OVERHEAD: usize = 48;
+
+/// How much of the stream is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RingLimits {
+    /// Records older than this, against the newest, are let go.
+    pub span: Span,
+    /// And the oldest are let go beyond so many bytes.
+    pub bytes: ByteSize,
+}
+
+/// Why a text gives no limits.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "\"{0}\" is no length of a ring; write a time (60s), or a time and a size of 1MB or more (60s,64MB)"
+)]
+pub struct RingLimitsError(String);
+
+impl FromStr for RingLimits {
+    type Err = RingLimitsError;
+
+    fn from_str(text: &str) -> Result<Self, RingLimitsError> {
+        let refuse = || RingLimitsError(text.to_owned());
+        let (span, bytes) = match text.split_once(',') {
+            Some((span, bytes)) => (span, bytes.parse().map_err(|_| refuse())?),
+            None => (text, DEFAULT_BYTES),
+        };
+        let span: Span = span.parse().map_err(|_| refuse())?;
+        if span == Span(0) || bytes < SMALLEST {
+            return Err(refuse());
+        }
+        Ok(RingLimits { span, bytes })
+    }
+}
+
+impl fmt::Display for RingLimits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{},{}", self.span, self.bytes)
+    }
+}
+
+/// The last seconds of a stream.
+#[derive(Debug)]
+pub struct Ring {
+    limits: RingLimits,
+    header: Header,
+    /// Has seen all that came before the oldest record held.
+    before: Engine,
+    /// Stands before the oldest record held.
+    reader: Reader,
+    held: VecDeque<Held>,
+    held_bytes: usize,
+    newest: Nanos,
+}
+
+#[derive(Debug)]
+struct Held {
+    t: Nanos,
+    bytes: Arc<[u8]>,
+}
+
+impl Ring {
+    /// An empty ring of a stream whose first record is yet to come.
+    #[must_use]
+    pub fn new(limits: RingLimits) -> Self {
+        // Of the past only the state counts, and no report is ever asked for.
+        let options = Options { tracker_bound: Some(1), audio_crc: true, ..Options::default() };
+        Ring {
+            limits,
+            header: Header::default(),
+            before: Engine::new(options),
+            reader: Reader::new(),
+            held: VecDeque::new(),
+            held_bytes: 0,
+            newest: Nanos(0),
+        }
+    }
+
+    /// Takes the next record with the bytes that it has in a capture, the first one with those
+    /// before it. Lets go what is too old or too much by now.
+    pub fn push(&mut self, record: &Record<'_>, bytes: Arc<[u8]>) {
+        if let Body::Header(header) = &record.body {
+            self.header = header.clone();
+        }
+        self.newest = self.newest.max(record.t);
+        self.held_bytes += bytes.len() + OVERHEAD;
+        self.held.push_back(Held { t: record.t, bytes });
+        self.let_go();
+    }
+
+    fn let_go(&mut self) {
+        while let Some(oldest) = self.held.front() {
+            let age_ns = self.newest.0.saturating_sub(oldest.t.0);
+            let is_first = self.reader.records() == 0;
+            // A header stands in every capture; only what follows it has to be held.
+            if !is_first
+                && age_ns <= self.limits.span.0
+                && self.held_bytes as u64 <= self.limits.bytes.0
+            {
+                return;
+            }
+            if let Ok(Step::Record { record, .. }) = self.reader.step(&oldest.bytes) {
+                self.before.handle(&record);
+            }
+            self.held_bytes -= oldest.bytes.len() + OVERHEAD;
+            self.held.pop_front();
+        }
+    }
+
+    /// Appends the beginning of a capture of what the ring holds: all that stands before the
+    /// oldest record held. `metadata` is added to the header's.
+    pub fn open(
+        &self,
+        marker: SyncMarker,
+        metadata: impl IntoIterator<Item = (String, String)>,
+        out: &mut Vec<u8>,
+    ) -> Writer {
+        let mut writer = Writer::new(marker);
+        let mut header = self.header.clone();
+        header.metadata.extend(metadata);
+        let t = header.start;
+        writer.begin(out);
+        writer.write(&Record { seq: 0, t, conn: 0, body: Body::Header(header) }, out);
+        if self.before.facts().records > 1 {
+            writer.write(&self.before.context(), out);
+        }
+        writer
+    }
+
+    /// Visits what the ring holds, oldest first.
+    pub fn visit(&self, see: &mut dyn FnMut(&Record<'_>, &Arc<[u8]>)) {
+        let mut reader = self.reader.clone();
+        for held in &self.held {
+            if let Ok(Step::Record { record, .. }) = reader.step(&held.bytes) {
+                see(&record, &held.bytes);
+            }
+        }
+    }
+
+    /// The time of the newest record.
+    #[must_use]
+    pub fn newest(&self) -> Nanos {
+        self.newest
+    }
+
+    /// Bytes held, the records' own upkeep included.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
+    /// Time from the oldest record held to the newest.
+    #[must_use]
+    pub fn held_span(&self) -> Span {
+        self.held.front().map_or(Span(0), |oldest| Span(self.newest.0.saturating_sub(oldest.t.0)))
+    }
+}

@@ -1,0 +1,203 @@
+//! The sentry: when the last seconds of a stream are worth keeping.
+//!
+//! Judges by an engine of its own with the thresholds of the triggers, and so with everything that
+//! the verdict excuses: a paused player, a server that idles, the moment after a seek or a swap. A
+//! spell of lag is reported once, when it has come to count as one; the next is another spell.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::capture::{Direction, Record};
+use crate::engine::{Engine, Options};
+use crate::lag::DEFAULT_STALE_THRESHOLD_S;
+use crate::time::{Offset, Span};
+use crate::verdict::{BEHIND_LEAD_S, BEHIND_SUSTAINED_S, BehindRule, Episode, What};
+
+/// What makes an incident.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Trigger {
+    /// Slices land with less lead than this, for at least so long.
+    Lead {
+        /// The lead in seconds, negative behind the listener.
+        under_s: f64,
+        /// How long.
+        for_s: f64,
+    },
+    /// The audio heard is older than this.
+    Stale {
+        /// In seconds.
+        over_s: f64,
+    },
+    /// The connection ends otherwise than by the client's own wish.
+    Close,
+}
+
+/// Why a text is no trigger.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "\"{0}\" is no trigger; write lead=-0.05:1s (under that lead for that long), stale=3s or close"
+)]
+pub struct TriggerError(String);
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Why {
+    /// Slices landed behind the listener.
+    Behind {
+        /// The lowest lead so far.
+        lead_s: f64,
+    },
+    /// The listener heard old audio.
+    Stale {
+        /// Its age.
+        staleness_s: f64,
+    },
+    /// The connection was closed, with this code.
+    Closed(Option<u16>),
+    /// The connection broke without a close.
+    Lost,
+    /// Somebody asked for it.
+    Asked,
+}
+
+impl Trigger {
+    /// The triggers of a recording that names none: what the verdict calls lag, and every close.
+    #[must_use]
+    pub fn defaults() -> Vec<Trigger> {
+        vec![
+            Trigger::Lead { under_s: BEHIND_LEAD_S, for_s: BEHIND_SUSTAINED_S },
+            Trigger::Stale { over_s: DEFAULT_STALE_THRESHOLD_S },
+            Trigger::Close,
+        ]
+    }
+}
+
+impl FromStr for Trigger {
+    type Err = TriggerError;
+
+    fn from_str(text: &str) -> Result<Self, TriggerError> {
+        let refuse = || TriggerError(text.to_owned());
+        match text.split_once('=') {
+            None if text == "close" => Ok(Trigger::Close),
+            Some(("stale", over)) => {
+                let over: Span = over.parse().map_err(|_| refuse())?;
+                Ok(Trigger::Stale { over_s: over.seconds() })
+            }
+            Some(("lead", rule)) => {
+                let (under, sustained) = rule.split_once(':').ok_or_else(refuse)?;
+                let under: Offset = under.parse().map_err(|_| refuse())?;
+                let sustained: Span = sustained.parse().map_err(|_| refuse())?;
+                Ok(Trigger::Lead { under_s: under.0 as f64 / 1e9, for_s: sustained.seconds() })
+            }
+            _ => Err(refuse()),
+        }
+    }
+}
+
+impl Why {
+    /// A word for file names and programs.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Why::Behind { .. } => "behind",
+            Why::Stale { .. } => "stale",
+            Why::Closed(_) => "closed",
+            Why::Lost => "lost",
+            Why::Asked => "asked",
+        }
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Why::Behind { lead_s } => {
+                write!(f, "slices land behind the listener, down to a lead of {lead_s:.2} s")
+            }
+            Why::Stale { staleness_s } => write!(f, "the audio heard is {staleness_s:.2} s old"),
+            Why::Closed(Some(code)) => write!(f, "the connection was closed with code {code}"),
+            Why::Closed(None) => f.write_str("the connection was closed without a code"),
+            Why::Lost => f.write_str("the connection broke"),
+            Why::Asked => f.write_str("somebody asked for it"),
+        }
+    }
+}
+
+/// Watches a stream for its triggers.
+#[derive(Debug)]
+pub struct Sentry {
+    engine: Engine,
+    watches_stale: bool,
+    watches_behind: bool,
+    watches_close: bool,
+    /// When the spell began that was reported last.
+    stale_from_s: Option<f64>,
+    behind_from_s: Option<f64>,
+    closed: bool,
+}
+
+impl Sentry {
+    /// A sentry for these triggers; of several for the same the last counts.
+    #[must_use]
+    pub fn new(triggers: &[Trigger]) -> Self {
+        // Payloads say nothing about leads and ages.
+        let mut options =
+            Options { headers_only: true, tracker_bound: Some(1), ..Options::default() };
+        let (mut watches_stale, mut watches_behind, mut watches_close) = (false, false, false);
+        for trigger in triggers {
+            match *trigger {
+                Trigger::Lead { under_s, for_s } => {
+                    watches_behind = true;
+                    options.behind = BehindRule { lead_s: under_s, sustained_s: for_s };
+                }
+                Trigger::Stale { over_s } => {
+                    watches_stale = true;
+                    options.stale_threshold_s = over_s;
+                }
+                Trigger::Close => watches_close = true,
+            }
+        }
+        Sentry {
+            engine: Engine::new(options),
+            watches_stale,
+            watches_behind,
+            watches_close,
+            stale_from_s: None,
+            behind_from_s: None,
+            closed: false,
+        }
+    }
+
+    /// Takes the next record, and says whether it makes an incident.
+    pub fn see(&mut self, record: &Record<'_>) -> Option<Why> {
+        self.engine.handle(record);
+        self.new_close().or_else(|| self.new_spell())
+    }
+
+    fn new_close(&mut self) -> Option<Why> {
+        let close = self.engine.facts().closes.first().filter(|_| !self.closed)?;
+        self.closed = true;
+        let leaves = matches!(close.code, Some(1000 | 1001) | None);
+        let wished = close.direction == Direction::ClientToServer && leaves;
+        (self.watches_close && !wished).then_some(Why::Closed(close.code))
+    }
+
+    fn new_spell(&mut self) -> Option<Why> {
+        for Episode { from_s, what, .. } in self.engine.watch()?.spells() {
+            let (watched, last_s, why) = match what {
+                What::Stale { worst_staleness_s, .. } => {
+                    let why = Why::Stale { staleness_s: worst_staleness_s };
+                    (self.watches_stale, &mut self.stale_from_s, why)
+                }
+                What::Behind { worst_lead_s, .. } => {
+                    let why = Why::Behind { lead_s: worst_lead_s };
+                    (self.watches_behind, &mut self.behind_from_s, why)
+                }
+            };
+            if watched && last_s.replace(from_s) != Some(from_s) {
+                return Some(why);
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,144 @@
+//! Recordings in parts: each is complete in itself, and together they are the whole.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use lagtape::app::{self, AnalyzeOptions};
+use lagtape::capture::{Body, Record, SyncMarker};
+use lagtape::edge::recorder::{Finished, Keeping, Recorder, RecorderOptions};
+use lagtape::flight::SplitAt;
+use lagtape::peer::units::ByteSize;
+use lagtape::time::Span;
+use tempfile::TempDir;
+
+use crate::flight::each;
+use crate::simulated::simulated_bytes;
+
+const MARKER: SyncMarker = SyncMarker(*b"in parts");
+
+/// Records a session that was simulated, as it would have been live. `pause` is called before each
+/// record.
+pub fn record(
+    session: &[u8],
+    options: &RecorderOptions,
+    mut pause: impl FnMut(&Recorder, &Record<'_>),
+) -> Finished {
+    let mut recorder = None;
+    let mut finished = None;
+    each(session, |record, _| {
+        if let Some(recorder) = &recorder {
+            pause(recorder, record);
+        }
+        match (&record.body, &mut recorder) {
+            (Body::Header(header), None) => {
+                let begun =
+                    Recorder::create(options.clone(), MARKER, header.clone(), &mut |_| ()).unwrap();
+                recorder = Some(begun);
+            }
+            (Body::End(end), _) => {
+                let reason = end.reason.clone().unwrap();
+                let recorder = recorder.take().unwrap();
+                finished = Some(recorder.finish(record.t, reason, &mut |_| ()));
+            }
+            (body, Some(recorder)) => {
+                recorder.offer(record.t, record.conn, body.clone(), &mut |_| ());
+            }
+            (_, None) => panic!("a session begins with its header"),
+        }
+    });
+    finished.unwrap()
+}
+
+fn options(path: &Path, keeping: Keeping) -> RecorderOptions {
+    RecorderOptions { keeping, ..RecorderOptions::new(path) }
+}
+
+/// Records a session whole and in parts; gives the whole and the parts.
+fn both(folder: &TempDir, session: &[u8], at: SplitAt) -> (PathBuf, Vec<PathBuf>) {
+    let whole = folder.path().join("whole.lagtape");
+    record(session, &options(&whole, Keeping::Whole), |_, _| ());
+    let parted = options(&folder.path().join("x.lagtape"), Keeping::Parts(at));
+    let finished = record(session, &parted, |_, _| ());
+    assert_eq!(finished.failure, None);
+    (whole, finished.files)
+}
+
+#[track_caller]
+fn check(incident: &str, at: SplitAt, expected_parts: std::ops::Range<usize>) {
+    let folder = TempDir::new().unwrap();
+    let (whole, parts) = both(&folder, &simulated_bytes(incident, 11, 12), at);
+    assert!(expected_parts.contains(&parts.len()), "{} parts of {at}", parts.len());
+
+    let joined = folder.path().join("joined.lagtape");
+    let backwards: Vec<_> = parts.iter().rev().cloned().collect();
+    let summary = app::join(&backwards, &joined, false).unwrap();
+    assert!(summary.complete && summary.missing.is_empty());
+    assert!(fs::read(&joined).unwrap() == fs::read(&whole).unwrap(), "{incident} by {at}");
+
+    let analyze = |path: &Path| app::analyze(path, &AnalyzeOptions::default()).unwrap();
+    let whole = analyze(&whole);
+    let of_parts: Vec<_> = parts.iter().map(|part| analyze(part)).collect();
+    let total =
+        |count: fn(&lagtape::report::Analysis) -> u64| of_parts.iter().map(count).sum::<u64>();
+    assert_eq!(total(|part| part.slices), whole.slices);
+    assert_eq!(total(|part| part.ticks), whole.ticks);
+    assert_eq!(
+        total(|part| part.traffic.server_to_client.bytes),
+        whole.traffic.server_to_client.bytes
+    );
+    for (part, path) in of_parts.iter().zip(&parts) {
+        assert!(part.complete && part.damage.is_none(), "{}", path.display());
+    }
+    let lags = |analysis: &lagtape::report::Analysis| analysis.verdict.lag;
+    assert_eq!(of_parts.iter().any(lags), lags(&whole), "{incident} by {at}");
+}
+
+#[test]
+fn parts_together_are_the_whole() {
+    check("stall", SplitAt::Time(Span(1_500_000_000)), 8..10);
+    check("seek-lead-runaway", SplitAt::Time(Span(5_000_000_000)), 2..4);
+    check("healthy", SplitAt::Size(ByteSize(1_000_000)), 2..20);
+    check("healthy", SplitAt::Time(Span(3_600_000_000_000)), 1..2);
+    // Every part holds one record at least, however small it should be.
+    check("behind", SplitAt::Size(ByteSize(1)), 300..2_000);
+}
+
+#[test]
+fn a_missing_part_is_a_gap() {
+    let folder = TempDir::new().unwrap();
+    let at = SplitAt::Time(Span(3_000_000_000));
+    let (whole, mut parts) = both(&folder, &simulated_bytes("healthy", 3, 12), at);
+    parts.remove(1);
+    let joined = folder.path().join("joined.lagtape");
+    let summary = app::join(&parts, &joined, false).unwrap();
+    let [missing] = &summary.missing[..] else { panic!("{:?}", summary.missing) };
+    assert_eq!(missing.before, parts[1]);
+    let analyze = |path: &Path| app::analyze(path, &AnalyzeOptions::default()).unwrap();
+    let (whole, joined) = (analyze(&whole), analyze(&joined));
+    assert!(joined.slices < whole.slices && joined.complete);
+    let warned: Vec<_> = joined.warnings.iter().map(|warning| warning.message.as_str()).collect();
+    assert!(warned.iter().any(|message| message.contains("records lost")), "{warned:?}");
+    let worst = |analysis: &lagtape::report::Analysis| {
+        analysis.lag.as_ref().and_then(|lag| Some(lag.ticks.staleness_s?.max))
+    };
+    assert!(worst(&joined) <= worst(&whole), "after the gap the state is known again");
+}
+
+#[test]
+fn only_parts_of_one_recording_are_joined() {
+    let folder = TempDir::new().unwrap();
+    let out = folder.path().join("joined.lagtape");
+    let refused = |paths: &[PathBuf]| format!("{:#}", app::join(paths, &out, false).unwrap_err());
+    let at = SplitAt::Time(Span(5_000_000_000));
+    let (whole, parts) = both(&folder, &simulated_bytes("healthy", 3, 12), at);
+    assert!(refused(std::slice::from_ref(&whole)).contains("is no part of a recording"));
+    assert!(refused(&[parts[0].clone(), parts[0].clone()]).contains("are the same part"));
+    let mut other = fs::read(&parts[1]).unwrap();
+    let text = String::from_utf8_lossy(&other).into_owned();
+    assert!(text.contains("in parts"));
+    other.truncate(100);
+    let cut = folder.path().join("cut.lagtape");
+    fs::write(&cut, other).unwrap();
+    assert!(refused(&[cut]).contains("is no part of a recording"));
+    assert!(!out.exists());
+}
