@@ -5,12 +5,16 @@
 
 mod analyze;
 mod audio;
+mod captures;
 mod cat;
+mod compare;
 mod demo;
 mod derived;
 mod info;
 mod join;
+mod live;
 mod outcome;
+mod plot;
 mod record;
 mod recording;
 mod serve;
@@ -20,11 +24,17 @@ mod what_if;
 
 pub use analyze::{AnalyzeOptions, analyze, analyze_all, next_commands};
 pub use audio::{AudioOptions, AudioSummary, audio};
-pub use cat::{CatFilter, cat};
+pub use captures::{Captures, Found, Listed, header_of};
+pub use cat::{CatFilter, MessagePage, cat, messages};
+pub use compare::{compare, compare_what_if};
 pub use demo::{DemoSummary, LENGTH as DEMO_LENGTH, demo};
 pub use info::{Info, info, info_text};
 pub use join::{JoinSummary, MissingPart, join};
+pub use live::{
+    HEARD_S, LiveAudio, LiveEnd, LiveServer, LiveSession, LiveState, LiveVerb, Phase, upload,
+};
 pub use outcome::Outcome;
+pub use plot::{PlotForm, PlotVerb, plot, plot_bytes};
 pub use record::{LIVE_TRACKER_BOUND, RecordVerb, RecordedSession, Source, live_analysis, record};
 pub use recording::read_scenario;
 pub use serve::{BackendVerb, backend};

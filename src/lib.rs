@@ -27,6 +27,7 @@
 //! | [`report`] | what was found, as data and in each of its forms |
 //! | `edge` | clocks, files, sockets |
 //! | `app` | the verbs |
+//! | `mcp` | the door for agents |
 //! | `cli` | the command line |
 //!
 //! Everything before `edge` is the core: it has no clock, no file and no socket, and builds with
@@ -54,3 +55,5 @@ pub mod app;
 pub mod cli;
 #[cfg(feature = "cli")]
 pub mod edge;
+#[cfg(feature = "mcp")]
+pub mod mcp;

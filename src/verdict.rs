@@ -330,6 +330,15 @@ impl Watch {
         episodes
     }
 
+    /// The spell of lag that goes on at `now_s`, if one does.
+    #[must_use]
+    pub fn current(&self, now_s: f64) -> Option<Episode> {
+        let stale = self.stale.iter().filter(|spell| !spell.over).map(|s| s.episode.clone());
+        let goes_on =
+            self.behind.as_ref().is_some_and(|s| now_s - s.last_behind_s <= BEHIND_CLEAR_S);
+        stale.chain(self.behind_episode().filter(|_| goes_on)).next()
+    }
+
     /// The latest spell of either kind, over or not, as far as it counts by now. A spell is known
     /// by its beginning.
     pub fn spells(&self) -> impl Iterator<Item = Episode> {
@@ -458,6 +467,31 @@ mod tests {
                 .collect();
             assert_eq!(found, expected);
         }
+    }
+
+    #[track_caller]
+    fn check_current(stream: &Stream, expected: Option<&str>) {
+        let current = stream.watch.current(stream.now_s).map(|episode| match episode.what {
+            What::Stale { .. } => "stale",
+            What::Behind { .. } => "behind",
+        });
+        assert_eq!(current, expected);
+    }
+
+    #[test]
+    fn what_is_wrong_now() {
+        let mut stream = Stream::new(8.0).healthy(3.0);
+        check_current(&stream, None);
+        stream = stream.run(0.5, None, 5.0);
+        check_current(&stream, Some("stale"));
+        stream = stream.healthy(0.1);
+        check_current(&stream, None);
+        stream = stream.run(0.9, Some(-0.5), 0.1);
+        check_current(&stream, None);
+        stream = stream.run(0.5, Some(-0.5), 0.1);
+        check_current(&stream, Some("behind"));
+        stream = stream.healthy(0.5);
+        check_current(&stream, None);
     }
 
     #[test]

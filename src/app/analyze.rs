@@ -1,13 +1,12 @@
 //! `analyze`: replay captures through the engine and report.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
 use super::Outcome;
 use crate::capture::{Ending, Records};
-use crate::edge::files;
+use crate::edge::files::{self, CaptureFile};
 use crate::engine::{Engine, Options, PlayheadSource};
 use crate::lag::ReportArgs;
 use crate::report::{About, Analysis, Damage};
@@ -40,7 +39,11 @@ pub(super) struct Replay {
 impl Replay {
     /// Feeds a capture to an engine, up to and including `at`, or to its end or first damage. What
     /// comes after `at` only tells whether the capture is whole.
-    pub fn of(mut records: Records<File>, options: Options, at: Option<Span>) -> Result<Replay> {
+    pub fn of(
+        mut records: Records<CaptureFile>,
+        options: Options,
+        at: Option<Span>,
+    ) -> Result<Replay> {
         let mut engine = Engine::new(options);
         let moment = |engine: &Engine| {
             let (at, origin) = at.zip(engine.origin())?;

@@ -1,6 +1,7 @@
 //! `cat`: the records of a capture, one line each.
 
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -26,6 +27,8 @@ pub struct CatFilter {
     /// Only these: the JSON `type` of a text, an opcode, what the message is to the session
     /// (`config`, `buffer`, `slice`, …), or with `records` a type of record.
     pub kinds: Vec<String>,
+    /// None of these.
+    pub not_kinds: Vec<String>,
     /// Only this direction: `c2s` or `s2c`.
     pub direction: Option<Direction>,
     /// Only from this moment on.
@@ -38,29 +41,87 @@ pub struct CatFilter {
 
 /// Prints the records of a capture that pass the filter; returns the damage that ended it, if any.
 pub fn cat(path: &Path, filter: &CatFilter, out: &mut dyn Write) -> Result<Option<Damage>> {
+    let mut left = filter.limit.unwrap_or(u64::MAX);
+    each(path, filter, &mut |record, role, origin| {
+        if left == 0 {
+            return Ok(ControlFlow::Break(()));
+        }
+        left -= 1;
+        print(record, role, origin, filter.json, out)?;
+        Ok(if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    })
+}
+
+/// Some of the messages of a capture, with how many there are in all.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MessagePage {
+    /// A line each, without its end: JSON if the filter says so.
+    pub lines: Vec<String>,
+    /// Records that pass the filter.
+    pub total: u64,
+    /// The record after which the next page begins, if there is one.
+    pub next: Option<u64>,
+    /// Where the capture is damaged; nothing is known of what comes after.
+    pub damage: Option<Damage>,
+}
+
+/// The records that pass the filter and come after record number `after`, at most the filter's limit
+/// of them and at most `bytes` of text.
+pub fn messages(
+    path: &Path,
+    filter: &CatFilter,
+    after: Option<u64>,
+    bytes: usize,
+) -> Result<MessagePage> {
+    let mut page = MessagePage { lines: Vec::new(), total: 0, next: None, damage: None };
+    let (mut left, mut room) = (filter.limit.unwrap_or(u64::MAX), bytes);
+    let mut last = after;
+    page.damage = each(path, filter, &mut |record, role, origin| {
+        page.total += 1;
+        if after.is_some_and(|after| record.seq <= after) || page.next.is_some() {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let mut line = Vec::new();
+        print(record, role, origin, filter.json, &mut line)?;
+        let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+        if left == 0 || (line.len() > room && !page.lines.is_empty()) {
+            page.next = last;
+            return Ok(ControlFlow::Continue(()));
+        }
+        left -= 1;
+        room = room.saturating_sub(line.len());
+        last = Some(record.seq);
+        page.lines.push(line);
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(page)
+}
+
+/// What is done with a record: its role and the origin of the times come along.
+type Visit<'a> = dyn FnMut(&Record<'_>, &str, Nanos) -> Result<ControlFlow<()>> + 'a;
+
+/// Visits the records that pass the filter until the visitor has enough.
+fn each(path: &Path, filter: &CatFilter, visit: &mut Visit<'_>) -> Result<Option<Damage>> {
     let context = || format!("cannot read {}", path.display());
     let origin = origin(path).with_context(context)?;
     let mut records = files::open_capture(path).with_context(context)?;
     let mut interpreter = Interpreter::new();
-    let mut left = filter.limit.unwrap_or(u64::MAX);
     let from = filter.from.map(|from| from.from(origin));
     let to = filter.to.map(|to| to.from(origin));
-    while left > 0 {
+    loop {
         let record = match records.next_record() {
             Ok(Some(record)) => record,
-            Ok(None) => break,
+            Ok(None) => return Ok(None),
             Err(error) => {
                 return Damage::of(&error).ok_or(error).with_context(context).map(Some);
             }
         };
         let role = role(&mut interpreter, &record);
         let inside = from.is_none_or(|from| record.t >= from) && to.is_none_or(|to| record.t <= to);
-        if inside && filter.passes(&record, &role) {
-            print(&record, &role, origin, filter.json, out)?;
-            left -= 1;
+        if inside && filter.passes(&record, &role) && visit(&record, &role, origin)?.is_break() {
+            return Ok(None);
         }
     }
-    Ok(None)
 }
 
 /// When the initial buffer arrived, or the first record where none did.
@@ -131,7 +192,9 @@ impl CatFilter {
             }
             _ => self.records && self.direction.is_none(),
         };
-        direction && (self.kinds.is_empty() || self.kinds.iter().any(named))
+        direction
+            && (self.kinds.is_empty() || self.kinds.iter().any(named))
+            && !self.not_kinds.iter().any(named)
     }
 
     /// Refuses kinds that could never pass.

@@ -3,7 +3,6 @@
 //! What comes out is, byte for byte, what the recording would have been without its division: the
 //! headers and contexts between the parts are left out, and the end is counted anew.
 
-use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
 use crate::capture::{Body, End, Ending, Gap, Header, Record, Records, SyncMarker, Writer};
-use crate::edge::files::{self, Output};
+use crate::edge::files::{self, CaptureFile, Output};
 use crate::flight::PART_KEY;
 use crate::time::Nanos;
 
@@ -76,7 +75,7 @@ struct Part {
     marker: SyncMarker,
     header: Header,
     t: Nanos,
-    records: Records<File>,
+    records: Records<CaptureFile>,
 }
 
 impl Part {

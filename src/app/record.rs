@@ -153,7 +153,8 @@ pub async fn record(
     stop: impl Future<Output = ()>,
     watch: impl FnMut(&Client, Nanos),
 ) -> Result<RecordedSession> {
-    let (config, upload) = session_of(&verb)?;
+    let (mut config, upload) = session_of(&verb.source, verb.prompt.as_deref(), &Map::new())?;
+    config.extend(verb.set);
     let path = verb.out.map_or_else(|| default_path(&verb.keeping), Ok)?;
     let keeping = verb.keeping;
     let recorder = RecorderOptions {
@@ -207,16 +208,21 @@ pub fn live_analysis(recorded: &Recorded) -> Analysis {
 }
 
 /// A binary message of PCM.
-type PcmMessage = Vec<u8>;
+pub(super) type PcmMessage = Vec<u8>;
 
-/// The configuration and, unless the server has the audio, the PCM message that follows it.
-fn session_of(verb: &RecordVerb) -> Result<(Map<String, Value>, Option<PcmMessage>)> {
+/// The configuration, in which `further` fields win, and, unless the server has the audio, the PCM
+/// message that follows it.
+pub(super) fn session_of(
+    source: &Source,
+    prompt: Option<&str>,
+    further: &Map<String, Value>,
+) -> Result<(Map<String, Value>, Option<PcmMessage>)> {
     let mut config = Map::new();
     config.insert("client_id".to_owned(), json!("lagtape"));
-    if let Some(prompt) = &verb.prompt {
+    if let Some(prompt) = prompt {
         config.insert("prompt".to_owned(), json!(prompt));
     }
-    let upload = match &verb.source {
+    let upload = match source {
         Source::Fixture(name) => {
             config.insert("fixture_name".to_owned(), json!(name));
             config.insert("use_server_fixture".to_owned(), json!(true));
@@ -225,7 +231,7 @@ fn session_of(verb: &RecordVerb) -> Result<(Map<String, Value>, Option<PcmMessag
         Source::Tune => Some(tune().to_message()),
         Source::File(path) => Some(edge::audio_file::load(path, DEFAULT_SAMPLE_RATE)?.to_message()),
     };
-    config.extend(verb.set.clone());
+    config.extend(further.clone());
     Ok((config, upload))
 }
 

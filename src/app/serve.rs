@@ -3,15 +3,21 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::mpsc::sync_channel;
+use std::thread;
 
 use anyhow::{Context, Result};
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 
 use crate::edge::audio_file;
 use crate::edge::backend::{self, BackendOptions, Links, Notice};
 use crate::peer::incident::Trouble;
 use crate::peer::server::{ServerOptions, Source};
 use crate::time::DEFAULT_SAMPLE_RATE;
+
+/// Length of the built-in backend's loop in seconds, and its channels.
+const BUILT_IN_LOOP: (f64, u16) = (24.0, 2);
 
 /// What to serve.
 #[derive(Debug, Clone)]
@@ -59,4 +65,67 @@ pub async fn backend(
         .with_context(|| format!("cannot listen on {}; another port?", verb.listen))?;
     listening(listener.local_addr()?);
     backend::serve(listener, options, shutdown).await
+}
+
+/// The built-in backend on a thread of its own; it ends when this is dropped.
+pub(super) struct BuiltIn {
+    /// Its address.
+    pub url: String,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl BuiltIn {
+    /// Starts it; it listens when this returns.
+    pub fn start(trouble: Trouble, seed: u64) -> Result<BuiltIn> {
+        let (loop_s, channels) = BUILT_IN_LOOP;
+        let verb = BackendVerb {
+            listen: ([127, 0, 0, 1], 0).into(),
+            trouble,
+            seed,
+            loop_s,
+            channels,
+            audio: None,
+        };
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (listening, address) = sync_channel(1);
+        let thread =
+            thread::Builder::new().name("lagtape-backend".to_owned()).spawn(move || {
+                let failed = listening.clone();
+                let served = runtime().and_then(|runtime| {
+                    let stopped = async {
+                        // A sender that is gone stops it as well.
+                        let _ = stopped.await;
+                    };
+                    let told = move |address| {
+                        let _ = listening.send(Ok(address));
+                    };
+                    runtime.block_on(backend(verb, stopped, told, |_| ()))
+                });
+                if let Err(error) = served {
+                    // Heard only if it failed before it listened.
+                    let _ = failed.try_send(Err(error));
+                }
+            })?;
+        let address = address.recv().context("the built-in backend ended")??;
+        Ok(BuiltIn { url: format!("ws://{address}"), stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Drop for BuiltIn {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // Its panic has been printed; the session has ended all the same.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A runtime for one thread.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the asynchronous runtime")
 }

@@ -61,6 +61,8 @@ pub enum Verb {
     Info(InfoArgs),
     /// Print the messages of a capture, a line each
     Cat(CatArgs),
+    /// Draw a capture: lead, staleness, loop and cadence over time
+    Plot(PlotArgs),
     /// Simulate a session on a virtual clock, without sockets
     Simulate(SimulateArgs),
     /// Ask what would have been: another clock, no seek, a better link, more lead
@@ -71,6 +73,9 @@ pub enum Verb {
     Backend(BackendArgs),
     /// Record a simulated server with troubles, replay the capture, and prove that both agree
     Demo(DemoArgs),
+    /// Serve agents: an MCP server on stdio or HTTP
+    #[cfg(feature = "mcp")]
+    Mcp(super::mcp::McpArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -288,6 +293,29 @@ pub struct AudioArgs {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(before_long_help = "Examples:
+  lagtape plot stall.lagtape -o stall.png
+  lagtape plot stall.lagtape -o stall.svg --stale-threshold 1
+
+The name says the form: .png or .svg.")]
+pub struct PlotArgs {
+    /// The capture to draw
+    pub file: PathBuf,
+    /// The image to write, .png or .svg
+    #[arg(short, long)]
+    pub out: PathBuf,
+    /// Audio older than this is stale
+    #[arg(long, default_value_t = Seconds(DEFAULT_STALE_THRESHOLD_S), value_parser = parse_seconds)]
+    pub stale_threshold: Seconds,
+    /// The playhead to measure against: simulated by default for headless clients, else reported
+    #[arg(long, value_enum)]
+    pub playhead: Option<PlayheadArg>,
+    /// Replace an existing file
+    #[arg(long)]
+    pub force: bool,
+}
+
+#[derive(Debug, clap::Args)]
 pub struct InfoArgs {
     /// Captures to look at
     #[arg(required = true)]
@@ -314,6 +342,9 @@ pub struct CatArgs {
     /// message is (config, upload, buffer, slice, swap_buffer, aside)
     #[arg(long = "type", value_delimiter = ',')]
     pub kinds: Vec<String>,
+    /// None of these
+    #[arg(long = "not-type", value_delimiter = ',')]
+    pub not_kinds: Vec<String>,
     /// Only what went this way
     #[arg(long)]
     pub dir: Option<DirectionArg>,
@@ -334,6 +365,7 @@ impl CatArgs {
             json: self.json,
             records: self.records,
             kinds: self.kinds.clone(),
+            not_kinds: self.not_kinds.clone(),
             direction: self.dir.map(Into::into),
             from: self.from,
             to: self.to,

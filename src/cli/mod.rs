@@ -7,6 +7,8 @@ mod args;
 mod display;
 mod keeping;
 mod live;
+#[cfg(feature = "mcp")]
+mod mcp;
 mod sweep;
 
 use std::ffi::OsString;
@@ -17,11 +19,12 @@ use anyhow::Result;
 use clap::Parser;
 use clap::error::ErrorKind as UsageKind;
 
-use crate::app::{self, AudioOptions, Outcome};
+use crate::app::{self, AudioOptions, Outcome, PlotVerb};
+use crate::lag::ReportArgs;
 use crate::peer::incident;
 use crate::report::{Analysis, Damage, text, what_if};
 use args::{
-    AnalyzeArgs, Args, AudioArgs, CatArgs, ColorChoice, ImportArgs, InfoArgs, JoinArgs,
+    AnalyzeArgs, Args, AudioArgs, CatArgs, ColorChoice, ImportArgs, InfoArgs, JoinArgs, PlotArgs,
     SimulateArgs, Verb, WhatIfArgs,
 };
 
@@ -40,7 +43,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Outcome {
         }
     };
     let talk = Talk { color: args.color };
-    let mut out = BufWriter::new(Stdout(io::stdout().lock()));
+    let mut out = BufWriter::new(Stdout(io::stdout()));
     let outcome = dispatch(args.verb, talk, &mut out)
         .and_then(|outcome| unless_closed(out.flush().map_err(Into::into), outcome));
     outcome.unwrap_or_else(|error| {
@@ -62,6 +65,9 @@ fn dispatch(verb: Verb, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
         Verb::Backend(args) => live::backend(&args, talk, out),
         Verb::Simulate(args) => simulate(&args, out),
         Verb::WhatIf(args) => what_if(&args, talk, out),
+        Verb::Plot(args) => plot(&args, talk),
+        #[cfg(feature = "mcp")]
+        Verb::Mcp(args) => mcp::run(&args, talk, out),
         Verb::Sweep(args) => sweep::sweep(&args, talk, out),
     }
 }
@@ -173,6 +179,14 @@ fn cat(args: &CatArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
     }
 }
 
+fn plot(args: &PlotArgs, talk: Talk) -> Result<Outcome> {
+    let report = ReportArgs { stale_threshold_s: args.stale_threshold.0, ..ReportArgs::default() };
+    let verb = PlotVerb { playhead: args.playhead.map(Into::into), report };
+    let analysis = app::plot(&args.file, &args.out, args.force, &verb)?;
+    talk.say(&format!("wrote {}", args.out.display()));
+    Ok(talk.damaged(&args.file, analysis.damage.as_ref()))
+}
+
 fn simulate(args: &SimulateArgs, out: &mut dyn Write) -> Result<Outcome> {
     let Some(verb) = args.verb() else { return list_incidents(out) };
     let analysis = app::simulate(&verb)?;
@@ -261,15 +275,15 @@ impl Talk {
 }
 
 /// stdout, whose errors say that they are its.
-struct Stdout<'a>(io::StdoutLock<'a>);
+struct Stdout(io::Stdout);
 
-impl Stdout<'_> {
+impl Stdout {
     fn named(error: &io::Error) -> io::Error {
         io::Error::new(error.kind(), format!("cannot write to stdout: {error}"))
     }
 }
 
-impl Write for Stdout<'_> {
+impl Write for Stdout {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.write(bytes).map_err(|error| Stdout::named(&error))
     }

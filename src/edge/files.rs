@@ -1,26 +1,74 @@
 //! Files: captures to read, outputs to write.
 //!
-//! An output appears under its name only when it is whole: it is written beside and renamed.
+//! An output appears under its name only when it is whole: it is written beside and renamed. The
+//! reading of captures can be watched and ended by whoever had it done.
 
+use std::cell::RefCell;
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Read, Write};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use anyhow::{Context, Result, bail};
 use tempfile::NamedTempFile;
 
 use crate::capture::Records;
 
+/// A capture's file, whose reading can be watched.
+#[derive(Debug)]
+pub struct CaptureFile {
+    file: File,
+    read: u64,
+    len: u64,
+}
+
+impl Read for CaptureFile {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let watch = WATCH.with_borrow(Clone::clone);
+        if watch.is_some_and(|watch| watch(self.read, self.len).is_break()) {
+            return Err(io::Error::other("the reading was ended"));
+        }
+        let count = self.file.read(buffer)?;
+        self.read += count as u64;
+        Ok(count)
+    }
+}
+
+/// Is told how many bytes of a capture were read, and how many there are; a break ends the reading.
+type Watch = Rc<dyn Fn(u64, u64) -> ControlFlow<()>>;
+
+thread_local! {
+    static WATCH: RefCell<Option<Watch>> = const { RefCell::new(None) };
+}
+
+/// Does `work`, and has `watch` follow every capture that it reads on this thread.
+pub fn watched<T>(
+    watch: impl Fn(u64, u64) -> ControlFlow<()> + 'static,
+    work: impl FnOnce() -> T,
+) -> T {
+    /// Puts the watch of before back, also when the work panics.
+    struct Restore(Option<Watch>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            WATCH.set(self.0.take());
+        }
+    }
+    let _restore = Restore(WATCH.replace(Some(Rc::new(watch))));
+    work()
+}
+
 /// Opens a capture for reading from its beginning.
-pub fn open_capture(path: &Path) -> Result<Records<File>> {
+pub fn open_capture(path: &Path) -> Result<Records<CaptureFile>> {
     let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    let len = file.metadata().map_or(0, |metadata| metadata.len());
     if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
         bail!(
             "{path} is a folder; name a capture in it, or bring in a session log with: lagtape import {path} -o x.lagtape",
             path = path.display()
         );
     }
-    Ok(Records::new(file))
+    Ok(Records::new(CaptureFile { file, read: 0, len }))
 }
 
 /// A file that appears under its name when [`Output::finish`] is called, and not before.

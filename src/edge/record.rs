@@ -20,10 +20,10 @@ use tokio_tungstenite::tungstenite::{self, Message as WsMessage};
 use super::clock::{self, MonotonicClock};
 use super::connect::{connect, sentence_of};
 use super::recorder::{Finished, Notice, Recorder, RecorderOptions, Status};
-use crate::capture::{Body, ClientKind, Direction, Header, Message, Opcode};
+use crate::capture::{Body, ClientKind, Direction, Header, Marker, Message, Opcode};
 use crate::flight::Why;
 use crate::peer::Outgoing;
-use crate::peer::client::{Client, ClientOptions, Dialect, Step};
+use crate::peer::client::{Client, ClientCommand, ClientOptions, Dialect, Step};
 use crate::time::{Nanos, Span};
 use crate::wire::url::without_secrets;
 
@@ -90,10 +90,34 @@ pub struct Recorded {
     pub is_written: bool,
 }
 
+/// What a running session is told from outside, between two of its records.
+pub enum Order {
+    /// The listener does something now; the capture gets it as a marker.
+    Operate(Marker),
+    /// The client does something to the server.
+    Command(ClientCommand),
+    /// Somebody looks at the client, which changes nothing.
+    Look(Look),
+}
+
+/// What looks at a client, and at the moment.
+pub type Look = Box<dyn FnOnce(&Client, Nanos) + Send>;
+
 /// Connects, records until the session is over or `stop` resolves, and closes the capture.
 /// `watch` is called after every record, for displays.
 pub async fn record(
     options: RecordOptions,
+    stop: impl Future<Output = ()>,
+    watch: impl FnMut(&Client, Nanos),
+) -> Result<Recorded> {
+    let (_, no_orders) = mpsc::channel(1);
+    record_and_obey(options, no_orders, stop, watch).await
+}
+
+/// The same for a session that takes orders while it runs.
+pub async fn record_and_obey(
+    options: RecordOptions,
+    mut orders: mpsc::Receiver<Order>,
     stop: impl Future<Output = ()>,
     mut watch: impl FnMut(&Client, Nanos),
 ) -> Result<Recorded> {
@@ -108,7 +132,7 @@ pub async fn record(
     let sender = tokio::spawn(send_all(sink, queue));
     let end = {
         tokio::pin!(stop);
-        session.run(&mut incoming, &unsent, stop, &mut watch).await
+        session.run(&mut incoming, &unsent, &mut orders, stop, &mut watch).await
     };
     session.say_goodbye(&mut incoming, &unsent).await;
     drop(unsent);
@@ -173,6 +197,7 @@ impl Session {
         &mut self,
         incoming: &mut (impl Stream<Item = Result<WsMessage, tungstenite::Error>> + Unpin),
         unsent: &mpsc::Sender<WsMessage>,
+        orders: &mut mpsc::Receiver<Order>,
         mut stop: impl Future<Output = ()> + Unpin,
         watch: &mut impl FnMut(&Client, Nanos),
     ) -> End {
@@ -200,9 +225,18 @@ impl Session {
                         None => return self.broke("the server went away without a close (1006)".to_owned()),
                     }
                 }
+                Some(order) = orders.recv() => self.obey(order),
                 () = self.bell.0.notified() => self.recorder.ask(Why::Asked),
                 () = self.clock.reached(wake_at) => {}
             }
+        }
+    }
+
+    fn obey(&mut self, order: Order) {
+        match order {
+            Order::Operate(op) => self.client.operate(op),
+            Order::Command(command) => self.client.command(command),
+            Order::Look(look) => look(&self.client, self.clock.now()),
         }
     }
 

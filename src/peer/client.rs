@@ -164,6 +164,8 @@ pub struct Client {
     config: Option<Outgoing>,
     upload: Option<Outgoing>,
     next_op: usize,
+    /// Ops that were not scripted.
+    ops: VecDeque<Marker>,
     commands: VecDeque<(Span, ClientCommand)>,
     rate_set: bool,
     next_tick: Option<Nanos>,
@@ -190,6 +192,7 @@ impl Client {
             config: Some(Outgoing::Text(config)),
             upload: options.upload.take().map(Outgoing::Binary),
             next_op: 0,
+            ops: VecDeque::new(),
             commands,
             rate_set: options.rate == 1.0,
             next_tick: None,
@@ -213,6 +216,11 @@ impl Client {
     /// Sends a message of the caller's as soon as the stream runs.
     pub fn enqueue(&mut self, message: Outgoing) {
         self.queue.push_back(message);
+    }
+
+    /// Has the listener do something as soon as the stream runs, beside what is scripted.
+    pub fn operate(&mut self, op: Marker) {
+        self.ops.push_back(op);
     }
 
     /// Changes knobs; they go out with the next report and persist.
@@ -250,7 +258,7 @@ impl Client {
             self.rate_set = true;
             return Some(Step::Mark(Marker::Rate { rate: self.options.rate }));
         }
-        if let Some(op) = self.due_op(now, origin) {
+        if let Some(op) = self.due_op(now, origin).or_else(|| self.ops.pop_front()) {
             return Some(Step::Mark(op));
         }
         if self.ends_at(origin).is_some_and(|end| now >= end) {
@@ -301,10 +309,8 @@ impl Client {
         let is_due =
             |(at, _): &(Span, ClientCommand)| origin.checked_add(*at).is_some_and(|at| at <= now);
         while self.commands.front().is_some_and(is_due) {
-            match self.commands.pop_front() {
-                Some((_, ClientCommand::Knobs(knobs))) => self.set_knobs(knobs),
-                Some((_, ClientCommand::Send(message))) => self.enqueue(message),
-                None => {}
+            if let Some((_, command)) = self.commands.pop_front() {
+                self.command(command);
             }
         }
     }
@@ -316,6 +322,14 @@ impl Client {
         self.next_ping = now.checked_add(Span(every.0.max(1)));
         self.pings += 1;
         Some(Outgoing::Ping(self.pings.to_be_bytes().to_vec()))
+    }
+
+    /// Does something to the server as soon as the stream runs.
+    pub fn command(&mut self, command: ClientCommand) {
+        match command {
+            ClientCommand::Knobs(knobs) => self.set_knobs(knobs),
+            ClientCommand::Send(message) => self.enqueue(message),
+        }
     }
 
     /// The next tick of a steady cadence; ticks that were missed are left out.

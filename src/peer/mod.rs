@@ -7,6 +7,7 @@
 
 pub mod canvas;
 pub mod client;
+pub mod command;
 pub mod generator;
 pub mod incident;
 pub mod link;

@@ -5,8 +5,12 @@
 //! Times are seconds from the initial buffer's arrival, rounded to the microsecond; `*_ns` are on
 //! the capture's own clock. Nothing here computes a figure that the engine could have kept.
 
+pub mod compare;
+#[cfg(feature = "cli")]
+pub mod plot;
 pub mod sweep;
 pub mod text;
+pub mod timeline;
 pub mod wav;
 pub mod what_if;
 

@@ -373,3 +373,52 @@ fn a_recording_is_refused_before_it_takes_a_server_over() {
     let words = ["record", "ws://127.0.0.1:1", "--force", "-o", &out, "--set", "key=null"];
     check_complaint(&words, 1, "connection refused");
 }
+
+#[test]
+fn a_plot_has_the_form_that_its_name_asks_for() {
+    let folder = TempDir::new().unwrap();
+    let (png, png_text) = path(&folder, "stall.png");
+    check(&["plot", STALL, "-o", &png_text], 0);
+    let bytes = fs::read(&png).unwrap();
+    assert!(bytes.starts_with(b"\x89PNG\r\n\x1a\n") && bytes.len() <= 40 << 10, "{}", bytes.len());
+    check_complaint(&["plot", STALL, "-o", &png_text], 1, "--force");
+    check(&["plot", STALL, "-o", &png_text, "--force"], 0);
+    assert_eq!(fs::read(&png).unwrap(), bytes, "the same capture, the same picture");
+    let (svg, svg_text) = path(&folder, "stall.svg");
+    check(&["plot", STALL, "-o", &svg_text], 0);
+    let text = fs::read_to_string(svg).unwrap();
+    assert!(text.starts_with("<svg") && text.contains("LAG 3.25 s of 7.00 s, in 1 episode"));
+    check_complaint(&["plot", STALL, "-o", "x.gif"], 1, "neither .png nor .svg");
+    check_complaint(&["plot", "README.md", "-o", &svg_text], 1, "README.md");
+}
+
+#[test]
+fn a_long_capture_makes_a_small_picture_too() {
+    let folder = TempDir::new().unwrap();
+    let (_, capture) = path(&folder, "long.lagtape");
+    check(&["simulate", "--incident", "burst-production", "--for", "10min", "-o", &capture], 4);
+    let (png, text) = path(&folder, "long.png");
+    check(&["plot", &capture, "-o", &text], 0);
+    let len = fs::metadata(png).unwrap().len();
+    assert!(len <= 40 << 10, "{len}");
+}
+
+#[test]
+fn kinds_of_messages_can_be_left_out() {
+    let words = ["cat", STALL, "--not-type", "slice,params,params_update,ping,pong"];
+    let (rest, _) = check(&words, 0);
+    assert!(rest.lines().count() > 0 && !rest.contains("slice"), "{rest}");
+    let (all, _) = check(&["cat", STALL], 0);
+    assert!(all.lines().count() > 200);
+}
+
+#[cfg(feature = "mcp")]
+#[test]
+fn the_configuration_of_a_client_starts_this_very_program() {
+    let (out, _) = check(&["mcp", "--print-config", "cursor", "--read-only"], 0);
+    let config: Value = serde_json::from_str(&out).unwrap();
+    let server = &config["mcpServers"]["lagtape"];
+    assert_eq!(server["command"], env!("CARGO_BIN_EXE_lagtape"));
+    assert_eq!(server["args"].as_array().unwrap().last().unwrap(), "--read-only");
+    check_complaint(&["mcp", "--toolsets", "all"], 2, "possible values: live, replay");
+}

@@ -18,6 +18,10 @@ mod golden_sessions;
 mod incidents;
 mod join;
 mod live;
+#[cfg(feature = "mcp")]
+mod mcp;
+#[cfg(feature = "mcp")]
+mod mcp_clients;
 mod peer_pacing;
 mod python;
 mod python_client;

@@ -1,0 +1,80 @@
+//! `plot`: a session as a picture.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+use super::analyze::Replay;
+use crate::edge::files;
+use crate::engine::{Options, PlayheadSource};
+use crate::lag::ReportArgs;
+use crate::report::plot::Plot;
+use crate::report::{About, Analysis};
+
+/// The form of a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlotForm {
+    /// Pixels.
+    Png,
+    /// Lines that can be scaled.
+    Svg,
+}
+
+impl PlotForm {
+    /// The form that a file's name asks for.
+    pub fn of(path: &Path) -> Result<PlotForm> {
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("png") => Ok(PlotForm::Png),
+            Some("svg") => Ok(PlotForm::Svg),
+            _ => bail!("{} ends in neither .png nor .svg", path.display()),
+        }
+    }
+}
+
+/// What to draw.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PlotVerb {
+    /// `None`: what suits the client that made the capture.
+    pub playhead: Option<PlayheadSource>,
+    /// Stale threshold of the report.
+    pub report: ReportArgs,
+}
+
+/// Draws a capture, and says what the picture shows.
+pub fn plot_bytes(path: &Path, form: PlotForm, verb: &PlotVerb) -> Result<(Vec<u8>, Analysis)> {
+    verb.report.check(0.0)?;
+    let options = Options {
+        playhead: verb.playhead,
+        stale_threshold_s: verb.report.stale_threshold_s,
+        ..Options::default()
+    };
+    let replay = files::open_capture(path)
+        .and_then(|records| Replay::of(records, options, None))
+        .with_context(|| format!("cannot replay {}", path.display()))?;
+    let about = About {
+        capture: path.display().to_string(),
+        at: replay.at,
+        headers_only: false,
+        tracker_bound: None,
+        complete: replay.complete,
+        damage: replay.damage,
+    };
+    let analysis = Analysis::of(&replay.engine, about, &verb.report);
+    if analysis.lag.is_none() {
+        bail!("{} has nothing to draw: no usable initial buffer came", path.display());
+    }
+    let plot = Plot::of(&replay.engine, replay.at, &analysis);
+    let bytes = match form {
+        PlotForm::Png => plot.png()?,
+        PlotForm::Svg => plot.svg()?.into_bytes(),
+    };
+    Ok((bytes, analysis))
+}
+
+/// Draws a capture into a file, in the form that its name asks for.
+pub fn plot(path: &Path, out: &Path, force: bool, verb: &PlotVerb) -> Result<Analysis> {
+    let form = PlotForm::of(out)?;
+    let (bytes, analysis) = plot_bytes(path, form, verb)?;
+    files::write(out, &bytes, force)?;
+    Ok(analysis)
+}

@@ -1,0 +1,195 @@
+//! One call of a tool while it goes on: its cancellation, its progress, and the work it may do.
+//!
+//! Enters: the request. Leaves: progress notifications, if the client asked for them, and work that
+//! runs off the asynchronous workers, a few at a time, and ends early when the call is cancelled.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::{Result, anyhow, bail};
+use rmcp::RoleServer;
+use rmcp::model::{ProgressNotificationParam, ProgressToken};
+use rmcp::service::{Peer, RequestContext};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::edge::files;
+
+/// Time between two progress notifications of one call.
+const PROGRESS_EVERY: Duration = Duration::from_millis(500);
+
+/// The work of all calls together.
+#[derive(Debug, Clone)]
+pub struct Jobs {
+    permits: Arc<Semaphore>,
+    running: Arc<AtomicUsize>,
+}
+
+impl Jobs {
+    /// As many at a time as the machine has cores, and two at least.
+    pub fn new() -> Jobs {
+        let cores = std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
+        Jobs { permits: Arc::new(Semaphore::new(cores)), running: Arc::default() }
+    }
+
+    /// Jobs at work now.
+    pub fn running(&self) -> usize {
+        self.running.load(Ordering::Acquire)
+    }
+}
+
+/// A call that goes on.
+#[derive(Clone)]
+pub struct Call {
+    cancelled: CancellationToken,
+    leaving: CancellationToken,
+    jobs: Jobs,
+    listener: Option<(Peer<RoleServer>, ProgressToken)>,
+}
+
+impl Call {
+    /// Of a request; `leaving` is cancelled when the client's input has ended.
+    pub fn of(
+        context: &RequestContext<RoleServer>,
+        jobs: Jobs,
+        leaving: CancellationToken,
+    ) -> Call {
+        let token = context.meta.get_progress_token();
+        Call {
+            cancelled: context.ct.clone(),
+            leaving,
+            jobs,
+            listener: token.map(|token| (context.peer.clone(), token)),
+        }
+    }
+
+    /// Resolves when it is no use to wait for something to happen: the call was cancelled, or the
+    /// input has ended. Work that was begun before that end is still answered.
+    pub async fn over(&self) {
+        tokio::select! {
+            () = self.cancelled.cancelled() => {}
+            () = self.leaving.cancelled() => {}
+        }
+    }
+
+    /// Tells how far the call has come.
+    pub async fn progress(&self, done: f64, total: f64, message: &str) {
+        let Some((peer, token)) = &self.listener else { return };
+        let told = ProgressNotificationParam::new(token.clone(), done)
+            .with_total(total)
+            .with_message(message);
+        // A client that has gone is noticed elsewhere.
+        let _ = peer.notify_progress(told).await;
+    }
+
+    /// Does work that blocks or computes. Captures that it reads are its progress, in megabytes.
+    pub async fn work<T: Send + 'static>(
+        &self,
+        message: &str,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.run(message, 1e-6, move |job| {
+            files::watched(move |done, total| job.reached(done, total), work)
+        })
+        .await
+    }
+
+    /// Does work that counts its own steps, and asks after each whether to go on.
+    pub async fn steps<T: Send + 'static>(
+        &self,
+        message: &str,
+        work: impl FnOnce(&Job) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.run(message, 1.0, move |job| work(&job)).await
+    }
+
+    /// Runs a job off the workers; what it has done times `unit` is its progress.
+    async fn run<T: Send + 'static>(
+        &self,
+        message: &str,
+        unit: f64,
+        work: impl FnOnce(Job) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let permit = tokio::select! {
+            permit = Arc::clone(&self.jobs.permits).acquire_owned() => permit?,
+            () = self.cancelled.cancelled() => bail!(CANCELLED),
+        };
+        let done = Arc::new(Done::default());
+        let job = Job { done: Arc::clone(&done), cancelled: self.cancelled.clone() };
+        let running = Running::begin(&self.jobs);
+        let mut task = tokio::task::spawn_blocking(move || {
+            let _running = (permit, running);
+            work(job)
+        });
+        let mut told = 0.0;
+        loop {
+            tokio::select! {
+                done = &mut task => return done.map_err(|error| broken(&error))?,
+                () = self.cancelled.cancelled() => bail!(CANCELLED),
+                () = tokio::time::sleep(PROGRESS_EVERY) => {
+                    let [now, total] = done.read().map(|count| count as f64 * unit);
+                    if now > told {
+                        told = now;
+                        self.progress(now, total, message).await;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A job at work, as it tells how far it has come.
+pub struct Job {
+    done: Arc<Done>,
+    cancelled: CancellationToken,
+}
+
+impl Job {
+    /// Notes how far the job has come; it is to end when this breaks.
+    pub fn reached(&self, done: u64, total: u64) -> ControlFlow<()> {
+        self.done.now.store(done, Ordering::Relaxed);
+        self.done.total.store(total, Ordering::Relaxed);
+        match self.cancelled.is_cancelled() {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    }
+}
+
+const CANCELLED: &str = "the call was cancelled";
+
+/// A job that panicked: its message is on stderr.
+fn broken(error: &tokio::task::JoinError) -> anyhow::Error {
+    anyhow!("lagtape broke while it worked on this ({error}); this is a bug, other calls go on")
+}
+
+/// How far a job has come, of how much.
+#[derive(Default)]
+struct Done {
+    now: AtomicU64,
+    total: AtomicU64,
+}
+
+impl Done {
+    fn read(&self) -> [u64; 2] {
+        [&self.now, &self.total].map(|count| count.load(Ordering::Relaxed))
+    }
+}
+
+/// Counts a job until it ends, however it ends.
+struct Running(Arc<AtomicUsize>);
+
+impl Running {
+    fn begin(jobs: &Jobs) -> Running {
+        jobs.running.fetch_add(1, Ordering::AcqRel);
+        Running(Arc::clone(&jobs.running))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}

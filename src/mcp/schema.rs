@@ -1,0 +1,142 @@
+//! Schemas as clients want them: self-contained, and without `null` beside a type.
+//!
+//! Enters: a type. Leaves: JSON Schema of 2020-12 whose root is an object. What is optional is left
+//! out of answers, so no schema needs to allow `null`; formats that only Rust knows are dropped.
+
+use std::sync::Arc;
+
+use rmcp::model::JsonObject;
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::{Value, json};
+
+/// The schema of what a tool takes, which is nothing else.
+pub fn input<T: JsonSchema>() -> Arc<JsonObject> {
+    let mut schema = object::<T>(SchemaSettings::draft2020_12());
+    Arc::make_mut(&mut schema).insert("additionalProperties".to_owned(), json!(false));
+    schema
+}
+
+/// The schema of what a tool answers.
+pub fn output<T: JsonSchema>() -> Arc<JsonObject> {
+    object::<T>(SchemaSettings::draft2020_12().for_serialize())
+}
+
+fn object<T: JsonSchema>(settings: SchemaSettings) -> Arc<JsonObject> {
+    let generator = settings.with(|settings| settings.inline_subschemas = true).into_generator();
+    let mut schema = generator.into_root_schema_for::<T>().to_value();
+    tidy(&mut schema);
+    let Value::Object(mut root) = schema else { return Arc::default() };
+    for key in ["$schema", "title", "description"] {
+        root.remove(key);
+    }
+    root.entry("properties").or_insert_with(|| json!({}));
+    Arc::new(root)
+}
+
+/// Takes out what only Rust needs, at every depth.
+fn tidy(schema: &mut Value) {
+    if let Some(only) = not_null(schema) {
+        let description = schema.get("description").cloned();
+        *schema = only;
+        if let (Some(fields), Some(description)) = (schema.as_object_mut(), description) {
+            fields.entry("description").or_insert(description);
+        }
+    }
+    match schema {
+        Value::Object(fields) => {
+            let known = ["date-time", "uri"];
+            fields.retain(|key, value| match key.as_str() {
+                "format" => value.as_str().is_none_or(|format| known.contains(&format)),
+                "default" => !is_plain(value),
+                "minimum" => *value != 0,
+                _ => true,
+            });
+            if let Some(Value::Array(types)) = fields.get_mut("type") {
+                types.retain(|name| name != "null");
+                if let [only] = &types[..] {
+                    let only = only.clone();
+                    fields.insert("type".to_owned(), only);
+                }
+            }
+            fields.values_mut().for_each(tidy);
+        }
+        Value::Array(items) => items.iter_mut().for_each(tidy),
+        _ => {}
+    }
+}
+
+/// Whether a default is what everybody expects.
+fn is_plain(value: &Value) -> bool {
+    [json!(null), json!(false), json!([]), json!({})].contains(value)
+}
+
+/// The other half of "this or null".
+fn not_null(schema: &Value) -> Option<Value> {
+    let choices = schema.get("anyOf")?.as_array()?;
+    let is_null = |choice: &&Value| choice["type"] == "null";
+    match (choices.iter().filter(is_null).count(), choices.iter().find(|c| !is_null(c))) {
+        (1, Some(other)) if choices.len() == 2 => Some(other.clone()),
+        _ => None,
+    }
+}
+
+/// What was left out of a list.
+pub fn truncated(_: &mut SchemaGenerator) -> Schema {
+    schemars::json_schema!({
+        "type": "object",
+        "description": "stands only where a list was cut: list, shown, total, next_cursor",
+    })
+}
+
+/// Any object.
+pub fn any_object(_: &mut SchemaGenerator) -> Schema {
+    schemars::json_schema!({"type": "object", "additionalProperties": true})
+}
+
+/// The lag report of the reference client.
+pub fn lag(_: &mut SchemaGenerator) -> Schema {
+    schemars::json_schema!({
+        "type": "object",
+        "description": "the reference client's lag report: window_s (null is all), buffer_duration_s, \
+            slices {count, behind_playhead, lead_s, interval_s, tick_ms, dec_ms}, ticks {count, \
+            stale_threshold_s, stale_ticks, staleness_s, worst_stale}, timeline; figures are min, p5, \
+            p50, p95, max, mean",
+        "required": ["window_s", "buffer_duration_s", "slices", "ticks"],
+        "additionalProperties": true,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(JsonSchema)]
+    #[expect(dead_code, reason = "only its schema is looked at")]
+    struct Sample {
+        /// How many.
+        count: Option<u64>,
+        inner: Option<Inner>,
+        list: Option<Vec<f64>>,
+    }
+
+    #[derive(JsonSchema)]
+    #[expect(dead_code, reason = "only its schema is looked at")]
+    struct Inner {
+        text: Option<String>,
+    }
+
+    #[test]
+    fn no_schema_allows_null() {
+        let schema = Value::Object(input::<Sample>().as_ref().clone());
+        let text = schema.to_string();
+        assert!(
+            !text.contains("null") && !text.contains("$ref") && !text.contains("uint64"),
+            "{text}"
+        );
+        assert_eq!(schema["properties"]["count"]["type"], "integer");
+        assert_eq!(schema["properties"]["count"]["description"], "How many.");
+        assert_eq!(schema["properties"]["inner"]["properties"]["text"]["type"], "string");
+        assert!(schema.get("required").is_none(), "{text}");
+    }
+}

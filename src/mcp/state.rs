@@ -1,0 +1,71 @@
+//! How a live session stands, and what its server said, as answers show it.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::answer::{clipped, clipped_value, page};
+use crate::app::{LiveState, Phase};
+use crate::engine::ServerEvent;
+
+/// Events that an answer shows.
+const EVENTS: usize = 20;
+
+/// How a session stands.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct State {
+    /// connecting, waiting (for the initial buffer), streaming, ended
+    pub phase: String,
+    /// Since the initial buffer
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stream_s: Option<f64>,
+    pub slices: u64,
+    pub ticks: u64,
+    /// Lead of the newest slice; negative is behind the listener
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lead_s: Option<f64>,
+    /// Age of the audio heard
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub staleness_s: Option<f64>,
+    /// Position of the listener in the loop
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub playhead_s: Option<f64>,
+    /// The listener hears lag now
+    pub lagging: bool,
+    /// Why it ended
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended: Option<String>,
+    /// What went wrong
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+}
+
+impl State {
+    /// Of a session's state.
+    pub fn of(state: &LiveState) -> State {
+        State {
+            phase: match state.phase {
+                Phase::Connecting => "connecting",
+                Phase::Waiting => "waiting",
+                Phase::Streaming => "streaming",
+                Phase::Ended => "ended",
+            }
+            .to_owned(),
+            stream_s: state.stream_s,
+            slices: state.slices,
+            ticks: state.ticks,
+            lead_s: state.lead_s,
+            staleness_s: state.staleness_s,
+            playhead_s: state.playhead_s,
+            lagging: state.lag.is_some(),
+            ended: state.end.as_ref().map(|end| clipped(&end.reason)),
+            failure: state.end.as_ref().and_then(|end| end.failure.as_deref().map(clipped)),
+        }
+    }
+}
+
+/// Events, short, as many as fit.
+pub fn shown_events(events: &[ServerEvent]) -> Vec<Value> {
+    let shown = events.iter().map(|event| clipped_value(&Value::Object(event.fields.clone())));
+    page("events", shown.collect::<Vec<_>>().into_iter(), 0, EVENTS).0
+}

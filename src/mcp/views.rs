@@ -1,0 +1,352 @@
+//! What several tools show of a report, short enough for an agent.
+//!
+//! Enters: analyses, reports and answers of [`crate::app`]. Leaves: the parts of them that answers
+//! show, and their sentences. Figures are taken over as they are, never rounded again.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::answer::{Truncated, clipped, clipped_value, page};
+use crate::app::Captures;
+use crate::lag::LagReport;
+use crate::report::compare::Comparison;
+use crate::report::text::Figure;
+use crate::report::what_if::WhatIf;
+use crate::report::{Analysis, EventReport};
+use crate::scenario::Tier;
+use crate::wire::url::without_secrets;
+
+/// Episodes that are shown of a verdict.
+const EPISODES: usize = 10;
+
+/// Pass or fail.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Verdict {
+    /// A listener heard lag
+    pub lag: bool,
+    /// stale_ticks, slices_behind
+    pub reasons: Vec<String>,
+    /// Seconds of lag
+    pub lag_s: f64,
+    /// The first spells: from_s, to_s, kind and how bad
+    #[schemars(schema_with = "any_list")]
+    pub episodes: Vec<Value>,
+    /// Spells there are
+    pub episodes_total: u64,
+}
+
+impl Verdict {
+    /// Of a verdict.
+    pub fn of(verdict: &crate::report::Verdict) -> Verdict {
+        Verdict {
+            lag: verdict.lag,
+            reasons: verdict.reasons.iter().map(|&reason| reason.to_owned()).collect(),
+            lag_s: verdict.lag_s,
+            episodes: verdict.episodes.iter().take(EPISODES).map(|e| json!(e)).collect(),
+            episodes_total: verdict.episodes.len() as u64,
+        }
+    }
+}
+
+/// Whether a capture is whole.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Integrity {
+    /// complete, incomplete (cut off, or still being written), or damaged
+    pub state: String,
+    /// Where it is damaged
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub damage: Option<String>,
+    /// Messages that could not be used
+    pub decode_errors: u64,
+}
+
+impl Integrity {
+    /// Of an analysis.
+    pub fn of(analysis: &Analysis) -> Integrity {
+        let state = match (&analysis.damage, analysis.complete) {
+            (Some(_), _) => "damaged",
+            (None, true) => "complete",
+            (None, false) => "incomplete",
+        };
+        Integrity {
+            state: state.to_owned(),
+            damage: analysis.damage.as_ref().map(|damage| clipped(&damage.reason)),
+            decode_errors: analysis.decode_errors,
+        }
+    }
+}
+
+/// What a session was.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Session {
+    /// Length from the initial buffer to the report
+    pub stream_s: f64,
+    /// Length of the newest loop
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loop_s: Option<f64>,
+    /// headless or foreign
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_utc: Option<String>,
+    /// simulated or reported
+    pub playhead: String,
+    pub slices: u64,
+    pub ticks: u64,
+    pub swaps: u64,
+    /// The listener's ops, the first of them
+    #[schemars(schema_with = "any_list")]
+    pub ops: Vec<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<String>,
+    /// Close frames
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "any_list")]
+    pub closes: Vec<Value>,
+    /// What the client asked for, in format detailed
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "super::schema::any_object")]
+    pub config: Option<Value>,
+    /// Key=value metadata
+    #[schemars(schema_with = "super::schema::any_object")]
+    pub metadata: Value,
+}
+
+impl Session {
+    /// Of an analysis.
+    pub fn of(analysis: &Analysis, detailed: bool) -> Session {
+        let session = &analysis.session;
+        let short = |text: &Option<String>| text.as_deref().map(clipped);
+        Session {
+            stream_s: analysis.report_at_s,
+            loop_s: analysis.epochs.last().map(|epoch| epoch.loop_s),
+            client: session.client.as_ref().map(word),
+            url: session.url.as_deref().map(address),
+            started_utc: short(&session.start_utc),
+            playhead: word(&analysis.playhead.source),
+            slices: analysis.slices,
+            ticks: analysis.ticks,
+            swaps: analysis.swaps,
+            ops: analysis
+                .playhead
+                .ops
+                .iter()
+                .take(12)
+                .map(|op| clipped_value(&json!(op)))
+                .collect(),
+            refusal: short(&session.refusal),
+            closes: analysis.closes.iter().take(4).map(|c| clipped_value(&json!(c))).collect(),
+            config: detailed.then(|| session.config.as_ref().map(clipped_value)).flatten(),
+            metadata: clipped_value(&json!(session.metadata)),
+        }
+    }
+}
+
+/// How far a counterfactual can be trusted.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Trust {
+    /// exact, horizon (exact until a moment), model, refused
+    pub tier: String,
+    pub reason: String,
+    /// Until when it is exact, in seconds from the initial buffer
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub valid_until_s: Option<f64>,
+    /// Share of the slices that came later
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beyond_share: Option<f64>,
+    /// How well the model repeats this very capture
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "super::schema::any_object")]
+    pub model_error: Option<Value>,
+    /// What no answer covers
+    pub not_modelled: String,
+}
+
+impl Trust {
+    /// Of an answer.
+    pub fn of(answer: &WhatIf) -> Trust {
+        Trust {
+            tier: word(&answer.tier),
+            reason: clipped(&answer.reason),
+            valid_until_s: answer.valid_until_s,
+            beyond_share: answer.valid_until_s.map(|_| answer.beyond_share),
+            model_error: answer.model.as_ref().map(|model| json!(model.factual_error)),
+            not_modelled: "content, GPU load".to_owned(),
+        }
+    }
+}
+
+/// The address of a server as it is shown: captures that others wrote may hold secrets in it.
+pub fn address(url: &str) -> String {
+    clipped(&without_secrets(url))
+}
+
+/// A list of objects.
+pub fn any_list(_: &mut SchemaGenerator) -> Schema {
+    schemars::json_schema!({"type": "array", "items": {"type": "object"}})
+}
+
+/// A word that serde makes of a value.
+pub fn word(value: &impl Serialize) -> String {
+    match json!(value) {
+        Value::String(word) => word,
+        other => other.to_string(),
+    }
+}
+
+/// An error of a what-if in the words of the tools: what is a flag at the command line is an argument.
+pub fn in_words_of_tools(error: &anyhow::Error) -> anyhow::Error {
+    anyhow::anyhow!(format!("{error:#}").replace("--open-loop", "open_loop: true"))
+}
+
+/// A number of things.
+pub fn counted(count: u64, thing: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {thing}{s}")
+}
+
+/// The folders in a sentence.
+pub fn folders(captures: &Captures) -> String {
+    let names: Vec<_> = captures.folders().iter().map(|f| f.display().to_string()).collect();
+    names.join(", ")
+}
+
+/// An event of the server, short.
+pub fn event(event: &EventReport) -> Value {
+    clipped_value(&json!(event))
+}
+
+/// How many events there were of each type.
+pub fn event_counts(analysis: &Analysis) -> Value {
+    const MOST: usize = 24;
+    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+    for event in &analysis.events {
+        let kind = event.event.get("type").and_then(Value::as_str).unwrap_or("untyped");
+        *counts.entry(clipped(kind)).or_default() += 1;
+    }
+    if analysis.events_dropped > 0 {
+        counts.insert("(older ones, not kept)".to_owned(), analysis.events_dropped);
+    }
+    json!(counts.into_iter().take(MOST).collect::<BTreeMap<_, _>>())
+}
+
+/// What a capture shows, in a sentence.
+pub fn summary(analysis: &Analysis) -> String {
+    let verdict = &analysis.verdict;
+    let heard = match (&analysis.lag, verdict.episodes.first()) {
+        (None, _) => return no_report(analysis),
+        (_, None) => "healthy: nothing stale or late was heard".to_owned(),
+        (_, Some(first)) => format!(
+            "LAG {} s of {} s in {} spell{}, the first from {} to {} s",
+            Figure(verdict.lag_s),
+            Figure(analysis.report_at_s),
+            verdict.episodes.len(),
+            if verdict.episodes.len() == 1 { "" } else { "s" },
+            Figure(first.from_s),
+            Figure(first.to_s)
+        ),
+    };
+    match &analysis.damage {
+        Some(_) => format!("{heard}; the capture is damaged, and this holds up to the damage only"),
+        None => heard,
+    }
+}
+
+/// Why there is no report.
+pub fn no_report(analysis: &Analysis) -> String {
+    let why = match &analysis.session.refusal {
+        Some(refusal) => format!("the server refused the session: {}", clipped(refusal)),
+        None => "no usable initial buffer came".to_owned(),
+    };
+    format!("nothing to measure: {why}; capture_messages shows what did come")
+}
+
+/// The figures of a report, in a sentence.
+pub fn figures(lag: &LagReport) -> String {
+    let lead = lag.slices.lead_s.map_or("no slice".to_owned(), |lead| {
+        format!("lead p5 {} p50 {} s", Figure(lead.p5), Figure(lead.p50))
+    });
+    let stale = lag.ticks.staleness_s.map_or("no tick".to_owned(), |staleness| {
+        format!("staleness p95 {} max {} s", Figure(staleness.p95), Figure(staleness.max))
+    });
+    format!(
+        "{lead}; {stale}; {} of {} slices behind, {} of {} ticks stale",
+        lag.slices.behind_playhead, lag.slices.count, lag.ticks.stale_ticks, lag.ticks.count
+    )
+}
+
+/// A report whose timeline is cut to a page.
+pub fn lag(report: &LagReport, start: usize, most: usize) -> Result<(Value, Option<Truncated>)> {
+    let mut lag = serde_json::to_value(report)?;
+    let Some(rows) = &report.timeline else { return Ok((lag, None)) };
+    let (rows, cut) = page("lag.timeline", rows.iter(), start, most);
+    lag["timeline"] = json!(rows);
+    Ok((lag, cut))
+}
+
+/// Tool calls worth making after an analysis.
+pub fn next_after(analysis: &Analysis, id: &str) -> Vec<String> {
+    let id = Value::from(id).to_string();
+    let Some(first) = analysis.verdict.episodes.first() else {
+        return match analysis.lag {
+            Some(_) => vec![format!("capture_chart {{\"capture\": {id}}}")],
+            None => vec![format!("capture_messages {{\"capture\": {id}}}")],
+        };
+    };
+    let (before_s, to_s) = (first.from_s - 1.0, first.to_s);
+    vec![
+        format!("capture_chart {{\"capture\": {id}}}"),
+        format!(
+            "capture_messages {{\"capture\": {id}, \"from_s\": {before_s:.1}, \"to_s\": {to_s:.1}, \
+             \"not_types\": [\"params\", \"params_update\", \"slice\"]}}"
+        ),
+        format!("capture_what_if {{\"capture\": {id}, \"set\": {{\"lead-floor\": 0.6}}}}"),
+    ]
+}
+
+/// What would have been, in a sentence.
+pub fn what_if_summary(answer: &WhatIf) -> String {
+    let (was, would) = (&answer.factual.lag, &answer.counterfactual.lag);
+    let basis = match answer.tier {
+        Tier::Exact => "exact".to_owned(),
+        Tier::Model => "by the model".to_owned(),
+        _ => answer
+            .valid_until_s
+            .map_or("open loop".to_owned(), |until_s| format!("exact until {} s", Figure(until_s))),
+    };
+    let share = match answer.outcomes.as_slice() {
+        [likeliest, _, ..] => format!(", in {} % of the runs", Figure(likeliest.share * 100.0)),
+        _ => String::new(),
+    };
+    format!(
+        "{basis}: stale ticks {} → {}, slices behind {} → {}{share}",
+        was.ticks.stale_ticks,
+        would.ticks.stale_ticks,
+        was.slices.behind_playhead,
+        would.slices.behind_playhead
+    )
+}
+
+/// A comparison, in a sentence.
+pub fn comparison(compared: &Comparison) -> String {
+    let (a, b) = (&compared.a.lag, &compared.b.lag);
+    let judged = match (compared.better, compared.worse) {
+        (0, 0) => "no difference that a listener would notice".to_owned(),
+        (better, 0) => format!("the second is better in {better} figures and worse in none"),
+        (0, worse) => format!("the second is worse in {worse} figures and better in none"),
+        (better, worse) => format!("the second is better in {better} figures and worse in {worse}"),
+    };
+    format!(
+        "{judged}; stale ticks {} → {}, slices behind {} → {}",
+        a.ticks.stale_ticks,
+        b.ticks.stale_ticks,
+        a.slices.behind_playhead,
+        b.slices.behind_playhead
+    )
+}

@@ -1,0 +1,239 @@
+//! A picture of a session: lead, staleness, loop and cadence over time, as PNG or SVG.
+//!
+//! Enters: an engine after its last record, and its analysis. Leaves: the bytes of an image. Times
+//! are seconds from the initial buffer. What falls into one column of pixels is drawn as its extent,
+//! so that the length of a capture changes neither the time that drawing takes nor the size of the
+//! file, and no late slice is lost between two pixels. Needs no fonts of the machine.
+
+mod draw;
+mod png;
+
+use crate::engine::Engine;
+use crate::time::Nanos;
+
+use super::Analysis;
+use super::text::{Figure, OneLine};
+
+pub use draw::{HEIGHT, WIDTH};
+
+/// Pixel columns of a panel, about.
+const COLUMNS: usize = 780;
+/// Slices landing behind by more than this are drawn as behind, in seconds.
+const BEHIND_LEAD_S: f64 = crate::verdict::BEHIND_LEAD_S;
+
+/// An image could not be drawn.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("cannot draw the chart: {0}")]
+pub struct PlotError(String);
+
+/// What is drawn.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plot {
+    title: String,
+    verdict: String,
+    lag: bool,
+    length_s: f64,
+    loop_s: f64,
+    stale_threshold_s: f64,
+    /// Spells of lag, from and to.
+    episodes: Vec<(f64, f64)>,
+    /// Lead of slices in time, ahead or nearly so, and those behind.
+    ahead: Extents,
+    behind: Extents,
+    staleness: Extents,
+    /// Where slices were written, as extents of the loop.
+    written: Vec<(f64, f64, f64)>,
+    playhead: Extents,
+    /// Slices and ticks a second.
+    slice_rate: Vec<(f64, f64)>,
+    tick_rate: Vec<(f64, f64)>,
+}
+
+/// Lowest and highest value of each column that has one, with the column's time.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Extents(Vec<(f64, f64, f64)>);
+
+impl Extents {
+    /// A column in which a position wrapped around the end of the loop has both ends of it, and
+    /// nothing between.
+    fn without_wraps(self, loop_s: f64) -> Extents {
+        let columns = self.0.into_iter().flat_map(|(t_s, low, high)| {
+            let wrapped = high - low > loop_s / 2.0;
+            let whole = (!wrapped).then_some((t_s, low, high));
+            let ends = wrapped.then_some([(t_s, low, low), (t_s, high, high)]);
+            whole.into_iter().chain(ends.into_iter().flatten())
+        });
+        Extents(columns.collect())
+    }
+}
+
+impl Plot {
+    /// Collects what there is to see.
+    #[must_use]
+    pub fn of(engine: &Engine, at: Nanos, analysis: &Analysis) -> Plot {
+        let origin_s = engine.origin().unwrap_or(at).seconds();
+        let length_s = analysis.report_at_s.max(0.1);
+        let column_s = length_s / COLUMNS as f64;
+        let rate =
+            f64::from(engine.ready().map_or(crate::time::DEFAULT_SAMPLE_RATE, |r| r.sample_rate));
+        let (mut ahead, mut behind, mut staleness, mut playhead) = (
+            Columns::new(column_s),
+            Columns::new(column_s),
+            Columns::new(column_s),
+            Columns::new(column_s),
+        );
+        let mut written = Columns::new(column_s);
+        let (mut slices_s, mut ticks_s) = (Vec::new(), Vec::new());
+        for epoch in engine.epochs() {
+            for slice in epoch.tracker.slices() {
+                let t_s = slice.t_s - origin_s;
+                let column = if slice.lead_s < BEHIND_LEAD_S { &mut behind } else { &mut ahead };
+                column.add(t_s, slice.lead_s);
+                let start_s = f64::from(slice.start) / rate;
+                written.add(t_s, start_s);
+                written.add(t_s, start_s + f64::from(slice.frames) / rate);
+                slices_s.push(t_s);
+            }
+            for tick in epoch.tracker.ticks() {
+                let t_s = tick.t_s - origin_s;
+                staleness.add(t_s, tick.staleness_s);
+                playhead.add(t_s, tick.playhead_s);
+                ticks_s.push(t_s);
+            }
+        }
+        let stale_threshold_s = analysis
+            .lag
+            .as_ref()
+            .map_or(crate::lag::DEFAULT_STALE_THRESHOLD_S, |lag| lag.ticks.stale_threshold_s);
+        let loop_s = analysis.epochs.iter().map(|epoch| epoch.loop_s).fold(0.1, f64::max);
+        Plot {
+            title: title(&analysis.capture),
+            verdict: verdict(analysis),
+            lag: analysis.verdict.lag,
+            length_s,
+            loop_s,
+            stale_threshold_s,
+            episodes: analysis.verdict.episodes.iter().map(|e| (e.from_s, e.to_s)).collect(),
+            ahead: ahead.done(),
+            behind: behind.done(),
+            staleness: staleness.done(),
+            written: written.done().without_wraps(loop_s).0,
+            playhead: playhead.done().without_wraps(loop_s),
+            slice_rate: rates(&slices_s, length_s),
+            tick_rate: rates(&ticks_s, length_s),
+        }
+    }
+
+    /// Draws it as PNG.
+    pub fn png(&self) -> Result<Vec<u8>, PlotError> {
+        png::encode(&draw::pixels(self)?, WIDTH, HEIGHT)
+    }
+
+    /// Draws it as SVG.
+    pub fn svg(&self) -> Result<String, PlotError> {
+        draw::svg(self)
+    }
+}
+
+/// A column for each pixel; the lowest and highest value of each.
+struct Columns {
+    column_s: f64,
+    extents: std::collections::BTreeMap<i64, (f64, f64)>,
+}
+
+impl Columns {
+    fn new(column_s: f64) -> Columns {
+        Columns { column_s, extents: std::collections::BTreeMap::new() }
+    }
+
+    fn add(&mut self, t_s: f64, value: f64) {
+        if !value.is_finite() || !t_s.is_finite() {
+            return;
+        }
+        let extent = self.extents.entry((t_s / self.column_s) as i64).or_insert((value, value));
+        *extent = (extent.0.min(value), extent.1.max(value));
+    }
+
+    fn done(self) -> Extents {
+        let column_s = self.column_s;
+        let middle = |column: i64| (column as f64 + 0.5) * column_s;
+        Extents(self.extents.into_iter().map(|(c, (low, high))| (middle(c), low, high)).collect())
+    }
+}
+
+/// How many a second fell into each of some equal parts of the time, as steps.
+fn rates(times_s: &[f64], length_s: f64) -> Vec<(f64, f64)> {
+    let part_s = (length_s / 120.0).max(0.25);
+    let parts = (length_s / part_s).floor().max(1.0) as usize;
+    let mut counts = vec![0_u32; parts];
+    for t_s in times_s {
+        let part = (t_s / part_s).max(0.0) as usize;
+        if let Some(count) = counts.get_mut(part) {
+            *count += 1;
+        }
+    }
+    let step = |(part, count): (usize, u32)| {
+        let (from_s, rate) = (part as f64 * part_s, f64::from(count) / part_s);
+        [(from_s, rate), (from_s + part_s, rate)]
+    };
+    counts.into_iter().enumerate().flat_map(step).collect()
+}
+
+/// The capture's name, the end of a long one.
+fn title(capture: &str) -> String {
+    const LONGEST: usize = 60;
+    let name = OneLine(capture).to_string();
+    match name.chars().count().checked_sub(LONGEST) {
+        None | Some(0) => name,
+        Some(over) => format!("…{}", name.chars().skip(over + 1).collect::<String>()),
+    }
+}
+
+fn verdict(analysis: &Analysis) -> String {
+    let verdict = &analysis.verdict;
+    if analysis.lag.is_none() {
+        return "no audio came".to_owned();
+    }
+    if !verdict.lag {
+        return "healthy: nothing stale or late was heard".to_owned();
+    }
+    let count = verdict.episodes.len();
+    format!(
+        "LAG {} s of {} s, in {count} episode{}",
+        Figure(verdict.lag_s),
+        Figure(analysis.report_at_s),
+        if count == 1 { "" } else { "s" }
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn columns(values: &[(f64, f64)]) -> Columns {
+        let mut columns = Columns::new(0.5);
+        values.iter().for_each(|&(t_s, value)| columns.add(t_s, value));
+        columns
+    }
+
+    #[test]
+    fn a_column_keeps_its_extremes() {
+        let extents = columns(&[(0.1, 2.0), (0.2, -1.0), (0.3, 1.0), (1.2, 5.0), (0.4, f64::NAN)]);
+        assert_eq!(extents.done().0, [(0.25, -1.0, 2.0), (1.25, 5.0, 5.0)]);
+    }
+
+    #[test]
+    fn a_wrap_is_no_line_across_the_loop() {
+        let extents = columns(&[(0.1, 7.9), (0.2, 0.1), (0.7, 0.2), (0.9, 0.4)]).done();
+        let expected = [(0.25, 0.1, 0.1), (0.25, 7.9, 7.9), (0.75, 0.2, 0.4)];
+        assert_eq!(extents.without_wraps(8.0).0, expected);
+    }
+
+    #[test]
+    fn rates_count_what_fell_into_each_part() {
+        assert_eq!(
+            rates(&[0.0, 0.1, 0.3, 9.0], 0.5),
+            [(0.0, 8.0), (0.25, 8.0), (0.25, 4.0), (0.5, 4.0)]
+        );
+    }
+}

@@ -1,0 +1,370 @@
+//! What each tool answers.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use super::{Client, folder};
+
+/// Longest answer: about 8,000 tokens.
+const MAX_ANSWER_LEN: usize = lagtape::mcp::MAX_ANSWER_LEN;
+
+fn tools(client: &mut Client) -> Vec<Value> {
+    client.request("tools/list", &json!({}))["result"]["tools"].as_array().unwrap().clone()
+}
+
+fn names(words: &[&str]) -> Vec<String> {
+    let mut client = Client::start(folder().path(), words);
+    tools(&mut client).iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn tools_can_be_narrowed_at_the_start() {
+    let all = names(&[]);
+    assert_eq!(all.len(), 18);
+    let live = names(&["--toolsets", "live"]);
+    let replay = names(&["--toolsets", "replay"]);
+    assert!(live.iter().all(|name| name.starts_with("headless_")) && live.len() == 9);
+    assert!(replay.iter().all(|name| name.starts_with("capture_")) && replay.len() == 9);
+    let reading = names(&["--read-only"]);
+    for writing in ["headless_start", "headless_stop", "headless_send", "capture_dump_audio"] {
+        assert!(!reading.iter().any(|name| name == writing), "{writing}");
+    }
+    assert!(reading.iter().any(|name| name == "capture_open"));
+    let folder = folder();
+    let mut client = Client::start(folder.path(), &["--toolsets", "replay", "--read-only"]);
+    let refused = client.failure("headless_start", &json!({}));
+    assert!(refused.contains("there is no tool"), "{refused}");
+}
+
+#[test]
+fn every_schema_is_closed_and_without_null() {
+    let folder = folder();
+    let mut client = Client::start(folder.path(), &[]);
+    for tool in tools(&mut client) {
+        let text = tool.to_string();
+        assert!(!text.contains("\"null\"") && !text.contains("$ref"), "{text}");
+        assert_eq!(tool["inputSchema"]["additionalProperties"], false, "{text}");
+        assert_eq!(tool["inputSchema"]["type"], "object");
+        let described = tool["description"].as_str().unwrap();
+        assert!(described.len() > 40 && described.len() < 500, "{text}");
+        let has_schema = tool.get("outputSchema").is_some();
+        assert_eq!(has_schema, tool["name"] != "capture_chart", "{text}");
+        if has_schema {
+            assert_eq!(tool["outputSchema"]["type"], "object");
+        }
+    }
+}
+
+/// Annotations: read-only, destructive, idempotent, open-world.
+#[track_caller]
+fn check_hints(tools: &[Value], name: &str, expected: [bool; 4]) {
+    let tool = tools.iter().find(|tool| tool["name"] == name).unwrap();
+    let hints = ["readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"]
+        .map(|hint| tool["annotations"][hint].as_bool().unwrap());
+    assert_eq!(hints, expected, "{name}");
+}
+
+#[test]
+fn annotations_are_true() {
+    let folder = folder();
+    let mut client = Client::start(folder.path(), &[]);
+    let tools = tools(&mut client);
+    check_hints(&tools, "headless_start", [false, true, false, true]);
+    check_hints(&tools, "headless_stop", [false, true, true, true]);
+    check_hints(&tools, "headless_seek", [false, false, false, true]);
+    check_hints(&tools, "headless_set_playback", [false, false, true, true]);
+    check_hints(&tools, "headless_status", [true, false, true, false]);
+    check_hints(&tools, "capture_open", [true, false, true, false]);
+    check_hints(&tools, "capture_dump_audio", [false, false, true, false]);
+
+    // What says that it only reads leaves no file behind.
+    let before = files(folder.path());
+    for tool in ["capture_open", "capture_lag_report", "capture_messages"] {
+        client.call(tool, &json!({"capture": "stall"}));
+    }
+    client.result("capture_chart", &json!({"capture": "stall"}));
+    assert_eq!(files(folder.path()), before);
+    // What says that it is idempotent writes the same file twice.
+    let dump = json!({"capture": "stall", "last_s": 1});
+    assert_eq!(client.call("capture_dump_audio", &dump), client.call("capture_dump_audio", &dump));
+    assert_eq!(files(folder.path()), before + 1);
+}
+
+fn files(folder: &std::path::Path) -> usize {
+    std::fs::read_dir(folder)
+        .unwrap()
+        .flatten()
+        .map(|entry| match entry.path().is_dir() {
+            true => files(&entry.path()),
+            false => 1,
+        })
+        .sum()
+}
+
+/// The command line's JSON.
+fn cli(folder: &std::path::Path, words: &[&str]) -> Value {
+    let output = Command::new(env!("CARGO_BIN_EXE_lagtape"))
+        .args(words)
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    serde_json::from_str(text.lines().next().unwrap_or_default())
+        .unwrap_or_else(|_| panic!("{words:?}: {}", String::from_utf8_lossy(&output.stderr)))
+}
+
+#[test]
+fn figures_are_those_of_the_command_line() {
+    let folder = folder();
+    let mut client = Client::start(folder.path(), &[]);
+    let analysis = cli(folder.path(), &["analyze", "stall.lagtape", "--json"]);
+    let opened = client.call("capture_open", &json!({"capture": "stall"}));
+    assert_eq!(opened["lag"], analysis["lag"]);
+    assert_eq!(opened["verdict"]["lag_s"], analysis["verdict"]["lag_s"]);
+    assert_eq!(opened["verdict"]["episodes"], analysis["verdict"]["episodes"]);
+    assert_eq!(opened["integrity"]["state"], "complete");
+    let keys = ["window_s", "buffer_duration_s", "slices", "ticks"];
+    let lag: Vec<_> = opened["lag"].as_object().unwrap().keys().collect();
+    assert_eq!(lag, keys, "the reference's keys");
+
+    let words = ["analyze", "stall.lagtape", "--json", "--window", "3s", "--timeline"];
+    let windowed = cli(folder.path(), &words);
+    let args = json!({"capture": "stall", "window_s": 3, "include_timeline": true});
+    assert_eq!(client.call("capture_lag_report", &args)["lag"], windowed["lag"]);
+
+    let words = ["what-if", "healthy.lagtape", "--rate", "1.01", "--open-loop", "--json"];
+    let what_if = cli(folder.path(), &words);
+    let args = json!({"capture": "healthy", "set": {"rate": 1.01}, "open_loop": true});
+    let asked = client.call("capture_what_if", &args);
+    assert_eq!(asked["counterfactual"], what_if["counterfactual"]);
+    assert_eq!(asked["factual"], what_if["factual"]);
+    assert_eq!(asked["trust"]["tier"], what_if["tier"]);
+
+    let words = ["sweep", "healthy.lagtape", "--rate", "0.99,1.0,1.01", "--open-loop", "--json"];
+    let sweep = cli(folder.path(), &words);
+    let args = json!({"capture": "healthy", "vary": ["rate=0.99,1.0,1.01"], "open_loop": true});
+    let swept = client.call("capture_sweep", &args);
+    assert_eq!(swept["rows_total"], 3);
+    for (row, expected) in
+        swept["rows"].as_array().unwrap().iter().zip(sweep["rows"].as_array().unwrap())
+    {
+        assert_eq!(row["values"], expected["values"]);
+        assert_eq!(row["lead_p5_s"], expected["lag"]["slices"]["lead_s"]["p5"]);
+    }
+}
+
+#[test]
+fn two_captures_are_compared_figure_by_figure() {
+    let folder = folder();
+    let mut client = Client::start(folder.path(), &[]);
+    let compared = client.call("capture_compare", &json!({"capture": "stall", "with": "healthy"}));
+    let figure = |name: &str| {
+        let figures = compared["figures"].as_array().unwrap();
+        figures.iter().find(|figure| figure["figure"] == name).unwrap().clone()
+    };
+    assert_eq!(figure("stale_ticks")["means"], "better");
+    assert_eq!(figure("stale_ticks")["b"], 0.0);
+    let opened = client.call("capture_open", &json!({"capture": "stall"}));
+    assert_eq!(figure("lag_s")["a"], opened["verdict"]["lag_s"]);
+    assert_eq!(figure("staleness_s_max")["a"], opened["lag"]["ticks"]["staleness_s"]["max"]);
+    let both = json!({"capture": "stall", "with": "healthy", "set": {"rate": 1.01}});
+    assert!(client.failure("capture_compare", &both).contains("not both"));
+    assert!(client.failure("capture_compare", &json!({"capture": "stall"})).contains("with what"));
+}
+
+#[test]
+fn lists_are_paged_without_gaps() {
+    let folder = folder();
+    let mut client = Client::start(folder.path(), &[]);
+    let mut args = json!({"capture": "stall", "types": ["slice"], "limit": 7});
+    let mut seen = Vec::new();
+    loop {
+        let page = client.call("capture_messages", &args);
+        seen.extend(page["lines"].as_array().unwrap().iter().map(Value::to_string));
+        assert_eq!(page["total"], 39);
+        match page["truncated"]["next_cursor"].as_str() {
+            Some(next) => args["cursor"] = next.into(),
+            None => break,
+        }
+    }
+    assert_eq!(seen.len(), 39);
+    let mut sorted = seen.clone();
+    sorted.dedup();
+    assert_eq!(sorted, seen);
+
+    let first = client.call("capture_list", &json!({"limit": 1}));
+    assert_eq!((&first["total"], &first["truncated"]["total"]), (&json!(2), &json!(2)));
+    let cursor = first["truncated"]["next_cursor"].clone();
+    let second = client.call("capture_list", &json!({"limit": 1, "cursor": cursor}));
+    assert_ne!(first["captures"][0]["id"], second["captures"][0]["id"]);
+    assert!(second["truncated"].get("next_cursor").is_none());
+
+    let rows = json!({"capture": "stall", "include_timeline": true, "timeline_step_s": 0.01, "limit": 200});
+    let report = client.call("capture_lag_report", &rows);
+    assert!(report["truncated"]["total"].as_u64().unwrap() > 600);
+    assert!(report["truncated"]["shown"].as_u64().unwrap() >= 60);
+}
+
+#[test]
+fn no_answer_is_longer_than_an_agent_can_read() {
+    let folder = folder();
+    let made = folder.path().join("long.lagtape");
+    let out = made.to_str().unwrap();
+    let words = ["simulate", "--incident", "refit-storm", "--for", "120s", "-o", out];
+    let made = Command::new(env!("CARGO_BIN_EXE_lagtape")).args(words).output().unwrap();
+    assert!(made.status.code().is_some_and(|code| code == 0 || code == 4));
+    let mut client = Client::start(folder.path(), &[]);
+    let calls = [
+        ("capture_list", json!({"limit": 100})),
+        ("capture_open", json!({"capture": "long", "format": "detailed"})),
+        (
+            "capture_lag_report",
+            json!({"capture": "long", "include_timeline": true, "timeline_step_s": 0.05, "limit": 200}),
+        ),
+        ("capture_messages", json!({"capture": "long", "limit": 200})),
+        ("capture_messages", json!({"capture": "long", "limit": 200, "format": "detailed"})),
+        (
+            "capture_sweep",
+            json!({"capture": "long", "vary": ["rate=0.9..1.1:0.001"], "open_loop": true, "limit": 200}),
+        ),
+        (
+            "capture_what_if",
+            json!({"capture": "long", "set": {"rate": 1.01}, "open_loop": true, "format": "detailed"}),
+        ),
+        ("capture_compare", json!({"capture": "long", "with": "stall"})),
+    ];
+    for (tool, args) in calls {
+        let len = client.call(tool, &args).to_string().len();
+        assert!(len <= MAX_ANSWER_LEN, "{tool} {args}: {len}");
+    }
+}
+
+#[test]
+fn big_things_are_files_with_a_path_and_a_link() {
+    let folder = folder();
+    let mut client = Client::start(folder.path(), &[]);
+    let result = client.result("capture_dump_audio", &json!({"capture": "stall"}));
+    let path = result["structuredContent"]["path"].as_str().unwrap();
+    let file = hound::WavReader::open(path).unwrap();
+    let seconds = f64::from(file.duration()) / f64::from(file.spec().sample_rate);
+    assert_eq!(result["structuredContent"]["seconds"], seconds);
+    let link = &result["content"][1];
+    assert_eq!((&link["type"], &link["mimeType"]), (&json!("resource_link"), &json!("audio/wav")));
+    assert!(link["uri"].as_str().unwrap().starts_with("file:///"));
+
+    let args = json!({"capture": "healthy", "set": {"rate": 1.02}});
+    let would = client.call("capture_dump_audio", &args);
+    assert!(would["seconds"].as_f64().unwrap() > 1.0, "{would}");
+    assert_ne!(would["path"], path);
+}
+
+#[test]
+fn a_chart_is_a_small_picture_without_structured_content() {
+    let folder = folder();
+    let mut client = Client::start(folder.path(), &[]);
+    for capture in ["stall", "healthy"] {
+        let result = client.result("capture_chart", &json!({"capture": capture}));
+        assert!(result.get("structuredContent").is_none());
+        assert_eq!(result["content"][0]["type"], "text");
+        let image = &result["content"][1];
+        assert_eq!((&image["type"], &image["mimeType"]), (&json!("image"), &json!("image/png")));
+        // Base64 of 40 KB.
+        let len = image["data"].as_str().unwrap().len();
+        assert!((4_000..54_620).contains(&len), "{len}");
+    }
+}
+
+#[test]
+fn resources_templates_completion_and_the_prompt() {
+    let folder = folder();
+    std::fs::create_dir(folder.path().join("deep")).unwrap();
+    std::fs::copy(folder.path().join("stall.lagtape"), folder.path().join("deep/ä b.lagtape"))
+        .unwrap();
+    let mut client = Client::start(folder.path(), &[]);
+    let listed = client.request("resources/list", &json!({}))["result"]["resources"].clone();
+    assert_eq!(listed.as_array().unwrap().len(), 9);
+    for resource in listed.as_array().unwrap() {
+        let read = client.request("resources/read", &json!({"uri": resource["uri"]}));
+        let contents = &read["result"]["contents"][0];
+        assert_eq!(
+            (&contents["uri"], &contents["mimeType"]),
+            (&resource["uri"], &resource["mimeType"])
+        );
+    }
+    let mut read = |uri: &str| client.request("resources/read", &json!({"uri": uri}));
+    let report = read("lagtape://captures/deep%2F%C3%A4%20b/report");
+    let report: Value =
+        serde_json::from_str(report["result"]["contents"][0]["text"].as_str().unwrap()).unwrap();
+    assert_eq!(report["verdict"]["lag"], true);
+    let timeline = read("lagtape://captures/stall/timeline");
+    let csv = timeline["result"]["contents"][0]["text"].as_str().unwrap().to_owned();
+    assert!(
+        csv.starts_with("epoch,to_s,slices,min_lead_s,max_staleness_s,playhead_s\n0,1"),
+        "{csv}"
+    );
+    assert_eq!(csv.lines().count(), 9);
+    for unknown in [
+        "lagtape://captures/none/report",
+        "lagtape://captures/stall/x",
+        "file:///etc/passwd",
+        "lagtape://captures/..%2Fx/report",
+        "lagtape://captures/%zz/report",
+    ] {
+        let refused = read(unknown);
+        assert_eq!(refused["error"]["code"], -32002, "{unknown}: {refused}");
+    }
+    let templates = client.request("resources/templates/list", &json!({}));
+    assert_eq!(templates["result"]["resourceTemplates"].as_array().unwrap().len(), 3);
+    let template = json!({"type": "ref/resource", "uri": "lagtape://captures/{id}/report"});
+    let prompt = json!({"type": "ref/prompt", "name": "diagnose_lag"});
+    for (of, name, typed, expected) in [
+        (template, "id", "deep", json!(["deep%2F%C3%A4%20b"])),
+        (prompt.clone(), "capture", "st", json!(["stall"])),
+        (prompt, "symptom", "st", json!([])),
+    ] {
+        let params = json!({"ref": of, "argument": {"name": name, "value": typed}});
+        let completed = client.request("completion/complete", &params);
+        assert_eq!(completed["result"]["completion"]["values"], expected);
+    }
+    let args = json!({"name": "diagnose_lag", "arguments": {"capture": "stall", "symptom": "a gap at 4 s"}});
+    let prompt = client.request("prompts/get", &args);
+    let text = prompt["result"]["messages"][0]["content"]["text"].as_str().unwrap().to_owned();
+    assert!(text.contains("a gap at 4 s") && text.contains("capture \"stall\""), "{text}");
+    // Every tool that the walk names exists.
+    let known = names(&[]);
+    for word in text.split(|c: char| !c.is_alphanumeric() && c != '_') {
+        let is_tool = word.starts_with("capture_") || word.starts_with("headless_");
+        assert!(!is_tool || known.iter().any(|name| name == word), "{word}");
+    }
+}
+
+#[test]
+fn the_reading_of_a_capture_can_be_watched_and_ended() {
+    use std::cell::Cell;
+    use std::ops::ControlFlow;
+    use std::path::Path;
+    use std::rc::Rc;
+
+    use lagtape::app::{AnalyzeOptions, analyze};
+    use lagtape::edge::files::watched;
+
+    let stall = Path::new(env!("CARGO_MANIFEST_DIR")).join("captures/stall.lagtape");
+    let read = || analyze(&stall, &AnalyzeOptions::default());
+    let seen = Rc::new(Cell::new((0, 0)));
+    let told = Rc::clone(&seen);
+    let all = move |done, total| {
+        told.set((done, total));
+        ControlFlow::Continue(())
+    };
+    assert!(watched(all, read).is_ok());
+    let (done, total) = seen.get();
+    assert!(done > 0 && done <= total, "{done} of {total}");
+    let half = move |done, _| match done > total / 2 {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    };
+    let error = format!("{:#}", watched(half, read).unwrap_err());
+    assert!(error.contains("the reading was ended"), "{error}");
+    assert!(read().is_ok(), "nobody watches any more");
+}
