@@ -13,9 +13,11 @@ mod join;
 mod outcome;
 mod record;
 mod recording;
+mod recover;
 mod serve;
 mod simulate;
 mod sweep;
+mod verify;
 mod what_if;
 
 pub use analyze::{AnalyzeOptions, analyze, analyze_all, next_commands};
@@ -27,9 +29,11 @@ pub use join::{JoinSummary, MissingPart, join};
 pub use outcome::Outcome;
 pub use record::{LIVE_TRACKER_BOUND, RecordVerb, RecordedSession, Source, live_analysis, record};
 pub use recording::read_scenario;
+pub use recover::{Recovered, recover, recovered_text};
 pub use serve::{BackendVerb, backend};
 pub use simulate::{SimulateVerb, simulate};
 pub use sweep::{Stopped, SweepVerb, find, sweep};
+pub use verify::{Lost, Verified, verified_text, verify};
 pub use what_if::{WhatIfVerb, what_if};
 
 pub use crate::edge::import::{ImportSummary, import};

@@ -100,7 +100,9 @@ impl Engine {
         if self.is_known(record) {
             return;
         }
-        self.facts.note_record(record);
+        if self.facts.note_record(record) {
+            self.interpreter.doubt();
+        }
         match &record.body {
             Body::Header(header) => self.header = Some(header.clone()),
             Body::Message(message) => self.handle_message(record, message),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::Outcome;
-use crate::capture::{Ending, Records};
+use crate::capture::{Ending, Salvage};
 use crate::edge::files;
 use crate::engine::{Engine, Options, PlayheadSource};
 use crate::lag::ReportArgs;
@@ -38,30 +38,25 @@ pub(super) struct Replay {
 }
 
 impl Replay {
-    /// Feeds a capture to an engine, up to and including `at`, or to its end or first damage. What
-    /// comes after `at` only tells whether the capture is whole.
-    pub fn of(mut records: Records<File>, options: Options, at: Option<Span>) -> Result<Replay> {
+    /// Feeds a capture to an engine, up to and including `at`, or to its end. What comes after `at`
+    /// only tells whether the capture is whole.
+    pub fn of(mut records: Salvage<File>, options: Options, at: Option<Span>) -> Result<Replay> {
         let mut engine = Engine::new(options);
         let moment = |engine: &Engine| {
             let (at, origin) = at.zip(engine.origin())?;
             Some(origin.checked_add(at).unwrap_or(Nanos(u64::MAX)))
         };
         let mut over = false;
-        let damage = loop {
-            match records.next_record() {
-                Ok(Some(record)) => {
-                    over |= moment(&engine).is_some_and(|until| record.t > until);
-                    if !over {
-                        engine.handle(&record);
-                    }
-                }
-                Ok(None) => break None,
-                Err(error) => break Some(Damage::of(&error).ok_or(error)?),
+        while let Some(record) = records.next_record()? {
+            over |= moment(&engine).is_some_and(|until| record.t > until);
+            if !over {
+                engine.handle(&record);
             }
-        };
+        }
         let last = engine.facts().span.map_or(Nanos(0), |(_, last)| last);
         let ended = engine.facts().end.as_ref().map_or(last, |(t, _)| *t);
         let at = moment(&engine).unwrap_or(ended);
+        let damage = Damage::of(records.losses());
         let complete = records.ending() == Some(Ending::Complete);
         Ok(Replay { engine, at, complete, damage })
     }

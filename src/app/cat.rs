@@ -36,7 +36,8 @@ pub struct CatFilter {
     pub limit: Option<u64>,
 }
 
-/// Prints the records of a capture that pass the filter; returns the damage that ended it, if any.
+/// Prints the records of a capture that pass the filter; returns what was damaged, if
+/// anything.
 pub fn cat(path: &Path, filter: &CatFilter, out: &mut dyn Write) -> Result<Option<Damage>> {
     let context = || format!("cannot read {}", path.display());
     let origin = origin(path).with_context(context)?;
@@ -46,13 +47,7 @@ pub fn cat(path: &Path, filter: &CatFilter, out: &mut dyn Write) -> Result<Optio
     let from = filter.from.map(|from| from.from(origin));
     let to = filter.to.map(|to| to.from(origin));
     while left > 0 {
-        let record = match records.next_record() {
-            Ok(Some(record)) => record,
-            Ok(None) => break,
-            Err(error) => {
-                return Damage::of(&error).ok_or(error).with_context(context).map(Some);
-            }
-        };
+        let Some(record) = records.next_record().with_context(context)? else { break };
         let role = role(&mut interpreter, &record);
         let inside = from.is_none_or(|from| record.t >= from) && to.is_none_or(|to| record.t <= to);
         if inside && filter.passes(&record, &role) {
@@ -60,7 +55,7 @@ pub fn cat(path: &Path, filter: &CatFilter, out: &mut dyn Write) -> Result<Optio
             left -= 1;
         }
     }
-    Ok(None)
+    Ok(Damage::of(records.losses()))
 }
 
 /// When the initial buffer arrived, or the first record where none did.
@@ -89,6 +84,9 @@ fn origin(path: &Path) -> Result<Nanos> {
 fn role(interpreter: &mut Interpreter, record: &Record<'_>) -> String {
     if let Body::Context(context) = &record.body {
         *interpreter = Interpreter::resume(&context.state);
+    }
+    if let Body::Gap(_) = &record.body {
+        interpreter.doubt();
     }
     let Body::Message(message) = &record.body else {
         return record.kind().to_string();

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use super::Outcome;
-use crate::capture::{Body, Direction, Ending, Header, Records};
+use crate::capture::{Body, Direction, Ending, Header, Salvage};
 use crate::edge::files;
 use crate::report::text::{Bytes, Figure, OneLine};
 use crate::report::{Damage, SCHEMA};
@@ -93,17 +93,10 @@ pub fn info(path: &Path) -> Result<Info> {
 }
 
 impl Info {
-    fn count<R: std::io::Read>(&mut self, records: &mut Records<R>) -> Result<()> {
+    fn count<R: std::io::Read>(&mut self, records: &mut Salvage<R>) -> Result<()> {
         let mut span: Option<(Nanos, Nanos)> = None;
         loop {
-            let record = match records.next_record() {
-                Ok(Some(record)) => record,
-                Ok(None) => break,
-                Err(error) => {
-                    self.damage = Some(Damage::of(&error).ok_or(error)?);
-                    break;
-                }
-            };
+            let Some(record) = records.next_record()? else { break };
             self.records += 1;
             let (first, last) = span.unwrap_or((record.t, record.t));
             span = Some((first, last.max(record.t)));
@@ -122,12 +115,13 @@ impl Info {
             }
         }
         self.duration_s = span.map_or(0.0, |(first, last)| last.seconds_since(first));
+        self.damage = Damage::of(records.losses());
         match records.ending() {
             Some(Ending::Complete) => self.complete = true,
             Some(Ending::Incomplete { torn_bytes }) => self.torn_bytes = torn_bytes,
             None => {}
         }
-        if let (Some(header), Some(marker)) = (&mut self.header, records.reader().marker()) {
+        if let (Some(header), Some(marker)) = (&mut self.header, records.marker()) {
             header.sync_marker = marker.0.iter().map(|byte| format!("{byte:02x}")).collect();
         }
         Ok(())

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::edge::files;
+use crate::report::Damage;
 use crate::scenario::Scenario;
 use crate::scenario::ask::{Recording, RecordingBuilder};
 
@@ -15,6 +16,9 @@ pub(super) fn read(path: &Path) -> Result<Recording> {
         let mut recording = RecordingBuilder::default();
         while let Some(record) = records.next_record()? {
             recording.handle(&record);
+        }
+        if let Some(damage) = Damage::of(records.losses()) {
+            bail!(damage.reason);
         }
         anyhow::Ok(recording.finish()?)
     };

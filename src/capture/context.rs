@@ -48,6 +48,8 @@ pub struct State {
     pub phase: Phase,
     /// Binary messages that were announced and have not come, in their order.
     pub expected: Vec<Expectation>,
+    /// Records are missing, so that the expectations may be wrong.
+    pub doubtful: bool,
     /// What `ready` declared.
     pub ready: Option<Ready>,
     /// The server's refusal.

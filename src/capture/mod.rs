@@ -44,7 +44,9 @@ mod msgpack;
 mod reader;
 mod record;
 mod records;
+mod salvage;
 mod session_log;
+mod window;
 mod writer;
 
 pub use context::{
@@ -59,5 +61,6 @@ pub use record::{
     public_url,
 };
 pub use records::Records;
+pub use salvage::{Loss, Losses, MAX_LOSSES, Salvage, Stored};
 pub use session_log::{ImportError, MAX_LINE_LEN, import_session_log};
 pub use writer::Writer;

@@ -11,6 +11,7 @@ use super::format::{
     MAX_PAYLOAD_LEN, OPENING, PREAMBLE, SyncMarker, tag,
 };
 use super::record::{Body, End, Message, Record};
+use super::salvage::Stored;
 
 /// Writes the records of one capture and counts them.
 #[derive(Clone, Debug)]

@@ -57,8 +57,12 @@ pub enum Verb {
     Analyze(AnalyzeArgs),
     /// Write what the listener heard as a WAV file
     Audio(AudioArgs),
-    /// Say what a capture is, and verify that it is intact
+    /// Say what a capture is
     Info(InfoArgs),
+    /// Check every record of captures, and list all damage
+    Verify(VerifyArgs),
+    /// Write a sound capture of what a damaged one still holds
+    Recover(RecoverArgs),
     /// Print the messages of a capture, a line each
     Cat(CatArgs),
     /// Simulate a session on a virtual clock, without sockets
@@ -293,6 +297,41 @@ pub struct InfoArgs {
     #[arg(required = true)]
     pub files: Vec<PathBuf>,
     /// One JSON object per capture and line
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(before_long_help = "Examples:
+  lagtape verify captures/*.lagtape
+  lagtape verify live.lagtape --json | jq .damage
+
+Exit code 3 when anything is damaged; a recording that was cut short is sound.")]
+pub struct VerifyArgs {
+    /// Captures to check
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+    /// One JSON object per capture and line
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(before_long_help = "Example:
+  lagtape recover damaged.lagtape -o sound.lagtape
+
+Records are copied byte for byte, with their numbers, times and sync marker; gap records stand for
+what is lost. A record whose checksum fails is never written. Exit code 3 when anything was lost.")]
+pub struct RecoverArgs {
+    /// The capture to read
+    pub file: PathBuf,
+    /// The capture to write
+    #[arg(short, long)]
+    pub out: PathBuf,
+    /// Replace an existing file
+    #[arg(long)]
+    pub force: bool,
+    /// One JSON object per capture that was found
     #[arg(long)]
     pub json: bool,
 }

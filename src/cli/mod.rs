@@ -21,8 +21,7 @@ use crate::app::{self, AudioOptions, Outcome};
 use crate::peer::incident;
 use crate::report::{Analysis, Damage, text, what_if};
 use args::{
-    AnalyzeArgs, Args, AudioArgs, CatArgs, ColorChoice, ImportArgs, InfoArgs, JoinArgs,
-    SimulateArgs, Verb, WhatIfArgs,
+    AnalyzeArgs, Args, AudioArgs, CatArgs, ColorChoice, ImportArgs, InfoArgs, JoinArgs, RecoverArgs, SimulateArgs, Verb, VerifyArgs, WhatIfArgs,
 };
 
 /// Runs one command line, its first word being the program's name.
@@ -56,6 +55,8 @@ fn dispatch(verb: Verb, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
         Verb::Analyze(args) => analyze(&args, talk, out),
         Verb::Audio(args) => audio(&args, talk),
         Verb::Info(args) => info(&args, talk, out),
+        Verb::Verify(args) => verify(&args, talk, out),
+        Verb::Recover(args) => recover(&args, talk, out),
         Verb::Cat(args) => cat(&args, talk, out),
         Verb::Record(args) => live::record(&args, talk, out),
         Verb::Demo(args) => live::demo(&args, talk, out),
@@ -161,6 +162,40 @@ fn info(args: &InfoArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
     unless_closed(printed, worst)
 }
 
+fn verify(args: &VerifyArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
+    let mut worst = Outcome::Healthy;
+    let mut printed = Ok(());
+    for file in &args.files {
+        match app::verify(file) {
+            Ok(found) => {
+                worst = found.iter().map(app::Verified::outcome).fold(worst, Outcome::min);
+                printed = printed.and_then(|()| match args.json {
+                    true => found.iter().try_for_each(|one| json_line(out, one)),
+                    false => Ok(write!(out, "{}", app::verified_text(&found))?),
+                });
+            }
+            Err(error) => {
+                talk.complain(&format!("{error:#}"));
+                worst = worst.min(Outcome::Failed);
+            }
+        }
+    }
+    unless_closed(printed, worst)
+}
+
+fn recover(args: &RecoverArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
+    let recovered = app::recover(&args.file, &args.out, args.force)?;
+    let outcomes = recovered.iter().map(app::Recovered::outcome);
+    let worst = outcomes.fold(Outcome::Healthy, Outcome::min);
+    if args.json {
+        let printed = recovered.iter().try_for_each(|one| json_line(out, one));
+        return unless_closed(printed, worst);
+    }
+    talk.say(app::recovered_text(&recovered).trim_end());
+    talk.say(&format!("next: lagtape analyze {}", args.out.display()));
+    Ok(worst)
+}
+
 fn cat(args: &CatArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
     let filter = args.filter();
     if let Err(error) = filter.check() {
@@ -235,7 +270,7 @@ impl Talk {
         self.say(&format!("{on}lagtape:{off} {sentence}"));
     }
 
-    /// Tells of damage that ended a replay early.
+    /// Tells of damage, past which everything was used.
     fn damaged(self, file: &Path, damage: Option<&Damage>) -> Outcome {
         match damage {
             Some(damage) => {

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use tempfile::NamedTempFile;
 
-use crate::capture::Records;
+use crate::capture::Salvage;
 
-/// Opens a capture for reading from its beginning.
-pub fn open_capture(path: &Path) -> Result<Records<File>> {
+/// Opens a capture for reading from its beginning, past damage if there is any.
+pub fn open_capture(path: &Path) -> Result<Salvage<File>> {
     let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
     if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
         bail!(
@@ -20,7 +20,7 @@ pub fn open_capture(path: &Path) -> Result<Records<File>> {
             path = path.display()
         );
     }
-    Ok(Records::new(file))
+    Ok(Salvage::new(file))
 }
 
 /// A file that appears under its name when [`Output::finish`] is called, and not before.

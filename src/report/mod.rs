@@ -5,17 +5,20 @@
 //! Times are seconds from the initial buffer's arrival, rounded to the microsecond; `*_ns` are on
 //! the capture's own clock. Nothing here computes a figure that the engine could have kept.
 
+mod damage;
 pub mod sweep;
 pub mod text;
 pub mod wav;
 pub mod what_if;
+
+pub use damage::{Damage, Place};
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::capture::{ClientKind, Direction, Marker, ReadError};
+use crate::capture::{ClientKind, Direction, Marker};
 use crate::engine::{Engine, Epoch, Facts, OddityKind, PlayheadSource, Traffic};
 use crate::lag::stats::round;
 use crate::lag::{LagReport, ReportArgs};
@@ -50,7 +53,7 @@ pub struct Analysis {
     pub headers_only: bool,
     /// The capture ends with its end record.
     pub complete: bool,
-    /// Where the capture is damaged; everything before was analysed.
+    /// What of the capture is damaged; everything else was analysed.
     pub damage: Option<Damage>,
     /// Messages and bytes each way.
     pub traffic: TrafficReport,
@@ -165,30 +168,6 @@ pub struct OpReport {
     /// What.
     #[serde(flatten)]
     pub op: Marker,
-}
-
-/// Damage that ended the replay.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Damage {
-    /// Number of the first damaged record, counted from 0.
-    pub record: u64,
-    /// Its offset in the file.
-    pub offset: u64,
-    /// What is wrong with it.
-    pub reason: String,
-}
-
-impl Damage {
-    /// The damage that a reader met, if that is what stopped it.
-    #[must_use]
-    pub fn of(error: &ReadError) -> Option<Damage> {
-        match error {
-            ReadError::Damaged { record, offset, .. } => {
-                Some(Damage { record: *record, offset: *offset, reason: error.to_string() })
-            }
-            _ => None,
-        }
-    }
 }
 
 /// Messages and bytes each way.

@@ -29,6 +29,7 @@ mod recorder;
 mod scenario;
 mod session_log;
 mod simulated;
+mod survive;
 mod sweep;
 mod tidy;
 mod what_if;
