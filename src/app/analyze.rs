@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::Outcome;
+use super::index::Recalled;
 use crate::capture::{Ending, Salvage};
 use crate::edge::files;
 use crate::engine::{Engine, Options, PlayheadSource};
@@ -27,6 +28,9 @@ pub struct AnalyzeOptions {
     pub at: Option<Span>,
     /// Most slices and most ticks kept per source buffer; `None` is unbounded.
     pub tracker_bound: Option<usize>,
+    /// Take lag and verdict from the checkpoints, where these cover the capture: neither payloads
+    /// nor JSON are read, so events, knobs and oddities are left out.
+    pub quick: bool,
 }
 
 /// An engine that has seen a capture.
@@ -79,8 +83,19 @@ pub fn analyze(path: &Path, options: &AnalyzeOptions) -> Result<Analysis> {
         tracker_bound: options.tracker_bound,
         ..Options::default()
     };
-    let replay = files::open_capture(path)
-        .and_then(|records| Replay::of(records, engine_options, options.at))
+    let recalled = match options.quick && options.at.is_none() {
+        true => super::index::recall(path, engine_options.clone())?,
+        false => None,
+    };
+    let quick = recalled.is_some();
+    let replay = match recalled {
+        Some(Recalled { engine, ended, .. }) => {
+            Ok(Replay { engine, at: ended, complete: true, damage: None })
+        }
+        None => files::open_capture(path)
+            .and_then(|records| Replay::of(records, engine_options, options.at)),
+    };
+    let replay = replay
         .and_then(|replay| {
             options.report.check(replay.longest_epoch_s())?;
             Ok(replay)
@@ -93,6 +108,7 @@ pub fn analyze(path: &Path, options: &AnalyzeOptions) -> Result<Analysis> {
         tracker_bound: options.tracker_bound,
         complete: replay.complete,
         damage: replay.damage,
+        quick,
     };
     Ok(Analysis::of(&replay.engine, about, &options.report))
 }

@@ -59,7 +59,7 @@ pub fn cat(path: &Path, filter: &CatFilter, out: &mut dyn Write) -> Result<Optio
 }
 
 /// When the initial buffer arrived, or the first record where none did.
-fn origin(path: &Path) -> Result<Nanos> {
+pub(super) fn origin(path: &Path) -> Result<Nanos> {
     let mut records = files::open_capture(path)?;
     let mut interpreter = Interpreter::new();
     let mut first = None;
@@ -201,6 +201,7 @@ enum RecordBody<'a> {
     Marker(&'a crate::capture::Marker),
     End(&'a crate::capture::End),
     Context(&'a crate::capture::State),
+    Checkpoint(&'a crate::capture::Summary),
     Unknown,
 }
 
@@ -233,6 +234,7 @@ fn line<'a>(record: &'a Record<'a>) -> Line<'a> {
                 Body::Marker(marker) => RecordBody::Marker(marker),
                 Body::End(end) => RecordBody::End(end),
                 Body::Context(context) => RecordBody::Context(&context.state),
+                Body::Checkpoint(checkpoint) => RecordBody::Checkpoint(&checkpoint.summary),
                 Body::Message(_) | Body::Other(_) => RecordBody::Unknown,
             },
         },

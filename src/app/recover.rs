@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
 use super::{Lost, Outcome};
-use crate::capture::{Body, Ending, Gap, Header, Loss, Record, Salvage, Stored};
+use crate::capture::{Body, Ending, Header, Record, Salvage, Stored};
 use crate::edge::files;
 use crate::edge::rewrite::Rewriter;
 use crate::report::SCHEMA;
@@ -83,9 +83,6 @@ fn recover_one(
             Some(mended) => mended,
             None => mended.insert(begin(out, force, &stored)?),
         };
-        if let Some(gap) = stored.lost.as_ref().and_then(|loss| gap(loss, &stored)) {
-            mended.put(&gap)?;
-        }
         mended.copy(&stored)?;
     }
     let Some(mended) = mended else { bail!("not one sound record is in it") };
@@ -114,17 +111,6 @@ fn begin(out: &Path, force: bool, first: &Stored<'_>) -> Result<Rewriter> {
         mended.put(&Record { seq: 0, t, conn: 0, body })?;
     }
     Ok(mended)
-}
-
-/// The record that stands for the numbers that are missing before `next`.
-fn gap(loss: &Loss, next: &Stored<'_>) -> Option<Record<'static>> {
-    let (first, count) = loss.missing?;
-    // A header that is lost is replaced.
-    let (first_seq, count) = if first == 0 { (1, count.checked_sub(1)?) } else { (first, count) };
-    let last = first_seq.checked_add(count)?.checked_sub(1).filter(|_| count > 0)?;
-    let reason = format!("damaged: {}", loss.reason);
-    let body = Body::Gap(Gap { first_seq, count, bytes: loss.bytes, reason });
-    Some(Record { seq: last, t: loss.between.0.unwrap_or(next.record.t), conn: 0, body })
 }
 
 /// Says for a person what was recovered.

@@ -8,8 +8,9 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use super::Outcome;
-use crate::capture::{Ending, Losses, Salvage};
+use crate::capture::{Body, Digest, Ending, Losses, Record, Salvage};
 use crate::edge::files;
+use crate::engine::{Engine, Options};
 use crate::report::text::Bytes;
 use crate::report::{Place, SCHEMA};
 
@@ -33,6 +34,49 @@ pub struct Verified {
     /// What is lost.
     #[serde(flatten)]
     pub lost: Lost,
+    /// What a replay proved, if it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replay: Option<Replayed>,
+}
+
+/// What a replay proved against the checkpoints of a capture.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Replayed {
+    /// Checkpoints before the first loss; after it the state is not known.
+    pub checkpoints: u64,
+    /// Those at which the replay had just the state that was recorded.
+    pub proven: u64,
+    /// Those whose audio was proven, too.
+    pub audio_proven: u64,
+    /// The first of the others, in a sentence.
+    pub first_difference: Option<String>,
+}
+
+impl Replayed {
+    fn compare(&mut self, engine: &Engine, record: &Record<'_>, recorded: &Digest) {
+        let computed = engine.digest(record.t);
+        self.checkpoints += 1;
+        let pairs = [
+            ("playhead", recorded.playhead == computed.playhead),
+            ("buckets", recorded.buckets_crc == computed.buckets_crc),
+            ("slices", recorded.slices == computed.slices),
+            ("ticks", recorded.ticks == computed.ticks),
+            ("audio", recorded.audio_crc.is_none() || recorded.audio_crc == computed.audio_crc),
+        ];
+        let different: Vec<_> =
+            pairs.iter().filter(|(_, same)| !same).map(|(name, _)| *name).collect();
+        if different.is_empty() {
+            self.proven += 1;
+            self.audio_proven += u64::from(recorded.audio_crc.is_some());
+        } else if self.first_difference.is_none() {
+            self.first_difference = Some(format!(
+                "at record {}, {} ns: another {}",
+                record.seq,
+                record.t.0,
+                different.join(", ")
+            ));
+        }
+    }
 }
 
 /// What is lost of a capture.
@@ -96,27 +140,34 @@ impl Verified {
     /// What this means for the exit code.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
-        let damaged = self.lost.anything() || self.begins_at > 0;
+        let differs = self.replay.as_ref().is_some_and(|replay| replay.proven < replay.checkpoints);
+        let damaged = self.lost.anything() || self.begins_at > 0 || differs;
         if damaged { Outcome::Damaged } else { Outcome::Healthy }
     }
 }
 
 /// Checks every record of the captures in a file; there is one, unless files were put together.
-pub fn verify(path: &Path) -> Result<Vec<Verified>> {
+pub fn verify(path: &Path, replay: bool) -> Result<Vec<Verified>> {
     let context = || format!("cannot verify {}", path.display());
     let mut records = files::open_capture(path).with_context(context)?;
     let mut found = Vec::new();
     loop {
-        found.push(verify_one(path, &mut records).with_context(context)?);
+        found.push(verify_one(path, &mut records, replay).with_context(context)?);
         if !records.next_capture() {
             return Ok(found);
         }
     }
 }
 
-fn verify_one(path: &Path, records: &mut Salvage<File>) -> Result<Verified> {
+fn verify_one(path: &Path, records: &mut Salvage<File>, replay: bool) -> Result<Verified> {
     let begins_at = records.offset();
-    while records.next_record()?.is_some() {}
+    let replay = match replay {
+        true => Some(replayed(records)?),
+        false => {
+            while records.next_record()?.is_some() {}
+            None
+        }
+    };
     let torn_bytes = match records.ending() {
         Some(Ending::Incomplete { torn_bytes }) => torn_bytes,
         _ => 0,
@@ -130,7 +181,25 @@ fn verify_one(path: &Path, records: &mut Salvage<File>) -> Result<Verified> {
         complete: records.ending() == Some(Ending::Complete),
         torn_bytes,
         lost: Lost::of(records.losses()),
+        replay,
     })
+}
+
+fn replayed(records: &mut Salvage<File>) -> Result<Replayed> {
+    let options = Options { audio_crc: true, tracker_bound: Some(1), ..Options::default() };
+    let mut engine = Engine::new(options);
+    let mut replayed = Replayed::default();
+    let mut whole = true;
+    while let Some(stored) = records.next_stored()? {
+        whole &= stored.lost.is_none();
+        engine.handle(&stored.record);
+        if let Body::Checkpoint(checkpoint) = &stored.record.body
+            && whole
+        {
+            replayed.compare(&engine, &stored.record, &checkpoint.summary.digest);
+        }
+    }
+    Ok(replayed)
 }
 
 /// Prints what was found for a person.
@@ -151,6 +220,18 @@ pub fn verified_text(found: &[Verified]) -> String {
         let Verified { records, bytes, .. } = verified;
         let _ = writeln!(out, "{name} · {} · {records} records · {state}", Bytes(*bytes));
         verified.lost.lines(&mut out);
+        if let Some(Replayed { checkpoints, proven, audio_proven, first_difference }) =
+            &verified.replay
+        {
+            let _ = writeln!(
+                out,
+                "  a replay has the recorded state at {proven} of {checkpoints} checkpoints, \
+                 with its audio at {audio_proven}"
+            );
+            if let Some(difference) = first_difference {
+                let _ = writeln!(out, "  the first difference is {difference}");
+            }
+        }
     }
     if found.iter().any(|verified| verified.outcome() == Outcome::Damaged) {
         let name = &found[0].capture;

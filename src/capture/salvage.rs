@@ -119,6 +119,8 @@ struct Place {
     searched: u64,
     /// Bytes that are being lost.
     losing: Option<Loss>,
+    /// Reading began in the middle of the file, so that the first number may be any.
+    midway: bool,
 }
 
 /// What is at the front of the input.
@@ -161,6 +163,15 @@ impl<R: Read> Salvage<R> {
             latest: None,
             beginning: Vec::new(),
         }
+    }
+
+    /// Begins in the middle of a capture, at this place in its file, where a record begins.
+    #[must_use]
+    pub fn behind(source: R, marker: SyncMarker, offset: u64) -> Self {
+        let mut salvage = Self::new(source);
+        salvage.place = Place { offset, begun: true, marker: Some(marker), ..Place::default() };
+        salvage.place.midway = true;
+        salvage
     }
 
     /// The next sound record, or `None` at the end of the capture.
@@ -428,6 +439,7 @@ impl Place {
     fn is_repeated(&self, record: &Record<'_>) -> bool {
         match record.body {
             Body::Context(_) => self.records > 1 && record.seq < self.next_seq(),
+            Body::Checkpoint(_) => record.seq.saturating_add(1) < self.next_seq(),
             _ => record.seq < self.next_seq(),
         }
     }
@@ -437,11 +449,11 @@ impl Place {
         let next = self.next_seq();
         let stands_for_from = match &record.body {
             Body::Gap(gap) => gap.first_seq.min(record.seq),
-            Body::Context(_) => record.seq.saturating_add(1),
+            Body::Context(_) | Body::Checkpoint(_) => record.seq.saturating_add(1),
             _ => record.seq,
         };
         let missing = stands_for_from.checked_sub(next).filter(|&count| count > 0);
-        let begins = matches!(record.body, Body::Context(_));
+        let begins = matches!(record.body, Body::Context(_)) || std::mem::take(&mut self.midway);
         let mut loss = self.losing.take();
         if let Some(count) = missing.filter(|_| !begins) {
             let loss = loss.get_or_insert_with(|| self.loss(Damage::Missing));
@@ -478,7 +490,7 @@ impl Place {
 }
 
 /// Whether the checksum of a whole record agrees with its bytes.
-fn agrees(record: &[u8]) -> bool {
+pub(super) fn agrees(record: &[u8]) -> bool {
     let marker = SyncMarker(fixed(record, MARKER_AT));
     marker.checksum(&record[LENGTH_AT..]) == u32::from_be_bytes(fixed(record, CHECKSUM_AT))
 }

@@ -6,7 +6,9 @@ use std::fmt::Display;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::capture::{Body, Direction, End, Gap, Marker, Message, Opcode, Record, Refusal, State};
+use crate::capture::{
+    Body, Direction, End, Gap, Marker, Message, Opcode, Record, Refusal, State, Totals,
+};
 use crate::time::Nanos;
 use crate::wire::json;
 use crate::wire::message::kind_of;
@@ -201,6 +203,20 @@ impl Facts {
         state.refusal = self.refusal.clone().map(|(code, message)| Refusal { code, message });
         state.knobs = serde_json::to_string(&self.raw).unwrap_or_default();
         state.params_update = String::from_utf8_lossy(&self.last_params_update).into_owned();
+    }
+
+    /// Notes the time of a record that is only known from a checkpoint.
+    pub(super) fn note_time(&mut self, t: Nanos) {
+        let (first, last) = self.span.unwrap_or((t, t));
+        self.span = Some((first, t.max(last)));
+    }
+
+    /// Takes over what was counted elsewhere.
+    pub(super) fn recall(&mut self, totals: &Totals) {
+        self.records = totals.records;
+        let [up, down] = &mut self.traffic;
+        (up.messages, up.bytes) = (totals.up_messages, totals.up_bytes);
+        (down.messages, down.bytes) = (totals.down_messages, totals.down_bytes);
     }
 
     /// Counts a record; says whether others are missing before it.

@@ -259,6 +259,8 @@ pub enum CaptureWarning {
     BoundedRecords,
     /// The capture begins in the middle of its session.
     Part,
+    /// The figures come from the capture's checkpoints.
+    Quick,
 }
 
 /// Lead and staleness over time in equal columns: lowest lead and highest staleness of each.
@@ -286,8 +288,10 @@ pub struct About {
     pub tracker_bound: Option<usize>,
     /// The capture ends with its end record.
     pub complete: bool,
-    /// Where the capture is damaged.
+    /// What of the capture is damaged.
     pub damage: Option<Damage>,
+    /// The engine knows the capture from its checkpoints only.
+    pub quick: bool,
 }
 
 impl About {
@@ -301,6 +305,7 @@ impl About {
             tracker_bound: None,
             complete: true,
             damage: None,
+            quick: false,
         }
     }
 }
@@ -536,6 +541,11 @@ fn warnings(engine: &Engine, about: &About, clock: &Clock) -> Vec<Warning> {
             text::Figure(clock.s(resumed))
         );
         warnings.push(capture(CaptureWarning::Part, message));
+    }
+    if about.quick {
+        let message =
+            "taken from the capture's checkpoints: events, knobs and oddities are left out";
+        warnings.push(capture(CaptureWarning::Quick, message.to_owned()));
     }
     let is_full = |bound: &usize| {
         let mut epochs = engine.epochs().iter().map(|epoch| &epoch.tracker);

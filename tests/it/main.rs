@@ -3,6 +3,7 @@
 mod audio_file;
 mod backend;
 mod capture;
+mod checkpoint;
 mod cli;
 mod context;
 mod derive;

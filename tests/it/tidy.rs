@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms, in the order in which data walks through them.
-const CORRIDOR: [&str; 20] = [
+const CORRIDOR: [&str; 21] = [
     "time", "wire", "capture", "event", "mirror", "playhead", "heard", "lag", "verdict", "engine",
-    "peer", "flight", "scenario", "sweep", "report", "edge", "app", "cli", "lib", "main",
+    "checkpoint", "peer", "flight", "scenario", "sweep", "report", "edge", "app", "cli", "lib", "main",
 ];
 
 #[test]
