@@ -39,7 +39,6 @@ pub use serve::{BackendVerb, backend};
 pub use simulate::{SimulateVerb, simulate};
 pub use sweep::{Stopped, SweepVerb, find, sweep};
 pub use verify::{Lost, Replayed, Verified, verified_text, verify};
-pub use what_if::{WhatIfVerb, read_scenario, what_if};
 pub use what_if::{WhatIfVerb, what_if};
 
 pub use crate::edge::import::{ImportSummary, import};

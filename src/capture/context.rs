@@ -138,6 +138,7 @@ pub struct StreamState {
     #[serde(default)]
     pub tick_knobs: String,
     /// What the verdict depends on.
+    #[serde(default)]
     pub judge: JudgeState,
     /// CRC-32C over the headers and the audio of all slices so far, if it was computed.
     #[serde(default)]

@@ -361,9 +361,12 @@ fn follows(record: &Record<'_>, next_seq: u64) -> bool {
         Body::Gap(gap) => {
             // A recorder's gap has a number of its own; one of `recover` has that of the last
             // record that is missing.
+            // A recorder's gap has a number of its own; one of `recover` has that of the last
+            // record that is missing.
             let after = gap.first_seq.saturating_add(gap.count);
             gap.first_seq <= next_seq
                 && record.seq >= next_seq
+                && (record.seq == after || record.seq.saturating_add(1) == after)
                 && (record.seq == after || record.seq.saturating_add(1) == after)
         }
         _ => record.seq == next_seq,
