@@ -9,7 +9,9 @@ use proptest::test_runner::RngSeed;
 #[path = "../../fuzz/entries.rs"]
 pub mod entries;
 
-const ENTRIES: [(&str, fn(&[u8])); 5] = [
+type Entry = (&'static str, fn(&[u8]));
+
+const ENTRIES: [Entry; 5] = [
     ("reader", entries::reader),
     ("raw", entries::raw),
     ("slice", entries::slice),
