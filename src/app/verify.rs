@@ -25,7 +25,7 @@ pub struct Verified {
     pub begins_at: u64,
     /// Its length in bytes.
     pub bytes: u64,
-    /// Records whose checksum agrees, each counted once.
+    /// Records whose checksum agrees, each counted once; contexts and checkpoints are among them.
     pub records: u64,
     /// It ends with its end record.
     pub complete: bool,
