@@ -11,7 +11,6 @@ use super::format::{
 };
 use super::index::Checkpoint;
 use super::record::{Body, End, Message, Record};
-use super::salvage::Stored;
 
 /// Writes the records of one capture and counts them.
 #[derive(Clone, Debug)]

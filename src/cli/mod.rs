@@ -21,7 +21,8 @@ use crate::app::{self, AudioOptions, Outcome};
 use crate::peer::incident;
 use crate::report::{Analysis, Damage, text, what_if};
 use args::{
-    AnalyzeArgs, Args, AudioArgs, CatArgs, ColorChoice, CutArgs, ImportArgs, InfoArgs, JoinArgs, RecoverArgs, RedactArgs, SimulateArgs, Verb, VerifyArgs, WhatIfArgs,
+    AnalyzeArgs, Args, AudioArgs, CatArgs, ColorChoice, CutArgs, ImportArgs, InfoArgs, JoinArgs,
+    RecoverArgs, RedactArgs, SimulateArgs, Verb, VerifyArgs, WhatIfArgs,
 };
 
 /// Runs one command line, its first word being the program's name.

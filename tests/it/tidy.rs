@@ -5,8 +5,27 @@ use std::path::{Path, PathBuf};
 
 /// The rooms, in the order in which data walks through them.
 const CORRIDOR: [&str; 21] = [
-    "time", "wire", "capture", "event", "mirror", "playhead", "heard", "lag", "verdict", "engine",
-    "checkpoint", "peer", "flight", "scenario", "sweep", "report", "edge", "app", "cli", "lib", "main",
+    "time",
+    "wire",
+    "capture",
+    "event",
+    "mirror",
+    "playhead",
+    "heard",
+    "lag",
+    "verdict",
+    "engine",
+    "checkpoint",
+    "peer",
+    "flight",
+    "scenario",
+    "sweep",
+    "report",
+    "edge",
+    "app",
+    "cli",
+    "lib",
+    "main",
 ];
 
 #[test]
