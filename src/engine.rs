@@ -17,14 +17,18 @@ pub use facts::{
 };
 pub use stream::Epoch;
 
-use crate::capture::{Body, Buffer, ClientKind, Context, Header, Marker, Message, Record, State};
+use crate::capture::{
+    Body, Buffer, ClientKind, Context, Digest, Header, Marker, Message, Record, Row, RowKind,
+    Shape, State, Totals,
+};
 use crate::event::{Event, Interpreter};
 use crate::heard::HeardAudio;
-use crate::lag::{LagReport, ReportArgs};
+use crate::lag::{LagReport, LagTracker, ReportArgs};
 use crate::mirror::Mirror;
 use crate::time::Nanos;
 use crate::verdict::{BehindRule, Episode, Watch};
 use crate::wire::message::Ready;
+use crate::wire::slice::SliceHeader;
 use stream::{DEFAULT_READY, Stream};
 
 /// Which playhead the reports measure against.
@@ -79,6 +83,7 @@ pub struct Engine {
     ready: Option<Ready>,
     stream: Option<Stream>,
     facts: Facts,
+    did: RowKind,
 }
 
 impl Engine {
@@ -92,21 +97,26 @@ impl Engine {
             ready: None,
             stream: None,
             facts: Facts::default(),
+            did: RowKind::Other,
         }
     }
 
     /// Takes the next record.
     pub fn handle(&mut self, record: &Record<'_>) {
+        self.did = RowKind::Other;
         if self.is_known(record) {
             return;
         }
-        self.facts.note_record(record);
+        if self.facts.note_record(record) {
+            self.interpreter.doubt();
+        }
         match &record.body {
             Body::Header(header) => self.header = Some(header.clone()),
             Body::Message(message) => self.handle_message(record, message),
             Body::Marker(marker) => self.handle_marker(record, marker),
             Body::Context(context) => self.resume(record, context),
-            Body::Clock(_) | Body::Gap(_) | Body::End(_) | Body::Other(_) => {}
+            Body::Clock(_) | Body::Gap(_) | Body::End(_) | Body::Checkpoint(_) | Body::Other(_) => {
+            }
         }
     }
 
@@ -116,6 +126,7 @@ impl Engine {
         match record.body {
             Body::Header(_) => self.header.is_some(),
             Body::Context(_) => self.facts.records > 1 && self.facts.is_up_to(record.seq),
+            Body::Checkpoint(_) => true,
             _ => false,
         }
     }
@@ -143,6 +154,67 @@ impl Engine {
             t: state.latest,
             conn: 0,
             body: Body::Context(Context { state, buffer }),
+        }
+    }
+
+    /// What the last record did to playheads, leads and staleness: its row in a checkpoint.
+    #[must_use]
+    pub fn did(&self) -> &RowKind {
+        &self.did
+    }
+
+    /// Takes a row of a checkpoint for the record that it stands for. Lag reports, the verdict and
+    /// the playhead are the same then; audio, events and traffic stay unknown.
+    pub fn recall(&mut self, row: &Row) {
+        self.facts.note_time(row.t);
+        self.did = row.what.clone();
+        if let RowKind::Begin(shape) = row.what {
+            let Shape { channels, sample_rate, .. } = shape;
+            self.ready = Some(Ready { channels, sample_rate });
+            let source = self.playhead_source();
+            self.stream = Some(Stream::new(&self.options, source, row.t, shape));
+        }
+        let Some(stream) = &mut self.stream else { return };
+        match &row.what {
+            RowKind::Slice { header, len } => {
+                self.facts.slice_bytes += u64::from(*len);
+                if let Ok(header) = SliceHeader::parse(header) {
+                    stream.landed(row.t, &header, &mut self.facts);
+                }
+            }
+            RowKind::Tick { report, turned } => {
+                stream.tick_of(row.t, *report, *turned, &mut self.facts);
+            }
+            RowKind::Command => stream.watch.on_knob(row.t.seconds()),
+            RowKind::Swap(shape) => {
+                stream.swap_to(row.t, shape.frames, shape.channels);
+                self.facts.swaps += 1;
+            }
+            RowKind::Op(marker) => stream.operate(row.t, marker),
+            RowKind::Refused => self.facts.decode_errors += 1,
+            RowKind::Begin(_) | RowKind::Other => {}
+        }
+    }
+
+    /// Takes what a checkpoint counted for the records that it stands for.
+    pub fn recall_totals(&mut self, totals: &Totals) {
+        self.facts.recall(totals);
+    }
+
+    /// The state in a few numbers, to compare with that of another engine.
+    #[must_use]
+    pub fn digest(&self, at: Nanos) -> Digest {
+        let tracker = self.epochs().last().map(|epoch| &epoch.tracker);
+        let stamps = tracker.map(LagTracker::refreshed_s);
+        Digest {
+            playhead: self.playhead_frame(at),
+            buckets_crc: stamps.map(|stamps| {
+                let bytes = stamps.iter().map(|stamp_s| stamp_s.to_be_bytes());
+                bytes.fold(0, |crc, bytes| crc32c::crc32c_append(crc, &bytes))
+            }),
+            audio_crc: self.stream.as_ref().and_then(|stream| stream.audio_crc),
+            slices: self.facts.slices,
+            ticks: self.facts.ticks,
         }
     }
 
@@ -184,7 +256,7 @@ impl Engine {
             Event::ParamsUpdate => self.facts.note_params_update(message.payload),
             Event::Slice | Event::SwapBuffer { .. } | Event::Tick(_) | Event::Command(_) => {
                 if let Some(stream) = &mut self.stream {
-                    stream.handle(record, message, event, &mut self.facts);
+                    self.did = stream.handle(record, message, event, &mut self.facts);
                 }
             }
             Event::Config(_) | Event::Upload | Event::Skipped | Event::Aside | Event::Nothing => {}
@@ -194,13 +266,20 @@ impl Engine {
     fn begin(&mut self, record: &Record<'_>, message: &Message<'_>) {
         let ready = self.ready.unwrap_or(DEFAULT_READY);
         match Stream::begin(&self.options, self.playhead_source(), ready, record, message) {
-            Ok(stream) => self.stream = Some(stream),
-            Err(error) => self.facts.undecodable(record, &error),
+            Ok(stream) => {
+                self.did = RowKind::Begin(stream.shape());
+                self.stream = Some(stream);
+            }
+            Err(error) => {
+                self.did = RowKind::Refused;
+                self.facts.undecodable(record, &error);
+            }
         }
     }
 
     fn handle_marker(&mut self, record: &Record<'_>, marker: &Marker) {
         self.facts.note_marker(record, marker);
+        self.did = RowKind::Op(marker.clone());
         if let Some(stream) = &mut self.stream {
             stream.operate(record.t, marker);
         }

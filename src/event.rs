@@ -16,6 +16,7 @@ use crate::capture::{Direction, Message, Opcode, State};
 pub use crate::capture::{Expectation, Phase};
 use crate::wire::json::JsonError;
 use crate::wire::message::{self, ClientText, Params, Ready, ServerText, channels_of, kind_of};
+use crate::wire::slice::{Coding, HEADER_LEN, SliceHeader};
 
 /// Stems one `stem_assets` may announce; a longer list is cut here.
 pub const MAX_STEMS: usize = 1024;
@@ -84,6 +85,8 @@ pub struct Interpreter {
     connection: Option<u32>,
     phase: Phase,
     expected: VecDeque<Expectation>,
+    /// Records are missing, so that what was announced may have come, or never been announced.
+    doubtful: bool,
 }
 
 impl Interpreter {
@@ -100,6 +103,7 @@ impl Interpreter {
             connection: state.connection,
             phase: state.phase,
             expected: state.expected.iter().cloned().collect(),
+            doubtful: state.doubtful,
         }
     }
 
@@ -108,6 +112,13 @@ impl Interpreter {
         state.connection = self.connection;
         state.phase = self.phase;
         state.expected = self.expected.iter().cloned().collect();
+        state.doubtful = self.doubtful;
+    }
+
+    /// Learns that records are missing before the next message. From then on what looks like a
+    /// slice is one, whatever was announced.
+    pub fn doubt(&mut self) {
+        self.doubtful = true;
     }
 
     /// Where the session stands.
@@ -138,7 +149,7 @@ impl Interpreter {
             (Direction::ClientToServer, Opcode::Text) => self.client_text(message.payload),
             (Direction::ClientToServer, Opcode::Binary) => Event::Upload,
             (Direction::ServerToClient, Opcode::Text) => self.server_text(message.payload),
-            (Direction::ServerToClient, Opcode::Binary) => self.server_binary(),
+            (Direction::ServerToClient, Opcode::Binary) => self.server_binary(message),
             _ => Event::Nothing,
         }
     }
@@ -211,8 +222,14 @@ impl Interpreter {
         }
     }
 
-    fn server_binary<'a>(&mut self) -> Event<'a> {
+    fn server_binary<'a>(&mut self, message: &Message<'_>) -> Event<'a> {
+        let surely_slice = self.doubtful && looks_like_slice(message);
+        if surely_slice {
+            self.expected.clear();
+        }
         match self.phase {
+            // The buffer that it patches is among what is missing.
+            Phase::BeforeBuffer if surely_slice => Event::Skipped,
             Phase::BeforeConfig | Phase::BeforeReady | Phase::Refused => Event::Skipped,
             Phase::BeforeBuffer => {
                 self.phase = Phase::Streaming;
@@ -224,6 +241,19 @@ impl Interpreter {
                 Some(Expectation::Stem | Expectation::Bounce) => Event::Aside,
             },
         }
+    }
+}
+
+/// Whether a binary message is as long as its first bytes announce, or holds a zstd frame behind
+/// them: no buffer of audio is likely to.
+fn looks_like_slice(message: &Message<'_>) -> bool {
+    const ZSTD: [u8; 4] = 0xfd2f_b528_u32.to_le_bytes();
+    let Ok(header) = SliceHeader::parse(message.payload) else { return false };
+    match header.coding() {
+        Coding::Delta if message.payload.len() == HEADER_LEN => !message.is_whole(),
+        Coding::Delta => message.payload[HEADER_LEN..].starts_with(&ZSTD),
+        Coding::Replace => message.len() == HEADER_LEN as u64 + header.payload_len(),
+        Coding::RawAdd => false,
     }
 }
 
@@ -374,6 +404,25 @@ mod tests {
             ["config", "refused", "config", "ready", "buffer"],
             "a client that was refused tries again"
         );
+    }
+
+    #[test]
+    fn behind_a_hole_a_slice_is_known_by_its_looks() {
+        let slice = [&[0; 23][..]].concat();
+        let binary = |payload| Message::new(Direction::ServerToClient, Opcode::Binary, payload);
+        let mut interpreter = Interpreter {
+            phase: Phase::BeforeBuffer,
+            expected: [Expectation::Stem].into(),
+            ..Interpreter::new()
+        };
+        interpreter.doubt();
+        assert_eq!(interpreter.read(0, &binary(&slice)), Event::Skipped, "the buffer is missing");
+        assert_eq!(interpreter.read(0, &binary(&[7; 480])), Event::InitialBuffer);
+        interpreter.expected = [Expectation::Stem].into();
+        assert_eq!(interpreter.read(0, &binary(&slice)), Event::Slice, "the stem is missing");
+        interpreter.expected = [Expectation::Stem].into();
+        assert_eq!(interpreter.read(0, &binary(&[7; 480])), Event::Aside);
+        assert_eq!(interpreter.pending().len(), 0);
     }
 
     #[test]

@@ -20,6 +20,7 @@
 //! | [`lag`] | leads, staleness and the reference's report |
 //! | [`verdict`] | whether that is lag, outside the healthy look-alikes |
 //! | [`engine`] | the only interpreter: live clients and replays both drive it |
+//! | [`checkpoint`] | what a capture held, second by second |
 //! | [`peer`] | both ends of a session as state machines |
 //! | [`flight`] | the last seconds of a live stream, and what makes them worth keeping |
 //! | [`scenario`] | what-ifs: what changes, and how far the answer can be trusted |
@@ -34,6 +35,7 @@
 //! `--no-default-features`.
 
 pub mod capture;
+pub mod checkpoint;
 pub mod engine;
 pub mod event;
 pub mod flight;

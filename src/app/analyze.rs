@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::Outcome;
-use crate::capture::{Ending, Records};
+use super::index::Recalled;
+use crate::capture::{Ending, Salvage};
 use crate::edge::files::{self, CaptureFile};
 use crate::engine::{Engine, Options, PlayheadSource};
 use crate::lag::ReportArgs;
@@ -26,6 +27,9 @@ pub struct AnalyzeOptions {
     pub at: Option<Span>,
     /// Most slices and most ticks kept per source buffer; `None` is unbounded.
     pub tracker_bound: Option<usize>,
+    /// Take lag and verdict from the checkpoints, where these cover the capture: neither payloads
+    /// nor JSON are read, so events, knobs and oddities are left out.
+    pub quick: bool,
 }
 
 /// An engine that has seen a capture.
@@ -37,10 +41,10 @@ pub(super) struct Replay {
 }
 
 impl Replay {
-    /// Feeds a capture to an engine, up to and including `at`, or to its end or first damage. What
-    /// comes after `at` only tells whether the capture is whole.
+    /// Feeds a capture to an engine, up to and including `at`, or to its end. What comes after `at`
+    /// only tells whether the capture is whole.
     pub fn of(
-        mut records: Records<CaptureFile>,
+        mut records: Salvage<CaptureFile>,
         options: Options,
         at: Option<Span>,
     ) -> Result<Replay> {
@@ -50,21 +54,16 @@ impl Replay {
             Some(origin.checked_add(at).unwrap_or(Nanos(u64::MAX)))
         };
         let mut over = false;
-        let damage = loop {
-            match records.next_record() {
-                Ok(Some(record)) => {
-                    over |= moment(&engine).is_some_and(|until| record.t > until);
-                    if !over {
-                        engine.handle(&record);
-                    }
-                }
-                Ok(None) => break None,
-                Err(error) => break Some(Damage::of(&error).ok_or(error)?),
+        while let Some(record) = records.next_record()? {
+            over |= moment(&engine).is_some_and(|until| record.t > until);
+            if !over {
+                engine.handle(&record);
             }
-        };
+        }
         let last = engine.facts().span.map_or(Nanos(0), |(_, last)| last);
         let ended = engine.facts().end.as_ref().map_or(last, |(t, _)| *t);
         let at = moment(&engine).unwrap_or(ended);
+        let damage = Damage::of(records.losses());
         let complete = records.ending() == Some(Ending::Complete);
         Ok(Replay { engine, at, complete, damage })
     }
@@ -87,8 +86,19 @@ pub fn analyze(path: &Path, options: &AnalyzeOptions) -> Result<Analysis> {
         tracker_bound: options.tracker_bound,
         ..Options::default()
     };
-    let replay = files::open_capture(path)
-        .and_then(|records| Replay::of(records, engine_options, options.at))
+    let recalled = match options.quick && options.at.is_none() {
+        true => super::index::recall(path, engine_options.clone())?,
+        false => None,
+    };
+    let quick = recalled.is_some();
+    let replay = match recalled {
+        Some(Recalled { engine, ended, .. }) => {
+            Ok(Replay { engine, at: ended, complete: true, damage: None })
+        }
+        None => files::open_capture(path)
+            .and_then(|records| Replay::of(records, engine_options, options.at)),
+    };
+    let replay = replay
         .and_then(|replay| {
             options.report.check(replay.longest_epoch_s())?;
             Ok(replay)
@@ -101,6 +111,7 @@ pub fn analyze(path: &Path, options: &AnalyzeOptions) -> Result<Analysis> {
         tracker_bound: options.tracker_bound,
         complete: replay.complete,
         damage: replay.damage,
+        quick,
     };
     Ok(Analysis::of(&replay.engine, about, &options.report))
 }

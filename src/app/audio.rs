@@ -34,7 +34,7 @@ pub struct AudioSummary {
     pub channels: u16,
     /// Frames per second.
     pub sample_rate: u32,
-    /// Where the capture is damaged; the audio ends there.
+    /// What of the capture is damaged.
     pub damage: Option<Damage>,
 }
 

@@ -39,7 +39,8 @@ pub struct CatFilter {
     pub limit: Option<u64>,
 }
 
-/// Prints the records of a capture that pass the filter; returns the damage that ended it, if any.
+/// Prints the records of a capture that pass the filter; returns what was damaged, if
+/// anything.
 pub fn cat(path: &Path, filter: &CatFilter, out: &mut dyn Write) -> Result<Option<Damage>> {
     let mut left = filter.limit.unwrap_or(u64::MAX);
     each(path, filter, &mut |record, role, origin| {
@@ -108,24 +109,18 @@ fn each(path: &Path, filter: &CatFilter, visit: &mut Visit<'_>) -> Result<Option
     let mut interpreter = Interpreter::new();
     let from = filter.from.map(|from| from.from(origin));
     let to = filter.to.map(|to| to.from(origin));
-    loop {
-        let record = match records.next_record() {
-            Ok(Some(record)) => record,
-            Ok(None) => return Ok(None),
-            Err(error) => {
-                return Damage::of(&error).ok_or(error).with_context(context).map(Some);
-            }
-        };
+    while let Some(record) = records.next_record().with_context(context)? {
         let role = role(&mut interpreter, &record);
         let inside = from.is_none_or(|from| record.t >= from) && to.is_none_or(|to| record.t <= to);
         if inside && filter.passes(&record, &role) && visit(&record, &role, origin)?.is_break() {
             return Ok(None);
         }
     }
+    Ok(Damage::of(records.losses()))
 }
 
 /// When the initial buffer arrived, or the first record where none did.
-fn origin(path: &Path) -> Result<Nanos> {
+pub(super) fn origin(path: &Path) -> Result<Nanos> {
     let mut records = files::open_capture(path)?;
     let mut interpreter = Interpreter::new();
     let mut first = None;
@@ -150,6 +145,9 @@ fn origin(path: &Path) -> Result<Nanos> {
 fn role(interpreter: &mut Interpreter, record: &Record<'_>) -> String {
     if let Body::Context(context) = &record.body {
         *interpreter = Interpreter::resume(&context.state);
+    }
+    if let Body::Gap(_) = &record.body {
+        interpreter.doubt();
     }
     let Body::Message(message) = &record.body else {
         return record.kind().to_string();
@@ -266,6 +264,7 @@ enum RecordBody<'a> {
     Marker(&'a crate::capture::Marker),
     End(&'a crate::capture::End),
     Context(&'a crate::capture::State),
+    Checkpoint(&'a crate::capture::Summary),
     Unknown,
 }
 
@@ -298,6 +297,7 @@ fn line<'a>(record: &'a Record<'a>) -> Line<'a> {
                 Body::Marker(marker) => RecordBody::Marker(marker),
                 Body::End(end) => RecordBody::End(end),
                 Body::Context(context) => RecordBody::Context(&context.state),
+                Body::Checkpoint(checkpoint) => RecordBody::Checkpoint(&checkpoint.summary),
                 Body::Message(_) | Body::Other(_) => RecordBody::Unknown,
             },
         },

@@ -117,7 +117,7 @@ impl Derived {
 fn source_marker(path: &Path) -> Result<SyncMarker> {
     let mut records = files::open_capture(path)?;
     records.next_record()?;
-    records.reader().marker().with_context(|| format!("{} is empty", path.display()))
+    records.marker().with_context(|| format!("{} is empty", path.display()))
 }
 
 /// A capture that is being written; its first error is kept until the end.

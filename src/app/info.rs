@@ -1,14 +1,16 @@
-//! `info`: what a capture is, without replaying it.
+//! `info`: what a capture is, without replaying it, and at once whatever its size.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
 
 use super::Outcome;
-use crate::capture::{Body, Direction, Ending, Header, Records};
+use crate::capture::{Body, Direction, Ending, Header, Record, Salvage, Totals, last_checkpoint};
 use crate::edge::files;
 use crate::report::text::{Bytes, Figure, OneLine};
 use crate::report::{Damage, SCHEMA};
@@ -39,7 +41,9 @@ pub struct Info {
     pub end_reason: Option<String>,
     /// Bytes of a record that was cut off at the end.
     pub torn_bytes: u64,
-    /// Where the capture is damaged.
+    /// Every record was checked; otherwise only what follows the last checkpoint was.
+    pub checked: bool,
+    /// What is damaged of what was checked.
     pub damage: Option<Damage>,
 }
 
@@ -70,7 +74,7 @@ impl Info {
     }
 }
 
-/// Reads the facts of a capture; every record's checksum is verified on the way.
+/// Reads the facts of a capture: from its last checkpoint on, or all of it where it has none.
 pub fn info(path: &Path) -> Result<Info> {
     let context = || format!("cannot read {}", path.display());
     let mut records = files::open_capture(path).with_context(context)?;
@@ -86,51 +90,80 @@ pub fn info(path: &Path) -> Result<Info> {
         complete: false,
         end_reason: None,
         torn_bytes: 0,
+        checked: true,
         damage: None,
     };
-    info.count(&mut records).with_context(context)?;
+    let mut span = Span::default();
+    if let Some(first) = records.next_record().with_context(context)? {
+        info.count(first, &mut span);
+    }
+    let marker = records.marker().filter(|_| info.header.is_some());
+    if let (Some(header), Some(marker)) = (&mut info.header, marker) {
+        header.sync_marker = marker.0.iter().map(|byte| format!("{byte:02x}")).collect();
+    }
+    let mut file = File::open(path).with_context(context)?;
+    let checkpoint = match marker {
+        Some(marker) => last_checkpoint(&mut file, marker).with_context(context)?.zip(Some(marker)),
+        None => None,
+    };
+    match checkpoint {
+        Some((at, marker)) => {
+            info.checked = false;
+            file.seek(SeekFrom::Start(at)).with_context(context)?;
+            info.read(&mut Salvage::behind(file, marker, at), &mut span)
+        }
+        None => info.read(&mut records, &mut span),
+    }
+    .with_context(context)?;
+    info.duration_s = span.map_or(0.0, |(first, last)| last.seconds_since(first));
     Ok(info)
 }
 
+/// Times of the first and of the last record.
+type Span = Option<(Nanos, Nanos)>;
+
 impl Info {
-    fn count<R: std::io::Read>(&mut self, records: &mut Records<R>) -> Result<()> {
-        let mut span: Option<(Nanos, Nanos)> = None;
-        loop {
-            let record = match records.next_record() {
-                Ok(Some(record)) => record,
-                Ok(None) => break,
-                Err(error) => {
-                    self.damage = Some(Damage::of(&error).ok_or(error)?);
-                    break;
-                }
-            };
-            self.records += 1;
-            let (first, last) = span.unwrap_or((record.t, record.t));
-            span = Some((first, last.max(record.t)));
-            match record.body {
-                Body::Header(header) => {
-                    self.header = Some(HeaderInfo { header, sync_marker: String::new() });
-                }
-                Body::Message(message) => {
-                    let count = self.messages.entry(short(message.direction)).or_default();
-                    count.messages += 1;
-                    count.bytes = count.bytes.saturating_add(message.len());
-                }
-                Body::Gap(gap) => self.lost = self.lost.saturating_add(gap.count),
-                Body::End(end) => self.end_reason = end.reason,
-                Body::Clock(_) | Body::Marker(_) | Body::Context(_) | Body::Other(_) => {}
-            }
+    fn read(&mut self, records: &mut Salvage<impl Read>, span: &mut Span) -> Result<()> {
+        while let Some(record) = records.next_record()? {
+            self.count(record, span);
         }
-        self.duration_s = span.map_or(0.0, |(first, last)| last.seconds_since(first));
+        self.damage = Damage::of(records.losses());
         match records.ending() {
             Some(Ending::Complete) => self.complete = true,
             Some(Ending::Incomplete { torn_bytes }) => self.torn_bytes = torn_bytes,
             None => {}
         }
-        if let (Some(header), Some(marker)) = (&mut self.header, records.reader().marker()) {
-            header.sync_marker = marker.0.iter().map(|byte| format!("{byte:02x}")).collect();
-        }
         Ok(())
+    }
+
+    fn count(&mut self, record: Record<'_>, span: &mut Span) {
+        self.records += u64::from(record.is_numbered());
+        let (first, last) = span.unwrap_or((record.t, record.t));
+        *span = Some((first, last.max(record.t)));
+        match record.body {
+            Body::Header(header) if self.header.is_none() => {
+                self.header = Some(HeaderInfo { header, sync_marker: String::new() });
+            }
+            Body::Message(message) => {
+                let count = self.messages.entry(short(message.direction)).or_default();
+                count.messages += 1;
+                count.bytes = count.bytes.saturating_add(message.len());
+            }
+            Body::Gap(gap) => self.lost = self.lost.saturating_add(gap.count),
+            Body::End(end) => self.end_reason = end.reason,
+            // Of a file that is read from the beginning it says what is known by then.
+            Body::Checkpoint(checkpoint) => {
+                let Totals {
+                    records, up_messages, up_bytes, down_messages, down_bytes, lost, ..
+                } = checkpoint.summary.totals;
+                self.records = records;
+                self.lost = lost;
+                let up = Count { messages: up_messages, bytes: up_bytes };
+                let down = Count { messages: down_messages, bytes: down_bytes };
+                self.messages = BTreeMap::from([("c2s", up), ("s2c", down)]);
+            }
+            _ => {}
+        }
     }
 }
 
@@ -194,6 +227,9 @@ pub fn info_text(info: &Info) -> String {
             "cut off",
             &format!("within its last record, of which {} are here", Bytes(info.torn_bytes)),
         );
+    }
+    if !info.checked {
+        line("checked", "the end only; lagtape verify checks every record");
     }
     if let Some(damage) = &info.damage {
         line("damage", &damage.reason);

@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
-use crate::capture::{Body, End, Ending, Gap, Header, Record, Records, SyncMarker, Writer};
+use crate::capture::{Body, End, Ending, Gap, Header, Record, Salvage, SyncMarker, Writer};
 use crate::edge::files::{self, CaptureFile, Output};
 use crate::flight::PART_KEY;
+use crate::report::Damage;
 use crate::time::Nanos;
 
 /// What was joined.
@@ -75,7 +76,7 @@ struct Part {
     marker: SyncMarker,
     header: Header,
     t: Nanos,
-    records: Records<CaptureFile>,
+    records: Salvage<CaptureFile>,
 }
 
 impl Part {
@@ -132,7 +133,8 @@ impl Joined {
                     let record = Record { body: Body::End(end), ..record };
                     self.writer.write(&record, &mut self.bytes);
                 }
-                Body::End(_) => {}
+                // A checkpoint speaks of places in the part.
+                Body::End(_) | Body::Checkpoint(_) => {}
                 Body::Other(id) => {
                     bail!("it holds records of type {id}; join it with the version that made it")
                 }
@@ -140,6 +142,9 @@ impl Joined {
             }
             out.write_all(&self.bytes)?;
             self.bytes.clear();
+        }
+        if let Some(damage) = Damage::of(part.records.losses()) {
+            bail!(damage.reason);
         }
         self.complete = is_last && part.records.ending() == Some(Ending::Complete);
         Ok(())

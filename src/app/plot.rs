@@ -55,6 +55,7 @@ pub fn plot_bytes(path: &Path, form: PlotForm, verb: &PlotVerb) -> Result<(Vec<u
         capture: path.display().to_string(),
         at: replay.at,
         headers_only: false,
+        quick: false,
         tracker_bound: None,
         complete: replay.complete,
         damage: replay.damage,

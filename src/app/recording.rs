@@ -2,19 +2,32 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
+use super::index;
 use crate::edge::files;
+use crate::engine::Options;
+use crate::report::Damage;
 use crate::scenario::Scenario;
 use crate::scenario::ask::{Recording, RecordingBuilder};
 
-/// Reads a capture once, headers only.
-pub(super) fn read(path: &Path) -> Result<Recording> {
+/// Reads a capture once, headers only; or unless the model will be asked, its checkpoints, where
+/// these cover all of it.
+pub(super) fn read(path: &Path, modelled: bool) -> Result<Recording> {
     let read = || {
+        if !modelled
+            && let Some(recalled) = index::recall(path, Options::default())?
+            && let Some(columns) = recalled.columns
+        {
+            return Ok(Recording::of_columns(columns));
+        }
         let mut records = files::open_capture(path)?;
         let mut recording = RecordingBuilder::default();
         while let Some(record) = records.next_record()? {
             recording.handle(&record);
+        }
+        if let Some(damage) = Damage::of(records.losses()) {
+            bail!(damage.reason);
         }
         anyhow::Ok(recording.finish()?)
     };

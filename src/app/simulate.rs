@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::capture::{ClientKind, Header, SyncMarker, Writer};
 use crate::edge::files::Output;
+use crate::edge::rewrite::Woven;
 use crate::lag::ReportArgs;
 use crate::peer::client::{ClientOptions, Dialect};
 use crate::peer::incident::Trouble;
@@ -104,10 +105,11 @@ pub fn simulate(verb: &SimulateVerb) -> Result<Analysis> {
     let mut bytes = Vec::new();
     writer.begin(&mut bytes);
     let mut failed = None;
+    let mut woven = Woven::new(output.writer(), marker);
     let Simulated { client, ended, .. } = run(options, header, &mut |record| {
         writer.write(record, &mut bytes);
         if failed.is_none() {
-            failed = output.writer().write_all(&bytes).err();
+            failed = woven.write_all(&bytes).err();
         }
         bytes.clear();
     });

@@ -82,7 +82,7 @@ impl Captures {
             (points.iter()).any(|point| point.scenario.needs(verb.open_loop).tier == Tier::Model);
         let only_by_model = points.iter().all(|point| !point.scenario.only_moves_playhead());
         let recordings = map_in_order(paths, verb.threads, |path| {
-            let recording = recording::read(path)?;
+            let recording = recording::read(path, modelled)?;
             if modelled
                 && let Err(refusal) = recording.model()
                 && only_by_model

@@ -40,7 +40,7 @@ pub fn what_if(path: &Path, verb: &WhatIfVerb) -> Result<WhatIf> {
         bail!(need.reason);
     }
     let derived = Derived::create(verb)?;
-    let recording = recording::read(path)?;
+    let recording = recording::read(path, need.tier == Tier::Model)?;
     let manner =
         Manner { open_loop: verb.open_loop, members: verb.members.max(1), report: verb.report };
     let asked = recording.asked(manner);

@@ -13,6 +13,7 @@ use super::error::{Damage, ReadError};
 use super::format::{
     BODY_FIELDS, FLAG_AUTOMATIC, FLAG_FAILED, FORMAT_VERSION, PAYLOAD_AT, fixed, tag,
 };
+use super::index::{Checkpoint, PackedRows};
 use super::msgpack::{Cursor, Malformed};
 use super::record::{Body, Direction, Header, Kind, Message, Record};
 use crate::time::Nanos;
@@ -55,6 +56,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Record<'_>, BodyError> {
         Kind::Marker => Body::Marker(payload(kind, fields.payload)?),
         Kind::End => Body::End(payload(kind, fields.payload)?),
         Kind::Context => Body::Context(context(&fields)?),
+        Kind::Checkpoint => Body::Checkpoint(checkpoint(&fields)?),
         Kind::Other(id) => Body::Other(id),
     };
     Ok(Record { seq: fields.seq, t: Nanos(fields.t_ns), conn: fields.conn, body })
@@ -72,7 +74,7 @@ struct Fields<'a> {
     flags: u64,
     whole_len: Option<u64>,
     sha256: Option<&'a [u8]>,
-    buffer: Option<&'a [u8]>,
+    extra: Option<&'a [u8]>,
 }
 
 impl<'a> Fields<'a> {
@@ -82,13 +84,13 @@ impl<'a> Fields<'a> {
             None => Self::value_by_value(body)?,
         };
         let is_message = Kind::from(fields.kind) == Kind::Message;
-        let is_context = Kind::from(fields.kind) == Kind::Context;
+        let has_extra = matches!(Kind::from(fields.kind), Kind::Context | Kind::Checkpoint);
         for place in u64::from(BODY_FIELDS)..count {
             match place {
                 7 if is_message => fields.flags = rest.optional_uint()?.unwrap_or(0),
                 8 if is_message => fields.whole_len = rest.optional_uint()?,
                 9 if is_message => fields.sha256 = rest.optional_bin()?,
-                7 if is_context => fields.buffer = rest.optional_bin()?,
+                7 if has_extra => fields.extra = rest.optional_bin()?,
                 _ => rest.skip()?,
             }
         }
@@ -122,7 +124,7 @@ impl<'a> Fields<'a> {
             flags: 0,
             whole_len: None,
             sha256: None,
-            buffer: None,
+            extra: None,
         };
         Some((fields, u64::from(count), Cursor::new(rest)))
     }
@@ -145,7 +147,7 @@ impl<'a> Fields<'a> {
             flags: 0,
             whole_len: None,
             sha256: None,
-            buffer: None,
+            extra: None,
         };
         Ok((fields, count, cursor))
     }
@@ -170,8 +172,14 @@ fn message<'a>(fields: &Fields<'a>) -> Result<Message<'a>, Malformed> {
 
 fn context<'a>(fields: &Fields<'a>) -> Result<Context<'a>, BodyError> {
     let state = Box::new(payload(Kind::Context, fields.payload)?);
-    let buffer = fields.buffer.map(|packed| Buffer(Cow::Borrowed(packed)));
+    let buffer = fields.extra.map(|packed| Buffer(Cow::Borrowed(packed)));
     Ok(Context { state, buffer })
+}
+
+fn checkpoint<'a>(fields: &Fields<'a>) -> Result<Checkpoint<'a>, BodyError> {
+    let summary = Box::new(payload(Kind::Checkpoint, fields.payload)?);
+    let columns = fields.extra.ok_or(Damage::Body("a checkpoint has no columns"))?;
+    Ok(Checkpoint { summary, rows: PackedRows(Cow::Borrowed(columns)) })
 }
 
 /// Reads the version before the rest, whose form a later version may have changed.

@@ -48,6 +48,8 @@ pub struct State {
     pub phase: Phase,
     /// Binary messages that were announced and have not come, in their order.
     pub expected: Vec<Expectation>,
+    /// Records are missing, so that the expectations may be wrong.
+    pub doubtful: bool,
     /// What `ready` declared.
     pub ready: Option<Ready>,
     /// The server's refusal.
@@ -136,6 +138,7 @@ pub struct StreamState {
     #[serde(default)]
     pub tick_knobs: String,
     /// What the verdict depends on.
+    #[serde(default)]
     pub judge: JudgeState,
     /// CRC-32C over the headers and the audio of all slices so far, if it was computed.
     #[serde(default)]

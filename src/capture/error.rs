@@ -72,6 +72,15 @@ pub enum Damage {
         /// What does not fit.
         detail: String,
     },
+    /// The first value of the file is not that of a capture.
+    #[error("the first 10 bytes of the capture are others")]
+    Magic,
+    /// The record claims a body in which other records lie, or the end of the file.
+    #[error("it claims a body in which other records begin")]
+    Overlong,
+    /// Records are missing, although the bytes around them are sound.
+    #[error("records before it are missing")]
+    Missing,
     /// The first record is not a header.
     #[error("a capture begins with its header, and this is a {found}")]
     NoHeader {

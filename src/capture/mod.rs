@@ -40,11 +40,15 @@ mod body;
 mod context;
 mod error;
 mod format;
+mod index;
 mod msgpack;
 mod reader;
 mod record;
 mod records;
+mod salvage;
 mod session_log;
+mod tail;
+mod window;
 mod writer;
 
 pub use context::{
@@ -53,11 +57,17 @@ pub use context::{
 };
 pub use error::{Damage, ReadError};
 pub use format::{FORMAT_VERSION, MAGIC, MAX_BODY_LEN, MAX_PAYLOAD_LEN, SyncMarker};
+pub use index::{
+    CHECKPOINT_EVERY_NS, Checkpoint, Digest, MAX_ROWS, PackedRows, Row, RowKind, Shape, Summary,
+    Totals,
+};
 pub use reader::{Ending, Reader, Step};
 pub use record::{
     Body, ClientKind, Clock, Direction, End, Gap, Header, Kind, Marker, Message, Opcode, Record,
     public_url,
 };
 pub use records::Records;
-pub use session_log::{ImportError, MAX_LINE_LEN, import_session_log};
+pub use salvage::{Loss, Losses, MAX_LOSSES, Salvage, Stored};
+pub use session_log::{ImportError, MAX_LINE_LEN, import_session_log, session_log_marker};
+pub use tail::{Index, Indexed, checkpoint_at, last_checkpoint, whole_index};
 pub use writer::Writer;

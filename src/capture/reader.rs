@@ -167,7 +167,7 @@ pub(super) enum Extent {
 ///
 /// The fixed bytes are checked in the order in which they stand, as far as they are there, so that
 /// input in pieces is refused for the same reason as input at once.
-fn body_len(record: &[u8], marker: Option<SyncMarker>) -> Result<Option<usize>, Damage> {
+pub(super) fn body_len(record: &[u8], marker: Option<SyncMarker>) -> Result<Option<usize>, Damage> {
     let differs = |at: usize, expected: &[u8]| {
         record.iter().skip(at).zip(expected).any(|(byte, expected)| byte != expected)
     };

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::context::Context;
 use super::format::FORMAT_VERSION;
+use super::index::Checkpoint;
 use crate::time::Nanos;
 
 /// One entry of a capture.
@@ -38,7 +39,7 @@ impl Record<'_> {
     /// records up to and with its number.
     #[must_use]
     pub fn is_numbered(&self) -> bool {
-        !matches!(self.body, Body::Context(_))
+        !matches!(self.body, Body::Context(_) | Body::Checkpoint(_))
     }
 }
 
@@ -59,6 +60,8 @@ pub enum Body<'a> {
     End(End),
     /// The state of the session, where a capture begins in the middle of it.
     Context(Context<'a>),
+    /// What the capture held up to here.
+    Checkpoint(Checkpoint<'a>),
     /// A type of record that this version does not know. Only its number is kept; a program that
     /// copies captures copies the bytes of such a record.
     Other(u8),
@@ -76,6 +79,7 @@ impl Body<'_> {
             Body::Marker(_) => Kind::Marker,
             Body::End(_) => Kind::End,
             Body::Context(_) => Kind::Context,
+            Body::Checkpoint(_) => Kind::Checkpoint,
             Body::Other(id) => Kind::from(*id),
         }
     }
@@ -98,6 +102,8 @@ pub enum Kind {
     End,
     /// [`Body::Context`]
     Context,
+    /// [`Body::Checkpoint`]
+    Checkpoint,
     /// [`Body::Other`]
     Other(u8),
 }
@@ -112,6 +118,7 @@ impl From<u8> for Kind {
             5 => Kind::Marker,
             6 => Kind::End,
             7 => Kind::Context,
+            8 => Kind::Checkpoint,
             other => Kind::Other(other),
         }
     }
@@ -127,6 +134,7 @@ impl From<Kind> for u8 {
             Kind::Marker => 5,
             Kind::End => 6,
             Kind::Context => 7,
+            Kind::Checkpoint => 8,
             Kind::Other(id) => id,
         }
     }
@@ -142,6 +150,7 @@ impl fmt::Display for Kind {
             Kind::Marker => f.write_str("marker"),
             Kind::End => f.write_str("end"),
             Kind::Context => f.write_str("context"),
+            Kind::Checkpoint => f.write_str("checkpoint"),
             Kind::Other(id) => write!(f, "record of type {id}"),
         }
     }

@@ -1,28 +1,20 @@
 //! Records pulled from any source of bytes, one at a time.
 
-use std::io::{ErrorKind, Read};
-use std::ops::Range;
+use std::io::Read;
 
 use super::error::ReadError;
 use super::format::SyncMarker;
 use super::reader::{Ending, Extent, Reader, Step};
 use super::record::Record;
-
-/// Bytes asked of the source at a time.
-const CHUNK: usize = 256 << 10;
+use super::window::Window;
 
 /// Reads the records of a capture from a source of bytes.
 ///
-/// There is one buffer. It slides over the source and grows only with bytes that really came, so
-/// a length that the source merely claims costs nothing; it holds one chunk beside the largest
-/// record.
+/// It stops at the first damage; [`Salvage`](super::Salvage) goes on behind it.
 #[derive(Debug)]
 pub struct Records<R> {
-    source: R,
+    window: Window<R>,
     reader: Reader,
-    buffer: Vec<u8>,
-    /// The bytes of the buffer that were read and not yet consumed.
-    window: Range<usize>,
     ending: Option<Ending>,
 }
 
@@ -30,7 +22,7 @@ impl<R: Read> Records<R> {
     /// Begins at the first byte of a capture.
     #[must_use]
     pub fn new(source: R) -> Self {
-        Records { source, reader: Reader::new(), buffer: Vec::new(), window: 0..0, ending: None }
+        Records { window: Window::new(source), reader: Reader::new(), ending: None }
     }
 
     /// The sync marker of the capture, once its first record has been read.
@@ -45,15 +37,16 @@ impl<R: Read> Records<R> {
     /// # Errors
     /// See [`ReadError`]. Damage does not go away: the next call reports it again.
     pub fn next_record(&mut self) -> Result<Option<Record<'_>>, ReadError> {
-        while let Extent::NeedMore { .. } = self.reader.survey(self.unread())? {
-            if !self.fill()? {
-                self.ending = Some(self.reader.ending(self.unread())?);
+        while let Extent::NeedMore { .. } = self.reader.survey(self.window.unread())? {
+            if !self.window.fill()? {
+                self.ending = Some(self.reader.ending(self.window.unread())?);
                 return Ok(None);
             }
         }
-        match self.reader.step(&self.buffer[self.window.clone()])? {
+        let Window { buffer, unread, .. } = &mut self.window;
+        match self.reader.step(&buffer[unread.clone()])? {
             Step::Record { record, len } => {
-                self.window.start += len;
+                unread.start += len;
                 Ok(Some(record))
             }
             Step::NeedMore { .. } => unreachable!("the survey found the record whole"),
@@ -71,35 +64,12 @@ impl<R: Read> Records<R> {
     pub fn reader(&self) -> &Reader {
         &self.reader
     }
-
-    fn unread(&self) -> &[u8] {
-        &self.buffer[self.window.clone()]
-    }
-
-    /// Moves what is unread to the front and reads once behind it; false at the end of the source.
-    fn fill(&mut self) -> Result<bool, ReadError> {
-        let kept = self.window.len();
-        self.buffer.copy_within(self.window.clone(), 0);
-        self.window = 0..kept;
-        if self.buffer.len() < kept + CHUNK {
-            self.buffer.resize(kept + CHUNK, 0);
-        }
-        loop {
-            match self.source.read(&mut self.buffer[kept..kept + CHUNK]) {
-                Ok(read) => {
-                    self.window.end += read;
-                    return Ok(read > 0);
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::format::{MAX_BODY_LEN, OPENING, PREAMBLE};
+    use super::super::window::CHUNK;
     use super::*;
 
     /// The beginning of a capture whose first record claims the longest body there can be.
@@ -116,6 +86,10 @@ mod tests {
         let mut records = Records::new(&bytes[..]);
         assert!(matches!(records.next_record(), Ok(None)));
         assert_eq!(records.ending(), Some(Ending::Incomplete { torn_bytes: 21 + 16 }));
-        assert!(records.buffer.capacity() < 4 * CHUNK, "{} bytes", records.buffer.capacity());
+        assert!(
+            records.window.buffer.capacity() < 4 * CHUNK,
+            "{} bytes",
+            records.window.buffer.capacity()
+        );
     }
 }

@@ -55,6 +55,12 @@ pub enum ImportError {
     Write(#[source] io::Error),
 }
 
+/// The sync marker of the capture that is made of a session log.
+#[must_use]
+pub fn session_log_marker(session: &str) -> SyncMarker {
+    SyncMarker::derive(session.as_bytes())
+}
+
 /// Writes a session log as a capture and returns what its end record says.
 ///
 /// Every message becomes a record of connection 0 in the order of the lines. An op of
@@ -69,7 +75,7 @@ pub fn import_session_log(
     blob: Option<&mut dyn Read>,
     out: impl Write,
 ) -> Result<End, ImportError> {
-    let marker = SyncMarker::derive(session.as_bytes());
+    let marker = session_log_marker(session);
     let session = Session::parse(session)?;
     let mut entries = Entries { lines, read: 0 };
     let first = read_to_config(&mut entries)?;

@@ -5,11 +5,11 @@
 
 use serde::Serialize;
 
-use super::context::Context;
 use super::format::{
     BODY_AT, BODY_FIELDS, CHECKSUM_AT, FLAG_AUTOMATIC, FLAG_FAILED, LENGTH_AT, MAX_BODY_LEN,
     MAX_PAYLOAD_LEN, OPENING, PREAMBLE, SyncMarker, tag,
 };
+use super::index::Checkpoint;
 use super::record::{Body, End, Message, Record};
 
 /// Writes the records of one capture and counts them.
@@ -103,7 +103,13 @@ fn write_body(record: &Record<'_>, out: &mut Vec<u8>) {
         Body::Gap(gap) => write_map(record, gap, out),
         Body::Marker(marker) => write_map(record, marker, out),
         Body::End(end) => write_map(record, end, out),
-        Body::Context(context) => write_context(record, context, out),
+        Body::Context(context) => {
+            let buffer = context.buffer.as_ref().map(|buffer| &buffer.0[..]);
+            write_map_and(record, &context.state, buffer, out);
+        }
+        Body::Checkpoint(Checkpoint { summary, rows }) => {
+            write_map_and(record, summary, Some(&rows.0), out);
+        }
         Body::Other(_) => {
             write_head(record, BODY_FIELDS, (0, 0), out);
             write_bin(&[], out);
@@ -144,10 +150,16 @@ fn write_message(record: &Record<'_>, message: &Message<'_>, out: &mut Vec<u8>) 
     }
 }
 
-fn write_context(record: &Record<'_>, context: &Context<'_>, out: &mut Vec<u8>) {
-    let Some(buffer) = &context.buffer else { return write_map(record, &context.state, out) };
-    write_map_of(record, BODY_FIELDS + 1, &context.state, out);
-    write_bin(&buffer.0, out);
+/// Writes a body whose payload is a map, with bytes behind it.
+fn write_map_and(
+    record: &Record<'_>,
+    map: &impl Serialize,
+    extra: Option<&[u8]>,
+    out: &mut Vec<u8>,
+) {
+    let Some(extra) = extra else { return write_map(record, map, out) };
+    write_map_of(record, BODY_FIELDS + 1, map, out);
+    write_bin(extra, out);
 }
 
 /// Writes a body whose payload is a map.

@@ -9,7 +9,10 @@ use clap::{Parser, Subcommand, ValueEnum};
 use serde_json::Value;
 
 use super::keeping::KeepingArgs;
-use crate::app::{AnalyzeOptions, BackendVerb, CatFilter, RecordVerb, SimulateVerb, Source};
+use crate::app::{
+    AnalyzeOptions, BackendVerb, CatFilter, CutOptions, RecordVerb, RedactOptions, SimulateVerb,
+    Source,
+};
 use crate::capture::Direction;
 use crate::engine::PlayheadSource;
 use crate::lag::{DEFAULT_STALE_THRESHOLD_S, ReportArgs};
@@ -57,8 +60,16 @@ pub enum Verb {
     Analyze(AnalyzeArgs),
     /// Write what the listener heard as a WAV file
     Audio(AudioArgs),
-    /// Say what a capture is, and verify that it is intact
+    /// Say what a capture is
     Info(InfoArgs),
+    /// Check every record of captures, and list all damage
+    Verify(VerifyArgs),
+    /// Write a sound capture of what a damaged one still holds
+    Recover(RecoverArgs),
+    /// Write a part of a capture that can be asked like the whole
+    Cut(CutArgs),
+    /// Write a capture without its audio, or without certain texts
+    Redact(RedactArgs),
     /// Print the messages of a capture, a line each
     Cat(CatArgs),
     /// Draw a capture: lead, staleness, loop and cadence over time
@@ -240,6 +251,9 @@ pub struct AnalyzeArgs {
     /// Read slice headers only: faster, but corrupt payloads go unnoticed
     #[arg(long)]
     pub headers_only: bool,
+    /// Take lag and verdict from the capture's checkpoints, at once; events and knobs are left out
+    #[arg(long, conflicts_with = "at")]
+    pub quick: bool,
     /// Keep only the newest N slices and ticks of each source buffer; the reference keeps 100000
     #[arg(long, value_name = "N")]
     pub keep: Option<usize>,
@@ -260,6 +274,7 @@ impl AnalyzeArgs {
             },
             at: self.at,
             tracker_bound: self.keep,
+            quick: self.quick,
         }
     }
 }
@@ -321,6 +336,116 @@ pub struct InfoArgs {
     #[arg(required = true)]
     pub files: Vec<PathBuf>,
     /// One JSON object per capture and line
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(before_long_help = "Examples:
+  lagtape verify captures/*.lagtape
+  lagtape verify live.lagtape --json | jq .damage
+  lagtape verify live.lagtape --replay
+
+Exit code 3 when anything is damaged; a recording that was cut short is sound.")]
+pub struct VerifyArgs {
+    /// Captures to check
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+    /// Replay them, too, and compare with the state that each checkpoint recorded
+    #[arg(long)]
+    pub replay: bool,
+    /// One JSON object per capture and line
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(before_long_help = "Examples:
+  lagtape cut live.lagtape --from 40s --to 55s -o incident.lagtape
+  lagtape cut live.lagtape --from -1s --to 0 -o handshake.lagtape
+
+Records keep their numbers, times and sync marker. A context record before them holds the session's
+whole state, audio included, so that playhead, leads, staleness and audio of the part are those of
+the whole; its reports cover the part. Exit code 3 when the capture is damaged up to there.")]
+pub struct CutArgs {
+    /// The capture to read
+    pub file: PathBuf,
+    /// The capture to write
+    #[arg(short, long)]
+    pub out: PathBuf,
+    /// From this moment on
+    #[arg(long, allow_hyphen_values = true)]
+    pub from: Option<Offset>,
+    /// Up to this moment, and without it: a next part can begin there
+    #[arg(long, allow_hyphen_values = true)]
+    pub to: Option<Offset>,
+    /// Replace an existing file
+    #[arg(long)]
+    pub force: bool,
+    /// Say what was written as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl CutArgs {
+    pub fn options(&self) -> CutOptions {
+        CutOptions { from: self.from, to: self.to, force: self.force }
+    }
+}
+
+#[derive(Debug, clap::Args)]
+#[command(before_long_help = "Examples:
+  lagtape redact live.lagtape --drop-audio -o shareable.lagtape
+  lagtape redact live.lagtape --text 'lo-fi, mellow' --text 'sk-*' -o shareable.lagtape
+
+Without audio every lag report stays as it is: headers of slices, lengths and SHA-256 are kept. A
+text becomes [redacted] in messages, header and markers. The header says how much was removed.")]
+pub struct RedactArgs {
+    /// The capture to read
+    pub file: PathBuf,
+    /// The capture to write
+    #[arg(short, long)]
+    pub out: PathBuf,
+    /// Remove all audio
+    #[arg(long)]
+    pub drop_audio: bool,
+    /// Remove this text; * stands for any characters but quotes, backslashes and white space
+    #[arg(long, value_name = "PATTERN")]
+    pub text: Vec<String>,
+    /// Replace an existing file
+    #[arg(long)]
+    pub force: bool,
+    /// Say what was removed as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl RedactArgs {
+    pub fn options(&self) -> RedactOptions {
+        RedactOptions {
+            drop_audio: self.drop_audio,
+            patterns: self.text.clone(),
+            force: self.force,
+        }
+    }
+}
+
+#[derive(Debug, clap::Args)]
+#[command(before_long_help = "Example:
+  lagtape recover damaged.lagtape -o sound.lagtape
+
+Records are copied byte for byte, with their numbers, times and sync marker; gap records stand for
+what is lost. A record whose checksum fails is never written. Exit code 3 when anything was lost.")]
+pub struct RecoverArgs {
+    /// The capture to read
+    pub file: PathBuf,
+    /// The capture to write
+    #[arg(short, long)]
+    pub out: PathBuf,
+    /// Replace an existing file
+    #[arg(long)]
+    pub force: bool,
+    /// One JSON object per capture that was found
     #[arg(long)]
     pub json: bool,
 }

@@ -24,8 +24,8 @@ use crate::lag::ReportArgs;
 use crate::peer::incident;
 use crate::report::{Analysis, Damage, text, what_if};
 use args::{
-    AnalyzeArgs, Args, AudioArgs, CatArgs, ColorChoice, ImportArgs, InfoArgs, JoinArgs, PlotArgs,
-    SimulateArgs, Verb, WhatIfArgs,
+    AnalyzeArgs, Args, AudioArgs, CatArgs, ColorChoice, CutArgs, ImportArgs, InfoArgs, JoinArgs,
+    PlotArgs, RecoverArgs, RedactArgs, SimulateArgs, Verb, VerifyArgs, WhatIfArgs,
 };
 
 /// Runs one command line, its first word being the program's name.
@@ -59,6 +59,10 @@ fn dispatch(verb: Verb, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
         Verb::Analyze(args) => analyze(&args, talk, out),
         Verb::Audio(args) => audio(&args, talk),
         Verb::Info(args) => info(&args, talk, out),
+        Verb::Verify(args) => verify(&args, talk, out),
+        Verb::Recover(args) => recover(&args, talk, out),
+        Verb::Cut(args) => cut(&args, talk, out),
+        Verb::Redact(args) => redact(&args, talk, out),
         Verb::Cat(args) => cat(&args, talk, out),
         Verb::Record(args) => live::record(&args, talk, out),
         Verb::Demo(args) => live::demo(&args, talk, out),
@@ -167,6 +171,66 @@ fn info(args: &InfoArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
     unless_closed(printed, worst)
 }
 
+fn verify(args: &VerifyArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
+    let mut worst = Outcome::Healthy;
+    let mut printed = Ok(());
+    for file in &args.files {
+        match app::verify(file, args.replay) {
+            Ok(found) => {
+                worst = found.iter().map(app::Verified::outcome).fold(worst, Outcome::min);
+                printed = printed.and_then(|()| match args.json {
+                    true => found.iter().try_for_each(|one| json_line(out, one)),
+                    false => Ok(write!(out, "{}", app::verified_text(&found))?),
+                });
+            }
+            Err(error) => {
+                talk.complain(&format!("{error:#}"));
+                worst = worst.min(Outcome::Failed);
+            }
+        }
+    }
+    unless_closed(printed, worst)
+}
+
+fn recover(args: &RecoverArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
+    let recovered = app::recover(&args.file, &args.out, args.force)?;
+    let outcomes = recovered.iter().map(app::Recovered::outcome);
+    let worst = outcomes.fold(Outcome::Healthy, Outcome::min);
+    if args.json {
+        let printed = recovered.iter().try_for_each(|one| json_line(out, one));
+        return unless_closed(printed, worst);
+    }
+    talk.say(app::recovered_text(&recovered).trim_end());
+    talk.say(&format!("next: lagtape analyze {}", args.out.display()));
+    Ok(worst)
+}
+
+fn cut(args: &CutArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
+    let summary = app::cut(&args.file, &args.out, &args.options())?;
+    if args.json {
+        return unless_closed(json_line(out, &summary), summary.outcome());
+    }
+    let (from, to) = (text::Figure(summary.from_s), text::Figure(summary.to_s));
+    let name = args.out.display();
+    talk.say(&format!("wrote {name}: {} records, {from} s to {to} s", summary.records));
+    talk.say(&format!("next: lagtape analyze {name}"));
+    Ok(summary.outcome())
+}
+
+fn redact(args: &RedactArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
+    let summary = app::redact(&args.file, &args.out, &args.options())?;
+    if args.json {
+        return unless_closed(json_line(out, &summary), summary.outcome());
+    }
+    let app::Removed { audio_messages, audio_bytes, texts } = summary.removed;
+    talk.say(&format!(
+        "wrote {}: {} of audio in {audio_messages} messages and {texts} texts are removed",
+        args.out.display(),
+        text::Bytes(audio_bytes)
+    ));
+    Ok(summary.outcome())
+}
+
 fn cat(args: &CatArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
     let filter = args.filter();
     if let Err(error) = filter.check() {
@@ -249,7 +313,7 @@ impl Talk {
         self.say(&format!("{on}lagtape:{off} {sentence}"));
     }
 
-    /// Tells of damage that ended a replay early.
+    /// Tells of damage, past which everything was used.
     fn damaged(self, file: &Path, damage: Option<&Damage>) -> Outcome {
         match damage {
             Some(damage) => {

@@ -13,7 +13,7 @@ use std::rc::Rc;
 use anyhow::{Context, Result, bail};
 use tempfile::NamedTempFile;
 
-use crate::capture::Records;
+use crate::capture::Salvage;
 
 /// A capture's file, whose reading can be watched.
 #[derive(Debug)]
@@ -58,8 +58,8 @@ pub fn watched<T>(
     work()
 }
 
-/// Opens a capture for reading from its beginning.
-pub fn open_capture(path: &Path) -> Result<Records<CaptureFile>> {
+/// Opens a capture for reading from its beginning, past damage if there is any.
+pub fn open_capture(path: &Path) -> Result<Salvage<CaptureFile>> {
     let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
     let len = file.metadata().map_or(0, |metadata| metadata.len());
     if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
@@ -68,7 +68,7 @@ pub fn open_capture(path: &Path) -> Result<Records<CaptureFile>> {
             path = path.display()
         );
     }
-    Ok(Records::new(CaptureFile { file, read: 0, len }))
+    Ok(Salvage::new(CaptureFile { file, read: 0, len }))
 }
 
 /// A file that appears under its name when [`Output::finish`] is called, and not before.

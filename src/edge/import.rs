@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use super::files::Output;
-use crate::capture::{End, MAX_LINE_LEN, import_session_log};
+use super::rewrite::Woven;
+use crate::capture::{End, MAX_LINE_LEN, import_session_log, session_log_marker};
 
 /// What was imported.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +37,8 @@ pub fn import(folder: &Path, out: &Path, force: bool) -> Result<ImportSummary> {
     let mut blob = open_plain_or_zstd(folder, "frames.bin")?;
     let mut output = Output::create(out, force)?;
     let blob = blob.as_mut().map(|blob| blob as &mut dyn Read);
-    let end = import_session_log(&session, lines, blob, output.writer())
+    let woven = Woven::new(output.writer(), session_log_marker(&session));
+    let end = import_session_log(&session, lines, blob, woven)
         .with_context(|| format!("cannot import {}", folder.display()))?;
     output.finish()?;
     Ok(ImportSummary { out: out.to_owned(), end })

@@ -6,7 +6,9 @@ use std::fmt::Display;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::capture::{Body, Direction, End, Gap, Marker, Message, Opcode, Record, Refusal, State};
+use crate::capture::{
+    Body, Direction, End, Gap, Marker, Message, Opcode, Record, Refusal, State, Totals,
+};
 use crate::time::Nanos;
 use crate::wire::json;
 use crate::wire::message::kind_of;
@@ -203,10 +205,25 @@ impl Facts {
         state.params_update = String::from_utf8_lossy(&self.last_params_update).into_owned();
     }
 
-    pub(super) fn note_record(&mut self, record: &Record<'_>) {
+    /// Notes the time of a record that is only known from a checkpoint.
+    pub(super) fn note_time(&mut self, t: Nanos) {
+        let (first, last) = self.span.unwrap_or((t, t));
+        self.span = Some((first, t.max(last)));
+    }
+
+    /// Takes over what was counted elsewhere.
+    pub(super) fn recall(&mut self, totals: &Totals) {
+        self.records = totals.records;
+        let [up, down] = &mut self.traffic;
+        (up.messages, up.bytes) = (totals.up_messages, totals.up_bytes);
+        (down.messages, down.bytes) = (totals.down_messages, totals.down_bytes);
+    }
+
+    /// Counts a record; says whether others are missing before it.
+    pub(super) fn note_record(&mut self, record: &Record<'_>) -> bool {
         if !record.is_numbered() {
             self.next_seq = record.seq.saturating_add(1);
-            return;
+            return false;
         }
         self.records += 1;
         self.after_gap = matches!(record.body, Body::Gap(_));
@@ -215,7 +232,8 @@ impl Facts {
             self.odd(OddityKind::ClockBackwards, record);
         }
         self.span = Some((first, record.t.max(last)));
-        if !follows(record, self.next_seq) {
+        let follows = follows(record, self.next_seq);
+        if !follows {
             self.odd(OddityKind::MissingRecords, record);
         }
         self.next_seq = record.seq.saturating_add(1);
@@ -231,6 +249,7 @@ impl Facts {
             }
             _ => {}
         }
+        !follows || matches!(record.body, Body::Gap(_))
     }
 
     pub(super) fn note_message(&mut self, message: &Message<'_>) {
@@ -340,9 +359,15 @@ impl Facts {
 fn follows(record: &Record<'_>, next_seq: u64) -> bool {
     match &record.body {
         Body::Gap(gap) => {
+            // A recorder's gap has a number of its own; one of `recover` has that of the last
+            // record that is missing.
+            // A recorder's gap has a number of its own; one of `recover` has that of the last
+            // record that is missing.
+            let after = gap.first_seq.saturating_add(gap.count);
             gap.first_seq <= next_seq
                 && record.seq >= next_seq
-                && record.seq == gap.first_seq.saturating_add(gap.count)
+                && (record.seq == after || record.seq.saturating_add(1) == after)
+                && (record.seq == after || record.seq.saturating_add(1) == after)
         }
         _ => record.seq == next_seq,
     }

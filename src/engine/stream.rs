@@ -5,7 +5,7 @@ use std::fmt;
 use super::facts::{Facts, OddityKind};
 use super::listener::Listener;
 use super::{Options, PlayheadSource};
-use crate::capture::{Context, Marker, Message, Record, StreamState, TickReport};
+use crate::capture::{Context, Marker, Message, Record, RowKind, Shape, StreamState, TickReport};
 use crate::event::Event;
 use crate::heard::HeardAudio;
 use crate::lag::{Arrival, LagTracker};
@@ -73,7 +73,7 @@ pub(super) struct Stream {
     raw: String,
     heard_to: Option<u64>,
     /// Known while every slice's audio is.
-    audio_crc: Option<u32>,
+    pub audio_crc: Option<u32>,
 }
 
 impl fmt::Debug for Stream {
@@ -90,9 +90,19 @@ impl Stream {
         record: &Record<'_>,
         message: &Message<'_>,
     ) -> Result<Stream, Undecodable> {
-        let now_s = record.t.seconds();
-        let frames = frames_of(message.len(), ready.channels)?;
-        let loop_s = loop_seconds(frames, ready.sample_rate);
+        let Ready { channels, sample_rate } = ready;
+        let shape = Shape { frames: frames_of(message.len(), channels)?, channels, sample_rate };
+        let mut stream = Stream::new(options, source, record.t, shape);
+        stream.mirror = stream.read_buffer(message, channels);
+        Ok(stream)
+    }
+
+    /// A stream of audio that is not known.
+    pub fn new(options: &Options, source: PlayheadSource, t: Nanos, shape: Shape) -> Stream {
+        let now_s = t.seconds();
+        let Shape { frames, channels, sample_rate } = shape;
+        let ready = Ready { channels, sample_rate };
+        let loop_s = loop_seconds(frames, sample_rate);
         let mut stream = Stream {
             sample_rate: ready.sample_rate,
             tracker_bound: options.tracker_bound,
@@ -101,7 +111,7 @@ impl Stream {
             mirror: None,
             heard: options.heard.map(|cap| HeardAudio::new(cap, ready.channels)),
             playhead: Listener::new(source, frames, ready.sample_rate, now_s),
-            origin: record.t,
+            origin: t,
             epochs: Vec::new(),
             watch: Watch::new(options.stale_threshold_s, loop_s, now_s)
                 .with_behind_rule(options.behind),
@@ -111,8 +121,14 @@ impl Stream {
             heard_to: None,
             audio_crc: options.audio_crc.then_some(0),
         };
-        stream.begin_epoch(record.t, message, frames, ready.channels);
-        Ok(stream)
+        stream.begin_epoch(t, frames, channels);
+        stream
+    }
+
+    /// The shape of the present buffer.
+    pub fn shape(&self) -> Shape {
+        let Epoch { frames, channels, .. } = *self.epoch();
+        Shape { frames, channels, sample_rate: self.sample_rate }
     }
 
     /// A stream that goes on from a context; `None` where that has none yet.
@@ -195,23 +211,31 @@ impl Stream {
         message: &Message<'_>,
         event: Event<'_>,
         facts: &mut Facts,
-    ) {
-        match event {
+    ) -> RowKind {
+        let done = match event {
             Event::Slice => {
                 facts.slice_bytes += message.len();
-                match self.apply(record, message, facts) {
-                    Ok(header) => self.landed(record.t, &header, facts),
-                    Err(error) => facts.undecodable(record, &error),
-                }
+                self.apply(record, message, facts).map(|header| {
+                    self.landed(record.t, &header, facts);
+                    let len = u32::try_from(message.len()).unwrap_or(u32::MAX);
+                    RowKind::Slice { header: header.to_bytes(), len }
+                })
             }
-            Event::SwapBuffer { channels } => match self.swap(record.t, message, channels) {
-                Ok(()) => facts.swaps += 1,
-                Err(error) => facts.undecodable(record, &error),
-            },
-            Event::Tick(params) => self.tick(record.t, &params, facts),
-            Event::Command(_) => self.watch.on_knob(record.t.seconds()),
-            _ => {}
-        }
+            Event::SwapBuffer { channels } => self.swap(record.t, message, channels).map(|()| {
+                facts.swaps += 1;
+                RowKind::Swap(self.shape())
+            }),
+            Event::Tick(params) => Ok(self.tick(record.t, &params, facts)),
+            Event::Command(_) => {
+                self.watch.on_knob(record.t.seconds());
+                Ok(RowKind::Command)
+            }
+            _ => Ok(RowKind::Other),
+        };
+        done.unwrap_or_else(|error| {
+            facts.undecodable(record, &error);
+            RowKind::Refused
+        })
     }
 
     /// Applies an op of the capture to the simulated playhead. A reported one moves by itself.
@@ -236,10 +260,13 @@ impl Stream {
         }
     }
 
-    fn begin_epoch(&mut self, t: Nanos, message: &Message<'_>, frames: u64, channels: u16) {
+    fn read_buffer(&self, message: &Message<'_>, channels: u16) -> Option<Mirror> {
         let audio_known = !self.headers_only && message.is_whole();
-        self.mirror =
-            audio_known.then(|| Mirror::from_wire(message.payload, channels).ok()).flatten();
+        audio_known.then(|| Mirror::from_wire(message.payload, channels).ok()).flatten()
+    }
+
+    fn begin_epoch(&mut self, t: Nanos, frames: u64, channels: u16) {
+        self.mirror = None;
         let tracker = LagTracker::with_limits(
             frames,
             self.sample_rate,
@@ -262,14 +289,20 @@ impl Stream {
     ) -> Result<(), Undecodable> {
         let channels = declared.unwrap_or(self.epoch().channels);
         let frames = frames_of(message.len(), channels)?;
-        self.begin_epoch(t, message, frames, channels);
+        self.swap_to(t, frames, channels);
+        self.mirror = self.read_buffer(message, channels);
+        Ok(())
+    }
+
+    /// Goes on with another buffer, whose audio is not known.
+    pub fn swap_to(&mut self, t: Nanos, frames: u64, channels: u16) {
+        self.begin_epoch(t, frames, channels);
         self.playhead.reset(frames, t.seconds());
         self.watch.on_swap(t.seconds(), loop_seconds(frames, self.sample_rate));
         self.heard_to = None;
         if let Some(heard) = &mut self.heard {
             heard.clear(channels);
         }
-        Ok(())
     }
 
     /// Decodes a slice, once, and patches the mirror; without audio, checks what a header shows.
@@ -312,7 +345,7 @@ impl Stream {
         Ok(header)
     }
 
-    fn landed(&mut self, t: Nanos, header: &SliceHeader, facts: &mut Facts) {
+    pub fn landed(&mut self, t: Nanos, header: &SliceHeader, facts: &mut Facts) {
         let now_s = t.seconds();
         let playhead = self.playhead.frame(now_s);
         let arrival = Arrival {
@@ -328,18 +361,27 @@ impl Stream {
         facts.slices += 1;
     }
 
-    fn tick(&mut self, t: Nanos, params: &Params<'_>, facts: &mut Facts) {
-        let now_s = t.seconds();
-        self.last_report = tick_report(params);
-        if params.raw.as_deref().is_some_and(|raw| raw != self.raw) {
-            if self.ticked {
-                self.watch.on_knob(now_s);
-            }
+    fn tick(&mut self, t: Nanos, params: &Params<'_>, facts: &mut Facts) -> RowKind {
+        let others = params.raw.as_deref().filter(|raw| *raw != self.raw);
+        let turned = self.ticked && others.is_some();
+        if let Some(raw) = others {
             self.raw.clear();
-            self.raw.push_str(params.raw.as_deref().unwrap_or_default());
+            self.raw.push_str(raw);
         }
+        let report = tick_report(params);
+        self.tick_of(t, report, turned, facts);
+        RowKind::Tick { report, turned }
+    }
+
+    /// A tick that says this of the client, with other knobs than before if they were turned.
+    pub fn tick_of(&mut self, t: Nanos, report: TickReport, turned: bool, facts: &mut Facts) {
+        let now_s = t.seconds();
+        self.last_report = report;
         self.ticked = true;
-        if let Some(position_s) = params.playback_pos {
+        if turned {
+            self.watch.on_knob(now_s);
+        }
+        if let Some(position_s) = report.playback_pos {
             self.reported(now_s, position_s);
         }
         let playhead = self.playhead.frame(now_s);

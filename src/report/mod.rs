@@ -6,6 +6,7 @@
 //! the capture's own clock. Nothing here computes a figure that the engine could have kept.
 
 pub mod compare;
+mod damage;
 #[cfg(feature = "cli")]
 pub mod plot;
 pub mod sweep;
@@ -14,12 +15,14 @@ pub mod timeline;
 pub mod wav;
 pub mod what_if;
 
+pub use damage::{Damage, Place};
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::capture::{ClientKind, Direction, Marker, ReadError};
+use crate::capture::{ClientKind, Direction, Marker};
 use crate::engine::{Engine, Epoch, Facts, OddityKind, PlayheadSource, Traffic};
 use crate::lag::stats::round;
 use crate::lag::{LagReport, ReportArgs};
@@ -54,7 +57,7 @@ pub struct Analysis {
     pub headers_only: bool,
     /// The capture ends with its end record.
     pub complete: bool,
-    /// Where the capture is damaged; everything before was analysed.
+    /// What of the capture is damaged; everything else was analysed.
     pub damage: Option<Damage>,
     /// Messages and bytes each way.
     pub traffic: TrafficReport,
@@ -171,30 +174,6 @@ pub struct OpReport {
     pub op: Marker,
 }
 
-/// Damage that ended the replay.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Damage {
-    /// Number of the first damaged record, counted from 0.
-    pub record: u64,
-    /// Its offset in the file.
-    pub offset: u64,
-    /// What is wrong with it.
-    pub reason: String,
-}
-
-impl Damage {
-    /// The damage that a reader met, if that is what stopped it.
-    #[must_use]
-    pub fn of(error: &ReadError) -> Option<Damage> {
-        match error {
-            ReadError::Damaged { record, offset, .. } => {
-                Some(Damage { record: *record, offset: *offset, reason: error.to_string() })
-            }
-            _ => None,
-        }
-    }
-}
-
 /// Messages and bytes each way.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct TrafficReport {
@@ -284,6 +263,8 @@ pub enum CaptureWarning {
     BoundedRecords,
     /// The capture begins in the middle of its session.
     Part,
+    /// The figures come from the capture's checkpoints.
+    Quick,
 }
 
 /// Lead and staleness over time in equal columns: lowest lead and highest staleness of each.
@@ -311,8 +292,10 @@ pub struct About {
     pub tracker_bound: Option<usize>,
     /// The capture ends with its end record.
     pub complete: bool,
-    /// Where the capture is damaged.
+    /// What of the capture is damaged.
     pub damage: Option<Damage>,
+    /// The engine knows the capture from its checkpoints only.
+    pub quick: bool,
 }
 
 impl About {
@@ -326,6 +309,7 @@ impl About {
             tracker_bound: None,
             complete: true,
             damage: None,
+            quick: false,
         }
     }
 }
@@ -561,6 +545,11 @@ fn warnings(engine: &Engine, about: &About, clock: &Clock) -> Vec<Warning> {
             text::Figure(clock.s(resumed))
         );
         warnings.push(capture(CaptureWarning::Part, message));
+    }
+    if about.quick {
+        let message =
+            "taken from the capture's checkpoints: events, knobs and oddities are left out";
+        warnings.push(capture(CaptureWarning::Quick, message.to_owned()));
     }
     let is_full = |bound: &usize| {
         let mut epochs = engine.epochs().iter().map(|epoch| &epoch.tracker);

@@ -136,6 +136,12 @@ impl RecordingBuilder {
 }
 
 impl Recording {
+    /// A recording of which only the columns are known: the model cannot be asked.
+    #[must_use]
+    pub fn of_columns(columns: Columns) -> Recording {
+        Recording { columns, trace: Err(TraceError::ColumnsOnly), fit: OnceLock::new() }
+    }
+
     /// Slices, ticks and ops as columns.
     #[must_use]
     pub fn columns(&self) -> &Columns {

@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 
-use crate::capture::{Body, Marker, Record};
+use crate::capture::{Body, Marker, Record, Row, RowKind};
 use crate::engine::{Engine, PlayheadSource, TickReport};
 use crate::lag::DEFAULT_BUCKET_S;
 use crate::lag::stats::Buckets;
@@ -164,23 +164,40 @@ impl ColumnsBuilder {
     /// Looks at an engine that has just handled `record`. A bound of one record is enough for its
     /// tracker.
     pub fn see(&mut self, engine: &Engine, record: &Record<'_>) {
-        self.latest = self.latest.max(record.t);
+        let bytes = match &record.body {
+            Body::Message(message) => message.len(),
+            _ => 0,
+        };
+        self.note(engine, record.t, bytes);
+        if let Body::Marker(op) = &record.body {
+            self.add_op(engine, record.t, op);
+        }
+    }
+
+    /// Looks at an engine that has just recalled `row`.
+    pub fn recall(&mut self, engine: &Engine, row: &Row) {
+        let bytes = match row.what {
+            RowKind::Slice { len, .. } => u64::from(len),
+            _ => 0,
+        };
+        self.note(engine, row.t, bytes);
+        if let RowKind::Op(op) = &row.what {
+            self.add_op(engine, row.t, op);
+        }
+    }
+
+    fn note(&mut self, engine: &Engine, t: Nanos, bytes: u64) {
+        self.latest = self.latest.max(t);
         if engine.epochs().len() > self.epochs.len() {
             self.add_epoch(engine);
         }
-        match &record.body {
-            Body::Message(message) => {
-                if engine.facts().slices > self.slices {
-                    self.slices = engine.facts().slices;
-                    self.add_slice(engine, record.t, message.len());
-                }
-                if engine.facts().ticks > self.ticks {
-                    self.ticks = engine.facts().ticks;
-                    self.add_tick(engine, record.t);
-                }
-            }
-            Body::Marker(op) => self.add_op(engine, record.t, op),
-            _ => {}
+        if engine.facts().slices > self.slices {
+            self.slices = engine.facts().slices;
+            self.add_slice(engine, t, bytes);
+        }
+        if engine.facts().ticks > self.ticks {
+            self.ticks = engine.facts().ticks;
+            self.add_tick(engine, t);
         }
     }
 

@@ -145,6 +145,8 @@ impl<'a> Deriver<'a> {
                 (self.mark)(&mut header);
                 self.copy(record, Body::Header(header));
             }
+            // It speaks of places in another file, and has no number.
+            (Body::Checkpoint(_), _) => {}
             (Body::End(_) | Body::Other(_), _) => self.extra -= 1,
             (Body::Marker(op), _) => self.recorded_op(record, op),
             (Body::Message(message), Some(Event::Tick(_))) => self.recorded_tick(record, message),

@@ -420,8 +420,8 @@ fn foreign_body(record: &Record<'_>, spelling: Spelling) -> Vec<u8> {
         Body::Gap(gap) => map(rmp_serde::to_vec_named(gap)),
         Body::Marker(marker) => map(rmp_serde::to_vec_named(marker)),
         Body::End(end) => map(rmp_serde::to_vec_named(end)),
-        Body::Context(context) => {
-            (0, 0, rmp_serde::to_vec_named(&context.state).expect("a state has a form"))
+        Body::Context(_) | Body::Checkpoint(_) => {
+            unreachable!("not among the samples: place 7 of theirs has a meaning")
         }
         Body::Other(_) => (3, 4, b"of another version".to_vec()),
     };

@@ -252,6 +252,8 @@ fn a_cut_capture_is_incomplete_and_a_changed_one_damaged() {
     let (out, _) = check(&["analyze", &damaged_name, "--at", "500ms", "--json"], 3);
     assert!(!serde_json::from_str::<Value>(&out).unwrap()["damage"].is_null());
     check(&["info", &damaged_name], 3);
+    let (out, _) = check(&["verify", &damaged_name], 3);
+    assert!(out.contains("damaged") && out.contains("lagtape recover"), "{out}");
     check(&["cat", &damaged_name], 3);
     let (out, _) = check(&["analyze", &damaged_name, STALL], 3);
     assert!(out.contains("LAG"), "{out}");

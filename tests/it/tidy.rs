@@ -4,9 +4,29 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms, in the order in which data walks through them.
-const CORRIDOR: [&str; 21] = [
-    "time", "wire", "capture", "event", "mirror", "playhead", "heard", "lag", "verdict", "engine",
-    "peer", "flight", "scenario", "sweep", "report", "edge", "app", "mcp", "cli", "lib", "main",
+const CORRIDOR: [&str; 22] = [
+    "time",
+    "wire",
+    "capture",
+    "event",
+    "mirror",
+    "playhead",
+    "heard",
+    "lag",
+    "verdict",
+    "engine",
+    "checkpoint",
+    "peer",
+    "flight",
+    "scenario",
+    "sweep",
+    "report",
+    "edge",
+    "app",
+    "mcp",
+    "cli",
+    "lib",
+    "main",
 ];
 
 #[test]

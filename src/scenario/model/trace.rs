@@ -76,6 +76,9 @@ pub enum TraceError {
     /// There is no stream.
     #[error("the capture holds no stream to model; give one that reaches its first slices")]
     NoStream,
+    /// Nobody read what the peers said to each other.
+    #[error("the capture was read for its playhead only, and the model needs its messages")]
+    ColumnsOnly,
     /// Too little to learn from.
     #[error(
         "the capture holds {slices} slices and {ticks} reports; the model needs at least \
@@ -140,7 +143,11 @@ impl Tracer {
             Body::Marker(marker) => self.trace.ops.push((record.t, marker.clone())),
             Body::Message(message) => self.message(record, message),
             Body::Gap(_) => self.unknown = Some("a gap"),
-            Body::Clock(_) | Body::End(_) | Body::Context(_) | Body::Other(_) => {}
+            Body::Clock(_)
+            | Body::End(_)
+            | Body::Context(_)
+            | Body::Checkpoint(_)
+            | Body::Other(_) => {}
         }
     }
 

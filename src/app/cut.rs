@@ -1,0 +1,159 @@
+//! `cut`: a part of a capture that says by itself what the whole says of that time.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde::Serialize;
+
+use super::cat::origin;
+use super::{Lost, Outcome};
+use crate::capture::{Body, Header, Kind, Record, Stored};
+use crate::edge::files;
+use crate::edge::rewrite::Rewriter;
+use crate::engine::{Engine, Options};
+use crate::report::SCHEMA;
+use crate::time::{Nanos, Offset};
+
+/// Which part to cut out; times count from the initial buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct CutOptions {
+    /// From this moment on; from the beginning by default.
+    pub from: Option<Offset>,
+    /// Up to this moment, which the next part begins with; to the end by default.
+    pub to: Option<Offset>,
+    /// Replace an existing file.
+    pub force: bool,
+}
+
+/// What was cut out.
+#[derive(Debug, Clone, Serialize)]
+pub struct CutSummary {
+    /// Version of this JSON.
+    pub schema: u32,
+    /// What was written.
+    pub out: PathBuf,
+    /// Records of the capture in it, its header left aside.
+    pub records: u64,
+    /// The first and the last of them, in seconds from the initial buffer.
+    pub from_s: f64,
+    /// See `from_s`.
+    pub to_s: f64,
+    /// What is lost of the capture up to there.
+    #[serde(flatten)]
+    pub lost: Lost,
+}
+
+impl CutSummary {
+    /// What this means for the exit code.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        if self.lost.anything() { Outcome::Damaged } else { Outcome::Healthy }
+    }
+}
+
+/// Writes the records between two moments to `out`. A context before them holds the state that the
+/// session had, so that every later figure is the same as in the whole capture.
+pub fn cut(path: &Path, out: &Path, options: &CutOptions) -> Result<CutSummary> {
+    let context = || format!("cannot cut {}", path.display());
+    let origin = origin(path).with_context(context)?;
+    let from = options.from.map(|from| from.from(origin));
+    let to = options.to.map(|to| to.from(origin));
+    if from.zip(to).is_some_and(|(from, to)| from > to) {
+        bail!("the part ends before it begins; give a --to after the --from");
+    }
+    let mut records = files::open_capture(path).with_context(context)?;
+    let mut before = Before::new();
+    let mut part: Option<Part> = None;
+    while let Some(stored) = records.next_stored().with_context(context)? {
+        if part.is_none() && before.takes(&stored, from) {
+            continue;
+        }
+        if to.is_some_and(|to| stored.record.t >= to) {
+            break;
+        }
+        let part = match &mut part {
+            Some(part) => part,
+            None => part.insert(before.begin(out, options.force, &stored)?),
+        };
+        part.take(&stored)?;
+    }
+    let Some(part) = part else {
+        bail!("{} holds no record in that time; see lagtape info", path.display());
+    };
+    let (first, last, count) = (part.first, part.last, part.records);
+    part.finish()?;
+    Ok(CutSummary {
+        schema: SCHEMA,
+        out: out.to_owned(),
+        records: count,
+        from_s: first.seconds_since(origin),
+        to_s: last.seconds_since(origin),
+        lost: Lost::of(records.losses()),
+    })
+}
+
+/// What stands before the part.
+struct Before {
+    engine: Engine,
+    header: Header,
+}
+
+impl Before {
+    fn new() -> Before {
+        let options = Options { audio_crc: true, tracker_bound: Some(1), ..Options::default() };
+        Before { engine: Engine::new(options), header: Header::new("lagtape cut", Nanos(0)) }
+    }
+
+    /// Whether a record lies before the part; then it is only remembered.
+    fn takes(&mut self, stored: &Stored<'_>, from: Option<Nanos>) -> bool {
+        let record = &stored.record;
+        let opens = matches!(record.kind(), Kind::Header | Kind::Context | Kind::Checkpoint);
+        if let Body::Header(header) = &record.body {
+            self.header = header.clone();
+        }
+        let is_before = opens || from.is_some_and(|from| record.t < from);
+        if is_before {
+            self.engine.handle(record);
+        }
+        is_before
+    }
+
+    fn begin(&self, out: &Path, force: bool, first: &Stored<'_>) -> Result<Part> {
+        let mut rewriter = Rewriter::create(out, force, first.marker())?;
+        let mut header = self.header.clone();
+        header.metadata.insert("cut".to_owned(), format!("from record {}", first.record.seq));
+        let t = header.start;
+        rewriter.put(&Record { seq: 0, t, conn: 0, body: Body::Header(header) })?;
+        if self.engine.facts().records > 1 || self.engine.facts().resumed.is_some() {
+            rewriter.put(&self.engine.context())?;
+        }
+        let t = first.record.t;
+        Ok(Part { rewriter, first: t, last: t, records: 0, ended: false })
+    }
+}
+
+/// A part in the making.
+struct Part {
+    rewriter: Rewriter,
+    first: Nanos,
+    last: Nanos,
+    records: u64,
+    ended: bool,
+}
+
+impl Part {
+    fn take(&mut self, stored: &Stored<'_>) -> Result<()> {
+        self.rewriter.copy(stored)?;
+        self.records += u64::from(stored.record.is_numbered());
+        self.last = self.last.max(stored.record.t);
+        self.ended = stored.record.kind() == Kind::End;
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<()> {
+        if !self.ended {
+            self.rewriter.end(self.last, "cut")?;
+        }
+        self.rewriter.finish()
+    }
+}

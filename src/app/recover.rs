@@ -1,0 +1,141 @@
+//! `recover`: write a sound capture of what a damaged one still holds.
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde::Serialize;
+
+use super::{Lost, Outcome};
+use crate::capture::{Body, Ending, Header, Record, Salvage, Stored};
+use crate::edge::files::{self, CaptureFile};
+use crate::edge::rewrite::Rewriter;
+use crate::report::SCHEMA;
+
+/// What was recovered of one capture.
+#[derive(Debug, Clone, Serialize)]
+pub struct Recovered {
+    /// Version of this JSON.
+    pub schema: u32,
+    /// The capture as it was named.
+    pub capture: String,
+    /// What was written.
+    pub out: PathBuf,
+    /// Records in it that the damaged capture held, byte for byte.
+    pub records: u64,
+    /// It ends with its end record.
+    pub complete: bool,
+    /// Bytes of a record that was cut off at the end, and is left out.
+    pub torn_bytes: u64,
+    /// What is lost.
+    #[serde(flatten)]
+    pub lost: Lost,
+}
+
+impl Recovered {
+    /// What this means for the exit code.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        if self.lost.anything() { Outcome::Damaged } else { Outcome::Healthy }
+    }
+}
+
+/// Writes the sound records of `path` to `out`. Captures that stand behind the first one in the
+/// same file go to files of their own beside it: `out.2.lagtape` and so on.
+pub fn recover(path: &Path, out: &Path, force: bool) -> Result<Vec<Recovered>> {
+    let context = || format!("cannot recover {}", path.display());
+    let mut records = files::open_capture(path).with_context(context)?;
+    let mut recovered = Vec::new();
+    loop {
+        let out = numbered(out, recovered.len() + 1);
+        recovered.push(recover_one(path, &mut records, &out, force).with_context(context)?);
+        if !records.next_capture() {
+            return Ok(recovered);
+        }
+    }
+}
+
+/// The name of the file for the capture of this number.
+fn numbered(out: &Path, number: usize) -> PathBuf {
+    if number == 1 {
+        return out.to_owned();
+    }
+    let mut name = out.file_stem().map_or_else(OsString::new, OsString::from);
+    name.push(format!(".{number}"));
+    if let Some(extension) = out.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    out.with_file_name(name)
+}
+
+fn recover_one(
+    path: &Path,
+    records: &mut Salvage<CaptureFile>,
+    out: &Path,
+    force: bool,
+) -> Result<Recovered> {
+    let mut mended: Option<Rewriter> = None;
+    while let Some(stored) = records.next_stored()? {
+        let mended = match &mut mended {
+            Some(mended) => mended,
+            None => mended.insert(begin(out, force, &stored)?),
+        };
+        mended.copy(&stored)?;
+    }
+    let Some(mended) = mended else { bail!("not one sound record is in it") };
+    mended.finish()?;
+    Ok(Recovered {
+        schema: SCHEMA,
+        capture: path.display().to_string(),
+        out: out.to_owned(),
+        records: records.records(),
+        complete: records.ending() == Some(Ending::Complete),
+        torn_bytes: match records.ending() {
+            Some(Ending::Incomplete { torn_bytes }) => torn_bytes,
+            _ => 0,
+        },
+        lost: Lost::of(records.losses()),
+    })
+}
+
+/// Begins the file, with a header of its own where the first sound record is none.
+fn begin(out: &Path, force: bool, first: &Stored<'_>) -> Result<Rewriter> {
+    let mut mended = Rewriter::create(out, force, first.marker())?;
+    if !matches!(first.record.body, Body::Header(_)) {
+        let mut header = Header::new("lagtape recover", first.record.t);
+        header.metadata.insert("recovered".to_owned(), "the header was lost".to_owned());
+        let (t, body) = (first.record.t, Body::Header(header));
+        mended.put(&Record { seq: 0, t, conn: 0, body })?;
+    }
+    Ok(mended)
+}
+
+/// Says for a person what was recovered.
+#[must_use]
+pub fn recovered_text(recovered: &[Recovered]) -> String {
+    let mut text = String::new();
+    for one in recovered {
+        let Lost { records_lost, bytes_lost, seconds_lost, .. } = &one.lost;
+        let out = one.out.display();
+        let _ = match one.lost.anything() {
+            true => writeln!(
+                text,
+                "wrote {out}: {} records; {records_lost} records, {bytes_lost} bytes and \
+                 {seconds_lost:.3} s are lost",
+                one.records
+            ),
+            false => writeln!(text, "wrote {out}: all {} records; nothing is lost", one.records),
+        };
+        one.lost.lines(&mut text);
+        if one.torn_bytes > 0 {
+            let _ = writeln!(
+                text,
+                "  the recording was cut within a record; {} bytes of it are left out",
+                one.torn_bytes
+            );
+        }
+    }
+    text
+}

@@ -1,0 +1,406 @@
+//! Checkpoints: what a capture held up to a moment, so that nobody has to read it again.
+//!
+//! Enters: rows, one for each record, from whoever knows what the record did to the session.
+//! Leaves: the columns of a checkpoint, packed, and the rows again. Times are the records' own,
+//! offsets are bytes from the beginning of the file. Nothing is allocated for rows that the packed
+//! columns do not hold.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use super::context::TickReport;
+use super::record::Marker;
+use crate::time::Nanos;
+use crate::wire::slice::HEADER_LEN;
+
+/// Nanoseconds after which a checkpoint is due.
+pub const CHECKPOINT_EVERY_NS: u64 = 1_000_000_000;
+/// Rows after which one is due earlier.
+pub const MAX_ROWS: usize = 1 << 16;
+/// Longest columns, unpacked.
+const MAX_COLUMNS_LEN: u64 = 8 << 20;
+/// Small columns of slowly changing numbers: a higher level gains little.
+const COLUMNS_LEVEL: i32 = 3;
+
+/// A checkpoint and its columns.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checkpoint<'a> {
+    /// What is said in a map.
+    pub summary: Box<Summary>,
+    /// The rows since the checkpoint before.
+    pub rows: PackedRows<'a>,
+}
+
+/// What a checkpoint says beside its rows.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Where this checkpoint begins in the file.
+    pub at: u64,
+    /// Where the one before does.
+    #[serde(default)]
+    pub previous: Option<u64>,
+    /// Where the record of its first row begins.
+    pub first_row_at: u64,
+    /// What the file holds up to here.
+    #[serde(default)]
+    pub totals: Totals,
+    /// The state that a replay has here.
+    #[serde(default)]
+    pub digest: Digest,
+    /// The markers among the rows, with the number of their row.
+    #[serde(default)]
+    pub ops: Vec<(u32, Marker)>,
+}
+
+/// What a file holds up to a moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Records with numbers of their own.
+    pub records: u64,
+    /// Messages of the client.
+    pub up_messages: u64,
+    /// Bytes of their whole payloads.
+    pub up_bytes: u64,
+    /// Messages of the server.
+    pub down_messages: u64,
+    /// Bytes of their whole payloads.
+    pub down_bytes: u64,
+    /// Records that gaps stand for.
+    pub lost: u64,
+    /// Time of the first record.
+    pub first: Nanos,
+    /// Latest time of any record.
+    pub latest: Nanos,
+}
+
+/// The state of an engine in a few numbers: equal digests are equal states in all likelihood.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Digest {
+    /// The frame of the playhead at the checkpoint's time.
+    pub playhead: Option<u64>,
+    /// CRC-32C over the times at which the buckets were refreshed.
+    pub buckets_crc: Option<u32>,
+    /// CRC-32C over the headers and the audio of all slices, where all of it is known.
+    pub audio_crc: Option<u32>,
+    /// Slices that were applied.
+    pub slices: u64,
+    /// Ticks.
+    pub ticks: u64,
+}
+
+/// One record, as far as playheads, leads and staleness depend on it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// The record's time.
+    pub t: Nanos,
+    /// Its length in the file.
+    pub stored_len: u32,
+    /// What it did.
+    pub what: RowKind,
+}
+
+/// What a record did to the session.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum RowKind {
+    /// Nothing that moves a playhead or refreshes audio.
+    #[default]
+    Other,
+    /// A slice landed.
+    Slice {
+        /// Its first bytes.
+        header: [u8; HEADER_LEN],
+        /// Length of the whole message.
+        len: u32,
+    },
+    /// A slice, or another binary message, could not be used.
+    Refused,
+    /// The client reported.
+    Tick {
+        /// What it said of itself.
+        report: TickReport,
+        /// Its knobs were others than before.
+        turned: bool,
+    },
+    /// The client sent another command.
+    Command,
+    /// The initial buffer came.
+    Begin(Shape),
+    /// The buffer of a swap came.
+    Swap(Shape),
+    /// A marker.
+    Op(Marker),
+}
+
+/// The shape of a buffer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shape {
+    /// Frames of the loop.
+    pub frames: u64,
+    /// Channels.
+    pub channels: u16,
+    /// Frames per second.
+    pub sample_rate: u32,
+}
+
+impl RowKind {
+    fn id(&self) -> u8 {
+        match self {
+            RowKind::Other => 0,
+            RowKind::Slice { .. } => 1,
+            RowKind::Refused => 2,
+            RowKind::Tick { .. } => 3,
+            RowKind::Command => 4,
+            RowKind::Begin(_) => 5,
+            RowKind::Swap(_) => 6,
+            RowKind::Op(_) => 7,
+        }
+    }
+}
+
+/// Rows as columns, packed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PackedRows<'a>(pub(super) Cow<'a, [u8]>);
+
+impl PackedRows<'_> {
+    /// The same with bytes of its own.
+    #[must_use]
+    pub fn into_owned(self) -> PackedRows<'static> {
+        PackedRows(Cow::Owned(self.0.into_owned()))
+    }
+
+    /// Packs rows, and says which of them are markers.
+    #[must_use]
+    pub fn pack(rows: &[Row]) -> (PackedRows<'static>, Vec<(u32, Marker)>) {
+        let mut out = Vec::new();
+        let mut ops = Vec::new();
+        out.extend_from_slice(&(rows.len() as u32).to_be_bytes());
+        out.extend(rows.iter().map(|row| row.what.id()));
+        put_planes(&mut out, 4, rows.iter().map(|row| row.stored_len.into()));
+        let mut before = 0;
+        let steps =
+            rows.iter().map(|row| row.t.0.wrapping_sub(std::mem::replace(&mut before, row.t.0)));
+        put_planes(&mut out, 8, steps);
+        let (mut slices, mut ticks, mut shapes) = (Vec::new(), Vec::new(), Vec::new());
+        for (number, row) in (0..).zip(rows) {
+            match &row.what {
+                RowKind::Slice { header, len } => slices.push((header, *len)),
+                RowKind::Tick { report, turned } => ticks.push((report, *turned)),
+                RowKind::Begin(shape) | RowKind::Swap(shape) => shapes.push(*shape),
+                RowKind::Op(marker) => ops.push((number, marker.clone())),
+                RowKind::Other | RowKind::Refused | RowKind::Command => {}
+            }
+        }
+        put_planes(&mut out, 4, slices.iter().map(|(_, len)| u64::from(*len)));
+        for place in 0..HEADER_LEN {
+            out.extend(slices.iter().map(|(header, _)| header[place]));
+        }
+        put_ticks(&mut out, &ticks);
+        put_planes(&mut out, 8, shapes.iter().map(|shape| shape.frames));
+        put_planes(&mut out, 2, shapes.iter().map(|shape| shape.channels.into()));
+        put_planes(&mut out, 4, shapes.iter().map(|shape| shape.sample_rate.into()));
+        let packed = zstd::bulk::compress(&out, COLUMNS_LEVEL).unwrap_or_default();
+        (PackedRows(Cow::Owned(packed)), ops)
+    }
+
+    /// The rows again; `ops` are those of the checkpoint.
+    ///
+    /// # Errors
+    /// A sentence's end that says what does not fit.
+    pub fn unpack(&self, ops: &[(u32, Marker)]) -> Result<Vec<Row>, &'static str> {
+        let declared = zstd::zstd_safe::get_frame_content_size(&self.0).ok().flatten();
+        let len = declared.filter(|&len| len <= MAX_COLUMNS_LEN).ok_or("they are too long")?;
+        let bytes =
+            zstd::bulk::decompress(&self.0, len as usize).map_err(|_| "they cannot be inflated")?;
+        rows(&bytes, ops).ok_or("they end too early, or a row has no meaning")
+    }
+}
+
+fn rows(mut bytes: &[u8], ops: &[(u32, Marker)]) -> Option<Vec<Row>> {
+    let bytes = &mut bytes;
+    let count = u32::from_be_bytes(*bytes.split_off(..4)?.first_chunk()?) as usize;
+    let kinds = bytes.split_off(..count)?;
+    let lens = take_planes(bytes, 4, count)?;
+    let steps = take_planes(bytes, 8, count)?;
+    let of = |id| kinds.iter().filter(|&&kind| kind == id).count();
+    let mut slices = take_slices(bytes, of(1))?.into_iter();
+    let mut ticks = take_ticks(bytes, of(3))?.into_iter();
+    let mut shapes = take_shapes(bytes, of(5) + of(6))?.into_iter();
+    let mut ops = ops.iter();
+    let mut t = 0_u64;
+    let mut rows = Vec::with_capacity(count);
+    for (number, ((&kind, len), step)) in (0_u32..).zip(kinds.iter().zip(lens).zip(steps)) {
+        t = t.wrapping_add(step);
+        let what = match kind {
+            1 => slices.next()?,
+            2 => RowKind::Refused,
+            3 => ticks.next()?,
+            4 => RowKind::Command,
+            5 => RowKind::Begin(shapes.next()?),
+            6 => RowKind::Swap(shapes.next()?),
+            7 => RowKind::Op(ops.next().filter(|(row, _)| *row == number)?.1.clone()),
+            _ => RowKind::Other,
+        };
+        rows.push(Row { t: Nanos(t), stored_len: len as u32, what });
+    }
+    Some(rows)
+}
+
+/// Writes numbers as planes: the highest byte of each, then the next of each, and so on.
+fn put_planes(out: &mut Vec<u8>, width: u32, values: impl Iterator<Item = u64>) {
+    let values: Vec<u64> = values.collect();
+    for plane in (0..width).rev() {
+        out.extend(values.iter().map(|value| (value >> (8 * plane)) as u8));
+    }
+}
+
+fn take_planes(bytes: &mut &[u8], width: usize, count: usize) -> Option<Vec<u64>> {
+    let planes = bytes.split_off(..width.checked_mul(count)?)?;
+    let mut values = vec![0_u64; count];
+    for plane in planes.chunks_exact(count.max(1)) {
+        for (value, &byte) in values.iter_mut().zip(plane) {
+            *value = *value << 8 | u64::from(byte);
+        }
+    }
+    Some(values)
+}
+
+fn take_slices(bytes: &mut &[u8], count: usize) -> Option<Vec<RowKind>> {
+    let lens = take_planes(bytes, 4, count)?;
+    let planes = bytes.split_off(..HEADER_LEN.checked_mul(count)?)?;
+    let header = |slice: usize| std::array::from_fn(|place| planes[place * count + slice]);
+    let slices = lens.iter().enumerate();
+    Some(slices.map(|(i, &len)| RowKind::Slice { header: header(i), len: len as u32 }).collect())
+}
+
+/// The numbers of a tick, in the order of their columns.
+fn numbers(report: &TickReport) -> [Option<f64>; 4] {
+    let TickReport { playback_pos, client_time, slice_bytes_rx, slice_lead_s } = *report;
+    [playback_pos, client_time, slice_bytes_rx, slice_lead_s]
+}
+
+/// Bit of a tick's flags: knobs were turned. The bits below tell which numbers are there.
+const TURNED: u8 = 1 << 4;
+
+fn put_ticks(out: &mut Vec<u8>, ticks: &[(&TickReport, bool)]) {
+    out.extend(ticks.iter().map(|(report, turned)| {
+        let there = numbers(report).map(|number| number.is_some());
+        let bits = (0..).zip(there).map(|(bit, there)| u8::from(there) << bit).sum::<u8>();
+        bits | if *turned { TURNED } else { 0 }
+    }));
+    for column in 0..4 {
+        let mut before = 0;
+        let changes: Vec<u64> = ticks
+            .iter()
+            .map(|(report, _)| {
+                let bits = numbers(report)[column].map_or(0, f64::to_bits);
+                bits ^ std::mem::replace(&mut before, bits)
+            })
+            .collect();
+        put_planes(out, 8, changes.into_iter());
+    }
+}
+
+fn take_ticks(bytes: &mut &[u8], count: usize) -> Option<Vec<RowKind>> {
+    let flags = bytes.split_off(..count)?;
+    let mut columns = Vec::with_capacity(4);
+    for _ in 0..4 {
+        let mut bits = 0;
+        let changes = take_planes(bytes, 8, count)?.into_iter();
+        columns.push(
+            changes
+                .map(|change| {
+                    bits ^= change;
+                    f64::from_bits(bits)
+                })
+                .collect::<Vec<_>>(),
+        );
+    }
+    let tick = |(i, &flags): (usize, &u8)| {
+        let number = |column: usize| (flags >> column & 1 == 1).then_some(columns[column][i]);
+        let report = TickReport {
+            playback_pos: number(0),
+            client_time: number(1),
+            slice_bytes_rx: number(2),
+            slice_lead_s: number(3),
+        };
+        RowKind::Tick { report, turned: flags & TURNED != 0 }
+    };
+    Some(flags.iter().enumerate().map(tick).collect())
+}
+
+fn take_shapes(bytes: &mut &[u8], count: usize) -> Option<Vec<Shape>> {
+    let frames = take_planes(bytes, 8, count)?;
+    let channels = take_planes(bytes, 2, count)?;
+    let sample_rates = take_planes(bytes, 4, count)?;
+    let shapes = frames.into_iter().zip(channels).zip(sample_rates);
+    Some(
+        shapes
+            .map(|((frames, channels), sample_rate)| Shape {
+                frames,
+                channels: channels as u16,
+                sample_rate: sample_rate as u32,
+            })
+            .collect(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Vec<Row> {
+        let report = TickReport { playback_pos: Some(1.5), ..TickReport::default() };
+        let silent = TickReport::default();
+        let full = TickReport {
+            playback_pos: Some(f64::NAN),
+            client_time: Some(-0.0),
+            slice_bytes_rx: Some(1e300),
+            slice_lead_s: Some(0.25),
+        };
+        let shape = Shape { frames: 1 << 40, channels: 2, sample_rate: 48_000 };
+        let kinds = [
+            RowKind::Other,
+            RowKind::Begin(shape),
+            RowKind::Slice { header: std::array::from_fn(|i| i as u8), len: u32::MAX },
+            RowKind::Tick { report, turned: true },
+            RowKind::Op(Marker::Seek { to_s: 3.0 }),
+            RowKind::Tick { report: silent, turned: false },
+            RowKind::Refused,
+            RowKind::Slice { header: [0xff; HEADER_LEN], len: 7 },
+            RowKind::Command,
+            RowKind::Tick { report: full, turned: false },
+            RowKind::Swap(Shape { frames: 5, ..shape }),
+            RowKind::Op(Marker::Pause),
+        ];
+        let times = [900, 901, 901, 5, u64::MAX, 0].into_iter().cycle();
+        let rows = (50..).zip(times).zip(kinds);
+        rows.map(|((stored_len, t), what)| Row { t: Nanos(t), stored_len, what }).collect()
+    }
+
+    #[test]
+    fn rows_go_there_and_back() {
+        for rows in [sample(), Vec::new(), sample()[..3].to_vec()] {
+            let (columns, ops) = PackedRows::pack(&rows);
+            let unpacked = columns.unpack(&ops).unwrap();
+            // Not a number equals nothing, and is told by its bits here.
+            assert_eq!(format!("{unpacked:?}"), format!("{rows:?}"));
+        }
+    }
+
+    #[test]
+    fn columns_that_are_no_columns_are_refused() {
+        let (columns, ops) = PackedRows::pack(&sample());
+        assert!(columns.unpack(&ops[..1]).is_err());
+        assert!(PackedRows(b"xyz"[..].into()).unpack(&ops).is_err());
+        let bytes = zstd::bulk::decompress(&columns.0, 1 << 20).unwrap();
+        for len in 0..bytes.len() {
+            assert_eq!(rows(&bytes[..len], &ops), None, "{len} bytes");
+        }
+        let absurd = zstd::bulk::compress(&[0xff; 100], 3).unwrap();
+        assert!(PackedRows(absurd.into()).unpack(&[]).is_err());
+        let bomb = zstd::bulk::compress(&vec![0; 9 << 20], 3).unwrap();
+        assert_eq!(PackedRows(bomb.into()).unpack(&[]), Err("they are too long"));
+    }
+}

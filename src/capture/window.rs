@@ -1,0 +1,48 @@
+//! A window that slides over a source of bytes.
+//!
+//! There is one buffer. It grows only with bytes that really came, so a length that the source
+//! merely claims costs nothing; it holds one chunk beside what is looked at.
+
+use std::io::{self, ErrorKind, Read};
+use std::ops::Range;
+
+/// Bytes asked of the source at a time.
+pub(super) const CHUNK: usize = 256 << 10;
+
+/// The bytes of a source that were read and not yet consumed.
+#[derive(Debug)]
+pub(super) struct Window<R> {
+    source: R,
+    pub buffer: Vec<u8>,
+    pub unread: Range<usize>,
+}
+
+impl<R: Read> Window<R> {
+    pub fn new(source: R) -> Self {
+        Window { source, buffer: Vec::new(), unread: 0..0 }
+    }
+
+    pub fn unread(&self) -> &[u8] {
+        &self.buffer[self.unread.clone()]
+    }
+
+    /// Moves what is unread to the front and reads once behind it; false at the end of the source.
+    pub fn fill(&mut self) -> io::Result<bool> {
+        let kept = self.unread.len();
+        self.buffer.copy_within(self.unread.clone(), 0);
+        self.unread = 0..kept;
+        if self.buffer.len() < kept + CHUNK {
+            self.buffer.resize(kept + CHUNK, 0);
+        }
+        loop {
+            match self.source.read(&mut self.buffer[kept..kept + CHUNK]) {
+                Ok(read) => {
+                    self.unread.end += read;
+                    return Ok(read > 0);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! The checkpointer: puts checkpoints between the records of a capture in the making.
+//!
+//! Enters: the records of a capture in their order, or their bytes. Leaves: the bytes of a
+//! checkpoint wherever one is due: a second after the one before, or before the end record. It
+//! drives an engine of its own, so whoever forwards the messages need not wait for it. It never
+//! changes a record, and the same records give the same checkpoints.
+
+use crate::capture::{
+    Body, CHECKPOINT_EVERY_NS, Checkpoint, Direction, MAX_ROWS, PackedRows, ReadError, Reader,
+    Record, Row, Step, Summary, SyncMarker, Totals, Writer,
+};
+use crate::engine::{Engine, Options};
+use crate::time::Nanos;
+
+/// Makes the checkpoints of one capture.
+#[derive(Debug)]
+pub struct Checkpointer {
+    engine: Engine,
+    writer: Writer,
+    reader: Reader,
+    /// Bytes of the capture so far, checkpoints included.
+    written: u64,
+    rows: Vec<Row>,
+    first_row_at: u64,
+    since: Nanos,
+    previous: Option<u64>,
+    totals: Totals,
+    last_seq: u64,
+}
+
+impl Checkpointer {
+    /// Before the first byte of a capture with this marker.
+    #[must_use]
+    pub fn new(marker: SyncMarker) -> Self {
+        Checkpointer {
+            // Reports are made elsewhere: one slice and one tick are all that the tracker keeps.
+            engine: Engine::new(Options {
+                audio_crc: true,
+                tracker_bound: Some(1),
+                ..Options::default()
+            }),
+            writer: Writer::new(marker),
+            reader: Reader::new(),
+            written: 0,
+            rows: Vec::new(),
+            first_row_at: 0,
+            since: Nanos(0),
+            previous: None,
+            totals: Totals::default(),
+            last_seq: 0,
+        }
+    }
+
+    /// Appends bytes of a capture to `out`, with the checkpoints that are due between its records.
+    /// The bytes of all calls together are the capture; each call has whole records.
+    ///
+    /// # Errors
+    /// The bytes are no capture, or end within a record; what came before is in `out`.
+    pub fn weave(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) -> Result<(), ReadError> {
+        while !bytes.is_empty() {
+            let Step::Record { record, len } = self.reader.step(bytes)? else {
+                out.extend_from_slice(bytes);
+                self.written += bytes.len() as u64;
+                return Ok(());
+            };
+            self.before(&record, out);
+            let (stored, rest) = bytes.split_at(len);
+            out.extend_from_slice(stored);
+            self.after(&record, stored.len());
+            bytes = rest;
+        }
+        Ok(())
+    }
+
+    /// Appends the checkpoint that is due before `record`, if one is.
+    pub fn before(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
+        let elapsed = record.t.0.saturating_sub(self.since.0) >= CHECKPOINT_EVERY_NS;
+        let is_end = matches!(record.body, Body::End(_));
+        if self.rows.is_empty() || !(elapsed || is_end || self.rows.len() >= MAX_ROWS) {
+            return;
+        }
+        let (rows, ops) = PackedRows::pack(&self.rows);
+        let summary = Box::new(Summary {
+            at: self.written,
+            previous: self.previous,
+            first_row_at: self.first_row_at,
+            totals: self.totals,
+            digest: self.engine.digest(self.totals.latest),
+            ops,
+        });
+        let body = Body::Checkpoint(Checkpoint { summary, rows });
+        let start = out.len();
+        let checkpoint = Record { seq: self.last_seq, t: self.totals.latest, conn: 0, body };
+        self.writer.write(&checkpoint, out);
+        self.previous = Some(self.written);
+        self.written += (out.len() - start) as u64;
+        self.rows.clear();
+        self.since = record.t;
+    }
+
+    /// Notes that `record` was written in so many bytes, those before the first record included.
+    pub fn after(&mut self, record: &Record<'_>, len: usize) {
+        self.engine.handle(record);
+        let at = self.written;
+        self.written += len as u64;
+        self.last_seq = record.seq;
+        self.count(record);
+        // The header and a context begin the file and are read first in any case.
+        if matches!(record.body, Body::Header(_) | Body::Context(_)) {
+            self.since = record.t;
+            return;
+        }
+        if self.rows.is_empty() {
+            self.first_row_at = at;
+        }
+        let stored_len = u32::try_from(len).unwrap_or(u32::MAX);
+        self.rows.push(Row { t: record.t, stored_len, what: self.engine.did().clone() });
+    }
+
+    fn count(&mut self, record: &Record<'_>) {
+        let totals = &mut self.totals;
+        if totals.records == 0 {
+            (totals.first, totals.latest) = (record.t, record.t);
+        }
+        totals.latest = totals.latest.max(record.t);
+        totals.records += u64::from(record.is_numbered());
+        match &record.body {
+            Body::Message(message) => {
+                let (messages, bytes) = match message.direction {
+                    Direction::ClientToServer => (&mut totals.up_messages, &mut totals.up_bytes),
+                    Direction::ServerToClient => {
+                        (&mut totals.down_messages, &mut totals.down_bytes)
+                    }
+                };
+                *messages += 1;
+                *bytes = bytes.saturating_add(message.len());
+            }
+            Body::Gap(gap) => totals.lost = totals.lost.saturating_add(gap.count),
+            _ => {}
+        }
+    }
+}

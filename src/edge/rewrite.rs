@@ -1,0 +1,126 @@
+//! Captures made from captures: records go to a file that appears when it is whole.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::files::Output;
+use crate::capture::{Body, Gap, Kind, Loss, Record, Stored, SyncMarker, Writer};
+use crate::checkpoint::Checkpointer;
+use crate::time::Nanos;
+
+/// A capture in the making.
+pub struct Rewriter {
+    path: PathBuf,
+    output: Output,
+    writer: Writer,
+    checkpointer: Checkpointer,
+    bytes: Vec<u8>,
+}
+
+impl Rewriter {
+    /// Begins a capture with this marker. Refuses an existing file unless `force`.
+    pub fn create(path: &Path, force: bool, marker: SyncMarker) -> Result<Rewriter> {
+        let output = Output::create(path, force)?;
+        let writer = Writer::new(marker);
+        let mut bytes = Vec::new();
+        writer.begin(&mut bytes);
+        let checkpointer = Checkpointer::new(marker);
+        Ok(Rewriter { path: path.to_owned(), output, writer, checkpointer, bytes })
+    }
+
+    /// Writes a record.
+    pub fn put(&mut self, record: &Record<'_>) -> Result<()> {
+        self.checkpointer.before(record, &mut self.bytes);
+        let start = if self.writer.next_seq() == 0 { 0 } else { self.bytes.len() };
+        self.writer.write(record, &mut self.bytes);
+        self.checkpointer.after(record, self.bytes.len() - start);
+        self.flush()
+    }
+
+    /// Writes a record that stands for a stored one, and before it the gap that stands for what was
+    /// lost there.
+    pub fn put_behind(&mut self, stored: &Stored<'_>, record: &Record<'_>) -> Result<()> {
+        if let Some(gap) = stored.lost.as_ref().and_then(|loss| gap(loss, stored)) {
+            self.put(&gap)?;
+        }
+        match record.body {
+            Body::Checkpoint(_) => Ok(()),
+            Body::Other(_) => self.copy(stored),
+            _ => self.put(record),
+        }
+    }
+
+    /// Writes a record byte for byte as another capture of the same marker holds it, and before it
+    /// the gap that stands for what was lost there. Checkpoints are made anew.
+    pub fn copy(&mut self, stored: &Stored<'_>) -> Result<()> {
+        if let Some(gap) = stored.lost.as_ref().and_then(|loss| gap(loss, stored)) {
+            self.put(&gap)?;
+        }
+        if stored.record.kind() == Kind::Checkpoint {
+            return Ok(());
+        }
+        self.checkpointer.before(&stored.record, &mut self.bytes);
+        let start = if self.writer.next_seq() == 0 { 0 } else { self.bytes.len() };
+        self.writer.copy(&stored.record, stored.bytes, &mut self.bytes);
+        self.checkpointer.after(&stored.record, self.bytes.len() - start);
+        self.flush()
+    }
+
+    /// Writes an end record that says what was written.
+    pub fn end(&mut self, t: Nanos, reason: &str) -> Result<()> {
+        let seq = self.writer.next_seq();
+        let body = Body::End(self.writer.end(Some(reason.to_owned())));
+        self.put(&Record { seq, t, conn: 0, body })
+    }
+
+    /// Puts the file in its place.
+    pub fn finish(self) -> Result<()> {
+        self.output.finish()
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let written = self.output.writer().write_all(&self.bytes);
+        self.bytes.clear();
+        written.with_context(|| format!("cannot write {}", self.path.display()))
+    }
+}
+
+/// A sink that puts checkpoints between the records that are written to it, whole ones at a time.
+pub struct Woven<W> {
+    inner: W,
+    checkpointer: Checkpointer,
+    bytes: Vec<u8>,
+}
+
+impl<W: Write> Woven<W> {
+    /// For a capture of this marker.
+    pub fn new(inner: W, marker: SyncMarker) -> Self {
+        Woven { inner, checkpointer: Checkpointer::new(marker), bytes: Vec::new() }
+    }
+}
+
+impl<W: Write> Write for Woven<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.bytes.clear();
+        self.checkpointer.weave(bytes, &mut self.bytes).map_err(io::Error::other)?;
+        self.inner.write_all(&self.bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+/// The record that stands for the numbers that are missing before `next`.
+fn gap(loss: &Loss, next: &Stored<'_>) -> Option<Record<'static>> {
+    let (first, count) = loss.missing?;
+    // A header that is lost is replaced.
+    let (first_seq, count) = if first == 0 { (1, count.checked_sub(1)?) } else { (first, count) };
+    let last = first_seq.checked_add(count)?.checked_sub(1).filter(|_| count > 0)?;
+    let reason = format!("damaged: {}", loss.reason);
+    let body = Body::Gap(Gap { first_seq, count, bytes: loss.bytes, reason });
+    Some(Record { seq: last, t: loss.between.0.unwrap_or(next.record.t), conn: 0, body })
+}

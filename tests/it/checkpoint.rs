@@ -1,0 +1,318 @@
+//! Checkpoints: what they say is what a reader of the whole capture finds.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use lagtape::app::{self, AnalyzeOptions, CutOptions, Outcome, RedactOptions, WhatIfVerb};
+use lagtape::capture::{Body, Kind, Reader, Record, Salvage, Step, Writer};
+use lagtape::checkpoint::Checkpointer;
+use lagtape::engine::{Engine, Options};
+use lagtape::scenario::Scenario;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::simulated::simulated_bytes;
+
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Folder {
+        Folder(TempDir::new().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        fs::write(self.path(name), bytes).unwrap();
+        self.path(name)
+    }
+}
+
+/// Records of a capture, changed one by one; those that become nothing are left out.
+fn rewritten(bytes: &[u8], change: impl Fn(Record<'_>) -> Option<Record<'_>>) -> Vec<u8> {
+    let mut salvage = Salvage::new(bytes);
+    let mut out = bytes[..10].to_vec();
+    let mut writer = None;
+    while let Some(stored) = salvage.next_stored().unwrap() {
+        let writer = writer.get_or_insert(Writer::new(stored.marker()));
+        if let Some(record) = change(stored.record.clone()) {
+            writer.write(&record, &mut out);
+        }
+    }
+    out
+}
+
+fn without_checkpoints(bytes: &[u8]) -> Vec<u8> {
+    rewritten(bytes, |record| Some(record).filter(|record| record.kind() != Kind::Checkpoint))
+}
+
+fn checkpoints(bytes: &[u8]) -> (u64, u64) {
+    let mut salvage = Salvage::new(bytes);
+    let (mut count, mut len) = (0, 0);
+    while let Some(stored) = salvage.next_stored().unwrap() {
+        if stored.record.kind() == Kind::Checkpoint {
+            count += 1;
+            len += stored.bytes.len() as u64;
+        }
+    }
+    (count, len)
+}
+
+/// A capture with checkpoints and the same without, under the same name in two folders.
+fn with_and_without(incident: &str, seed: u64) -> (Folder, PathBuf, PathBuf) {
+    let bytes = simulated_bytes(incident, seed, 9);
+    let folder = Folder::new();
+    fs::create_dir(folder.path("plain")).unwrap();
+    let with = folder.write("x.lagtape", &bytes);
+    let plain = folder.write("plain/x.lagtape", &without_checkpoints(&bytes));
+    (folder, with, plain)
+}
+
+#[test]
+fn there_is_one_a_second_and_they_are_small() {
+    let bytes = simulated_bytes("healthy", 1, 20);
+    let (count, len) = checkpoints(&bytes);
+    assert!((20..=23).contains(&count), "{count} in 20 s");
+    assert!(len * 50 < bytes.len() as u64, "{len} of {} bytes", bytes.len());
+}
+
+#[test]
+fn pieces_are_woven_as_the_whole_is() {
+    let plain = without_checkpoints(&simulated_bytes("stall", 3, 8));
+    let mut reader = Reader::new();
+    let mut ends = Vec::new();
+    let mut rest = &plain[..];
+    while let Ok(Step::Record { len, .. }) = reader.step(rest) {
+        ends.push(plain.len() - rest.len() + len);
+        rest = &rest[len..];
+    }
+    let marker = reader.marker().unwrap();
+    let mut at_once = Vec::new();
+    Checkpointer::new(marker).weave(&plain, &mut at_once).unwrap();
+    for stride in [1, 7, 100] {
+        let mut pieces = Vec::new();
+        let mut checkpointer = Checkpointer::new(marker);
+        let mut start = 0;
+        for end in ends.iter().skip(stride - 1).step_by(stride).chain([&plain.len()]) {
+            checkpointer.weave(&plain[start..*end], &mut pieces).unwrap();
+            start = *end;
+        }
+        assert!(pieces == at_once, "{stride} records at a time");
+    }
+    assert!(checkpoints(&at_once).0 >= 8);
+}
+
+fn json(value: &impl serde::Serialize) -> Value {
+    serde_json::to_value(value).unwrap()
+}
+
+#[test]
+fn reports_from_checkpoints_are_those_of_the_engine() {
+    let changes = [r#"{"playback":{"rate":1.01}}"#, r#"{"playback":{"quantum_frames":480}}"#, "{}"];
+    for (incident, seed) in [("stall", 1), ("seek-lead-runaway", 2), ("behind", 3)] {
+        let (_folder, with, plain) = with_and_without(incident, seed);
+        for change in changes {
+            let Ok(scenario) = serde_json::from_str::<Scenario>(change) else {
+                panic!("{change} is no scenario")
+            };
+            let verb = WhatIfVerb { scenario, open_loop: true, ..what_if_verb() };
+            let answer = |path: &Path| {
+                let mut answer = json(&app::what_if(path, &verb).unwrap());
+                answer.as_object_mut().unwrap().remove("capture");
+                answer
+            };
+            assert_eq!(answer(&with), answer(&plain), "{incident} {change}");
+        }
+        let quick = AnalyzeOptions { quick: true, ..AnalyzeOptions::default() };
+        let quick = json(&app::analyze(&with, &quick).unwrap());
+        let full = json(&app::analyze(&plain, &AnalyzeOptions::default()).unwrap());
+        for key in ["lag", "verdict", "epochs", "slices", "ticks", "report_ns"] {
+            assert_eq!(quick[key], full[key], "{incident}: {key}");
+        }
+        assert_eq!(quick["warnings"][0]["kind"], "quick");
+    }
+}
+
+fn what_if_verb() -> WhatIfVerb {
+    WhatIfVerb { members: 1, ..WhatIfVerb::default() }
+}
+
+#[test]
+fn info_is_the_same_from_the_end_and_from_the_beginning() {
+    let bytes = simulated_bytes("stall", 4, 8);
+    let folder = Folder::new();
+    let info = |name: &str, bytes: &[u8]| {
+        let mut info = json(&app::info(&folder.write(name, bytes)).unwrap());
+        let checked = info["checked"].as_bool().unwrap();
+        for key in ["capture", "file_bytes", "checked", "torn_bytes"] {
+            info.as_object_mut().unwrap().remove(key);
+        }
+        (info, checked)
+    };
+    for kept in [bytes.len(), bytes.len() - 1, bytes.len() - 20_000] {
+        let (from_end, checked) = info("with", &bytes[..kept]);
+        let (all, all_checked) = info("plain", &without_checkpoints(&bytes[..kept]));
+        assert_eq!((checked, all_checked), (false, true));
+        assert_eq!(from_end, all, "{kept} bytes");
+    }
+}
+
+#[test]
+fn a_replay_proves_the_checkpoints_and_notices_others() {
+    let bytes = simulated_bytes("stall", 5, 8);
+    let folder = Folder::new();
+    let replay = |bytes: &[u8]| app::verify(&folder.write("x", bytes), true).unwrap().remove(0);
+    let sound = replay(&bytes);
+    let replayed = sound.replay.clone().unwrap();
+    assert_eq!((replayed.proven, replayed.audio_proven), (checkpoints(&bytes).0, replayed.proven));
+    assert_eq!(sound.outcome(), Outcome::Healthy);
+
+    type Change = fn(&mut lagtape::capture::Digest);
+    let changes: [(Change, &str); 4] = [
+        (|digest| digest.playhead = Some(7), "playhead"),
+        (|digest| digest.buckets_crc = Some(7), "buckets"),
+        (|digest| digest.audio_crc = Some(7), "audio"),
+        (|digest| digest.slices += 1, "slices"),
+    ];
+    for (change, name) in changes {
+        let other = rewritten(&bytes, |mut record| {
+            if let Body::Checkpoint(checkpoint) = &mut record.body {
+                change(&mut checkpoint.summary.digest);
+            }
+            Some(record)
+        });
+        let found = replay(&other);
+        assert_eq!(found.outcome(), Outcome::Damaged);
+        let difference = found.replay.unwrap().first_difference.unwrap();
+        assert!(difference.ends_with(&format!("another {name}")), "{difference}");
+    }
+}
+
+/// Lead of every slice and staleness of every tick, by the time of the record.
+fn figures(path: &Path) -> (BTreeMap<u64, f64>, BTreeMap<u64, f64>) {
+    let mut engine = Engine::new(Options::default());
+    let mut salvage = Salvage::new(fs::File::open(path).unwrap());
+    while let Some(record) = salvage.next_record().unwrap() {
+        engine.handle(&record);
+    }
+    let tracker = &engine.epochs().last().unwrap().tracker;
+    let leads = tracker.slices().map(|slice| (slice.t_s.to_bits(), slice.lead_s)).collect();
+    let ages = tracker.ticks().map(|tick| (tick.t_s.to_bits(), tick.staleness_s)).collect();
+    (leads, ages)
+}
+
+#[test]
+fn a_part_that_was_cut_out_says_what_the_whole_says() {
+    let folder = Folder::new();
+    let whole = folder.write("whole", &simulated_bytes("stall", 6, 9));
+    let cut = |name: &str, from: &str, to: &str| {
+        let moment = |text: &str| Some(text.parse().unwrap());
+        let options = CutOptions { from: moment(from), to: moment(to), force: false };
+        let out = folder.path(name);
+        let summary = app::cut(&whole, &out, &options).unwrap();
+        assert!(summary.records > 10);
+        out
+    };
+    let (leads, ages) = figures(&whole);
+    let mut seen = (0, 0);
+    for (name, from, to) in [("a", "-10s", "3s"), ("b", "3s", "6200ms"), ("c", "6200ms", "60s")] {
+        let part = cut(name, from, to);
+        let (part_leads, part_ages) = figures(&part);
+        assert!(part_leads.iter().all(|(t, lead)| leads[t] == *lead), "{name}");
+        assert!(part_ages.iter().all(|(t, age)| ages[t] == *age), "{name}");
+        seen = (seen.0 + part_leads.len(), seen.1 + part_ages.len());
+        let verified = app::verify(&part, true).unwrap().remove(0);
+        assert!(verified.complete && verified.outcome() == Outcome::Healthy, "{name}");
+        assert_eq!(verified.replay.unwrap().first_difference, None);
+        // Times are those of the whole, and so is the verdict's choice of words.
+        let analysis = app::analyze(&part, &AnalyzeOptions::default()).unwrap();
+        let is_part = json(&analysis)["warnings"].to_string().contains("\"part\"");
+        assert_eq!(is_part, name != "a");
+    }
+    assert_eq!(seen, (leads.len(), ages.len()), "the parts are the whole");
+    let again = app::cut(&whole, &folder.path("b"), &CutOptions::default());
+    assert!(again.unwrap_err().to_string().contains("--force"));
+}
+
+#[test]
+fn a_part_of_a_part_is_a_part_of_the_whole() {
+    let folder = Folder::new();
+    let whole = folder.write("whole", &simulated_bytes("stall", 7, 9));
+    let cut = |path: &Path, name: &str, from: &str| {
+        let options = CutOptions { from: Some(from.parse().unwrap()), ..CutOptions::default() };
+        app::cut(path, &folder.path(name), &options).unwrap();
+        folder.path(name)
+    };
+    let at_once = cut(&whole, "at once", "5s");
+    let twice = cut(&cut(&whole, "first", "2s"), "twice", "5s");
+    let bare = |path| {
+        rewritten(&fs::read(path).unwrap(), |record| {
+            Some(record).filter(|record| record.kind() != Kind::Header)
+        })
+    };
+    let kinds = |bytes: &[u8]| {
+        let mut salvage = Salvage::new(bytes);
+        std::iter::from_fn(|| salvage.next_record().unwrap().map(|record| record.kind()))
+            .filter(|kind| *kind != Kind::Checkpoint)
+            .count()
+    };
+    assert_eq!(kinds(&bare(&at_once)), kinds(&bare(&twice)));
+    assert_eq!(figures(&at_once), figures(&twice));
+}
+
+#[test]
+fn without_audio_the_lag_report_stays() {
+    let folder = Folder::new();
+    let bytes = simulated_bytes("stall", 8, 9);
+    // One slice is damaged on the wire and refused; it has to stay so.
+    let slices = std::cell::Cell::new(0);
+    let bytes = rewritten(&bytes, |mut record| {
+        if let Body::Message(message) = &mut record.body
+            && message.payload.first() == Some(&1)
+            && message.payload.len() > 100
+        {
+            slices.set(slices.get() + 1);
+            if slices.get() == 9 {
+                message.payload = &message.payload[..60];
+            }
+        }
+        Some(record).filter(|record| record.kind() != Kind::Checkpoint)
+    });
+    let whole = folder.write("whole", &bytes);
+    let out = folder.path("redacted");
+    let options = RedactOptions {
+        drop_audio: true,
+        patterns: vec!["stall*".to_owned()],
+        ..RedactOptions::default()
+    };
+    let summary = app::redact(&whole, &out, &options).unwrap();
+    let before = json(&app::analyze(&whole, &AnalyzeOptions::default()).unwrap());
+    let after = json(&app::analyze(&out, &AnalyzeOptions::default()).unwrap());
+    assert_eq!(before["decode_errors"], 1);
+    for key in ["lag", "verdict", "epochs", "slices", "ticks", "decode_errors"] {
+        assert_eq!(before[key], after[key], "{key}");
+    }
+    let redacted = fs::read(&out).unwrap();
+    assert!(redacted.len() * 5 < bytes.len(), "{} of {}", redacted.len(), bytes.len());
+    assert!(summary.removed.audio_bytes as usize > bytes.len() / 2);
+    assert!(!redacted.windows(5).any(|window| window == b"stall"));
+    let noted = after["session"]["metadata"]["redacted"].as_str().unwrap();
+    assert!(noted.contains("bytes of audio in"), "{noted}");
+
+    let mut hashes = 0;
+    let mut salvage = Salvage::new(&redacted[..]);
+    while let Some(record) = salvage.next_record().unwrap() {
+        if let Body::Message(message) = record.body
+            && !message.is_whole()
+        {
+            assert!(message.payload.len() <= 23 && message.sha256.is_some());
+            hashes += 1;
+        }
+    }
+    assert_eq!(hashes, summary.removed.audio_messages);
+    let nothing = app::redact(&whole, &folder.path("y"), &RedactOptions::default());
+    assert!(nothing.unwrap_err().to_string().contains("--drop-audio"));
+}
