@@ -438,8 +438,10 @@ impl Place {
     /// Whether the record, or a later one, was read before.
     fn is_repeated(&self, record: &Record<'_>) -> bool {
         match record.body {
-            Body::Context(_) => self.records > 1 && record.seq < self.next_seq(),
-            Body::Checkpoint(_) => record.seq.saturating_add(1) < self.next_seq(),
+            // One may stand behind the gap whose number it carries.
+            Body::Context(_) | Body::Checkpoint(_) => {
+                record.seq.saturating_add(1) < self.next_seq()
+            }
             _ => record.seq < self.next_seq(),
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lagtape::capture::{
-    Body, Direction, Header, Message, Opcode, Reader, Record, Step, SyncMarker, Writer,
+    Body, Direction, Header, Kind, Message, Opcode, Reader, Record, Step, SyncMarker, Writer,
 };
 use lagtape::engine::{Engine, Options};
 use lagtape::flight::{Ring, RingLimits, Sentry, Trigger};
@@ -16,14 +16,17 @@ use crate::simulated::simulated_bytes;
 const MARKER: SyncMarker = SyncMarker(*b"a flight");
 const SECOND: u64 = 1_000_000_000;
 
-/// Visits the records of a capture with their bytes.
+/// Visits the records of a capture with their bytes, as a live session would bring them: without
+/// the checkpoints.
 pub fn each(mut bytes: &[u8], mut see: impl FnMut(&Record<'_>, &[u8])) {
     let mut reader = Reader::new();
     while !bytes.is_empty() {
         let Step::Record { record, len } = reader.step(bytes).unwrap() else {
             panic!("{} bytes are left", bytes.len())
         };
-        see(&record, &bytes[..len]);
+        if record.kind() != Kind::Checkpoint {
+            see(&record, &bytes[..len]);
+        }
         bytes = &bytes[len..];
     }
 }
