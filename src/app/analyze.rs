@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::Outcome;
-use crate::capture::{Ending, Records};
+use crate::capture::{Ending, Record, Records};
 use crate::edge::files;
 use crate::engine::{Engine, Options, PlayheadSource};
 use crate::lag::ReportArgs;
@@ -40,7 +40,17 @@ pub(super) struct Replay {
 impl Replay {
     /// Feeds a capture to an engine, up to and including `at`, or to its end or first damage. What
     /// comes after `at` only tells whether the capture is whole.
-    pub fn of(mut records: Records<File>, options: Options, at: Option<Span>) -> Result<Replay> {
+    pub fn of(records: Records<File>, options: Options, at: Option<Span>) -> Result<Replay> {
+        Self::watched(records, options, at, |_| ())
+    }
+
+    /// The same, with `watch` called for every record that the engine is fed.
+    pub fn watched(
+        mut records: Records<File>,
+        options: Options,
+        at: Option<Span>,
+        mut watch: impl FnMut(&Record<'_>),
+    ) -> Result<Replay> {
         let mut engine = Engine::new(options);
         let moment = |engine: &Engine| {
             let (at, origin) = at.zip(engine.origin())?;
@@ -53,6 +63,7 @@ impl Replay {
                     over |= moment(&engine).is_some_and(|until| record.t > until);
                     if !over {
                         engine.handle(&record);
+                        watch(&record);
                     }
                 }
                 Ok(None) => break None,

@@ -7,6 +7,7 @@ mod args;
 mod display;
 mod keeping;
 mod live;
+mod replay;
 mod sweep;
 
 use std::ffi::OsString;
@@ -63,6 +64,7 @@ fn dispatch(verb: Verb, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
         Verb::Simulate(args) => simulate(&args, out),
         Verb::WhatIf(args) => what_if(&args, talk, out),
         Verb::Sweep(args) => sweep::sweep(&args, talk, out),
+        Verb::Diff(args) => replay::diff(&args, talk, out),
     }
 }
 

@@ -6,6 +6,7 @@ mod capture;
 mod cli;
 mod context;
 mod derive;
+mod diff;
 mod engine;
 mod flight;
 mod golden;
