@@ -20,7 +20,7 @@ use tokio_tungstenite::tungstenite::{self, Message as WsMessage};
 use super::clock::{self, MonotonicClock};
 use super::connect::{connect, sentence_of};
 use super::recorder::{Finished, Notice, Recorder, RecorderOptions, Status};
-use crate::capture::{Body, ClientKind, Direction, Header, Message, Opcode};
+use crate::capture::{Body, Direction, Header, Message, Opcode};
 use crate::flight::Why;
 use crate::peer::Outgoing;
 use crate::peer::client::{Client, ClientOptions, Dialect, Step};
@@ -143,10 +143,12 @@ impl Session {
         let mut header = Header::new(concat!("lagtape ", env!("CARGO_PKG_VERSION")), Nanos(0));
         header.start_utc = Some(started_utc.clone());
         header.url = Some(without_secrets(&options.url));
-        header.client = ClientKind::Headless;
+        header.client = options.client.kind;
         header.config = Some(serde_json::Value::Object(options.client.config.clone()).to_string());
         header.metadata = options.metadata;
-        header.metadata.insert("params_hz".to_owned(), options.client.params_hz.to_string());
+        if options.client.params_hz > 0.0 {
+            header.metadata.insert("params_hz".to_owned(), options.client.params_hz.to_string());
+        }
         let dialect = match options.client.dialect {
             Dialect::Modern => "modern",
             Dialect::Legacy => "legacy",
@@ -345,7 +347,7 @@ where
     }
 }
 
-fn to_socket(message: Outgoing) -> WsMessage {
+pub(super) fn to_socket(message: Outgoing) -> WsMessage {
     match message {
         Outgoing::Text(text) => WsMessage::text(text),
         Outgoing::Binary(bytes) => WsMessage::binary(bytes),
@@ -358,7 +360,7 @@ fn to_socket(message: Outgoing) -> WsMessage {
 }
 
 /// Opcode and payload of a message as they stand on the wire.
-fn parts(message: &WsMessage) -> (Opcode, std::borrow::Cow<'_, [u8]>) {
+pub(super) fn parts(message: &WsMessage) -> (Opcode, std::borrow::Cow<'_, [u8]>) {
     match message {
         WsMessage::Text(text) => (Opcode::Text, text.as_bytes().into()),
         WsMessage::Binary(bytes) => (Opcode::Binary, bytes[..].into()),
