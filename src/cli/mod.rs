@@ -64,6 +64,7 @@ fn dispatch(verb: Verb, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
         Verb::Simulate(args) => simulate(&args, out),
         Verb::WhatIf(args) => what_if(&args, talk, out),
         Verb::Sweep(args) => sweep::sweep(&args, talk, out),
+        Verb::Replay(args) => replay::replay(&args, talk, out),
         Verb::Diff(args) => replay::diff(&args, talk, out),
     }
 }

@@ -11,3 +11,4 @@ pub mod files;
 pub mod import;
 pub mod record;
 pub mod recorder;
+pub mod replay;

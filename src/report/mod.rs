@@ -7,6 +7,7 @@
 //! the capture's own clock. Nothing here computes a figure that the engine could have kept.
 
 pub mod compare;
+pub mod divergence;
 pub mod sweep;
 pub mod text;
 pub mod wav;

@@ -27,6 +27,7 @@ mod python_server;
 mod record;
 mod record_faults;
 mod recorder;
+mod replay;
 mod scenario;
 mod session_log;
 mod simulated;
