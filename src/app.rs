@@ -11,6 +11,7 @@ mod compare;
 mod cut;
 mod demo;
 mod derived;
+mod diff;
 mod index;
 mod info;
 mod join;
@@ -21,6 +22,7 @@ mod record;
 mod recording;
 mod recover;
 mod redact;
+mod replay;
 mod serve;
 mod simulate;
 mod sweep;
@@ -34,6 +36,7 @@ pub use cat::{CatFilter, MessagePage, cat, messages};
 pub use compare::{compare, compare_what_if};
 pub use cut::{CutOptions, CutSummary, cut};
 pub use demo::{DemoSummary, LENGTH as DEMO_LENGTH, demo};
+pub use diff::{DiffVerb, diff};
 pub use info::{Info, info, info_text};
 pub use join::{JoinSummary, MissingPart, join};
 pub use live::{
@@ -45,10 +48,11 @@ pub use record::{LIVE_TRACKER_BOUND, RecordVerb, RecordedSession, Source, live_a
 pub use recording::read_scenario;
 pub use recover::{Recovered, recover, recovered_text};
 pub use redact::{RedactOptions, RedactSummary, Removed, redact};
+pub use replay::{Listening, PerformVerb, Replayed, perform, replay};
 pub use serve::{BackendVerb, backend};
 pub use simulate::{SimulateVerb, simulate};
 pub use sweep::{Stopped, SweepVerb, find, sweep};
-pub use verify::{Lost, Replayed, Verified, verified_text, verify};
+pub use verify::{Lost, Proof, Verified, verified_text, verify};
 pub use what_if::{WhatIfVerb, what_if};
 
 pub use crate::edge::import::{ImportSummary, import};

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use super::Outcome;
 use super::index::Recalled;
-use crate::capture::{Ending, Salvage};
+use crate::capture::{Ending, Record, Salvage};
 use crate::edge::files::{self, CaptureFile};
 use crate::engine::{Engine, Options, PlayheadSource};
 use crate::lag::ReportArgs;
@@ -41,12 +41,18 @@ pub(super) struct Replay {
 }
 
 impl Replay {
-    /// Feeds a capture to an engine, up to and including `at`, or to its end. What comes after `at`
-    /// only tells whether the capture is whole.
-    pub fn of(
+    /// Feeds a capture to an engine, up to and including `at`, or to its end. What comes
+    /// after `at` only tells whether the capture is whole.
+    pub fn of(records: Salvage<CaptureFile>, options: Options, at: Option<Span>) -> Result<Replay> {
+        Self::watched(records, options, at, |_| ())
+    }
+
+    /// The same, with `watch` called for every record that the engine is fed.
+    pub fn watched(
         mut records: Salvage<CaptureFile>,
         options: Options,
         at: Option<Span>,
+        mut watch: impl FnMut(&Record<'_>),
     ) -> Result<Replay> {
         let mut engine = Engine::new(options);
         let moment = |engine: &Engine| {
@@ -58,6 +64,7 @@ impl Replay {
             over |= moment(&engine).is_some_and(|until| record.t > until);
             if !over {
                 engine.handle(&record);
+                watch(&record);
             }
         }
         let last = engine.facts().span.map_or(Nanos(0), |(_, last)| last);

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use super::{AnalyzeOptions, WhatIfVerb, analyze, what_if};
 use crate::lag::ReportArgs;
 use crate::report::Analysis;
-use crate::report::compare::{Comparison, Side};
+use crate::report::side_by_side::{Comparison, Side};
 use crate::report::what_if::WhatIf;
 
 /// Compares two captures.

@@ -13,6 +13,8 @@ pub enum Outcome {
     Damaged,
     /// The verdict is lag. Exit code 4.
     Lag,
+    /// Two captures differ, or a client did something else than the recorded one. Exit code 4.
+    Differs,
     /// Done, and healthy. Exit code 0.
     Healthy,
 }
@@ -26,7 +28,7 @@ impl Outcome {
             Outcome::Failed => 1,
             Outcome::Usage => 2,
             Outcome::Damaged => 3,
-            Outcome::Lag => 4,
+            Outcome::Lag | Outcome::Differs => 4,
         }
     }
 }

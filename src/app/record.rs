@@ -185,8 +185,17 @@ pub async fn record(
         metadata: BTreeMap::new(),
     };
     let recorded = edge::record::record(options, stop, watch).await?;
+    finished(recorded, verb.strict, keeping)
+}
+
+/// The report of a recording that came to its end.
+pub(super) fn finished(
+    recorded: Recorded,
+    strict: bool,
+    keeping: Keeping,
+) -> Result<RecordedSession> {
     let analysis = match recorded.files.last() {
-        Some(file) if verb.strict && !recorded.is_written => {
+        Some(file) if strict && !recorded.is_written => {
             let written = analyze(file, &AnalyzeOptions::default());
             written.map_err(|_| anyhow!(recorded.reason.clone()))?
         }

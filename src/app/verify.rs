@@ -35,12 +35,12 @@ pub struct Verified {
     pub lost: Lost,
     /// What a replay proved, if it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub replay: Option<Replayed>,
+    pub replay: Option<Proof>,
 }
 
 /// What a replay proved against the checkpoints of a capture.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Replayed {
+pub struct Proof {
     /// Checkpoints before the first loss; after it the state is not known.
     pub checkpoints: u64,
     /// Those at which the replay had just the state that was recorded.
@@ -51,7 +51,7 @@ pub struct Replayed {
     pub first_difference: Option<String>,
 }
 
-impl Replayed {
+impl Proof {
     fn compare(&mut self, engine: &Engine, record: &Record<'_>, recorded: &Digest) {
         let computed = engine.digest(record.t);
         self.checkpoints += 1;
@@ -184,10 +184,10 @@ fn verify_one(path: &Path, records: &mut Salvage<CaptureFile>, replay: bool) -> 
     })
 }
 
-fn replayed(records: &mut Salvage<CaptureFile>) -> Result<Replayed> {
+fn replayed(records: &mut Salvage<CaptureFile>) -> Result<Proof> {
     let options = Options { audio_crc: true, tracker_bound: Some(1), ..Options::default() };
     let mut engine = Engine::new(options);
-    let mut replayed = Replayed::default();
+    let mut replayed = Proof::default();
     let mut whole = true;
     while let Some(stored) = records.next_stored()? {
         whole &= stored.lost.is_none();
@@ -219,7 +219,7 @@ pub fn verified_text(found: &[Verified]) -> String {
         let Verified { records, bytes, .. } = verified;
         let _ = writeln!(out, "{name} · {} · {records} records · {state}", Bytes(*bytes));
         verified.lost.lines(&mut out);
-        if let Some(Replayed { checkpoints, proven, audio_proven, first_difference }) =
+        if let Some(Proof { checkpoints, proven, audio_proven, first_difference }) =
             &verified.replay
         {
             let _ = writeln!(

@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use serde_json::Value;
 
 use super::keeping::KeepingArgs;
+use super::replay::{DiffArgs, ReplayArgs};
 use crate::app::{
     AnalyzeOptions, BackendVerb, CatFilter, CutOptions, RecordVerb, RedactOptions, SimulateVerb,
     Source,
@@ -36,9 +37,10 @@ pub struct Args {
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 healthy, 1 lagtape failed, 2 wrong usage, 3 a capture is damaged
-(used as far as it is intact), 4 the verdict is lag; of several, the first in
-the order 2, 1, 3, 4. Times count from the arrival of the initial buffer; a bare
-number is seconds; 500ms, 30s and 10min are understood.";
+(used as far as it is intact), 4 the verdict is lag, or what was compared
+differs; of several, the first in the order 2, 1, 3, 4. Times count from the
+arrival of the initial buffer; a bare number is seconds; 500ms, 30s and 10min
+are understood.";
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ColorChoice {
@@ -80,6 +82,10 @@ pub enum Verb {
     WhatIf(Box<WhatIfArgs>),
     /// Ask many of them at once, or search for the smallest change that would have helped
     Sweep(Box<SweepArgs>),
+    /// Play a recording again: as the server to any client, or with --to as the client
+    Replay(Box<ReplayArgs>),
+    /// Compare two captures: which is worse, by how much, and where
+    Diff(DiffArgs),
     /// Serve simulated sessions on a real port, for any client
     Backend(BackendArgs),
     /// Record a simulated server with troubles, replay the capture, and prove that both agree
@@ -662,7 +668,7 @@ impl std::fmt::Display for Seconds {
     }
 }
 
-fn parse_seconds(text: &str) -> Result<Seconds, String> {
+pub(super) fn parse_seconds(text: &str) -> Result<Seconds, String> {
     text.parse::<Span>().map(|span| Seconds(span.seconds())).map_err(|error| error.to_string())
 }
 
@@ -691,7 +697,7 @@ fn parse_setting(text: &str) -> Result<(String, Value), String> {
     Ok((key.to_owned(), value))
 }
 
-fn parse_header(text: &str) -> Result<(String, String), String> {
+pub(super) fn parse_header(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once(':').ok_or("write NAME: VALUE")?;
     Ok((name.trim().to_owned(), value.trim().to_owned()))
 }

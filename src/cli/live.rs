@@ -29,7 +29,16 @@ pub fn record(args: &RecordArgs, talk: Talk, out: &mut dyn Write) -> Result<Outc
         app::record(verb, stop_signal(), |client, now| display.show(client, now)).await
     });
     display.end();
-    let session = session?;
+    tell(&session?, args.json, talk, out)
+}
+
+/// Prints what was recorded, and says why if it is not all.
+pub fn tell(
+    session: &RecordedSession,
+    json: bool,
+    talk: Talk,
+    out: &mut dyn Write,
+) -> Result<Outcome> {
     let outcome = match &session.failure {
         None => session.analysis.outcome(),
         Some(failure) => {
@@ -40,7 +49,7 @@ pub fn record(args: &RecordArgs, talk: Talk, out: &mut dyn Write) -> Result<Outc
     if session.files.is_empty() {
         talk.say("nothing happened that would have been worth a file");
     }
-    super::unless_closed(print_session(&session, args.json, out), outcome)
+    super::unless_closed(print_session(session, json, out), outcome)
 }
 
 fn print_session(session: &RecordedSession, json: bool, out: &mut dyn Write) -> Result<()> {

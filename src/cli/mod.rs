@@ -9,6 +9,7 @@ mod keeping;
 mod live;
 #[cfg(feature = "mcp")]
 mod mcp;
+mod replay;
 mod sweep;
 
 use std::ffi::OsString;
@@ -73,6 +74,8 @@ fn dispatch(verb: Verb, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
         #[cfg(feature = "mcp")]
         Verb::Mcp(args) => mcp::run(&args, talk, out),
         Verb::Sweep(args) => sweep::sweep(&args, talk, out),
+        Verb::Replay(args) => replay::replay(&args, talk, out),
+        Verb::Diff(args) => replay::diff(&args, talk, out),
     }
 }
 

@@ -11,4 +11,5 @@ pub mod files;
 pub mod import;
 pub mod record;
 pub mod recorder;
+pub mod replay;
 pub mod rewrite;

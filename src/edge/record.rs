@@ -20,7 +20,7 @@ use tokio_tungstenite::tungstenite::{self, Message as WsMessage};
 use super::clock::{self, MonotonicClock};
 use super::connect::{connect, sentence_of};
 use super::recorder::{Finished, Notice, Recorder, RecorderOptions, Status};
-use crate::capture::{Body, ClientKind, Direction, Header, Marker, Message, Opcode};
+use crate::capture::{Body, Direction, Header, Marker, Message, Opcode};
 use crate::flight::Why;
 use crate::peer::Outgoing;
 use crate::peer::client::{Client, ClientCommand, ClientOptions, Dialect, Step};
@@ -167,10 +167,12 @@ impl Session {
         let mut header = Header::new(concat!("lagtape ", env!("CARGO_PKG_VERSION")), Nanos(0));
         header.start_utc = Some(started_utc.clone());
         header.url = Some(without_secrets(&options.url));
-        header.client = ClientKind::Headless;
+        header.client = options.client.kind;
         header.config = Some(serde_json::Value::Object(options.client.config.clone()).to_string());
         header.metadata = options.metadata;
-        header.metadata.insert("params_hz".to_owned(), options.client.params_hz.to_string());
+        if options.client.params_hz > 0.0 {
+            header.metadata.insert("params_hz".to_owned(), options.client.params_hz.to_string());
+        }
         let dialect = match options.client.dialect {
             Dialect::Modern => "modern",
             Dialect::Legacy => "legacy",
@@ -235,7 +237,7 @@ impl Session {
     fn obey(&mut self, order: Order) {
         match order {
             Order::Operate(op) => self.client.operate(op),
-            Order::Command(command) => self.client.command(command),
+            Order::Command(command) => self.client.command(self.clock.now(), command),
             Order::Look(look) => look(&self.client, self.clock.now()),
         }
     }
@@ -379,7 +381,7 @@ where
     }
 }
 
-fn to_socket(message: Outgoing) -> WsMessage {
+pub(super) fn to_socket(message: Outgoing) -> WsMessage {
     match message {
         Outgoing::Text(text) => WsMessage::text(text),
         Outgoing::Binary(bytes) => WsMessage::binary(bytes),
@@ -392,7 +394,7 @@ fn to_socket(message: Outgoing) -> WsMessage {
 }
 
 /// Opcode and payload of a message as they stand on the wire.
-fn parts(message: &WsMessage) -> (Opcode, std::borrow::Cow<'_, [u8]>) {
+pub(super) fn parts(message: &WsMessage) -> (Opcode, std::borrow::Cow<'_, [u8]>) {
     match message {
         WsMessage::Text(text) => (Opcode::Text, text.as_bytes().into()),
         WsMessage::Binary(bytes) => (Opcode::Binary, bytes[..].into()),

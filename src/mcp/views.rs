@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::answer::{Truncated, clipped, clipped_value, page};
 use crate::app::Captures;
 use crate::lag::LagReport;
-use crate::report::compare::Comparison;
+use crate::report::side_by_side::Comparison;
 use crate::report::text::Figure;
 use crate::report::what_if::WhatIf;
 use crate::report::{Analysis, EventReport};

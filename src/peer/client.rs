@@ -12,10 +12,11 @@ use serde_json::{Map, Value, json};
 
 use super::Outgoing;
 use super::script::ScriptedOp;
-use crate::capture::{Body, Marker, Record};
+use crate::capture::{Body, ClientKind, Marker, Record};
 use crate::engine::{Engine, Options};
 use crate::event::Phase;
 use crate::time::{Nanos, Span};
+use crate::wire::json::parse_object;
 
 /// Reports a second of the reference client.
 pub const DEFAULT_PARAMS_HZ: f64 = 30.0;
@@ -44,10 +45,12 @@ pub struct ClientOptions {
     pub config: Map<String, Value>,
     /// The PCM message that follows it, unless the server loads a fixture.
     pub upload: Option<Vec<u8>>,
-    /// Reports a second.
+    /// Reports a second; 0: none but those that are commanded.
     pub params_hz: f64,
     /// What the reports carry.
     pub dialect: Dialect,
+    /// Whose client it is; anything but a headless one is measured by what it reports.
+    pub kind: ClientKind,
     /// Knobs of the first report; `params_echo` changes them.
     pub knobs: Map<String, Value>,
     /// Rate of the playhead from the initial buffer on.
@@ -74,6 +77,7 @@ impl Default for ClientOptions {
             upload: None,
             params_hz: DEFAULT_PARAMS_HZ,
             dialect: Dialect::Modern,
+            kind: ClientKind::Headless,
             knobs: Map::new(),
             rate: 1.0,
             script: Vec::new(),
@@ -93,6 +97,9 @@ pub enum ClientCommand {
     Knobs(Map<String, Value>),
     /// Sends a message.
     Send(Outgoing),
+    /// Sends a report that another client made. Its knobs and its position stay; what it says about
+    /// its connection becomes true of this one: time, bytes received, and in the modern dialect leads.
+    Report(String),
 }
 
 /// What a client wants done next.
@@ -231,7 +238,8 @@ impl Client {
     /// Takes a record of this session, of whatever direction.
     pub fn see(&mut self, record: &Record<'_>) {
         self.engine.handle(record);
-        if self.next_tick.is_none() && self.engine.origin().is_some() {
+        let reports = self.options.params_hz > 0.0;
+        if reports && self.next_tick.is_none() && self.engine.origin().is_some() {
             self.next_tick = Some(record.t);
             self.next_ping = self.options.ping_every.map(|_| record.t);
         }
@@ -310,7 +318,7 @@ impl Client {
             |(at, _): &(Span, ClientCommand)| origin.checked_add(*at).is_some_and(|at| at <= now);
         while self.commands.front().is_some_and(is_due) {
             if let Some((_, command)) = self.commands.pop_front() {
-                self.command(command);
+                self.command(now, command);
             }
         }
     }
@@ -325,10 +333,14 @@ impl Client {
     }
 
     /// Does something to the server as soon as the stream runs.
-    pub fn command(&mut self, command: ClientCommand) {
+    pub fn command(&mut self, now: Nanos, command: ClientCommand) {
         match command {
             ClientCommand::Knobs(knobs) => self.set_knobs(knobs),
             ClientCommand::Send(message) => self.enqueue(message),
+            ClientCommand::Report(text) => {
+                let report = self.report_of_this_connection(now, text);
+                self.enqueue(Outgoing::Text(report));
+            }
         }
     }
 
@@ -359,6 +371,28 @@ impl Client {
             }
         }
         Value::Object(params).to_string()
+    }
+
+    /// A report of another client's, with what this connection has received.
+    fn report_of_this_connection(&mut self, now: Nanos, text: String) -> String {
+        let Ok(object) = parse_object(&text) else { return text };
+        let mut fields = object.fields;
+        let own = [
+            ("client_time", json!(now.seconds())),
+            ("slice_bytes_rx", json!(self.engine.facts().slice_bytes)),
+        ];
+        for (key, value) in own {
+            if let Some(field) = fields.get_mut(key) {
+                *field = value;
+            }
+        }
+        fields.shift_remove("slice_lead_s");
+        if self.options.dialect == Dialect::Modern
+            && let Some(lead_s) = self.lowest_lead_s.take()
+        {
+            fields.insert("slice_lead_s".to_owned(), json!(lead_s));
+        }
+        Value::Object(fields).to_string()
     }
 
     /// Notes the lead of a slice that was just applied, as modern clients measure it: unlike the

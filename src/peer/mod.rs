@@ -14,6 +14,7 @@ pub mod link;
 pub mod music;
 pub mod pacing;
 pub mod policy;
+pub mod replay;
 pub mod rng;
 pub mod script;
 pub mod server;

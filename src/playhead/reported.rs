@@ -77,6 +77,12 @@ impl ReportedPlayhead {
         *self = Self::new(frames, self.sample_rate, now_s);
     }
 
+    /// Frames per second.
+    #[must_use]
+    pub fn sample_rate(&self) -> u32 {
+        self.sample_rate
+    }
+
     /// Takes a report that arrived at `now_s`.
     pub fn report(&mut self, position_s: f64, now_s: f64) -> Movement {
         if !position_s.is_finite() {

@@ -1,14 +1,17 @@
 //! Reports: what was found, as plain data, then one file for each form of it.
 //!
 //! Enters: an [`Engine`] after its last record. Leaves: an [`Analysis`], which serialises to the
-//! JSON of `lagtape analyze --json`; [`text`] prints it for a person, [`wav`] writes audio.
+//! JSON of `lagtape analyze --json`; [`text`] prints it for a person, [`wav`] writes audio, [`compare`]
+//! puts two side by side.
 //! Times are seconds from the initial buffer's arrival, rounded to the microsecond; `*_ns` are on
 //! the capture's own clock. Nothing here computes a figure that the engine could have kept.
 
 pub mod compare;
 mod damage;
+pub mod divergence;
 #[cfg(feature = "cli")]
 pub mod plot;
+pub mod side_by_side;
 pub mod sweep;
 pub mod text;
 pub mod timeline;

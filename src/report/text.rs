@@ -290,7 +290,8 @@ fn channels(channels: u16) -> String {
     }
 }
 
-fn plural(count: usize) -> &'static str {
+/// The ending of a word that counts.
+pub(super) fn plural(count: usize) -> &'static str {
     if count == 1 { "" } else { "s" }
 }
 

@@ -8,6 +8,7 @@ use std::io::Cursor;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use futures_util::future::{self, Either};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{
@@ -18,7 +19,7 @@ use hyper::service::service_fn;
 use hyper::upgrade::{OnUpgrade, Parts};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
@@ -33,7 +34,7 @@ use crate::wire::names;
 /// Longest body of a control request.
 const MAX_CONTROL_LEN: usize = 64 << 10;
 
-type Answer = Response<Full<Bytes>>;
+pub(in crate::edge) type Answer = Response<Full<Bytes>>;
 
 /// Serves one connection to its end, as HTTP and perhaps as a WebSocket from then on.
 pub(super) async fn serve(
@@ -42,12 +43,31 @@ pub(super) async fn serve(
     backend: Arc<Backend>,
     mut stop: watch::Receiver<bool>,
 ) {
+    let respond = |request| {
+        let backend = Arc::clone(&backend);
+        async move { answer(request, &backend).await }
+    };
+    if let Some((stream, read)) = converse(stream, &mut stop, respond).await {
+        connection::run(stream, read, client, &backend, stop).await;
+    }
+}
+
+/// Speaks HTTP until the connection ends or becomes a WebSocket: then the socket below, and what was
+/// read from it too much. `respond` answers whatever is no WebSocket.
+pub(in crate::edge) async fn converse<F: Future<Output = Answer>>(
+    stream: TcpStream,
+    stop: &mut watch::Receiver<bool>,
+    respond: impl Fn(Request<Incoming>) -> F,
+) -> Option<(TcpStream, Vec<u8>)> {
     // Without it slices would wait for acknowledgements; a socket that refuses is broken anyway.
     let _ = stream.set_nodelay(true);
     let (upgrades, mut upgraded) = mpsc::channel(1);
-    let respond = service_fn(|request| {
-        let (backend, upgrades) = (Arc::clone(&backend), upgrades.clone());
-        async move { Ok::<_, Infallible>(answer(request, &backend, &upgrades).await) }
+    let respond = service_fn(|mut request| {
+        let answer = match upgrade(&mut request, &upgrades) {
+            Some(answer) => Either::Left(future::ready(answer)),
+            None => Either::Right(respond(request)),
+        };
+        async move { Ok::<_, Infallible>(answer.await) }
     });
     let conversation = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -56,16 +76,27 @@ pub(super) async fn serve(
     tokio::pin!(conversation);
     tokio::select! {
         _ = conversation.as_mut() => {}
-        () = stopped(&mut stop) => {
+        () = stopped(stop) => {
             conversation.as_mut().graceful_shutdown();
             let _ = tokio::time::timeout(CLOSE_TIMEOUT, conversation.as_mut()).await;
         }
     }
-    if let Ok(upgrade) = upgraded.try_recv()
-        && let Some((stream, read)) = raw_stream(upgrade).await
-    {
-        connection::run(stream, read, client, &backend, stop).await;
+    raw_stream(upgraded.try_recv().ok()?).await
+}
+
+/// The answer to a request that wants a WebSocket.
+fn upgrade(request: &mut Request<Incoming>, upgrades: &mpsc::Sender<OnUpgrade>) -> Option<Answer> {
+    let wanted = request.headers().get(UPGRADE).map(HeaderValue::as_bytes);
+    if !wanted.is_some_and(|wanted| wanted.eq_ignore_ascii_case(b"websocket")) {
+        return None;
     }
+    let upgrade = hyper::upgrade::on(&mut *request);
+    Some(match create_response_with_body(request, Full::default) {
+        // The channel is as long as a connection has upgrades.
+        Ok(response) if upgrades.try_send(upgrade).is_ok() => response,
+        Ok(_) => refusal(StatusCode::BAD_REQUEST, "this connection is upgraded already"),
+        Err(error) => refusal(StatusCode::BAD_REQUEST, &error.to_string()),
+    })
 }
 
 /// The socket below HTTP, and what was read from it too much.
@@ -74,27 +105,10 @@ async fn raw_stream(upgrade: OnUpgrade) -> Option<(TcpStream, Vec<u8>)> {
     Some((parts.io.into_inner(), parts.read_buf.to_vec()))
 }
 
-async fn answer(
-    mut request: Request<Incoming>,
-    backend: &Backend,
-    upgrades: &mpsc::Sender<OnUpgrade>,
-) -> Answer {
-    let wanted = request.headers().get(UPGRADE).map(HeaderValue::as_bytes);
-    if wanted.is_some_and(|wanted| wanted.eq_ignore_ascii_case(b"websocket")) {
-        let upgrade = hyper::upgrade::on(&mut request);
-        return match create_response_with_body(&request, Full::default) {
-            // The channel is as long as a connection has upgrades.
-            Ok(response) if upgrades.try_send(upgrade).is_ok() => response,
-            Ok(_) => refusal(StatusCode::BAD_REQUEST, "this connection is upgraded already"),
-            Err(error) => refusal(StatusCode::BAD_REQUEST, &error.to_string()),
-        };
-    }
+async fn answer(request: Request<Incoming>, backend: &Backend) -> Answer {
     match (request.method(), request.uri().path()) {
         (&Method::GET | &Method::HEAD, path) => {
-            let mut answer = document(path, backend).await;
-            let anyone = HeaderValue::from_static("*");
-            answer.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, anyone);
-            answer
+            for_anyone(document(path, &backend.options.server).await)
         }
         (&Method::POST, "/control/params_echo") => turn_knobs(request, backend).await,
         (&Method::POST, path) => unknown(path),
@@ -102,9 +116,15 @@ async fn answer(
     }
 }
 
+/// An answer that pages of any origin may read.
+pub(in crate::edge) fn for_anyone(mut answer: Answer) -> Answer {
+    let anyone = HeaderValue::from_static("*");
+    answer.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, anyone);
+    answer
+}
+
 /// What a GET gets.
-async fn document(path: &str, backend: &Backend) -> Answer {
-    let server = &backend.options.server;
+pub(in crate::edge) async fn document(path: &str, server: &ServerOptions) -> Answer {
     match path {
         "/api/server-info" => json_answer(StatusCode::OK, &server_info()),
         "/api/protocol" => json_answer(StatusCode::OK, names::protocol()),
@@ -163,23 +183,9 @@ fn loras() -> Value {
 
 /// The control endpoint: the body is the knobs, as the side bus of the real server turns them.
 async fn turn_knobs(request: Request<Incoming>, backend: &Backend) -> Answer {
-    let body = match Limited::new(request.into_body(), MAX_CONTROL_LEN).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => {
-            let sentence = format!("the body is longer than {MAX_CONTROL_LEN} bytes");
-            return refusal(StatusCode::PAYLOAD_TOO_LARGE, &sentence);
-        }
-        Err(error) => return refusal(StatusCode::BAD_REQUEST, &error.to_string()),
-    };
-    let Ok(text) = str::from_utf8(&body) else {
-        return refusal(StatusCode::BAD_REQUEST, "the body is not UTF-8; send {\"knob\": value}");
-    };
-    let raw = match parse_object(text) {
-        Ok(object) => object.fields,
-        Err(error) => {
-            let sentence = format!("{error}; send {{\"knob\": value}}");
-            return refusal(StatusCode::BAD_REQUEST, &sentence);
-        }
+    let raw = match object_of(request, "{\"knob\": value}").await {
+        Ok(raw) => raw,
+        Err(refusal) => return refusal,
     };
     if backend.stage.turn(raw).await {
         json_answer(StatusCode::OK, &json!({"sent": true}))
@@ -188,19 +194,43 @@ async fn turn_knobs(request: Request<Incoming>, backend: &Backend) -> Answer {
     }
 }
 
-fn unknown(path: &str) -> Answer {
+/// The JSON object that is the body of a control request, or the answer to one that is none;
+/// `example` says what to send.
+pub(in crate::edge) async fn object_of(
+    request: Request<Incoming>,
+    example: &str,
+) -> Result<Map<String, Value>, Answer> {
+    let bad =
+        |sentence: String| refusal(StatusCode::BAD_REQUEST, &format!("{sentence}; send {example}"));
+    let body = match Limited::new(request.into_body(), MAX_CONTROL_LEN).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => {
+            let sentence = format!("the body is longer than {MAX_CONTROL_LEN} bytes");
+            return Err(refusal(StatusCode::PAYLOAD_TOO_LARGE, &sentence));
+        }
+        Err(error) => return Err(refusal(StatusCode::BAD_REQUEST, &error.to_string())),
+    };
+    let text = str::from_utf8(&body).map_err(|_| bad("the body is not UTF-8".to_owned()))?;
+    parse_object(text).map(|object| object.fields).map_err(|error| bad(error.to_string()))
+}
+
+pub(in crate::edge) fn unknown(path: &str) -> Answer {
     refusal(StatusCode::NOT_FOUND, &format!("nothing is at {path}"))
 }
 
-fn refusal(status: StatusCode, sentence: &str) -> Answer {
+pub(in crate::edge) fn refusal(status: StatusCode, sentence: &str) -> Answer {
     json_answer(status, &json!({"error": sentence}))
 }
 
-fn json_answer(status: StatusCode, value: &Value) -> Answer {
+pub(in crate::edge) fn json_answer(status: StatusCode, value: &Value) -> Answer {
     answer_of(status, "application/json; charset=utf-8", value.to_string().into_bytes())
 }
 
-fn answer_of(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Answer {
+pub(in crate::edge) fn answer_of(
+    status: StatusCode,
+    content_type: &'static str,
+    body: Vec<u8>,
+) -> Answer {
     let mut answer = Response::new(Full::from(body));
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));

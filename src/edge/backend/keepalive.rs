@@ -23,7 +23,7 @@ impl Default for KeepaliveOptions {
 
 /// The pings of one connection.
 #[derive(Debug)]
-pub(super) struct Keepalive {
+pub(in crate::edge) struct Keepalive {
     options: KeepaliveOptions,
     ping_due: Nanos,
     is_pinged: bool,

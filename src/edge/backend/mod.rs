@@ -7,11 +7,11 @@
 //! from hearing it. Never holds more than [`MAX_CONNECTIONS`], and nothing of a closed one.
 
 mod connection;
-mod http;
-mod keepalive;
+pub(in crate::edge) mod http;
+pub(in crate::edge) mod keepalive;
 mod notice;
-mod parting;
-mod sender;
+pub(in crate::edge) mod parting;
+pub(in crate::edge) mod sender;
 mod stage;
 
 use std::future::Future;
@@ -112,7 +112,7 @@ struct Backend {
     connections: AtomicU64,
 }
 
-async fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+pub(in crate::edge) async fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
     for _ in 1..ACCEPT_TRIES {
         match listener.accept().await {
             Ok(accepted) => return Ok(accepted),
@@ -123,7 +123,7 @@ async fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
 }
 
 /// Resolves once the backend is to stop.
-async fn stopped(stop: &mut watch::Receiver<bool>) {
+pub(in crate::edge) async fn stopped(stop: &mut watch::Receiver<bool>) {
     // An error means that the backend is gone, which is a stop too.
     let _ = stop.wait_for(|&stopping| stopping).await;
 }

@@ -14,10 +14,10 @@ use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{self, Message};
 
-pub(super) type Socket = WebSocketStream<TcpStream>;
+pub(in crate::edge) type Socket = WebSocketStream<TcpStream>;
 
 /// How a connection ends.
-pub(super) enum End {
+pub(in crate::edge) enum End {
     /// This side closes.
     Ours { code: u16, reason: String },
     /// The client closed.
@@ -52,7 +52,7 @@ impl End {
 }
 
 /// Sends what is left and the close, and hears the client out.
-pub(super) async fn part(
+pub(in crate::edge) async fn part(
     end: &End,
     mut incoming: SplitStream<Socket>,
     unsent: mpsc::Sender<Message>,

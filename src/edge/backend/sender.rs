@@ -14,7 +14,7 @@ pub const FRAGMENT_LEN: usize = 262_144;
 
 /// Sends until the queue ends or the connection breaks, of which the reading half hears too.
 /// Gives back the sink, with which the two halves become one socket again.
-pub(super) async fn send_all<S>(mut sink: S, mut queue: mpsc::Receiver<Message>) -> S
+pub(in crate::edge) async fn send_all<S>(mut sink: S, mut queue: mpsc::Receiver<Message>) -> S
 where
     S: Sink<Message, Error = tungstenite::Error> + Unpin,
 {

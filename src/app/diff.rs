@@ -1,0 +1,117 @@
+//! `diff`: two captures side by side.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
+
+use super::Outcome;
+use super::analyze::Replay;
+use crate::capture::{Body, Direction, Opcode, Record};
+use crate::edge::files;
+use crate::engine::{Options, PlayheadSource};
+use crate::lag::{DEFAULT_STALE_THRESHOLD_S, ReportArgs};
+use crate::report::About;
+use crate::report::compare::{Comparison, Side, Tolerance};
+use crate::sweep;
+use crate::time::Span;
+
+/// How to compare.
+#[derive(Debug, Clone)]
+pub struct DiffVerb {
+    /// What may be apart and still the same.
+    pub tolerance: Tolerance,
+    /// Audio older than this is stale.
+    pub stale_threshold_s: f64,
+    /// The playhead of both; `None`: what each capture calls for.
+    pub playhead: Option<PlayheadSource>,
+    /// Read slice headers only.
+    pub headers_only: bool,
+}
+
+impl Default for DiffVerb {
+    fn default() -> Self {
+        DiffVerb {
+            tolerance: Tolerance::default(),
+            stale_threshold_s: DEFAULT_STALE_THRESHOLD_S,
+            playhead: None,
+            headers_only: false,
+        }
+    }
+}
+
+/// Compares two captures over the time that both cover.
+pub fn diff(a: &Path, b: &Path, verb: &DiffVerb) -> Result<Comparison> {
+    let sides = sweep::map_in_order(&[a, b], 0, |path| verb.side(path, None))?;
+    let [a_side, b_side] = <[Result<Side>; 2]>::try_from(sides)
+        .unwrap_or_else(|_| unreachable!("two paths give two sides"));
+    let (mut a_side, mut b_side) = (a_side?, b_side?);
+    let lengths_s = [&a_side, &b_side].map(|side| side.analysis().report_at_s);
+    let [length_a_s, length_b_s] = lengths_s;
+    let until = |s: f64| Some(Span((s.max(0.0) * 1e9).round() as u64));
+    if length_a_s > length_b_s {
+        a_side = verb.side(a, until(length_b_s))?;
+    } else if length_b_s > length_a_s {
+        b_side = verb.side(b, until(length_a_s))?;
+    }
+    Ok(Comparison::of(&a_side, &b_side, lengths_s, verb.tolerance))
+}
+
+impl DiffVerb {
+    fn side(&self, path: &Path, until: Option<Span>) -> Result<Side> {
+        let options = Options {
+            playhead: self.playhead,
+            headers_only: self.headers_only,
+            stale_threshold_s: self.stale_threshold_s,
+            ..Options::default()
+        };
+        let mut digests = Vec::new();
+        let replay = files::open_capture(path)
+            .and_then(|records| {
+                Replay::watched(records, options, until, |record| digests.extend(digest(record)))
+            })
+            .with_context(|| format!("cannot compare {}", path.display()))?;
+        if replay.engine.origin().is_none() {
+            let path = path.display();
+            bail!(
+                "cannot compare {path}: it has no initial buffer to be aligned at; look at it with: lagtape cat {path}"
+            );
+        }
+        let about = About {
+            capture: path.display().to_string(),
+            at: replay.at,
+            headers_only: self.headers_only,
+            quick: false,
+            tracker_bound: None,
+            complete: replay.complete,
+            damage: replay.damage,
+        };
+        let args =
+            ReportArgs { stale_threshold_s: self.stale_threshold_s, ..ReportArgs::default() };
+        Ok(Side::of(&replay.engine, about, &args, digests))
+    }
+}
+
+/// What stands for a binary message of the server: the beginning of its SHA-256.
+fn digest(record: &Record<'_>) -> Option<u64> {
+    let Body::Message(message) = &record.body else { return None };
+    let is_audio =
+        message.direction == Direction::ServerToClient && message.opcode == Opcode::Binary;
+    let sha256 = || message.sha256.unwrap_or_else(|| Sha256::digest(message.payload).into());
+    is_audio.then(|| {
+        let [a, b, c, d, e, f, g, h, ..] = sha256();
+        u64::from_be_bytes([a, b, c, d, e, f, g, h])
+    })
+}
+
+impl Comparison {
+    /// What this comparison means for the exit code.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        match (&self.a.damage, &self.b.damage) {
+            (None, None) if self.same => Outcome::Healthy,
+            (None, None) => Outcome::Differs,
+            _ => Outcome::Damaged,
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! `replay`: a recorded session played again, to a real client or against a real server.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde::Serialize;
+use tokio::net::TcpListener;
+
+use super::Outcome;
+use super::record::{LIVE_TRACKER_BOUND, RecordedSession, finished};
+use crate::capture::Body;
+use crate::edge;
+use crate::edge::files;
+use crate::edge::record::Bell;
+use crate::edge::recorder::{Keeping, RecorderOptions, default_path};
+use crate::edge::replay::{Notice, Replay, ServeOptions};
+use crate::engine::{Engine, Options};
+use crate::peer::client::{Client, ClientOptions};
+use crate::peer::replay::{Divergence, Performance, PerformanceOptions, Script};
+use crate::report::{Damage, SCHEMA};
+use crate::time::{Nanos, Span};
+
+/// A session that was replayed to a client.
+#[derive(Debug, Clone, Serialize)]
+pub struct Replayed {
+    /// Version of this JSON.
+    pub schema: u32,
+    /// The capture as it was named.
+    pub capture: String,
+    /// How far client and clock strayed; `null` when no client began a session.
+    pub divergence: Option<Divergence>,
+    /// Why it ended.
+    pub reason: String,
+    /// The capture that was written of it.
+    pub out: Option<PathBuf>,
+    /// Where the replayed capture is damaged.
+    pub damage: Option<Damage>,
+    /// Why it could not go on.
+    pub failure: Option<String>,
+}
+
+impl Replayed {
+    /// What this means for the exit code.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        let is_same = self.divergence.as_ref().is_some_and(|divergence| divergence.same);
+        match (&self.failure, &self.damage, &self.divergence) {
+            (Some(_), ..) | (None, _, None) => Outcome::Failed,
+            (None, Some(_), Some(_)) => Outcome::Damaged,
+            (None, None, Some(_)) if is_same => Outcome::Healthy,
+            (None, None, Some(_)) => Outcome::Differs,
+        }
+    }
+}
+
+/// What a replay tells before its first client.
+#[derive(Debug, Clone, Copy)]
+pub struct Listening {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Where the recorded listener was at the beginning, if that is not where a client starts.
+    pub start_position_s: Option<f64>,
+}
+
+/// Plays a capture to the first client that begins a session at `listen`, port 0 being any free one.
+pub async fn replay(
+    options: ServeOptions,
+    listen: SocketAddr,
+    shutdown: impl Future<Output = ()>,
+    listening: impl FnOnce(Listening),
+    notice: impl Fn(&Notice) + Send + Sync + 'static,
+) -> Result<Replayed> {
+    let capture = options.capture.display().to_string();
+    let replay = Replay::prepare(ServeOptions { watch: Box::new(notice), ..options })?;
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("cannot listen on {listen}; another port?"))?;
+    let start_position_s = replay.start_position_s();
+    listening(Listening { address: listener.local_addr()?, start_position_s });
+    let played = replay.serve(listener, shutdown).await?;
+    Ok(Replayed {
+        schema: SCHEMA,
+        capture,
+        divergence: played.divergence,
+        reason: played.reason,
+        out: played.out,
+        damage: played.damage,
+        failure: played.failure,
+    })
+}
+
+/// What to perform against which server.
+#[derive(Debug, Clone)]
+pub struct PerformVerb {
+    /// The capture whose client is performed.
+    pub capture: PathBuf,
+    /// The server.
+    pub url: String,
+    /// Further headers of the handshake.
+    pub headers: Vec<(String, String)>,
+    /// The new capture; `None`: `captures/<UTC>.lagtape`.
+    pub out: Option<PathBuf>,
+    /// Replace an existing file.
+    pub force: bool,
+    /// How to say it.
+    pub performance: PerformanceOptions,
+    /// How long the server may take until the initial buffer.
+    pub ready_timeout: Span,
+}
+
+/// Performs the client of a capture against a live server, and records that. `watch` sees the client
+/// after every record.
+pub async fn perform(
+    verb: PerformVerb,
+    stop: impl Future<Output = ()>,
+    watch: impl FnMut(&Client, Nanos),
+) -> Result<RecordedSession> {
+    let script = script(&verb.capture, verb.performance)
+        .with_context(|| format!("cannot replay {}", verb.capture.display()))?;
+    let name = verb.capture.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let keeping = Keeping::default();
+    let out = verb.out.map_or_else(|| default_path(&keeping), Ok)?;
+    let options = edge::record::RecordOptions {
+        url: verb.url,
+        headers: verb.headers,
+        recorder: RecorderOptions { force: verb.force, ..RecorderOptions::new(out) },
+        strict: false,
+        bell: Bell::default(),
+        notices: None,
+        client: ClientOptions {
+            config: script.config,
+            upload: script.upload,
+            params_hz: 0.0,
+            dialect: script.dialect,
+            kind: script.kind,
+            rate: script.rate,
+            script: script.ops,
+            commands: script.commands,
+            run_for: Some(script.run_for),
+            ready_timeout: verb.ready_timeout,
+            engine: Options { tracker_bound: Some(LIVE_TRACKER_BOUND), ..Options::default() },
+            ..ClientOptions::default()
+        },
+        metadata: BTreeMap::from([("replay_of".to_owned(), name)]),
+    };
+    finished(edge::record::record(options, stop, watch).await?, false, keeping)
+}
+
+/// What the client of a capture did.
+fn script(path: &Path, options: PerformanceOptions) -> Result<Script> {
+    let mut performance = Performance::new(options, session_of(path)?);
+    let mut records = files::open_capture(path)?;
+    while let Some(record) = records.next_record()? {
+        performance.read(&record)?;
+    }
+    Ok(performance.finish()?)
+}
+
+/// The connection of the session that a capture holds.
+fn session_of(path: &Path) -> Result<u32> {
+    let mut records = files::open_capture(path)?;
+    let mut engine = Engine::new(Options { headers_only: true, ..Options::default() });
+    while let Some(record) = records.next_record()? {
+        engine.handle(&record);
+        if matches!(record.body, Body::Context(_)) {
+            bail!("{}", edge::replay::IN_THE_MIDDLE);
+        }
+        if engine.origin().is_some() && matches!(record.body, Body::Message(_)) {
+            return Ok(record.conn);
+        }
+    }
+    bail!(
+        "it has no initial buffer, so there is no session to perform; look at it with: lagtape cat"
+    )
+}

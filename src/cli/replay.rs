@@ -1,0 +1,279 @@
+//! `replay` and `diff` at the command line.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::ValueEnum;
+use serde_json::json;
+
+use super::args::{PlayheadArg, Seconds, parse_header, parse_seconds};
+use super::display::Display;
+use super::live::{self, runtime, stop_signal};
+use super::{Talk, json_line, unless_closed};
+use crate::app::{self, DiffVerb, Listening, Outcome, PerformVerb, Replayed};
+use crate::edge::replay::ServeOptions;
+use crate::lag::DEFAULT_STALE_THRESHOLD_S;
+use crate::peer::replay::{PerformanceOptions, Timing};
+use crate::report::compare::{self, Tolerance};
+use crate::report::divergence;
+use crate::report::text::Figure;
+use crate::time::{Offset, Span};
+
+#[derive(Debug, clap::Args)]
+#[command(before_long_help = "Examples:
+  lagtape replay incident.lagtape --listen 127.0.0.1:1318
+  lagtape replay incident.lagtape --causal --rate 0.5 -o replayed.lagtape
+  lagtape replay incident.lagtape --start-at 20s --until 40s --loop
+  lagtape replay incident.lagtape --to ws://127.0.0.1:1318 -o fixed.lagtape
+  lagtape diff incident.lagtape fixed.lagtape
+
+As a server, the address stands on the first line of stdout; the first client that begins a \
+session gets the recorded one, and its end ends the program. POST /control/replay pauses, slows \
+and jumps: {\"pause\": true}, {\"rate\": 0.5}, {\"jump_s\": 12}. Exit code 0: the client did what \
+the recorded one did; 4: it did otherwise, and the report says what first.
+
+As a client (--to), config, audio, commands, knobs and positions are the recorded ones; time, \
+bytes and leads in the reports are those of the live connection. Exit codes are those of record.")]
+pub struct ReplayArgs {
+    /// The capture to play
+    pub file: PathBuf,
+    /// Where to listen; port 0 is any free one
+    #[arg(long, default_value = "127.0.0.1:0", conflicts_with = "to")]
+    pub listen: SocketAddr,
+    /// Be the client of this server, ws:// or wss://; its query string is never written down
+    #[arg(long, value_name = "URL", conflicts_with_all = ["timing", "max", "causal", "start_at", "looped"])]
+    pub to: Option<String>,
+    /// When messages are sent: as recorded, or as fast as the client reads
+    #[arg(long, value_enum, default_value_t)]
+    pub timing: TimingArg,
+    /// The same as --timing max
+    #[arg(long)]
+    pub max: bool,
+    /// Seconds of the recording in a second; 0.5 is half as fast, 1 the default
+    #[arg(long, value_parser = parse_pace)]
+    pub rate: Option<f64>,
+    /// A recorded reply waits for the client message that caused it: config, upload, swap, prompt, …
+    #[arg(long)]
+    pub causal: bool,
+    /// Send everything before this moment at once
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub start_at: Option<Offset>,
+    /// Send nothing after this moment
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub until: Option<Offset>,
+    /// Begin again at the end, announced to the client as a swap to the initial buffer
+    #[arg(long = "loop")]
+    pub looped: bool,
+    /// The capture to write of this session; as a client captures/<UTC>.lagtape by default, as a
+    /// server none
+    #[arg(short, long)]
+    pub out: Option<PathBuf>,
+    /// Replace an existing file
+    #[arg(long)]
+    pub force: bool,
+    /// As a client: send reports to the letter, also what they say about another connection
+    #[arg(long, requires = "to")]
+    pub verbatim: bool,
+    /// As a client: a further header of the handshake; never written down
+    #[arg(long, value_name = "NAME: VALUE", value_parser = parse_header, requires = "to")]
+    pub header: Vec<(String, String)>,
+    /// As a client: how long the server may take until its initial buffer
+    #[arg(long, value_name = "TIME", default_value = "10min", requires = "to")]
+    pub timeout: Span,
+    /// Results as JSON, an object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum TimingArg {
+    #[default]
+    Recorded,
+    Max,
+}
+
+fn parse_pace(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if rate.is_finite() && rate > 0.0 => Ok(rate),
+        _ => Err("a rate is a number above 0, such as 0.5".to_owned()),
+    }
+}
+
+impl ReplayArgs {
+    fn is_max(&self) -> bool {
+        self.max || self.timing == TimingArg::Max
+    }
+
+    fn serve_options(&self) -> ServeOptions {
+        let rate = self.rate.unwrap_or(1.0);
+        ServeOptions {
+            timing: if self.is_max() { Timing::Max } else { Timing::Recorded { rate } },
+            causal: self.causal,
+            start_at: self.start_at,
+            until: self.until,
+            looped: self.looped,
+            out: self.out.clone(),
+            force: self.force,
+            ..ServeOptions::new(self.file.clone())
+        }
+    }
+
+    fn perform_verb(&self, url: &str) -> PerformVerb {
+        PerformVerb {
+            capture: self.file.clone(),
+            url: url.to_owned(),
+            headers: self.header.clone(),
+            out: self.out.clone(),
+            force: self.force,
+            performance: PerformanceOptions {
+                rate: self.rate.unwrap_or(1.0),
+                until: self.until.map(|until| Span(until.0.max(0).unsigned_abs())),
+                verbatim: self.verbatim,
+            },
+            ready_timeout: self.timeout,
+        }
+    }
+}
+
+/// Runs `replay`.
+pub fn replay(args: &ReplayArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
+    if let Some(url) = &args.to {
+        return perform(args, url, talk, out);
+    }
+    if args.is_max() && args.rate.is_some() {
+        talk.complain("--timing max has no rate; leave out --rate");
+        return Ok(Outcome::Usage);
+    }
+    if !args.listen.ip().is_loopback() {
+        talk.say(&format!(
+            "listening on {}: whoever reaches this machine can connect",
+            args.listen
+        ));
+    }
+    let serving = app::replay(
+        args.serve_options(),
+        args.listen,
+        stop_signal(),
+        |listening| announce(args, &listening, talk, out),
+        move |notice| talk.say(&notice.to_string()),
+    );
+    let replayed = runtime()?.block_on(serving)?;
+    if let Some(failure) = &replayed.failure {
+        talk.complain(failure);
+    }
+    talk.damaged(&args.file, replayed.damage.as_ref());
+    let printed = match args.json {
+        true => json_line(out, &replayed),
+        false => tell(&replayed, talk, out),
+    };
+    unless_closed(printed, replayed.outcome())
+}
+
+fn announce(args: &ReplayArgs, listening: &Listening, talk: Talk, out: &mut dyn Write) {
+    let address = format!("ws://{}", listening.address);
+    let line = if args.json { json!({"listening": address}).to_string() } else { address.clone() };
+    // Whoever started the replay reads the address from the first line.
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+    let mut client = format!("lagtape record {address}");
+    if let Some(position_s) = listening.start_position_s {
+        let position = Figure(position_s);
+        talk.say(&format!(
+            "the recorded listener was at {position} s of the loop then; one that starts at 0 sees \
+             leads shifted by that"
+        ));
+        client.push_str(&format!(" --op 0:seek={position_s:.3}"));
+    }
+    talk.say(&format!("next: {client}"));
+}
+
+fn tell(replayed: &Replayed, talk: Talk, out: &mut dyn Write) -> Result<()> {
+    talk.say(&format!("the replay is over: {}", replayed.reason));
+    if let Some(divergence) = &replayed.divergence {
+        write!(out, "{}", divergence::text(divergence))?;
+    }
+    if let Some(path) = &replayed.out {
+        writeln!(out, "next: lagtape diff {} {}", replayed.capture, path.display())?;
+    }
+    Ok(())
+}
+
+fn perform(args: &ReplayArgs, url: &str, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
+    talk.say("this takes the server over from whoever is listening on it");
+    let mut display = Display::new(talk, None);
+    let session = runtime()?.block_on(async {
+        app::perform(args.perform_verb(url), stop_signal(), |client, now| display.show(client, now))
+            .await
+    });
+    display.end();
+    let session = session?;
+    talk.say(&format!("next: lagtape diff {} {}", args.file.display(), session.analysis.capture));
+    live::tell(&session, args.json, talk, out)
+}
+
+#[derive(Debug, clap::Args)]
+#[command(before_long_help = "Examples:
+  lagtape diff before.lagtape after.lagtape
+  lagtape diff a.lagtape b.lagtape --tolerance 5ms --json | jq .worse
+
+Both are aligned at their initial buffers and compared over the time that both cover. Times that \
+lie within --tolerance, and all figures within --share of the larger one, are the same. Exit code \
+0: the same; 4: they differ. Traffic, start-up time and configuration only inform.")]
+pub struct DiffArgs {
+    /// The first capture, a
+    pub a: PathBuf,
+    /// The second capture, b
+    pub b: PathBuf,
+    /// How far times may lie apart and still be the same
+    #[arg(long, value_name = "TIME", default_value = "50ms")]
+    pub tolerance: Span,
+    /// Part of the larger of two figures by which they may lie apart
+    #[arg(long, value_name = "PART", default_value_t = Tolerance::default().share, value_parser = parse_share)]
+    pub share: f64,
+    /// Audio older than this is stale
+    #[arg(long, default_value_t = Seconds(DEFAULT_STALE_THRESHOLD_S), value_parser = parse_seconds)]
+    pub stale_threshold: Seconds,
+    /// The playhead to measure against: simulated by default for headless clients, else reported
+    #[arg(long, value_enum)]
+    pub playhead: Option<PlayheadArg>,
+    /// Read slice headers only: faster, but corrupt payloads go unnoticed
+    #[arg(long)]
+    pub headers_only: bool,
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn parse_share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err("write a part of one, such as 0.05".to_owned()),
+    }
+}
+
+impl DiffArgs {
+    fn verb(&self) -> DiffVerb {
+        DiffVerb {
+            tolerance: Tolerance { time_s: self.tolerance.seconds(), share: self.share },
+            stale_threshold_s: self.stale_threshold.0,
+            playhead: self.playhead.map(Into::into),
+            headers_only: self.headers_only,
+        }
+    }
+}
+
+/// Runs `diff`.
+pub fn diff(args: &DiffArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
+    let comparison = app::diff(&args.a, &args.b, &args.verb())?;
+    for side in [&comparison.a, &comparison.b] {
+        if let Some(damage) = &side.damage {
+            talk.complain(&format!("{}: {}", side.capture, damage.reason));
+        }
+    }
+    let printed = match args.json {
+        true => json_line(out, &comparison),
+        false => write!(out, "{}", compare::text(&comparison)).map_err(Into::into),
+    };
+    unless_closed(printed, comparison.outcome())
+}

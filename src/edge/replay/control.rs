@@ -1,0 +1,61 @@
+//! What can be asked of a running replay.
+//!
+//! Enters: the JSON object of a request. Leaves: what to do with the clock, or what to write instead.
+
+use serde_json::{Map, Value};
+use tokio::sync::oneshot;
+
+use crate::peer::replay::{Control, Status};
+
+/// An example of a request.
+pub const EXAMPLE: &str = r#"{"pause": true}, {"rate": 0.5} or {"jump_s": 12}"#;
+
+/// Something to do with the clock.
+pub struct Order {
+    /// In this order; none only asks where the replay is.
+    pub controls: Vec<Control>,
+    /// Hears where the replay is afterwards.
+    pub answer: oneshot::Sender<Status>,
+}
+
+/// Reads a request.
+pub fn controls(fields: &Map<String, Value>) -> Result<Vec<Control>, String> {
+    let control = |(key, value): (&String, &Value)| {
+        let control = match (key.as_str(), value.as_bool(), value.as_f64()) {
+            ("pause", Some(true), _) => Some(Control::Pause),
+            ("pause", Some(false), _) => Some(Control::Resume),
+            ("rate", _, Some(rate)) if rate > 0.0 => Some(Control::Rate(rate)),
+            ("jump_s", _, Some(to_s)) if to_s >= 0.0 => Some(Control::Jump(to_s)),
+            _ => None,
+        };
+        control.ok_or_else(|| format!("{key}: {value} means nothing here; send {EXAMPLE}"))
+    };
+    fields.iter().map(control).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::json::parse_object;
+
+    #[track_caller]
+    fn check(request: &str, expected: Option<&[Control]>) {
+        let fields = parse_object(request).unwrap().fields;
+        assert_eq!(controls(&fields).ok().as_deref(), expected, "{request}");
+    }
+
+    #[test]
+    fn requests() {
+        check("{}", Some(&[]));
+        check(r#"{"pause": true}"#, Some(&[Control::Pause]));
+        check(
+            r#"{"jump_s": 2, "rate": 0.5, "pause": false}"#,
+            Some(&[Control::Jump(2.0), Control::Rate(0.5), Control::Resume]),
+        );
+        check(r#"{"rate": 0}"#, None);
+        check(r#"{"rate": "fast"}"#, None);
+        check(r#"{"pause": 1}"#, None);
+        check(r#"{"jump_s": -1}"#, None);
+        check(r#"{"stop": true}"#, None);
+    }
+}

@@ -1,0 +1,206 @@
+//! The recorded client: what to say to a live server, and when.
+//!
+//! Enters: the records of a capture. Leaves: a [`Script`] for the headless
+//! [`Client`](crate::peer::client::Client), with times from the initial buffer. Config, audio,
+//! commands, knobs and positions are the recorded ones. What a report says about its own connection
+//! is not, unless asked for: the client's time, the bytes and the leads that it received are those of
+//! the live connection, since an acknowledgement of bytes that never came would mislead the server.
+
+use serde_json::{Map, Value};
+
+use crate::capture::{Body, ClientKind, Direction, Marker, Message, Opcode, Record};
+use crate::event::{Event, Interpreter, Phase};
+use crate::peer::Outgoing;
+use crate::peer::client::{ClientCommand, Dialect};
+use crate::peer::script::ScriptedOp;
+use crate::time::{Nanos, Span};
+use crate::wire::json::parse_object;
+use crate::wire::message::{ClientText, client_text};
+
+/// Bytes of a client's messages that a script holds; what a client says is little.
+pub const MAX_SCRIPT_BYTES: usize = 512 << 20;
+
+/// How to say it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PerformanceOptions {
+    /// Seconds of the recording in a second; above 0.
+    pub rate: f64,
+    /// Nothing after is said, from the initial buffer on.
+    pub until: Option<Span>,
+    /// Reports are sent as they were recorded, to the letter.
+    pub verbatim: bool,
+}
+
+/// Why a recording cannot be performed by a client.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PerformanceError {
+    /// The first message of the client is missing.
+    #[error("the client's configuration is missing, so there is nothing to begin a session with")]
+    NoConfig,
+    /// It is not what a server reads.
+    #[error("the client's first message is no JSON object: {0}")]
+    BadConfig(String),
+    /// No buffer ever came.
+    #[error("it has no initial buffer, from which the client's messages are timed")]
+    NoBuffer,
+    /// Audio of the client was not recorded.
+    #[error("the audio that the client sent was left out of it; record with payloads")]
+    LeftOut,
+    /// More than memory should hold.
+    #[error(
+        "the client sent more than {MAX_SCRIPT_BYTES} bytes; perform a part of it with --until"
+    )]
+    TooLong,
+}
+
+/// What a client is to do.
+#[derive(Debug, Clone, Default)]
+pub struct Script {
+    /// The first message.
+    pub config: Map<String, Value>,
+    /// The audio that follows it.
+    pub upload: Option<Vec<u8>>,
+    /// Everything else, with its time from the initial buffer.
+    pub commands: Vec<(Span, ClientCommand)>,
+    /// What the listener did.
+    pub ops: Vec<ScriptedOp>,
+    /// Rate of the playhead from the initial buffer on.
+    pub rate: f64,
+    /// What the reports carry.
+    pub dialect: Dialect,
+    /// Whose client it was.
+    pub kind: ClientKind,
+    /// How long it lasts after the initial buffer.
+    pub run_for: Span,
+}
+
+/// Makes a script of a recording.
+#[derive(Debug)]
+pub struct Performance {
+    options: PerformanceOptions,
+    session: u32,
+    interpreter: Interpreter,
+    origin: Option<Nanos>,
+    has_config: bool,
+    last: Nanos,
+    bytes: usize,
+    script: Script,
+}
+
+impl Performance {
+    /// Before the first record; `session` is the connection that it is about.
+    #[must_use]
+    pub fn new(options: PerformanceOptions, session: u32) -> Performance {
+        Performance {
+            options,
+            session,
+            interpreter: Interpreter::new(),
+            origin: None,
+            has_config: false,
+            last: Nanos(0),
+            bytes: 0,
+            script: Script { rate: options.rate, dialect: Dialect::Legacy, ..Script::default() },
+        }
+    }
+
+    /// Takes the next record.
+    pub fn read(&mut self, record: &Record<'_>) -> Result<(), PerformanceError> {
+        if let Body::Header(header) = &record.body {
+            self.script.kind = header.client;
+        }
+        if self.is_after_end(record.t) {
+            return Ok(());
+        }
+        self.last = self.last.max(record.t);
+        match &record.body {
+            Body::Marker(marker) => {
+                let op = match marker {
+                    Marker::Rate { rate } => Marker::Rate { rate: rate * self.options.rate },
+                    other => other.clone(),
+                };
+                self.script.ops.push(ScriptedOp { at: self.at(record.t), op });
+            }
+            Body::Message(message) if record.conn == self.session => {
+                return self.message(record.t, message);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The script, after the last record.
+    pub fn finish(mut self) -> Result<Script, PerformanceError> {
+        let origin = self.origin.ok_or(PerformanceError::NoBuffer)?;
+        if !self.has_config {
+            return Err(PerformanceError::NoConfig);
+        }
+        let whole = self.at(self.last.max(origin));
+        let until = self.options.until.map(|until| self.scaled(until.0));
+        self.script.run_for = until.map_or(whole, |until| until.min(whole));
+        Ok(self.script)
+    }
+
+    fn message(&mut self, t: Nanos, message: &Message<'_>) -> Result<(), PerformanceError> {
+        let is_before_stream = self.interpreter.phase() != Phase::Streaming;
+        let event = self.interpreter.read(self.session, message);
+        if event == Event::InitialBuffer {
+            self.origin = Some(t);
+        }
+        let is_said = matches!(message.opcode, Opcode::Text | Opcode::Binary);
+        if message.direction != Direction::ClientToServer || message.failed || !is_said {
+            return Ok(());
+        }
+        if !message.is_whole() {
+            return Err(PerformanceError::LeftOut);
+        }
+        self.bytes += message.payload.len();
+        if self.bytes > MAX_SCRIPT_BYTES {
+            return Err(PerformanceError::TooLong);
+        }
+        match event {
+            Event::Config(text) => {
+                let object = parse_object(text)
+                    .map_err(|error| PerformanceError::BadConfig(error.to_string()))?;
+                self.script.config = object.fields;
+                self.has_config = true;
+            }
+            Event::Upload if is_before_stream && self.script.upload.is_none() => {
+                self.script.upload = Some(message.payload.to_vec());
+            }
+            _ => {
+                let command = self.command(message);
+                self.script.commands.push((self.at(t), command));
+            }
+        }
+        Ok(())
+    }
+
+    fn command(&mut self, message: &Message<'_>) -> ClientCommand {
+        let Some(text) = message.text() else {
+            return ClientCommand::Send(Outgoing::Binary(message.payload.to_vec()));
+        };
+        match client_text(text) {
+            Ok(ClientText::Params(params)) if !self.options.verbatim => {
+                if params.slice_lead_s.is_some() {
+                    self.script.dialect = Dialect::Modern;
+                }
+                ClientCommand::Report(text.to_owned())
+            }
+            _ => ClientCommand::Send(Outgoing::Text(text.to_owned())),
+        }
+    }
+
+    /// A moment of the recording as time from the live initial buffer.
+    fn at(&self, t: Nanos) -> Span {
+        self.scaled(self.origin.map_or(0, |origin| t.0.saturating_sub(origin.0)))
+    }
+
+    fn scaled(&self, ns: u64) -> Span {
+        Span((ns as f64 / self.options.rate).round() as u64)
+    }
+
+    fn is_after_end(&self, t: Nanos) -> bool {
+        let end = self.origin.zip(self.options.until);
+        end.and_then(|(origin, until)| origin.checked_add(until)).is_some_and(|end| t > end)
+    }
+}

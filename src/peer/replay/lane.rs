@@ -1,0 +1,168 @@
+//! Two sequences of deeds, compared as they come.
+//!
+//! Enters: what the recorded client did and what the live one does, each in its order. Leaves: how
+//! many of each, how far apart in time the equal ones were, and the first that differs. Nothing is
+//! kept of what was compared, and nothing at all after the first difference.
+
+use std::collections::VecDeque;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::tape::Deed;
+use crate::lag::stats::round;
+
+/// Deeds that wait for their counterpart, at most; beyond that the sides are not compared further.
+const MAX_WAITING: usize = 1024;
+/// Longest text of a value that is told, in characters.
+const MAX_TOLD: usize = 240;
+
+/// The first thing that the live client did otherwise.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Difference {
+    /// When, in seconds of the recording from its initial buffer.
+    pub at_s: f64,
+    /// What: the kind of the deed, or `knobs`.
+    pub what: String,
+    /// What the recorded client sent, where they differ; `null`: nothing.
+    pub recorded: Option<String>,
+    /// What the live client sent; `null`: nothing.
+    pub live: Option<String>,
+}
+
+/// One pair of sequences.
+#[derive(Debug, Default)]
+pub(super) struct Lane {
+    recorded: VecDeque<(f64, Deed)>,
+    live: VecDeque<(f64, Deed)>,
+    pub recorded_count: u64,
+    pub live_count: u64,
+    pub equal: u64,
+    pub difference: Option<Difference>,
+    /// Most that an equal deed was later or earlier than the recorded one, in seconds.
+    pub most_apart_s: f64,
+}
+
+impl Lane {
+    pub fn recorded(&mut self, at_s: f64, deed: Deed) {
+        self.recorded_count += 1;
+        if self.difference.is_none() && self.recorded.len() < MAX_WAITING {
+            self.recorded.push_back((at_s, deed));
+            self.compare();
+        }
+    }
+
+    pub fn live(&mut self, at_s: f64, deed: Deed) {
+        self.live_count += 1;
+        if self.difference.is_none() && self.live.len() < MAX_WAITING {
+            self.live.push_back((at_s, deed));
+            self.compare();
+        }
+    }
+
+    fn compare(&mut self) {
+        while let (Some((recorded_s, recorded)), Some((live_s, live))) =
+            (self.recorded.front(), self.live.front())
+        {
+            if recorded != live {
+                self.difference = Some(difference(*live_s, Some(recorded), Some(live)));
+                self.recorded.clear();
+                self.live.clear();
+                return;
+            }
+            let apart_s = live_s - recorded_s;
+            if apart_s.abs() > self.most_apart_s.abs() {
+                self.most_apart_s = apart_s;
+            }
+            self.equal += 1;
+            self.recorded.pop_front();
+            self.live.pop_front();
+        }
+    }
+
+    /// The first difference, once both sides have come to their end.
+    pub fn first_difference(&self) -> Option<Difference> {
+        let missing = self.recorded.front().map(|(at_s, deed)| difference(*at_s, Some(deed), None));
+        let further = || self.live.front().map(|(at_s, deed)| difference(*at_s, None, Some(deed)));
+        self.difference.clone().or(missing).or_else(further)
+    }
+}
+
+fn difference(at_s: f64, recorded: Option<&Deed>, live: Option<&Deed>) -> Difference {
+    let what = live.or(recorded).map(|deed| deed.kind.clone()).unwrap_or_default();
+    let (recorded, live) = match (recorded, live) {
+        (Some(recorded), Some(live)) if recorded.kind == live.kind => {
+            let (recorded, live) = only_different(&recorded.value, &live.value);
+            (Some(told(&recorded)), Some(told(&live)))
+        }
+        (recorded, live) => {
+            let whole = |deed: &Deed| format!("{} {}", deed.kind, told(&deed.value));
+            (recorded.map(whole), live.map(whole))
+        }
+    };
+    Difference { at_s: round(at_s, 6), what, recorded, live }
+}
+
+/// Of two objects the fields that differ; anything else as it is.
+fn only_different(one: &Value, other: &Value) -> (Value, Value) {
+    let (Value::Object(a), Value::Object(b)) = (one, other) else {
+        return (one.clone(), other.clone());
+    };
+    let unlike = |of: &Map<String, Value>, than: &Map<String, Value>| {
+        let fields = of.iter().filter(|(key, value)| than.get(*key) != Some(*value));
+        fields.map(|(key, value)| (key.clone(), value.clone())).collect::<Map<_, _>>()
+    };
+    (unlike(a, b).into(), unlike(b, a).into())
+}
+
+fn told(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(MAX_TOLD) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deed(text: &str) -> Deed {
+        Deed::of_text(text, None)
+    }
+
+    /// Feeds both sequences, the live one first; what differs, and how many were equal.
+    #[track_caller]
+    fn check(recorded: &[&str], live: &[&str], expected: Option<[Option<&str>; 2]>, equal: u64) {
+        let mut lane = Lane::default();
+        for (i, text) in live.iter().enumerate() {
+            lane.live(i as f64 + 0.25, deed(text));
+        }
+        for (i, text) in recorded.iter().enumerate() {
+            lane.recorded(i as f64, deed(text));
+        }
+        let found = lane.first_difference();
+        let found = found.as_ref().map(|d| [d.recorded.as_deref(), d.live.as_deref()]);
+        assert_eq!(found, expected, "{recorded:?} and {live:?}");
+        assert_eq!(lane.equal, equal);
+        assert_eq!(lane.most_apart_s, if equal > 0 { 0.25 } else { 0.0 });
+    }
+
+    #[test]
+    fn the_first_difference() {
+        let (a, b) =
+            (r#"{"type":"prompt","tags":"a","key":1}"#, r#"{"type":"prompt","tags":"b","key":1}"#);
+        check(&[], &[], None, 0);
+        check(&[a, b], &[a, b], None, 2);
+        check(&[a], &[r#"{"key":1,"tags":"a","type":"prompt"}"#], None, 1);
+        check(&[a, a], &[a, b], Some([Some(r#"{"tags":"a"}"#), Some(r#"{"tags":"b"}"#)]), 1);
+        check(&[a], &[a, r#"{"type":"x"}"#], Some([None, Some(r#"x {"type":"x"}"#)]), 1);
+        check(&[r#"{"type":"x"}"#], &[], Some([Some(r#"x {"type":"x"}"#), None]), 0);
+        check(
+            &[r#"{"type":"x"}"#],
+            &[r#"{"type":"y"}"#],
+            Some([Some(r#"x {"type":"x"}"#), Some(r#"y {"type":"y"}"#)]),
+            0,
+        );
+    }
+}

@@ -1,0 +1,28 @@
+//! A recorded session, played again: as the server to any client, or as the client to any server.
+//!
+//! Enters: the records of a capture, what the live peer says, and moments. Leaves: messages to send
+//! and the moment to be asked again; at the end a [`Divergence`], which says how far the live peer
+//! and the clock strayed from the recording. Times of a recording are on its own clock (the tape's),
+//! all others on the driver's. Never reads a clock or a file, and never holds more of a recording
+//! than [`MAX_AHEAD_BYTES`] and one message.
+
+mod causes;
+mod client;
+mod divergence;
+mod lane;
+mod options;
+mod pace;
+mod schedule;
+mod server;
+mod tape;
+#[cfg(test)]
+mod tests;
+
+pub use causes::{Cause, Deeds};
+pub use client::{MAX_SCRIPT_BYTES, Performance, PerformanceError, PerformanceOptions, Script};
+pub use divergence::{DeedCounts, Divergence, Drift, TickCounts, TimeKept};
+pub use lane::Difference;
+pub use options::{Control, MAX_AHEAD_BYTES, ReplayOptions, Status, Timing, Wanted};
+pub use pace::{MAX_LATE_NS, Pace};
+pub use server::ReplayServer;
+pub use tape::{Part, PartBody, Reply, ReplyKind, Tape};

@@ -1,0 +1,79 @@
+//! What can be asked of a replay as the server, and what it asks for and tells.
+//!
+//! Enters and leaves: plain data. Times of the recording are on its own clock, or in seconds from its
+//! initial buffer.
+
+use serde_json::{Map, Value};
+
+use crate::time::Nanos;
+
+/// Bytes of a recording that are held in advance; one message may exceed it.
+pub const MAX_AHEAD_BYTES: usize = 4 << 20;
+
+/// When messages are sent.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Timing {
+    /// As recorded, at this many seconds of the recording in a second.
+    Recorded {
+        /// Above 0.
+        rate: f64,
+    },
+    /// As fast as the client reads.
+    Max,
+}
+
+/// What is replayed, and how.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReplayOptions {
+    /// When messages are sent.
+    pub timing: Timing,
+    /// Replies wait for the messages that they answered.
+    pub causal: bool,
+    /// When the initial buffer came, on the tape's clock.
+    pub origin: Nanos,
+    /// Everything before is sent at once.
+    pub start_at: Option<Nanos>,
+    /// Nothing after is sent.
+    pub until: Option<Nanos>,
+    /// Begin again at the end.
+    pub looped: bool,
+    /// The fields of the recorded `ready`.
+    pub ready: Map<String, Value>,
+}
+
+/// What is to be done with the clock.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Control {
+    /// Stand still.
+    Pause,
+    /// Go on.
+    Resume,
+    /// Run at this rate, above 0.
+    Rate(f64),
+    /// Go to this second of the recording, from its initial buffer.
+    Jump(f64),
+}
+
+/// What the driver has to bring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// Nothing.
+    Nothing,
+    /// The next parts, or word that there are none.
+    Parts,
+    /// The tape from its beginning; then [`ReplayServer::rewound`](super::ReplayServer::rewound).
+    Rewind,
+}
+
+/// Where a replay is.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct Status {
+    /// In seconds of the recording, from its initial buffer.
+    pub at_s: f64,
+    /// Seconds of the recording in a second; `null`: as fast as the client reads.
+    pub rate: Option<f64>,
+    /// The clock stands still.
+    pub paused: bool,
+    /// Times that it began again.
+    pub rounds: u64,
+}

@@ -1,0 +1,214 @@
+//! When the parts of a recording are due.
+//!
+//! Enters: what the live client has done, what is to become of the clock, parts of the recording and
+//! moments. Leaves: the moment of each part, and how late and how long held a reply is. Never plays a
+//! part, and never looks at what it says.
+
+use super::causes::{CONFIG, Cause, Deeds};
+use super::options::{ReplayOptions, Timing};
+use super::pace::{MAX_LATE_NS, Pace};
+use super::tape::{Part, PartBody, Reply, ReplyKind};
+use crate::time::Nanos;
+
+/// When a part may be played.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Due {
+    At(Nanos),
+    Now,
+    Never,
+}
+
+/// What a reply that is being sent has cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cost {
+    /// It has no moment: it is on the way to where the tape goes on.
+    OnTheWay,
+    /// It has no moment: everything is sent as fast as the client reads.
+    AtOnce,
+    /// It left so late, the tape having been held so long for the client, and now so much slower.
+    Paced { late_ns: u64, waited_ns: u64, slowed_ns: u64 },
+}
+
+/// The clock of a replay, and what it waits for.
+#[derive(Debug)]
+pub(super) struct Schedule {
+    timing: Timing,
+    is_causal: bool,
+    /// From the client's first message on.
+    pace: Option<Pace>,
+    paused_at: Option<Nanos>,
+    /// Parts before this one are not paced.
+    catch_up_to: Option<Nanos>,
+    pub deeds: Deeds,
+}
+
+impl Schedule {
+    pub fn new(options: &ReplayOptions) -> Schedule {
+        Schedule {
+            timing: options.timing,
+            is_causal: options.causal,
+            pace: None,
+            paused_at: None,
+            catch_up_to: options.start_at,
+            deeds: Deeds::default(),
+        }
+    }
+
+    pub fn has_begun(&self) -> bool {
+        self.pace.is_some()
+    }
+
+    /// The tape is at `first` from `now` on.
+    pub fn begin(&mut self, now: Nanos, first: Nanos) {
+        self.pace = Some(Pace::new(first, now, self.rate().unwrap_or(1.0)));
+    }
+
+    /// Seconds of the tape in a second; `None`: as fast as the client reads.
+    pub fn rate(&self) -> Option<f64> {
+        match self.timing {
+            Timing::Recorded { rate } => Some(rate),
+            Timing::Max => None,
+        }
+    }
+
+    /// The clock, where it is one that the client's can be compared with.
+    pub fn pace(&self) -> Option<&Pace> {
+        self.pace.as_ref().filter(|_| self.timing != Timing::Max)
+    }
+
+    pub fn paused_at(&self) -> Option<Nanos> {
+        self.paused_at
+    }
+
+    /// The moment of the tape at `now`; the last part played was at `position`.
+    pub fn tape_at(&self, now: Nanos, position: Nanos) -> Nanos {
+        let pace = self.pace().filter(|_| self.catch_up_to.is_none());
+        pace.map_or(position, |pace| pace.tape_at(now))
+    }
+
+    /// Stands still from `now` on.
+    pub fn pause(&mut self, now: Nanos, position: Nanos) {
+        let tape = self.tape_at(now, position);
+        if let Some(pace) = self.pace.as_mut().filter(|_| self.paused_at.is_none()) {
+            pace.jump(now, tape);
+            pace.pause(now);
+            self.paused_at = Some(now);
+        }
+    }
+
+    /// Goes on; how long it stood still.
+    pub fn resume(&mut self, now: Nanos) -> u64 {
+        if let Some(pace) = &mut self.pace {
+            pace.resume(now);
+        }
+        self.paused_at.take().map_or(0, |since| now.0.saturating_sub(since.0))
+    }
+
+    /// Runs at another rate from `now` on, also if there was none.
+    pub fn set_rate(&mut self, now: Nanos, position: Nanos, rate: f64) {
+        let tape = self.tape_at(now, position);
+        if let Some(pace) = &mut self.pace {
+            pace.jump(now, tape);
+            pace.set_rate(now, rate);
+        }
+        self.timing = Timing::Recorded { rate };
+    }
+
+    /// Is at `tape` from `now` on.
+    pub fn jump(&mut self, now: Nanos, tape: Nanos) {
+        if let Some(pace) = &mut self.pace {
+            pace.jump(now, tape);
+        }
+    }
+
+    /// Everything before `target` is sent at once.
+    pub fn catch_up_to(&mut self, target: Option<Nanos>) {
+        self.catch_up_to = target;
+    }
+
+    /// Where the tape goes on with a part at `tape`, if it has caught up with it.
+    pub fn catch_up(&mut self, now: Nanos, tape: Nanos) -> Option<Nanos> {
+        let target = self.catch_up_to.take_if(|target| tape >= *target)?;
+        self.jump(now, target);
+        Some(target)
+    }
+
+    /// When a part may be played.
+    pub fn due(&self, part: &Part) -> Due {
+        let Some(pace) = &self.pace else { return Due::Never };
+        let cause = holding(part, self.is_causal);
+        let caused = cause.map(|cause| self.caused_at(cause));
+        if caused == Some(None) {
+            return Due::Never;
+        }
+        if self.catch_up_to.is_some() {
+            return Due::Now;
+        }
+        match (self.timing, pace.now_at(part.t)) {
+            (_, None) => Due::Never,
+            (Timing::Max, Some(_)) => Due::Now,
+            (_, Some(paced)) => Due::At(caused.flatten().map_or(paced, |caused| caused.max(paced))),
+        }
+    }
+
+    /// The cause for which a part holds the tape.
+    pub fn held_for<'a>(&self, part: &'a Part) -> Option<&'a Cause> {
+        holding(part, self.is_causal).filter(|cause| self.deeds.done_at(cause).is_none())
+    }
+
+    /// When a reply may come for what it answers, if the client has done that.
+    fn caused_at(&self, cause: &Cause) -> Option<Nanos> {
+        let done = self.deeds.done_at(cause)?;
+        let after_ns = self.rate().map_or(0, |rate| (cause.after_ns as f64 / rate) as u64);
+        Some(Nanos(done.0.saturating_add(after_ns)))
+    }
+
+    /// When a reply may come that waits by itself; never while the clock stands still.
+    pub fn waits_until(&self, cause: &Cause) -> Option<Nanos> {
+        self.caused_at(cause).filter(|_| self.paused_at.is_none())
+    }
+
+    /// What a reply that is its turn has to wait for by itself, if that is still to come.
+    pub fn floats(&self, now: Nanos, reply: &Reply) -> bool {
+        let is_its_own = self.is_causal && self.catch_up_to.is_none();
+        let cause = reply.cause.as_ref().filter(|_| is_its_own && !holds(reply, self.is_causal));
+        cause.is_some_and(|cause| self.caused_at(cause).is_none_or(|at| at > now))
+    }
+
+    /// Holds the clock for a reply at `tape` that had to wait, or is so late that nobody keeps up.
+    pub fn spend(&mut self, now: Nanos, tape: Nanos, reply: &Reply) -> Cost {
+        if self.catch_up_to.is_some() {
+            return Cost::OnTheWay;
+        }
+        let Some(paced) = self.pace().and_then(|pace| pace.now_at(tape)) else {
+            return Cost::AtOnce;
+        };
+        let caused = reply.cause.as_ref().filter(|_| holds(reply, self.is_causal));
+        let caused = caused.and_then(|cause| self.caused_at(cause));
+        let waited_ns = caused.map_or(0, |caused| caused.0.saturating_sub(paced.0));
+        let late_ns = now.0.saturating_sub(paced.0.saturating_add(waited_ns));
+        let slowed_ns = late_ns.saturating_sub(MAX_LATE_NS);
+        if let Some(pace) = &mut self.pace {
+            pace.delay(waited_ns + slowed_ns);
+        }
+        Cost::Paced { late_ns, waited_ns, slowed_ns }
+    }
+}
+
+/// The cause for which a part holds the tape, come or not.
+fn holding(part: &Part, is_causal: bool) -> Option<&Cause> {
+    match &part.body {
+        PartBody::Reply(reply) if holds(reply, is_causal) => reply.cause.as_ref(),
+        _ => None,
+    }
+}
+
+/// Whether a reply holds the tape until its cause: nothing is said before the config; in a causal
+/// replay nothing of a session or a swap is said before the audio that it is about.
+fn holds(reply: &Reply, is_causal: bool) -> bool {
+    match (reply.kind, &reply.cause) {
+        (ReplyKind::Handshake, Some(cause)) => is_causal || cause.kind == CONFIG,
+        (ReplyKind::SwapReady, Some(_)) => is_causal,
+        _ => false,
+    }
+}

@@ -1,0 +1,383 @@
+//! The recorded server: what to send to a live client, and when.
+//!
+//! Enters: the parts of a recording as they are wanted, messages of the client, orders to pause,
+//! slow down or jump, and moments. Leaves: messages to send. The tape begins when the client has sent
+//! its first message. In a causal replay a recorded reply waits for the message that it answered:
+//! `ready` and `swap_ready` hold the tape, since what follows belongs to them; any other reply waits
+//! by itself. A reply is never early: it keeps its recorded distance both from the beginning and from
+//! its cause. Going back is told to the client as a swap to the initial buffer, the only way in which
+//! a server can.
+
+use std::collections::VecDeque;
+
+use serde_json::{Map, Value, json};
+
+use super::causes::{Cause, Deeds};
+use super::divergence::{Comparer, DeedCounts, Divergence, Drift, TimeKeeper};
+use super::options::{Control, MAX_AHEAD_BYTES, ReplayOptions, Status, Wanted};
+use super::schedule::{Cost, Due, Schedule};
+use super::tape::{Deed, Part, PartBody, Reply, ReplyKind};
+use crate::lag::stats::round;
+use crate::peer::Outgoing;
+use crate::peer::server::Incoming;
+use crate::time::Nanos;
+use crate::wire::json::parse_object;
+use crate::wire::message::{ClientText, client_text};
+
+/// Replies that may wait for their causes; further ones are sent without.
+const MAX_WAITING: usize = 4096;
+
+/// The server side of a replay.
+#[derive(Debug)]
+pub struct ReplayServer {
+    options: ReplayOptions,
+    parts: VecDeque<Part>,
+    held_bytes: usize,
+    is_tape_ended: bool,
+    schedule: Schedule,
+    /// The beginning is being repeated, up to its buffer.
+    is_beginning_again: bool,
+    wants_rewind: bool,
+    /// Replies whose causes are still to come.
+    waiting: VecDeque<(Cause, Outgoing)>,
+    outbox: VecDeque<Outgoing>,
+    comparer: Comparer,
+    time: TimeKeeper,
+    /// The moment of the last part played.
+    position: Nanos,
+    rounds: u64,
+    left_out: u64,
+    is_over: bool,
+    is_whole: bool,
+}
+
+impl ReplayServer {
+    /// A replay that waits for its client.
+    #[must_use]
+    pub fn new(options: ReplayOptions) -> ReplayServer {
+        ReplayServer {
+            schedule: Schedule::new(&options),
+            position: options.origin,
+            options,
+            parts: VecDeque::new(),
+            held_bytes: 0,
+            is_tape_ended: false,
+            is_beginning_again: false,
+            wants_rewind: false,
+            waiting: VecDeque::new(),
+            outbox: VecDeque::new(),
+            comparer: Comparer::default(),
+            time: TimeKeeper::default(),
+            rounds: 0,
+            left_out: 0,
+            is_over: false,
+            is_whole: false,
+        }
+    }
+
+    /// What the driver should bring next.
+    #[must_use]
+    pub fn wants(&self) -> Wanted {
+        match () {
+            () if self.is_over => Wanted::Nothing,
+            () if self.wants_rewind => Wanted::Rewind,
+            () if !self.is_tape_ended && self.held_bytes < MAX_AHEAD_BYTES => Wanted::Parts,
+            () => Wanted::Nothing,
+        }
+    }
+
+    /// Takes the next part.
+    pub fn offer(&mut self, part: Part) {
+        self.held_bytes += part.bytes();
+        self.parts.push_back(part);
+    }
+
+    /// There are no further parts.
+    pub fn end_of_tape(&mut self) {
+        self.is_tape_ended = true;
+    }
+
+    /// The tape is at its beginning again.
+    pub fn rewound(&mut self) {
+        self.wants_rewind = false;
+        self.is_tape_ended = false;
+        self.is_beginning_again = true;
+        self.rounds += 1;
+        self.parts.clear();
+        self.held_bytes = 0;
+        self.waiting.clear();
+        self.schedule.deeds = Deeds::reopened();
+        self.comparer.stop();
+        self.time.jump();
+    }
+
+    /// Whether the client has begun its session.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.schedule.has_begun()
+    }
+
+    /// Takes a message of the client; its first text begins the session.
+    pub fn receive(&mut self, now: Nanos, message: Incoming<'_>) {
+        let is_first = !self.has_begun() && matches!(message, Incoming::Text(_));
+        if is_first {
+            self.position = self.parts.front().map_or(self.options.origin, |part| part.t);
+            self.schedule.begin(now, self.position);
+        }
+        let (at_s, tape) = (self.at_s(now), self.tape_at(now));
+        match message {
+            Incoming::Text(text) => {
+                if let (false, Ok(ClientText::Params(params))) = (is_first, client_text(text)) {
+                    self.comparer.live_tick(at_s, tape, &params, self.schedule.pace());
+                    return;
+                }
+                let object = parse_object(text).ok();
+                let kind =
+                    self.schedule.deeds.text(now, object.as_ref().map(|object| &object.fields));
+                self.comparer.live_deed(at_s, Deed::of_text(text, kind));
+            }
+            Incoming::Binary(bytes) => {
+                let kind = self.schedule.deeds.binary(now);
+                self.comparer.live_deed(at_s, Deed::of_binary(bytes, kind));
+            }
+            Incoming::Closed => self.is_over = true,
+        }
+    }
+
+    /// Does something with the clock.
+    pub fn control(&mut self, now: Nanos, control: Control) {
+        match control {
+            Control::Pause => self.schedule.pause(now, self.position),
+            Control::Resume => {
+                let paused_ns = self.schedule.resume(now);
+                self.time.paused_ns += paused_ns;
+                self.time.stood(paused_ns);
+            }
+            Control::Rate(rate) if rate.is_finite() && rate > 0.0 => {
+                self.schedule.set_rate(now, self.position, rate);
+                self.time.jump();
+            }
+            Control::Jump(to_s) if to_s.is_finite() => {
+                let to_ns = (to_s.max(0.0) * 1e9) as u64;
+                let to = Nanos(self.options.origin.0.saturating_add(to_ns));
+                self.comparer.stop();
+                self.time.jump();
+                self.wants_rewind |= to < self.position;
+                self.schedule.catch_up_to(Some(to));
+            }
+            Control::Rate(_) | Control::Jump(_) => {}
+        }
+    }
+
+    /// Where the replay is.
+    #[must_use]
+    pub fn status(&self, now: Nanos) -> Status {
+        Status {
+            at_s: round(self.at_s(now), 6),
+            rate: self.schedule.rate(),
+            paused: self.schedule.paused_at().is_some(),
+            rounds: self.rounds,
+        }
+    }
+
+    /// The next message to send, if one is due at `now`.
+    pub fn poll(&mut self, now: Nanos) -> Option<Outgoing> {
+        loop {
+            if let Some(message) = self.outbox.pop_front() {
+                return Some(message);
+            }
+            if self.is_over || self.wants_rewind || !self.has_begun() {
+                return None;
+            }
+            if let Some(message) = self.take_waiting(now) {
+                return Some(message);
+            }
+            let ends = |part: &Part| self.options.until.is_some_and(|until| part.t > until);
+            match self.parts.front() {
+                Some(part) if !ends(part) => {
+                    let (tape, due) = (part.t, self.due(part));
+                    if !self.is_beginning_again
+                        && let Some(target) = self.schedule.catch_up(now, tape)
+                    {
+                        self.position = target;
+                        self.time.jump();
+                        continue;
+                    }
+                    match due {
+                        Due::Now => {}
+                        Due::At(at) if at <= now => {}
+                        Due::At(_) | Due::Never => return None,
+                    }
+                    self.play_next(now);
+                }
+                None if !self.is_tape_ended => return None,
+                _ => self.finish(),
+            }
+        }
+    }
+
+    /// When to poll again although nothing came.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Nanos> {
+        if self.is_over || self.wants_rewind || !self.has_begun() {
+            return None;
+        }
+        let waiting = self.waiting.iter().filter_map(|(cause, _)| self.schedule.waits_until(cause));
+        let next = self.parts.front().and_then(|part| match self.due(part) {
+            Due::At(at) => Some(at),
+            Due::Now => Some(Nanos(0)),
+            Due::Never => None,
+        });
+        waiting.chain(next).min()
+    }
+
+    /// What became of it, as of `now`.
+    #[must_use]
+    pub fn divergence(&self, now: Nanos) -> Divergence {
+        let first_difference = self.comparer.first_difference();
+        let held = self.held_for().map(|cause| cause.kind.clone());
+        let unanswered = self.waiting.iter().map(|(cause, _)| cause.kind.clone()).chain(held);
+        let mut time = self.time.kept(self.schedule.rate());
+        if let Some(since) = self.schedule.paused_at() {
+            time.paused_s += now.seconds_since(since);
+        }
+        Divergence {
+            same: first_difference.is_none(),
+            first_difference,
+            deeds: DeedCounts::of(&self.comparer.deeds),
+            knobs: DeedCounts::of(&self.comparer.knobs),
+            ticks: self.comparer.ticks,
+            position: self.comparer.position.map(Drift::rounded),
+            time,
+            played_s: round(self.position.seconds_since(self.options.origin), 6),
+            whole: self.is_whole,
+            rounds: self.rounds,
+            unanswered: unanswered.collect(),
+            left_out: self.left_out,
+        }
+    }
+
+    /// The cause for which the tape is held.
+    #[must_use]
+    pub fn held_for(&self) -> Option<&Cause> {
+        let part = self.parts.front().filter(|_| !self.is_beginning_again)?;
+        self.schedule.held_for(part)
+    }
+
+    /// By how much everything was slowed because nobody kept up, in seconds.
+    #[must_use]
+    pub fn slowed_s(&self) -> f64 {
+        self.time.slowed_ns as f64 / 1e9
+    }
+
+    fn tape_at(&self, now: Nanos) -> Nanos {
+        self.schedule.tape_at(now, self.position)
+    }
+
+    fn at_s(&self, now: Nanos) -> f64 {
+        self.tape_at(now).seconds_since(self.options.origin)
+    }
+
+    fn due(&self, part: &Part) -> Due {
+        if self.is_beginning_again { Due::Now } else { self.schedule.due(part) }
+    }
+
+    fn play_next(&mut self, now: Nanos) {
+        let Some(part) = self.parts.pop_front() else { return };
+        self.held_bytes = self.held_bytes.saturating_sub(part.bytes());
+        self.position = part.t;
+        if self.is_beginning_again {
+            self.begin_again(now, part);
+            return;
+        }
+        let at_s = part.t.seconds_since(self.options.origin);
+        match part.body {
+            PartBody::Deed(deed) => self.comparer.recorded_deed(at_s, deed),
+            PartBody::Tick(tick) => self.comparer.recorded_tick(at_s, part.t, tick),
+            PartBody::LeftOut => self.left_out += 1,
+            PartBody::End => {}
+            PartBody::Close { code, reason } => {
+                self.outbox.push_back(Outgoing::Close { code, reason });
+                self.is_over = true;
+                self.is_whole = true;
+            }
+            PartBody::Reply(reply) => {
+                self.keep_time(now, part.t, &reply);
+                self.say(now, part.t, reply);
+            }
+        }
+    }
+
+    fn keep_time(&mut self, now: Nanos, tape: Nanos, reply: &Reply) {
+        match self.schedule.spend(now, tape, reply) {
+            Cost::OnTheWay => self.time.sent_at_once(),
+            Cost::AtOnce => self.time.sent(tape, now, None),
+            Cost::Paced { late_ns, waited_ns, slowed_ns } => {
+                self.time.waited_ns += waited_ns;
+                self.time.stood(waited_ns);
+                self.time.slowed_ns += slowed_ns;
+                self.time.sent(tape, now, Some(late_ns));
+            }
+        }
+    }
+
+    fn say(&mut self, now: Nanos, tape: Nanos, reply: Reply) {
+        match reply.kind {
+            ReplyKind::InitialBuffer { frames, sample_rate } => {
+                self.comparer.buffer(tape, frames, Some(sample_rate));
+            }
+            ReplyKind::SwapBuffer { frames } => self.comparer.buffer(tape, frames, None),
+            _ => {}
+        }
+        let floats = self.waiting.len() < MAX_WAITING && self.schedule.floats(now, &reply);
+        match reply.cause.filter(|_| floats) {
+            Some(cause) => self.waiting.push_back((cause, reply.message)),
+            None => self.outbox.push_back(reply.message),
+        }
+    }
+
+    /// Up to the buffer nothing is repeated but the buffer, announced as a swap's.
+    fn begin_again(&mut self, now: Nanos, part: Part) {
+        let PartBody::Reply(Reply { message, kind: ReplyKind::InitialBuffer { .. }, .. }) =
+            part.body
+        else {
+            return;
+        };
+        self.is_beginning_again = false;
+        self.outbox.push_back(Outgoing::Text(self.swap_ready()));
+        self.outbox.push_back(message);
+        self.schedule.jump(now, part.t);
+    }
+
+    fn swap_ready(&self) -> String {
+        const SHARED: [&str; 6] =
+            ["duration", "sample_rate", "channels", "bpm", "key", "time_signature"];
+        let mut fields = Map::new();
+        fields.insert("type".to_owned(), json!("swap_ready"));
+        let shared = SHARED.iter().filter_map(|key| self.options.ready.get_key_value(*key));
+        fields.extend(shared.map(|(key, value)| (key.clone(), value.clone())));
+        fields.insert("fixture_name".to_owned(), Value::Null);
+        fields.insert("source_epoch".to_owned(), json!(self.rounds));
+        Value::Object(fields).to_string()
+    }
+
+    fn take_waiting(&mut self, now: Nanos) -> Option<Outgoing> {
+        let is_due = |(cause, _): &(Cause, Outgoing)| {
+            self.schedule.waits_until(cause).is_some_and(|at| at <= now)
+        };
+        let at = self.waiting.iter().position(is_due)?;
+        self.waiting.remove(at).map(|(_, message)| message)
+    }
+
+    fn finish(&mut self) {
+        self.is_whole = true;
+        if self.options.looped {
+            self.wants_rewind = true;
+            self.schedule.catch_up_to(self.options.start_at);
+            return;
+        }
+        self.is_over = true;
+        let reason = "the replay ends here".to_owned();
+        self.outbox.push_back(Outgoing::Close { code: 1000, reason });
+    }
+}
