@@ -187,7 +187,12 @@ impl Engine {
                     stream.handle(record, message, event, &mut self.facts);
                 }
             }
-            Event::Config(_) | Event::Upload | Event::Skipped | Event::Aside | Event::Nothing => {}
+            Event::Config(_)
+            | Event::Upload
+            | Event::Skipped
+            | Event::Aside
+            | Event::Compressed
+            | Event::Nothing => {}
         }
     }
 

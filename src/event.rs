@@ -73,6 +73,8 @@ pub enum Event<'a> {
     },
     /// Pings, pongs, and text of the client that is no JSON.
     Nothing,
+    /// A message whose payload was kept as it was compressed. A binary one uses up its expectation.
+    Compressed,
     /// A message of another connection than the session's.
     Elsewhere,
 }
@@ -134,6 +136,11 @@ impl Interpreter {
             *self = Interpreter { connection: Some(connection), ..Interpreter::default() };
         }
         match (message.direction, message.opcode) {
+            (Direction::ServerToClient, Opcode::Binary) if message.compressed => {
+                self.server_binary();
+                Event::Compressed
+            }
+            _ if message.compressed => Event::Compressed,
             (_, Opcode::Close) => close(message.payload),
             (Direction::ClientToServer, Opcode::Text) => self.client_text(message.payload),
             (Direction::ClientToServer, Opcode::Binary) => Event::Upload,
@@ -277,6 +284,7 @@ mod tests {
             Event::Command(_) => "command",
             Event::Close { .. } => "close",
             Event::Nothing => "nothing",
+            Event::Compressed => "compressed",
             Event::Elsewhere => "elsewhere",
         }
     }

@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use serde_json::Value;
 
 use super::keeping::KeepingArgs;
+use super::proxy::ProxyArgs;
 use crate::app::{AnalyzeOptions, BackendVerb, CatFilter, RecordVerb, SimulateVerb, Source};
 use crate::capture::Direction;
 use crate::engine::PlayheadSource;
@@ -49,6 +50,8 @@ pub enum ColorChoice {
 pub enum Verb {
     /// Record a live session as a headless client
     Record(RecordArgs),
+    /// Stand between any client and its server, record and watch every session
+    Proxy(Box<ProxyArgs>),
     /// Turn a session log into a capture
     Import(ImportArgs),
     /// Make one capture of the parts of a recording

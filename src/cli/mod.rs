@@ -7,6 +7,7 @@ mod args;
 mod display;
 mod keeping;
 mod live;
+mod proxy;
 mod sweep;
 
 use std::ffi::OsString;
@@ -59,6 +60,7 @@ fn dispatch(verb: Verb, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
         Verb::Cat(args) => cat(&args, talk, out),
         Verb::Record(args) => live::record(&args, talk, out),
         Verb::Demo(args) => live::demo(&args, talk, out),
+        Verb::Proxy(args) => proxy::proxy(&args, talk, out),
         Verb::Backend(args) => live::backend(&args, talk, out),
         Verb::Simulate(args) => simulate(&args, out),
         Verb::WhatIf(args) => what_if(&args, talk, out),

@@ -1,0 +1,274 @@
+//! One session under the eyes of the onlooker.
+//!
+//! Enters: pieces of its two directions with their times. Leaves: records in its capture, in its
+//! engine, and notices. A message has the time of the piece that made it whole.
+
+use std::path::{Path, PathBuf};
+
+use tokio::sync::oneshot;
+
+use super::notice::{Alarm, Change, Notice, Opening, Status, index};
+use super::observer::STATUS_PERIOD;
+use super::tap::Loss;
+use crate::capture::{Body, Clock, Direction, Gap, Header, Message, Opcode, Record};
+use crate::edge::clock;
+use crate::edge::recorder::Recorder;
+use crate::engine::{Engine, Options};
+use crate::time::Nanos;
+use crate::wire::json::parse_object;
+use crate::wire::websocket::{Inflater, Messages, Whole};
+
+/// Slices and ticks remembered for the figures of a status.
+const REMEMBERED: usize = 4096;
+/// Time between two readings of both clocks in a capture.
+const CLOCK_PERIOD_NS: u64 = 60_000_000_000;
+/// Why messages are missing from a capture.
+const LOST: &str = "more was forwarded than could be looked at";
+
+type Tell<'a> = &'a (dyn Fn(Notice) + Send + Sync);
+
+pub(super) struct Watched {
+    session: u64,
+    messages: [Messages; 2],
+    /// Until the first message, which the header may need.
+    opening: Option<Opening>,
+    folder: Option<PathBuf>,
+    /// Hears of the initial buffer.
+    buffered: Option<oneshot::Sender<()>>,
+    record: Recording,
+    alarm: Alarm,
+    status_at_ns: u64,
+    clock_at_ns: u64,
+}
+
+/// Where records go, the engine among it.
+struct Recording {
+    engine: Engine,
+    capture: Option<Recorder>,
+    /// Number of the next record without a capture.
+    seq: u64,
+    /// The capture as it is told at the end.
+    path: Option<PathBuf>,
+}
+
+impl Watched {
+    pub fn new(
+        opening: Opening,
+        buffered: oneshot::Sender<()>,
+        folder: Option<PathBuf>,
+    ) -> Watched {
+        let inflater = |takes_over: Option<bool>| takes_over.map(Inflater::new);
+        let deflate = opening.deflate;
+        let up = inflater(deflate.map(|deflate| deflate.client_takes_over));
+        let down = inflater(deflate.map(|deflate| deflate.server_takes_over));
+        let options =
+            Options { headers_only: true, tracker_bound: Some(REMEMBERED), ..Options::default() };
+        Watched {
+            session: opening.session,
+            messages: [Messages::new(up), Messages::new(down)],
+            status_at_ns: 0,
+            clock_at_ns: opening.at.0 + CLOCK_PERIOD_NS,
+            opening: Some(opening),
+            folder,
+            buffered: Some(buffered),
+            record: Recording { engine: Engine::new(options), capture: None, seq: 0, path: None },
+            alarm: Alarm::default(),
+        }
+    }
+
+    /// Bytes came that way.
+    pub fn bytes(&mut self, direction: Direction, at: Nanos, mut bytes: &[u8], tell: Tell<'_>) {
+        let messages = &mut self.messages[index(direction)];
+        while let Some(whole) = messages.next(&mut bytes) {
+            let message = message_of(direction, &whole);
+            if let Some(opening) = self.opening.take() {
+                self.record.begin(opening, config_of(&message), self.folder.as_deref(), tell);
+            }
+            self.record.put(at, Body::Message(message));
+            if let Some(buffered) = self.buffered.take_if(|_| self.record.engine.origin().is_some())
+            {
+                // A session that is over already needs no impairment.
+                let _ = buffered.send(());
+            }
+        }
+    }
+
+    /// Messages that way were not looked at.
+    pub fn lose(&mut self, direction: Direction, at: Nanos, loss: Loss, tell: Tell<'_>) {
+        if let Some(opening) = self.opening.take() {
+            self.record.begin(opening, None, self.folder.as_deref(), tell);
+        }
+        self.messages[index(direction)].lose();
+        self.record.lose(at, loss);
+        let Loss { messages, bytes } = loss;
+        tell(Notice::Lost { session: self.session, messages, bytes });
+    }
+
+    /// Time has passed.
+    pub fn look(&mut self, now: Nanos, tell: Tell<'_>) {
+        if self.opening.is_some() {
+            return;
+        }
+        self.record.check(self.session, tell);
+        if now.0 >= self.clock_at_ns {
+            self.clock_at_ns = now.0 + CLOCK_PERIOD_NS;
+            self.record.put(now, Body::Clock(Clock { monotonic: now, utc: clock::utc_now() }));
+        }
+        let Some(origin) = self.record.engine.origin() else { return };
+        let origin_s = origin.seconds();
+        let session = self.session;
+        match self.alarm.look(&self.record.engine.episodes(), now.seconds()) {
+            Some(Change::Began { at_s, what }) => {
+                tell(Notice::LagBegan { session, at_s: at_s - origin_s, what });
+            }
+            Some(Change::Ended { at_s, lasted_s }) => {
+                tell(Notice::LagEnded { session, at_s: at_s - origin_s, lasted_s });
+            }
+            None => {}
+        }
+        if now.0 >= self.status_at_ns {
+            self.status_at_ns = now.0 + STATUS_PERIOD.as_nanos() as u64;
+            if let Some(status) = Status::of(session, &self.record.engine, now) {
+                tell(Notice::Status(Status { is_lagging: self.alarm.is_on(), ..status }));
+            }
+        }
+    }
+
+    /// The session is over.
+    pub fn shut(mut self, at: Nanos, reason: String, tell: Tell<'_>) {
+        if let Some(opening) = self.opening.take() {
+            self.record.begin(opening, None, self.folder.as_deref(), tell);
+        }
+        let Recording { engine, capture, path, .. } = &mut self.record;
+        if let Some(capture) = capture.take()
+            && let Err(error) =
+                capture.finish(at, reason.clone(), &mut |record| engine.handle(record))
+        {
+            tell(Notice::Trouble { session: Some(self.session), sentence: error.to_string() });
+        }
+        let facts = engine.facts();
+        let messages = facts.traffic.iter().map(|traffic| traffic.messages).sum();
+        tell(Notice::Closed {
+            session: self.session,
+            reason,
+            streamed_s: engine.origin().map(|origin| at.seconds_since(origin)),
+            messages,
+            episodes: engine.episodes().len(),
+            capture: path.take(),
+        });
+    }
+}
+
+impl Recording {
+    /// Begins the capture, if one is wanted.
+    fn begin(
+        &mut self,
+        opening: Opening,
+        config: Option<String>,
+        folder: Option<&Path>,
+        tell: Tell<'_>,
+    ) {
+        let (session, at, utc) = (opening.session, opening.at, opening.utc.clone());
+        let header = header_of(opening, config);
+        let Some(folder) = folder else {
+            self.put(at, Body::Header(header));
+            return;
+        };
+        let engine = &mut self.engine;
+        match create(folder, &header, &mut |record| engine.handle(record)) {
+            Ok(mut capture) => {
+                capture.clock(at, utc, &mut |record| engine.handle(record));
+                let path = capture.path().to_owned();
+                tell(Notice::Recording { session, capture: path.clone() });
+                self.path = Some(path);
+                self.capture = Some(capture);
+            }
+            Err(error) => {
+                let sentence = format!("{error:#}; the session goes on without a capture");
+                tell(Notice::Trouble { session: Some(session), sentence });
+                self.put(at, Body::Header(header));
+            }
+        }
+    }
+
+    fn put(&mut self, at: Nanos, body: Body<'_>) {
+        let Recording { engine, capture, seq, .. } = self;
+        match capture {
+            Some(capture) => capture.put(at, 0, body, &mut |record| engine.handle(record)),
+            None => {
+                engine.handle(&Record { seq: *seq, t: at, conn: 0, body });
+                *seq += 1;
+            }
+        }
+    }
+
+    fn lose(&mut self, at: Nanos, Loss { messages, bytes }: Loss) {
+        let Recording { engine, capture, seq, .. } = self;
+        match capture {
+            Some(capture) => {
+                let see = &mut |record: &Record<'_>| engine.handle(record);
+                capture.lose_messages(at, (messages, bytes), LOST, see);
+            }
+            None => {
+                let gap = Gap { first_seq: *seq, count: messages, bytes, reason: LOST.to_owned() };
+                *seq += messages;
+                self.put(at, Body::Gap(gap));
+            }
+        }
+    }
+
+    /// Lets go of a capture that cannot be written any more.
+    fn check(&mut self, session: u64, tell: Tell<'_>) {
+        let Some(sentence) = self.capture.as_ref().and_then(Recorder::failure) else { return };
+        self.capture = None;
+        self.seq = self.engine.facts().records;
+        tell(Notice::Trouble { session: Some(session), sentence });
+    }
+}
+
+/// Creates the capture under a name that nothing has yet.
+fn create(
+    folder: &Path,
+    header: &Header,
+    see: &mut dyn FnMut(&Record<'_>),
+) -> anyhow::Result<Recorder> {
+    let name = clock::utc_file_name();
+    let mut path = folder.join(format!("{name}.lagtape"));
+    let mut count = 1;
+    while path.symlink_metadata().is_ok() {
+        count += 1;
+        path = folder.join(format!("{name}-{count}.lagtape"));
+    }
+    Recorder::create(&path, false, clock::random_marker(), header.clone(), see)
+}
+
+fn header_of(opening: Opening, config: Option<String>) -> Header {
+    let mut header = Header::new(concat!("lagtape ", env!("CARGO_PKG_VERSION")), opening.at);
+    header.start_utc = Some(opening.utc);
+    header.url = Some(opening.url);
+    header.config = config;
+    let impairment =
+        opening.impairment.and_then(|impairment| serde_json::to_string(&impairment).ok());
+    let known = [
+        ("recorded_by", Some("proxy".to_owned())),
+        ("user_agent", opening.user_agent),
+        ("extensions", Some(opening.extensions).filter(|extensions| !extensions.is_empty())),
+        ("impairment", impairment),
+    ];
+    header.metadata =
+        known.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect();
+    header
+}
+
+/// The client's first message, if that is what it is.
+fn config_of(message: &Message<'_>) -> Option<String> {
+    let text = message.text().filter(|_| message.direction == Direction::ClientToServer)?;
+    parse_object(text).ok().map(|_| text.to_owned())
+}
+
+fn message_of<'a>(direction: Direction, whole: &Whole<'a>) -> Message<'a> {
+    let mut message = Message::new(direction, Opcode::from(whole.opcode), whole.payload);
+    message.compressed = whole.is_compressed;
+    message.whole_len = (whole.len != whole.payload.len() as u64).then_some(whole.len);
+    message
+}
