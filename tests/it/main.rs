@@ -22,6 +22,7 @@ mod peer_pacing;
 mod proxy;
 mod proxy_between;
 mod proxy_http;
+mod proxy_peers;
 mod python;
 mod python_client;
 mod python_reader;
