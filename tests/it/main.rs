@@ -21,6 +21,7 @@ mod live;
 mod peer_pacing;
 mod proxy;
 mod proxy_between;
+mod proxy_cli;
 mod proxy_http;
 mod proxy_peers;
 mod python;
