@@ -32,14 +32,12 @@ impl Drop for Relay {
     }
 }
 
+/// Starts a server for a variant, and what stands before it.
+type Start = Box<dyn FnOnce() -> Started>;
 type Started = Result<(TcpListener, Option<Relay>)>;
 
 /// All variants, by name, with what starts them.
-pub fn all(
-    python: &str,
-    mitmdump: &str,
-    folder: &Path,
-) -> Vec<(&'static str, Box<dyn FnOnce() -> Started>)> {
+pub fn all(python: &str, mitmdump: &str, folder: &Path) -> Vec<(&'static str, Start)> {
     let (python, mitmdump, folder) = (python.to_owned(), mitmdump.to_owned(), folder.to_owned());
     let again = folder.clone();
     vec![

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use tokio::net::TcpListener;
 
 use crate::edge::proxy::{self, Impairment, Notice, ProxyOptions, Trust, Upstream};
@@ -43,8 +43,13 @@ pub async fn proxy(
     let listener = TcpListener::bind(verb.listen).await.with_context(|| {
         format!("cannot listen on {}; another port with --listen?", verb.listen)
     })?;
+    let address = listener.local_addr()?;
+    ensure!(
+        !upstream.is_at(address).await,
+        "the proxy would be its own upstream: {address} is where it listens; another port with --listen?"
+    );
     let watch: Arc<dyn Fn(Notice) + Send + Sync> = Arc::new(watch);
-    listening(listener.local_addr()?);
+    listening(address);
     // Whoever mistyped the server wants to know before the first client does.
     let probe = tokio::spawn(probe(upstream.clone(), Arc::clone(&watch)));
     let options = ProxyOptions {

@@ -66,7 +66,7 @@ pub struct ProxyArgs {
 
 /// What is wrong with the way between client and server.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "A bad link")]
+#[command(next_help_heading = "A bad link, for WebSockets")]
 pub struct ImpairmentArgs {
     /// What the way to the client carries: 200KB/s, 1.5MB/s
     #[arg(long, value_name = "RATE")]
@@ -430,20 +430,20 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(typed: &str, expected: Impairment) {
+    fn check(typed: &str, expected: &Impairment) {
         let words = std::iter::once("proxy").chain(typed.split_whitespace());
-        assert_eq!(Typed::try_parse_from(words).unwrap().args.impairment(), expected, "{typed}");
+        assert_eq!(Typed::try_parse_from(words).unwrap().args.impairment(), *expected, "{typed}");
     }
 
     #[test]
     fn bad_links_as_they_are_typed() {
         let plain = LinkOptions { buffer_bytes: Some(DEFAULT_BUFFER), ..LinkOptions::default() };
         let down = |link: LinkOptions| Impairment { down: Some(link), ..Impairment::default() };
-        check("", Impairment::default());
-        check("--down 200KB/s", down(LinkOptions { bytes_per_s: Some(200e3), ..plain.clone() }));
+        check("", &Impairment::default());
+        check("--down 200KB/s", &down(LinkOptions { bytes_per_s: Some(200e3), ..plain.clone() }));
         check(
             "--down 1MB/s --buffer unbounded --after-ready --seed 3",
-            Impairment {
+            &Impairment {
                 seed: 3,
                 after_ready: true,
                 ..down(LinkOptions { bytes_per_s: Some(1e6), buffer_bytes: None, ..plain.clone() })
@@ -452,7 +452,7 @@ mod tests {
         let slow = |latency_s: f64| Some(LinkOptions { latency_s, ..plain.clone() });
         check(
             "--latency 40ms --latency up=80ms --drop-after 60s",
-            Impairment {
+            &Impairment {
                 down: slow(0.04),
                 up: slow(0.08),
                 drop_after_s: Some(60.0),
@@ -462,7 +462,7 @@ mod tests {
         let outages = vec![Spell { at_s: 6.0, for_s: 2.0 }, Spell { at_s: 9.0, for_s: 0.5 }];
         check(
             "--stall down=9:500ms --stall down=6s:2s",
-            down(LinkOptions { outages, ..plain.clone() }),
+            &down(LinkOptions { outages, ..plain.clone() }),
         );
     }
 

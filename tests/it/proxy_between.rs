@@ -144,7 +144,7 @@ impl Maker {
 
     /// Half noise, half repetition.
     pub fn payload(&mut self, len: usize) -> Vec<u8> {
-        let noise = self.rng.next_u64() % 2 == 0;
+        let noise = self.rng.next_u64().is_multiple_of(2);
         (0..len).map(|i| if noise { self.rng.next_u64() as u8 } else { (i / 7) as u8 }).collect()
     }
 

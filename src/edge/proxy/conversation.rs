@@ -81,6 +81,7 @@ impl Conversation<'_> {
                 Ok(request) => request,
                 Err(End::Server) => {
                     self.client.write_all(&answered).await?;
+                    tokio::io::copy(&mut server, &mut self.client).await?;
                     return self.part().await;
                 }
                 Err(End::Client) => {
@@ -145,7 +146,7 @@ impl Conversation<'_> {
                 // A server that listens no more may still have something to say.
                 _ = &mut sending => {}
                 next = &mut answer => {
-                    if matches!(next, Ok(Next::Another)) {
+                    if matches!(next, Ok(Next::Another | Next::Tunnel(_))) {
                         sending.await?;
                     }
                     return Ok(next?);

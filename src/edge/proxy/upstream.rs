@@ -83,7 +83,7 @@ impl Upstream {
             true => Some((TlsConnector::from(Arc::new(client_config(trust)?)), name()?)),
             false => None,
         };
-        let target = uri.path_and_query().map(|target| target.as_str().to_owned());
+        let target = uri.path_and_query().map(ToString::to_string);
         Ok(Upstream {
             port: authority.port_u16().unwrap_or(if is_secure { 443 } else { 80 }),
             authority: authority.as_str().to_owned(),
@@ -116,6 +116,15 @@ impl Upstream {
     pub fn shown(&self, target: &str) -> String {
         let scheme = if self.tls.is_some() { "wss" } else { "ws" };
         without_secrets(&format!("{scheme}://{}{target}", self.authority))
+    }
+
+    /// Whether the server is whoever listens at that address.
+    pub async fn is_at(&self, address: SocketAddr) -> bool {
+        let found = lookup_host((self.host.as_str(), self.port)).await;
+        found.is_ok_and(|mut found| {
+            let all = address.ip().is_unspecified();
+            found.any(|one| one.port() == address.port() && (all || one.ip() == address.ip()))
+        })
     }
 
     /// Connects. `is_slow`: what arrives is to wait with the server and not here.

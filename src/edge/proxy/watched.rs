@@ -117,6 +117,10 @@ impl Watched {
         let Some(origin) = self.record.engine.origin() else { return };
         let origin_s = origin.seconds();
         let session = self.session;
+        if now.0 < self.status_at_ns {
+            return;
+        }
+        self.status_at_ns = now.0 + STATUS_PERIOD.as_nanos() as u64;
         match self.alarm.look(&self.record.engine.episodes(), now.seconds()) {
             Some(Change::Began { at_s, what }) => {
                 tell(Notice::LagBegan { session, at_s: at_s - origin_s, what });
@@ -126,11 +130,8 @@ impl Watched {
             }
             None => {}
         }
-        if now.0 >= self.status_at_ns {
-            self.status_at_ns = now.0 + STATUS_PERIOD.as_nanos() as u64;
-            if let Some(status) = Status::of(session, &self.record.engine, now) {
-                tell(Notice::Status(Status { is_lagging: self.alarm.is_on(), ..status }));
-            }
+        if let Some(status) = Status::of(session, &self.record.engine, now) {
+            tell(Notice::Status(Status { is_lagging: self.alarm.is_on(), ..status }));
         }
     }
 
@@ -139,6 +140,7 @@ impl Watched {
         if let Some(opening) = self.opening.take() {
             self.record.begin(opening, None, self.folder.as_deref(), tell);
         }
+        let reason = closed(&self.record.engine).unwrap_or(reason);
         let Recording { engine, capture, path, .. } = &mut self.record;
         if let Some(capture) = capture.take()
             && let Err(error) =
@@ -224,6 +226,18 @@ impl Recording {
         self.seq = self.engine.facts().records;
         tell(Notice::Trouble { session: Some(session), sentence });
     }
+}
+
+/// Who closed a WebSocket and how; what became of its connection afterwards says less.
+fn closed(engine: &Engine) -> Option<String> {
+    let close = engine.facts().closes.first()?;
+    let who = match close.direction {
+        Direction::ClientToServer => "client",
+        Direction::ServerToClient => "server",
+    };
+    let code = close.code.map_or(String::new(), |code| format!(" with {code}"));
+    let reason = if close.reason.is_empty() { "" } else { ", " };
+    Some(format!("the {who} closed it{code}{reason}{}", close.reason))
 }
 
 /// Creates the capture under a name that nothing has yet.

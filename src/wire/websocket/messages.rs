@@ -32,6 +32,8 @@ struct Assembly {
     is_compressed: bool,
     payload: Vec<u8>,
     len: u64,
+    /// The last frame was there; a further one continues nothing.
+    is_over: bool,
 }
 
 impl Messages {
@@ -72,7 +74,8 @@ impl Messages {
 
     fn begin(&mut self, header: &FrameHeader) {
         let assembly = if header.is_control() { &mut self.control } else { &mut self.data };
-        if header.opcode != opcode::CONTINUATION {
+        if header.opcode != opcode::CONTINUATION || assembly.is_over {
+            assembly.is_over = false;
             assembly.opcode = header.opcode;
             assembly.is_compressed = header.rsv1;
             assembly.payload.clear();
@@ -97,6 +100,7 @@ impl Messages {
         // A memory that one large message needed is not kept for all the small ones after it.
         const KEPT: usize = 1 << 20;
         let Messages { data, inflater, inflated, .. } = self;
+        data.is_over = true;
         let is_all = data.len == data.payload.len() as u64;
         let told = match inflater {
             Some(inflater) if data.is_compressed && is_all => {
@@ -117,7 +121,7 @@ impl Messages {
 
 impl Assembly {
     fn whole(&self) -> Whole<'_> {
-        let Assembly { opcode, is_compressed, ref payload, len } = *self;
+        let Assembly { opcode, is_compressed, ref payload, len, .. } = *self;
         Whole { opcode, payload, len, is_compressed }
     }
 }
@@ -165,6 +169,11 @@ mod tests {
             ],
             &[(9, b"p"), (1, b"abc"), (2, b""), (8, &[3, 0xe8])],
         );
+    }
+
+    #[test]
+    fn a_stray_continuation_continues_nothing() {
+        check(&[0x81, 1, b'a', 0x80, 1, b'b', 0x82, 1, b'c'], &[(1, b"a"), (0, b"b"), (2, b"c")]);
     }
 
     #[test]
