@@ -286,3 +286,96 @@ fn message_of<'a>(direction: Direction, whole: &Whole<'a>) -> Message<'a> {
     message.whole_len = (whole.len != whole.payload.len() as u64).then_some(whole.len);
     message
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::edge::files::open_capture;
+
+    /// An unmasked frame of a message.
+    fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
+        let mut frame = vec![0x80 | opcode, 127];
+        frame.extend((payload.len() as u64).to_be_bytes());
+        frame.extend(payload);
+        frame
+    }
+
+    /// Plays a recorded session to the onlooker, and 5 s of silence after it; looks every 10 ms.
+    fn play(capture: &str) -> (Vec<Notice>, u64) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(capture);
+        let mut records = open_capture(&path).unwrap();
+        let (buffered, _waiting) = oneshot::channel();
+        let client = ([127, 0, 0, 1], 1).into();
+        let url = "ws://pod/".to_owned();
+        let opening = Opening {
+            session: 1,
+            at: Nanos(0),
+            utc: String::new(),
+            client,
+            url,
+            user_agent: None,
+            extensions: String::new(),
+            deflate: None,
+            impairment: None,
+        };
+        let said = Mutex::new(Vec::new());
+        let tell = |notice| said.lock().unwrap().push(notice);
+        let mut watched = Watched::new(opening, buffered, None);
+        let mut now = Nanos(0);
+        while let Some(record) = records.next_record().unwrap() {
+            while now < record.t {
+                now.0 += 10_000_000;
+                watched.look(now, &tell);
+            }
+            if let Body::Message(message) = &record.body {
+                let bytes = frame(message.opcode.into(), message.payload);
+                bytes
+                    .chunks(1448)
+                    .for_each(|piece| watched.bytes(message.direction, record.t, piece, &tell));
+            }
+        }
+        for _ in 0..500 {
+            now.0 += 10_000_000;
+            watched.look(now, &tell);
+        }
+        let slices = watched.record.engine.facts().slices;
+        watched.shut(now, "over".to_owned(), &tell);
+        (said.into_inner().unwrap(), slices)
+    }
+
+    #[test]
+    fn lag_is_said_once_when_it_begins_and_once_when_it_ends() {
+        let (said, slices) = play("captures/stall.lagtape");
+        assert!(slices > 30);
+        let lag: Vec<_> = said
+            .iter()
+            .filter_map(|notice| match notice {
+                Notice::LagBegan { at_s, .. } => Some(("began", (at_s * 10.0).round() / 10.0)),
+                Notice::LagEnded { at_s, .. } => Some(("ended", (at_s * 10.0).round() / 10.0)),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(lag, [("began", 3.0), ("ended", 6.3)]);
+        let is_lagging =
+            |notice: &&Notice| matches!(notice, Notice::Status(Status { is_lagging: true, .. }));
+        assert!(said.iter().filter(is_lagging).count() > 10);
+        assert!(matches!(said.last(), Some(Notice::Closed { episodes: 1, capture: None, .. })));
+    }
+
+    #[test]
+    fn a_healthy_session_is_silent() {
+        let (said, slices) = play("captures/healthy.lagtape");
+        let rates: Vec<f64> = said
+            .iter()
+            .filter_map(|notice| match notice {
+                Notice::Status(status) => Some(status.slices_per_s),
+                Notice::Closed { .. } => None,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert!(slices > 30 && rates.len() > 20);
+        assert!(rates.iter().any(|rate| *rate > 10.0), "{rates:?}");
+    }
+}
