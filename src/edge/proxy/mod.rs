@@ -16,6 +16,7 @@ mod session;
 mod tap;
 mod upstream;
 mod watched;
+mod way;
 
 use std::future::Future;
 use std::path::PathBuf;
