@@ -152,8 +152,7 @@ fn listen(mut stream: TcpStream, origin: Instant, heard: Arc<Heard>) {
         while let Ok(read @ 1..) = stream.read(&mut bytes[filled..]) {
             filled += read;
             let mut start = 0;
-            while let Some(message) = next_message(&bytes[start..filled]) {
-                let (sent_ns, len) = message;
+            while let Some((sent_ns, len)) = next_message(&bytes[start..filled]) {
                 let taken_s = origin.elapsed().as_secs_f64() - sent_ns as f64 * 1e-9;
                 start += len;
                 let mut messages = heard.messages.lock().unwrap_or_else(PoisonError::into_inner);
@@ -167,8 +166,8 @@ fn listen(mut stream: TcpStream, origin: Instant, heard: Arc<Heard>) {
     });
 }
 
-/// When the first message was sent and how many bytes it takes, if it is whole. Others than those
-/// sent here, such as pings of a relay, count as not measured.
+/// When the first message was sent and how many bytes it takes, if it is whole. No relay here makes
+/// messages of its own.
 fn next_message(bytes: &[u8]) -> Option<(u64, usize)> {
     let (header, head) = FrameHeader::parse(bytes)?;
     let len = head + header.len as usize;

@@ -78,7 +78,10 @@ fn main() -> Result<()> {
     latencies(&mut variants, periods)?;
     for _ in 0..rounds {
         for variant in &mut variants {
-            variant.rates.push(throughput(&mut variant.ends, bulk)?);
+            match throughput(&mut variant.ends, bulk) {
+                Ok(rate) => variant.rates.push(rate),
+                Err(error) => notes.push(format!("{} broke under load: {error:#}", variant.name)),
+            }
         }
     }
     let rows: Vec<Value> = variants.iter_mut().map(row).collect();

@@ -85,6 +85,7 @@ impl Observer {
                 if let Some(session) = self.sessions.get_mut(&session) {
                     session.bytes(direction, at, &bytes, &*self.watch);
                 }
+                self.tap.reuse(bytes);
             }
             Item::Lost { session, direction, at, loss } => {
                 if let Some(session) = self.sessions.get_mut(&session) {

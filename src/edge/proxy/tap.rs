@@ -9,10 +9,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tokio::sync::oneshot;
 
 use super::notice::Opening;
+use super::way::PIECE_LEN;
 use crate::capture::Direction;
 use crate::time::Nanos;
 use crate::wire::websocket::Walker;
@@ -25,6 +26,8 @@ pub const ROUND: Duration = Duration::from_millis(10);
 const IDLE_ROUNDS: u32 = 20;
 /// What a piece costs beside its bytes.
 const ITEM_LEN: usize = 128;
+/// Pieces of memory that are kept for further bytes. New memory costs more than what is copied into it.
+const MAX_SPARE: usize = 256;
 
 /// Something for the onlooker.
 #[derive(Debug)]
@@ -66,6 +69,8 @@ pub(super) struct Tap {
 #[derive(Debug, Default)]
 struct State {
     items: Vec<Item>,
+    /// Memory of pieces that were looked at.
+    spare: Vec<BytesMut>,
     wants_call: bool,
     is_closed: bool,
     idle_rounds: u32,
@@ -110,6 +115,18 @@ impl Tap {
     /// The onlooker is done with an item.
     pub fn release(&self, cost: usize) {
         self.held.fetch_sub(cost, Ordering::Relaxed);
+    }
+
+    /// The onlooker is done with these bytes; gives their memory back if nobody else has it.
+    pub fn reuse(&self, bytes: Bytes) {
+        let Ok(mut room) = bytes.try_into_mut() else { return };
+        room.clear();
+        if room.try_reclaim(PIECE_LEN) {
+            let mut state = self.lock();
+            if state.spare.len() < MAX_SPARE {
+                state.spare.push(room);
+            }
+        }
     }
 
     /// What an item counts while it waits.
@@ -166,6 +183,11 @@ impl SessionTap {
         let session = opening.session;
         tap.push(Item::Open(Box::new(opening), buffered));
         SessionTap { tap, session, up: WayTap::default(), down: WayTap::default() }
+    }
+
+    /// Memory to read into, if there is some that was used before.
+    pub fn spare(&self) -> Option<BytesMut> {
+        self.tap.lock().spare.pop()
     }
 
     /// Bytes were forwarded. Never waits.

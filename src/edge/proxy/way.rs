@@ -17,7 +17,7 @@ use crate::edge::clock::MonotonicClock;
 use crate::time::Nanos;
 
 /// Bytes read at a time.
-const PIECE_LEN: usize = 64 << 10;
+pub(super) const PIECE_LEN: usize = 64 << 10;
 /// With less room than this a new piece of memory is begun.
 const MIN_ROOM: usize = 16 << 10;
 
@@ -139,6 +139,10 @@ impl Way {
             Ok(0) | Err(_) => Poll::Ready(Err(self.receiver())),
             Ok(written) => {
                 self.piece.advance(written);
+                if self.piece.is_empty() {
+                    // So that nothing here keeps its memory from being used again.
+                    self.piece = Bytes::new();
+                }
                 self.needs_flush = true;
                 Poll::Ready(Ok(()))
             }
@@ -153,7 +157,7 @@ impl Way {
         tap: &mut Tapping<'_>,
     ) -> Poll<()> {
         let Some(delay) = &mut self.delay else {
-            let Some(piece) = ready!(self.poll_read(cx, from)) else { return Poll::Ready(()) };
+            let Some(piece) = ready!(self.poll_read(cx, from, tap)) else { return Poll::Ready(()) };
             self.piece = piece;
             self.is_untapped = true;
             return Poll::Ready(());
@@ -193,7 +197,7 @@ impl Way {
         from: &mut (impl AsyncRead + Unpin),
         tap: &mut Tapping<'_>,
     ) -> Poll<()> {
-        let piece = ready!(self.poll_read(cx, from));
+        let piece = ready!(self.poll_read(cx, from, tap));
         let Some(delay) = &mut self.delay else { return Poll::Ready(()) };
         match piece {
             Some(piece) => {
@@ -212,8 +216,11 @@ impl Way {
         &mut self,
         cx: &mut Context<'_>,
         from: &mut (impl AsyncRead + Unpin),
+        tap: &Tapping<'_>,
     ) -> Poll<Option<Bytes>> {
         if self.room.capacity() < MIN_ROOM {
+            let spare = tap.tap.as_ref().and_then(|tap| tap.spare());
+            self.room = spare.unwrap_or_else(|| std::mem::take(&mut self.room));
             self.room.reserve(PIECE_LEN);
         }
         // The future keeps nothing from one poll to the next.
