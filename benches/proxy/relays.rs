@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use futures_util::StreamExt;
-use lagtape::edge::proxy::{self, ProxyOptions, Trust, Upstream};
+use lagtape::edge::proxy::{self, Captures, ProxyOptions, Trust, Upstream};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
@@ -98,7 +98,8 @@ async fn lagtape(
     captures: Option<PathBuf>,
 ) -> Result<()> {
     let upstream = Upstream::parse(&format!("ws://{to}"), &Trust::System)?;
-    let options = ProxyOptions { observe: captures.is_some(), captures, ..ProxyOptions::default() };
+    let (observe, captures) = (captures.is_some(), captures.map(Captures::into));
+    let options = ProxyOptions { observe, captures, ..ProxyOptions::default() };
     proxy::serve(from, upstream, options, std::future::pending()).await
 }
 

@@ -2,13 +2,13 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use tokio::net::TcpListener;
 
-use crate::edge::proxy::{self, Impairment, Notice, ProxyOptions, Trust, Upstream};
+use crate::edge::proxy::{self, Captures, Impairment, Notice, ProxyOptions, Trust, Upstream};
+use crate::edge::record::Bell;
 
 /// What to put in between.
 #[derive(Clone, Debug)]
@@ -20,8 +20,10 @@ pub struct ProxyVerb {
     pub trust: Trust,
     /// Where to listen; port 0 is any free one.
     pub listen: SocketAddr,
-    /// Folder of the captures, made if need be; `None`: no captures.
-    pub captures: Option<PathBuf>,
+    /// Where the captures go, the folder made if need be; `None`: no captures.
+    pub captures: Option<Captures>,
+    /// Has the rings of all sessions written.
+    pub bell: Bell,
     /// What is wrong with the way between client and server.
     pub impairment: Impairment,
 }
@@ -35,7 +37,7 @@ pub async fn proxy(
     watch: impl Fn(Notice) + Send + Sync + 'static,
 ) -> Result<()> {
     let upstream = Upstream::parse(&verb.upstream, &verb.trust)?;
-    if let Some(folder) = &verb.captures {
+    if let Some(Captures { folder, .. }) = &verb.captures {
         std::fs::create_dir_all(folder).with_context(|| {
             format!("cannot make the folder {}; name another one with -o", folder.display())
         })?;
@@ -54,6 +56,7 @@ pub async fn proxy(
     let probe = tokio::spawn(probe(upstream.clone(), Arc::clone(&watch)));
     let options = ProxyOptions {
         captures: verb.captures,
+        bell: verb.bell,
         impairment: verb.impairment,
         watch,
         ..ProxyOptions::default()

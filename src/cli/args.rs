@@ -129,6 +129,10 @@ pub struct RecordArgs {
     /// Print where the recording stands on stderr this often, as a line of JSON
     #[arg(long, value_name = "TIME")]
     pub status_every: Option<Span>,
+    /// Stop, with exit code 1, as soon as the disk fails or a record is lost; otherwise that is
+    /// told, in the capture too, and measuring goes on
+    #[arg(long, help_heading = "Files")]
+    pub strict: bool,
     #[command(flatten)]
     pub keeping: KeepingArgs,
 }
@@ -165,7 +169,7 @@ impl RecordArgs {
             ready_timeout: self.timeout,
             keeping: self.keeping.keeping(),
             sync: self.keeping.sync(),
-            strict: self.keeping.strict,
+            strict: self.strict,
             ..RecordVerb::new(self.url.clone())
         }
     }

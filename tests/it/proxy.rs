@@ -8,7 +8,8 @@ use std::time::Duration;
 use lagtape::app::{self, AnalyzeOptions, RecordVerb, Source};
 use lagtape::capture::{Body, Direction};
 use lagtape::edge::backend::serve;
-use lagtape::edge::proxy::{Impairment, Notice, ProxyOptions};
+use lagtape::edge::proxy::{Captures, Impairment, Notice, ProxyOptions};
+use lagtape::edge::recorder::{Keeping, Quota, RingOptions};
 use lagtape::engine::PlayheadSource;
 use lagtape::peer::link::LinkOptions;
 use lagtape::peer::rng::{Rng, Stream};
@@ -500,9 +501,9 @@ async fn each_session_has_its_capture() {
     let mut captures: Vec<_> = said
         .into_iter()
         .filter_map(|notice| match notice {
-            Notice::Closed { capture, reason, .. } => {
+            Notice::Closed { mut captures, reason, .. } => {
                 assert_eq!(reason, "the proxy was stopped");
-                Some(capture.unwrap())
+                captures.pop()
             }
             _ => None,
         })
@@ -516,4 +517,46 @@ async fn each_session_has_its_capture() {
     for capture in captures {
         assert!(app::analyze(&capture, &AnalyzeOptions::default()).unwrap().complete);
     }
+}
+
+/// With a ring nothing is written until somebody asks, and then what came before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ring_is_written_when_it_is_asked_for() {
+    let folder = TempDir::new().unwrap();
+    let ring = RingOptions {
+        limits: "60s".parse().unwrap(),
+        triggers: Vec::new(),
+        after: Span(1_000_000_000),
+        quota: Quota::default(),
+    };
+    let captures =
+        Captures { keeping: Keeping::Ring(ring), ..Captures::into(folder.path().to_owned()) };
+    let options = ProxyOptions { captures: Some(captures), ..ProxyOptions::default() };
+    let bell = options.bell.clone();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let between = Between::start(&format!("ws://{}", listener.local_addr().unwrap()), options);
+    let (mut client, mut server) = shake_hands(&listener, between.address, "x").await;
+    let sent = Maker::new(5, true, None).random(20).traffic;
+    client.write_all(&sent.wire).await.unwrap();
+    server.read_exact(&mut vec![0; sent.wire.len()]).await.unwrap();
+    let files = || std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(files(), 0, "nothing happened yet");
+    bell.ring();
+    let capture = tokio::task::spawn_blocking(move || {
+        loop {
+            let notice = between.notices.recv_timeout(PATIENCE).unwrap();
+            if let Notice::Recorder { sentence, .. } = &notice
+                && sentence.contains("asked")
+            {
+                break;
+            }
+        }
+        drop((client, server));
+        between.closed()
+    })
+    .await
+    .unwrap();
+    assert_eq!(files(), 1);
+    assert!(capture.file_name().unwrap().to_str().unwrap().starts_with("incident-"));
+    assert_eq!(messages_of(&capture, UP), sent.messages);
 }

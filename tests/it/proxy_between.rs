@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use flate2::{Compress, Compression, FlushCompress};
 use lagtape::capture::{Body, Direction, Message, Record, Records};
-use lagtape::edge::proxy::{self, Notice, ProxyOptions, Trust, Upstream};
+use lagtape::edge::proxy::{self, Captures, Notice, ProxyOptions, Trust, Upstream};
 use lagtape::peer::rng::{Rng, Stream};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -64,7 +64,7 @@ impl Between {
     pub fn closed(&self) -> PathBuf {
         loop {
             match self.notices.recv_timeout(PATIENCE).unwrap() {
-                Notice::Closed { capture, .. } => return capture.unwrap(),
+                Notice::Closed { mut captures, .. } => return captures.pop().unwrap(),
                 _ => continue,
             }
         }
@@ -73,7 +73,7 @@ impl Between {
 
 /// Options of a proxy that records into a folder.
 pub fn into(folder: &Path) -> ProxyOptions {
-    ProxyOptions { captures: Some(folder.to_owned()), ..ProxyOptions::default() }
+    ProxyOptions { captures: Some(Captures::into(folder.to_owned())), ..ProxyOptions::default() }
 }
 
 /// Calls `each` with every record of a capture.

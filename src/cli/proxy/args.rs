@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::app::ProxyVerb;
-use crate::edge::proxy::{DEFAULT_BUFFER, Impairment, Trust};
+use crate::cli::keeping::KeepingArgs;
+use crate::edge::proxy::{Captures, DEFAULT_BUFFER, Impairment, Trust};
+use crate::edge::record::Bell;
 use crate::peer::link::LinkOptions;
 use crate::peer::spell::Spell;
 use crate::peer::units::{ByteRate, ByteSize};
@@ -45,6 +47,8 @@ pub struct ProxyArgs {
     /// One JSON object per line on stdout: sessions, how they are, lag
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub keeping: KeepingArgs,
     #[command(flatten)]
     pub impairment: ImpairmentArgs,
 }
@@ -185,7 +189,12 @@ impl ProxyArgs {
                 (None, false) => Trust::System,
             },
             listen: self.listen,
-            captures: (!self.no_capture).then(|| self.out.clone()),
+            captures: (!self.no_capture).then(|| Captures {
+                folder: self.out.clone(),
+                keeping: self.keeping.keeping(),
+                sync: self.keeping.sync(),
+            }),
+            bell: Bell::default(),
             impairment: self.impairment.impairment(),
         }
     }

@@ -165,18 +165,17 @@ fn sentence_of(notice: &Notice) -> Option<String> {
              this machine is too busy",
             Bytes(*bytes)
         ),
-        Notice::Trouble { session: Some(session), sentence } => {
-            format!("session {session}: {sentence}")
-        }
+        Notice::Trouble { session: Some(session), sentence }
+        | Notice::Recorder { session, sentence } => format!("session {session}: {sentence}"),
         Notice::Trouble { session: None, sentence } => sentence.clone(),
-        Notice::Closed { session, reason, streamed_s, messages, episodes, capture } => {
+        Notice::Closed { session, reason, streamed_s, messages, episodes, captures } => {
             let what = match (streamed_s, episodes) {
                 (None, _) => format!("{messages} messages, no stream"),
                 (Some(s), 0) => format!("healthy for {} s", Figure(*s)),
                 (Some(s), 1) => format!("1 spell of LAG in {} s", Figure(*s)),
                 (Some(s), more) => format!("{more} spells of LAG in {} s", Figure(*s)),
             };
-            let next = capture.as_ref().map_or(String::new(), |capture| {
+            let next = captures.last().map_or(String::new(), |capture| {
                 format!("\nnext: lagtape analyze {}", capture.display())
             });
             format!("session {session}: over, {reason}: {what}{next}")

@@ -12,7 +12,7 @@ use std::sync::mpsc;
 use anyhow::{Context, Result, anyhow};
 
 use super::Talk;
-use super::live::{runtime, stop_signal};
+use super::live::{runtime, stop_signal, take_signals};
 use crate::app::{self, Outcome};
 use crate::edge::proxy::Notice;
 pub use args::ProxyArgs;
@@ -42,17 +42,22 @@ pub fn proxy(args: &ProxyArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcom
     }
     let (tell, told) = mpsc::sync_channel(MAX_UNSAID);
     let verb = args.verb();
+    let bell = args.keeping.ring.is_some().then(|| verb.bell.clone());
     let serving = std::thread::Builder::new()
         .name("lagtape-proxy".to_owned())
         .spawn(move || {
             let (address, notices) = (tell.clone(), tell);
-            runtime()?.block_on(app::proxy(
-                verb,
-                stop_signal(),
-                // Nobody is left to hear only when the program ends.
-                move |at| drop(address.try_send(Said::Listening(at))),
-                move |notice| drop(notices.try_send(Said::Notice(notice))),
-            ))
+            runtime()?.block_on(async {
+                take_signals(bell);
+                app::proxy(
+                    verb,
+                    stop_signal(),
+                    // Nobody is left to hear only when the program ends.
+                    move |at| drop(address.try_send(Said::Listening(at))),
+                    move |notice| drop(notices.try_send(Said::Notice(notice))),
+                )
+                .await
+            })
         })
         .context("cannot start the proxy's thread")?;
     let mut display = Display::new(args, talk);

@@ -30,6 +30,8 @@ use tokio::task::JoinSet;
 
 use super::accept::accept;
 use super::clock::MonotonicClock;
+use super::record::Bell;
+use super::recorder::{Keeping, SyncPolicy};
 
 pub use impair::{DEFAULT_BUFFER, Impairment, MAX_LINK_BYTES, PACKET_LEN};
 pub use notice::{CLEAR_AFTER_S, Notice, Status, WINDOW_S};
@@ -40,10 +42,31 @@ pub use upstream::{Trust, Upstream};
 /// Connections at a time; further clients wait to be accepted.
 pub const MAX_CONNECTIONS: usize = 1024;
 
+/// Where captures go, one for each WebSocket session.
+#[derive(Clone, Debug)]
+pub struct Captures {
+    /// Their folder.
+    pub folder: PathBuf,
+    /// Which files each becomes.
+    pub keeping: Keeping,
+    /// When they are safe from a power failure.
+    pub sync: SyncPolicy,
+}
+
+impl Captures {
+    /// Whole captures in that folder.
+    #[must_use]
+    pub fn into(folder: PathBuf) -> Self {
+        Captures { folder, keeping: Keeping::default(), sync: SyncPolicy::default() }
+    }
+}
+
 /// What a proxy is to do beside forwarding.
 pub struct ProxyOptions {
-    /// Folder of the captures, one for each WebSocket session.
-    pub captures: Option<PathBuf>,
+    /// Where the captures go.
+    pub captures: Option<Captures>,
+    /// Has the rings of all sessions written.
+    pub bell: Bell,
     /// Whether anybody looks on; without that there are no captures and no notices of sessions.
     pub observe: bool,
     /// Bytes that may wait to be looked at; beyond that messages are left out of the captures.
@@ -59,6 +82,7 @@ impl Default for ProxyOptions {
     fn default() -> Self {
         Self {
             captures: None,
+            bell: Bell::default(),
             observe: true,
             max_waiting: MAX_WAITING,
             impairment: Impairment::default(),
@@ -77,6 +101,7 @@ pub async fn serve(
     let clock = MonotonicClock::start();
     let onlooker = options.observe.then(|| observer::start(&options, clock)).transpose()?;
     let (stopping, stop) = watch::channel(false);
+    let bell = options.bell.clone();
     let tap = onlooker.as_ref().map(|onlooker| Arc::clone(&onlooker.tap));
     let proxy =
         Arc::new(Proxy { options, upstream, clock, tap, stop, sessions: AtomicU64::new(0) });
@@ -91,6 +116,11 @@ pub async fn serve(
                 connections.spawn(async move { conversation::serve(client, peer, &proxy).await });
             }
             Some(_) = connections.join_next() => {}
+            () = bell.rung() => {
+                if let Some(tap) = &proxy.tap {
+                    tap.ask();
+                }
+            }
         }
     }
     drop(listener);

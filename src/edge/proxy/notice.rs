@@ -56,6 +56,13 @@ pub enum Notice {
         /// The capture.
         capture: PathBuf,
     },
+    /// Something about its files: a part, an incident, a deletion.
+    Recorder {
+        /// The session.
+        session: u64,
+        /// What.
+        sentence: String,
+    },
     /// How a session is, a few times a second once its initial buffer is there.
     Status(Status),
     /// The listener begins to hear lag.
@@ -106,9 +113,8 @@ pub enum Notice {
         messages: u64,
         /// Spells of lag.
         episodes: usize,
-        /// The capture, if one was written.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        capture: Option<PathBuf>,
+        /// The capture, its parts, or the incidents that were not deleted.
+        captures: Vec<PathBuf>,
     },
 }
 

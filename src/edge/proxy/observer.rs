@@ -5,7 +5,6 @@
 //! Whatever fails here fails for the onlooker alone: no byte on its way waits for this thread.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -13,10 +12,10 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio::sync::oneshot;
 
-use super::ProxyOptions;
 use super::notice::{Notice, Opening};
 use super::tap::{Item, Tap};
 use super::watched::Watched;
+use super::{Captures, ProxyOptions};
 use crate::edge::clock::MonotonicClock;
 
 /// Time between two notices of how a session is.
@@ -57,7 +56,7 @@ pub(super) fn start(options: &ProxyOptions, clock: MonotonicClock) -> Result<Onl
 struct Observer {
     tap: Arc<Tap>,
     clock: MonotonicClock,
-    captures: Option<PathBuf>,
+    captures: Option<Captures>,
     watch: Arc<dyn Fn(Notice) + Send + Sync>,
     sessions: BTreeMap<u64, Watched>,
 }
@@ -92,6 +91,7 @@ impl Observer {
                     session.lose(direction, at, loss, &*self.watch);
                 }
             }
+            Item::Ask => self.sessions.values().for_each(Watched::ask),
             Item::Shut { session, at, reason } => {
                 if let Some(session) = self.sessions.remove(&session) {
                     session.shut(at, reason, &*self.watch);
@@ -103,7 +103,7 @@ impl Observer {
     fn open(&mut self, opening: Opening, buffered: oneshot::Sender<()>) {
         let Opening { session, client, ref url, .. } = opening;
         (self.watch)(Notice::Opened { session, client, url: url.clone() });
-        let folder = self.captures.clone();
-        self.sessions.insert(session, Watched::new(opening, buffered, folder));
+        let captures = self.captures.clone();
+        self.sessions.insert(session, Watched::new(opening, buffered, captures));
     }
 }

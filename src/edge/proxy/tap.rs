@@ -38,6 +38,8 @@ pub(super) enum Item {
     Bytes { session: u64, direction: Direction, at: Nanos, bytes: Bytes },
     /// Messages that did not fit. What follows begins with a message.
     Lost { session: u64, direction: Direction, at: Nanos, loss: Loss },
+    /// Somebody wants what the rings hold.
+    Ask,
     /// A session is over.
     Shut { session: u64, at: Nanos, reason: String },
 }
@@ -84,6 +86,11 @@ impl Tap {
             held: AtomicUsize::new(0),
             limit,
         })
+    }
+
+    /// Has what the rings hold written.
+    pub fn ask(&self) {
+        self.push(Item::Ask);
     }
 
     /// No more comes; the onlooker ends once everything is looked at.

@@ -23,7 +23,7 @@ use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 use tokio_tungstenite::MaybeTlsStream;
 
-use crate::edge::record::{CONNECT_TIMEOUT, sentence_of_io};
+use crate::edge::connect::{CONNECT_TIMEOUT, sentence_of_io};
 use crate::wire::url::without_secrets;
 
 /// A connection to the server.

@@ -3,17 +3,17 @@
 //! Enters: pieces of its two directions with their times. Leaves: records in its capture, in its
 //! engine, and notices. A message has the time of the piece that made it whole.
 
-use std::path::{Path, PathBuf};
-
 use tokio::sync::oneshot;
 
+use super::Captures;
 use super::notice::{Alarm, Change, Notice, Opening, Status, index};
 use super::observer::STATUS_PERIOD;
 use super::tap::Loss;
 use crate::capture::{Body, Clock, Direction, Gap, Header, Message, Opcode, Record};
 use crate::edge::clock;
-use crate::edge::recorder::Recorder;
+use crate::edge::recorder::{self, Keeping, Recorder, RecorderOptions};
 use crate::engine::{Engine, Options};
+use crate::flight::Why;
 use crate::time::Nanos;
 use crate::wire::json::parse_object;
 use crate::wire::websocket::{Inflater, Messages, Whole};
@@ -22,6 +22,8 @@ use crate::wire::websocket::{Inflater, Messages, Whole};
 const REMEMBERED: usize = 4096;
 /// Time between two readings of both clocks in a capture.
 const CLOCK_PERIOD_NS: u64 = 60_000_000_000;
+/// Sessions of one second that get a name.
+const MAX_NAMES: usize = 1000;
 /// Why messages are missing from a capture.
 const LOST: &str = "more was forwarded than could be looked at";
 
@@ -32,7 +34,7 @@ pub(super) struct Watched {
     messages: [Messages; 2],
     /// Until the first message, which the header may need.
     opening: Option<Opening>,
-    folder: Option<PathBuf>,
+    captures: Option<Captures>,
     /// Hears of the initial buffer.
     buffered: Option<oneshot::Sender<()>>,
     record: Recording,
@@ -47,15 +49,13 @@ struct Recording {
     capture: Option<Recorder>,
     /// Number of the next record without a capture.
     seq: u64,
-    /// The capture as it is told at the end.
-    path: Option<PathBuf>,
 }
 
 impl Watched {
     pub fn new(
         opening: Opening,
         buffered: oneshot::Sender<()>,
-        folder: Option<PathBuf>,
+        captures: Option<Captures>,
     ) -> Watched {
         let inflater = |takes_over: Option<bool>| takes_over.map(Inflater::new);
         let deflate = opening.deflate;
@@ -69,9 +69,9 @@ impl Watched {
             status_at_ns: 0,
             clock_at_ns: opening.at.0 + CLOCK_PERIOD_NS,
             opening: Some(opening),
-            folder,
+            captures,
             buffered: Some(buffered),
-            record: Recording { engine: Engine::new(options), capture: None, seq: 0, path: None },
+            record: Recording { engine: Engine::new(options), capture: None, seq: 0 },
             alarm: Alarm::default(),
         }
     }
@@ -82,7 +82,7 @@ impl Watched {
         while let Some(whole) = messages.next(&mut bytes) {
             let message = message_of(direction, &whole);
             if let Some(opening) = self.opening.take() {
-                self.record.begin(opening, config_of(&message), self.folder.as_deref(), tell);
+                self.record.begin(opening, config_of(&message), self.captures.as_ref(), tell);
             }
             self.record.put(at, Body::Message(message));
             if let Some(buffered) = self.buffered.take_if(|_| self.record.engine.origin().is_some())
@@ -96,7 +96,7 @@ impl Watched {
     /// Messages that way were not looked at.
     pub fn lose(&mut self, direction: Direction, at: Nanos, loss: Loss, tell: Tell<'_>) {
         if let Some(opening) = self.opening.take() {
-            self.record.begin(opening, None, self.folder.as_deref(), tell);
+            self.record.begin(opening, None, self.captures.as_ref(), tell);
         }
         self.messages[index(direction)].lose();
         self.record.lose(at, loss);
@@ -109,7 +109,7 @@ impl Watched {
         if self.opening.is_some() {
             return;
         }
-        self.record.check(self.session, tell);
+        self.record.pass_on(self.session, tell);
         if now.0 >= self.clock_at_ns {
             self.clock_at_ns = now.0 + CLOCK_PERIOD_NS;
             self.record.put(now, Body::Clock(Clock { monotonic: now, utc: clock::utc_now() }));
@@ -135,28 +135,39 @@ impl Watched {
         }
     }
 
+    /// Somebody wants what the ring holds.
+    pub fn ask(&self) {
+        if let Some(capture) = &self.record.capture {
+            capture.ask(Why::Asked);
+        }
+    }
+
     /// The session is over.
     pub fn shut(mut self, at: Nanos, reason: String, tell: Tell<'_>) {
         if let Some(opening) = self.opening.take() {
-            self.record.begin(opening, None, self.folder.as_deref(), tell);
+            self.record.begin(opening, None, self.captures.as_ref(), tell);
         }
         let reason = closed(&self.record.engine).unwrap_or(reason);
-        let Recording { engine, capture, path, .. } = &mut self.record;
-        if let Some(capture) = capture.take()
-            && let Err(error) =
-                capture.finish(at, reason.clone(), &mut |record| engine.handle(record))
-        {
-            tell(Notice::Trouble { session: Some(self.session), sentence: error.to_string() });
+        let Recording { engine, capture, .. } = &mut self.record;
+        let session = self.session;
+        let mut captures = Vec::new();
+        if let Some(capture) = capture.take() {
+            let finished = capture.finish(at, reason.clone(), &mut |record| engine.handle(record));
+            finished.news.iter().for_each(|news| pass_on(session, news, tell));
+            if let Some(sentence) = finished.failure {
+                tell(Notice::Trouble { session: Some(session), sentence });
+            }
+            captures = finished.files;
         }
         let facts = engine.facts();
         let messages = facts.traffic.iter().map(|traffic| traffic.messages).sum();
         tell(Notice::Closed {
-            session: self.session,
+            session,
             reason,
             streamed_s: engine.origin().map(|origin| at.seconds_since(origin)),
             messages,
             episodes: engine.episodes().len(),
-            capture: path.take(),
+            captures,
         });
     }
 }
@@ -167,22 +178,20 @@ impl Recording {
         &mut self,
         opening: Opening,
         config: Option<String>,
-        folder: Option<&Path>,
+        captures: Option<&Captures>,
         tell: Tell<'_>,
     ) {
         let (session, at, utc) = (opening.session, opening.at, opening.utc.clone());
         let header = header_of(opening, config);
-        let Some(folder) = folder else {
+        let Some(captures) = captures else {
             self.put(at, Body::Header(header));
             return;
         };
         let engine = &mut self.engine;
-        match create(folder, &header, &mut |record| engine.handle(record)) {
+        match create(captures, &header, &mut |record| engine.handle(record)) {
             Ok(mut capture) => {
                 capture.clock(at, utc, &mut |record| engine.handle(record));
-                let path = capture.path().to_owned();
-                tell(Notice::Recording { session, capture: path.clone() });
-                self.path = Some(path);
+                tell(Notice::Recording { session, capture: capture.path().to_owned() });
                 self.capture = Some(capture);
             }
             Err(error) => {
@@ -196,7 +205,9 @@ impl Recording {
     fn put(&mut self, at: Nanos, body: Body<'_>) {
         let Recording { engine, capture, seq, .. } = self;
         match capture {
-            Some(capture) => capture.put(at, 0, body, &mut |record| engine.handle(record)),
+            Some(capture) => {
+                capture.offer(at, 0, body, &mut |record| engine.handle(record));
+            }
             None => {
                 engine.handle(&Record { seq: *seq, t: at, conn: 0, body });
                 *seq += 1;
@@ -219,12 +230,20 @@ impl Recording {
         }
     }
 
-    /// Lets go of a capture that cannot be written any more.
-    fn check(&mut self, session: u64, tell: Tell<'_>) {
-        let Some(sentence) = self.capture.as_ref().and_then(Recorder::failure) else { return };
-        self.capture = None;
-        self.seq = self.engine.facts().records;
-        tell(Notice::Trouble { session: Some(session), sentence });
+    /// Passes on what the recorder has to say.
+    fn pass_on(&self, session: u64, tell: Tell<'_>) {
+        let news = self.capture.iter().flat_map(Recorder::news);
+        news.for_each(|news| pass_on(session, &news, tell));
+    }
+}
+
+fn pass_on(session: u64, news: &recorder::Notice, tell: Tell<'_>) {
+    let sentence = news.to_string();
+    match news {
+        // The session's own status tells what people want to know.
+        recorder::Notice::Status(_) => {}
+        news if news.is_trouble() => tell(Notice::Trouble { session: Some(session), sentence }),
+        _ => tell(Notice::Recorder { session, sentence }),
     }
 }
 
@@ -242,18 +261,28 @@ fn closed(engine: &Engine) -> Option<String> {
 
 /// Creates the capture under a name that nothing has yet.
 fn create(
-    folder: &Path,
+    captures: &Captures,
     header: &Header,
     see: &mut dyn FnMut(&Record<'_>),
 ) -> anyhow::Result<Recorder> {
-    let name = clock::utc_file_name();
-    let mut path = folder.join(format!("{name}.lagtape"));
-    let mut count = 1;
-    while path.symlink_metadata().is_ok() {
-        count += 1;
-        path = folder.join(format!("{name}-{count}.lagtape"));
-    }
-    Recorder::create(&path, false, clock::random_marker(), header.clone(), see)
+    let Captures { folder, keeping, sync } = captures;
+    let options = |name: String| RecorderOptions {
+        keeping: keeping.clone(),
+        sync: *sync,
+        ..RecorderOptions::new(folder.join(name))
+    };
+    let mut options = match keeping {
+        // All sessions share what may lie on the disk, and each incident gets a name of its own.
+        Keeping::Ring(_) => vec![options("incident.lagtape".to_owned())],
+        Keeping::Whole | Keeping::Parts(_) => {
+            let utc = clock::utc_file_name();
+            let further = (2..=MAX_NAMES).map(|count| format!("{utc}-{count}.lagtape"));
+            let names = std::iter::once(format!("{utc}.lagtape")).chain(further);
+            names.map(options).collect()
+        }
+    };
+    let free = options.iter().position(|options| options.check().is_ok()).unwrap_or_default();
+    Recorder::create(options.swap_remove(free), clock::random_marker(), header.clone(), see)
 }
 
 fn header_of(opening: Opening, config: Option<String>) -> Header {
@@ -289,6 +318,7 @@ fn message_of<'a>(direction: Direction, whole: &Whole<'a>) -> Message<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::sync::Mutex;
 
     use super::*;
@@ -361,7 +391,7 @@ mod tests {
         let is_lagging =
             |notice: &&Notice| matches!(notice, Notice::Status(Status { is_lagging: true, .. }));
         assert!(said.iter().filter(is_lagging).count() > 10);
-        assert!(matches!(said.last(), Some(Notice::Closed { episodes: 1, capture: None, .. })));
+        assert!(matches!(said.last(), Some(Notice::Closed { episodes: 1, .. })));
     }
 
     #[test]
