@@ -37,8 +37,11 @@ type Start = Box<dyn FnOnce() -> Started>;
 type Started = Result<(TcpListener, Option<Relay>)>;
 
 /// All variants, by name, with what starts them.
-pub fn all(python: &str, mitmdump: &str, folder: &Path) -> Vec<(&'static str, Start)> {
-    let (python, mitmdump, folder) = (python.to_owned(), mitmdump.to_owned(), folder.to_owned());
+pub fn all(folder: &Path) -> Vec<(&'static str, Start)> {
+    let program = |variable: &str, name: &str| std::env::var(variable).unwrap_or(name.to_owned());
+    let python = program("LAGTAPE_PYTHON", "python3");
+    let mitmdump = program("LAGTAPE_MITMDUMP", "mitmdump");
+    let folder = folder.to_owned();
     let again = folder.clone();
     vec![
         ("direct", Box::new(|| Ok((listener()?, None)))),
@@ -120,7 +123,7 @@ async fn frames(from: tokio::net::TcpListener, to: SocketAddr) -> Result<()> {
 fn in_python(python: &str) -> Started {
     let server = listener()?;
     let mut child = Command::new(python)
-        .args(["-c", include_str!("relay.py"), &format!("ws://{}", server.local_addr()?)])
+        .args(["-c", include_str!("../peers/relay.py"), &format!("ws://{}", server.local_addr()?)])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -147,10 +150,10 @@ fn in_mitmproxy(mitmdump: &str, folder: &Path) -> Started {
         .spawn()
         .with_context(|| format!("cannot start {mitmdump}"))?;
     let relay = Relay { address, child: Some(child) };
-    let deadline = crate::ends::now() + PATIENCE;
+    let deadline = super::ends::now() + PATIENCE;
     while std::net::TcpStream::connect(address).is_err() {
-        anyhow::ensure!(crate::ends::now() < deadline, "it does not listen");
-        crate::ends::wait_until(crate::ends::now() + Duration::from_millis(100));
+        anyhow::ensure!(super::ends::now() < deadline, "it does not listen");
+        super::ends::wait_until(super::ends::now() + Duration::from_millis(100));
     }
     Ok((server, Some(relay)))
 }

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use lagtape::wire::websocket::FrameHeader;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use crate::relays::Relay;
+use super::relays::Relay;
 
 /// Place of the way from client to server.
 pub const UP: usize = 0;

@@ -12,11 +12,9 @@ mod relays;
 use std::time::Duration;
 
 use anyhow::Result;
-use clap::Parser;
 use lagtape::lag::stats::percentile;
-use serde_json::{Value, json};
-use tempfile::TempDir;
 
+use crate::harness::Bench;
 use ends::{DOWN, Ends, UP};
 use relays::Relay;
 
@@ -26,27 +24,6 @@ const UP_HZ: u32 = 125;
 const DOWN_EVERY: usize = 5;
 /// Bytes of one message when throughput is measured.
 const BULK_LEN: usize = 64 << 10;
-
-/// Measures the proxy beside a direct connection, a splice, and other relays.
-#[derive(Parser)]
-#[command(name = "cargo bench --bench proxy --")]
-struct Args {
-    /// A tenth of the messages
-    #[arg(long)]
-    quick: bool,
-    /// Print JSON on stdout
-    #[arg(long)]
-    json: bool,
-    /// Python that has websockets, for its relay
-    #[arg(long, env = "LAGTAPE_PYTHON", default_value = "python3")]
-    python: String,
-    /// mitmdump of mitmproxy, measured where it is there
-    #[arg(long, env = "LAGTAPE_MITMDUMP", default_value = "mitmdump")]
-    mitmdump: String,
-    /// Said by cargo
-    #[arg(long, hide = true)]
-    bench: bool,
-}
 
 /// A way from client to server, with what was measured of it.
 struct Variant {
@@ -58,13 +35,14 @@ struct Variant {
     rates: Vec<f64>,
 }
 
-fn main() -> Result<()> {
-    let args = Args::parse();
-    let folder = TempDir::with_prefix("lagtape-bench")?;
-    let (periods, rounds, bulk) = if args.quick { (1_700, 3, 2_000) } else { (17_000, 7, 6_000) };
+/// Measures everything.
+pub fn run(bench: &mut Bench) -> Result<()> {
+    bench.doing("sending messages through whatever can stand in between");
+    let quick = bench.effort.quick;
+    let (periods, rounds, bulk) = if quick { (1_700, 3, 2_000) } else { (17_000, 7, 6_000) };
     let mut variants = Vec::new();
     let mut notes = Vec::new();
-    for (name, start) in relays::all(&args.python, &args.mitmdump, folder.path()) {
+    for (name, start) in relays::all(bench.folder.path()) {
         match start()
             .and_then(|(listener, relay)| Ok((Ends::connect(listener, relay.as_ref())?, relay)))
         {
@@ -84,13 +62,9 @@ fn main() -> Result<()> {
             }
         }
     }
-    let rows: Vec<Value> = variants.iter_mut().map(row).collect();
-    if args.json {
-        println!("{}", json!({ "schema": 1, "quick": args.quick, "rows": rows, "notes": notes }));
-    } else {
-        print(&rows);
-        notes.iter().for_each(|note| println!("  {note}"));
-    }
+    let rows: Vec<Figures> = variants.iter_mut().map(Figures::of).collect();
+    notes.splice(0..0, table(&rows));
+    notes.iter().for_each(|note| bench.note(note));
     Ok(())
 }
 
@@ -136,51 +110,56 @@ fn throughput(ends: &mut Ends, messages: usize) -> Result<f64> {
     Ok((messages * BULK_LEN) as f64 / seconds)
 }
 
-fn row(variant: &mut Variant) -> Value {
-    let mut all: Vec<f64> = variant.latencies_s.concat();
-    let count = all.len();
-    let mut at = |q| percentile(&mut all, q);
-    json!({
-        "name": variant.name,
-        "messages": count,
-        "p50_s": at(0.5),
-        "p99_s": at(0.99),
-        "p999_s": at(0.999),
-        "down_p50_s": percentile(&mut variant.latencies_s[DOWN], 0.5),
-        "up_p50_s": percentile(&mut variant.latencies_s[UP], 0.5),
-        "bytes_per_s": percentile(&mut variant.rates, 0.5),
-    })
+/// What was measured of a variant.
+struct Figures {
+    name: &'static str,
+    messages: usize,
+    /// p50, p99 and p99.9.
+    latency_s: [f64; 3],
+    bytes_per_s: f64,
 }
 
-fn print(rows: &[Value]) {
-    let number = |row: &Value, key: &str| row[key].as_f64().unwrap_or(f64::NAN);
-    let find = |name: &str| rows.iter().find(|row| row["name"] == name);
-    let (Some(direct), Some(splice)) = (find("direct"), find("splice")) else { return };
-    println!(
-        "  added to a direct connection, µs; × of what a splice adds; throughput, × of a splice's"
-    );
-    println!(
-        "  {:<24} {:>7} {:>16} {:>16} {:>9} {:>17}",
-        "", "sent", "p50", "p99", "p99.9", "throughput"
-    );
-    for row in rows {
-        let added = |key: &str| (number(row, key) - number(direct, key)) * 1e6;
-        let of_splice =
-            |key: &str| added(key) / ((number(splice, key) - number(direct, key)) * 1e6);
-        let rate = number(row, "bytes_per_s");
-        let shown = |key: &str| match row["name"] == "direct" {
-            true => format!("{:.0} in all", number(row, key) * 1e6),
-            false => format!("{:.0}  × {:.2}", added(key), of_splice(key)),
-        };
-        println!(
-            "  {:<24} {:>7} {:>16} {:>16} {:>9.0} {:>6.2} GB/s  × {:.2}",
-            row["name"].as_str().unwrap_or_default(),
-            row["messages"],
-            shown("p50_s"),
-            shown("p99_s"),
-            added("p999_s"),
-            rate / 1e9,
-            rate / number(splice, "bytes_per_s"),
-        );
+impl Figures {
+    fn of(variant: &mut Variant) -> Self {
+        let mut all: Vec<f64> = variant.latencies_s.concat();
+        Figures {
+            name: variant.name,
+            messages: all.len(),
+            latency_s: [0.5, 0.99, 0.999].map(|q| percentile(&mut all, q)),
+            bytes_per_s: match variant.rates.is_empty() {
+                true => f64::NAN,
+                false => percentile(&mut variant.rates, 0.5),
+            },
+        }
     }
+}
+
+/// The lines of the table.
+fn table(rows: &[Figures]) -> Vec<String> {
+    let find = |name: &str| rows.iter().find(|row| row.name == name);
+    let (Some(direct), Some(splice)) = (find("direct"), find("splice")) else {
+        return vec!["neither a direct connection nor a splice could be measured".to_owned()];
+    };
+    let added = |row: &Figures, i: usize| (row.latency_s[i] - direct.latency_s[i]) * 1e6;
+    let mut lines = vec![format!(
+        "{:<24} {:>7} {:>15} {:>15} {:>9} {:>20}",
+        "added, µs, × a splice's", "sent", "p50", "p99", "p99.9", "throughput"
+    )];
+    for row in rows {
+        let shown = |i: usize| match row.name == direct.name {
+            true => format!("{:.0} in all", row.latency_s[i] * 1e6),
+            false => format!("{:.0}  × {:.2}", added(row, i), added(row, i) / added(splice, i)),
+        };
+        lines.push(format!(
+            "{:<24} {:>7} {:>15} {:>15} {:>9.0} {:>6.2} GB/s  × {:.2}",
+            row.name,
+            row.messages,
+            shown(0),
+            shown(1),
+            added(row, 2),
+            row.bytes_per_s / 1e9,
+            row.bytes_per_s / splice.bytes_per_s,
+        ));
+    }
+    lines
 }
