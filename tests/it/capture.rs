@@ -333,10 +333,10 @@ fn a_writer_counts_what_it_writes() {
     for record in &sample_records() {
         writer.write(record, &mut Vec::new());
     }
-    let gap = Gap { first_seq: 19, count: 30, ..Gap::default() };
-    writer.write(&record(49, Body::Gap(gap)), &mut Vec::new());
-    assert_eq!(writer.next_seq(), 50);
-    let expected = End { reason: None, records: 20, messages: 8, bytes: 21 + 6 * 11, lost: 30 };
+    let gap = Gap { first_seq: 20, count: 30, ..Gap::default() };
+    writer.write(&record(50, Body::Gap(gap)), &mut Vec::new());
+    assert_eq!(writer.next_seq(), 51);
+    let expected = End { reason: None, records: 21, messages: 9, bytes: 21 + 7 * 11, lost: 30 };
     assert_eq!(writer.end(None), expected);
 }
 
