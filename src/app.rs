@@ -18,6 +18,7 @@ mod join;
 mod live;
 mod outcome;
 mod plot;
+mod proxy;
 mod record;
 mod recording;
 mod recover;
@@ -44,6 +45,7 @@ pub use live::{
 };
 pub use outcome::Outcome;
 pub use plot::{PlotForm, PlotVerb, plot, plot_bytes};
+pub use proxy::{ProxyVerb, proxy};
 pub use record::{LIVE_TRACKER_BOUND, RecordVerb, RecordedSession, Source, live_analysis, record};
 pub use recording::read_scenario;
 pub use recover::{Recovered, recover, recovered_text};

@@ -259,7 +259,12 @@ impl Engine {
                     self.did = stream.handle(record, message, event, &mut self.facts);
                 }
             }
-            Event::Config(_) | Event::Upload | Event::Skipped | Event::Aside | Event::Nothing => {}
+            Event::Config(_)
+            | Event::Upload
+            | Event::Skipped
+            | Event::Aside
+            | Event::Compressed
+            | Event::Nothing => {}
         }
     }
 

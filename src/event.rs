@@ -74,6 +74,8 @@ pub enum Event<'a> {
     },
     /// Pings, pongs, and text of the client that is no JSON.
     Nothing,
+    /// A message whose payload was kept as it was compressed. A binary one uses up its expectation.
+    Compressed,
     /// A message of another connection than the session's.
     Elsewhere,
 }
@@ -145,6 +147,11 @@ impl Interpreter {
             *self = Interpreter { connection: Some(connection), ..Interpreter::default() };
         }
         match (message.direction, message.opcode) {
+            (Direction::ServerToClient, Opcode::Binary) if message.compressed => {
+                self.server_binary(message);
+                Event::Compressed
+            }
+            _ if message.compressed => Event::Compressed,
             (_, Opcode::Close) => close(message.payload),
             (Direction::ClientToServer, Opcode::Text) => self.client_text(message.payload),
             (Direction::ClientToServer, Opcode::Binary) => Event::Upload,
@@ -223,7 +230,7 @@ impl Interpreter {
     }
 
     fn server_binary<'a>(&mut self, message: &Message<'_>) -> Event<'a> {
-        let surely_slice = self.doubtful && looks_like_slice(message);
+        let surely_slice = self.doubtful && !message.compressed && looks_like_slice(message);
         if surely_slice {
             self.expected.clear();
         }
@@ -307,6 +314,7 @@ mod tests {
             Event::Command(_) => "command",
             Event::Close { .. } => "close",
             Event::Nothing => "nothing",
+            Event::Compressed => "compressed",
             Event::Elsewhere => "elsewhere",
         }
     }

@@ -12,6 +12,7 @@ mod harness;
 mod lag;
 mod machine;
 mod print;
+mod proxy;
 mod python;
 mod recorded;
 mod sweep;
@@ -31,7 +32,7 @@ struct Group {
     run: fn(&mut Bench) -> Result<()>,
 }
 
-const GROUPS: [Group; 5] = [
+const GROUPS: [Group; 6] = [
     Group {
         name: "decode",
         about: "one slice more: zstd, the mirror, the analysis around them",
@@ -56,6 +57,11 @@ const GROUPS: [Group; 5] = [
         name: "growth",
         about: "longer captures and more scenarios: what each minute and each scenario costs",
         run: growth::run,
+    },
+    Group {
+        name: "proxy",
+        about: "one connection more in between: latency and throughput, beside other relays",
+        run: proxy::run,
     },
 ];
 

@@ -169,7 +169,7 @@ fn role(interpreter: &mut Interpreter, record: &Record<'_>) -> String {
         Event::Server { fields, .. } | Event::Command(fields) => by_type(&fields),
         Event::Close { .. } => "close".to_owned(),
         Event::Unreadable(_) => "unreadable".to_owned(),
-        Event::Skipped | Event::Nothing | Event::Elsewhere => {
+        Event::Skipped | Event::Compressed | Event::Nothing | Event::Elsewhere => {
             match message.text().map(crate::wire::json::parse_object) {
                 Some(Ok(object)) => by_type(&object.fields),
                 _ => opcode_name(message.opcode),
@@ -253,6 +253,9 @@ struct MessageLine<'a> {
     automatic: bool,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     failed: bool,
+    /// The payload kept is still compressed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    compressed: bool,
 }
 
 #[derive(Serialize)]
@@ -320,6 +323,7 @@ fn message_line<'a>(message: &Message<'a>) -> MessageLine<'a> {
         kept: (!message.is_whole()).then_some(message.payload.len()),
         automatic: message.automatic,
         failed: message.failed,
+        compressed: message.compressed,
     }
 }
 
@@ -339,6 +343,7 @@ fn summary(record: &Record<'_>, role: &str) -> String {
         Direction::ServerToClient => "↓",
     };
     let detail = match (message.text(), role.as_str()) {
+        _ if message.compressed => "(still compressed: what it refers to was lost)".to_owned(),
         (Some(text), _) => match text.char_indices().nth(TEXT_CHARS) {
             Some((cut, _)) => format!("{}…", OneLine(&text[..cut])),
             None => OneLine(text).to_string(),

@@ -11,7 +11,8 @@ use serde::de::DeserializeOwned;
 use super::context::{Buffer, Context};
 use super::error::{Damage, ReadError};
 use super::format::{
-    BODY_FIELDS, FLAG_AUTOMATIC, FLAG_FAILED, FORMAT_VERSION, PAYLOAD_AT, fixed, tag,
+    BODY_FIELDS, FLAG_AUTOMATIC, FLAG_COMPRESSED, FLAG_FAILED, FORMAT_VERSION, PAYLOAD_AT, fixed,
+    tag,
 };
 use super::index::{Checkpoint, PackedRows};
 use super::msgpack::{Cursor, Malformed};
@@ -165,6 +166,7 @@ fn message<'a>(fields: &Fields<'a>) -> Result<Message<'a>, Malformed> {
         payload: fields.payload,
         automatic: fields.flags & u64::from(FLAG_AUTOMATIC) != 0,
         failed: fields.flags & u64::from(FLAG_FAILED) != 0,
+        compressed: fields.flags & u64::from(FLAG_COMPRESSED) != 0,
         whole_len: fields.whole_len,
         sha256: sha256.map_err(|_| "its SHA-256 has not 32 bytes")?,
     })

@@ -77,6 +77,8 @@ pub(super) const PAYLOAD_AT: usize = 32;
 pub(super) const FLAG_AUTOMATIC: u8 = 1;
 /// Bit of a message's flags: sending failed.
 pub(super) const FLAG_FAILED: u8 = 2;
+/// The payload kept is still compressed.
+pub(super) const FLAG_COMPRESSED: u8 = 4;
 
 /// Eight bytes that every record of one capture carries and, in all likelihood, nothing else does:
 /// they tell the beginning of a record from a payload that looks like one.

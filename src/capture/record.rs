@@ -227,6 +227,9 @@ pub struct Message<'a> {
     pub automatic: bool,
     /// Sending it failed.
     pub failed: bool,
+    /// The payload kept is still compressed (permessage-deflate), since what it refers back to was
+    /// lost.
+    pub compressed: bool,
     /// Length of the whole payload in bytes, where not all of it was kept.
     pub whole_len: Option<u64>,
     /// SHA-256 of the whole payload, where that is known.
@@ -243,6 +246,7 @@ impl<'a> Message<'a> {
             payload,
             automatic: false,
             failed: false,
+            compressed: false,
             whole_len: None,
             sha256: None,
         }
@@ -269,7 +273,7 @@ impl<'a> Message<'a> {
     /// The text of a text message that was kept whole and is UTF-8.
     #[must_use]
     pub fn text(&self) -> Option<&'a str> {
-        let readable = self.opcode == Opcode::Text && self.is_whole();
+        let readable = self.opcode == Opcode::Text && self.is_whole() && !self.compressed;
         std::str::from_utf8(self.payload).ok().filter(|_| readable)
     }
 }

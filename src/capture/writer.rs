@@ -6,8 +6,8 @@
 use serde::Serialize;
 
 use super::format::{
-    BODY_AT, BODY_FIELDS, CHECKSUM_AT, FLAG_AUTOMATIC, FLAG_FAILED, LENGTH_AT, MAX_BODY_LEN,
-    MAX_PAYLOAD_LEN, OPENING, PREAMBLE, SyncMarker, tag,
+    BODY_AT, BODY_FIELDS, CHECKSUM_AT, FLAG_AUTOMATIC, FLAG_COMPRESSED, FLAG_FAILED, LENGTH_AT,
+    MAX_BODY_LEN, MAX_PAYLOAD_LEN, OPENING, PREAMBLE, SyncMarker, tag,
 };
 use super::index::Checkpoint;
 use super::record::{Body, End, Message, Record};
@@ -124,8 +124,9 @@ fn write_message(record: &Record<'_>, message: &Message<'_>, out: &mut Vec<u8>) 
         let cut = payload.len() < message.payload.len();
         cut.then_some(message.payload.len() as u64)
     });
-    let flags =
-        FLAG_AUTOMATIC * u8::from(message.automatic) + FLAG_FAILED * u8::from(message.failed);
+    let flags = FLAG_AUTOMATIC * u8::from(message.automatic)
+        + FLAG_FAILED * u8::from(message.failed)
+        + FLAG_COMPRESSED * u8::from(message.compressed);
     let extras = match (flags, whole_len, message.sha256) {
         (_, _, Some(_)) => 3,
         (_, Some(_), None) => 2,

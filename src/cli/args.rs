@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use serde_json::Value;
 
 use super::keeping::KeepingArgs;
+use super::proxy::ProxyArgs;
 use super::replay::{DiffArgs, ReplayArgs};
 use crate::app::{
     AnalyzeOptions, BackendVerb, CatFilter, CutOptions, RecordVerb, RedactOptions, SimulateVerb,
@@ -54,6 +55,8 @@ pub enum ColorChoice {
 pub enum Verb {
     /// Record a live session as a headless client
     Record(RecordArgs),
+    /// Stand between any client and its server, record and watch every session
+    Proxy(Box<ProxyArgs>),
     /// Turn a session log into a capture
     Import(ImportArgs),
     /// Make one capture of the parts of a recording
@@ -148,6 +151,10 @@ pub struct RecordArgs {
     /// Print where the recording stands on stderr this often, as a line of JSON
     #[arg(long, value_name = "TIME")]
     pub status_every: Option<Span>,
+    /// Stop, with exit code 1, as soon as the disk fails or a record is lost; otherwise that is
+    /// told, in the capture too, and measuring goes on
+    #[arg(long, help_heading = "Files")]
+    pub strict: bool,
     #[command(flatten)]
     pub keeping: KeepingArgs,
 }
@@ -184,7 +191,7 @@ impl RecordArgs {
             ready_timeout: self.timeout,
             keeping: self.keeping.keeping(),
             sync: self.keeping.sync(),
-            strict: self.keeping.strict,
+            strict: self.strict,
             ..RecordVerb::new(self.url.clone())
         }
     }

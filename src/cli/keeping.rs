@@ -15,10 +15,6 @@ pub struct KeepingArgs {
     /// When the capture is safe from a power failure; a kill costs nothing that was written
     #[arg(long, value_enum, default_value_t)]
     pub sync: SyncArg,
-    /// Stop, with exit code 1, as soon as the disk fails or a record is lost; otherwise that is
-    /// told, in the capture too, and measuring goes on
-    #[arg(long)]
-    pub strict: bool,
     /// Parts of so much time or size, each complete in itself, such as 10min or 500MB; the output
     /// live.lagtape becomes live-001.lagtape and so on
     #[arg(long, value_name = "TIME|SIZE", conflicts_with = "ring")]

@@ -153,7 +153,7 @@ pub async fn stop_signal() {
 /// Sees to the signals that would otherwise end a recording: a file size limit, which is a disk
 /// like any other that is full, and SIGUSR1, which rings the bell of an incident recorder.
 #[cfg(unix)]
-fn take_signals(bell: Option<Bell>) {
+pub fn take_signals(bell: Option<Bell>) {
     use tokio::signal::unix::{SignalKind, signal};
     /// On Linux, the BSDs and macOS alike, on all but a few rare processors.
     const SIGXFSZ: i32 = 25;
@@ -170,7 +170,7 @@ fn take_signals(bell: Option<Bell>) {
 }
 
 #[cfg(not(unix))]
-fn take_signals(_: Option<Bell>) {}
+pub fn take_signals(_: Option<Bell>) {}
 
 async fn signalled() {
     let interrupted = async {

@@ -9,6 +9,7 @@ mod keeping;
 mod live;
 #[cfg(feature = "mcp")]
 mod mcp;
+mod proxy;
 mod replay;
 mod sweep;
 
@@ -67,6 +68,7 @@ fn dispatch(verb: Verb, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
         Verb::Cat(args) => cat(&args, talk, out),
         Verb::Record(args) => live::record(&args, talk, out),
         Verb::Demo(args) => live::demo(&args, talk, out),
+        Verb::Proxy(args) => proxy::proxy(&args, talk, out),
         Verb::Backend(args) => live::backend(&args, talk, out),
         Verb::Simulate(args) => simulate(&args, out),
         Verb::WhatIf(args) => what_if(&args, talk, out),

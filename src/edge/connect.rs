@@ -102,7 +102,7 @@ pub fn sentence_of(error: &tungstenite::Error) -> String {
 }
 
 /// What a failing socket means, or the TLS on it.
-fn sentence_of_io(error: &io::Error) -> String {
+pub(super) fn sentence_of_io(error: &io::Error) -> String {
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match (error.kind(), tls) {
         (io::ErrorKind::ConnectionRefused, _) => {

@@ -3,12 +3,14 @@
 //! Enters and leaves: bytes of the outside world. An edge reads, stamps and forwards; what the
 //! bytes mean is decided in the core.
 
+mod accept;
 pub mod audio_file;
 pub mod backend;
 pub mod clock;
 pub mod connect;
 pub mod files;
 pub mod import;
+pub mod proxy;
 pub mod record;
 pub mod recorder;
 pub mod replay;

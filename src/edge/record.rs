@@ -62,6 +62,11 @@ pub struct RecordOptions {
 pub struct Bell(Arc<Notify>);
 
 impl Bell {
+    /// Resolves when somebody has asked.
+    pub(super) async fn rung(&self) {
+        self.0.notified().await;
+    }
+
     /// Asks, from wherever.
     pub fn ring(&self) {
         self.0.notify_one();
@@ -228,7 +233,7 @@ impl Session {
                     }
                 }
                 Some(order) = orders.recv() => self.obey(order),
-                () = self.bell.0.notified() => self.recorder.ask(Why::Asked),
+                () = self.bell.rung() => self.recorder.ask(Why::Asked),
                 () = self.clock.reached(wake_at) => {}
             }
         }

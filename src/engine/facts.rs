@@ -85,6 +85,8 @@ pub enum OddityKind {
     OtherConnection,
     /// Payloads left out of the capture: slices are read by their headers.
     PayloadLeftOut,
+    /// Payloads kept as they were compressed, since what they refer to was lost.
+    KeptCompressed,
     /// Records whose time lies before the one before them.
     ClockBackwards,
     /// Records lost while recording.
@@ -244,6 +246,9 @@ impl Facts {
             }
             Body::End(end) => self.end = Some((record.t, end.clone())),
             Body::Other(_) => self.odd(OddityKind::UnknownRecord, record),
+            Body::Message(message) if message.compressed => {
+                self.odd(OddityKind::KeptCompressed, record);
+            }
             Body::Message(message) if !message.is_whole() => {
                 self.odd(OddityKind::PayloadLeftOut, record);
             }

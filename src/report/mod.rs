@@ -593,6 +593,9 @@ fn oddity_sentence(kind: OddityKind) -> &'static str {
         OddityKind::PayloadLeftOut => {
             "payloads left out of the capture: slices are read by their headers, and audio is unknown"
         }
+        OddityKind::KeptCompressed => {
+            "messages kept as they were compressed: what they refer back to was lost, so they are not read"
+        }
         OddityKind::ClockBackwards => "records whose time lies before the one before them",
         OddityKind::Gap => "records lost while recording: figures around them are incomplete",
         OddityKind::MissingRecords => {

@@ -3,7 +3,7 @@
 
 use std::fmt::{self, Display, Formatter, Write as _};
 
-use super::{Analysis, CloseReport, EpisodeReport, Warning};
+use super::{Analysis, CloseReport, Warning};
 use crate::capture::{ClientKind, Marker};
 use crate::engine::PlayheadSource;
 use crate::lag::{LagReport, TimelineRow};
@@ -99,7 +99,7 @@ impl Page<'_> {
         }
         for episode in episodes.iter().take(MAX_EPISODES) {
             let span = format!("{} – {} s", Tenths(episode.from_s), Tenths(episode.to_s));
-            writeln!(out, "  {span:>15}   {}", what(episode))?;
+            writeln!(out, "  {span:>15}   {}", what(&episode.what))?;
         }
         if let Some(more) = episodes.len().checked_sub(MAX_EPISODES).filter(|&more| more > 0) {
             writeln!(out, "  and {more} more; --json lists them all")?;
@@ -253,8 +253,10 @@ fn slices(lag: &LagReport) -> String {
     }
 }
 
-fn what(episode: &EpisodeReport) -> String {
-    match &episode.what {
+/// What was wrong, in words.
+#[must_use]
+pub fn what(what: &What) -> String {
+    match what {
         What::Stale { worst_staleness_s, silence_s, .. } if *silence_s >= SILENCE_S => format!(
             "no slices for {} s; the audio heard grew {} s old",
             Figure(*silence_s),

@@ -1,6 +1,7 @@
 //! The wire: what the bytes of one message mean.
 //!
-//! Enters: one WebSocket message, whole. Leaves: slices, playhead reports, events.
+//! Enters: one WebSocket message, whole, or the bytes of a connection, from which [`websocket`] makes
+//! messages. Leaves: slices, playhead reports, events.
 //! Which binary message is which depends on what came before; that is [`crate::event`]'s concern.
 
 pub mod halves;
@@ -10,3 +11,4 @@ pub mod message;
 pub mod names;
 pub mod slice;
 pub mod url;
+pub mod websocket;

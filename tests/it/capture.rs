@@ -37,6 +37,7 @@ pub fn sample_records() -> Vec<Record<'static>> {
         Body::Message(Message { whole_len: Some(1 << 40), ..plain }),
         Body::Message(Message { whole_len: Some(11), sha256: Some([0xa5; 32]), ..plain }),
         Body::Message(Message { sha256: Some([0x5a; 32]), failed: true, ..plain }),
+        Body::Message(Message { compressed: true, ..plain }),
         Body::Message(Message { automatic: true, opcode: Opcode::Pong, ..plain }),
         Body::Message(Message { opcode: Opcode::Other(200), ..plain }),
         Body::Marker(Marker::Seek { to_s: 16.5 }),
@@ -133,14 +134,13 @@ fn any_body() -> impl Strategy<Value = Body<'static>> {
             Body::Header(Header { url, client, metadata, ..Header::new(software, Nanos(start)) })
         },
     );
-    let message =
-        (any::<(bool, bool, bool, u8)>(), any::<Option<u64>>(), any::<Option<[u8; 32]>>())
-            .prop_map(|((down, automatic, failed, opcode), whole_len, sha256)| {
-                let direction =
-                    Direction::from_id(1 + u8::from(down)).expect("1 and 2 are directions");
-                let plain = Message::new(direction, opcode.into(), b"");
-                Body::Message(Message { automatic, failed, whole_len, sha256, ..plain })
-            });
+    let message = (any::<(bool, [bool; 3], u8)>(), any::<Option<u64>>(), any::<Option<[u8; 32]>>())
+        .prop_map(|((down, flags, opcode), whole_len, sha256)| {
+            let [automatic, failed, compressed] = flags;
+            let direction = Direction::from_id(1 + u8::from(down)).expect("1 and 2 are directions");
+            let plain = Message::new(direction, opcode.into(), b"");
+            Body::Message(Message { automatic, failed, compressed, whole_len, sha256, ..plain })
+        });
     let clock = (any::<u64>(), text)
         .prop_map(|(monotonic, utc)| Body::Clock(Clock { monotonic: Nanos(monotonic), utc }));
     let gap = (any::<[u64; 3]>(), text).prop_map(|([first_seq, count, bytes], reason)| {
@@ -333,10 +333,10 @@ fn a_writer_counts_what_it_writes() {
     for record in &sample_records() {
         writer.write(record, &mut Vec::new());
     }
-    let gap = Gap { first_seq: 19, count: 30, ..Gap::default() };
-    writer.write(&record(49, Body::Gap(gap)), &mut Vec::new());
-    assert_eq!(writer.next_seq(), 50);
-    let expected = End { reason: None, records: 20, messages: 8, bytes: 21 + 6 * 11, lost: 30 };
+    let gap = Gap { first_seq: 20, count: 30, ..Gap::default() };
+    writer.write(&record(50, Body::Gap(gap)), &mut Vec::new());
+    assert_eq!(writer.next_seq(), 51);
+    let expected = End { reason: None, records: 21, messages: 9, bytes: 21 + 7 * 11, lost: 30 };
     assert_eq!(writer.end(None), expected);
 }
 
@@ -409,7 +409,9 @@ fn foreign_body(record: &Record<'_>, spelling: Spelling) -> Vec<u8> {
     let mut extras = vec![vec![0xc0]; 3];
     let (direction, opcode, payload) = match &record.body {
         Body::Message(message) => {
-            let flags = u64::from(message.automatic) + 2 * u64::from(message.failed);
+            let flags = u64::from(message.automatic)
+                + 2 * u64::from(message.failed)
+                + 4 * u64::from(message.compressed);
             extras[0] = spelling.uint(flags);
             extras[1] = optional(message.whole_len.map(|len| spelling.uint(len)));
             extras[2] = optional(message.sha256.map(|sha256| spelling.bin(&sha256)));

@@ -27,6 +27,11 @@ mod mcp;
 #[cfg(feature = "mcp")]
 mod mcp_clients;
 mod peer_pacing;
+mod proxy;
+mod proxy_between;
+mod proxy_cli;
+mod proxy_http;
+mod proxy_peers;
 mod python;
 mod python_client;
 mod python_reader;

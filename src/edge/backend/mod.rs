@@ -15,17 +15,16 @@ pub(in crate::edge) mod sender;
 mod stage;
 
 use std::future::Future;
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::accept::accept;
 use super::clock::MonotonicClock;
 use crate::peer::link::LinkOptions;
 use crate::peer::server::ServerOptions;
@@ -38,11 +37,6 @@ pub use sender::FRAGMENT_LEN;
 pub const MAX_CONNECTIONS: usize = 256;
 /// How long a client may take to hear that its connection ends.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Pause after a connection could not be accepted, in most cases for want of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Failures in a row after which no more connections are to be expected.
-const ACCEPT_TRIES: u32 = 50;
-
 /// What a backend is like.
 pub struct BackendOptions {
     /// Every connection gets a server like this.
@@ -110,16 +104,6 @@ struct Backend {
     stage: stage::Stage,
     /// WebSocket connections so far.
     connections: AtomicU64,
-}
-
-pub(in crate::edge) async fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
-    for _ in 1..ACCEPT_TRIES {
-        match listener.accept().await {
-            Ok(accepted) => return Ok(accepted),
-            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
-        }
-    }
-    listener.accept().await
 }
 
 /// Resolves once the backend is to stop.

@@ -44,6 +44,8 @@ pub(super) struct Incidents {
     sentry: Sentry,
     reader: Reader,
     open: Vec<Incident>,
+    /// Asked for, and not yet begun.
+    asked: Vec<Why>,
     disk_fails: bool,
 }
 
@@ -75,6 +77,7 @@ impl Incidents {
             sentry: Sentry::new(&ring_options.triggers),
             reader: Reader::new(),
             open: Vec::new(),
+            asked: Vec::new(),
             disk_fails: false,
             options,
             ring_options,
@@ -100,6 +103,8 @@ impl Incidents {
 
     fn see(&mut self, record: &Record<'_>, bytes: &[u8], queue: &Queue) {
         if let Body::End(end) = &record.body {
+            // What was asked for before the end is there when that comes.
+            self.answer(queue);
             let reason = end.reason.clone().unwrap_or_default();
             for incident in &mut self.open {
                 incident.end(record.seq, record.t, &reason);
@@ -116,6 +121,13 @@ impl Incidents {
         }
         self.ring.push(record, bytes);
         if let Some(why) = self.sentry.see(record) {
+            self.happen(why, queue);
+        }
+    }
+
+    /// Begins what was asked for, with all that came before it.
+    fn answer(&mut self, queue: &Queue) {
+        for why in std::mem::take(&mut self.asked) {
             self.happen(why, queue);
         }
     }
@@ -198,11 +210,9 @@ impl Incidents {
 
 impl Keeper for Incidents {
     fn take(&mut self, bytes: &[u8], asked: &[Why], queue: &Queue) -> (usize, io::Result<()>) {
-        // First, so that what was asked for before the end is there when that comes.
-        for why in asked {
-            self.happen(*why, queue);
-        }
+        self.asked.extend_from_slice(asked);
         self.read(bytes, queue);
+        self.answer(queue);
         (bytes.len(), self.pump(queue))
     }
 

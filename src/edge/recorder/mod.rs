@@ -175,6 +175,20 @@ impl Recorder {
         Taken::Lost
     }
 
+    /// Tells of messages that were lost before they came here: how many, and their bytes.
+    pub fn lose_messages(
+        &mut self,
+        t: Nanos,
+        (count, bytes): (u64, u64),
+        reason: &str,
+        see: &mut dyn FnMut(&Record<'_>),
+    ) -> Taken {
+        self.close_gap(t, see);
+        let gap = Gap { first_seq: self.seq, count, bytes, reason: reason.to_owned() };
+        self.seq += count;
+        self.offer(t, 0, Body::Gap(gap), see)
+    }
+
     /// Has a ring written to a file, now. Other recordings have everything in theirs.
     pub fn ask(&self, why: Why) {
         self.queue.ask(why);
@@ -251,9 +265,10 @@ impl Recorder {
     /// Counts a record that did not fit; says whether it is shown nevertheless.
     fn lose(&mut self, record: &Record<'_>) -> bool {
         let failing = self.queue.failing();
-        let bytes = match &record.body {
-            Body::Message(message) => message.payload.len() as u64,
-            _ => 0,
+        let (first_seq, count, bytes) = match &record.body {
+            Body::Message(message) => (record.seq, 1, message.payload.len() as u64),
+            Body::Gap(gap) => (gap.first_seq, 1 + gap.count, gap.bytes),
+            _ => (record.seq, 1, 0),
         };
         let loss = self.loss.get_or_insert_with(|| {
             self.queue.tell(Notice::Losing);
@@ -261,11 +276,11 @@ impl Recorder {
                 Some(error) => format!("the disk failed: {error}"),
                 None => "the disk was slower than the stream".to_owned(),
             };
-            Loss { first_seq: record.seq, count: 0, bytes: 0, reason }
+            Loss { first_seq, count: 0, bytes: 0, reason }
         });
-        loss.count += 1;
+        loss.count += count;
         loss.bytes += bytes;
-        self.queue.change_status(|status| status.lost += 1);
+        self.queue.change_status(|status| status.lost += count);
         failing.is_some()
     }
 

@@ -29,6 +29,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 
+use super::accept::accept;
 use super::backend::{self, KeepaliveOptions, MAX_CONNECTIONS, stopped};
 use super::clock::MonotonicClock;
 use super::recorder::RecorderOptions;
@@ -241,7 +242,7 @@ async fn accept_all(
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            accepted = backend::accept(listener), if connections.len() < MAX_CONNECTIONS => {
+            accepted = accept(listener), if connections.len() < MAX_CONNECTIONS => {
                 let (stream, client) = accepted.context("cannot accept connections any more")?;
                 connections.spawn(connect(
                     stream,

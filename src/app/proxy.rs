@@ -1,0 +1,74 @@
+//! `proxy`: in between a client and its server.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use tokio::net::TcpListener;
+
+use crate::edge::proxy::{self, Captures, Impairment, Notice, ProxyOptions, Trust, Upstream};
+use crate::edge::record::Bell;
+
+/// What to put in between.
+#[derive(Clone, Debug)]
+pub struct ProxyVerb {
+    /// The server: `ws://`, `wss://`, `http://` or `https://`. Its query string is used and never
+    /// written down.
+    pub upstream: String,
+    /// Whom to believe that they are the server.
+    pub trust: Trust,
+    /// Where to listen; port 0 is any free one.
+    pub listen: SocketAddr,
+    /// Where the captures go, the folder made if need be; `None`: no captures.
+    pub captures: Option<Captures>,
+    /// Has the rings of all sessions written.
+    pub bell: Bell,
+    /// What is wrong with the way between client and server.
+    pub impairment: Impairment,
+}
+
+/// Serves until `shutdown` resolves. `listening` hears the address; `watch` hears how the sessions
+/// are, on another thread.
+pub async fn proxy(
+    verb: ProxyVerb,
+    shutdown: impl Future<Output = ()>,
+    listening: impl FnOnce(SocketAddr),
+    watch: impl Fn(Notice) + Send + Sync + 'static,
+) -> Result<()> {
+    let upstream = Upstream::parse(&verb.upstream, &verb.trust)?;
+    if let Some(Captures { folder, .. }) = &verb.captures {
+        std::fs::create_dir_all(folder).with_context(|| {
+            format!("cannot make the folder {}; name another one with -o", folder.display())
+        })?;
+    }
+    let listener = TcpListener::bind(verb.listen).await.with_context(|| {
+        format!("cannot listen on {}; another port with --listen?", verb.listen)
+    })?;
+    let address = listener.local_addr()?;
+    ensure!(
+        !upstream.is_at(address).await,
+        "the proxy would be its own upstream: {address} is where it listens; another port with --listen?"
+    );
+    let watch: Arc<dyn Fn(Notice) + Send + Sync> = Arc::new(watch);
+    listening(address);
+    // Whoever mistyped the server wants to know before the first client does.
+    let probe = tokio::spawn(probe(upstream.clone(), Arc::clone(&watch)));
+    let options = ProxyOptions {
+        captures: verb.captures,
+        bell: verb.bell,
+        impairment: verb.impairment,
+        watch,
+        ..ProxyOptions::default()
+    };
+    let served = proxy::serve(listener, upstream, options, shutdown).await;
+    probe.abort();
+    served
+}
+
+async fn probe(upstream: Upstream, watch: Arc<dyn Fn(Notice) + Send + Sync>) {
+    if let Err(error) = upstream.connect(false).await {
+        let sentence = format!("{error}; the proxy listens all the same");
+        watch(Notice::Trouble { session: None, sentence });
+    }
+}

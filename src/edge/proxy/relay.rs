@@ -1,0 +1,130 @@
+//! Bytes both ways, as they come.
+//!
+//! Enters: two connections and what was read from them too much. Leaves: every byte of each on the
+//! other one, unchanged; the end of either as the end of the other, and a reset as a reset. Holds a
+//! piece of each direction and no more: who does not read makes the other side wait. The tap gets
+//! its copy after the first try to forward, and never delays it.
+
+use std::future::poll_fn;
+use std::task::Poll;
+
+use bytes::Bytes;
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+
+use super::impair::Impairment;
+use super::tap::SessionTap;
+use super::upstream::{Leg, tcp_of};
+use super::way::{State, Tapping, Way};
+use crate::capture::Direction;
+use crate::edge::clock::MonotonicClock;
+use crate::time::Nanos;
+
+/// A connection from end to end.
+pub(super) struct Relay {
+    pub clock: MonotonicClock,
+    pub client: TcpStream,
+    pub server: Leg,
+    /// Read and not yet forwarded: from the client, from the server.
+    pub unread: (Bytes, Bytes),
+    pub tap: Option<SessionTap>,
+    pub impairment: Option<Impairment>,
+    /// Resolves when the initial buffer is there.
+    pub buffered: Option<oneshot::Receiver<()>>,
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// Both sides ended it, one first.
+    By(Direction),
+    /// One side reset it, or is gone.
+    Reset(Direction),
+    /// The impairment cut it.
+    Cut,
+    /// The proxy stops.
+    Stopped,
+}
+
+impl Ended {
+    pub fn reason(self) -> &'static str {
+        match self {
+            Ended::By(Direction::ClientToServer) => "the client ended it",
+            Ended::By(Direction::ServerToClient) => "the server ended it",
+            Ended::Reset(Direction::ClientToServer) => "the client broke it off",
+            Ended::Reset(Direction::ServerToClient) => "the server broke it off",
+            Ended::Cut => "cut, as --drop-after says",
+            Ended::Stopped => "the proxy was stopped",
+        }
+    }
+}
+
+impl Relay {
+    /// Forwards until both directions have ended, or `stop` resolves. Gives back why, and the tap.
+    pub async fn run(
+        mut self,
+        stop: impl Future<Output = ()>,
+    ) -> (&'static str, Option<SessionTap>) {
+        let mut up = Way::new(Direction::ClientToServer, std::mem::take(&mut self.unread.0));
+        let mut down = Way::new(Direction::ServerToClient, std::mem::take(&mut self.unread.1));
+        let ended = tokio::select! {
+            biased;
+            ended = self.forward(&mut up, &mut down) => ended,
+            () = stop => Ended::Stopped,
+        };
+        if matches!(ended, Ended::Reset(_) | Ended::Cut) {
+            // A reset is what the other side would have seen; a socket that refuses is reset already.
+            let _ = self.client.set_zero_linger();
+            let _ = tcp_of(&self.server).map(TcpStream::set_zero_linger);
+        }
+        (ended.reason(), self.tap)
+    }
+
+    async fn forward(&mut self, up: &mut Way, down: &mut Way) -> Ended {
+        let Some(impairment) = self.impairment.take() else { return self.both(up, down).await };
+        if let Some(buffered) = self.buffered.take_if(|_| impairment.after_ready) {
+            tokio::select! {
+                biased;
+                ended = self.both(up, down) => return ended,
+                // Where nobody is left to tell, it stays as it is.
+                Ok(()) = buffered => {}
+            }
+        }
+        up.delay = impairment.delay(up.direction, self.clock);
+        down.delay = impairment.delay(down.direction, self.clock);
+        let clock = self.clock;
+        let cut_at = impairment
+            .drop_after_s
+            .map(|after_s| Nanos(clock.now().0.saturating_add((after_s * 1e9) as u64)));
+        tokio::select! {
+            biased;
+            () = clock.reached(cut_at) => Ended::Cut,
+            ended = self.both(up, down) => ended,
+        }
+    }
+
+    async fn both(&mut self, up: &mut Way, down: &mut Way) -> Ended {
+        let Relay { clock, client, server, tap, .. } = self;
+        poll_fn(|cx| {
+            let mut tap = Tapping { clock: *clock, tap: tap.as_mut() };
+            let upward = up.poll(cx, client, server, &mut tap);
+            let downward = down.poll(cx, server, client, &mut tap);
+            if up.state == State::Over && down.state != State::Over {
+                down.is_last = true;
+            }
+            let is_over = upward.is_ready() && downward.is_ready();
+            if is_over || up.sender_is_gone() || down.sender_is_gone() {
+                return Poll::Ready(how(up, down));
+            }
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+fn how(up: &Way, down: &Way) -> Ended {
+    match (up.broken, down.broken) {
+        (Some(who), _) | (None, Some(who)) => Ended::Reset(who),
+        (None, None) => Ended::By(if down.is_last { up.direction } else { down.direction }),
+    }
+}

@@ -1,0 +1,59 @@
+//! A connection that speaks no HTTP any more: forwarded, and looked at if it is a WebSocket.
+//!
+//! Enters: both ends of it after the handshake. Leaves: a session told to the tap, from its opening to
+//! the reason of its end.
+
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+
+use super::Proxy;
+use super::head::{Request, Response};
+use super::notice::Opening;
+use super::relay::Relay;
+use super::tap::SessionTap;
+use super::upstream::Leg;
+use crate::edge::clock;
+
+/// Forwards until both ends have ended it, or the proxy stops.
+pub(super) async fn run(
+    proxy: &Proxy,
+    (client, peer): (TcpStream, SocketAddr),
+    server: Leg,
+    unread: (Bytes, Bytes),
+    (request, response): (&Request, Response),
+) {
+    let impairment = proxy.options.impairment.clone();
+    let impairment = Some(impairment).filter(|impairment| !impairment.is_none());
+    let (tell, buffered) = oneshot::channel();
+    let opened = response.websocket.map(|agreed| Opening {
+        session: 1 + proxy.sessions.fetch_add(1, Ordering::Relaxed),
+        at: proxy.clock.now(),
+        utc: clock::utc_now(),
+        client: peer,
+        url: proxy.upstream.shown(&request.target),
+        user_agent: request.user_agent.clone(),
+        extensions: agreed.extensions,
+        deflate: agreed.deflate,
+        impairment: impairment.clone(),
+    });
+    let is_websocket = opened.is_some();
+    let tap = proxy.tap.clone().zip(opened);
+    let relay = Relay {
+        clock: proxy.clock,
+        client,
+        server,
+        unread,
+        tap: tap.map(|(tap, opening)| SessionTap::open(tap, opening, tell)),
+        impairment: impairment.filter(|_| is_websocket),
+        buffered: Some(buffered),
+    };
+    let mut stop = proxy.stop.clone();
+    let (reason, tap) = relay.run(async move { drop(stop.wait_for(|&stop| stop).await) }).await;
+    if let Some(tap) = tap {
+        tap.shut(proxy.clock.now(), reason.to_owned());
+    }
+}

@@ -1,0 +1,411 @@
+//! One session under the eyes of the onlooker.
+//!
+//! Enters: pieces of its two directions with their times. Leaves: records in its capture, in its
+//! engine, and notices. A message has the time of the piece that made it whole.
+
+use tokio::sync::oneshot;
+
+use super::Captures;
+use super::notice::{Alarm, Change, Notice, Opening, Status, index};
+use super::observer::STATUS_PERIOD;
+use super::tap::Loss;
+use crate::capture::{Body, Clock, Direction, Gap, Header, Message, Opcode, Record};
+use crate::edge::clock;
+use crate::edge::recorder::{self, Keeping, Recorder, RecorderOptions};
+use crate::engine::{Engine, Options};
+use crate::flight::Why;
+use crate::time::Nanos;
+use crate::wire::json::parse_object;
+use crate::wire::websocket::{Inflater, Messages, Whole};
+
+/// Slices and ticks remembered for the figures of a status.
+const REMEMBERED: usize = 4096;
+/// Time between two readings of both clocks in a capture.
+const CLOCK_PERIOD_NS: u64 = 60_000_000_000;
+/// Sessions of one second that get a name.
+const MAX_NAMES: usize = 1000;
+/// Why messages are missing from a capture.
+const LOST: &str = "more was forwarded than could be looked at";
+
+type Tell<'a> = &'a (dyn Fn(Notice) + Send + Sync);
+
+pub(super) struct Watched {
+    session: u64,
+    messages: [Messages; 2],
+    /// Until the first message, which the header may need.
+    opening: Option<Opening>,
+    captures: Option<Captures>,
+    /// Hears of the initial buffer.
+    buffered: Option<oneshot::Sender<()>>,
+    record: Recording,
+    alarm: Alarm,
+    status_at_ns: u64,
+    clock_at_ns: u64,
+}
+
+/// Where records go, the engine among it.
+struct Recording {
+    engine: Engine,
+    capture: Option<Recorder>,
+    /// Number of the next record without a capture.
+    seq: u64,
+}
+
+impl Watched {
+    pub fn new(
+        opening: Opening,
+        buffered: oneshot::Sender<()>,
+        captures: Option<Captures>,
+    ) -> Watched {
+        let inflater = |takes_over: Option<bool>| takes_over.map(Inflater::new);
+        let deflate = opening.deflate;
+        let up = inflater(deflate.map(|deflate| deflate.client_takes_over));
+        let down = inflater(deflate.map(|deflate| deflate.server_takes_over));
+        let options =
+            Options { headers_only: true, tracker_bound: Some(REMEMBERED), ..Options::default() };
+        Watched {
+            session: opening.session,
+            messages: [Messages::new(up), Messages::new(down)],
+            status_at_ns: 0,
+            clock_at_ns: opening.at.0 + CLOCK_PERIOD_NS,
+            opening: Some(opening),
+            captures,
+            buffered: Some(buffered),
+            record: Recording { engine: Engine::new(options), capture: None, seq: 0 },
+            alarm: Alarm::default(),
+        }
+    }
+
+    /// Bytes came that way.
+    pub fn bytes(&mut self, direction: Direction, at: Nanos, mut bytes: &[u8], tell: Tell<'_>) {
+        let messages = &mut self.messages[index(direction)];
+        while let Some(whole) = messages.next(&mut bytes) {
+            let message = message_of(direction, &whole);
+            if let Some(opening) = self.opening.take() {
+                self.record.begin(opening, config_of(&message), self.captures.as_ref(), tell);
+            }
+            self.record.put(at, Body::Message(message));
+            if let Some(buffered) = self.buffered.take_if(|_| self.record.engine.origin().is_some())
+            {
+                // A session that is over already needs no impairment.
+                let _ = buffered.send(());
+            }
+        }
+    }
+
+    /// Messages that way were not looked at.
+    pub fn lose(&mut self, direction: Direction, at: Nanos, loss: Loss, tell: Tell<'_>) {
+        if let Some(opening) = self.opening.take() {
+            self.record.begin(opening, None, self.captures.as_ref(), tell);
+        }
+        self.messages[index(direction)].lose();
+        self.record.lose(at, loss);
+        let Loss { messages, bytes } = loss;
+        tell(Notice::Lost { session: self.session, messages, bytes });
+    }
+
+    /// Time has passed.
+    pub fn look(&mut self, now: Nanos, tell: Tell<'_>) {
+        if self.opening.is_some() {
+            return;
+        }
+        self.record.pass_on(self.session, tell);
+        if now.0 >= self.clock_at_ns {
+            self.clock_at_ns = now.0 + CLOCK_PERIOD_NS;
+            self.record.put(now, Body::Clock(Clock { monotonic: now, utc: clock::utc_now() }));
+        }
+        let Some(origin) = self.record.engine.origin() else { return };
+        let origin_s = origin.seconds();
+        let session = self.session;
+        if now.0 < self.status_at_ns {
+            return;
+        }
+        self.status_at_ns = now.0 + STATUS_PERIOD.as_nanos() as u64;
+        match self.alarm.look(&self.record.engine.episodes(), now.seconds()) {
+            Some(Change::Began { at_s, what }) => {
+                tell(Notice::LagBegan { session, at_s: at_s - origin_s, what });
+            }
+            Some(Change::Ended { at_s, lasted_s }) => {
+                tell(Notice::LagEnded { session, at_s: at_s - origin_s, lasted_s });
+            }
+            None => {}
+        }
+        if let Some(status) = Status::of(session, &self.record.engine, now) {
+            tell(Notice::Status(Status { is_lagging: self.alarm.is_on(), ..status }));
+        }
+    }
+
+    /// Somebody wants what the ring holds.
+    pub fn ask(&self) {
+        if let Some(capture) = &self.record.capture {
+            capture.ask(Why::Asked);
+        }
+    }
+
+    /// The session is over.
+    pub fn shut(mut self, at: Nanos, reason: String, tell: Tell<'_>) {
+        if let Some(opening) = self.opening.take() {
+            self.record.begin(opening, None, self.captures.as_ref(), tell);
+        }
+        let reason = closed(&self.record.engine).unwrap_or(reason);
+        let Recording { engine, capture, .. } = &mut self.record;
+        let session = self.session;
+        let mut captures = Vec::new();
+        if let Some(capture) = capture.take() {
+            let finished = capture.finish(at, reason.clone(), &mut |record| engine.handle(record));
+            finished.news.iter().for_each(|news| pass_on(session, news, tell));
+            if let Some(sentence) = finished.failure {
+                tell(Notice::Trouble { session: Some(session), sentence });
+            }
+            captures = finished.files;
+        }
+        let facts = engine.facts();
+        let messages = facts.traffic.iter().map(|traffic| traffic.messages).sum();
+        tell(Notice::Closed {
+            session,
+            reason,
+            streamed_s: engine.origin().map(|origin| at.seconds_since(origin)),
+            messages,
+            episodes: engine.episodes().len(),
+            captures,
+        });
+    }
+}
+
+impl Recording {
+    /// Begins the capture, if one is wanted.
+    fn begin(
+        &mut self,
+        opening: Opening,
+        config: Option<String>,
+        captures: Option<&Captures>,
+        tell: Tell<'_>,
+    ) {
+        let (session, at, utc) = (opening.session, opening.at, opening.utc.clone());
+        let header = header_of(opening, config);
+        let Some(captures) = captures else {
+            self.put(at, Body::Header(header));
+            return;
+        };
+        let engine = &mut self.engine;
+        match create(captures, &header, &mut |record| engine.handle(record)) {
+            Ok(mut capture) => {
+                capture.clock(at, utc, &mut |record| engine.handle(record));
+                tell(Notice::Recording { session, capture: capture.path().to_owned() });
+                self.capture = Some(capture);
+            }
+            Err(error) => {
+                let sentence = format!("{error:#}; the session goes on without a capture");
+                tell(Notice::Trouble { session: Some(session), sentence });
+                self.put(at, Body::Header(header));
+            }
+        }
+    }
+
+    fn put(&mut self, at: Nanos, body: Body<'_>) {
+        let Recording { engine, capture, seq, .. } = self;
+        match capture {
+            Some(capture) => {
+                capture.offer(at, 0, body, &mut |record| engine.handle(record));
+            }
+            None => {
+                engine.handle(&Record { seq: *seq, t: at, conn: 0, body });
+                *seq += 1;
+            }
+        }
+    }
+
+    fn lose(&mut self, at: Nanos, Loss { messages, bytes }: Loss) {
+        let Recording { engine, capture, seq, .. } = self;
+        match capture {
+            Some(capture) => {
+                let see = &mut |record: &Record<'_>| engine.handle(record);
+                capture.lose_messages(at, (messages, bytes), LOST, see);
+            }
+            None => {
+                let gap = Gap { first_seq: *seq, count: messages, bytes, reason: LOST.to_owned() };
+                *seq += messages;
+                self.put(at, Body::Gap(gap));
+            }
+        }
+    }
+
+    /// Passes on what the recorder has to say.
+    fn pass_on(&self, session: u64, tell: Tell<'_>) {
+        let news = self.capture.iter().flat_map(Recorder::news);
+        news.for_each(|news| pass_on(session, &news, tell));
+    }
+}
+
+fn pass_on(session: u64, news: &recorder::Notice, tell: Tell<'_>) {
+    let sentence = news.to_string();
+    match news {
+        // The session's own status tells what people want to know.
+        recorder::Notice::Status(_) => {}
+        news if news.is_trouble() => tell(Notice::Trouble { session: Some(session), sentence }),
+        _ => tell(Notice::Recorder { session, sentence }),
+    }
+}
+
+/// Who closed a WebSocket and how; what became of its connection afterwards says less.
+fn closed(engine: &Engine) -> Option<String> {
+    let close = engine.facts().closes.first()?;
+    let who = match close.direction {
+        Direction::ClientToServer => "client",
+        Direction::ServerToClient => "server",
+    };
+    let code = close.code.map_or(String::new(), |code| format!(" with {code}"));
+    let reason = if close.reason.is_empty() { "" } else { ", " };
+    Some(format!("the {who} closed it{code}{reason}{}", close.reason))
+}
+
+/// Creates the capture under a name that nothing has yet.
+fn create(
+    captures: &Captures,
+    header: &Header,
+    see: &mut dyn FnMut(&Record<'_>),
+) -> anyhow::Result<Recorder> {
+    let Captures { folder, keeping, sync } = captures;
+    let options = |name: String| RecorderOptions {
+        keeping: keeping.clone(),
+        sync: *sync,
+        ..RecorderOptions::new(folder.join(name))
+    };
+    let mut options = match keeping {
+        // All sessions share what may lie on the disk, and each incident gets a name of its own.
+        Keeping::Ring(_) => vec![options("incident.lagtape".to_owned())],
+        Keeping::Whole | Keeping::Parts(_) => {
+            let utc = clock::utc_file_name();
+            let further = (2..=MAX_NAMES).map(|count| format!("{utc}-{count}.lagtape"));
+            let names = std::iter::once(format!("{utc}.lagtape")).chain(further);
+            names.map(options).collect()
+        }
+    };
+    let free = options.iter().position(|options| options.check().is_ok()).unwrap_or_default();
+    Recorder::create(options.swap_remove(free), clock::random_marker(), header.clone(), see)
+}
+
+fn header_of(opening: Opening, config: Option<String>) -> Header {
+    let mut header = Header::new(concat!("lagtape ", env!("CARGO_PKG_VERSION")), opening.at);
+    header.start_utc = Some(opening.utc);
+    header.url = Some(opening.url);
+    header.config = config;
+    let impairment =
+        opening.impairment.and_then(|impairment| serde_json::to_string(&impairment).ok());
+    let known = [
+        ("recorded_by", Some("proxy".to_owned())),
+        ("user_agent", opening.user_agent),
+        ("extensions", Some(opening.extensions).filter(|extensions| !extensions.is_empty())),
+        ("impairment", impairment),
+    ];
+    header.metadata =
+        known.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect();
+    header
+}
+
+/// The client's first message, if that is what it is.
+fn config_of(message: &Message<'_>) -> Option<String> {
+    let text = message.text().filter(|_| message.direction == Direction::ClientToServer)?;
+    parse_object(text).ok().map(|_| text.to_owned())
+}
+
+fn message_of<'a>(direction: Direction, whole: &Whole<'a>) -> Message<'a> {
+    let mut message = Message::new(direction, Opcode::from(whole.opcode), whole.payload);
+    message.compressed = whole.is_compressed;
+    message.whole_len = (whole.len != whole.payload.len() as u64).then_some(whole.len);
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::edge::files::open_capture;
+
+    /// An unmasked frame of a message.
+    fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
+        let mut frame = vec![0x80 | opcode, 127];
+        frame.extend((payload.len() as u64).to_be_bytes());
+        frame.extend(payload);
+        frame
+    }
+
+    /// Plays a recorded session to the onlooker, and 5 s of silence after it; looks every 10 ms.
+    fn play(capture: &str) -> (Vec<Notice>, u64) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(capture);
+        let mut records = open_capture(&path).unwrap();
+        let (buffered, _waiting) = oneshot::channel();
+        let client = ([127, 0, 0, 1], 1).into();
+        let url = "ws://pod/".to_owned();
+        let opening = Opening {
+            session: 1,
+            at: Nanos(0),
+            utc: String::new(),
+            client,
+            url,
+            user_agent: None,
+            extensions: String::new(),
+            deflate: None,
+            impairment: None,
+        };
+        let said = Mutex::new(Vec::new());
+        let tell = |notice| said.lock().unwrap().push(notice);
+        let mut watched = Watched::new(opening, buffered, None);
+        let mut now = Nanos(0);
+        while let Some(record) = records.next_record().unwrap() {
+            while now < record.t {
+                now.0 += 10_000_000;
+                watched.look(now, &tell);
+            }
+            if let Body::Message(message) = &record.body {
+                let bytes = frame(message.opcode.into(), message.payload);
+                bytes
+                    .chunks(1448)
+                    .for_each(|piece| watched.bytes(message.direction, record.t, piece, &tell));
+            }
+        }
+        for _ in 0..500 {
+            now.0 += 10_000_000;
+            watched.look(now, &tell);
+        }
+        let slices = watched.record.engine.facts().slices;
+        watched.shut(now, "over".to_owned(), &tell);
+        (said.into_inner().unwrap(), slices)
+    }
+
+    #[test]
+    fn lag_is_said_once_when_it_begins_and_once_when_it_ends() {
+        let (said, slices) = play("captures/stall.lagtape");
+        assert!(slices > 30);
+        let lag: Vec<_> = said
+            .iter()
+            .filter_map(|notice| match notice {
+                Notice::LagBegan { at_s, .. } => Some(("began", (at_s * 10.0).round() / 10.0)),
+                Notice::LagEnded { at_s, .. } => Some(("ended", (at_s * 10.0).round() / 10.0)),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(lag, [("began", 3.0), ("ended", 6.3)]);
+        let is_lagging =
+            |notice: &&Notice| matches!(notice, Notice::Status(Status { is_lagging: true, .. }));
+        assert!(said.iter().filter(is_lagging).count() > 10);
+        assert!(matches!(said.last(), Some(Notice::Closed { episodes: 1, .. })));
+    }
+
+    #[test]
+    fn a_healthy_session_is_silent() {
+        let (said, slices) = play("captures/healthy.lagtape");
+        let rates: Vec<f64> = said
+            .iter()
+            .filter_map(|notice| match notice {
+                Notice::Status(status) => Some(status.slices_per_s),
+                Notice::Closed { .. } => None,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert!(slices > 30 && rates.len() > 20);
+        assert!(rates.iter().any(|rate| *rate > 10.0), "{rates:?}");
+    }
+}

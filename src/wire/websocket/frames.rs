@@ -1,0 +1,228 @@
+//! Frames: headers read, payloads passed by.
+
+use super::opcode;
+
+/// The head of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameHeader {
+    /// The last frame of its message.
+    pub is_final: bool,
+    /// The first reserved bit: the message is compressed, where that was agreed on.
+    pub rsv1: bool,
+    /// What sort of frame.
+    pub opcode: u8,
+    /// What every byte of the payload was combined with.
+    pub mask: Option<[u8; 4]>,
+    /// Bytes of payload.
+    pub len: u64,
+}
+
+impl FrameHeader {
+    /// Bytes of the longest header.
+    pub const MAX_LEN: usize = 14;
+
+    /// Reads a header and says how many bytes it has, or `None` while there are too few.
+    #[must_use]
+    pub fn parse(bytes: &[u8]) -> Option<(FrameHeader, usize)> {
+        let (&[first, second], rest) = bytes.split_first_chunk()?;
+        let (len, rest) = match second & 0x7f {
+            126 => rest.split_first_chunk().map(|(len, r)| (u16::from_be_bytes(*len).into(), r))?,
+            127 => rest.split_first_chunk().map(|(len, r)| (u64::from_be_bytes(*len), r))?,
+            short => (u64::from(short), rest),
+        };
+        let (mask, rest) = match second & 0x80 {
+            0 => (None, rest),
+            _ => rest.split_first_chunk().map(|(mask, rest)| (Some(*mask), rest))?,
+        };
+        let header = FrameHeader {
+            is_final: first & 0x80 != 0,
+            rsv1: first & 0x40 != 0,
+            opcode: first & 0x0f,
+            mask,
+            len,
+        };
+        Some((header, bytes.len() - rest.len()))
+    }
+
+    /// Whether the frame is a message by itself, whatever it comes between.
+    #[must_use]
+    pub fn is_control(&self) -> bool {
+        self.opcode >= opcode::FIRST_CONTROL
+    }
+}
+
+/// A part of a stream of frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part<'a> {
+    /// A frame begins.
+    Begin(FrameHeader),
+    /// Some of its payload, as it stands on the wire, and how much of it came before.
+    Payload(&'a [u8], u64),
+    /// The frame is whole.
+    End(FrameHeader),
+}
+
+/// Cuts a stream of bytes into the parts of its frames.
+#[derive(Clone, Debug, Default)]
+pub struct Frames {
+    head: [u8; FrameHeader::MAX_LEN],
+    head_len: usize,
+    frame: Option<(FrameHeader, u64)>,
+}
+
+impl Frames {
+    /// Takes the next part from the front of `bytes`; `None` once all of them are taken.
+    pub fn next<'a>(&mut self, bytes: &mut &'a [u8]) -> Option<Part<'a>> {
+        let Some((header, seen)) = &mut self.frame else {
+            let header = self.take_header(bytes)?;
+            self.frame = Some((header, 0));
+            return Some(Part::Begin(header));
+        };
+        let left = header.len - *seen;
+        if left == 0 {
+            let header = *header;
+            self.frame = None;
+            return Some(Part::End(header));
+        }
+        if bytes.is_empty() {
+            return None;
+        }
+        let (payload, rest) =
+            bytes.split_at(bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX)));
+        *bytes = rest;
+        let before = *seen;
+        *seen += payload.len() as u64;
+        Some(Part::Payload(payload, before))
+    }
+
+    /// The frame that has begun and is not whole yet.
+    #[must_use]
+    pub fn current(&self) -> Option<FrameHeader> {
+        self.frame.map(|(header, _)| header)
+    }
+
+    /// Whether no frame has begun that is not whole yet.
+    #[must_use]
+    pub fn is_between(&self) -> bool {
+        self.frame.is_none() && self.head_len == 0
+    }
+
+    fn take_header(&mut self, bytes: &mut &[u8]) -> Option<FrameHeader> {
+        if self.head_len == 0
+            && let Some((header, len)) = FrameHeader::parse(bytes)
+        {
+            *bytes = &bytes[len..];
+            return Some(header);
+        }
+        while let Some((&byte, rest)) = bytes.split_first() {
+            self.head[self.head_len] = byte;
+            self.head_len += 1;
+            *bytes = rest;
+            if let Some((header, _)) = FrameHeader::parse(&self.head[..self.head_len]) {
+                self.head_len = 0;
+                return Some(header);
+            }
+        }
+        None
+    }
+}
+
+/// Walks along the messages of a stream without looking into them.
+#[derive(Clone, Debug, Default)]
+pub struct Walker {
+    frames: Frames,
+    in_message: bool,
+}
+
+impl Walker {
+    /// Goes on to the end of the next message in `bytes`, if it is in there.
+    pub fn next_end(&mut self, bytes: &mut &[u8]) -> bool {
+        while let Some(part) = self.frames.next(bytes) {
+            let Part::End(header) = part else { continue };
+            if header.is_control() {
+                return true;
+            }
+            self.in_message = !header.is_final;
+            if header.is_final {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Goes past all of `bytes` and counts the messages that ended.
+    pub fn walk(&mut self, mut bytes: &[u8]) -> u64 {
+        let mut ended = 0;
+        while self.next_end(&mut bytes) {
+            ended += 1;
+        }
+        ended
+    }
+
+    /// Whether every message that has begun is whole.
+    #[must_use]
+    pub fn is_between(&self) -> bool {
+        !self.in_message && self.frames.is_between()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(bytes: &[u8], expected: Option<(bool, u8, bool, u64, usize)>) {
+        let found = FrameHeader::parse(bytes).map(|(header, len)| {
+            (header.is_final, header.opcode, header.mask.is_some(), header.len, len)
+        });
+        assert_eq!(found, expected, "{bytes:02x?}");
+        if let Some((_, len)) = FrameHeader::parse(bytes) {
+            assert_eq!(FrameHeader::parse(&bytes[..len - 1]), None, "one byte less");
+        }
+    }
+
+    #[test]
+    fn headers_of_every_length() {
+        check(&[], None);
+        check(&[0x81], None);
+        check(&[0x81, 5], Some((true, 1, false, 5, 2)));
+        check(&[0x02, 0xfd, 1, 2, 3, 4], Some((false, 2, true, 125, 6)));
+        check(&[0x82, 126, 0x01, 0x00], Some((true, 2, false, 256, 4)));
+        check(&[0x82, 254, 0x01, 0x00, 1, 2, 3, 4], Some((true, 2, true, 256, 8)));
+        check(&[0x82, 127, 0, 0, 0, 0, 1, 0, 0, 0], Some((true, 2, false, 1 << 24, 10)));
+        check(
+            &[0x8f, 255, 0xff, 0, 0, 0, 0, 0, 0, 0, 9, 9, 9, 9],
+            Some((true, 15, true, 0xff << 56, 14)),
+        );
+    }
+
+    /// A fragmented message with a ping amid it, an empty one, and a close.
+    const STREAM: [u8; 20] = [
+        0x01, 2, b'a', b'b', 0x89, 1, b'p', 0x00, 0, 0x80, 1, b'c', 0x82, 0, 0x88, 2, 3, 0xe8,
+        0x81, 5,
+    ];
+
+    /// Walks the stream in pieces of `size` and lists where messages end and where it is between.
+    #[track_caller]
+    fn check_walk(size: usize) {
+        let (mut ends, mut between) = (Vec::new(), Vec::new());
+        let mut walker = Walker::default();
+        for (i, piece) in STREAM.chunks(size).enumerate() {
+            let mut rest = piece;
+            while walker.next_end(&mut rest) {
+                let at = i * size + piece.len() - rest.len();
+                ends.push(at);
+                between.push(walker.is_between());
+            }
+        }
+        assert_eq!(ends, [7, 12, 14, 18], "in pieces of {size}");
+        assert_eq!(between, [false, true, true, true], "in pieces of {size}");
+        assert!(!walker.is_between());
+    }
+
+    #[test]
+    fn messages_end_where_they_end() {
+        (1..=STREAM.len()).for_each(check_walk);
+        assert_eq!(Walker::default().walk(&STREAM), 4);
+    }
+}

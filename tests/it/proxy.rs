@@ -1,0 +1,562 @@
+//! The proxy changes no byte, whatever happens beside the way of the bytes.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, mpsc as blocking};
+use std::time::Duration;
+
+use lagtape::app::{self, AnalyzeOptions, RecordVerb, Source};
+use lagtape::capture::{Body, Direction};
+use lagtape::edge::backend::serve;
+use lagtape::edge::proxy::{Captures, Impairment, Notice, ProxyOptions};
+use lagtape::edge::recorder::{Keeping, Quota, RingOptions};
+use lagtape::engine::PlayheadSource;
+use lagtape::peer::link::LinkOptions;
+use lagtape::peer::rng::{Rng, Stream};
+use lagtape::peer::server::BUILT_IN;
+use lagtape::peer::spell::Spell;
+use lagtape::time::Span;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::backend;
+use crate::proxy_between::{Between, Maker, PATIENCE, Traffic, into, messages_of, read};
+
+const UP: Direction = Direction::ClientToServer;
+const DOWN: Direction = Direction::ServerToClient;
+
+/// The head of a handshake, as a client of the proxy or of the server sends it.
+fn handshake(host: &str) -> String {
+    format!(
+        "GET /any/path?apiKey=SECRET HTTP/1.1\r\nhost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Key: x3JJHMbDL1EzLkh9GBhXDw==\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\nOrigin: http://{host}\r\n\
+         User-Agent: a test\r\n\r\n"
+    )
+}
+
+fn answer(extensions: &str) -> String {
+    format!(
+        "HTTP/1.1 101 Whatever\r\nupgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: HSmrc0sMlYUkAGmm5OPpG2HaGWk=\r\nsec-websocket-EXTENSIONS: {extensions}\r\n\r\n"
+    )
+}
+
+/// Reads a head, byte by byte so that nothing after it is taken.
+async fn read_head(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    String::from_utf8(head).unwrap()
+}
+
+/// A connection with its handshake done; of it the client's end and the server's.
+async fn shake_hands(
+    listener: &TcpListener,
+    address: SocketAddr,
+    extensions: &str,
+) -> (TcpStream, TcpStream) {
+    let mut client = TcpStream::connect(address).await.unwrap();
+    client.write_all(handshake(&address.to_string()).as_bytes()).await.unwrap();
+    let (mut server, _) = listener.accept().await.unwrap();
+    let seen = read_head(&mut server).await;
+    assert_eq!(seen, handshake(&listener.local_addr().unwrap().to_string()));
+    server.write_all(answer(extensions).as_bytes()).await.unwrap();
+    assert_eq!(read_head(&mut client).await, answer(extensions));
+    (client, server)
+}
+
+/// Sends in pieces of random sizes, and ends its side: at once, or when the other has.
+async fn speak(
+    mut to: OwnedWriteHalf,
+    wire: Vec<u8>,
+    seed: u64,
+    after: Option<tokio::sync::oneshot::Receiver<()>>,
+) {
+    let mut rng = Rng::new(seed, Stream::Client);
+    let mut rest = &wire[..];
+    while !rest.is_empty() {
+        let size =
+            1 + (rng.next_u64() % [3, 200, 9_000, 300_000][rng.next_u64() as usize % 4]) as usize;
+        let (piece, after) = rest.split_at(size.min(rest.len()));
+        to.write_all(piece).await.unwrap();
+        rest = after;
+    }
+    if let Some(after) = after {
+        after.await.unwrap();
+    }
+    to.shutdown().await.unwrap();
+}
+
+async fn hear(mut from: OwnedReadHalf, ended: tokio::sync::oneshot::Sender<()>) -> Vec<u8> {
+    let mut heard = Vec::new();
+    from.read_to_end(&mut heard).await.unwrap();
+    // Whoever does not wait does not listen.
+    let _ = ended.send(());
+    heard
+}
+
+/// Lets both ends speak at once over a connection to `address`; `first` ends it. Gives back what the
+/// server and what the client heard.
+async fn exchange(
+    listener: &TcpListener,
+    address: SocketAddr,
+    (up, down): (&Traffic, &Traffic),
+    extensions: &str,
+    first: Direction,
+) -> (Vec<u8>, Vec<u8>) {
+    let (client, server) = shake_hands(listener, address, extensions).await;
+    let ((client_in, client_out), (server_in, server_out)) =
+        (client.into_split(), server.into_split());
+    let (client_heard, client_ended) = tokio::sync::oneshot::channel();
+    let (server_heard, server_ended) = tokio::sync::oneshot::channel();
+    let client_waits = (first == DOWN).then_some(client_ended);
+    let server_waits = (first == UP).then_some(server_ended);
+    let all = async {
+        tokio::join!(
+            tokio::spawn(speak(client_out, up.wire.clone(), 1, client_waits)),
+            tokio::spawn(speak(server_out, down.wire.clone(), 2, server_waits)),
+            tokio::spawn(hear(server_in, server_heard)),
+            tokio::spawn(hear(client_in, client_heard)),
+        )
+    };
+    let (spoken, also_spoken, server, client) = tokio::time::timeout(PATIENCE, all).await.unwrap();
+    spoken.unwrap();
+    also_spoken.unwrap();
+    (server.unwrap(), client.unwrap())
+}
+
+#[track_caller]
+fn assert_same(found: &[u8], expected: &[u8], what: &str) {
+    let at = found.iter().zip(expected).take_while(|(found, expected)| found == expected).count();
+    assert!(
+        found == expected,
+        "{what}: {} bytes of {}, different from {at}",
+        found.len(),
+        expected.len()
+    );
+}
+
+/// Sends traffic through the proxy and directly, and compares everything with everything.
+async fn check(
+    seed: u64,
+    extensions: &str,
+    deflate: (Option<bool>, Option<bool>),
+    big: bool,
+    first: Direction,
+) {
+    let folder = TempDir::new().unwrap();
+    let mut up = Maker::new(seed, true, deflate.0).random(60);
+    let mut down = Maker::new(seed + 1, false, deflate.1).random(60);
+    if big {
+        let payload = down.payload(20 << 20);
+        down.message(2, &payload, 262_144);
+        let payload = up.payload(20 << 20);
+        up.message(2, &payload, 30 << 20);
+    }
+    up.message(8, &[0x03, 0xe8, b'b', b'y', b'e'], 125);
+    down.message(8, &[], 125);
+    let (up, down) = (up.traffic, down.traffic);
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = listener.local_addr().unwrap();
+    let between = Between::start(&format!("ws://{origin}"), into(folder.path()));
+    for address in [origin, between.address] {
+        let heard = exchange(&listener, address, (&up, &down), extensions, first).await;
+        assert_same(&heard.0, &up.wire, "what the server heard");
+        assert_same(&heard.1, &down.wire, "what the client heard");
+    }
+    let capture = tokio::task::spawn_blocking(move || between.closed()).await.unwrap();
+    for (direction, sent) in [(UP, up), (DOWN, down)] {
+        let found = messages_of(&capture, direction);
+        assert_eq!(found.len(), sent.messages.len(), "{extensions} {direction:?}");
+        for (i, (found, sent)) in found.iter().zip(&sent.messages).enumerate() {
+            assert_eq!(found.0, sent.0, "{extensions} {direction:?}: opcode of message {i}");
+            assert_same(&found.1, &sent.1, &format!("{extensions} {direction:?}: message {i}"));
+        }
+    }
+    read(&capture, |record| {
+        if let Body::Header(header) = &record.body {
+            let shown = format!("ws://{origin}/any/path");
+            assert_eq!(header.url.as_deref(), Some(shown.as_str()), "no secrets");
+            assert_eq!(header.metadata["user_agent"], "a test");
+            assert_eq!(header.metadata.get("impairment"), None);
+        }
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_byte_of_plain_traffic() {
+    check(1, "x", (None, None), false, UP).await;
+    check(3, "x", (None, None), false, DOWN).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_byte_of_large_messages() {
+    check(5, "x", (None, None), true, UP).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_byte_of_compressed_traffic() {
+    check(7, "permessage-deflate", (Some(true), Some(true)), true, DOWN).await;
+    check(
+        9,
+        "permessage-deflate; client_no_context_takeover",
+        (Some(false), Some(true)),
+        false,
+        UP,
+    )
+    .await;
+    let none = "permessage-deflate; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=15";
+    check(11, none, (Some(false), Some(false)), false, UP).await;
+}
+
+/// A reset arrives as a reset, behind everything that came before it.
+#[tokio::test(flavor = "multi_thread")]
+async fn resets_are_passed_on() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = listener.local_addr().unwrap();
+    let between = Between::start(&format!("ws://{origin}"), ProxyOptions::default());
+    for address in [origin, between.address] {
+        for is_client in [true, false] {
+            let (client, server) = shake_hands(&listener, address, "x").await;
+            let (breaking, mut staying) =
+                if is_client { (client, server) } else { (server, client) };
+            breaking.set_zero_linger().unwrap();
+            drop(breaking);
+            let error =
+                tokio::time::timeout(PATIENCE, staying.read_u8()).await.unwrap().unwrap_err();
+            assert_eq!(
+                error.kind(),
+                ErrorKind::ConnectionReset,
+                "at {address}, by the client: {is_client}"
+            );
+        }
+    }
+}
+
+/// Neither end reads: what waits for it waits with the sender and not in the proxy.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_read_stops_the_sender() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let between = Between::start(
+        &format!("ws://{}", listener.local_addr().unwrap()),
+        ProxyOptions::default(),
+    );
+    let (mut client, mut server) = shake_hands(&listener, between.address, "x").await;
+    // Far more than the buffers of four sockets hold; a proxy that buffers takes it all.
+    let len = 256 << 20;
+    let piece = vec![0x5a; 1 << 20];
+    let mut sent = 0;
+    // A machine that is too slow to take more in this time only makes the test weaker.
+    while let Ok(taken) =
+        tokio::time::timeout(Duration::from_millis(500), server.write(&piece)).await
+    {
+        sent += taken.unwrap();
+        assert!(sent < len, "all was taken although nobody reads");
+    }
+    let mut heard = 0;
+    let mut buffer = vec![0; 1 << 20];
+    while heard < sent {
+        heard += tokio::time::timeout(PATIENCE, client.read(&mut buffer)).await.unwrap().unwrap();
+    }
+    assert_eq!(heard, sent);
+}
+
+/// The onlooker is held up while messages pass: they all arrive, and the capture tells what it lacks.
+async fn check_loss(extensions: &str, deflate: Option<bool>) -> Vec<(u8, Vec<u8>)> {
+    let folder = TempDir::new().unwrap();
+    let (release, held) = blocking::channel::<()>();
+    let held = Mutex::new(held);
+    let options = ProxyOptions {
+        max_waiting: 400_000,
+        // The thread that looks on is held up by its first notice.
+        watch: Arc::new(move |notice| {
+            if matches!(notice, Notice::Opened { .. }) {
+                let _ = held.lock().unwrap().recv();
+            }
+        }),
+        ..into(folder.path())
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let between = Between::start(&format!("ws://{}", listener.local_addr().unwrap()), options);
+    let (mut client, mut server) = shake_hands(&listener, between.address, extensions).await;
+    let mut down = Maker::new(20, false, deflate);
+    for i in 0..200 {
+        let payload = down.payload(if i % 2 == 0 { 20_000 } else { 10 });
+        down.message(2, &payload, 7_000);
+    }
+    let before = down.traffic.wire.len();
+    let lost_part = down.traffic.messages.len();
+    let mut heard = vec![0; before];
+    let (wrote, read_all) =
+        tokio::join!(server.write_all(&down.traffic.wire), client.read_exact(&mut heard));
+    wrote.unwrap();
+    read_all.unwrap();
+    assert_same(&heard, &down.traffic.wire, "what the client heard");
+
+    drop(release);
+    // From here on everything is looked at again; how soon is not known, so much follows.
+    let mut known = Vec::new();
+    for i in 0..200 {
+        let payload = down.payload(3_000);
+        let at = down.traffic.wire.len();
+        down.message(if i % 5 == 0 { 1 } else { 2 }, &payload, 9_000);
+        known.push((down.traffic.messages.last().unwrap().clone(), at));
+        server.write_all(&down.traffic.wire[at..]).await.unwrap();
+        let mut heard = vec![0; down.traffic.wire.len() - at];
+        client.read_exact(&mut heard).await.unwrap();
+        assert_same(&heard, &down.traffic.wire[at..], "what the client heard later");
+    }
+    drop((client, server));
+    let capture = tokio::task::spawn_blocking(move || between.closed()).await.unwrap();
+    let (mut whole, mut compressed, mut lost) = (0, 0, 0);
+    let mut next_seq = 0;
+    read(&capture, |record| {
+        match &record.body {
+            Body::Gap(gap) => {
+                assert_eq!(gap.first_seq, next_seq, "a gap stands where its records are missing");
+                assert!(gap.reason.contains("could be looked at"), "{}", gap.reason);
+                lost += gap.count;
+            }
+            Body::Message(message) if message.compressed => compressed += 1,
+            Body::Message(_) => whole += 1,
+            _ => {}
+        }
+        next_seq = record.seq + 1;
+    });
+    let sent = down.traffic.messages.len() as u64;
+    assert_eq!(
+        whole + compressed + lost,
+        sent,
+        "{whole} whole, {compressed} compressed, {lost} lost"
+    );
+    assert!(lost > 100 && lost < lost_part as u64 + 200, "{lost} of {lost_part}");
+    assert!(deflate == Some(true) || compressed == 0, "{compressed} need nothing that was lost");
+    let found = messages_of(&capture, DOWN);
+    let mut expected = down.traffic.messages.iter();
+    for message in &found {
+        assert!(expected.any(|sent| sent == message), "an unknown message, or one out of order");
+    }
+    assert_eq!(found.last(), down.traffic.messages.last(), "in the end all is known again");
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_looked_at_is_told_and_forwarded() {
+    check_loss("x", None).await;
+    check_loss("permessage-deflate; server_no_context_takeover", Some(false)).await;
+    check_loss("permessage-deflate", Some(true)).await;
+}
+
+/// A way on which nothing passes holds up nothing on the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn impairments_are_of_one_way_and_in_the_header() {
+    let folder = TempDir::new().unwrap();
+    let outage = Spell { at_s: 0.0, for_s: 1e6 };
+    let down = LinkOptions { outages: vec![outage], ..LinkOptions::default() };
+    let up = LinkOptions { latency_s: 0.001, jitter_s: 0.001, ..LinkOptions::default() };
+    let impairment = Impairment {
+        seed: 3,
+        down: Some(down),
+        up: Some(up),
+        drop_after_s: Some(0.5),
+        after_ready: false,
+    };
+    let options = ProxyOptions { impairment, ..into(folder.path()) };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let between = Between::start(&format!("ws://{}", listener.local_addr().unwrap()), options);
+    let (mut client, mut server) = shake_hands(&listener, between.address, "x").await;
+    let sent = Maker::new(1, true, None).random(20).traffic.wire;
+    server.write_all(b"never arrives").await.unwrap();
+    client.write_all(&sent).await.unwrap();
+    let mut heard = vec![0; sent.len()];
+    server.read_exact(&mut heard).await.unwrap();
+    assert_same(&heard, &sent, "what the server heard");
+    for end in [&mut client, &mut server] {
+        let error = tokio::time::timeout(PATIENCE, end.read_u8()).await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset, "the cut is a reset");
+    }
+    let capture = tokio::task::spawn_blocking(move || between.closed()).await.unwrap();
+    let mut told = None;
+    read(&capture, |record| match &record.body {
+        Body::Header(header) => told = header.metadata.get("impairment").cloned(),
+        Body::End(end) => assert_eq!(end.reason.as_deref(), Some("cut, as --drop-after says")),
+        _ => {}
+    });
+    let told: serde_json::Value = serde_json::from_str(&told.unwrap()).unwrap();
+    assert_eq!((&told["seed"], &told["drop_after_s"]), (&3.into(), &0.5.into()));
+    assert_eq!(told["down"]["outages"][0]["for_s"], 1e6);
+    assert!(messages_of(&capture, DOWN).is_empty(), "what never arrived was never heard");
+}
+
+/// Both halves of a bad link pass every byte, in order and to the end.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_byte_of_an_impaired_connection() {
+    let link = LinkOptions {
+        bytes_per_s: Some(20e6),
+        latency_s: 0.002,
+        jitter_s: 0.003,
+        buffer_bytes: Some(10_000),
+        outages: vec![Spell { at_s: 0.02, for_s: 0.03 }],
+        ..LinkOptions::default()
+    };
+    let impairment =
+        Impairment { up: Some(link.clone()), down: Some(link), ..Impairment::default() };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = listener.local_addr().unwrap();
+    let options = ProxyOptions { impairment, ..ProxyOptions::default() };
+    let between = Between::start(&format!("ws://{origin}"), options);
+    let up = Maker::new(31, true, None).random(40).traffic;
+    let down = Maker::new(32, false, None).random(60).traffic;
+    for first in [UP, DOWN] {
+        let heard = exchange(&listener, between.address, (&up, &down), "x", first).await;
+        assert_same(&heard.0, &up.wire, "what the server heard");
+        assert_same(&heard.1, &down.wire, "what the client heard");
+    }
+}
+
+/// The client's own capture and the proxy's, of one session: the same messages, and the same report
+/// but for the moments that a message needs from one to the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recording_in_between_reports_what_the_client_does() {
+    let folder = TempDir::new().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    tokio::spawn(serve(listener, backend::options(), std::future::pending()));
+    let between = Between::start(&url, into(folder.path()));
+    let own = folder.path().join("own.lagtape");
+    let verb = RecordVerb {
+        out: Some(own.clone()),
+        source: Source::Fixture(BUILT_IN.to_owned()),
+        run_for: Some(Span(4_000_000_000)),
+        ..RecordVerb::new(format!("ws://{}", between.address))
+    };
+    let session = app::record(verb, std::future::pending(), |_, _| ()).await.unwrap();
+    assert_eq!(session.failure, None);
+    let (capture, said) =
+        tokio::task::spawn_blocking(move || (between.closed(), between.finish())).await.unwrap();
+    assert!(said.is_empty(), "{said:?}");
+
+    // When each slice was there, once for the client and once for the proxy, from the buffer on.
+    let times = |path| {
+        let (mut times, mut origin) = (Vec::new(), None);
+        read(path, |record| {
+            if let Body::Message(message) = &record.body
+                && message.direction == DOWN
+                && u8::from(message.opcode) == 2
+            {
+                let from = *origin.get_or_insert(record.t);
+                times.push(record.t.seconds_since(from));
+            }
+        });
+        times
+    };
+    let (client, proxy) = (times(&own), times(&capture));
+    assert_eq!(client.len(), proxy.len());
+    let apart_s = client.iter().zip(&proxy).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+
+    let options =
+        AnalyzeOptions { playhead: Some(PlayheadSource::Reported), ..AnalyzeOptions::default() };
+    let [own, between] = [&own, &capture].map(|path| app::analyze(path, &options).unwrap());
+    assert_eq!(own.slices, between.slices);
+    assert_eq!(own.ticks, between.ticks);
+    assert_eq!(own.traffic.server_to_client.bytes, between.traffic.server_to_client.bytes);
+    let (own, between) = (own.lag.unwrap(), between.lag.unwrap());
+    let (own_lead, lead) = (own.slices.lead_s.unwrap(), between.slices.lead_s.unwrap());
+    // A report reaches the proxy as much later as a slice reaches the client.
+    let bound_s = 2.0 * apart_s + 0.001;
+    for (own, between) in
+        [(own_lead.p5, lead.p5), (own_lead.p50, lead.p50), (own_lead.p95, lead.p95)]
+    {
+        assert!(
+            (own - between).abs() <= bound_s,
+            "lead {own} and {between} s, times {apart_s} s apart"
+        );
+    }
+    assert_eq!(own.ticks.count, between.ticks.count);
+}
+
+/// Several sessions at once have a capture each.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_session_has_its_capture() {
+    let folder = TempDir::new().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let between =
+        Between::start(&format!("ws://{}", listener.local_addr().unwrap()), into(folder.path()));
+    let mut open = Vec::new();
+    for i in 0..5u8 {
+        let (mut client, mut server) = shake_hands(&listener, between.address, "x").await;
+        let mut sent = Maker::new(1, true, None);
+        sent.message(1, &[b'0' + i], 10);
+        client.write_all(&sent.traffic.wire).await.unwrap();
+        server.read_exact(&mut vec![0; sent.traffic.wire.len()]).await.unwrap();
+        open.push((client, server));
+    }
+    // A stop seals the captures of sessions that are still open.
+    let said = tokio::task::spawn_blocking(move || between.finish()).await.unwrap();
+    let mut captures: Vec<_> = said
+        .into_iter()
+        .filter_map(|notice| match notice {
+            Notice::Closed { mut captures, reason, .. } => {
+                assert_eq!(reason, "the proxy was stopped");
+                captures.pop()
+            }
+            _ => None,
+        })
+        .collect();
+    captures.sort();
+    captures.dedup();
+    assert_eq!(captures.len(), 5);
+    let mut found: Vec<_> = captures.iter().flat_map(|capture| messages_of(capture, UP)).collect();
+    found.sort();
+    assert_eq!(found, (0..5).map(|i| (1, vec![b'0' + i])).collect::<Vec<_>>());
+    for capture in captures {
+        assert!(app::analyze(&capture, &AnalyzeOptions::default()).unwrap().complete);
+    }
+}
+
+/// With a ring nothing is written until somebody asks, and then what came before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ring_is_written_when_it_is_asked_for() {
+    let folder = TempDir::new().unwrap();
+    let ring = RingOptions {
+        limits: "60s".parse().unwrap(),
+        triggers: Vec::new(),
+        after: Span(1_000_000_000),
+        quota: Quota::default(),
+    };
+    let captures =
+        Captures { keeping: Keeping::Ring(ring), ..Captures::into(folder.path().to_owned()) };
+    let options = ProxyOptions { captures: Some(captures), ..ProxyOptions::default() };
+    let bell = options.bell.clone();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let between = Between::start(&format!("ws://{}", listener.local_addr().unwrap()), options);
+    let (mut client, mut server) = shake_hands(&listener, between.address, "x").await;
+    let sent = Maker::new(5, true, None).random(20).traffic;
+    client.write_all(&sent.wire).await.unwrap();
+    server.read_exact(&mut vec![0; sent.wire.len()]).await.unwrap();
+    let files = || std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(files(), 0, "nothing happened yet");
+    bell.ring();
+    let capture = tokio::task::spawn_blocking(move || {
+        loop {
+            let notice = between.notices.recv_timeout(PATIENCE).unwrap();
+            if let Notice::Recorder { sentence, .. } = &notice
+                && sentence.contains("asked")
+            {
+                break;
+            }
+        }
+        drop((client, server));
+        between.closed()
+    })
+    .await
+    .unwrap();
+    assert_eq!(files(), 1);
+    assert!(capture.file_name().unwrap().to_str().unwrap().starts_with("incident-"));
+    assert_eq!(messages_of(&capture, UP), sent.messages);
+}

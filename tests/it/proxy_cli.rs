@@ -1,0 +1,159 @@
+//! `lagtape proxy` as people run it: what it says, what it leaves behind, and how it ends.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use lagtape::app::{self, AnalyzeOptions};
+use lagtape::capture::Direction;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::proxy_between::{Maker, messages_of};
+
+fn proxy(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lagtape"));
+    command.arg("proxy").args(words).env_remove("LAGTAPE_COLOR").stdin(Stdio::null());
+    command
+}
+
+#[track_caller]
+fn check_complaint(words: &[&str], code: i32, sentence: &str) {
+    let output = proxy(words).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains(sentence), "{words:?} said: {said}");
+    assert!(!said.contains("SECRET"), "{said}");
+    assert_eq!(output.status.code(), Some(code), "{words:?}: {said}");
+}
+
+#[test]
+fn what_cannot_be_is_said_at_once() {
+    let folder = TempDir::new().unwrap();
+    let out = folder.path().to_str().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = taken.local_addr().unwrap().to_string();
+    let url = "ws://127.0.0.1:1/?key=SECRET";
+    check_complaint(
+        &["--upstream", url, "--listen", &listen, "-o", out],
+        1,
+        "another port with --listen?",
+    );
+    check_complaint(&["--upstream", "pod:1318?k=SECRET", "-o", out], 1, "write ws://host:port");
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let own = format!("ws://{free}");
+    check_complaint(&["--upstream", &own, "--listen", &free, "-o", out], 1, "its own upstream");
+    let file = folder.path().join("none.pem");
+    let file = file.to_str().unwrap();
+    check_complaint(
+        &["--upstream", "wss://pod", "--ca", file, "-o", out],
+        1,
+        "no certificates in PEM form",
+    );
+    check_complaint(&["--upstream", "wss://pod", "--ca", file, "--insecure"], 2, "--insecure");
+    check_complaint(&["--upstream", url, "--stall", "6s"], 2, "6s:2s");
+    check_complaint(&[], 2, "--upstream");
+    std::fs::write(folder.path().join("file"), "").unwrap();
+    let inside = folder.path().join("file/inside");
+    let words = ["--upstream", url, "--listen", "127.0.0.1:0", "-o", inside.to_str().unwrap()];
+    check_complaint(&words, 1, "cannot make the folder");
+}
+
+/// A proxy that runs, and the address from its first line.
+fn start(words: &[&str]) -> (Child, BufReader<ChildStdout>, String) {
+    let mut child = proxy(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut first = String::new();
+    out.read_line(&mut first).unwrap();
+    (child, out, first.trim().to_owned())
+}
+
+/// Stops it as a service manager does, and gives back exit code, stdout and stderr.
+#[cfg(unix)]
+fn terminate(mut child: Child, mut out: impl Read) -> (Option<i32>, String, String) {
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    let (mut said, mut complained) = (String::new(), String::new());
+    out.read_to_string(&mut said).unwrap();
+    child.stderr.take().unwrap().read_to_string(&mut complained).unwrap();
+    (child.wait().unwrap().code(), said, complained)
+}
+
+/// Shakes hands through the proxy with a server that is played here.
+fn session(server: &TcpListener, proxy: &str) -> (TcpStream, TcpStream) {
+    let mut client = TcpStream::connect(proxy).unwrap();
+    let head = "GET /x?key=SECRET HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\r\n";
+    client.write_all(head.as_bytes()).unwrap();
+    let (mut server, _) = server.accept().unwrap();
+    read_head(&mut server);
+    server.write_all(b"HTTP/1.1 101 Yes\r\nUpgrade: websocket\r\n\r\n").unwrap();
+    read_head(&mut client);
+    (client, server)
+}
+
+fn read_head(stream: &mut TcpStream) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_termination_seals_the_captures() {
+    let folder = TempDir::new().unwrap();
+    let captures = folder.path().join("made/on/demand");
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}", server.local_addr().unwrap());
+    let out = captures.to_str().unwrap();
+    let (child, said, address) = start(&["--upstream", &url, "--listen", "127.0.0.1:0", "-o", out]);
+    // The proxy tries the server when it starts.
+    drop(server.accept().unwrap());
+    let (mut client, mut other_end) = session(&server, address.strip_prefix("ws://").unwrap());
+    let sent = Maker::new(3, true, None).random(30).traffic;
+    client.write_all(&sent.wire).unwrap();
+    other_end.read_exact(&mut vec![0; sent.wire.len()]).unwrap();
+    let (code, _, complained) = terminate(child, said);
+    assert_eq!(code, Some(0), "{complained}");
+    assert!(
+        complained.contains("asks for ws://") && !complained.contains("SECRET"),
+        "{complained}"
+    );
+    assert!(complained.contains("next: lagtape analyze"), "{complained}");
+    let capture = only_file(&captures);
+    assert_eq!(messages_of(&capture, Direction::ClientToServer), sent.messages);
+    let analysis = app::analyze(&capture, &AnalyzeOptions::default()).unwrap();
+    assert!(analysis.complete);
+    let bytes = std::fs::read(&capture).unwrap();
+    assert!(!bytes.windows(6).any(|window| window == b"SECRET"), "no secret is on the disk");
+}
+
+fn only_file(folder: &Path) -> std::path::PathBuf {
+    let mut files: Vec<_> =
+        std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    assert_eq!(files.len(), 1, "{files:?}");
+    files.remove(0)
+}
+
+#[cfg(unix)]
+#[test]
+fn programs_read_lines_of_json() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("wss://{}", server.local_addr().unwrap());
+    drop(server);
+    let words =
+        ["--upstream", &url, "--listen", "127.0.0.1:0", "--no-capture", "--insecure", "--json"];
+    let (child, mut said, first) = start(&words);
+    let first: Value = serde_json::from_str(&first).unwrap();
+    assert_eq!((&first["schema"], &first["type"]), (&1.into(), &"listening".into()));
+    let mut line = String::new();
+    said.read_line(&mut line).unwrap();
+    let trouble: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(trouble["type"], "trouble");
+    assert!(trouble["sentence"].as_str().unwrap().contains("listens all the same"), "{line}");
+    let (code, _, complained) = terminate(child, said);
+    assert_eq!(code, Some(0));
+    assert!(complained.contains("no certificate is checked"), "{complained}");
+}
