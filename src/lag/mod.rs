@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 
 mod args;
+pub mod quantiles;
 mod report;
 pub mod stats;
 
@@ -139,6 +140,12 @@ impl LagTracker {
         })
     }
 
+    /// Makes room for that many more slices and ticks at once.
+    pub fn reserve(&mut self, slices: usize, ticks: usize) {
+        self.slices.reserve(slices);
+        self.ticks.reserve(ticks);
+    }
+
     /// When each bucket of the loop was refreshed last, in seconds.
     #[must_use]
     pub fn refreshed_s(&self) -> &[f64] {
@@ -169,6 +176,7 @@ impl LagTracker {
     }
 
     /// Remembers a slice and counts the buckets that it touches as refreshed.
+    #[inline]
     pub fn on_slice(&mut self, now_s: f64, arrival: Arrival) -> SliceRecord {
         let lead = fold_lead(arrival.start, arrival.playhead, self.frames);
         let record = SliceRecord {
@@ -188,6 +196,7 @@ impl LagTracker {
     }
 
     /// Remembers how old the audio under the playhead is.
+    #[inline]
     pub fn on_tick(&mut self, now_s: f64, playhead: u64) -> TickRecord {
         let refreshed_s = self.refreshed_s[self.buckets.of_frame(playhead)];
         let record = TickRecord {

@@ -8,6 +8,7 @@
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
+use super::quantiles::Quantiles;
 use super::stats::{mean, percentile, round};
 use super::{MAX_TIMELINE_ROWS, ReportArgs, SliceRecord, TickRecord};
 
@@ -132,30 +133,44 @@ impl LagReport {
         let since_s = args.window_s.map_or(f64::NEG_INFINITY, |window_s| now_s - window_s);
         let slices = slices.filter(move |slice| slice.t_s >= since_s);
         let ticks = ticks.filter(move |tick| tick.t_s >= since_s);
+        let mut lists = Lists::default();
         Self {
             window_s: args.window_s,
             buffer_duration_s: round(buffer_duration_s, 3),
-            slices: SliceSummary::of(slices.clone()),
-            ticks: TickSummary::of(ticks.clone(), now_s, args.stale_threshold_s),
+            slices: SliceSummary::of(slices.clone(), &mut lists),
+            ticks: TickSummary::of(ticks.clone(), now_s, args.stale_threshold_s, &mut lists),
             timeline: args.timeline_step_s.map(|step_s| timeline(slices, ticks, now_s, step_s)),
         }
     }
 }
 
+/// One list after another, in the same memory.
+#[derive(Default)]
+struct Lists {
+    values: Vec<f64>,
+    quantiles: Quantiles,
+}
+
+impl Lists {
+    fn figures(&mut self, values: impl Iterator<Item = f64>) -> Option<Figures> {
+        self.values.clear();
+        self.values.extend(values);
+        self.quantiles.figures(&self.values)
+    }
+}
+
 impl SliceSummary {
-    fn of<'a>(slices: impl Iterator<Item = &'a SliceRecord> + Clone) -> Self {
-        let list =
-            |value: fn(&SliceRecord) -> f64| -> Vec<f64> { slices.clone().map(value).collect() };
-        let lead_s = list(|slice| slice.lead_s);
-        let mut interval_s = list(|slice| slice.interval_s);
-        interval_s.retain(|&interval_s| interval_s > 0.0);
+    fn of<'a>(slices: impl Iterator<Item = &'a SliceRecord> + Clone, lists: &mut Lists) -> Self {
+        let all = || slices.clone();
+        let intervals_s =
+            all().map(|slice| slice.interval_s).filter(|&interval_s| interval_s > 0.0);
         Self {
-            count: lead_s.len(),
-            behind_playhead: lead_s.iter().filter(|&&lead_s| lead_s < 0.0).count(),
-            lead_s: Figures::of(lead_s),
-            interval_s: Figures::of(interval_s),
-            tick_ms: Figures::of(list(|slice| slice.tick_ms)),
-            dec_ms: Figures::of(list(|slice| slice.dec_ms)),
+            count: all().count(),
+            behind_playhead: all().filter(|slice| slice.lead_s < 0.0).count(),
+            lead_s: lists.figures(all().map(|slice| slice.lead_s)),
+            interval_s: lists.figures(intervals_s),
+            tick_ms: lists.figures(all().map(|slice| slice.tick_ms)),
+            dec_ms: lists.figures(all().map(|slice| slice.dec_ms)),
             num_gens_last: slices.last().map(|slice| slice.generations),
         }
     }
@@ -178,17 +193,19 @@ impl TickSummary {
         ticks: impl Iterator<Item = &'a TickRecord> + Clone,
         now_s: f64,
         stale_threshold_s: f64,
+        lists: &mut Lists,
     ) -> Self {
-        let staleness_s: Vec<f64> = ticks.clone().map(|tick| tick.staleness_s).collect();
+        let staleness_s = lists.figures(ticks.clone().map(|tick| tick.staleness_s));
+        let count = ticks.clone().count();
         let stale = ticks.filter(|tick| tick.staleness_s > stale_threshold_s);
         let worst = stale
             .clone()
             .reduce(|worst, tick| if tick.staleness_s > worst.staleness_s { tick } else { worst });
         Self {
-            count: staleness_s.len(),
+            count,
             stale_threshold_s,
             stale_ticks: stale.count(),
-            staleness_s: Figures::of(staleness_s),
+            staleness_s,
             worst_stale: worst.map(|tick| WorstStale::of(tick, now_s)),
         }
     }

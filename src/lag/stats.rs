@@ -59,6 +59,7 @@ impl Buckets {
 
     /// The bucket of a frame; frames past the end count as in the last one.
     #[must_use]
+    #[inline]
     pub fn of_frame(&self, frame: u64) -> usize {
         ((frame as f64 / self.width) as usize).min(self.count - 1)
     }
@@ -85,6 +86,7 @@ impl Buckets {
     /// Past the end this is the last bucket, or none where rounding puts the loop's last frame
     /// into the bucket before it; the reference stamps neither then.
     #[must_use]
+    #[inline]
     pub fn of_slice(&self, start: u32, frames: u32) -> Range<usize> {
         let last = u64::from(start) + u64::from(frames.saturating_sub(1));
         let first_bucket = self.of_frame(start.into());

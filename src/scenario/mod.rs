@@ -13,7 +13,6 @@ pub mod keys;
 pub mod model;
 mod moves;
 pub mod open_loop;
-mod quantiles;
 mod refreshes;
 mod text;
 pub mod words;

@@ -16,10 +16,10 @@ use serde::Serialize;
 
 use super::columns::{Columns, EpochColumns, Place};
 use super::moves::{Piece, diverges, pieces};
-use super::quantiles::{Found, Quantiles};
 use super::refreshes::{Cursors, Refreshes};
 use super::{Playback, Scenario, Tier};
 use crate::engine::PlayheadSource;
+use crate::lag::quantiles::{Found, Quantiles};
 use crate::lag::stats::{fold_lead, staleness_s};
 use crate::lag::{LagReport, ReportArgs, SliceRecord, TickRecord, WorstStale};
 use crate::playhead::PlayheadWalk;

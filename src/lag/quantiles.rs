@@ -6,8 +6,8 @@
 //! tell where bins are worth having: staleness is either a fraction of a second or laps of the loop,
 //! and bins of equal width over all of it would hold thousands of values each.
 
-use crate::lag::Figures;
-use crate::lag::stats::{Rank, interpolate, mean};
+use super::Figures;
+use super::stats::{Rank, interpolate, mean};
 use crate::wire::kernel;
 
 /// Bins of the histogram; as counters they fit in a processor's first cache.
@@ -32,7 +32,7 @@ const LANES: usize = 8;
 
 /// Scratch of [`Quantiles::of`], reused from list to list.
 #[derive(Clone, Debug)]
-pub(super) struct Quantiles {
+pub struct Quantiles {
     /// Two histograms, of every other value: equal neighbours do not wait for each other.
     counts: [Box<[u32; BINS]>; 2],
     /// All false between two lists.
@@ -55,7 +55,7 @@ impl Default for Quantiles {
 
 /// What a list comes to.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Found {
+pub struct Found {
     /// Its figures.
     pub figures: Figures,
     /// The highest value, not rounded.
@@ -123,6 +123,16 @@ impl Ramp {
 }
 
 impl Quantiles {
+    /// The figures of any list, `None` when it is empty.
+    pub fn figures(&mut self, values: &[f64]) -> Option<Figures> {
+        // In one pass over all, which goes many at a time.
+        if kernel::wide(|| values.iter().fold(true, |all, value| all & value.is_finite())) {
+            self.of(values).map(|found| found.figures)
+        } else {
+            Figures::of(values.to_vec())
+        }
+    }
+
     /// The figures of a list of finite numbers, `None` when it is empty.
     pub fn of(&mut self, values: &[f64]) -> Option<Found> {
         if values.len() < SHORT {
@@ -285,8 +295,18 @@ mod tests {
             let found = quantiles.of(&values);
             let figures = found.map(|found| found.figures);
             prop_assert_eq!(format!("{figures:?}"), format!("{expected:?}"));
+            prop_assert_eq!(quantiles.figures(&values), figures);
             let highest = values.iter().copied().reduce(f64::max);
             prop_assert_eq!(found.map(|found| found.highest), highest);
+        }
+    }
+
+    #[test]
+    fn odd_numbers_are_left_to_the_slow_way() {
+        for odd in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let values: Vec<f64> = (0..2 * SHORT).map(|i| i as f64).chain([odd]).collect();
+            let figures = Quantiles::default().figures(&values);
+            assert_eq!(format!("{figures:?}"), format!("{:?}", Figures::of(values)));
         }
     }
 }
