@@ -13,6 +13,12 @@ mod walk;
 pub use reported::{JUMP_S, Movement, PAUSED_AFTER_S, ReportedPlayhead};
 pub use walk::PlayheadWalk;
 
+/// A position within a loop of that length. Most lie there already and need no division.
+#[must_use]
+pub(crate) fn wrapped(position: f64, length: f64) -> f64 {
+    if (0.0..length).contains(&position) { position } else { position.rem_euclid(length) }
+}
+
 /// Either playhead: where the listener is, by simulation or by report.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Playhead {

@@ -15,6 +15,7 @@ use super::script::ScriptedOp;
 use crate::capture::{Body, ClientKind, Marker, Record};
 use crate::engine::{Engine, Options};
 use crate::event::Phase;
+use crate::playhead::wrapped;
 use crate::time::{Nanos, Span};
 use crate::wire::json::parse_object;
 
@@ -445,5 +446,5 @@ impl Client {
 pub(crate) fn reported_lead_s(start: u32, playhead_s: f64, frames: u64, sample_rate: u32) -> f64 {
     let loop_s = frames.max(1) as f64 / f64::from(sample_rate);
     let ahead_s = f64::from(start) / f64::from(sample_rate) - playhead_s;
-    (ahead_s + loop_s / 2.0).rem_euclid(loop_s) - loop_s / 2.0
+    wrapped(ahead_s + loop_s / 2.0, loop_s) - loop_s / 2.0
 }

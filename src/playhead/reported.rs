@@ -4,6 +4,7 @@
 //! later moment. Between reports the position is extrapolated at 1×; while reports repeat it is
 //! held.
 
+use super::wrapped;
 use crate::capture::ReportedState;
 
 /// A jump of the reported position by more than this, against the extrapolation, is a seek.
@@ -124,7 +125,7 @@ impl ReportedPlayhead {
             if self.held_since_s.is_some() { 0.0 } else { (now_s - self.at_s).max(0.0) };
         let frames = self.frames as f64;
         let position = (self.position_s + elapsed_s) * f64::from(self.sample_rate);
-        (position.rem_euclid(frames) as u64).min(self.frames - 1)
+        (wrapped(position, frames) as u64).min(self.frames - 1)
     }
 
     /// The position in seconds from the start of the loop.
@@ -137,7 +138,7 @@ impl ReportedPlayhead {
     fn distance_s(&self, position_s: f64, now_s: f64) -> f64 {
         let loop_s = self.frames as f64 / f64::from(self.sample_rate);
         let expected_s = self.frame(now_s) as f64 / f64::from(self.sample_rate);
-        let ahead_s = (position_s - expected_s).rem_euclid(loop_s);
+        let ahead_s = wrapped(position_s - expected_s, loop_s);
         ahead_s.min(loop_s - ahead_s)
     }
 }

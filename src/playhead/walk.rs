@@ -1,7 +1,7 @@
 //! A simulated playhead asked many times in a row.
 //!
-//! Enters: a [`PlayheadSim`] between two commands, and times. Leaves: the frames that
-//! [`PlayheadSim::frame`] gives, bit for bit, without a division for each.
+//! Enters: a [`PlayheadSim`] between two commands, and times. Leaves: the positions and frames that
+//! [`PlayheadSim::position`] and [`PlayheadSim::frame`] give, bit for bit, without a division each.
 //! The division is saved by remembering where the lap began: below 2⁵² frames that is a whole
 //! number, so that a subtraction rounds just as the modulo does.
 
@@ -43,6 +43,19 @@ impl PlayheadWalk {
         }
         self.enter_lap(self.walked(now_s));
         self.playhead.frame(now_s)
+    }
+
+    /// The position in frames, in `[0, frames)`.
+    #[must_use]
+    #[inline]
+    pub fn position(&mut self, now_s: f64) -> f64 {
+        let position = self.lap_position(now_s);
+        if position >= 0.0 && position < self.frames {
+            // The playhead has no zero with a sign.
+            return position.abs();
+        }
+        self.enter_lap(self.walked(now_s));
+        self.playhead.position(now_s)
     }
 
     /// Frames since the beginning of the lap that [`PlayheadWalk::frame`] last saw. Inside the loop
@@ -94,6 +107,8 @@ mod tests {
             for t_s in times_s {
                 for near_s in [t_s, t_s + 1e-6, t_s + 0.02] {
                     prop_assert_eq!(walk.frame(near_s), playhead.frame(near_s));
+                    let (ours, theirs) = (walk.position(near_s), playhead.position(near_s));
+                    prop_assert_eq!(ours.to_bits(), theirs.to_bits());
                 }
             }
         }

@@ -9,6 +9,7 @@
 use std::collections::VecDeque;
 
 use crate::peer::policy::ClockPolicy;
+use crate::playhead::wrapped;
 use crate::time::Nanos;
 
 /// The server's estimate of the listener's position.
@@ -61,11 +62,16 @@ impl PlayheadClock {
     }
 
     /// A report that the intake took at `now`. What is not a finite number is ignored.
+    #[inline]
     pub fn report(&mut self, now: Nanos, position_s: f64, client_time: Option<f64>) {
         let client_time = client_time.filter(|time| self.use_client_time && time.is_finite());
         let staleness_s =
             client_time.map_or(0.0, |time| self.delays.excess(now.seconds(), now.seconds() - time));
-        let frame = wrapped((position_s * self.sample_rate).trunc(), f64::from(self.frames));
+        let frame = position_s * self.sample_rate;
+        let frames = f64::from(self.frames);
+        // Within the loop the conversion cuts.
+        let inside = (0.0..frames).contains(&frame);
+        let frame = if inside { frame } else { frame.trunc().rem_euclid(frames) };
         if frame.is_finite() {
             self.newest = Some(Report { frame: frame as u64, staleness_s });
         }
@@ -86,6 +92,7 @@ impl PlayheadClock {
 
     /// The estimate at `now` without a look.
     #[must_use]
+    #[inline]
     pub fn estimate(&self, now: Nanos) -> f64 {
         let elapsed_s = now.seconds_since(self.anchor_at) + self.anchor_staleness_s;
         let frame = self.anchored.unwrap_or(0) as f64 + elapsed_s * self.sample_rate;
@@ -93,38 +100,43 @@ impl PlayheadClock {
     }
 }
 
-/// A position within the loop; most are, and need no division.
-fn wrapped(frame: f64, frames: f64) -> f64 {
-    if (0.0..frames).contains(&frame) { frame } else { frame.rem_euclid(frames) }
-}
-
 /// The smallest delay of the recent past, kept in buckets so that memory is bounded.
 #[derive(Clone, Debug)]
 struct DelayFloor {
     bucket_s: f64,
-    buckets_kept: f64,
-    minima: VecDeque<(f64, f64)>,
+    buckets_kept: u64,
+    minima: VecDeque<(u64, f64)>,
+    /// The smallest of all of them.
+    floor_s: f64,
 }
 
 impl DelayFloor {
     fn new(memory_s: f64, bucket_s: f64) -> Self {
         let bucket_s = if bucket_s > 0.0 { bucket_s } else { 10.0 };
-        let buckets_kept = (memory_s / bucket_s).clamp(1.0, 1_000.0).ceil();
-        Self { bucket_s, buckets_kept, minima: VecDeque::new() }
+        let buckets_kept = ((memory_s / bucket_s).ceil() as u64).clamp(1, 1_000);
+        Self { bucket_s, buckets_kept, minima: VecDeque::new(), floor_s: f64::INFINITY }
     }
 
     /// By how much `delay_s` exceeds the smallest one remembered, itself included.
     fn excess(&mut self, now_s: f64, delay_s: f64) -> f64 {
-        let bucket = (now_s / self.bucket_s).floor();
-        // Moments only rise, so the oldest stands first.
-        let forgotten = bucket - self.buckets_kept;
-        while self.minima.pop_front_if(|(kept, _)| *kept <= forgotten).is_some() {}
+        let bucket = (now_s / self.bucket_s) as u64;
         match self.minima.back_mut() {
-            Some((newest, minimum)) if *newest == bucket => *minimum = minimum.min(delay_s),
-            _ => self.minima.push_back((bucket, delay_s)),
+            Some((newest, minimum)) if *newest == bucket => {
+                *minimum = minimum.min(delay_s);
+                self.floor_s = self.floor_s.min(delay_s);
+            }
+            _ => self.begin(bucket, delay_s),
         }
-        let floor = self.minima.iter().fold(delay_s, |floor, &(_, minimum)| floor.min(minimum));
-        delay_s - floor
+        delay_s - self.floor_s
+    }
+
+    /// Begins a bucket and forgets the oldest; moments only rise, so they stand first.
+    fn begin(&mut self, bucket: u64, delay_s: f64) {
+        let first_kept = bucket.saturating_sub(self.buckets_kept - 1);
+        while self.minima.pop_front_if(|(kept, _)| *kept < first_kept).is_some() {}
+        self.minima.push_back((bucket, delay_s));
+        let minima = self.minima.iter().map(|&(_, minimum)| minimum);
+        self.floor_s = minima.fold(f64::INFINITY, f64::min);
     }
 }
 

@@ -85,7 +85,7 @@ impl LeadController {
     fn learn_gap(&mut self, gap_s: f64) {
         let policy = &self.policy;
         self.mean_gap_s += policy.gap_weight * (gap_s.min(policy.gap_cap_s) - self.mean_gap_s);
-        let decayed_s = self.reserve_s * decay(gap_s, policy.reserve_tau_s);
+        let decayed_s = decayed(self.reserve_s, gap_s, policy.reserve_tau_s);
         let needed_s = gap_s - self.window_s + policy.reserve_margin_s;
         self.reserve_s = decayed_s.max(needed_s).min(policy.reserve_cap_s);
     }
@@ -111,7 +111,7 @@ impl TransportLead {
         let pending_s = self.pending_s.take();
         if !frozen {
             if self.releases(now) {
-                self.lead_s *= decay(gap_s, self.policy.tau_s);
+                self.lead_s = decayed(self.lead_s, gap_s, self.policy.tau_s);
             }
             if let Some(missing_s) = pending_s.map(|lead_s| self.policy.target_s - lead_s)
                 && missing_s > 0.0
@@ -129,8 +129,17 @@ impl TransportLead {
     }
 }
 
-fn decay(span_s: f64, tau_s: f64) -> f64 {
-    if tau_s > 0.0 { libm::exp(-span_s / tau_s) } else { 0.0 }
+/// Less than any lead that is not 0 can be told apart by, in seconds.
+const NOTHING_S: f64 = 1e-18;
+
+/// What is left of a value after `span_s`.
+fn decayed(value: f64, span_s: f64, tau_s: f64) -> f64 {
+    match value {
+        // Most often nothing is left, and what adds nothing to a lead needs no further decay.
+        _ if value.abs() < NOTHING_S => 0.0,
+        _ if tau_s > 0.0 => value * libm::exp(-span_s / tau_s),
+        _ => 0.0,
+    }
 }
 
 #[cfg(test)]

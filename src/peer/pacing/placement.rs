@@ -4,6 +4,7 @@
 //! within the loop and are never empty.
 
 use crate::peer::policy::{EndRule, PlacementPolicy};
+use crate::playhead::wrapped;
 
 /// Frames `start .. start + frames` of the loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +99,7 @@ impl Placement {
     pub fn place(&self, estimate: f64, advance_s: f64) -> Placed {
         let ahead = estimate + advance_s * self.sample_rate;
         let target = match self.band {
-            None => ahead.rem_euclid(f64::from(self.frames)),
+            None => wrapped(ahead, f64::from(self.frames)),
             Some(Band { start, frames }) => {
                 let start = f64::from(start);
                 start + (ahead - start).rem_euclid(f64::from(frames))
