@@ -109,7 +109,7 @@ pub fn answer(question: &Question<'_>) -> Result<Answer, ChangeError> {
     let policy = question.change.policy(&question.fit.policy)?;
     let members: Vec<Member> =
         lucks(question).into_iter().map(|luck| run(question, &policy, luck)).collect();
-    let outcomes = clusters(&members, tick_s(question.trace))
+    let outcomes = clusters(&members, question.fit.tick_s)
         .into_iter()
         .map(|cluster| outcome(&members, &cluster))
         .collect();
@@ -122,7 +122,7 @@ pub fn answer(question: &Question<'_>) -> Result<Answer, ChangeError> {
 fn lucks(question: &Question<'_>) -> Vec<Luck> {
     let members = question.members.max(1);
     let period_ns = question.fit.period_ns as f64;
-    let tick_ns = tick_s(question.trace) * 1e9;
+    let tick_ns = question.fit.tick_s * 1e9;
     let mut rng = Rng::new(question.seed, Stream::Client);
     let mut lucks = vec![Luck { seed: question.seed, ..Luck::default() }];
     lucks.extend((1..members).map(|member| {
@@ -140,13 +140,6 @@ fn run(question: &Question<'_>, policy: &Policy, luck: Luck) -> Member {
     let Question { trace, fit, change, args, .. } = question;
     let Predicted { tracker, transport_peak_s, .. } = predict(trace, fit, policy, change, &luck);
     Member { luck, lag: tracker.report(trace.end.seconds(), args), transport_peak_s }
-}
-
-/// Usual time between two reports.
-fn tick_s(trace: &Trace) -> f64 {
-    let mut steps_s: Vec<f64> =
-        trace.ticks.windows(2).map(|pair| pair[1].at.seconds_since(pair[0].at)).collect();
-    percentile(&mut steps_s, 0.5)
 }
 
 /// The figures by which outcomes differ, in units of what still counts as the same.

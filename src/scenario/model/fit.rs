@@ -57,6 +57,8 @@ pub struct Fit {
     pub new_frames: NewFrames,
     /// Usual time between two slices, in nanoseconds.
     pub period_ns: i64,
+    /// Usual time between two reports, in seconds.
+    pub tick_s: f64,
     /// How well the model repeats the recording.
     pub factual_error: FactualError,
     mean_transit_ns: i64,
@@ -112,6 +114,7 @@ impl Fit {
             generations,
             new_frames,
             period_ns: percentile(&mut periods, 0.5) as i64,
+            tick_s: tick_s(trace),
             factual_error: FactualError::default(),
             mean_transit_ns,
         };
@@ -330,6 +333,11 @@ fn passes_end(trace: &Trace) -> bool {
         .slices
         .windows(2)
         .any(|pair| u64::from(pair[0].header.start) > half + u64::from(pair[1].header.start))
+}
+
+fn tick_s(trace: &Trace) -> f64 {
+    let steps = trace.ticks.windows(2).map(|pair| pair[1].at.seconds_since(pair[0].at));
+    percentile(&mut steps.collect::<Vec<f64>>(), 0.5)
 }
 
 /// The most frequent length of a slice.

@@ -5,7 +5,7 @@
 //! recording at the distance to which the ops have brought it.
 
 use crate::capture::Marker;
-use crate::playhead::{PlayheadSim, PlayheadWalk, ReportedPlayhead};
+use crate::playhead::{PlayheadSim, PlayheadWalk, ReportedPlayhead, wrapped};
 use crate::time::Nanos;
 
 use super::trace::Trace;
@@ -50,7 +50,7 @@ impl Listener {
             && let Some(recorded_s) = recorded_s
         {
             follower.advance(now);
-            let position_s = (recorded_s + follower.ahead_s).rem_euclid(follower.loop_s);
+            let position_s = wrapped(recorded_s + follower.ahead_s, follower.loop_s);
             follower.playhead.report(position_s, now.seconds());
         }
     }
@@ -63,20 +63,28 @@ impl Listener {
         }
     }
 
-    pub fn frame(&mut self, now: Nanos) -> u64 {
+    pub fn frame(&mut self, now_s: f64) -> u64 {
         let frame = match &mut self.playhead {
-            Playhead::Simulated(_, walk) => walk.frame(now.seconds()),
-            Playhead::Reported(follower) => follower.playhead.frame(now.seconds()),
+            Playhead::Simulated(_, walk) => walk.frame(now_s),
+            Playhead::Reported(follower) => follower.playhead.frame(now_s),
         };
-        if self.quantum > 1 { frame - frame % self.quantum } else { frame }
+        self.rounded_down(frame)
     }
 
-    pub fn seconds(&mut self, now: Nanos) -> f64 {
-        match &self.playhead {
-            _ if self.quantum > 1 => self.frame(now) as f64 / self.sample_rate,
-            Playhead::Simulated(playhead, _) => playhead.seconds(now.seconds()),
-            Playhead::Reported(follower) => follower.playhead.seconds(now.seconds()),
+    /// The frame, and the position in seconds, which only a simulated playhead has between frames.
+    pub fn place(&mut self, now_s: f64) -> (u64, f64) {
+        if let (1, Playhead::Simulated(_, walk)) = (self.quantum, &mut self.playhead) {
+            let position = walk.position(now_s);
+            // A loop is shorter than 2³² frames, and an i64 is made in one step.
+            return (position as i64 as u64, position / self.sample_rate);
         }
+        let frame = self.frame(now_s);
+        (frame, frame as f64 / self.sample_rate)
+    }
+
+    fn rounded_down(&self, frame: u64) -> u64 {
+        // The division costs more than all the rest.
+        if self.quantum > 1 { frame - frame % self.quantum } else { frame }
     }
 }
 

@@ -6,6 +6,7 @@
 //! but for an explicit seed, and nothing that the counterfactual arm recorded is ever used.
 
 mod change;
+mod due;
 mod ensemble;
 mod fit;
 mod generations;

@@ -10,6 +10,7 @@
 use std::collections::VecDeque;
 
 use super::change::{Change, Later, with};
+use super::due::{Due, Event};
 use super::fit::Fit;
 use super::generations::{Generation, new_frames, shifted};
 use super::listener::Listener;
@@ -69,25 +70,14 @@ pub fn predict(
 ) -> Predicted {
     let mut run = Run::new(trace, fit, policy, change, luck);
     loop {
-        let (at, event) = run.next();
+        let (at, event) = run.due.next();
         if at > trace.end {
             break;
         }
         run.handle(at, event);
+        run.watch_links();
     }
     Predicted { tracker: run.tracker, transport_peak_s: run.transport_peak_s, shed: run.shed }
-}
-
-/// What happens next, in the order in which simultaneous things happen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Event {
-    Departed,
-    Landed,
-    Command,
-    Tick,
-    ReportPassed,
-    Generate,
-    Send,
 }
 
 #[derive(Clone, Copy)]
@@ -114,6 +104,7 @@ enum Stage {
 }
 
 struct Run<'a> {
+    due: Due,
     trace: &'a Trace,
     fit: &'a Fit,
     change: &'a Change,
@@ -132,9 +123,6 @@ struct Run<'a> {
     listener: Listener,
     tracker: LagTracker,
     ops: VecDeque<(Nanos, Marker)>,
-    /// When the next op or change is due.
-    command_at: Nanos,
-    next_tick: Nanos,
     ticks: usize,
     lowest_lead_s: Option<f64>,
     slice_bytes: u64,
@@ -151,7 +139,6 @@ struct Run<'a> {
     report_ns: u64,
     turn: usize,
     stage: Stage,
-    stage_until: Nanos,
     clock: PlayheadClock,
     lead: LeadController,
     placement: Placement,
@@ -173,6 +160,7 @@ impl<'a> Run<'a> {
         let (origin, frames, sample_rate) = (trace.origin, trace.loop_frames(), trace.sample_rate);
         let link = LinkOptions::default;
         let mut run = Run {
+            due: Due::default(),
             trace,
             fit,
             change,
@@ -186,10 +174,8 @@ impl<'a> Run<'a> {
             differs_at: Nanos(0),
             rng: Rng::new(luck.seed, Stream::Client),
             listener: Listener::new(trace, change.quantum_frames),
-            tracker: LagTracker::new(trace.frames, sample_rate, origin.seconds()),
+            tracker: tracker(trace),
             ops: ops(trace, change, luck),
-            command_at: origin,
-            next_tick: Nanos(u64::MAX),
             ticks: 0,
             lowest_lead_s: None,
             slice_bytes: 0,
@@ -207,7 +193,6 @@ impl<'a> Run<'a> {
                 .map_or(0, |per_s| (1e9 / per_s.max(1e-3)) as u64),
             turn: 0,
             stage: Stage::Ticking,
-            stage_until: origin,
             clock: PlayheadClock::new(&policy.clock, frames, sample_rate, origin),
             lead: LeadController::new(&policy.lead, policy.placement.window_s),
             placement: Placement::new(&policy.placement, frames, sample_rate),
@@ -218,8 +203,8 @@ impl<'a> Run<'a> {
             shed: 0,
         };
         run.differs_at = run.differs_at();
-        run.command_at = run.next_command();
-        run.next_tick = run.tick_at(0);
+        run.due.set(Event::Command, run.next_command());
+        run.due.set(Event::Tick, Some(run.tick_at(0)));
         run.start_generation(origin);
         run
     }
@@ -245,28 +230,16 @@ impl<'a> Run<'a> {
         [link, later, op, dropped].into_iter().flatten().min().unwrap_or(Nanos(u64::MAX))
     }
 
-    fn next(&self) -> (Nanos, Event) {
-        let never = Nanos(u64::MAX);
-        let mut next = (never, Event::Command);
-        let mut consider = |at: Nanos, event| {
-            if at < next.0 {
-                next = (at, event);
-            }
-        };
-        if self.has_down {
-            consider(self.down.wake_at().unwrap_or(never), Event::Departed);
-        }
-        consider(self.landing.front().map_or(never, |landing| landing.0), Event::Landed);
-        consider(self.command_at, Event::Command);
-        consider(self.next_tick, Event::Tick);
+    /// What the links are about to do depends on all that happens.
+    fn watch_links(&mut self) {
         if self.has_up {
-            consider(self.up.wake_at().unwrap_or(never), Event::ReportPassed);
+            self.due.set(Event::ReportPassed, self.up.wake_at());
         }
-        consider(self.stage_until, Event::Generate);
-        if let Some(slice) = self.outbox.front() {
-            consider(self.down.accepts_at(slice.made), Event::Send);
+        if self.has_down {
+            self.due.set(Event::Departed, self.down.wake_at());
+            let send = self.outbox.front().map(|slice| self.down.accepts_at(slice.made));
+            self.due.set(Event::Send, send);
         }
-        next
     }
 
     fn handle(&mut self, now: Nanos, event: Event) {
@@ -303,14 +276,15 @@ impl<'a> Run<'a> {
                 self.listener.operate(now, &op);
             }
         }
-        self.command_at = self.next_command();
+        self.due.set(Event::Command, self.next_command());
     }
 
-    fn next_command(&self) -> Nanos {
+    /// When the next op or change is due.
+    fn next_command(&self) -> Option<Nanos> {
         let link = self.changes.front().map(|change| change.0);
         let later = self.later.front().map(|later| later.0);
         let op = self.ops.front().map(|op| op.0);
-        [link, later, op].into_iter().flatten().min().unwrap_or(Nanos(u64::MAX))
+        [link, later, op].into_iter().flatten().min()
     }
 
     fn change_link(&mut self) {
@@ -344,23 +318,30 @@ impl<'a> Run<'a> {
         let done = Nanos(handled.0.saturating_add(busy_ns));
         self.client_free = done;
         self.landing.push_back((done, slice));
+        self.watch_landing();
+    }
+
+    fn watch_landing(&mut self) {
+        self.due.set(Event::Landed, self.landing.front().map(|landing| landing.0));
     }
 
     fn land(&mut self, now: Nanos) {
         let Some((_, slice)) = self.landing.pop_front() else { return };
+        self.watch_landing();
         let generation = self.generation(slice.turn);
+        let now_s = now.seconds();
+        let (playhead, playhead_s) = self.listener.place(now_s);
         let arrival = Arrival {
             start: slice.region.start,
             frames: slice.region.frames,
-            playhead: self.listener.frame(now),
+            playhead,
             tick_ms: f64::from(generation.tick_ms),
             dec_ms: f64::from(generation.dec_ms),
             generations: generation.generations,
         };
         self.slice_bytes += slice.bytes;
-        self.tracker.on_slice(now.seconds(), arrival);
+        self.tracker.on_slice(now_s, arrival);
         let (frames, sample_rate) = (self.trace.frames, self.trace.sample_rate);
-        let playhead_s = self.listener.seconds(now);
         let lead_s = reported_lead_s(slice.region.start, playhead_s, frames, sample_rate);
         self.lowest_lead_s = Some(self.lowest_lead_s.map_or(lead_s, |lowest| lowest.min(lead_s)));
     }
@@ -370,18 +351,14 @@ impl<'a> Run<'a> {
         let tick = &self.trace.ticks[recorded];
         let passed_s = now.seconds_since(tick.at);
         self.listener.report(now, tick.position_s.map(|position_s| position_s + passed_s));
-        let frame = self.listener.frame(now);
-        self.tracker.on_tick(now.seconds(), frame);
+        let now_s = now.seconds();
+        let heard = self.tracker.on_tick(now_s, self.listener.frame(now_s));
         let acknowledges = self.acknowledges.unwrap_or(tick.acked.is_some());
         let modern = tick.client_time.is_some();
         let lowest_lead_s = self.lowest_lead_s.take();
         let as_recorded = now < self.differs_at;
         let report = Report {
-            position_s: if tick.position_s.is_some() {
-                frame as f64 / f64::from(self.trace.sample_rate)
-            } else {
-                0.0
-            },
+            position_s: if tick.position_s.is_some() { heard.playhead_s } else { 0.0 },
             client_time: tick.client_time.map(|time| time + passed_s),
             acked: if as_recorded {
                 tick.acked
@@ -397,7 +374,7 @@ impl<'a> Run<'a> {
             self.pass_report(now, report);
         }
         self.ticks += 1;
-        self.next_tick = self.tick_at(self.ticks);
+        self.due.set(Event::Tick, Some(self.tick_at(self.ticks)));
     }
 
     /// A report has passed the link that the scenario describes; the recorded way remains.
@@ -427,7 +404,7 @@ impl<'a> Run<'a> {
                 let placed = self.placement.place(estimate, self.lead.look(now, false));
                 self.transport_peak_s = self.transport_peak_s.max(self.lead.transport_s());
                 self.stage = Stage::Decoding([Some(placed.region), placed.spill]);
-                self.stage_until = shifted(now, generation.decode_ns);
+                self.due.set(Event::Generate, Some(shifted(now, generation.decode_ns)));
             }
             Stage::Decoding(regions) => {
                 let turn = self.turn;
@@ -451,7 +428,7 @@ impl<'a> Run<'a> {
         let generation = self.generation(self.turn);
         let tick_ns = (generation.tick_ns as f64 * self.tick_factor) as i64;
         self.stage = Stage::Ticking;
-        self.stage_until = shifted(now, generation.rest_ns + tick_ns);
+        self.due.set(Event::Generate, Some(shifted(now, generation.rest_ns + tick_ns)));
     }
 
     fn send(&mut self, now: Nanos) {
@@ -523,6 +500,13 @@ impl<'a> Run<'a> {
         let turn_ns = (self.handles_every_s * 1e9) as u64;
         if turn_ns == 0 { at } else { Nanos(at.0.div_ceil(turn_ns).saturating_mul(turn_ns)) }
     }
+}
+
+/// A tracker with room for as much as was recorded.
+fn tracker(trace: &Trace) -> LagTracker {
+    let mut tracker = LagTracker::new(trace.frames, trace.sample_rate, trace.origin.seconds());
+    tracker.reserve(trace.slices.len(), trace.ticks.len());
+    tracker
 }
 
 /// The ops in their order, each at its moment or as much later as luck has it.
