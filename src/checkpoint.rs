@@ -55,21 +55,42 @@ impl Checkpointer {
     /// The bytes of all calls together are the capture; each call has whole records.
     ///
     /// # Errors
-    /// The bytes are no capture, or end within a record; what came before is in `out`.
+    /// The bytes are no capture.
     pub fn weave(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) -> Result<(), ReadError> {
+        let mut checkpoint = Vec::new();
         while !bytes.is_empty() {
-            let Step::Record { record, len } = self.reader.step(bytes)? else {
-                out.extend_from_slice(bytes);
-                self.written += bytes.len() as u64;
-                return Ok(());
-            };
-            self.before(&record, out);
-            let (stored, rest) = bytes.split_at(len);
-            out.extend_from_slice(stored);
-            self.after(&record, stored.len());
+            let (records, rest) = bytes.split_at(self.follow(bytes, &mut checkpoint)?);
+            out.extend_from_slice(records);
+            out.append(&mut checkpoint);
             bytes = rest;
         }
         Ok(())
+    }
+
+    /// Follows the records in `bytes` up to the first that a checkpoint is due before, which is
+    /// appended to `out`; says how many bytes those are. For whoever writes the bytes as they are:
+    /// these, then the checkpoint, then the others, which the next call gets.
+    ///
+    /// # Errors
+    /// The bytes are no capture.
+    pub fn follow(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<usize, ReadError> {
+        let due_at = out.len();
+        let mut at = 0;
+        while at < bytes.len() {
+            let mut reader = self.reader.clone();
+            let Step::Record { record, len } = reader.step(&bytes[at..])? else {
+                self.written += (bytes.len() - at) as u64;
+                return Ok(bytes.len());
+            };
+            self.before(&record, out);
+            if out.len() > due_at {
+                break;
+            }
+            self.reader = reader;
+            self.after(&record, len);
+            at += len;
+        }
+        Ok(at)
     }
 
     /// Appends the checkpoint that is due before `record`, if one is.

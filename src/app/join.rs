@@ -1,7 +1,8 @@
 //! `join`: one capture of the parts of a recording.
 //!
 //! What comes out is, byte for byte, what the recording would have been without its division: the
-//! headers and contexts between the parts are left out, and the end is counted anew.
+//! headers and contexts between the parts are left out, the end is counted anew, and checkpoints are
+//! made anew.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use serde::Serialize;
 
 use crate::capture::{Body, End, Ending, Gap, Header, Record, Salvage, SyncMarker, Writer};
 use crate::edge::files::{self, CaptureFile, Output};
+use crate::edge::rewrite::Woven;
 use crate::flight::PART_KEY;
 use crate::report::Damage;
 use crate::time::Nanos;
@@ -52,12 +54,13 @@ pub fn join(paths: &[PathBuf], out: &Path, force: bool) -> Result<JoinSummary> {
     }
     let Some(first) = parts.first() else { bail!("name the parts to join") };
     let mut output = Output::create(out, force)?;
+    let mut woven = Woven::new(output.writer(), first.marker);
     let mut joined = Joined::begin(first);
     let count = parts.len();
     for (i, part) in parts.into_iter().enumerate() {
         let path = part.path.clone();
         joined
-            .append(part, i + 1 == count, output.writer())
+            .append(part, i + 1 == count, &mut woven)
             .with_context(|| format!("cannot join {}", path.display()))?;
     }
     output.finish()?;

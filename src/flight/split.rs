@@ -11,7 +11,8 @@ use crate::time::Span;
 pub enum SplitAt {
     /// So much time, at least 1 s.
     Time(Span),
-    /// So many bytes, at least 1 MB; a single record and the context of its part may exceed it.
+    /// So many bytes, at least 1 MB, checkpoints not counted; a single record and the context of its
+    /// part may exceed it.
     Size(ByteSize),
 }
 

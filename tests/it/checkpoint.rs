@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use lagtape::app::{self, AnalyzeOptions, CutOptions, Outcome, RedactOptions, WhatIfVerb};
-use lagtape::capture::{Body, Kind, Reader, Record, Salvage, Step, Writer};
+use lagtape::capture::{Body, Gap, Kind, Reader, Record, Salvage, Step, Writer};
 use lagtape::checkpoint::Checkpointer;
 use lagtape::engine::{Engine, Options};
 use lagtape::scenario::Scenario;
@@ -45,8 +45,35 @@ fn rewritten(bytes: &[u8], change: impl Fn(Record<'_>) -> Option<Record<'_>>) ->
     out
 }
 
-fn without_checkpoints(bytes: &[u8]) -> Vec<u8> {
+pub fn without_checkpoints(bytes: &[u8]) -> Vec<u8> {
     rewritten(bytes, |record| Some(record).filter(|record| record.kind() != Kind::Checkpoint))
+}
+
+pub fn woven(plain: &[u8]) -> Vec<u8> {
+    let marker = Salvage::new(plain).next_stored().unwrap().unwrap().marker();
+    let mut out = Vec::new();
+    Checkpointer::new(marker).weave(plain, &mut out).unwrap();
+    out
+}
+
+/// The checkpoints of a capture cover all of it: what is read from them alone is what is read from
+/// all of it, and a replay proves them.
+#[track_caller]
+pub fn check_indexed(path: &Path) {
+    let name = path.display();
+    assert!(!app::info(path).unwrap().checked, "{name}: the end is enough");
+    let verified = app::verify(path, true).unwrap().remove(0);
+    assert_eq!(verified.outcome(), Outcome::Healthy, "{name}: {:?}", verified.replay);
+    let replayed = verified.replay.unwrap();
+    assert!(verified.complete && replayed.checkpoints > 0, "{name}");
+    assert_eq!(replayed.audio_proven, replayed.checkpoints, "{name}");
+    let quick = AnalyzeOptions { quick: true, ..AnalyzeOptions::default() };
+    let quick = json(&app::analyze(path, &quick).unwrap());
+    let full = json(&app::analyze(path, &AnalyzeOptions::default()).unwrap());
+    assert_eq!(quick["warnings"][0]["kind"], "quick", "{name}: the checkpoints were read");
+    for key in ["lag", "verdict", "epochs", "slices", "ticks", "report_ns"] {
+        assert_eq!(quick[key].to_string(), full[key].to_string(), "{name}: {key}");
+    }
 }
 
 fn checkpoints(bytes: &[u8]) -> (u64, u64) {
@@ -90,8 +117,7 @@ fn pieces_are_woven_as_the_whole_is() {
         rest = &rest[len..];
     }
     let marker = reader.marker().unwrap();
-    let mut at_once = Vec::new();
-    Checkpointer::new(marker).weave(&plain, &mut at_once).unwrap();
+    let at_once = woven(&plain);
     for stride in [1, 7, 100] {
         let mut pieces = Vec::new();
         let mut checkpointer = Checkpointer::new(marker);
@@ -103,6 +129,23 @@ fn pieces_are_woven_as_the_whole_is() {
         assert!(pieces == at_once, "{stride} records at a time");
     }
     assert!(checkpoints(&at_once).0 >= 8);
+}
+
+#[test]
+fn a_gap_of_the_recorder_is_in_the_index() {
+    let folder = Folder::new();
+    let bytes = rewritten(&simulated_bytes("stall", 10, 8), |mut record| {
+        let lost = 300..340;
+        if record.seq == lost.end {
+            let reason = "a slow disk".to_owned();
+            record.body = Body::Gap(Gap { first_seq: lost.start, count: 40, bytes: 0, reason });
+        }
+        let is_there = record.kind() != Kind::Checkpoint && !lost.contains(&record.seq);
+        Some(record).filter(|_| is_there)
+    });
+    let path = folder.write("x", &woven(&bytes));
+    check_indexed(&path);
+    assert_eq!(app::info(&path).unwrap().lost, 40);
 }
 
 fn json(value: &impl serde::Serialize) -> Value {

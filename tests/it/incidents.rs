@@ -12,6 +12,7 @@ use lagtape::peer::units::ByteSize;
 use lagtape::time::{Nanos, Span};
 use tempfile::TempDir;
 
+use crate::checkpoint::check_indexed;
 use crate::flight::each;
 use crate::join::record;
 use crate::simulated::simulated_bytes;
@@ -47,7 +48,7 @@ impl Incident {
         while let Some(record) = records.next_record().unwrap() {
             match &record.body {
                 Body::Header(header) => metadata = header.metadata.clone(),
-                Body::Context(_) => {}
+                Body::Context(_) | Body::Checkpoint(_) => {}
                 // It has the number of what comes next, which is not in here.
                 Body::End(_) => {
                     ended = true;
@@ -97,6 +98,7 @@ fn check(incident: &Incident, whole: &Whole, ring: &RingOptions) {
     let (first, last) = (incident.seqs[0], *incident.seqs.last().unwrap());
     let all: Vec<u64> = (first..=last).collect();
     assert_eq!(incident.seqs, all, "{}", incident.path.display());
+    check_indexed(&incident.path);
     let time = |seq: u64| whole.times[seq as usize].0;
     assert!(at - time(first) <= ring.limits.span.0, "it holds no more than the ring");
     assert!(first <= 1 || at - time(first - 1) > ring.limits.span.0, "and no less");

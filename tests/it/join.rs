@@ -11,6 +11,7 @@ use lagtape::peer::units::ByteSize;
 use lagtape::time::Span;
 use tempfile::TempDir;
 
+use crate::checkpoint::check_indexed;
 use crate::flight::each;
 use crate::simulated::simulated_bytes;
 
@@ -86,7 +87,9 @@ fn check(incident: &str, at: SplitAt, expected_parts: std::ops::Range<usize>) {
         total(|part| part.traffic.server_to_client.bytes),
         whole.traffic.server_to_client.bytes
     );
+    check_indexed(&joined);
     for (part, path) in of_parts.iter().zip(&parts) {
+        check_indexed(path);
         assert!(part.complete && part.damage.is_none(), "{}", path.display());
     }
     let lags = |analysis: &lagtape::report::Analysis| analysis.verdict.lag;

@@ -12,6 +12,8 @@ use lagtape::time::Span;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
+use crate::checkpoint::check_indexed;
+
 /// Long enough for troubles that begin after 6 s to show.
 const LENGTH: Span = Span(11_000_000_000);
 const LOOP_S: f64 = 8.0;
@@ -104,6 +106,7 @@ async fn live_is_offline_for_every_incident() {
             "{name}: live and offline reports differ"
         );
         assert!(live.complete && live.slices > 0, "{name}");
+        check_indexed(&folder.path().join(name));
     }
 }
 

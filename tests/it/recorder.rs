@@ -7,8 +7,10 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use lagtape::app::{self, AnalyzeOptions};
 use lagtape::capture::{
-    Body, Direction, Ending, Gap, Header, Message, Opcode, Record, Records, SyncMarker,
+    Body, Direction, Ending, Gap, Header, Kind, Message, Opcode, Record, Records, Salvage,
+    SyncMarker, Writer,
 };
 use lagtape::edge::recorder::{
     Disk, Keeping, Notice, Quota, Recorder, RecorderOptions, RingOptions, Store, SyncPolicy, Taken,
@@ -16,6 +18,10 @@ use lagtape::edge::recorder::{
 use lagtape::engine::{Engine, OddityKind, Options};
 use lagtape::flight::{RingLimits, Why};
 use lagtape::time::Nanos;
+
+use crate::checkpoint::woven;
+use crate::flight::each;
+use crate::simulated::simulated_bytes;
 
 const MARKER: SyncMarker = SyncMarker(*b"recorder");
 
@@ -192,11 +198,14 @@ fn shape(record: &Record<'_>) -> (u64, String) {
     (record.seq, what)
 }
 
+/// The records of a file, those that the recorder was not offered left out.
 fn read(bytes: &[u8]) -> Vec<(u64, String)> {
     let mut records = Records::new(bytes);
     let mut found = Vec::new();
     while let Some(record) = records.next_record().unwrap() {
-        found.push(shape(&record));
+        if record.kind() != Kind::Checkpoint {
+            found.push(shape(&record));
+        }
     }
     found
 }
@@ -452,4 +461,82 @@ fn an_incident_ends_early_when_too_much_waits_for_a_full_disk() {
     let written = read(&medium.bytes()).len();
     assert!((30..60).contains(&written), "{written} records of some 10000 bytes");
     assert!(is_complete(&medium.bytes()));
+}
+
+/// Records a session on a disk that is full after `room` bytes, until it is told so; `then` has the
+/// disk before the end.
+fn full_at(session: &[u8], room: usize, then: impl FnOnce(&Medium)) -> Vec<u8> {
+    let medium = Medium::new();
+    medium.lock().room = room;
+    let options = RecorderOptions { retry: Duration::from_millis(1), ..RecorderOptions::new("x") };
+    let mut recorder = None;
+    let mut then = Some(then);
+    each(session, |record, _| match (&record.body, &mut recorder) {
+        (Body::Header(header), _) => {
+            let store = Box::new(medium.clone());
+            let header = header.clone();
+            recorder =
+                Some(Recorder::start(options.clone(), store, MARKER, header, &mut |_| ()).unwrap());
+        }
+        (Body::End(end), _) => {
+            let recorder = recorder.take().unwrap();
+            while recorder.status().failing.is_none() {
+                std::thread::yield_now();
+            }
+            if let Some(then) = then.take() {
+                then(&medium);
+            }
+            recorder.finish(record.t, end.reason.clone().unwrap(), &mut |_| ());
+        }
+        (body, Some(recorder)) => {
+            recorder.offer(record.t, record.conn, body.clone(), &mut |_| ());
+        }
+        (_, None) => panic!("a session begins with its header"),
+    });
+    medium.bytes()
+}
+
+/// Where the third checkpoint of a capture begins, and where it ends.
+fn third_checkpoint(bytes: &[u8]) -> (usize, usize) {
+    let mut salvage = Salvage::new(bytes);
+    let mut count = 0;
+    while let Some(stored) = salvage.next_stored().unwrap() {
+        count += u64::from(stored.record.kind() == Kind::Checkpoint);
+        if count == 3 {
+            return (stored.offset as usize, stored.offset as usize + stored.bytes.len());
+        }
+    }
+    panic!("{count} checkpoints")
+}
+
+#[test]
+fn wherever_the_disk_fails_the_checkpoints_are_those_of_the_file() {
+    let session = simulated_bytes("stall", 12, 6);
+    let mut plain = Vec::new();
+    let mut writer = Writer::new(MARKER);
+    writer.begin(&mut plain);
+    each(&session, |record, _| writer.write(record, &mut plain));
+    let expected = woven(&plain);
+    let (begin, end) = third_checkpoint(&expected);
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("x.lagtape");
+    for room in [begin - 1, begin, begin + 1, end - 1, end, end + 1, 5, expected.len() / 2] {
+        let back = full_at(&session, room, |medium| medium.lock().room = usize::MAX);
+        assert!(back == expected, "full at {room}, then back");
+        let cut = full_at(&session, room, |_| ());
+        assert!(cut == expected[..room], "full at {room} for good");
+        if room > begin - 2 {
+            std::fs::write(&path, &cut).unwrap();
+            assert!(!app::info(&path).unwrap().complete);
+            let verified = app::verify(&path, true).unwrap().remove(0);
+            assert_eq!(verified.outcome(), app::Outcome::Healthy, "full at {room}");
+            let quick = AnalyzeOptions { quick: true, ..AnalyzeOptions::default() };
+            let quick = app::analyze(&path, &quick).unwrap();
+            let full = app::analyze(&path, &AnalyzeOptions::default()).unwrap();
+            assert_eq!(
+                quick.slices, full.slices,
+                "no index is taken for all of a file that it is not"
+            );
+        }
+    }
 }

@@ -1,10 +1,18 @@
-//! Files as the recorder writes them: short writes joined, interruptions ignored, and handed to the
-//! disk for good when the policy says so.
+//! Files as the recorder writes them: short writes joined, interruptions ignored, checkpoints put
+//! between the records, and handed to the disk for good when the policy says so.
+//!
+//! A checkpoint speaks of what stands before it in its own file, so each file has a checkpointer. It
+//! runs here, on the writing thread, where a session never waits for it. It sees the records in the
+//! order of the file, each once, however often the disk fails in between; a file that a failing disk
+//! cuts short has no end record, and readers take it as they take any that was cut.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 use std::time::Duration;
+
+use crate::capture::SyncMarker;
+use crate::checkpoint::Checkpointer;
 
 /// Time between two hand-overs to the disk under [`SyncPolicy::Interval`].
 pub const SYNC_PERIOD: Duration = Duration::from_secs(1);
@@ -61,22 +69,72 @@ impl Store for Files {
     }
 }
 
-/// A file being written.
+/// A capture being written, with its checkpoints.
 pub(super) struct OpenFile {
     disk: Box<dyn Disk>,
     policy: SyncPolicy,
     unsynced: bool,
-    /// Bytes written.
+    /// Gone when it cannot follow: what is written then is a capture without an index.
+    checkpointer: Option<Checkpointer>,
+    /// Bytes that the checkpointer has followed, and that the disk has not taken.
+    followed: usize,
+    /// What is to be written behind those.
+    checkpoint: Vec<u8>,
+    /// Bytes written, checkpoints included.
     pub written: u64,
 }
 
 impl OpenFile {
-    pub fn new(disk: Box<dyn Disk>, policy: SyncPolicy) -> Self {
-        OpenFile { disk, policy, unsynced: false, written: 0 }
+    /// For a capture of this marker.
+    pub fn new(disk: Box<dyn Disk>, policy: SyncPolicy, marker: SyncMarker) -> Self {
+        OpenFile {
+            disk,
+            policy,
+            unsynced: false,
+            checkpointer: Some(Checkpointer::new(marker)),
+            followed: 0,
+            checkpoint: Vec::new(),
+            written: 0,
+        }
     }
 
-    /// Writes all of `bytes`, or as many as the disk takes; says how many that were.
+    /// Writes all of `bytes`, which are whole records, or as many as the disk takes; says how many
+    /// that were. The next call has to go on with the others.
     pub fn write(&mut self, bytes: &[u8]) -> (usize, io::Result<()>) {
+        let mut at = 0;
+        loop {
+            let (taken, result) = self.put(&bytes[at..at + self.followed]);
+            at += taken;
+            self.followed -= taken;
+            if let Err(error) = result.and_then(|()| self.put_checkpoint()) {
+                return (at, Err(error));
+            }
+            if at == bytes.len() {
+                return (at, self.disk.flush());
+            }
+            self.follow(&bytes[at..]);
+        }
+    }
+
+    fn put_checkpoint(&mut self) -> io::Result<()> {
+        let mut checkpoint = std::mem::take(&mut self.checkpoint);
+        let (taken, result) = self.put(&checkpoint);
+        checkpoint.drain(..taken);
+        self.checkpoint = checkpoint;
+        result
+    }
+
+    fn follow(&mut self, bytes: &[u8]) {
+        let checkpointer = self.checkpointer.as_mut();
+        let followed = checkpointer.map(|all| all.follow(bytes, &mut self.checkpoint));
+        debug_assert!(!matches!(followed, Some(Err(_))), "the recorder's own records read back");
+        self.followed = followed.and_then(Result::ok).unwrap_or_else(|| {
+            self.checkpointer = None;
+            bytes.len()
+        });
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> (usize, io::Result<()>) {
         let mut at = 0;
         while at < bytes.len() {
             match self.disk.write(&bytes[at..]) {
@@ -90,7 +148,7 @@ impl OpenFile {
                 Err(error) => return (at, Err(error)),
             }
         }
-        (at, self.disk.flush())
+        (at, Ok(()))
     }
 
     /// Hands what was written since the last time to the disk for good.

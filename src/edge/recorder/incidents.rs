@@ -54,6 +54,7 @@ struct Incident {
     path: PathBuf,
     /// None until the disk lets it be made.
     file: Option<OpenFile>,
+    marker: SyncMarker,
     writer: Writer,
     until: Nanos,
     /// What is to be written, of the first one only what follows `written`.
@@ -155,6 +156,7 @@ impl Incidents {
         let mut incident = Incident {
             path: path.clone(),
             file: None,
+            marker: self.marker,
             writer,
             until: now.checked_add(self.ring_options.after).unwrap_or(Nanos(u64::MAX)),
             pending_bytes: opening.len(),
@@ -275,7 +277,7 @@ impl Incident {
             None => {
                 let disk = store.create(&self.path, false)?;
                 queue.change_files(|files| files.push(self.path.clone()));
-                self.file.insert(OpenFile::new(disk, options.sync))
+                self.file.insert(OpenFile::new(disk, options.sync, self.marker))
             }
         };
         while let Some(next) = self.pending.front() {

@@ -320,7 +320,7 @@ fn keeper(
         Keeping::Whole => {
             let disk = store.create(&options.path, options.force)?;
             queue.change_files(|files| files.push(options.path));
-            Box::new(Whole { file: OpenFile::new(disk, options.sync) })
+            Box::new(Whole { file: OpenFile::new(disk, options.sync, marker) })
         }
         Keeping::Parts(at) => Box::new(Parts::begin(options, at, store, marker, queue)?),
         Keeping::Ring(ring) => Box::new(Incidents::new(options, ring, store, marker)),

@@ -2,7 +2,8 @@
 //!
 //! An engine follows what is written, so that each part can begin with the state in which the one
 //! before it ended. Records go into the parts with their bytes as they came, so that `lagtape join`
-//! can make the one capture of them that an undivided recording would have been.
+//! can make the one capture of them that an undivided recording would have been. Checkpoints come on
+//! top: they are the file's, and a limit in bytes does not count them.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -61,7 +62,7 @@ impl Parts {
         queue: &Queue,
     ) -> io::Result<Parts> {
         let first = path_of(&options.path, 1);
-        let file = OpenFile::new(store.create(&first, options.force)?, options.sync);
+        let file = OpenFile::new(store.create(&first, options.force)?, options.sync, marker);
         queue.change_files(|files| files.push(first));
         Ok(Parts {
             options,
@@ -105,7 +106,7 @@ impl Parts {
         self.file.sync_as_agreed()?;
         let path = path_of(&self.options.path, self.number + 1);
         let disk = self.store.create(&path, self.options.force)?;
-        self.file = OpenFile::new(disk, self.options.sync);
+        self.file = OpenFile::new(disk, self.options.sync, self.part.marker);
         self.number += 1;
         self.is_full = false;
         self.out.clear();
