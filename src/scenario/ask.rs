@@ -91,6 +91,12 @@ pub enum Refusal {
     /// The model does not repeat the recording.
     #[error(transparent)]
     Fit(#[from] FitError),
+    /// The recorded link was too thin already, and not only the listener is to move.
+    #[error(
+        "slices of the recording waited for a link too thin for them; over such a link the model \
+         knows only what becomes of another playhead, so ask with --op, --rate or --skew-ppm alone"
+    )]
+    ThinLink,
     /// The model cannot change that.
     #[error(transparent)]
     Unknown(#[from] UnknownToModel),
@@ -228,6 +234,9 @@ impl Asked<'_> {
 
     fn modelled(&self, scenario: &Scenario, reason: &str) -> Result<Reply, Refusal> {
         let (trace, fit) = self.recording.model()?;
+        if fit.queue.is_some() && !scenario.only_moves_playhead() {
+            return Err(Refusal::ThinLink);
+        }
         let change = Change::of(scenario, trace)?;
         let Manner { report: args, members, .. } = self.manner;
         let question = Question { trace, fit, change: &change, args, members, seed: scenario.seed };

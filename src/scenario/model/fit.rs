@@ -7,8 +7,9 @@
 use std::ops::Range;
 
 use super::change::Change;
-use super::generations::{Generation, Generations, NewFrames, generations, shifted};
+use super::generations::{Generation, Generations, Leading, NewFrames, generations, shifted};
 use super::predict::{Luck, predict};
+use super::queue::{Queue, ahead_s, behind_queue};
 use super::trace::{Trace, TracedSlice};
 use crate::lag::stats::{fold_lead, percentile};
 use crate::peer::pacing::{LeadController, Placement, PlayheadClock};
@@ -40,6 +41,13 @@ const GOOD_SHARE: f64 = 0.85;
 /// few have; later a longer way and a higher floor look the same. Each of them missed costs this.
 const FIRST_MISS: f64 = 0.03;
 const FIRST_SLICES: usize = 8;
+/// Round trips that are tried behind a queue, where only the first slices depend on it.
+const QUEUED_WAYS_NS: [i64; 6] = [0, 10_000_000, 25_000_000, 50_000_000, 80_000_000, 120_000_000];
+/// What a second costs by which a server began before the initial buffer arrived, in spreads.
+const AHEAD_COST: f64 = 0.1;
+/// Behind a queue a floor further than this from upstream's is as unlikely as each slice made one
+/// spread from its likely moment.
+const QUEUED_FLOOR_S: f64 = 0.5;
 /// Beside an equal fit a floor nearer to upstream's is likelier: cost of one second.
 const FLOOR_PRIOR: f64 = 0.05;
 
@@ -53,6 +61,9 @@ pub struct Fit {
     pub round_trip_ns: i64,
     /// The turns of the loop that generates.
     pub generations: Vec<Generation>,
+    /// The link, where it was too thin for the stream and slices waited for it. Then what was shed
+    /// and how long the rest was on its way are facts, and only where slices go is computed anew.
+    pub queue: Option<Queue>,
     /// What frames of a slice cost that the slice before did not cover.
     pub new_frames: NewFrames,
     /// Usual time between two slices, in nanoseconds.
@@ -103,7 +114,7 @@ impl Fit {
     /// # Errors
     /// Where the model does not repeat the recording well enough.
     pub fn of(trace: &Trace) -> Result<Self, FitError> {
-        let Generations { turns: generations, spills, new_frames } = generations(trace);
+        let Generations { turns: generations, leading, spills, new_frames } = generations(trace);
         let mut periods: Vec<f64> =
             trace.slices.windows(2).map(|pair| (pair[1].at.0 - pair[0].at.0) as f64).collect();
         let transits = generations.iter().map(|generation| generation.transit_ns);
@@ -112,26 +123,78 @@ impl Fit {
             policy: policy_of(trace, spills),
             round_trip_ns: 0,
             generations,
+            queue: None,
             new_frames,
             period_ns: percentile(&mut periods, 0.5) as i64,
             tick_s: tick_s(trace),
             factual_error: FactualError::default(),
             mean_transit_ns,
         };
+        let unfitted = fit.clone();
         fit.search(trace);
-        fit.factual_error = fit.repeat(trace);
-        let FactualError { lead_error_p95_s, missing_share, .. } = fit.factual_error;
+        fit.checked(trace).or_else(|refused| unfitted.behind_queue(trace, &leading).ok_or(refused))
+    }
+
+    /// The fit, if it repeats the recording well enough.
+    fn checked(mut self, trace: &Trace) -> Result<Self, FitError> {
+        self.factual_error = self.repeat(trace);
+        let FactualError { lead_error_p95_s, missing_share, .. } = self.factual_error;
         if missing_share > MAX_MISSING_SHARE {
             return Err(FitError::Elsewhere { missing_share });
         }
         if lead_error_p95_s > MAX_LEAD_ERROR_S || lead_error_p95_s.is_nan() {
             return Err(FitError::Unlike { lead_error_p95_s });
         }
-        Ok(fit)
+        Ok(self)
+    }
+
+    /// The fit if slices waited for their link, where that repeats the recording.
+    fn behind_queue(mut self, trace: &Trace, leading: &[Leading]) -> Option<Self> {
+        // Of the first slices only, so that long recordings take no longer.
+        let searched = &leading[..leading.len().min(SEARCHED_SLICES)];
+        let usual_s = self.policy.lead.floor_s;
+        let begun = ahead_s(trace, &self.policy, searched).into_iter().filter_map(|ahead_s| {
+            let way_ns = self.queued_way_ns(trace, QUEUED_WAYS_NS[0]);
+            let turns = &self.generations;
+            let behind = behind_queue(trace, &self.policy, way_ns, ahead_s, turns, searched)?;
+            // A little more than none: beside equal costs the server began when it should.
+            Some((behind.cost + AHEAD_COST * ahead_s, ahead_s))
+        });
+        let (_, ahead_s) = begun.min_by(|a, b| a.0.total_cmp(&b.0))?;
+        let weighed = |round_trip_ns: i64, floor_s: f64| {
+            let mut policy = self.policy.clone();
+            policy.lead.floor_s = floor_s;
+            let behind =
+                behind_queue(trace, &policy, round_trip_ns, ahead_s, &self.generations, searched)?;
+            let cost = behind.cost + (floor_s - usual_s).abs() / QUEUED_FLOOR_S;
+            Some((cost, round_trip_ns, floor_s))
+        };
+        let ways = || QUEUED_WAYS_NS.into_iter().map(|step_ns| self.queued_way_ns(trace, step_ns));
+        let floors = (-4..=8).map(|step| usual_s + 0.02 * f64::from(step));
+        let candidates = floors.flat_map(|floor_s| ways().map(move |way_ns| (way_ns, floor_s)));
+        let costs = candidates.filter_map(|(way_ns, floor_s)| weighed(way_ns, floor_s));
+        let best = costs.min_by(|a, b| a.0.total_cmp(&b.0))?;
+        (self.round_trip_ns, self.policy.lead.floor_s) = (best.1, best.2);
+        let all = behind_queue(trace, &self.policy, best.1, ahead_s, &self.generations, leading)?;
+        self.generations = all.turns;
+        self.queue = Some(all.queue);
+        self.checked(trace).ok()
+    }
+
+    /// A round trip to try: that of pings, or one of some.
+    fn queued_way_ns(&self, trace: &Trace, tried_ns: i64) -> i64 {
+        let pong_ns = trace.shortest_ping_ns.and_then(|ns| i64::try_from(ns).ok());
+        // The pongs themselves may have waited.
+        pong_ns
+            .filter(|&ns| ns < LONGEST_ROUND_TRIP_NS / 4)
+            .map_or(tried_ns, |ns| ns + tried_ns / 16)
     }
 
     /// How much longer one report travels than the fitted way: like some slice of the recording.
     pub(super) fn jitter_ns(&self, rng: &mut Rng) -> i64 {
+        if self.queue.is_some() {
+            return 0;
+        }
         let index = (rng.unit() * self.generations.len() as f64) as usize;
         self.generations[index].transit_ns - self.mean_transit_ns
     }

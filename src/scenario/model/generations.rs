@@ -8,7 +8,7 @@ use super::trace::{Trace, TracedSlice};
 use crate::lag::stats::percentile;
 use crate::peer::pacing::Region;
 use crate::time::Nanos;
-use crate::wire::slice::HEADER_LEN;
+use crate::wire::slice::{HEADER_LEN, SliceHeader};
 
 /// One turn of the loop that generates.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -34,6 +34,10 @@ pub struct Generation {
     pub dec_ms: f32,
     /// The count that its header declared.
     pub generations: u32,
+    /// Bytes of the messages of its slices.
+    pub bytes: u32,
+    /// Made, and never sent.
+    pub shed: bool,
 }
 
 /// No tick and no decode counts as longer than this, against absurd headers, in nanoseconds.
@@ -42,10 +46,35 @@ const LONGEST_WORK_NS: f64 = 10e9;
 /// nanoseconds.
 const SPILL_NS: u64 = 5_000_000;
 
+/// A slice that is not the spill of the one before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Leading {
+    /// Its first frame.
+    pub start: u32,
+    /// When it arrived.
+    pub arrived: Nanos,
+    /// Tick and decode of the turn before, as its header declares, in nanoseconds.
+    pub before_ns: (i64, i64),
+}
+
+impl Leading {
+    fn of(slice: &TracedSlice) -> Self {
+        let SliceHeader { start, tick_ms, dec_ms, .. } = slice.header;
+        Self { start, arrived: slice.at, before_ns: (work_ns(tick_ms), work_ns(dec_ms)) }
+    }
+}
+
+fn work_ns(ms: f32) -> i64 {
+    let ns = f64::from(ms) * 1e6;
+    if ns > 0.0 { ns.min(LONGEST_WORK_NS) as i64 } else { 0 }
+}
+
 /// What a recording tells of the loop that generates.
 pub(super) struct Generations {
-    /// Its turns.
+    /// Its turns, as if nothing had waited or been shed on the way.
     pub turns: Vec<Generation>,
+    /// The slice of each turn.
+    pub leading: Vec<Leading>,
     /// Whether slices that pass the end of the loop go on at 0.
     pub spills: bool,
     /// What new frames cost.
@@ -62,6 +91,10 @@ pub(super) fn generations(trace: &Trace) -> Generations {
         leading.iter().map(|&i| slices[i].at.0 as i64 - trace.origin.0 as i64).collect();
     let handed_over = hand_overs(&arrivals, &works);
     let sizes = Sizes::of(slices);
+    let spill_bytes = |index: usize| match spilled.get(index + 1) {
+        Some(true) => slices[index + 1].bytes,
+        _ => 0,
+    };
     let mut before = 0;
     let turn = |(turn, &index): (usize, &usize)| {
         let (slice, (tick_ns, decode_ns)) = (&slices[index], works[turn]);
@@ -78,10 +111,14 @@ pub(super) fn generations(trace: &Trace) -> Generations {
             tick_ms: slice.header.tick_ms,
             dec_ms: slice.header.dec_ms,
             generations: slice.header.generations,
+            bytes: slice.bytes + spill_bytes(index),
+            shed: false,
         }
     };
     let turns = leading.iter().enumerate().map(turn).collect();
-    Generations { turns, spills: spilled.contains(&true), new_frames: sizes.new_frames }
+    let leading = leading.iter().map(|&i| Leading::of(&slices[i])).collect();
+    let spills = spilled.contains(&true);
+    Generations { turns, leading, spills, new_frames: sizes.new_frames }
 }
 
 fn is_spill(trace: &Trace, index: usize) -> bool {
@@ -98,15 +135,11 @@ fn is_spill(trace: &Trace, index: usize) -> bool {
 
 /// Tick and decode of each turn, in nanoseconds, from the header of the next one.
 fn works(trace: &Trace, leading: &[usize]) -> Vec<(i64, i64)> {
-    let ns = |ms: f32| {
-        let ns = f64::from(ms) * 1e6;
-        if ns > 0.0 { ns.min(LONGEST_WORK_NS) as i64 } else { 0 }
-    };
     let mut works: Vec<(i64, i64)> = leading
         .iter()
         .skip(1)
         .map(|&next| &trace.slices[next].header)
-        .map(|next| (ns(next.tick_ms), ns(next.dec_ms)))
+        .map(|next| (work_ns(next.tick_ms), work_ns(next.dec_ms)))
         .collect();
     // Nothing declares the last one: it is like the one before.
     works.extend(works.last().copied());
@@ -257,7 +290,6 @@ pub(super) fn shifted(at: Nanos, by_ns: i64) -> Nanos {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::slice::SliceHeader;
 
     fn slice(start: u32, bytes: u32) -> TracedSlice {
         let header = SliceHeader { start, frames: 17_280, ..SliceHeader::default() };

@@ -12,6 +12,7 @@ mod fit;
 mod generations;
 mod listener;
 mod predict;
+mod queue;
 mod retell;
 mod trace;
 mod translate;
@@ -21,6 +22,7 @@ pub use ensemble::{Answer, DEFAULT_MEMBERS, MAX_OUTCOMES, Outcome, Question, Spr
 pub use fit::{FactualError, Fit, FitError, MAX_LEAD_ERROR_S, MAX_MISSING_SHARE};
 pub use generations::{Generation, NewFrames};
 pub use predict::{Luck, Predicted, predict};
+pub use queue::Queue;
 pub use retell::{Retold, RetoldReport};
 pub use trace::{MIN_SLICES, MIN_TICKS, Trace, TraceError, TracedSlice, TracedTick, Tracer};
 pub use translate::UnknownToModel;

@@ -147,6 +147,8 @@ struct Run<'a> {
     last_sent: Option<Region>,
     transport_peak_s: f64,
     shed: u64,
+    /// By how much longer than recorded the recorded queue is, in nanoseconds.
+    longer_ns: f64,
 }
 
 impl<'a> Run<'a> {
@@ -159,6 +161,7 @@ impl<'a> Run<'a> {
     ) -> Self {
         let (origin, frames, sample_rate) = (trace.origin, trace.loop_frames(), trace.sample_rate);
         let link = LinkOptions::default;
+        let began = fit.queue.map_or(origin, |queue| queue.began);
         let mut run = Run {
             due: Due::default(),
             trace,
@@ -193,7 +196,7 @@ impl<'a> Run<'a> {
                 .map_or(0, |per_s| (1e9 / per_s.max(1e-3)) as u64),
             turn: 0,
             stage: Stage::Ticking,
-            clock: PlayheadClock::new(&policy.clock, frames, sample_rate, origin),
+            clock: PlayheadClock::new(&policy.clock, frames, sample_rate, began),
             lead: LeadController::new(&policy.lead, policy.placement.window_s),
             placement: Placement::new(&policy.placement, frames, sample_rate),
             flow: FlowControl::new(&policy.flow),
@@ -201,11 +204,12 @@ impl<'a> Run<'a> {
             last_sent: None,
             transport_peak_s: 0.0,
             shed: 0,
+            longer_ns: 0.0,
         };
         run.differs_at = run.differs_at();
         run.due.set(Event::Command, run.next_command());
         run.due.set(Event::Tick, Some(run.tick_at(0)));
-        run.start_generation(origin);
+        run.start_generation(began);
         run
     }
 
@@ -312,7 +316,7 @@ impl<'a> Run<'a> {
 
     /// A slice has passed the link that the scenario describes; the recorded way remains.
     fn travel(&mut self, now: Nanos, slice: Slice) {
-        let arrives = shifted(now, self.generation(slice.turn).transit_ns);
+        let arrives = shifted(now, self.transit_ns(slice.turn)).max(now);
         let busy_ns = (self.apply_delay_s.max(0.0) * 1e9) as u64;
         let handled = self.handled_at(arrives.max(self.client_free));
         let done = Nanos(handled.0.saturating_add(busy_ns));
@@ -323,6 +327,22 @@ impl<'a> Run<'a> {
 
     fn watch_landing(&mut self) {
         self.due.set(Event::Landed, self.landing.front().map(|landing| landing.0));
+    }
+
+    /// How long the slice of a turn is on its way: as recorded, but for what the recorded queue is
+    /// longer or shorter. An empty one is as long as it was.
+    fn transit_ns(&mut self, turn: usize) -> i64 {
+        let recorded_ns = self.generation(turn).transit_ns;
+        let Some(queue) = self.fit.queue else { return recorded_ns };
+        if recorded_ns <= queue.waits_ns {
+            self.longer_ns = 0.0;
+        }
+        recorded_ns + self.longer_ns as i64
+    }
+
+    /// How long the recorded link takes for that many bytes, where there was a queue.
+    fn queued_ns(&self, bytes: u64) -> f64 {
+        self.fit.queue.map_or(0.0, |queue| queue.ns_per_byte * bytes as f64)
     }
 
     fn land(&mut self, now: Nanos) {
@@ -415,6 +435,9 @@ impl<'a> Run<'a> {
                     made: now,
                     bytes: 0,
                 }));
+                if !generation.shed {
+                    self.longer_ns -= self.queued_ns(u64::from(generation.bytes));
+                }
                 self.turn += 1;
                 self.start_generation(now);
                 while !self.has_down && !self.outbox.is_empty() {
@@ -435,12 +458,19 @@ impl<'a> Run<'a> {
         let Some(mut slice) = self.outbox.pop_front() else { return };
         self.take_reports(now);
         let asked_for = u64::from(slice.region.frames) == self.trace.frames;
-        if self.flow.fate(now.seconds_since(slice.made), asked_for) != Fate::Send {
+        let generation = *self.generation(slice.turn);
+        // Behind a queue both are facts: what was shed, and how long the rest was on its way.
+        let is_shed = if self.fit.queue.is_some() {
+            generation.shed
+        } else {
+            self.flow.fate(now.seconds_since(slice.made), asked_for) != Fate::Send
+        };
+        if is_shed {
             self.shed += 1;
             return;
         }
-        let generation = *self.generation(slice.turn);
         slice.bytes = self.message_len(&generation, slice.region);
+        self.longer_ns += self.queued_ns(slice.bytes);
         self.last_sent = Some(slice.region);
         self.flow.sent(slice.bytes as usize);
         if !self.has_down {
