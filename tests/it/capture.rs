@@ -47,7 +47,7 @@ pub fn sample_records() -> Vec<Record<'static>> {
         Body::Marker(Marker::Point { name: "it clicked".to_owned() }),
         Body::Other(9),
         Body::Other(200),
-        Body::Gap(Gap { first_seq: 17, count: 0, bytes: 12_345, reason: "slow disk".to_owned() }),
+        Body::Gap(Gap { first_seq: 18, count: 0, bytes: 12_345, reason: "slow disk".to_owned() }),
     ];
     let mut records: Vec<_> = (0..).zip(bodies).map(|(seq, body)| record(seq, body)).collect();
     let counted = records.len() as u64;

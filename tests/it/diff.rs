@@ -137,7 +137,7 @@ fn exit_codes_and_bad_input() {
     let last = damaged.len() - 100_000;
     damaged[last] ^= 0xff;
     let (out, err) = run(&[&file("damaged", &damaged), STALL], 3);
-    assert!(err.contains("is damaged") && out.contains("damaged at byte"), "{out}{err}");
+    assert!(err.contains("damaged after") && out.contains("damaged at byte"), "{out}{err}");
     run(&[STALL], 2);
     run(&[STALL, STALL, "--share", "7"], 2);
 }

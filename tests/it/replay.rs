@@ -231,7 +231,7 @@ async fn a_replay_is_recorded_and_compared() {
 }
 
 #[tokio::test]
-async fn a_damaged_capture_is_played_up_to_the_damage() {
+async fn a_damaged_capture_is_played_without_what_is_damaged() {
     let folder = TempDir::new().unwrap();
     let capture = folder.path().join("damaged.lagtape");
     let mut bytes = fs::read(bundled("stall")).unwrap();
@@ -243,7 +243,8 @@ async fn a_damaged_capture_is_played_up_to_the_damage() {
     assert!(replayed.damage.is_some());
     assert_eq!(replayed.outcome(), Outcome::Damaged);
     let whole = messages(&bundled("stall"), Direction::ServerToClient);
-    assert!(got.len() > 60 && whole.starts_with(&got), "{}", got.len());
+    let same = got.iter().zip(&whole).take_while(|(got, whole)| got == whole).count();
+    assert!(same > 60 && got[same..] == whole[same + 1..], "{same} of {}", got.len());
 }
 
 /// One HTTP request over a connection of its own: status and body.
