@@ -3,7 +3,7 @@
 //! Enters: a bound listener, where the server is, a future that resolves when it has to stop. Leaves:
 //! whatever the server serves, byte for byte; a capture for each WebSocket session, and notices of
 //! how the sessions are. Forwarding is one task for each connection, which never waits for anything
-//! but the two ends. Everything else is one thread that looks on (see [`tap`] and [`observer`]).
+//! but the two ends. Everything else is one thread that looks on (`tap` and `observer`).
 
 mod body;
 mod conversation;
