@@ -89,7 +89,10 @@ fn check(incident: &str, at: SplitAt, expected_parts: std::ops::Range<usize>) {
     );
     check_indexed(&joined);
     for (part, path) in of_parts.iter().zip(&parts) {
-        check_indexed(path);
+        // A part of one record may have nothing to index, and is then read as a whole.
+        if part.slices > 1 {
+            check_indexed(path);
+        }
         assert!(part.complete && part.damage.is_none(), "{}", path.display());
     }
     let lags = |analysis: &lagtape::report::Analysis| analysis.verdict.lag;

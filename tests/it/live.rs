@@ -106,7 +106,8 @@ async fn live_is_offline_for_every_incident() {
             "{name}: live and offline reports differ"
         );
         assert!(live.complete && live.slices > 0, "{name}");
-        check_indexed(&folder.path().join(name));
+        let proof = check_indexed(&folder.path().join(name));
+        assert!(proof.audio_proven > 0, "{name}: {proof:?}");
     }
 }
 
