@@ -62,7 +62,7 @@ pub struct MessagePage {
     pub total: u64,
     /// The record after which the next page begins, if there is one.
     pub next: Option<u64>,
-    /// Where the capture is damaged; nothing is known of what comes after.
+    /// Where the capture is damaged; what is lost is left out.
     pub damage: Option<Damage>,
 }
 

@@ -253,7 +253,9 @@ pub fn summary(analysis: &Analysis) -> String {
         ),
     };
     match &analysis.damage {
-        Some(_) => format!("{heard}; the capture is damaged, and this holds up to the damage only"),
+        Some(_) => {
+            format!("{heard}; the capture is damaged, and this is made of what is left of it")
+        }
         None => heard,
     }
 }
