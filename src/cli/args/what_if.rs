@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Seconds, Window, parse_seconds, parse_window};
+use super::values::{Seconds, Window, parse_seconds, parse_window};
 use crate::app::{self, SweepVerb, WhatIfVerb};
 use crate::lag::{DEFAULT_STALE_THRESHOLD_S, ReportArgs};
 use crate::scenario::model::DEFAULT_MEMBERS;
