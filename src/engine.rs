@@ -25,6 +25,7 @@ use crate::event::{Event, Interpreter};
 use crate::heard::HeardAudio;
 use crate::lag::{LagReport, LagTracker, ReportArgs};
 use crate::mirror::Mirror;
+use crate::playhead::PlayheadSim;
 use crate::time::Nanos;
 use crate::verdict::{BehindRule, Episode, Watch};
 use crate::wire::message::Ready;
@@ -321,6 +322,12 @@ impl Engine {
     #[must_use]
     pub fn interpreter(&self) -> &Interpreter {
         &self.interpreter
+    }
+
+    /// The simulated playhead, whether it counts or not.
+    #[must_use]
+    pub fn simulated_playhead(&self) -> Option<&PlayheadSim> {
+        self.stream.as_ref().map(|stream| &stream.playhead.simulated)
     }
 
     /// When the initial buffer arrived: the origin of every time that a person reads.

@@ -14,7 +14,7 @@ use super::keys::Key;
 use super::model::{self, Change, ChangeError, Fit, FitError, Outcome, Question};
 use super::model::{Retold, Trace, TraceError, Tracer, UnknownToModel};
 use super::open_loop::{self, OpenLoop, OpenLoopError, Scratch};
-use super::{Scenario, Tier};
+use super::{Playback, Scenario, Tier};
 use crate::capture::Record;
 use crate::engine::{Engine, Options};
 use crate::lag::{LagReport, ReportArgs};
@@ -82,6 +82,17 @@ pub enum Refusal {
     /// The recording holds no stream.
     #[error("the initial buffer never came, so there is nothing to ask about")]
     NoBuffer,
+    /// An op comes before anything that the recording knows.
+    #[error(
+        "the capture begins {begins_s:.2} s into its session, and nothing can happen at {at_s} s; \
+         times count from the session's initial buffer"
+    )]
+    BeforeItBegins {
+        /// When the op would be, in seconds from the initial buffer.
+        at_s: f64,
+        /// When the capture begins.
+        begins_s: f64,
+    },
     /// The recorded slices cannot stay.
     #[error(transparent)]
     OpenLoop(#[from] OpenLoopError),
@@ -174,6 +185,14 @@ impl Recording {
         }
     }
 
+    /// Whether all that the listener is to do comes after the recording begins.
+    fn knows(&self, playback: &Playback) -> Result<(), Refusal> {
+        let Columns { origin, begins, .. } = self.columns;
+        let begins_s = begins.seconds_since(origin);
+        let early = playback.ops.iter().find(|op| op.at.seconds() < begins_s);
+        early.map_or(Ok(()), |op| Err(Refusal::BeforeItBegins { at_s: op.at.seconds(), begins_s }))
+    }
+
     /// Prepares answers.
     #[must_use]
     pub fn asked(&self, manner: Manner) -> Asked<'_> {
@@ -200,6 +219,7 @@ impl Asked<'_> {
         if need.tier == Tier::Refused {
             return Err(Refusal::Question(need.reason));
         }
+        self.recording.knows(&scenario.playback)?;
         let moved = scenario
             .only_moves_playhead()
             .then(|| self.open_loop.answer(scenario, scratch))

@@ -12,6 +12,7 @@ use crate::capture::{Body, Marker, Record, Row, RowKind};
 use crate::engine::{Engine, PlayheadSource, TickReport};
 use crate::lag::DEFAULT_BUCKET_S;
 use crate::lag::stats::Buckets;
+use crate::playhead::PlayheadSim;
 use crate::time::{DEFAULT_SAMPLE_RATE, Nanos};
 
 /// A capture as columns.
@@ -23,6 +24,10 @@ pub struct Columns {
     pub source: PlayheadSource,
     /// When the initial buffer arrived.
     pub origin: Nanos,
+    /// When the columns begin: with the initial buffer, or in the middle of the session.
+    pub begins: Nanos,
+    /// The simulated playhead as it was then.
+    pub playhead: PlayheadSim,
     /// The time of the reports.
     pub report_at: Nanos,
     /// One entry for each source buffer, oldest first; at least one.
@@ -44,6 +49,8 @@ pub struct EpochColumns {
     pub channels: u16,
     /// How the loop is divided for staleness.
     pub buckets: Buckets,
+    /// When each of those buckets had been refreshed before the first slice here, in seconds.
+    pub refreshed_s: Vec<f64>,
     /// What arrived.
     pub slices: SliceColumns,
     /// What was heard.
@@ -147,6 +154,8 @@ impl Columns {
 /// Collects columns while an engine walks through a capture.
 #[derive(Clone, Debug, Default)]
 pub struct ColumnsBuilder {
+    /// When the first epoch was seen, and the playhead then.
+    first: Option<(Nanos, PlayheadSim)>,
     epochs: Vec<EpochColumns>,
     ops: Vec<RecordedOp>,
     latest: Nanos,
@@ -189,7 +198,7 @@ impl ColumnsBuilder {
     fn note(&mut self, engine: &Engine, t: Nanos, bytes: u64) {
         self.latest = self.latest.max(t);
         if engine.epochs().len() > self.epochs.len() {
-            self.add_epoch(engine);
+            self.add_epoch(engine, t);
         }
         if engine.facts().slices > self.slices {
             self.slices = engine.facts().slices;
@@ -204,24 +213,31 @@ impl ColumnsBuilder {
     /// The columns, with the time at which reports are made; `None` when no buffer came.
     #[must_use]
     pub fn finish(self, engine: &Engine, report_at: Nanos) -> Option<Columns> {
+        let (begins, playhead) = self.first?;
         Some(Columns {
             sample_rate: sample_rate(engine),
             source: engine.playhead_source(),
             origin: engine.origin()?,
+            begins,
+            playhead,
             report_at,
             epochs: self.epochs,
             ops: self.ops,
         })
     }
 
-    fn add_epoch(&mut self, engine: &Engine) {
+    fn add_epoch(&mut self, engine: &Engine, t: Nanos) {
         let Some(epoch) = engine.epochs().last() else { return };
+        if self.first.is_none() {
+            self.first = engine.simulated_playhead().map(|playhead| (t, playhead.clone()));
+        }
         self.epochs.push(EpochColumns {
             began: epoch.began,
             latest: self.latest,
             frames: epoch.frames.max(1),
             channels: epoch.channels,
             buckets: Buckets::new(epoch.frames, sample_rate(engine), DEFAULT_BUCKET_S),
+            refreshed_s: epoch.tracker.refreshed_s().to_vec(),
             slices: SliceColumns::default(),
             ticks: TickColumns::default(),
         });

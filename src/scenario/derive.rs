@@ -135,7 +135,7 @@ impl<'a> Deriver<'a> {
             Body::Message(message) => Some(self.interpreter.read(record.conn, message)),
             _ => None,
         };
-        let begins = event == Some(Event::InitialBuffer);
+        let begins = self.told.origin().is_none();
         if let Some(anew) = &mut self.anew {
             anew.recorded.handle(record);
         }
@@ -147,8 +147,17 @@ impl<'a> Deriver<'a> {
             }
             // It speaks of places in another file, and has no number.
             (Body::Checkpoint(_), _) => {}
+            (Body::Context(context), _) if begins => {
+                self.interpreter = Interpreter::resume(&context.state);
+                self.conn = context.state.connection.unwrap_or_default();
+                self.copy(record, record.body.clone());
+            }
             (Body::End(_) | Body::Other(_), _) => self.extra -= 1,
             (Body::Marker(op), _) => self.recorded_op(record, op),
+            (Body::Message(message), Some(Event::InitialBuffer)) => {
+                self.conn = record.conn;
+                self.copy(record, Body::Message(*message));
+            }
             (Body::Message(message), Some(Event::Tick(_))) => self.recorded_tick(record, message),
             (Body::Message(_), Some(Event::Slice)) if self.anew.is_some() => self.extra -= 1,
             (Body::Gap(gap), _) => {
@@ -157,8 +166,8 @@ impl<'a> Deriver<'a> {
             }
             (body, _) => self.copy(record, body.clone()),
         }
-        if begins && self.told.origin().is_some() {
-            self.begin(record);
+        if let Some(origin) = self.told.origin().filter(|_| begins) {
+            self.begin(record.t, origin);
         }
     }
 
@@ -171,18 +180,20 @@ impl<'a> Deriver<'a> {
         self.next_seq
     }
 
-    /// The initial buffer came: what is told from now on counts from it.
-    fn begin(&mut self, record: &Record<'_>) {
-        self.conn = record.conn;
+    /// The stream begins, with the initial buffer at `origin` or later in its middle.
+    fn begin(&mut self, t: Nanos, origin: Nanos) {
         match self.story {
             Story::Moved(playback) => {
-                let at = |op: &crate::peer::script::ScriptedOp| record.t.checked_add(op.at);
+                let at = |op: &crate::peer::script::ScriptedOp| origin.checked_add(op.at);
                 let ops = playback.ops.iter();
                 let mut ops: Vec<_> =
                     ops.filter_map(|op| Some((at(op)?, skewed(&op.op, playback)))).collect();
                 ops.sort_by_key(|(t, _)| *t);
                 self.ops = ops.into();
-                first_ops(playback).for_each(|op| self.insert(record.t, Body::Marker(op)));
+                if let Some(playhead) = self.told.simulated_playhead() {
+                    let ops = first_ops(playback, playhead);
+                    ops.for_each(|op| self.insert(t, Body::Marker(op)));
+                }
             }
             Story::Modelled(retold) => {
                 self.ops = retold.ops.iter().cloned().collect();

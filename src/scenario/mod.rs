@@ -46,11 +46,11 @@ pub struct Scenario {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Playback {
-    /// Rate from the initial buffer on, in place of every recorded one.
+    /// Rate from the recording's beginning on, in place of every recorded one.
     pub rate: Option<f64>,
     /// Parts per million by which the listener's clock is fast; multiplies every rate.
     pub skew_ppm: Option<f64>,
-    /// Position at the initial buffer, in seconds.
+    /// Position where the recording begins, as a rule with the initial buffer, in seconds.
     #[serde(with = "text::seconds")]
     pub start_offset_s: Option<f64>,
     /// Positions are whole multiples of this many frames.

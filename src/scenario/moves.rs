@@ -30,7 +30,7 @@ enum Op<'a> {
     Marker(&'a Marker),
 }
 
-/// Fills `pieces` with the playhead of a scenario, from the initial buffer to the end.
+/// Fills `pieces` with the playhead of a scenario, from where the columns begin to their end.
 pub(super) fn pieces(columns: &Columns, playback: &Playback, pieces: &mut Vec<Piece>) {
     pieces.clear();
     let mut playhead = first(columns, playback);
@@ -63,9 +63,9 @@ pub(super) fn diverges(columns: &Columns, playback: &Playback) -> Option<Place> 
 }
 
 fn first(columns: &Columns, playback: &Playback) -> PlayheadSim {
-    let now_s = columns.origin.seconds();
-    let mut playhead = PlayheadSim::new(columns.epochs[0].frames, columns.sample_rate, now_s);
-    first_ops(playback).for_each(|op| command(&mut playhead, &op, now_s));
+    let mut playhead = columns.playhead.clone();
+    let ops = first_ops(playback, &playhead);
+    ops.for_each(|op| command(&mut playhead, &op, columns.begins.seconds()));
     playhead
 }
 
@@ -91,12 +91,15 @@ fn happenings<'a>(columns: &'a Columns, playback: &'a Playback) -> Vec<Happening
     all.into_iter().map(|(_, _, happening)| happening).collect()
 }
 
-/// What the scenario does to a playhead that begins, in its order.
-pub(super) fn first_ops(playback: &Playback) -> impl Iterator<Item = Marker> {
+/// What the scenario does to the playhead with which a recording begins, in its order.
+pub(super) fn first_ops(
+    playback: &Playback,
+    recorded: &PlayheadSim,
+) -> impl Iterator<Item = Marker> + use<> {
     let seek = playback.start_offset_s.map(|to_s| Marker::Seek { to_s });
     // Setting a rate rounds the position, so one that stays is not set.
     let is_set = playback.rate.is_some() || playback.skew_ppm.is_some();
-    let rate = playback.rate.unwrap_or(1.0) * skew(playback);
+    let rate = playback.rate.unwrap_or(recorded.state().rate) * skew(playback);
     seek.into_iter().chain(is_set.then_some(Marker::Rate { rate }))
 }
 

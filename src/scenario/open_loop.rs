@@ -220,9 +220,8 @@ impl<'a> OpenLoop<'a> {
     /// The age of the audio at every tick, as slices refresh it in between: the slow way, for
     /// playheads that were reported and slices that cover very much.
     fn age_in_turn(&self, quantum: u64, scratch: &mut Scratch) {
-        let EpochColumns { buckets, slices, ticks, began, .. } = self.columns.last();
-        scratch.refreshed_s.clear();
-        scratch.refreshed_s.resize(buckets.count(), began.seconds());
+        let EpochColumns { buckets, refreshed_s, slices, ticks, .. } = self.columns.last();
+        scratch.refreshed_s.clone_from(refreshed_s);
         let mut arrived = 0;
         for (tick, &t_s) in ticks.t_s.iter().enumerate() {
             while slices.ticks_before.get(arrived).is_some_and(|&ticks| ticks as usize <= tick) {
@@ -382,6 +381,7 @@ mod tests {
     use super::*;
     use crate::engine::TickReport;
     use crate::lag::stats::Buckets;
+    use crate::playhead::PlayheadSim;
     use crate::scenario::columns::{SliceColumns, TickColumns};
 
     /// Ticks every 10 ms and slices every 40 ms, a bit ahead of a listener who goes round in 3 s.
@@ -414,9 +414,13 @@ mod tests {
         }
         let (report_at, source) = (Nanos(20_000_000_000), PlayheadSource::Simulated);
         let (latest, channels) = (began, 2);
-        let epoch = EpochColumns { began, latest, frames, channels, buckets, slices, ticks };
+        let refreshed_s = vec![began.seconds(); buckets.count()];
+        let epoch =
+            EpochColumns { began, latest, frames, channels, buckets, refreshed_s, slices, ticks };
         let (epochs, ops) = (vec![epoch], Vec::new());
-        Columns { sample_rate, source, origin: began, report_at, epochs, ops }
+        let playhead = PlayheadSim::new(frames, sample_rate, began.seconds());
+        let (origin, begins) = (began, began);
+        Columns { sample_rate, source, origin, begins, playhead, report_at, epochs, ops }
     }
 
     #[track_caller]

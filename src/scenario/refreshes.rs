@@ -22,8 +22,8 @@ pub(super) struct Refreshes {
     buckets: Buckets,
     /// First frame of each bucket, and twice the end of the loop.
     edges: Vec<u64>,
-    /// The second entry of each bucket. Its first is the initial buffer's, and its last holds from
-    /// no tick on.
+    /// The second entry of each bucket. Its first is what was there before any slice, and its last
+    /// holds from no tick on.
     second: Vec<u32>,
     /// From which tick on an entry holds; each from a later one than the entry before.
     from_tick: Vec<u32>,
@@ -59,7 +59,10 @@ impl Refreshes {
         let mut from_tick = vec![u32::MAX; entries as usize];
         let mut t_s = vec![epoch.began.seconds(); entries as usize];
         let mut next = second.clone();
-        second.iter().for_each(|&second| from_tick[second as usize - 1] = 0);
+        for (&second, &refreshed_s) in second.iter().zip(&epoch.refreshed_s) {
+            from_tick[second as usize - 1] = 0;
+            t_s[second as usize - 1] = refreshed_s;
+        }
         let rows = slices.refreshed.iter().zip(&slices.ticks_before).zip(&slices.t_s);
         for ((&(from, until), &tick), &arrived_s) in rows {
             for entry in &mut next[from as usize..until as usize] {
@@ -185,7 +188,9 @@ mod tests {
             }
         }
         let (began, channels) = (Nanos(0), 2);
-        EpochColumns { began, latest: began, frames, channels, buckets, slices, ticks }
+        let refreshed_s = vec![began.seconds(); buckets.count()];
+        let latest = began;
+        EpochColumns { began, latest, frames, channels, buckets, refreshed_s, slices, ticks }
     }
 
     /// The tracker's own ages.

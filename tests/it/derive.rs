@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use lagtape::app::{
-    self, AnalyzeOptions, AudioOptions, CatFilter, SimulateVerb, WhatIfVerb, what_if,
+    self, AnalyzeOptions, AudioOptions, CatFilter, CutOptions, SimulateVerb, WhatIfVerb, what_if,
 };
 use lagtape::capture::{
     Body, ClientKind, Direction, Message, Opcode, Record, Records, SyncMarker, Writer,
@@ -129,6 +129,28 @@ fn moved_listeners_are_told_in_the_open_loop() {
             check(&bench, capture, &[said, &["open-loop"]].concat(), tier);
         }
     }
+}
+
+/// What begins in the middle of a session is told from there, on top of the state that it begins with.
+#[test]
+fn captures_from_the_middle_are_told() {
+    let bench = Bench::new();
+    let recorded = bench.simulated("stall", &["2s:seek=5s", "3s:rate=0.9", "4s:pause"]);
+    let capture = bench.path("from-the-middle.lagtape");
+    let options = CutOptions { from: Some("4.2s".parse().unwrap()), ..CutOptions::default() };
+    app::cut(&recorded, &capture, &options).unwrap();
+    check(&bench, &capture, &[], Tier::Exact);
+    let moves: [&[&str]; 3] = [
+        &["5s:resume", "6s:seek=2s"],
+        &["skew-ppm=400", "start-offset=1s", "4300ms:resume"],
+        &["rate=1.02", "4200ms:seek=9s", "5s:resume"],
+    ];
+    for said in moves {
+        check(&bench, &capture, &[said, &["open-loop"]].concat(), Tier::Horizon);
+    }
+    let error = what_if(&capture, &verb(&["2s:seek=1s"])).unwrap_err();
+    let told = format!("{error:#}");
+    assert!(told.contains("begins 4.20 s") && told.contains("nothing can happen at 2 s"), "{told}");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use lagtape::app::{self, SimulateVerb};
+use lagtape::app::{self, CutOptions, SimulateVerb};
 use lagtape::capture::{Body, Marker, Record, Records};
 use lagtape::engine::{Engine, Options, PlayheadSource};
 use lagtape::lag::{Arrival, LagReport, LagTracker, ReportArgs, SliceRecord as Slice};
@@ -72,6 +72,21 @@ impl Captures {
         self
     }
 
+    /// The same without their first seconds, where something is left of them.
+    fn from(mut self, begin: &str) -> Self {
+        let whole = std::mem::take(&mut self.paths);
+        for (number, capture) in whole.iter().enumerate() {
+            let out = self.folder.path().join(format!("from-{begin}-{number}.lagtape"));
+            let options =
+                CutOptions { from: Some(begin.parse().unwrap()), ..CutOptions::default() };
+            if app::cut(capture, &out, &options).is_ok() {
+                self.paths.push(out);
+            }
+        }
+        assert!(self.paths.len() > whole.len() / 2, "most captures are longer than that");
+        self
+    }
+
     fn next(&mut self) -> PathBuf {
         let path = self.folder.path().join(format!("{}.lagtape", self.paths.len()));
         self.paths.push(path.clone());
@@ -125,16 +140,14 @@ fn engine_report(capture: &Path, playback: &Playback, args: &ReportArgs) -> Opti
             Body::Marker(marker) => put(&mut engine, record.t, skewed(marker)),
             _ => engine.handle(&record),
         }
-        if let Some(origin) = engine.origin().filter(|_| !had_buffer) {
+        let playhead = engine.simulated_playhead().filter(|_| !had_buffer);
+        if let Some(rate) = playhead.map(|playhead| playhead.state().rate) {
             if let Some(to_s) = playback.start_offset_s {
-                put(&mut engine, origin, Marker::Seek { to_s });
+                put(&mut engine, record.t, Marker::Seek { to_s });
             }
             if playback.rate.is_some() || playback.skew_ppm.is_some() {
-                put(
-                    &mut engine,
-                    origin,
-                    Marker::Rate { rate: playback.rate.unwrap_or(1.0) * skew },
-                );
+                let rate = playback.rate.unwrap_or(rate) * skew;
+                put(&mut engine, record.t, Marker::Rate { rate });
             }
         }
     }
@@ -189,9 +202,8 @@ fn scenario(playback: Playback) -> Scenario {
     Scenario { playback, ..Scenario::default() }
 }
 
-#[test]
-fn golden_null_scenarios() {
-    let captures = Captures::new().golden().bundled().simulated();
+#[track_caller]
+fn check_null_scenarios(captures: &Captures) {
     let mut scratch = Scratch::default();
     for capture in &captures.paths {
         for source in [PlayheadSource::Simulated, PlayheadSource::Reported] {
@@ -210,14 +222,24 @@ fn golden_null_scenarios() {
 }
 
 #[test]
-fn golden_columns_answer_as_the_engine_does() {
-    let captures = Captures::new().golden().bundled().simulated();
+fn golden_null_scenarios() {
+    check_null_scenarios(&Captures::new().golden().bundled().simulated());
+}
+
+/// Whoever comes in the middle finds a listener who was somewhere, and audio that is old already.
+#[test]
+fn golden_null_scenarios_from_the_middle() {
+    check_null_scenarios(&Captures::new().golden().bundled().simulated().from("4.2s"));
+}
+
+#[track_caller]
+fn check_against_engine(captures: &Captures, playbacks: &[Playback]) {
     let mut scratch = Scratch::default();
     for capture in &captures.paths {
         let Some(columns) = columns(capture, Options::default()).1 else { continue };
-        for playback in playbacks() {
+        for playback in playbacks {
             for args in coverages() {
-                let expected = engine_report(capture, &playback, &args).unwrap();
+                let expected = engine_report(capture, playback, &args).unwrap();
                 let open_loop = OpenLoop::new(&columns, args);
                 let answer = open_loop.answer(&scenario(playback.clone()), &mut scratch).unwrap();
                 let context = format!("{} {playback:?} {args:?}", capture.display());
@@ -225,6 +247,29 @@ fn golden_columns_answer_as_the_engine_does() {
             }
         }
     }
+}
+
+#[test]
+fn golden_columns_answer_as_the_engine_does() {
+    check_against_engine(&Captures::new().golden().bundled().simulated(), &playbacks());
+}
+
+#[test]
+fn golden_columns_answer_as_the_engine_does_from_the_middle() {
+    let later = [
+        playback(&[
+            "5s:seek=3s",
+            "5100ms:seek=1s",
+            "6s:rate=1.03",
+            "4200ms:pause",
+            "4900ms:resume",
+        ]),
+        Playback { replace_ops: true, ..playback(&["7s:seek=0.1s"]) },
+    ];
+    let mut playbacks = playbacks();
+    playbacks.retain(|playback| playback.ops.is_empty());
+    playbacks.extend(later);
+    check_against_engine(&Captures::new().golden().bundled().simulated().from("4.2s"), &playbacks);
 }
 
 /// Slices that are coming in may not change before the server can know.

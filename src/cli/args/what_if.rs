@@ -89,7 +89,7 @@ pub struct ScenarioArgs {
     /// Parts per million by which the listener's clock is fast
     #[arg(long, value_name = "PPM", allow_hyphen_values = true)]
     pub skew_ppm: Option<String>,
-    /// Position at the initial buffer
+    /// Position where the capture begins, as a rule with the initial buffer
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub start_offset: Option<String>,
     /// Positions are whole multiples of this; open loop only
