@@ -12,6 +12,7 @@ use crate::capture::{Body, Ending, Header, Record, Salvage, Stored};
 use crate::edge::files::{self, CaptureFile};
 use crate::edge::rewrite::Rewriter;
 use crate::report::SCHEMA;
+use crate::report::text::Records;
 
 /// What was recovered of one capture.
 #[derive(Debug, Clone, Serialize)]
@@ -122,11 +123,13 @@ pub fn recovered_text(recovered: &[Recovered]) -> String {
         let _ = match one.lost.anything() {
             true => writeln!(
                 text,
-                "wrote {out}: {} records; {records_lost} records, {bytes_lost} bytes and \
-                 {seconds_lost:.3} s are lost",
-                one.records
+                "wrote {out}: {}; {}, {bytes_lost} bytes and {seconds_lost:.3} s are lost",
+                Records(one.records),
+                Records(*records_lost)
             ),
-            false => writeln!(text, "wrote {out}: all {} records; nothing is lost", one.records),
+            false => {
+                writeln!(text, "wrote {out}: all of {}; nothing is lost", Records(one.records))
+            }
         };
         one.lost.lines(&mut text);
         if one.torn_bytes > 0 {

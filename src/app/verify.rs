@@ -10,7 +10,7 @@ use super::Outcome;
 use crate::capture::{Body, Digest, Ending, Losses, Record, Salvage};
 use crate::edge::files::{self, CaptureFile};
 use crate::engine::{Engine, Options};
-use crate::report::text::Bytes;
+use crate::report::text::{Bytes, Records};
 use crate::report::{Place, SCHEMA};
 
 /// What a check of one capture found.
@@ -126,11 +126,7 @@ impl Lost {
             let _ = writeln!(out, "  … and {more} places more");
         }
         if self.repeated > 0 {
-            let _ = writeln!(
-                out,
-                "  {} records stand in the file again or out of order",
-                self.repeated
-            );
+            let _ = writeln!(out, "  {} again or out of order in the file", Records(self.repeated));
         }
     }
 }

@@ -24,6 +24,7 @@ use clap::error::ErrorKind as UsageKind;
 use crate::app::{self, AudioOptions, Outcome, PlotVerb};
 use crate::lag::ReportArgs;
 use crate::peer::incident;
+use crate::report::text::Records;
 use crate::report::{Analysis, Damage, text, what_if};
 use args::{
     AnalyzeArgs, Args, AudioArgs, CatArgs, ColorChoice, CutArgs, ImportArgs, InfoArgs, JoinArgs,
@@ -92,7 +93,7 @@ fn import(args: &ImportArgs, talk: Talk) -> Result<Outcome> {
 fn join(args: &JoinArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
     let summary = app::join(&args.parts, &args.out, args.force)?;
     let shown = args.out.display();
-    talk.say(&format!("wrote {shown}: {} records of {} parts", summary.records, summary.parts));
+    talk.say(&format!("wrote {shown}: {} of {} parts", Records(summary.records), summary.parts));
     for missing in &summary.missing {
         talk.complain(&format!(
             "{} records are missing before {}; a gap record says so",
@@ -217,7 +218,7 @@ fn cut(args: &CutArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
     }
     let (from, to) = (text::Figure(summary.from_s), text::Figure(summary.to_s));
     let name = args.out.display();
-    talk.say(&format!("wrote {name}: {} records, {from} s to {to} s", summary.records));
+    talk.say(&format!("wrote {name}: {}, {from} s to {to} s", Records(summary.records)));
     talk.say(&format!("next: lagtape analyze {name}"));
     Ok(summary.outcome())
 }

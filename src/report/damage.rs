@@ -7,6 +7,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::text::Records;
 use crate::capture::{Loss, Losses};
 
 /// What of a capture is damaged; the rest was used.
@@ -39,14 +40,17 @@ impl Damage {
         let first = losses.first.first();
         let what = match first {
             Some(loss) => format!(
-                "damaged after {} records, at byte {}: {}",
-                loss.record, loss.offset, loss.reason
+                "damaged after {}, at byte {}: {}",
+                Records(loss.record),
+                loss.offset,
+                loss.reason
             ),
-            None => format!("damaged: {repeated} records stand in it again or out of order"),
+            None => format!("damaged: {} again or out of order in it", Records(repeated)),
         };
         let reason = format!(
-            "{what}; {records_lost} records and {bytes} bytes are lost, and all others were used; \
-             `lagtape verify` lists every place, `lagtape recover` writes a sound copy"
+            "{what}; {} and {bytes} bytes are lost, and all others were used; `lagtape verify` \
+             lists every place, `lagtape recover` writes a sound copy",
+            Records(records_lost)
         );
         Some(Damage {
             record: first.map_or(0, |loss| loss.record),
@@ -114,7 +118,8 @@ impl Place {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Place { record, offset, bytes, reason, .. } = self;
-        write!(f, "byte {offset}, after {record} records: {reason}; {bytes} bytes are no records")?;
+        let before = Records(*record);
+        write!(f, "byte {offset}, after {before}: {reason}; {bytes} bytes are no records")?;
         match (self.missing, self.first_missing) {
             (Some(count), Some(first)) if count > 1 => {
                 write!(f, ", and records {first} to {} are missing", first + (count - 1))?;

@@ -292,6 +292,15 @@ fn channels(channels: u16) -> String {
     }
 }
 
+/// A number of records, with its word.
+pub struct Records(pub u64);
+
+impl fmt::Display for Records {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} record{}", self.0, plural(self.0 as usize))
+    }
+}
+
 /// The ending of a word that counts.
 pub(super) fn plural(count: usize) -> &'static str {
     if count == 1 { "" } else { "s" }

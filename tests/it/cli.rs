@@ -2,36 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-fn lagtape(words: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_lagtape"))
-        .args(words)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .env_remove("LAGTAPE_THREADS")
-        .env_remove("LAGTAPE_COLOR")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
-}
-
-#[track_caller]
-fn check(words: &[&str], code: i32) -> (String, String) {
-    let output = lagtape(words);
-    let out = String::from_utf8(output.stdout).unwrap();
-    let err = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(code), "{words:?}\n{out}\n{err}");
-    (out, err)
-}
-
-#[track_caller]
-fn check_complaint(words: &[&str], code: i32, sentence: &str) {
-    let (_, err) = check(words, code);
-    assert!(err.contains(sentence), "{words:?} said: {err}");
-}
+use crate::program::{check, check_complaint};
 
 fn path(folder: &TempDir, name: &str) -> (PathBuf, String) {
     let path = folder.path().join(name);

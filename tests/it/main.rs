@@ -27,6 +27,7 @@ mod mcp;
 #[cfg(feature = "mcp")]
 mod mcp_clients;
 mod peer_pacing;
+mod program;
 mod proxy;
 mod proxy_between;
 mod proxy_cli;

@@ -1,29 +1,10 @@
 //! `sweep` at the command line: the same bytes on any number of threads, searches, and refusals
 //! before any work.
 
-use std::process::{Command, Output, Stdio};
-
 use serde_json::Value;
 use tempfile::TempDir;
 
-fn lagtape(words: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_lagtape"))
-        .args(words)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .env_remove("LAGTAPE_THREADS")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
-}
-
-#[track_caller]
-fn check(words: &[&str], code: i32) -> (String, String) {
-    let output = lagtape(words);
-    let out = String::from_utf8(output.stdout).unwrap();
-    let err = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(code), "{words:?}\n{out}\n{err}");
-    (out, err)
-}
+use crate::program::{check, lagtape};
 
 #[track_caller]
 fn json(words: &[&str], code: i32) -> Value {

@@ -1,27 +1,15 @@
 //! `what-if` at the command line: tiers, sentences, and refusals before any work.
 
 use std::fs;
-use std::process::{Command, Output};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-fn lagtape(words: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_lagtape"))
-        .args(words)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .unwrap()
-}
+use crate::program::{self, lagtape};
 
 #[track_caller]
 fn check(words: &[&str], code: i32) -> (String, String) {
-    let words = [&["what-if"], words].concat();
-    let output = lagtape(&words);
-    let out = String::from_utf8(output.stdout).unwrap();
-    let err = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(code), "{words:?}\n{out}\n{err}");
-    (out, err)
+    program::check(&[&["what-if"], words].concat(), code)
 }
 
 #[track_caller]

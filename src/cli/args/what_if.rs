@@ -92,7 +92,7 @@ pub struct ScenarioArgs {
     /// Position where the capture begins, as a rule with the initial buffer
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub start_offset: Option<String>,
-    /// Positions are whole multiples of this; open loop only
+    /// Positions are whole multiples of this
     #[arg(long, value_name = "FRAMES", allow_hyphen_values = true)]
     pub quantum: Option<String>,
     /// Reports of the playhead a second
