@@ -57,4 +57,5 @@ pub use sweep::{Stopped, SweepVerb, find, sweep};
 pub use verify::{Lost, Proof, Verified, verified_text, verify};
 pub use what_if::{WhatIfVerb, what_if};
 
+pub use crate::edge::har::import_har;
 pub use crate::edge::import::{ImportSummary, import};

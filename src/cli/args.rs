@@ -51,7 +51,7 @@ pub enum Verb {
     Record(RecordArgs),
     /// Stand between any client and its server, record and watch every session
     Proxy(Box<ProxyArgs>),
-    /// Turn a session log into a capture
+    /// Turn a browser's HAR file or a session log into a capture
     Import(ImportArgs),
     /// Make one capture of the parts of a recording
     Join(JoinArgs),

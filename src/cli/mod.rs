@@ -83,9 +83,13 @@ fn dispatch(verb: Verb, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
 }
 
 fn import(args: &ImportArgs, talk: Talk) -> Result<Outcome> {
-    let summary = app::import(&args.dir, &args.out, args.force)?;
-    let out = summary.out.display();
-    talk.say(&format!("wrote {out}: {} messages", summary.end.messages));
+    let messages = if args.from.is_dir() {
+        app::import(&args.from, &args.out, args.force)?.end.messages
+    } else {
+        app::import_har(&args.from, args.session, &args.out, args.force)?
+    };
+    let out = args.out.display();
+    talk.say(&format!("wrote {out}: {messages} messages"));
     talk.say(&format!("next: lagtape analyze {out}"));
     Ok(Outcome::Healthy)
 }

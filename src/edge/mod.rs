@@ -9,6 +9,7 @@ pub mod backend;
 pub mod clock;
 pub mod connect;
 pub mod files;
+pub mod har;
 pub mod import;
 pub mod proxy;
 pub mod record;

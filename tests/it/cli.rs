@@ -194,7 +194,7 @@ fn bad_files_get_a_sentence() {
     check_complaint(&["analyze", &notes_name], 1, r#"it begins with "Dear all"#);
     check_complaint(&["analyze", "no-such-file.lagtape"], 1, "no-such-file.lagtape");
     check_complaint(&["analyze", folder.path().to_str().unwrap()], 1, "is a folder");
-    check_complaint(&["import", &notes_name, "-o", "x.lagtape"], 1, "is not a folder");
+    check_complaint(&["import", &notes_name, "-o", "x.lagtape"], 1, "is neither a HAR file nor");
     check_complaint(
         &["import", folder.path().to_str().unwrap(), "-o", "x.lagtape"],
         1,

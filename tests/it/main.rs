@@ -18,6 +18,7 @@ mod golden_lag;
 mod golden_names;
 mod golden_playhead;
 mod golden_sessions;
+mod har;
 mod hostile;
 mod incidents;
 mod join;

@@ -111,11 +111,19 @@ impl RecordArgs {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(before_long_help = "Example:
-  lagtape import golden/sessions/stall_mono -o stall.lagtape")]
+#[command(before_long_help = "Examples:
+  lagtape import choppy.har -o choppy.lagtape
+  lagtape import golden/sessions/stall_mono -o stall.lagtape
+
+A HAR file is what a browser's developer tools save of the network, WebSockets with it, if they were
+open before the page connected.")]
 pub struct ImportArgs {
-    /// Folder with session.json, frames.jsonl[.zst] and, with payloads, frames.bin[.zst]
-    pub dir: PathBuf,
+    /// A HAR file, or a folder with session.json, frames.jsonl[.zst] and, with payloads, frames.bin[.zst]
+    #[arg(value_name = "HAR|DIR")]
+    pub from: PathBuf,
+    /// Which session of a HAR file that holds several, counted from 1
+    #[arg(long, value_name = "N")]
+    pub session: Option<usize>,
     /// The capture to write
     #[arg(short, long)]
     pub out: PathBuf,
