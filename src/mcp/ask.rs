@@ -10,6 +10,7 @@ use super::args::{ChangeArgs, Format, report_args};
 use super::call::Call;
 use super::schema;
 use super::server::Server;
+use super::tool::{About, Effect, Toolset};
 use super::views;
 use crate::app::{self, WhatIfVerb};
 use crate::scenario::model::DEFAULT_MEMBERS;
@@ -76,6 +77,17 @@ pub struct WhatIfAnswer {
     command: String,
 }
 
+/// The tool [`capture_what_if`].
+pub const CAPTURE_WHAT_IF: About = About {
+    name: "capture_what_if",
+    title: "What would have been",
+    description: "Asks what the listener would have heard otherwise: another lead floor, a seek, a thinner or \
+     faster link, another clock. The answer says how far it can be trusted: exact, exact until a \
+     moment, or by a model together with the model's error on this capture.",
+    set: Toolset::Replay,
+    effect: Effect::Reads,
+};
+
 pub async fn capture_what_if(
     server: Server,
     args: WhatIfArgs,
@@ -134,6 +146,16 @@ pub struct Compared {
     #[serde(skip_serializing_if = "Option::is_none")]
     trust: Option<views::Trust>,
 }
+
+/// The tool [`capture_compare`].
+pub const CAPTURE_COMPARE: About = About {
+    name: "capture_compare",
+    title: "Compare",
+    description: "Compares a capture with another one (with), or with what would have been (set, ops), figure by \
+     figure, and says which differences a listener would call better or worse.",
+    set: Toolset::Replay,
+    effect: Effect::Reads,
+};
 
 pub async fn capture_compare(
     server: Server,

@@ -11,6 +11,7 @@ use super::answer::{Answer, clipped};
 use super::args::{ChangeArgs, span};
 use super::call::Call;
 use super::server::Server;
+use super::tool::{About, Effect, Toolset};
 use super::views;
 use crate::app::{self, AudioOptions, Found, LiveAudio, WhatIfVerb};
 use crate::edge::files;
@@ -66,6 +67,16 @@ impl AudioFile {
         Ok(AudioFile { path, seconds, channels, sample_rate, bytes })
     }
 }
+
+/// The tool [`capture_dump_audio`].
+pub const CAPTURE_DUMP_AUDIO: About = About {
+    name: "capture_dump_audio",
+    title: "Audio of a capture",
+    description: "Writes a WAV file of what the listener heard, of the loop as it stood (what: buffer), or of what \
+     would have been heard (set, ops). Answers with its path.",
+    set: Toolset::Replay,
+    effect: Effect::WritesFiles,
+};
 
 pub async fn capture_dump_audio(
     server: Server,
@@ -174,6 +185,16 @@ pub struct LiveAudioArgs {
     /// Only the last so many seconds
     last_s: Option<f64>,
 }
+
+/// The tool [`headless_dump_audio`].
+pub const HEADLESS_DUMP_AUDIO: About = About {
+    name: "headless_dump_audio",
+    title: "Audio of a live session",
+    description: "Writes a WAV file of what was heard (the last 120 s at most), or of the loop as it stands \
+     (what: buffer). Answers with its path.",
+    set: Toolset::Live,
+    effect: Effect::WritesFiles,
+};
 
 pub async fn headless_dump_audio(
     server: Server,

@@ -12,6 +12,7 @@ use super::observe;
 use super::server::Server;
 use super::sessions::Held;
 use super::state::{State, shown_events};
+use super::tool::{About, Effect, Toolset};
 use super::views::{self, any_list};
 use crate::app::{self, Phase};
 use crate::capture::Marker;
@@ -55,6 +56,15 @@ impl Done {
     }
 }
 
+/// The tool [`headless_seek`].
+pub const HEADLESS_SEEK: About = About {
+    name: "headless_seek",
+    title: "Seek",
+    description: "The listener jumps to a position of the loop, now. The capture remembers it.",
+    set: Toolset::Live,
+    effect: Effect::Acts,
+};
+
 pub async fn headless_seek(server: Server, args: SeekArgs, _: Call) -> Result<Answer<Done>> {
     let held = server.sessions.find(&args.handle)?;
     let to_s = within("to_s", args.to_s, 0.0, 1e6)?;
@@ -73,6 +83,15 @@ pub struct PlaybackArgs {
     /// Stops the playhead, or lets it go on
     pause: Option<bool>,
 }
+
+/// The tool [`headless_set_playback`].
+pub const HEADLESS_SET_PLAYBACK: About = About {
+    name: "headless_set_playback",
+    title: "Set the playback",
+    description: "The listener's rate, the error of its clock, or a pause, from now on.",
+    set: Toolset::Live,
+    effect: Effect::Sets,
+};
 
 pub async fn headless_set_playback(
     server: Server,
@@ -128,6 +147,16 @@ pub struct Sent {
     events: Vec<Value>,
     state: State,
 }
+
+/// The tool [`headless_send`].
+pub const HEADLESS_SEND: About = About {
+    name: "headless_send",
+    title: "Send to the server",
+    description: "Sends a prompt, knobs (they persist), a swap to another fixture or audio file, or any other \
+     command of the protocol, and shows the events that came back.",
+    set: Toolset::Live,
+    effect: Effect::Acts,
+};
 
 pub async fn headless_send(server: Server, args: SendArgs, call: Call) -> Result<Answer<Sent>> {
     let held = server.sessions.find(&args.handle)?;

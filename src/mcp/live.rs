@@ -7,116 +7,28 @@ use serde_json::Value;
 
 use super::answer::{Answer, clipped, cursor, page};
 use super::args::{limit, report_args};
-use super::audio::headless_dump_audio;
 use super::call::Call;
-use super::control::{headless_seek, headless_send, headless_set_playback};
 use super::observe::{self, Until};
-use super::schema;
 use super::server::Server;
 use super::sessions::Held;
-use super::start::headless_start;
 use super::state::{State, shown_events};
 use super::tool::{About, Effect, Entry, Toolset, answering};
 use super::views::{self, Verdict, any_list};
+use super::{audio, control, schema, start};
 use crate::report::text::Figure;
 
 /// The tools.
 pub fn tools() -> Vec<Entry> {
-    let about = |name, title, description, effect| About {
-        name,
-        title,
-        description,
-        set: Toolset::Live,
-        effect,
-    };
     vec![
-        answering(
-            about(
-                "headless_start",
-                "Start a live session",
-                "Starts and records a session as a headless client. PRE-EMPTS whoever has the server: a DEMON \
-                 server serves one listener, and the one before is closed with 4001. Without url the session \
-                 is had of a built-in simulated server, in trouble if incident names one. Answers with a \
-                 handle, and the capture that is being written.",
-                Effect::TakesOver,
-            ),
-            headless_start,
-        ),
-        answering(
-            about(
-                "headless_stop",
-                "Stop a live session",
-                "Ends a session, seals its capture, and says what it shows. Again is harmless.",
-                Effect::Ends,
-            ),
-            headless_stop,
-        ),
-        answering(
-            about(
-                "headless_status",
-                "State of live sessions",
-                "How a session stands now; without handle all sessions of this server.",
-                Effect::Reads,
-            ),
-            headless_status,
-        ),
-        answering(
-            about(
-                "headless_lag_report",
-                "Lag report of a live session",
-                "The reference client's lag report of a session up to this moment, or of its last window_s.",
-                Effect::Reads,
-            ),
-            headless_lag_report,
-        ),
-        answering(
-            about(
-                "headless_observe",
-                "Observe a live session",
-                "Watches a session for for_s seconds, or until something happens, and reports exactly that \
-                 time. Some clients cut calls off after 60 s: observe twice rather than long.",
-                Effect::Reads,
-            ),
-            headless_observe,
-        ),
-        answering(
-            about(
-                "headless_seek",
-                "Seek",
-                "The listener jumps to a position of the loop, now. The capture remembers it.",
-                Effect::Acts,
-            ),
-            headless_seek,
-        ),
-        answering(
-            about(
-                "headless_set_playback",
-                "Set the playback",
-                "The listener's rate, the error of its clock, or a pause, from now on.",
-                Effect::Sets,
-            ),
-            headless_set_playback,
-        ),
-        answering(
-            about(
-                "headless_dump_audio",
-                "Audio of a live session",
-                "Writes a WAV file of what was heard (the last 120 s at most), or of the loop as it stands \
-                 (what: buffer). Answers with its path.",
-                Effect::WritesFiles,
-            ),
-            headless_dump_audio,
-        ),
-        answering(
-            about(
-                "headless_send",
-                "Send to the server",
-                "Sends a prompt, knobs (they persist), a swap to another fixture or audio file, or any other \
-                 command of the protocol, and shows the events that came back.",
-                Effect::Acts,
-            ),
-            headless_send,
-        ),
+        answering(start::HEADLESS_START, start::headless_start),
+        answering(HEADLESS_STOP, headless_stop),
+        answering(HEADLESS_STATUS, headless_status),
+        answering(HEADLESS_LAG_REPORT, headless_lag_report),
+        answering(HEADLESS_OBSERVE, headless_observe),
+        answering(control::HEADLESS_SEEK, control::headless_seek),
+        answering(control::HEADLESS_SET_PLAYBACK, control::headless_set_playback),
+        answering(audio::HEADLESS_DUMP_AUDIO, audio::headless_dump_audio),
+        answering(control::HEADLESS_SEND, control::headless_send),
     ]
 }
 
@@ -143,6 +55,15 @@ struct Stopped {
     #[schemars(schema_with = "schema::lag")]
     lag: Option<Value>,
 }
+
+/// The tool [`headless_stop`].
+const HEADLESS_STOP: About = About {
+    name: "headless_stop",
+    title: "Stop a live session",
+    description: "Ends a session, seals its capture, and says what it shows. Again is harmless.",
+    set: Toolset::Live,
+    effect: Effect::Ends,
+};
 
 async fn headless_stop(server: Server, args: HandleArgs, _: Call) -> Result<Answer<Stopped>> {
     let held = server.sessions.find(&args.handle)?;
@@ -186,6 +107,15 @@ struct SessionLine {
     run_for_s: f64,
     state: State,
 }
+
+/// The tool [`headless_status`].
+const HEADLESS_STATUS: About = About {
+    name: "headless_status",
+    title: "State of live sessions",
+    description: "How a session stands now; without handle all sessions of this server.",
+    set: Toolset::Live,
+    effect: Effect::Reads,
+};
 
 async fn headless_status(server: Server, args: StatusArgs, _: Call) -> Result<Answer<Status>> {
     let held = match &args.handle {
@@ -245,6 +175,15 @@ struct LiveReport {
     /// Over all of the session
     verdict: Verdict,
 }
+
+/// The tool [`headless_lag_report`].
+const HEADLESS_LAG_REPORT: About = About {
+    name: "headless_lag_report",
+    title: "Lag report of a live session",
+    description: "The reference client's lag report of a session up to this moment, or of its last window_s.",
+    set: Toolset::Live,
+    effect: Effect::Reads,
+};
 
 async fn headless_lag_report(server: Server, args: LagArgs, _: Call) -> Result<Answer<LiveReport>> {
     let held = server.sessions.find(&args.handle)?;
@@ -306,6 +245,16 @@ struct Observed {
     events_total: u64,
     state: State,
 }
+
+/// The tool [`headless_observe`].
+const HEADLESS_OBSERVE: About = About {
+    name: "headless_observe",
+    title: "Observe a live session",
+    description: "Watches a session for for_s seconds, or until something happens, and reports exactly that \
+     time. Some clients cut calls off after 60 s: observe twice rather than long.",
+    set: Toolset::Live,
+    effect: Effect::Reads,
+};
 
 async fn headless_observe(
     server: Server,

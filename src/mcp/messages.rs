@@ -9,6 +9,7 @@ use super::answer::{Answer, LIST_LEN, Truncated, clipped, clipped_value, cursor}
 use super::args::{Format, limit, offset};
 use super::call::Call;
 use super::server::Server;
+use super::tool::{About, Effect, Toolset};
 use super::views;
 use crate::app::{self, CatFilter};
 use crate::capture::Direction;
@@ -64,6 +65,16 @@ pub struct Messages {
     #[serde(skip_serializing_if = "Option::is_none")]
     damage: Option<String>,
 }
+
+/// The tool [`capture_messages`].
+pub const CAPTURE_MESSAGES: About = About {
+    name: "capture_messages",
+    title: "Messages of a capture",
+    description: "The messages of a capture in their order, filtered and paged: events, commands, slices, \
+     reports of the playhead. Leave out what is frequent with types.",
+    set: Toolset::Replay,
+    effect: Effect::Reads,
+};
 
 pub async fn capture_messages(
     server: Server,

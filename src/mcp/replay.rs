@@ -11,16 +11,11 @@ use serde_json::Value;
 
 use super::answer::{Answer, Output, clipped, cursor, page};
 use super::args::{Format, Playhead, limit, report_args, span};
-use super::ask::{capture_compare, capture_what_if};
-use super::audio::capture_dump_audio;
 use super::call::Call;
-use super::messages::capture_messages;
-use super::resources;
-use super::schema;
 use super::server::Server;
-use super::sweep;
 use super::tool::{About, Effect, Entry, Toolset, answering, picturing};
 use super::views::{self, Verdict};
+use super::{ask, audio, messages, resources, schema, sweep};
 use crate::app::{self, AnalyzeOptions, PlotForm, PlotVerb};
 use crate::report::text::Bytes;
 
@@ -29,104 +24,16 @@ const MAX_CHART_LEN: usize = 40 << 10;
 
 /// The tools.
 pub fn tools() -> Vec<Entry> {
-    let about = |name, title, description, effect| About {
-        name,
-        title,
-        description,
-        set: Toolset::Replay,
-        effect,
-    };
     vec![
-        answering(
-            about(
-                "capture_list",
-                "List captures",
-                "Lists recorded sessions, the newest first. Their ids are what the other capture_ tools take.",
-                Effect::Reads,
-            ),
-            capture_list,
-        ),
-        answering(
-            about(
-                "capture_open",
-                "Open a capture",
-                "Says what a capture is, whether it is intact, whether the listener heard lag, when and how \
-                 badly, and which tools help next. Begin with this one.",
-                Effect::Reads,
-            ),
-            capture_open,
-        ),
-        answering(
-            about(
-                "capture_lag_report",
-                "Lag report of a capture",
-                "The reference client's lag report (lead of slices, staleness of what was heard) over all of \
-                 a capture or a part of it; with include_timeline also over time.",
-                Effect::Reads,
-            ),
-            capture_lag_report,
-        ),
-        answering(
-            about(
-                "capture_what_if",
-                "What would have been",
-                "Asks what the listener would have heard otherwise: another lead floor, a seek, a thinner or \
-                 faster link, another clock. The answer says how far it can be trusted: exact, exact until a \
-                 moment, or by a model together with the model's error on this capture.",
-                Effect::Reads,
-            ),
-            capture_what_if,
-        ),
-        answering(
-            about(
-                "capture_sweep",
-                "Sweep what-ifs",
-                "Tries many values of one or more settings, or with find searches for the smallest change that \
-                 would have prevented the lag: vary {\"lead-floor\": \"0.25..2:0.05\"}, find \"stale_ticks == 0\".",
-                Effect::Reads,
-            ),
-            sweep::capture_sweep,
-        ),
-        answering(
-            about(
-                "capture_compare",
-                "Compare",
-                "Compares a capture with another one (with), or with what would have been (set, ops), figure by \
-                 figure, and says which differences a listener would call better or worse.",
-                Effect::Reads,
-            ),
-            capture_compare,
-        ),
-        answering(
-            about(
-                "capture_messages",
-                "Messages of a capture",
-                "The messages of a capture in their order, filtered and paged: events, commands, slices, \
-                 reports of the playhead. Leave out what is frequent with types.",
-                Effect::Reads,
-            ),
-            capture_messages,
-        ),
-        answering(
-            about(
-                "capture_dump_audio",
-                "Audio of a capture",
-                "Writes a WAV file of what the listener heard, of the loop as it stood (what: buffer), or of what \
-                 would have been heard (set, ops). Answers with its path.",
-                Effect::WritesFiles,
-            ),
-            capture_dump_audio,
-        ),
-        picturing(
-            about(
-                "capture_chart",
-                "Chart of a capture",
-                "A picture: lead of slices, age of the audio heard, write frontier against playhead over the \
-                 loop, cadences; spells of lag are shaded.",
-                Effect::Reads,
-            ),
-            capture_chart,
-        ),
+        answering(CAPTURE_LIST, capture_list),
+        answering(CAPTURE_OPEN, capture_open),
+        answering(CAPTURE_LAG_REPORT, capture_lag_report),
+        answering(ask::CAPTURE_WHAT_IF, ask::capture_what_if),
+        answering(sweep::CAPTURE_SWEEP, sweep::capture_sweep),
+        answering(ask::CAPTURE_COMPARE, ask::capture_compare),
+        answering(messages::CAPTURE_MESSAGES, messages::capture_messages),
+        answering(audio::CAPTURE_DUMP_AUDIO, audio::capture_dump_audio),
+        picturing(CAPTURE_CHART, capture_chart),
     ]
 }
 
@@ -165,6 +72,15 @@ struct CaptureLine {
     #[serde(skip_serializing_if = "Option::is_none")]
     recording: Option<String>,
 }
+
+/// The tool [`capture_list`].
+const CAPTURE_LIST: About = About {
+    name: "capture_list",
+    title: "List captures",
+    description: "Lists recorded sessions, the newest first. Their ids are what the other capture_ tools take.",
+    set: Toolset::Replay,
+    effect: Effect::Reads,
+};
 
 async fn capture_list(server: Server, args: ListArgs, call: Call) -> Result<Answer<CaptureList>> {
     let (start, most) = (cursor(args.cursor.as_deref())?, limit(args.limit, 20, 100));
@@ -237,6 +153,16 @@ struct Opened {
     resources: Vec<String>,
 }
 
+/// The tool [`capture_open`].
+const CAPTURE_OPEN: About = About {
+    name: "capture_open",
+    title: "Open a capture",
+    description: "Says what a capture is, whether it is intact, whether the listener heard lag, when and how \
+     badly, and which tools help next. Begin with this one.",
+    set: Toolset::Replay,
+    effect: Effect::Reads,
+};
+
 async fn capture_open(server: Server, args: OpenArgs, call: Call) -> Result<Answer<Opened>> {
     let found = server.captures.find(&args.capture)?;
     let (path, id) = (found.path.clone(), found.id);
@@ -297,6 +223,16 @@ struct ReportAnswer {
     verdict: Verdict,
 }
 
+/// The tool [`capture_lag_report`].
+const CAPTURE_LAG_REPORT: About = About {
+    name: "capture_lag_report",
+    title: "Lag report of a capture",
+    description: "The reference client's lag report (lead of slices, staleness of what was heard) over all of \
+     a capture or a part of it; with include_timeline also over time.",
+    set: Toolset::Replay,
+    effect: Effect::Reads,
+};
+
 async fn capture_lag_report(
     server: Server,
     args: ReportToolArgs,
@@ -332,6 +268,16 @@ struct ChartArgs {
     /// Audio older than this is stale, 3 s unless given
     stale_threshold_s: Option<f64>,
 }
+
+/// The tool [`capture_chart`].
+const CAPTURE_CHART: About = About {
+    name: "capture_chart",
+    title: "Chart of a capture",
+    description: "A picture: lead of slices, age of the audio heard, write frontier against playhead over the \
+     loop, cadences; spells of lag are shaded.",
+    set: Toolset::Replay,
+    effect: Effect::Reads,
+};
 
 async fn capture_chart(server: Server, args: ChartArgs, call: Call) -> Result<Output> {
     let found = server.captures.find(&args.capture)?;

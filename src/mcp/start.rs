@@ -12,6 +12,7 @@ use super::observe;
 use super::server::Server;
 use super::sessions::Held;
 use super::state::State;
+use super::tool::{About, Effect, Toolset};
 use crate::app::{LiveServer, LiveSession, LiveState, LiveVerb, Phase, Source};
 use crate::edge::clock::utc_file_name;
 use crate::peer::client::MAX_PARAMS_HZ;
@@ -68,6 +69,18 @@ pub struct Started {
     server: String,
     state: State,
 }
+
+/// The tool [`headless_start`].
+pub const HEADLESS_START: About = About {
+    name: "headless_start",
+    title: "Start a live session",
+    description: "Starts and records a session as a headless client. PRE-EMPTS whoever has the server: a DEMON \
+     server serves one listener, and the one before is closed with 4001. Without url the session \
+     is had of a built-in simulated server, in trouble if incident names one. Answers with a \
+     handle, and the capture that is being written.",
+    set: Toolset::Live,
+    effect: Effect::TakesOver,
+};
 
 pub async fn headless_start(
     server: Server,

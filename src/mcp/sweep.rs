@@ -10,6 +10,7 @@ use super::args::{ChangeArgs, limit, report_args};
 use super::ask::MAX_MEMBERS;
 use super::call::{Call, Job};
 use super::server::Server;
+use super::tool::{About, Effect, Toolset};
 use super::views::{self, any_list};
 use crate::app::{self, SweepVerb};
 use crate::report::sweep::{Find, Sweep};
@@ -83,6 +84,16 @@ struct FoundValue {
     #[serde(skip_serializing_if = "Option::is_none")]
     command: Option<String>,
 }
+
+/// The tool [`capture_sweep`].
+pub const CAPTURE_SWEEP: About = About {
+    name: "capture_sweep",
+    title: "Sweep what-ifs",
+    description: "Tries many values of one or more settings, or with find searches for the smallest change that \
+     would have prevented the lag: vary {\"lead-floor\": \"0.25..2:0.05\"}, find \"stale_ticks == 0\".",
+    set: Toolset::Replay,
+    effect: Effect::Reads,
+};
 
 pub async fn capture_sweep(server: Server, args: SweepArgs, call: Call) -> Result<Answer<Swept>> {
     let found = server.captures.find(&args.capture)?;
