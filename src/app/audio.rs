@@ -46,7 +46,7 @@ pub fn audio(path: &Path, out: &Path, options: &AudioOptions) -> Result<AudioSum
         heard: (!options.buffer).then_some(None),
         ..Options::default()
     };
-    let replay = files::open_capture(path)
+    let replay = files::open_stream(path)
         .and_then(|records| Replay::of(records, engine_options, options.at))
         .with_context(|| format!("cannot replay {}", path.display()))?;
     let sound = Sound::of(path, &replay.engine, options.last)?;

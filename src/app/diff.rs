@@ -66,7 +66,7 @@ impl DiffVerb {
             ..Options::default()
         };
         let mut digests = Vec::new();
-        let replay = files::open_capture(path)
+        let replay = files::open_stream(path)
             .and_then(|records| {
                 Replay::watched(records, options, until, |record| digests.extend(digest(record)))
             })

@@ -48,7 +48,7 @@ pub fn plot_bytes(path: &Path, form: PlotForm, verb: &PlotVerb) -> Result<(Vec<u
         stale_threshold_s: verb.report.stale_threshold_s,
         ..Options::default()
     };
-    let replay = files::open_capture(path)
+    let replay = files::open_stream(path)
         .and_then(|records| Replay::of(records, options, None))
         .with_context(|| format!("cannot replay {}", path.display()))?;
     let about = About {

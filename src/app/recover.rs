@@ -46,7 +46,7 @@ impl Recovered {
 /// same file go to files of their own beside it: `out.2.lagtape` and so on.
 pub fn recover(path: &Path, out: &Path, force: bool) -> Result<Vec<Recovered>> {
     let context = || format!("cannot recover {}", path.display());
-    let mut records = files::open_capture(path).with_context(context)?;
+    let mut records = files::open_stream(path).with_context(context)?;
     let mut recovered = Vec::new();
     loop {
         let out = numbered(out, recovered.len() + 1);

@@ -21,6 +21,7 @@ use symphonia::core::formats::probe::Hint;
 use symphonia::core::formats::{FormatReader, TrackType};
 use symphonia::core::io::MediaSourceStream;
 
+use super::files;
 use crate::peer::server::{MAX_CHANNELS, Pcm};
 
 /// The longest upload in bytes, header included: what the protocol allows one message.
@@ -57,12 +58,11 @@ pub fn load(path: &Path, sample_rate: u32) -> Result<Pcm> {
 }
 
 fn open(path: &Path) -> Result<File> {
-    let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-    let metadata = file.metadata().with_context(|| format!("cannot read {}", path.display()))?;
-    if metadata.is_dir() {
+    if path.is_dir() {
         bail!("{} is a folder; name {FORMATS} in it", path.display());
     }
-    if metadata.is_file() && metadata.len() == 0 {
+    let (file, len) = files::open_plain(path)?;
+    if len == 0 {
         bail!("{} is empty; name {FORMATS}", path.display());
     }
     Ok(file)

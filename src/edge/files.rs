@@ -60,15 +60,83 @@ pub fn watched<T>(
 
 /// Opens a capture for reading from its beginning, past damage if there is any.
 pub fn open_capture(path: &Path) -> Result<Salvage<CaptureFile>> {
-    let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-    let len = file.metadata().map_or(0, |metadata| metadata.len());
-    if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+    let (file, len) = open_file(path)?;
+    Ok(Salvage::new(CaptureFile { file, read: 0, len }))
+}
+
+/// The same for whoever reads it only once: a pipe from another programme will do.
+pub fn open_stream(path: &Path) -> Result<Salvage<CaptureFile>> {
+    let (file, len) = match is_passing_pipe(path) {
+        true => (opened(path)?, 0),
+        false => open_file(path)?,
+    };
+    Ok(Salvage::new(CaptureFile { file, read: 0, len }))
+}
+
+/// Opens the file of a capture; gives its length, too.
+pub fn open_file(path: &Path) -> Result<(File, u64)> {
+    if path.is_dir() {
         bail!(
             "{path} is a folder; name a capture in it, or bring in a session log with: lagtape import {path} -o x.lagtape",
             path = path.display()
         );
     }
-    Ok(Salvage::new(CaptureFile { file, read: 0, len }))
+    open_plain(path)
+}
+
+/// Opens a plain file; gives its length, too. Whatever else a name may stand for is refused before
+/// it is opened: a pipe waits for somebody who may never come, and a device need not end.
+pub fn open_plain(path: &Path) -> Result<(File, u64)> {
+    let metadata = fs::metadata(path).with_context(|| format!("cannot open {}", path.display()))?;
+    if !metadata.is_file() {
+        bail!("{} is {}; name a file", path.display(), named(&metadata));
+    }
+    Ok((opened(path)?, metadata.len()))
+}
+
+/// Reads a text of at most so many bytes, and of a longer one a little more than it may have.
+pub fn read_text(path: &Path, max_len: usize) -> Result<String> {
+    let file = if is_passing_pipe(path) { opened(path)? } else { open_plain(path)?.0 };
+    let mut text = String::new();
+    let read = file.take(max_len as u64 + 1).read_to_string(&mut text);
+    read.with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(text)
+}
+
+fn opened(path: &Path) -> Result<File> {
+    File::open(path).with_context(|| format!("cannot open {}", path.display()))
+}
+
+/// What a name stands for that is no file.
+fn named(metadata: &fs::Metadata) -> &'static str {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        let kind = metadata.file_type();
+        if kind.is_fifo() {
+            return "a pipe";
+        }
+        if kind.is_socket() {
+            return "a socket";
+        }
+    }
+    if metadata.is_dir() { "a folder" } else { "a device" }
+}
+
+/// Whether a path is the end of a pipe that a shell made, such as `/dev/stdin` behind `|` or what
+/// `<(…)` stands for. A pipe with a name of its own is none: to open it is to wait for its writer.
+fn is_passing_pipe(path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        let is_pipe = fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo());
+        is_pipe && fs::canonicalize(path).is_err()
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        false
+    }
 }
 
 /// A file that appears under its name when [`Output::finish`] is called, and not before.

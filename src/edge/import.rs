@@ -1,12 +1,11 @@
 //! Importing: recordings of other tools become captures.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::files::Output;
+use super::files::{self, Output};
 use super::rewrite::Woven;
 use crate::capture::{End, MAX_LINE_LEN, import_session_log, session_log_marker};
 
@@ -29,7 +28,7 @@ pub fn import(folder: &Path, out: &Path, force: bool) -> Result<ImportSummary> {
         );
     }
     let session = folder.join("session.json");
-    let session = read_bounded(&session)
+    let session = files::read_text(&session, MAX_LINE_LEN)
         .with_context(|| format!("cannot read {}; a session log has one", session.display()))?;
     let Some(lines) = open_plain_or_zstd(folder, "frames.jsonl")? else {
         bail!("{} has neither frames.jsonl nor frames.jsonl.zst", folder.display());
@@ -44,26 +43,18 @@ pub fn import(folder: &Path, out: &Path, force: bool) -> Result<ImportSummary> {
     Ok(ImportSummary { out: out.to_owned(), end })
 }
 
-/// Reads a text, and of one that is too long for a session log a little more than it may have.
-fn read_bounded(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?.take(MAX_LINE_LEN as u64 + 1).read_to_string(&mut text)?;
-    Ok(text)
-}
-
 /// Opens `name`, or `name.zst` and unpacks it on the way.
 fn open_plain_or_zstd(folder: &Path, name: &str) -> Result<Option<Box<dyn BufRead>>> {
     let plain = folder.join(name);
     let packed = folder.join(format!("{name}.zst"));
     if plain.exists() {
-        let file =
-            File::open(&plain).with_context(|| format!("cannot open {}", plain.display()))?;
+        let (file, _) = files::open_plain(&plain)?;
         return Ok(Some(Box::new(BufReader::new(file))));
     }
     if packed.exists() {
-        let opened = || format!("cannot open {}", packed.display());
-        let file = File::open(&packed).with_context(opened)?;
-        let unpacked = zstd::Decoder::new(file).with_context(opened)?;
+        let (file, _) = files::open_plain(&packed)?;
+        let unpacked = zstd::Decoder::new(file)
+            .with_context(|| format!("cannot open {}", packed.display()))?;
         return Ok(Some(Box::new(BufReader::new(unpacked))));
     }
     Ok(None)

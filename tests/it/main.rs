@@ -27,6 +27,7 @@ mod live;
 mod mcp;
 #[cfg(feature = "mcp")]
 mod mcp_clients;
+mod odd_inputs;
 mod peer_pacing;
 mod program;
 mod proxy;
