@@ -1,8 +1,9 @@
 //! What is fuzzed: each function takes any bytes and panics only when lagtape is wrong.
 //!
 //! The same functions run under cargo-fuzz (fuzz_targets/) and, briefly and with a fixed seed, in
-//! `cargo test` (tests/it/fuzz.rs). A checksum would stop a fuzzer at once, so [`reader`] puts
-//! right checksums around the bodies that it is given.
+//! `cargo test` (tests/it/fuzz.rs). A checksum would stop a fuzzer at once: under cargo-fuzz readers
+//! take every checksum (`cfg(fuzzing)`, in capture/format.rs), and [`reader`] puts right ones around
+//! the bodies that it is given.
 
 use lagtape::capture::{
     Direction, Message, Opcode, Records, Salvage, SyncMarker, import_session_log,

@@ -101,6 +101,14 @@ impl SyncMarker {
     }
 }
 
+/// Whether the checksum of a whole record agrees with its bytes. A fuzzer would hardly ever get past
+/// it, so there it always does.
+pub(super) fn agrees(record: &[u8]) -> bool {
+    let marker = SyncMarker(fixed(record, MARKER_AT));
+    cfg!(fuzzing)
+        || marker.checksum(&record[LENGTH_AT..]) == u32::from_be_bytes(fixed(record, CHECKSUM_AT))
+}
+
 /// The bytes of a field at a fixed place in bytes that are long enough to have it.
 pub(super) fn fixed<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     std::array::from_fn(|i| bytes[at + i])

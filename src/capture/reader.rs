@@ -11,8 +11,8 @@ use std::ops::Range;
 use super::body;
 use super::error::{Damage, ReadError, not_a_capture};
 use super::format::{
-    BODY_AT, CHECKSUM_AT, LENGTH_AT, MARKER_AT, MAX_BODY_LEN, OPENING, PREAMBLE, SyncMarker, fixed,
-    tag,
+    BODY_AT, CHECKSUM_AT, LENGTH_AT, MARKER_AT, MAX_BODY_LEN, OPENING, PREAMBLE, SyncMarker,
+    agrees, fixed, tag,
 };
 use super::record::{Body, Kind, Record};
 
@@ -130,7 +130,7 @@ impl Reader {
     /// Verifies and decodes a whole record.
     fn open<'a>(&mut self, record: &'a [u8]) -> Result<Record<'a>, ReadError> {
         let marker = self.marker.unwrap_or(SyncMarker(fixed(record, MARKER_AT)));
-        if marker.checksum(&record[LENGTH_AT..]) != u32::from_be_bytes(fixed(record, CHECKSUM_AT)) {
+        if !agrees(record) {
             return Err(self.damaged(Damage::Checksum));
         }
         let record = body::decode(&record[BODY_AT..])

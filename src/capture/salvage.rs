@@ -13,9 +13,7 @@ use memchr::memmem;
 
 use super::body::{self, BodyError};
 use super::error::{Damage, ReadError, not_a_capture};
-use super::format::{
-    BODY_AT, CHECKSUM_AT, LENGTH_AT, MARKER_AT, OPENING, PREAMBLE, SyncMarker, fixed,
-};
+use super::format::{BODY_AT, MARKER_AT, OPENING, PREAMBLE, SyncMarker, agrees, fixed};
 use super::reader::{Ending, body_len};
 use super::record::{Body, Kind, Record};
 use super::window::Window;
@@ -489,10 +487,4 @@ impl Place {
             between: (before, None),
         }
     }
-}
-
-/// Whether the checksum of a whole record agrees with its bytes.
-pub(super) fn agrees(record: &[u8]) -> bool {
-    let marker = SyncMarker(fixed(record, MARKER_AT));
-    marker.checksum(&record[LENGTH_AT..]) == u32::from_be_bytes(fixed(record, CHECKSUM_AT))
 }

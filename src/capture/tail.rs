@@ -10,11 +10,11 @@ use memchr::memmem;
 
 use super::body;
 use super::error::ReadError;
-use super::format::{BODY_AT, OPENING, SyncMarker};
+use super::format::{BODY_AT, OPENING, SyncMarker, agrees};
 use super::index::{Row, Summary};
 use super::reader::body_len;
 use super::record::{Body, Kind, Record};
-use super::salvage::{Salvage, agrees};
+use super::salvage::Salvage;
 use crate::time::Nanos;
 
 /// How much of the end is searched for the last checkpoint at first, and at most.
