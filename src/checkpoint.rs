@@ -1,13 +1,15 @@
 //! The checkpointer: puts checkpoints between the records of a capture in the making.
 //!
 //! Enters: the records of a capture in their order, or their bytes. Leaves: the bytes of a
-//! checkpoint wherever one is due: a second after the one before, or before the end record. It
-//! drives an engine of its own, so whoever forwards the messages need not wait for it. It never
-//! changes a record, and the same records give the same checkpoints.
+//! checkpoint wherever one is due: a second after the one before, or before the end record. Where
+//! records are so small that it would be more than a fiftieth of them, it waits for more of them, a
+//! minute at most. It drives an engine of its own, so whoever forwards the messages need not wait for
+//! it. It never changes a record, and the same records give the same checkpoints.
 
 use crate::capture::{
-    Body, CHECKPOINT_EVERY_NS, Checkpoint, Direction, MAX_ROWS, PackedRows, ReadError, Reader,
-    Record, Row, Step, Summary, SyncMarker, Totals, Writer,
+    Body, CHECKPOINT_AT_LATEST_NS, CHECKPOINT_EVERY_NS, CHECKPOINT_SHARE, Checkpoint, Direction,
+    MAX_ROWS, PackedRows, ReadError, Reader, Record, Row, Step, Summary, SyncMarker, Totals,
+    Writer,
 };
 use crate::engine::{Engine, Options};
 use crate::time::Nanos;
@@ -22,7 +24,11 @@ pub struct Checkpointer {
     written: u64,
     rows: Vec<Row>,
     first_row_at: u64,
+    /// Where, and when, what the next checkpoint speaks of began.
+    since_at: u64,
     since: Nanos,
+    /// How long after that it is tried next.
+    try_after_ns: u64,
     previous: Option<u64>,
     totals: Totals,
     last_seq: u64,
@@ -44,7 +50,9 @@ impl Checkpointer {
             written: 0,
             rows: Vec::new(),
             first_row_at: 0,
+            since_at: 0,
             since: Nanos(0),
+            try_after_ns: CHECKPOINT_EVERY_NS,
             previous: None,
             totals: Totals::default(),
             last_seq: 0,
@@ -95,28 +103,48 @@ impl Checkpointer {
 
     /// Appends the checkpoint that is due before `record`, if one is.
     pub fn before(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
-        let elapsed = record.t.0.saturating_sub(self.since.0) >= CHECKPOINT_EVERY_NS;
-        let is_end = matches!(record.body, Body::End(_));
-        if self.rows.is_empty() || !(elapsed || is_end || self.rows.len() >= MAX_ROWS) {
+        let elapsed_ns = record.t.0.saturating_sub(self.since.0);
+        let has_to_be = matches!(record.body, Body::End(_))
+            || self.rows.len() >= MAX_ROWS
+            || elapsed_ns >= CHECKPOINT_AT_LATEST_NS;
+        if self.rows.is_empty() || !(has_to_be || elapsed_ns >= self.try_after_ns) {
             return;
         }
+        let start = out.len();
+        self.put(out);
+        let len = (out.len() - start) as u64;
+        if !has_to_be && len * CHECKPOINT_SHARE > self.written - self.since_at {
+            out.truncate(start);
+            self.try_after_ns = elapsed_ns.saturating_mul(2);
+            return;
+        }
+        self.previous = Some(self.written);
+        self.written += len;
+        self.rows.clear();
+        self.begin(record.t);
+    }
+
+    /// What follows belongs to the next checkpoint.
+    fn begin(&mut self, t: Nanos) {
+        self.since_at = self.written;
+        self.since = t;
+        self.try_after_ns = CHECKPOINT_EVERY_NS;
+    }
+
+    /// Appends a checkpoint of what there is.
+    fn put(&mut self, out: &mut Vec<u8>) {
         let (rows, ops) = PackedRows::pack(&self.rows);
         let summary = Box::new(Summary {
             at: self.written,
             previous: self.previous,
             first_row_at: self.first_row_at,
-            totals: self.totals,
+            totals: Totals { round_trips: self.engine.facts().pings.round_trips(), ..self.totals },
             digest: self.engine.digest(self.totals.latest),
             ops,
         });
         let body = Body::Checkpoint(Checkpoint { summary, rows });
-        let start = out.len();
         let checkpoint = Record { seq: self.last_seq, t: self.totals.latest, conn: 0, body };
         self.writer.write(&checkpoint, out);
-        self.previous = Some(self.written);
-        self.written += (out.len() - start) as u64;
-        self.rows.clear();
-        self.since = record.t;
     }
 
     /// Notes that `record` was written in so many bytes, those before the first record included.
@@ -128,7 +156,7 @@ impl Checkpointer {
         self.count(record);
         // The header and a context begin the file and are read first in any case.
         if matches!(record.body, Body::Header(_) | Body::Context(_)) {
-            self.since = record.t;
+            self.begin(record.t);
             return;
         }
         if self.rows.is_empty() {

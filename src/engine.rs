@@ -9,6 +9,7 @@
 
 mod facts;
 mod listener;
+pub mod pings;
 mod stream;
 
 pub use crate::capture::TickReport;
@@ -231,7 +232,7 @@ impl Engine {
     }
 
     fn handle_message(&mut self, record: &Record<'_>, message: &Message<'_>) {
-        self.facts.note_message(message);
+        self.facts.note_message(record.t, message);
         let event = self.interpreter.read(record.conn, message);
         match event {
             Event::Elsewhere => self.facts.odd(OddityKind::OtherConnection, record),

@@ -94,15 +94,15 @@ pub fn analyze(path: &Path, options: &AnalyzeOptions) -> Result<Analysis> {
         ..Options::default()
     };
     let recalled = match options.quick && options.at.is_none() {
-        true => super::index::recall(path, engine_options.clone())?,
+        true => super::index::recall(path, engine_options.clone(), |_, _| ())?,
         false => None,
     };
     let quick = recalled.is_some();
     let replay = match recalled {
-        Some(Recalled { engine, ended, .. }) => {
+        Some(Recalled { engine, ended }) => {
             Ok(Replay { engine, at: ended, complete: true, damage: None })
         }
-        None => files::open_capture(path)
+        None => files::open_stream(path)
             .and_then(|records| Replay::of(records, engine_options, options.at)),
     };
     let replay = replay

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
@@ -12,8 +11,9 @@ use serde::Serialize;
 use super::Outcome;
 use crate::capture::{Body, Direction, Ending, Header, Record, Salvage, Totals, last_checkpoint};
 use crate::edge::files;
+use crate::engine::pings::Pings;
 use crate::report::text::{Bytes, Figure, OneLine};
-use crate::report::{Damage, SCHEMA};
+use crate::report::{Damage, RoundTripReport, SCHEMA};
 use crate::time::Nanos;
 
 /// The facts of a capture.
@@ -31,6 +31,9 @@ pub struct Info {
     pub records: u64,
     /// Messages of each direction, and their payload bytes.
     pub messages: BTreeMap<&'static str, Count>,
+    /// How long messages travel, there and back; `null` where no ping of the client was answered.
+    /// Of a recording that was not closed, up to its last checkpoint, where it has one.
+    pub round_trip: Option<RoundTripReport>,
     /// Records lost while recording.
     pub lost: u64,
     /// From the first record to the last.
@@ -85,6 +88,7 @@ pub fn info(path: &Path) -> Result<Info> {
         header: None,
         records: 0,
         messages: BTreeMap::from([("c2s", Count::default()), ("s2c", Count::default())]),
+        round_trip: None,
         lost: 0,
         duration_s: 0.0,
         complete: false,
@@ -93,15 +97,15 @@ pub fn info(path: &Path) -> Result<Info> {
         checked: true,
         damage: None,
     };
-    let mut span = Span::default();
+    let mut seen = Seen::default();
     if let Some(first) = records.next_record().with_context(context)? {
-        info.count(first, &mut span);
+        info.count(first, &mut seen);
     }
     let marker = records.marker().filter(|_| info.header.is_some());
     if let (Some(header), Some(marker)) = (&mut info.header, marker) {
         header.sync_marker = marker.0.iter().map(|byte| format!("{byte:02x}")).collect();
     }
-    let mut file = File::open(path).with_context(context)?;
+    let (mut file, _) = files::open_file(path).with_context(context)?;
     let checkpoint = match marker {
         Some(marker) => last_checkpoint(&mut file, marker).with_context(context)?.zip(Some(marker)),
         None => None,
@@ -110,22 +114,28 @@ pub fn info(path: &Path) -> Result<Info> {
         Some((at, marker)) => {
             info.checked = false;
             file.seek(SeekFrom::Start(at)).with_context(context)?;
-            info.read(&mut Salvage::behind(file, marker, at), &mut span)
+            info.read(&mut Salvage::behind(file, marker, at), &mut seen)
         }
-        None => info.read(&mut records, &mut span),
+        None => info.read(&mut records, &mut seen),
     }
     .with_context(context)?;
-    info.duration_s = span.map_or(0.0, |(first, last)| last.seconds_since(first));
+    info.duration_s = seen.span.map_or(0.0, |(first, last)| last.seconds_since(first));
+    info.round_trip = RoundTripReport::of(seen.pings.round_trips());
     Ok(info)
 }
 
-/// Times of the first and of the last record.
-type Span = Option<(Nanos, Nanos)>;
+/// What is known only at the end.
+#[derive(Default)]
+struct Seen {
+    /// Times of the first and of the last record.
+    span: Option<(Nanos, Nanos)>,
+    pings: Pings,
+}
 
 impl Info {
-    fn read(&mut self, records: &mut Salvage<impl Read>, span: &mut Span) -> Result<()> {
+    fn read(&mut self, records: &mut Salvage<impl Read>, seen: &mut Seen) -> Result<()> {
         while let Some(record) = records.next_record()? {
-            self.count(record, span);
+            self.count(record, seen);
         }
         self.damage = Damage::of(records.losses());
         match records.ending() {
@@ -136,15 +146,16 @@ impl Info {
         Ok(())
     }
 
-    fn count(&mut self, record: Record<'_>, span: &mut Span) {
+    fn count(&mut self, record: Record<'_>, seen: &mut Seen) {
         self.records += u64::from(record.is_numbered());
-        let (first, last) = span.unwrap_or((record.t, record.t));
-        *span = Some((first, last.max(record.t)));
+        let (first, last) = seen.span.unwrap_or((record.t, record.t));
+        seen.span = Some((first, last.max(record.t)));
         match record.body {
             Body::Header(header) if self.header.is_none() => {
                 self.header = Some(HeaderInfo { header, sync_marker: String::new() });
             }
             Body::Message(message) => {
+                seen.pings.see(record.t, &message);
                 let count = self.messages.entry(short(message.direction)).or_default();
                 count.messages += 1;
                 count.bytes = count.bytes.saturating_add(message.len());
@@ -154,10 +165,18 @@ impl Info {
             // Of a file that is read from the beginning it says what is known by then.
             Body::Checkpoint(checkpoint) => {
                 let Totals {
-                    records, up_messages, up_bytes, down_messages, down_bytes, lost, ..
+                    records,
+                    up_messages,
+                    up_bytes,
+                    down_messages,
+                    down_bytes,
+                    lost,
+                    round_trips,
+                    ..
                 } = checkpoint.summary.totals;
                 self.records = records;
                 self.lost = lost;
+                seen.pings = Pings::resume(round_trips);
                 let up = Count { messages: up_messages, bytes: up_bytes };
                 let down = Count { messages: down_messages, bytes: down_bytes };
                 self.messages = BTreeMap::from([("c2s", up), ("s2c", down)]);
@@ -215,6 +234,9 @@ pub fn info_text(info: &Info) -> String {
     for (direction, name) in [("s2c", "down"), ("c2s", "up")] {
         let count = info.messages.get(direction).copied().unwrap_or_default();
         line(name, &format!("{} messages, {}", count.messages, Bytes(count.bytes)));
+    }
+    if let Some(round_trip) = &info.round_trip {
+        line("round trip", &round_trip.to_string());
     }
     if info.lost > 0 {
         line("lost", &format!("{} records could not be kept while recording", info.lost));

@@ -8,14 +8,19 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
+use zstd::zstd_safe::DCtx;
 
 use super::context::TickReport;
 use super::record::Marker;
 use crate::time::Nanos;
 use crate::wire::slice::HEADER_LEN;
 
-/// Nanoseconds after which a checkpoint is due.
+/// Nanoseconds after which a checkpoint is due, if what it speaks of is large enough.
 pub const CHECKPOINT_EVERY_NS: u64 = 1_000_000_000;
+/// Nanoseconds after which one is due however small that is.
+pub const CHECKPOINT_AT_LATEST_NS: u64 = 60_000_000_000;
+/// What a checkpoint speaks of is at least so many times as large as itself, until then.
+pub const CHECKPOINT_SHARE: u64 = 50;
 /// Rows after which one is due earlier.
 pub const MAX_ROWS: usize = 1 << 16;
 /// Longest columns, unpacked.
@@ -72,6 +77,52 @@ pub struct Totals {
     pub first: Nanos,
     /// Latest time of any record.
     pub latest: Nanos,
+    /// How long the client's pings took.
+    #[serde(default, skip_serializing_if = "RoundTrips::is_empty")]
+    pub round_trips: RoundTrips,
+}
+
+/// How long the client's pings took to be answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(u64, u64, u64, u64)", into = "(u64, u64, u64, u64)")]
+pub struct RoundTrips {
+    /// Pings that were answered.
+    pub count: u64,
+    /// Nanoseconds of the shortest; 0 without any.
+    pub shortest_ns: u64,
+    /// Nanoseconds of the longest.
+    pub longest_ns: u64,
+    /// Nanoseconds of all together.
+    pub sum_ns: u64,
+}
+
+impl RoundTrips {
+    /// Whether no ping was answered.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Adds one, if it was answered.
+    pub fn add(&mut self, took_ns: Option<u64>) {
+        let Some(took_ns) = took_ns else { return };
+        self.shortest_ns = if self.is_empty() { took_ns } else { self.shortest_ns.min(took_ns) };
+        self.longest_ns = self.longest_ns.max(took_ns);
+        self.sum_ns = self.sum_ns.saturating_add(took_ns);
+        self.count = self.count.saturating_add(1);
+    }
+}
+
+impl From<(u64, u64, u64, u64)> for RoundTrips {
+    fn from((count, shortest_ns, longest_ns, sum_ns): (u64, u64, u64, u64)) -> Self {
+        RoundTrips { count, shortest_ns, longest_ns, sum_ns }
+    }
+}
+
+impl From<RoundTrips> for (u64, u64, u64, u64) {
+    fn from(trips: RoundTrips) -> Self {
+        (trips.count, trips.shortest_ns, trips.longest_ns, trips.sum_ns)
+    }
 }
 
 /// The state of an engine in a few numbers: equal digests are equal states in all likelihood.
@@ -170,6 +221,12 @@ impl PackedRows<'_> {
         PackedRows(Cow::Owned(self.0.into_owned()))
     }
 
+    /// The columns as the file has them: one zstd frame.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// Packs rows, and says which of them are markers.
     #[must_use]
     pub fn pack(rows: &[Row]) -> (PackedRows<'static>, Vec<(u32, Marker)>) {
@@ -209,15 +266,43 @@ impl PackedRows<'_> {
     /// # Errors
     /// A sentence's end that says what does not fit.
     pub fn unpack(&self, ops: &[(u32, Marker)]) -> Result<Vec<Row>, &'static str> {
-        let declared = zstd::zstd_safe::get_frame_content_size(&self.0).ok().flatten();
-        let len = declared.filter(|&len| len <= MAX_COLUMNS_LEN).ok_or("they are too long")?;
-        let bytes =
-            zstd::bulk::decompress(&self.0, len as usize).map_err(|_| "they cannot be inflated")?;
-        rows(&bytes, ops).ok_or("they end too early, or a row has no meaning")
+        Unpacker::default().rows(self, ops).map(<[Row]>::to_vec)
     }
 }
 
-fn rows(mut bytes: &[u8], ops: &[(u32, Marker)]) -> Option<Vec<Row>> {
+/// Unpacks the rows of one checkpoint after another, in the same memory.
+#[derive(Default)]
+pub struct Unpacker {
+    inflater: DCtx<'static>,
+    columns: Vec<u8>,
+    rows: Vec<Row>,
+}
+
+impl Unpacker {
+    /// The rows of the next checkpoint; `ops` are its own.
+    ///
+    /// # Errors
+    /// As of [`PackedRows::unpack`].
+    pub fn rows(
+        &mut self,
+        packed: &PackedRows<'_>,
+        ops: &[(u32, Marker)],
+    ) -> Result<&[Row], &'static str> {
+        let declared = zstd::zstd_safe::get_frame_content_size(&packed.0).ok().flatten();
+        let len = declared.filter(|&len| len <= MAX_COLUMNS_LEN).ok_or("they are too long")?;
+        self.columns.clear();
+        self.columns.reserve(len as usize);
+        let inflated = self.inflater.decompress(&mut self.columns, &packed.0);
+        inflated.map_err(|_| "they cannot be inflated")?;
+        self.rows.clear();
+        let whole = rows(&self.columns, ops, &mut self.rows);
+        whole.ok_or("they end too early, or a row has no meaning")?;
+        Ok(&self.rows)
+    }
+}
+
+/// Appends the rows that columns hold; `None` where they do not hold what they announce.
+fn rows(mut bytes: &[u8], ops: &[(u32, Marker)], rows: &mut Vec<Row>) -> Option<()> {
     let bytes = &mut bytes;
     let count = u32::from_be_bytes(*bytes.split_off(..4)?.first_chunk()?) as usize;
     let kinds = bytes.split_off(..count)?;
@@ -229,7 +314,7 @@ fn rows(mut bytes: &[u8], ops: &[(u32, Marker)]) -> Option<Vec<Row>> {
     let mut shapes = take_shapes(bytes, of(5) + of(6))?.into_iter();
     let mut ops = ops.iter();
     let mut t = 0_u64;
-    let mut rows = Vec::with_capacity(count);
+    rows.reserve(count);
     for (number, ((&kind, len), step)) in (0_u32..).zip(kinds.iter().zip(lens).zip(steps)) {
         t = t.wrapping_add(step);
         let what = match kind {
@@ -244,7 +329,7 @@ fn rows(mut bytes: &[u8], ops: &[(u32, Marker)]) -> Option<Vec<Row>> {
         };
         rows.push(Row { t: Nanos(t), stored_len: len as u32, what });
     }
-    Some(rows)
+    Some(())
 }
 
 /// Writes numbers as planes: the highest byte of each, then the next of each, and so on.
@@ -396,7 +481,7 @@ mod tests {
         assert!(PackedRows(b"xyz"[..].into()).unpack(&ops).is_err());
         let bytes = zstd::bulk::decompress(&columns.0, 1 << 20).unwrap();
         for len in 0..bytes.len() {
-            assert_eq!(rows(&bytes[..len], &ops), None, "{len} bytes");
+            assert_eq!(rows(&bytes[..len], &ops, &mut Vec::new()), None, "{len} bytes");
         }
         let absurd = zstd::bulk::compress(&[0xff; 100], 3).unwrap();
         assert!(PackedRows(absurd.into()).unpack(&[]).is_err());

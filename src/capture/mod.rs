@@ -58,8 +58,8 @@ pub use context::{
 pub use error::{Damage, ReadError};
 pub use format::{FORMAT_VERSION, MAGIC, MAX_BODY_LEN, MAX_PAYLOAD_LEN, SyncMarker};
 pub use index::{
-    CHECKPOINT_EVERY_NS, Checkpoint, Digest, MAX_ROWS, PackedRows, Row, RowKind, Shape, Summary,
-    Totals,
+    CHECKPOINT_AT_LATEST_NS, CHECKPOINT_EVERY_NS, CHECKPOINT_SHARE, Checkpoint, Digest, MAX_ROWS,
+    PackedRows, RoundTrips, Row, RowKind, Shape, Summary, Totals,
 };
 pub use reader::{Ending, Reader, Step};
 pub use record::{
@@ -69,5 +69,5 @@ pub use record::{
 pub use records::Records;
 pub use salvage::{Loss, Losses, MAX_LOSSES, Salvage, Stored};
 pub use session_log::{ImportError, MAX_LINE_LEN, import_session_log, session_log_marker};
-pub use tail::{Index, Indexed, checkpoint_at, last_checkpoint, whole_index};
+pub use tail::{Index, last_checkpoint, whole_index};
 pub use writer::Writer;

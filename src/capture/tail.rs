@@ -11,7 +11,7 @@ use memchr::memmem;
 use super::body;
 use super::error::ReadError;
 use super::format::{BODY_AT, OPENING, SyncMarker, agrees};
-use super::index::{Row, Summary};
+use super::index::{Checkpoint, Row, Totals, Unpacker};
 use super::reader::body_len;
 use super::record::{Body, Kind, Record};
 use super::salvage::Salvage;
@@ -19,15 +19,8 @@ use crate::time::Nanos;
 
 /// How much of the end is searched for the last checkpoint at first, and at most.
 const SEARCHED: (u64, u64) = (64 << 10, 64 << 20);
-
-/// A checkpoint with its rows.
-#[derive(Clone, Debug)]
-pub struct Indexed {
-    /// What it says.
-    pub summary: Summary,
-    /// Its rows.
-    pub rows: Vec<Row>,
-}
+/// As much as most checkpoints have, so that they are read at once.
+const USUAL_LEN: u64 = 4 << 10;
 
 /// Finds where the last checkpoint begins of a capture with this marker.
 ///
@@ -51,7 +44,7 @@ pub fn last_checkpoint(
                 Ok(Some(len)) => record.get(..BODY_AT + len),
                 _ => None,
             };
-            whole.is_some_and(|whole| is_checkpoint_at(whole, start + at as u64))
+            whole.is_some_and(|whole| checkpoint_of(whole, start + at as u64).is_some())
         });
         if found.is_some() || start == 0 || searched >= SEARCHED.1 {
             return Ok(found.map(|at| start + at as u64));
@@ -60,44 +53,39 @@ pub fn last_checkpoint(
     }
 }
 
-fn is_checkpoint_at(record: &[u8], at: u64) -> bool {
+/// What a whole record says, if it is a checkpoint that stands where it says that it does.
+fn checkpoint_of(record: &[u8], at: u64) -> Option<Checkpoint<'_>> {
     let kind = record.get(BODY_AT + 1).copied();
     if kind != Some(Kind::Checkpoint.into()) || !agrees(record) {
-        return false;
+        return None;
     }
     match body::decode(&record[BODY_AT..]) {
-        Ok(Record { body: Body::Checkpoint(checkpoint), .. }) => checkpoint.summary.at == at,
-        _ => false,
+        Ok(Record { body: Body::Checkpoint(checkpoint), .. }) => {
+            Some(checkpoint).filter(|checkpoint| checkpoint.summary.at == at)
+        }
+        _ => None,
     }
 }
 
-/// Reads the checkpoint that begins at a place in the file; `None` where none does.
-///
-/// # Errors
-/// The source fails.
-pub fn checkpoint_at(
+/// Reads the checkpoint that begins at a place in the file into `bytes`; `None` where none does.
+fn read_checkpoint<'a>(
     source: &mut (impl Read + Seek),
     marker: SyncMarker,
     at: u64,
-) -> io::Result<Option<Indexed>> {
+    bytes: &'a mut Vec<u8>,
+) -> io::Result<Option<Checkpoint<'a>>> {
     source.seek(SeekFrom::Start(at))?;
-    let mut bytes = Vec::new();
-    source.take(BODY_AT as u64).read_to_end(&mut bytes)?;
-    let Ok(Some(len)) = body_len(&bytes, Some(marker)) else { return Ok(None) };
-    source.take(len as u64).read_to_end(&mut bytes)?;
-    if bytes.len() != BODY_AT + len || !is_checkpoint_at(&bytes, at) {
-        return Ok(None);
+    bytes.clear();
+    source.take(USUAL_LEN).read_to_end(bytes)?;
+    let Ok(Some(len)) = body_len(bytes, Some(marker)) else { return Ok(None) };
+    if let Some(more) = (BODY_AT + len).checked_sub(bytes.len()) {
+        source.take(more as u64).read_to_end(bytes)?;
     }
-    let Ok(Record { body: Body::Checkpoint(checkpoint), .. }) = body::decode(&bytes[BODY_AT..])
-    else {
-        return Ok(None);
-    };
-    let rows = checkpoint.rows.unpack(&checkpoint.summary.ops).ok();
-    Ok(rows.map(|rows| Indexed { summary: *checkpoint.summary, rows }))
+    Ok(bytes.get(..BODY_AT + len).and_then(|record| checkpoint_of(record, at)))
 }
 
-/// All checkpoints of a capture, oldest first, if they cover every record up to its end record.
-/// `None` where they do not.
+/// All checkpoints of a capture, if they cover every record up to its end record. `None` where they
+/// do not.
 ///
 /// # Errors
 /// The source fails.
@@ -116,16 +104,20 @@ pub fn whole_index(
         return Ok(None);
     }
     let mut checkpoints = Vec::new();
+    let mut bytes = Vec::new();
     let mut next = Some(last);
     while let Some(at) = next {
-        let Some(indexed) = checkpoint_at(source, marker, at)? else { return Ok(None) };
-        let covered: u64 = indexed.rows.iter().map(|row| u64::from(row.stored_len)).sum();
-        next = indexed.summary.previous;
-        let falls = next.is_none_or(|previous| previous < indexed.summary.first_row_at);
-        if !falls || indexed.summary.first_row_at.checked_add(covered) != Some(at) {
+        let Some(Checkpoint { summary, rows }) = read_checkpoint(source, marker, at, &mut bytes)?
+        else {
+            return Ok(None);
+        };
+        next = summary.previous;
+        // Places fall from step to step, so that no file leads in a circle.
+        let begins_at = summary.first_row_at;
+        if begins_at > at || next.is_some_and(|previous| previous >= begins_at) {
             return Ok(None);
         }
-        checkpoints.push(indexed);
+        checkpoints.push(Checkpoint { summary, rows: rows.into_owned() });
     }
     checkpoints.reverse();
     Ok(Some(Index { checkpoints, ended }))
@@ -135,7 +127,33 @@ pub fn whole_index(
 #[derive(Clone, Debug)]
 pub struct Index {
     /// Oldest first.
-    pub checkpoints: Vec<Indexed>,
+    checkpoints: Vec<Checkpoint<'static>>,
     /// Time of the end record.
     pub ended: Nanos,
+}
+
+impl Index {
+    /// Where the record of the first row begins.
+    #[must_use]
+    pub fn first_row_at(&self) -> Option<u64> {
+        Some(self.checkpoints.first()?.summary.first_row_at)
+    }
+
+    /// What the capture holds up to its end record.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.checkpoints.last().map(|last| last.summary.totals).unwrap_or_default()
+    }
+
+    /// Shows every row, in the order of the file; says whether all of them were there.
+    #[must_use]
+    pub fn visit(&self, see: &mut dyn FnMut(&Row)) -> bool {
+        let mut unpacker = Unpacker::default();
+        self.checkpoints.iter().all(|Checkpoint { summary, rows }| {
+            let Ok(rows) = unpacker.rows(rows, &summary.ops) else { return false };
+            let covered: u64 = rows.iter().map(|row| u64::from(row.stored_len)).sum();
+            rows.iter().for_each(&mut *see);
+            summary.first_row_at.checked_add(covered) == Some(summary.at)
+        })
+    }
 }

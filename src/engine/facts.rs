@@ -6,6 +6,7 @@ use std::fmt::Display;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::pings::Pings;
 use crate::capture::{
     Body, Direction, End, Gap, Marker, Message, Opcode, Record, Refusal, State, Totals,
 };
@@ -152,6 +153,8 @@ pub struct Facts {
     pub raw: Map<String, Value>,
     /// How many `params_echo` were merged, and the knobs of the last one.
     pub last_echo: (u64, Map<String, Value>),
+    /// The client's pings.
+    pub pings: Pings,
     /// The number that the next record should have.
     next_seq: u64,
     /// The last record was a gap: what happened in it is not known.
@@ -219,6 +222,7 @@ impl Facts {
         let [up, down] = &mut self.traffic;
         (up.messages, up.bytes) = (totals.up_messages, totals.up_bytes);
         (down.messages, down.bytes) = (totals.down_messages, totals.down_bytes);
+        self.pings = Pings::resume(totals.round_trips);
     }
 
     /// Counts a record; says whether others are missing before it.
@@ -257,7 +261,8 @@ impl Facts {
         !follows || matches!(record.body, Body::Gap(_))
     }
 
-    pub(super) fn note_message(&mut self, message: &Message<'_>) {
+    pub(super) fn note_message(&mut self, t: Nanos, message: &Message<'_>) {
+        self.pings.see(t, message);
         let traffic = &mut self.traffic[direction_index(message.direction)];
         if message.failed {
             traffic.failed += 1;
@@ -366,12 +371,9 @@ fn follows(record: &Record<'_>, next_seq: u64) -> bool {
         Body::Gap(gap) => {
             // A recorder's gap has a number of its own; one of `recover` has that of the last
             // record that is missing.
-            // A recorder's gap has a number of its own; one of `recover` has that of the last
-            // record that is missing.
             let after = gap.first_seq.saturating_add(gap.count);
             gap.first_seq <= next_seq
                 && record.seq >= next_seq
-                && (record.seq == after || record.seq.saturating_add(1) == after)
                 && (record.seq == after || record.seq.saturating_add(1) == after)
         }
         _ => record.seq == next_seq,

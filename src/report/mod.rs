@@ -11,6 +11,7 @@ mod damage;
 pub mod divergence;
 #[cfg(feature = "cli")]
 pub mod plot;
+mod round_trip;
 pub mod side_by_side;
 pub mod sweep;
 pub mod text;
@@ -19,6 +20,7 @@ pub mod wav;
 pub mod what_if;
 
 pub use damage::{Damage, Place};
+pub use round_trip::RoundTripReport;
 
 use std::collections::BTreeMap;
 
@@ -64,6 +66,8 @@ pub struct Analysis {
     pub damage: Option<Damage>,
     /// Messages and bytes each way.
     pub traffic: TrafficReport,
+    /// How long messages travel, there and back; `null` where no ping of the client was answered.
+    pub round_trip: Option<RoundTripReport>,
     /// Per second of the stream, from the initial buffer to the report.
     pub rates: Rates,
     /// Slices applied, of the whole session.
@@ -349,6 +353,7 @@ impl Analysis {
                 client_to_server: *facts.traffic(Direction::ClientToServer),
                 server_to_client: *facts.traffic(Direction::ServerToClient),
             },
+            round_trip: RoundTripReport::of(facts.pings.round_trips()),
             rates: rates(
                 facts,
                 clock.s(about.at) - facts.resumed.map_or(0.0, |t| clock.s(t).max(0.0)),

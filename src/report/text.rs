@@ -143,7 +143,11 @@ impl Page<'_> {
             "  traffic    {} down, {} up",
             Bytes(traffic.server_to_client.bytes),
             Bytes(traffic.client_to_server.bytes)
-        )
+        )?;
+        match &self.analysis.round_trip {
+            Some(round_trip) => writeln!(out, "  round trip {round_trip}"),
+            None => Ok(()),
+        }
     }
 
     fn timeline(&self, lag: &LagReport, out: &mut String) -> fmt::Result {

@@ -34,19 +34,23 @@ fn bin(bytes: &[u8]) -> Vec<u8> {
     [&[0xc6][..], &(bytes.len() as u32).to_be_bytes(), bytes].concat()
 }
 
+fn header() -> Vec<u8> {
+    sealed(&body(1, 0, [0, 0], b"\x81\xa6format\x01", b""))
+}
+
 /// Runs `analyze` and `verify` on a capture of these bodies within the limit of memory.
 #[track_caller]
 fn check(name: &str, bodies: &[Vec<u8>], tail: &[u8]) {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("hostile.lagtape");
-    let header = sealed(&body(1, 0, [0, 0], b"\x81\xa6format\x01", b""));
+    let header = header();
     let records: Vec<u8> = bodies.iter().flat_map(|body| sealed(body)).collect();
     fs::write(&path, [PREAMBLE, &header, &records, tail].concat()).unwrap();
-    for verb in ["verify", "analyze", "info", "cat"] {
+    for words in ["verify", "analyze", "analyze --quick", "info", "cat"] {
         let run = Command::new("sh")
             .args(["-c", &format!("ulimit -v {LIMIT_KIB}; exec \"$0\" \"$@\"")])
             .arg(env!("CARGO_BIN_EXE_lagtape"))
-            .arg(verb)
+            .args(words.split(' '))
             .arg(&path)
             .env("LAGTAPE_THREADS", "1")
             .env("MALLOC_ARENA_MAX", "1")
@@ -54,7 +58,7 @@ fn check(name: &str, bodies: &[Vec<u8>], tail: &[u8]) {
             .unwrap();
         let said = String::from_utf8_lossy(&run.stderr).into_owned();
         let code = run.status.code();
-        assert!(matches!(code, Some(0 | 3)), "{name}, {verb}: {code:?} {said}");
+        assert!(matches!(code, Some(0 | 3)), "{name}, {words}: {code:?} {said}");
     }
 }
 
@@ -84,6 +88,23 @@ fn memory_stays_bounded() {
     let rows = zstd::bulk::compress(&vec![0xff; 200 << 20], 3).unwrap();
     let checkpoint = body(8, 3, [0, 0], map, &bin(&rows));
     check("rows that inflate", &[&session[..], &[checkpoint]].concat(), b"");
+
+    // A checkpoint that stands where it says, and names itself as the one before.
+    let before: usize = session.iter().map(|body| sealed(body).len()).sum();
+    let at = (PREAMBLE.len() + header().len() + before) as u64;
+    let place = [&[0xcf][..], &at.to_be_bytes()].concat();
+    let circle = [
+        &b"\x83\xa2at"[..],
+        &place,
+        b"\xa8previous",
+        &place,
+        b"\xacfirst_row_at\xcf",
+        &u64::MAX.to_be_bytes(),
+    ];
+    let rows = zstd::bulk::compress(&[0; 4], 3).unwrap();
+    let checkpoint = body(8, 3, [0, 0], &circle.concat(), &bin(&rows));
+    let end = body(6, 4, [0, 0], b"\x80", b"");
+    check("checkpoints in a circle", &[&session[..], &[checkpoint, end]].concat(), b"");
 
     // Frames for 150 MiB of audio, with just the buckets that such a loop has.
     let frames = 39_000_000_u32;

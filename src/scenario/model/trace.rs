@@ -4,11 +4,10 @@
 //! what, which slices arrived when and how long each was worked on, and what the listener did.
 //! Times are the capture's. Only headers of slices are read; a slice without a sound one is left out.
 
-use std::collections::VecDeque;
-
 use serde_json::{Map, Value};
 
-use crate::capture::{Body, ClientKind, Direction, Marker, Message, Opcode, Record};
+use crate::capture::{Body, ClientKind, Marker, Message, Record};
+use crate::engine::pings::Pings;
 use crate::event::{Event, Interpreter};
 use crate::peer::link::websocket_len;
 use crate::time::Nanos;
@@ -103,26 +102,13 @@ pub const MIN_SLICES: usize = 16;
 /// Fewest reports to learn from.
 pub const MIN_TICKS: usize = 16;
 
-/// Pings that are remembered at most.
-const MAX_PINGS: usize = 64;
-
-/// A ping of the client, and how long its pong took. Where several pongs answer one ping, the last
-/// counts: the others took no message's way.
-#[derive(Debug)]
-struct Ping {
-    payload: Vec<u8>,
-    at: Nanos,
-    took_ns: Option<u64>,
-}
-
 /// Makes a [`Trace`] of the records of one capture.
 #[derive(Debug, Default)]
 pub struct Tracer {
     interpreter: Interpreter,
     trace: Trace,
     ready: Option<Ready>,
-    /// Pings of the client whose pongs may still come, the newest last.
-    pings: VecDeque<Ping>,
+    pings: Pings,
     unknown: Option<&'static str>,
 }
 
@@ -157,9 +143,8 @@ impl Tracer {
     /// Where there is too little to model, or something that the model does not know.
     pub fn finish(self) -> Result<Trace, TraceError> {
         let mut trace = self.trace;
-        for ping in &self.pings {
-            trace.note_ping(ping.took_ns);
-        }
+        let pings = self.pings.round_trips();
+        trace.shortest_ping_ns = (!pings.is_empty()).then_some(pings.shortest_ns);
         if trace.frames == 0 {
             return Err(TraceError::NoStream);
         }
@@ -174,7 +159,7 @@ impl Tracer {
     }
 
     fn message(&mut self, record: &Record<'_>, message: &Message<'_>) {
-        self.ping(record.t, message);
+        self.pings.see(record.t, message);
         let bytes = |masked| u32::try_from(websocket_len(message.payload.len(), masked));
         match self.interpreter.read(record.conn, message) {
             Event::Config(text) => {
@@ -206,30 +191,6 @@ impl Tracer {
         }
     }
 
-    /// Pings of the client and pongs of the server; the others tell of no round trip that is the
-    /// client's.
-    fn ping(&mut self, t: Nanos, message: &Message<'_>) {
-        match (message.direction, message.opcode) {
-            (Direction::ClientToServer, Opcode::Ping) if !message.failed => {
-                let payload = message.payload.to_vec();
-                self.pings.push_back(Ping { payload, at: t, took_ns: None });
-                if self.pings.len() > MAX_PINGS
-                    && let Some(ping) = self.pings.pop_front()
-                {
-                    self.trace.note_ping(ping.took_ns);
-                }
-            }
-            (Direction::ServerToClient, Opcode::Pong) => {
-                let asked =
-                    self.pings.iter_mut().rev().find(|ping| ping.payload == message.payload);
-                if let Some(ping) = asked {
-                    ping.took_ns = Some(t.0.saturating_sub(ping.at.0));
-                }
-            }
-            _ => {}
-        }
-    }
-
     fn begin(&mut self, t: Nanos, bytes: u64) {
         let Some(ready) = self.ready else { return };
         self.trace.origin = t;
@@ -248,10 +209,6 @@ impl Tracer {
 }
 
 impl Trace {
-    fn note_ping(&mut self, took_ns: Option<u64>) {
-        self.shortest_ping_ns = self.shortest_ping_ns.into_iter().chain(took_ns).min();
-    }
-
     /// Length of the loop in frames, as the server counts it.
     #[must_use]
     pub(super) fn loop_frames(&self) -> u32 {
