@@ -41,6 +41,8 @@ struct Faults {
     sync_error: Option<ErrorKind>,
     /// Length of what was safe after each sync.
     synced: Vec<usize>,
+    /// Writing panics.
+    broken: bool,
     /// A write waits for a permission, until the test has dropped its end.
     permissions: Option<Receiver<()>>,
 }
@@ -84,6 +86,8 @@ impl Write for Medium {
         {
             self.lock().permissions = Some(permissions);
         }
+        let broken = self.lock().broken;
+        assert!(!broken, "the disk is broken, as this test has it");
         let mut faults = self.lock();
         if let Some(error) = faults.errors.pop_front() {
             return Err(error.into());
@@ -274,6 +278,21 @@ fn the_end_does_not_wait_for_a_disk_that_fails() {
 }
 
 #[test]
+fn a_writing_thread_that_breaks_off_is_told_and_not_waited_for() {
+    let medium = Medium::new();
+    medium.lock().broken = true;
+    let mut session = Session::begin(&medium, 1000, SyncPolicy::None);
+    while session.offer(300) == Taken::Kept {}
+    let (tell, told) = channel();
+    std::thread::spawn(move || tell.send(session.finish()).is_ok());
+    let ended =
+        told.recv_timeout(Duration::from_secs(60)).expect("the end waits for a dead thread");
+    let failure = ended.failure.unwrap();
+    assert!(failure.contains("broke off") && ended.lost > 0, "{failure}");
+    assert!(ended.news.iter().any(|notice| matches!(notice, Notice::DiskFails { .. })));
+}
+
+#[test]
 fn a_disk_that_is_full_for_a_while_costs_nothing_that_fits_the_buffer() {
     let medium = Medium::new();
     // Full in the middle of a record.
@@ -306,7 +325,10 @@ fn what_a_full_disk_costs_is_measured_and_told_when_it_is_back() {
     medium.lock().room = 5_000;
     let mut session = Session::begin(&medium, 10_000, SyncPolicy::None);
     while session.recorder.status().failing.is_none() {
-        session.offer(300);
+        // A full buffer whose disk is not known to fail would cost records that nobody sees.
+        if session.recorder.status().waiting_bytes < 8_000 {
+            session.offer(300);
+        }
         std::thread::yield_now();
     }
     let mut shown = 0;
