@@ -1,4 +1,5 @@
-//! What time it is: of this thread, of this process, on the wall, and of everybody else.
+//! What time it is: of this thread, of this process, on the wall, and of everybody else; and what
+//! memory this process has needed.
 
 use std::time::Duration;
 
@@ -22,6 +23,14 @@ pub fn wall_s() -> f64 {
 fn seconds(clock: ClockId) -> f64 {
     let time = clock_gettime(clock);
     time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
+}
+
+/// The most memory of this process that was ever resident, in megabytes; `None` where the system
+/// does not tell.
+pub fn peak_megabytes() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.strip_suffix(" kB"))?;
+    Some(peak.trim().parse::<f64>().ok()? / 1024.0)
 }
 
 /// Processors that others, this process aside, kept busy for the next half second; `None` where

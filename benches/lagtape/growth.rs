@@ -1,27 +1,21 @@
 //! Whether longer captures and more scenarios cost more each.
-//!
-//! A long capture is a minute of one again and again with later times, so that a hundred minutes
-//! need no gigabytes.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use lagtape::capture::{Body, Record, Records};
 use lagtape::engine::{Engine, Options};
 use lagtape::lag::ReportArgs;
 use lagtape::scenario::Scenario;
 use lagtape::sweep::axis::{Axis, points};
 use lagtape::sweep::open_loop;
-use lagtape::time::Nanos;
 
 use crate::harness::{Aim, Bench, Ratio, Row, Table};
-use crate::recorded;
+use crate::{clock, recorded};
 
 const LOOP_S: f64 = 24.0;
 const PARAMS_HZ: f64 = 30.0;
-const MINUTE_NS: u64 = 60_000_000_000;
 /// Slices and ticks that a bounded tracker keeps.
 const BOUND: usize = 1_000;
 
@@ -73,11 +67,9 @@ fn peak_of_child(capture: &Path, minutes: u64, bound: Option<usize>) -> Option<f
 /// The child's part: replays and prints the most memory that was resident.
 pub fn replay_and_tell(capture: &Path, minutes: u64, bound: Option<usize>) -> Result<()> {
     let engine = repeated(&fs::read(capture)?, minutes, bound);
-    let status = fs::read_to_string("/proc/self/status")?;
+    let peak = clock::peak_megabytes().context("this system does not tell")?;
     drop(engine);
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.strip_suffix(" kB"));
-    let kilobytes: f64 = peak.context("this system does not tell")?.trim().parse()?;
-    println!("{}", kilobytes / 1024.0);
+    println!("{peak}");
     Ok(())
 }
 
@@ -85,19 +77,7 @@ pub fn replay_and_tell(capture: &Path, minutes: u64, bound: Option<usize>) -> Re
 fn repeated(capture: &[u8], minutes: u64, bound: Option<usize>) -> Engine {
     let options = Options { headers_only: true, tracker_bound: bound, ..Options::default() };
     let mut engine = Engine::new(options);
-    let mut seq = 0;
-    for minute in 0..minutes {
-        let mut records = Records::new(capture);
-        while let Some(record) = records.next_record().expect("a sound capture") {
-            // The handshake and the initial buffer come once.
-            let is_repeated = engine.origin().is_some_and(|origin| record.t > origin);
-            if (minute > 0 && !is_repeated) || matches!(record.body, Body::End(_)) {
-                continue;
-            }
-            engine.handle(&Record { seq, t: Nanos(record.t.0 + minute * MINUTE_NS), ..record });
-            seq += 1;
-        }
-    }
+    recorded::repeat(capture, minutes, &mut |record| engine.handle(record)).expect("sound");
     engine
 }
 

@@ -4,6 +4,7 @@
 //! else the machine does meets all of them alike; a row is timed by the CPU time of its thread, or
 //! by the wall clock where threads are the point. Nothing here passes or fails.
 
+mod capture;
 mod clock;
 mod decode;
 mod fleet;
@@ -32,7 +33,7 @@ struct Group {
     run: fn(&mut Bench) -> Result<()>,
 }
 
-const GROUPS: [Group; 6] = [
+const GROUPS: [Group; 7] = [
     Group {
         name: "decode",
         about: "one slice more: zstd, the mirror, the analysis around them",
@@ -40,7 +41,7 @@ const GROUPS: [Group; 6] = [
     },
     Group {
         name: "lag",
-        about: "one report more: walking a capture without its audio",
+        about: "one report more: from the checkpoints, and walking a capture without its audio",
         run: lag::run,
     },
     Group {
@@ -57,6 +58,11 @@ const GROUPS: [Group; 6] = [
         name: "growth",
         about: "longer captures and more scenarios: what each minute and each scenario costs",
         run: growth::run,
+    },
+    Group {
+        name: "capture",
+        about: "one message more: written, read, looked up in a file of a gigabyte",
+        run: capture::run,
     },
     Group {
         name: "proxy",
@@ -94,6 +100,9 @@ struct Args {
     minutes: Option<u64>,
     #[arg(long, hide = true)]
     bound: Option<usize>,
+    /// Verifies a capture and prints the memory that it took, for the capture group
+    #[arg(long, hide = true)]
+    verify: Option<PathBuf>,
     /// Said by cargo
     #[arg(long, hide = true)]
     bench: bool,
@@ -105,9 +114,12 @@ fn main() -> ExitCode {
         GROUPS.iter().for_each(|group| println!("{:8} {}", group.name, group.about));
         return ExitCode::SUCCESS;
     }
-    let outcome = match &args.replay {
-        Some(capture) => growth::replay_and_tell(capture, args.minutes.unwrap_or(1), args.bound),
-        None => run(&args),
+    let outcome = match (&args.replay, &args.verify) {
+        (Some(capture), _) => {
+            growth::replay_and_tell(capture, args.minutes.unwrap_or(1), args.bound)
+        }
+        (None, Some(capture)) => capture::verify_and_tell(capture),
+        (None, None) => run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,10 +1,17 @@
 //! Sessions to measure with, simulated once in each run.
+//!
+//! A long capture is a minute of one again and again with later times.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use lagtape::app::SimulateVerb;
 use lagtape::capture::{
     Body, ClientKind, Direction, Header, Message, Opcode, Record, Records, SyncMarker, Writer,
 };
+use lagtape::checkpoint::Checkpointer;
 use lagtape::engine::{Engine, Options};
 use lagtape::peer::client::Dialect;
 use lagtape::peer::simulation::{SimulationOptions, simulate};
@@ -14,6 +21,13 @@ use lagtape::time::{Nanos, Span};
 
 /// Knobs that a client repeats in each report: with them it is as long as upstream's, 570 bytes.
 const KNOBS: usize = 20;
+
+const MINUTE_NS: u64 = 60_000_000_000;
+
+/// The sync marker of all captures here.
+pub fn marker() -> SyncMarker {
+    SyncMarker::derive(b"bench")
+}
 
 /// A healthy session as the verb `simulate` makes it, but that the server never idles.
 pub fn healthy(minutes: u64, loop_s: f64, params_hz: f64) -> Result<SimulationOptions> {
@@ -65,16 +79,84 @@ fn header() -> Header {
 
 /// Simulates a session into a capture.
 pub fn capture(options: SimulationOptions) -> Vec<u8> {
-    let mut writer = Writer::new(SyncMarker::derive(b"bench"));
+    let mut writer = Writer::new(marker());
     let mut bytes = Vec::new();
     writer.begin(&mut bytes);
     simulate(options, header(), &mut |record| writer.write(record, &mut bytes));
     bytes
 }
 
+/// Writes records as a live recording does, with checkpoints between them.
+pub struct Woven {
+    writer: Writer,
+    checkpointer: Checkpointer,
+}
+
+impl Woven {
+    /// Before the header.
+    pub fn new() -> Self {
+        Woven { writer: Writer::new(marker()), checkpointer: Checkpointer::new(marker()) }
+    }
+
+    /// Appends a record, after the checkpoint that is due before it.
+    pub fn write(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
+        self.checkpointer.before(record, out);
+        let begins_at = out.len();
+        if record.seq == 0 {
+            self.writer.begin(out);
+        }
+        self.writer.write(record, out);
+        self.checkpointer.after(record, out.len() - begins_at);
+    }
+}
+
+/// Shows the records of so many minutes: what came after the initial buffer again and again.
+pub fn repeat(minute: &[u8], minutes: u64, see: &mut dyn FnMut(&Record<'_>)) -> Result<()> {
+    let mut origin = None;
+    let mut seq = 0;
+    for number in 0..minutes {
+        let mut records = Records::new(minute);
+        while let Some(record) = records.next_record()? {
+            let is_repeated = origin.is_some_and(|origin| record.t > origin);
+            if (number > 0 && !is_repeated) || matches!(record.body, Body::End(_)) {
+                continue;
+            }
+            if let Body::Message(message) = &record.body
+                && is_from_server(message)
+            {
+                origin.get_or_insert(record.t);
+            }
+            see(&Record { seq, t: Nanos(record.t.0 + number * MINUTE_NS), ..record });
+            seq += 1;
+        }
+    }
+    Ok(())
+}
+
+/// Writes a capture of so many minutes, as a live recording would have.
+pub fn write_long(minute: &[u8], minutes: u64, path: &Path) -> Result<()> {
+    let mut file = BufWriter::new(File::create(path)?);
+    let (mut woven, mut bytes, mut written) = (Woven::new(), Vec::new(), Ok(()));
+    let mut last = Nanos(0);
+    repeat(minute, minutes, &mut |record| {
+        woven.write(record, &mut bytes);
+        last = record.t;
+        if written.is_ok() {
+            written = file.write_all(&bytes);
+        }
+        bytes.clear();
+    })?;
+    written?;
+    let body = Body::End(woven.writer.end(None));
+    let end = Record { seq: woven.writer.next_seq(), t: last, conn: 0, body };
+    woven.write(&end, &mut bytes);
+    file.write_all(&bytes)?;
+    Ok(file.flush()?)
+}
+
 /// The same capture without any text but what the handshake needs.
 pub fn without_text(capture: &[u8]) -> Result<Vec<u8>> {
-    let mut writer = Writer::new(SyncMarker::derive(b"bench"));
+    let mut writer = Writer::new(marker());
     let mut bytes = Vec::new();
     writer.begin(&mut bytes);
     let mut begun = false;

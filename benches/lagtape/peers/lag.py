@@ -15,7 +15,7 @@ google_crc32c, msgpack = need("google_crc32c", "msgpack")
 
 CAPTURE = pathlib.Path(sys.argv[1]).read_bytes()
 HEADER = struct.Struct("<BIIHffI")
-MESSAGE, TO_SERVER, TEXT = 2, 1, 1
+MESSAGE, TO_SERVER, TEXT, BINARY = 2, 1, 1, 2
 
 
 def report():
@@ -36,10 +36,12 @@ def report():
                 tracker.on_tick(now, playhead.frame(now))
             elif message.get("type") == "ready":
                 ready = message
-        elif direction != TO_SERVER and ready and not tracker:
+        elif opcode != BINARY or direction == TO_SERVER:
+            continue
+        elif ready and not tracker:
             frames, rate = len(payload) // 2 // ready["channels"], ready["sample_rate"]
             playhead, tracker = Playhead(now, frames, rate), Tracker(now, frames, rate)
-        elif direction != TO_SERVER and tracker:
+        elif tracker:
             _, start, length, _, _, _, _ = HEADER.unpack_from(payload)
             tracker.on_slice(now, start, length, playhead.frame(now))
     return tracker.report()
