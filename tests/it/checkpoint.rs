@@ -150,6 +150,18 @@ fn share(path: &Path) -> (u64, f64) {
     (count, 100.0 * len as f64 / bytes.len() as f64)
 }
 
+/// The longest time from one checkpoint to the next.
+fn longest_wait_s(bytes: &[u8]) -> f64 {
+    let mut times = Vec::new();
+    let mut salvage = Salvage::new(bytes);
+    while let Some(record) = salvage.next_record().unwrap() {
+        if times.is_empty() || record.kind() == Kind::Checkpoint {
+            times.push(record.t);
+        }
+    }
+    times.windows(2).map(|pair| pair[1].seconds_since(pair[0])).fold(0.0, f64::max)
+}
+
 #[test]
 fn small_records_get_fewer_checkpoints() {
     let folder = Folder::new();
@@ -166,6 +178,12 @@ fn small_records_get_fewer_checkpoints() {
     let (count, percent) = share(&silent);
     assert!((1..=3).contains(&count) && percent < 8.0, "{count}, {percent} %");
     check_indexed(&silent);
+    let slowly = woven(&rewritten(&fs::read(&silent).unwrap(), |mut record| {
+        record.t = Nanos(record.t.0 * 5);
+        Some(record).filter(|record| record.kind() != Kind::Checkpoint)
+    }));
+    let longest_s = longest_wait_s(&slowly);
+    assert!((59.0..61.0).contains(&longest_s), "{longest_s} s without a checkpoint");
 
     // Ticks and nothing else, for a hundred seconds.
     let mut binaries = 0;
@@ -317,6 +335,48 @@ fn a_replay_proves_the_checkpoints_and_notices_others() {
         let difference = found.replay.unwrap().first_difference.unwrap();
         assert!(difference.ends_with(&format!("another {name}")), "{difference}");
     }
+}
+
+#[test]
+fn checkpoints_that_do_not_cover_the_capture_are_not_trusted() {
+    let bytes = simulated_bytes("stall", 11, 8);
+    let folder = Folder::new();
+    let is_used = |bytes: &[u8]| {
+        let path = folder.write("x", bytes);
+        let quick = AnalyzeOptions { quick: true, ..AnalyzeOptions::default() };
+        json(&app::analyze(&path, &quick).unwrap())["warnings"].to_string().contains("\"quick\"")
+    };
+    assert!(is_used(&bytes));
+
+    // The rows of one do not reach up to it.
+    let number = std::cell::Cell::new(0);
+    let short = rewritten(&bytes, |mut record| {
+        if let Body::Checkpoint(checkpoint) = &mut record.body {
+            number.set(number.get() + 1);
+            checkpoint.summary.first_row_at += u64::from(number.get() == 3);
+        }
+        Some(record)
+    });
+    assert!(short.len() == bytes.len() && !is_used(&short));
+
+    // Something stands behind the end.
+    let mut salvage = Salvage::new(&bytes[..]);
+    let mut writer = None;
+    while let Some(stored) = salvage.next_stored().unwrap() {
+        writer.get_or_insert(Writer::new(stored.marker())).copied(&stored.record);
+    }
+    let mut writer = writer.unwrap();
+    let mut continued = bytes.clone();
+    let gap = Gap { first_seq: writer.next_seq(), count: 1, bytes: 0, reason: String::new() };
+    let body = Body::Gap(gap);
+    let record = Record { seq: writer.next_seq() + 1, t: Nanos(u64::MAX / 2), conn: 0, body };
+    writer.write(&record, &mut continued);
+    assert!(!is_used(&continued));
+
+    // One record less: every later checkpoint stands elsewhere than it says.
+    let moved = rewritten(&bytes, |record| Some(record).filter(|record| record.seq != 50));
+    assert!(app::info(&folder.write("x", &moved)).unwrap().checked);
+    assert!(!is_used(&moved));
 }
 
 /// Lead of every slice and staleness of every tick, by the time of the record.
