@@ -126,9 +126,11 @@ mod tests {
     fn every_half_is_added() {
         let odd =
             [0.0, -0.0, 1.0 / 3.0, f32::MAX, f32::MIN_POSITIVE, 1e-45, f32::INFINITY, f32::NAN];
-        for old in odd {
-            check::<true>(&vec![old; 1 << 16], &all_halves());
-            check::<true>(&vec![-old; 1 << 16], &all_halves());
+        // Miri takes minutes for each.
+        let tried = if cfg!(miri) { 1 } else { odd.len() };
+        for old in &odd[..tried] {
+            check::<true>(&vec![*old; 1 << 16], &all_halves());
+            check::<true>(&vec![-*old; 1 << 16], &all_halves());
         }
     }
 
