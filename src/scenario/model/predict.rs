@@ -14,6 +14,7 @@ use super::due::{Due, Event};
 use super::fit::Fit;
 use super::generations::{Generation, new_frames, shifted};
 use super::listener::Listener;
+use super::looks::report_ns;
 use super::trace::Trace;
 use crate::capture::Marker;
 use crate::lag::{Arrival, LagTracker};
@@ -190,10 +191,7 @@ impl<'a> Run<'a> {
             up: Link::new(link(), luck.seed, Stream::Uplink, origin),
             down: Link::new(link(), luck.seed, Stream::Downlink, origin),
             reports: VecDeque::new(),
-            report_ns: policy
-                .intake
-                .backlog_per_s
-                .map_or(0, |per_s| (1e9 / per_s.max(1e-3)) as u64),
+            report_ns: report_ns(policy),
             turn: 0,
             stage: Stage::Ticking,
             clock: PlayheadClock::new(&policy.clock, frames, sample_rate, began),
@@ -410,7 +408,8 @@ impl<'a> Run<'a> {
     fn take_reports(&mut self, now: Nanos) {
         while let Some((at, report)) = self.reports.pop_front_if(|(at, _)| *at <= now) {
             self.clock.report(at, report.position_s, report.client_time);
-            report.lead_s.into_iter().for_each(|lead_s| self.lead.report(lead_s));
+            let heeded = report.lead_s.filter(|_| self.fit.heeds_leads(at));
+            heeded.into_iter().for_each(|lead_s| self.lead.report(lead_s));
             report.acked.into_iter().for_each(|acked| self.flow.acknowledge(acked));
         }
     }
@@ -421,7 +420,9 @@ impl<'a> Run<'a> {
             Stage::Ticking => {
                 self.take_reports(now);
                 let estimate = self.clock.look(now);
-                let placed = self.placement.place(estimate, self.lead.look(now, false));
+                let advance_s = self.lead.look(now, false);
+                let aimed_s = self.fit.displaced_at(now).map_or(advance_s, |behind_s| -behind_s);
+                let placed = self.placement.place(estimate, aimed_s);
                 self.transport_peak_s = self.transport_peak_s.max(self.lead.transport_s());
                 self.stage = Stage::Decoding([Some(placed.region), placed.spill]);
                 self.due.set(Event::Generate, Some(shifted(now, generation.decode_ns)));
