@@ -78,11 +78,12 @@ impl ModelUse {
         }
     }
 
-    /// How well it repeats the recording, in words.
+    /// How well it repeats the recording and what it found there, in words.
     #[must_use]
     pub fn sentence(&self) -> String {
+        let found: String = self.found.iter().map(|found| format!("; {found}")).collect();
         format!(
-            "repeats {} % of this capture's slices to the frame, and lead p95 within {} ms",
+            "repeats {} % of this capture's slices to the frame, and lead p95 within {} ms{found}",
             Figure(self.factual_error.exact_share * 100.0),
             (self.factual_error.lead_error_p95_s * 1e3).ceil(),
         )
@@ -165,10 +166,7 @@ fn headline(answer: &WhatIf) -> String {
 /// What the answer rests on.
 fn basis(answer: &WhatIf) -> String {
     match (answer.tier, &answer.model, answer.valid_until_s) {
-        (Tier::Model, Some(model), _) => {
-            let found = model.found.iter().map(|found| format!("; {found}"));
-            format!("closed-loop model: {}{}", model.sentence(), found.collect::<String>())
-        }
+        (Tier::Model, Some(model), _) => format!("closed-loop model: {}", model.sentence()),
         (Tier::Exact, _, _) => format!("exact: {}", answer.reason),
         (_, _, Some(until_s)) => format!(
             "open loop: exact until {} s; {} % of the slices came later. {}",
