@@ -61,10 +61,7 @@ impl Buckets {
     #[must_use]
     #[inline]
     pub fn of_frame(&self, frame: u64) -> usize {
-        // A u32 becomes an f64 and is made of one in an instruction, a u64 takes several. There are
-        // fewer buckets than a u32 counts, so what is beyond is the last one either way.
-        let frame = u32::try_from(frame).map_or(frame as f64, f64::from);
-        ((frame / self.width) as u32 as usize).min(self.count - 1)
+        ((frame as f64 / self.width) as usize).min(self.count - 1)
     }
 
     /// The first frame of the loop that lies in this bucket or a later one; the end of the loop

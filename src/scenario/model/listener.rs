@@ -63,7 +63,6 @@ impl Listener {
         }
     }
 
-    #[inline]
     pub fn frame(&mut self, now_s: f64) -> u64 {
         let frame = match &mut self.playhead {
             Playhead::Simulated(_, walk) => walk.frame(now_s),

@@ -451,7 +451,6 @@ impl<'a> Run<'a> {
         self.due.set(Event::Generate, Some(shifted(now, generation.rest_ns + tick_ns)));
     }
 
-    #[inline]
     fn send(&mut self, now: Nanos) {
         let Some(mut slice) = self.outbox.pop_front() else { return };
         self.take_reports(now);
@@ -493,11 +492,8 @@ impl<'a> Run<'a> {
     fn message_len(&self, generation: &Generation, region: Region) -> u64 {
         let cost = |new| self.fit.new_frames.cost(new, region.frames);
         let new_bytes = cost(new_frames(region, self.last_sent));
-        // Of a slice that goes where it went nothing is unknown, and where luck adds nothing either.
-        let unknown_bytes = match self.luck.new_frames_cost {
-            0.0 => 0.0,
-            share => (new_bytes - cost(generation.new_frames)) * share,
-        };
+        // Of a slice that goes where it went nothing is unknown.
+        let unknown_bytes = (new_bytes - cost(generation.new_frames)) * self.luck.new_frames_cost;
         let bytes =
             generation.bytes_per_frame * f64::from(region.frames) + new_bytes + unknown_bytes;
         HEADER_LEN as u64 + bytes as u64
