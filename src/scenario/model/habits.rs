@@ -2,8 +2,8 @@
 //!
 //! Enters: a fit that does not repeat its recording. Leaves: others that may, the plainest first: of a
 //! server that leaves something out, of one that put slices behind the listener for a while, of one
-//! that fell behind the reports. None is believed for what it assumes: whoever takes one checks that
-//! it repeats the recording, by the bound that holds for all.
+//! with other constants, of one that fell behind the reports. None is believed for what it assumes:
+//! whoever takes one checks that it repeats the recording, by the bound that holds for all.
 
 use super::fit::Fit;
 use super::generations::Generation;
