@@ -65,6 +65,8 @@ const CONSTANTS: [Constant; 6] = [
 /// How often the steps are halved, and how often all constants have their turn with each.
 const TUNE_HALVINGS: u32 = 4;
 const TUNE_ROUNDS: usize = 4;
+/// Slices that this search looks at: the first ones, enough for some minutes.
+const TUNED_SLICES: usize = 4_000;
 
 /// Steps of the search for a backlog: the first of this share of the reports' cadence, over the first
 /// slices; each next one finer by this factor, over more slices by the same.
@@ -111,7 +113,7 @@ impl Fit {
     /// gaps are long shows more of them than the floor.
     pub(super) fn tuned(mut self, trace: &Trace) -> Fit {
         let cost = |fit: &Fit, policy: &Policy| {
-            fit.places(trace, policy, fit.round_trip_ns, usize::MAX).cost()
+            fit.places(trace, policy, fit.round_trip_ns, TUNED_SLICES).cost()
         };
         let mut best = cost(&self, &self.policy);
         for halvings in 0..TUNE_HALVINGS {
