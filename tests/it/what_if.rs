@@ -205,3 +205,23 @@ fn refusals_name_the_key_and_come_first() {
         assert!(said.contains(sentence), "{words:?} said: {said}");
     }
 }
+
+/// An incident file begins where its ring began, and knows the server as well as the whole recording.
+#[test]
+fn a_part_is_answered_like_the_whole() {
+    let folder = TempDir::new().unwrap();
+    let whole = simulated(&folder);
+    let part = folder.path().join("part.lagtape").to_str().unwrap().to_owned();
+    program::check(&["cut", &whole, "--from", "4s", "-o", &part], 0);
+    for change in [["--lead-floor", "0.6"], ["--latency", "60ms"], ["--rate", "1.01"]] {
+        let [whole, part] = [&whole, &part].map(|file| {
+            let answer = json(&[file, change[0], change[1], "--window", "6", "--members", "8"]);
+            assert_eq!(answer["tier"], "model", "{answer}");
+            let lead_s = &answer["counterfactual"]["lag"]["slices"]["lead_s"];
+            [lead_s["p5"].as_f64().unwrap(), lead_s["p50"].as_f64().unwrap()]
+        });
+        for (whole, part) in whole.into_iter().zip(part) {
+            assert!((whole - part).abs() < 0.02, "{change:?}: {whole} {part}");
+        }
+    }
+}

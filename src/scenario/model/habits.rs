@@ -218,7 +218,7 @@ impl Fit {
             let around = 2 * FINER as i32;
             tried = (-around..=around).map(|i| per_s + f64::from(i) * step).collect();
         }
-        let kept = Queue::of_intake(trace.origin);
+        let kept = Queue::of_intake(trace.begins);
         let sheds = self.generations.iter().any(|turn| turn.shed);
         let with_shed = sheds.then(|| Fit { queue: Some(kept), ..self.clone() });
         std::iter::once(self).chain(with_shed).collect()

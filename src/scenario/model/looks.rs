@@ -42,18 +42,17 @@ pub(super) struct Looks<'a> {
 impl<'a> Looks<'a> {
     /// Before the first look of a server with that policy, that far away.
     pub fn new(fit: &'a Fit, trace: &'a Trace, policy: &Policy, round_trip_ns: i64) -> Self {
-        let (frames, sample_rate, origin) = (trace.loop_frames(), trace.sample_rate, trace.origin);
         Self {
             fit,
             trace,
             turns: fit.generations.iter(),
             round_trip_ns,
             report_ns: report_ns(policy),
-            clock: PlayheadClock::new(&policy.clock, frames, sample_rate, origin),
+            clock: trace.server_clock(&policy.clock, trace.begins),
             lead: LeadController::new(&policy.lead, policy.placement.window_s),
             heard: 0,
             taken: Nanos(0),
-            at: origin,
+            at: trace.begins,
         }
     }
 

@@ -160,9 +160,9 @@ impl<'a> Run<'a> {
         change: &'a Change,
         luck: &'a Luck,
     ) -> Self {
-        let (origin, frames, sample_rate) = (trace.origin, trace.loop_frames(), trace.sample_rate);
+        let Trace { origin, begins, sample_rate, .. } = *trace;
         let link = LinkOptions::default;
-        let began = fit.queue.map_or(origin, |queue| queue.began);
+        let began = fit.queue.map_or(begins, |queue| queue.began);
         let mut run = Run {
             due: Due::default(),
             trace,
@@ -178,25 +178,25 @@ impl<'a> Run<'a> {
             differs_at: Nanos(0),
             rng: Rng::new(luck.seed, Stream::Client),
             listener: Listener::new(trace, change.quantum_frames),
-            tracker: tracker(trace),
+            tracker: trace.tracker(),
             ops: ops(trace, change, luck),
             ticks: 0,
             lowest_lead_s: None,
             slice_bytes: 0,
             landing: VecDeque::new(),
-            client_free: origin,
+            client_free: begins,
             has_up: !change.up.is_empty(),
             has_down: !change.down.is_empty(),
             changes: link_changes(origin, change, luck),
-            up: Link::new(link(), luck.seed, Stream::Uplink, origin),
-            down: Link::new(link(), luck.seed, Stream::Downlink, origin),
+            up: Link::new(link(), luck.seed, Stream::Uplink, begins),
+            down: Link::new(link(), luck.seed, Stream::Downlink, begins),
             reports: VecDeque::new(),
             report_ns: report_ns(policy),
             turn: 0,
             stage: Stage::Ticking,
-            clock: PlayheadClock::new(&policy.clock, frames, sample_rate, began),
+            clock: trace.server_clock(&policy.clock, began),
             lead: LeadController::new(&policy.lead, policy.placement.window_s),
-            placement: Placement::new(&policy.placement, frames, sample_rate),
+            placement: Placement::new(&policy.placement, trace.loop_frames(), sample_rate),
             flow: FlowControl::new(&policy.flow),
             outbox: VecDeque::new(),
             last_sent: None,
@@ -511,7 +511,7 @@ impl<'a> Run<'a> {
             }
         };
         let shift_ns = if at < self.differs_at { 0 } else { self.luck.tick_shift_ns };
-        shifted(at, shift_ns).max(self.trace.origin)
+        shifted(at, shift_ns).max(self.trace.begins)
     }
 
     /// The recorded tick that a tick at `now` is like: the same, or the last one before.
@@ -529,20 +529,13 @@ impl<'a> Run<'a> {
     }
 }
 
-/// A tracker with room for as much as was recorded.
-fn tracker(trace: &Trace) -> LagTracker {
-    let mut tracker = LagTracker::new(trace.frames, trace.sample_rate, trace.origin.seconds());
-    tracker.reserve(trace.slices.len(), trace.ticks.len());
-    tracker
-}
-
 /// The ops in their order, each at its moment or as much later as luck has it.
 pub(super) fn ops(trace: &Trace, change: &Change, luck: &Luck) -> VecDeque<(Nanos, Marker)> {
     let Some(scripted) = &change.ops else { return trace.ops.iter().cloned().collect() };
     let at = |span: Span| trace.origin.checked_add(span).unwrap_or(Nanos(u64::MAX));
     let mut scripted: Vec<_> = scripted.iter().collect();
     scripted.sort_by_key(|op| op.at);
-    let moment = |span| shifted(at(span), luck.shift_ns).max(trace.origin);
+    let moment = |span| shifted(at(span), luck.shift_ns).max(trace.begins);
     scripted.into_iter().map(|op| (moment(op.at), op.op.clone())).collect()
 }
 

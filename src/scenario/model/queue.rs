@@ -206,18 +206,18 @@ pub(super) fn behind_queue(
     }
     let (frames, sample_rate) = (trace.loop_frames(), trace.sample_rate);
     let placement = Placement::new(&policy.placement, frames, sample_rate);
-    let began = shifted(trace.origin, -(ahead_s * 1e9) as i64);
+    let began = shifted(trace.begins, -(ahead_s * 1e9) as i64);
     let mut server = Server {
         trace,
         round_trip_ns,
-        clock: PlayheadClock::new(&policy.clock, frames, sample_rate, began),
+        clock: trace.server_clock(&policy.clock, began),
         lead: LeadController::new(&policy.lead, policy.placement.window_s),
         placement: &placement,
         heard: 0,
     };
     let mut course = Course { usual: &usual, handed_over: began, turns: Vec::new() };
     let mut look = shifted(known[0].arrived, -usual.decode_ns);
-    if began < trace.origin {
+    if began < trace.begins {
         look = look.min(shifted(began, usual.period_ns - usual.decode_ns));
     }
     let mut cost = 0.0;
