@@ -98,7 +98,7 @@ impl Captures {
             match recording {
                 Ok(recording) => {
                     let fit = modelled.then(|| recording.model().ok()).flatten();
-                    capture.model = fit.map(|(_, fit)| ModelUse::of(fit));
+                    capture.model = fit.map(|(trace, fit)| ModelUse::of(trace, fit));
                     let asked = recording.asked(verb.manner());
                     capture.factual = Some(asked.factual(&mut Scratch::default())?);
                     usable.push((number, recording));

@@ -55,7 +55,10 @@ pub fn what_if(path: &Path, verb: &WhatIfVerb) -> Result<WhatIf> {
         derived.write(path, &story, end, &Marks::of(path, verb, &reply)?)?;
     }
     let model = match reply.tier {
-        Tier::Model => Some(ModelUse::of(recording.model()?.1)),
+        Tier::Model => {
+            let (trace, fit) = recording.model()?;
+            Some(ModelUse::of(trace, fit))
+        }
         _ => None,
     };
     let Reply { tier, reason, valid_until_s, beyond_share, lag, outcomes } = reply;

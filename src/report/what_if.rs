@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::text::{Figure, wrapped};
 use crate::lag::LagReport;
 use crate::peer::policy::Policy;
-use crate::scenario::model::{FactualError, Fit, Outcome, Spread};
+use crate::scenario::model::{FactualError, Fit, Outcome, Spread, Trace};
 use crate::scenario::{Scenario, Tier};
 use crate::sweep::rows::lags;
 
@@ -61,24 +61,54 @@ pub struct ModelUse {
     pub parameters: Policy,
     /// How well it repeats the recording itself.
     pub factual_error: FactualError,
+    /// What the server or the client did otherwise than upstream's, each in a sentence; it stays so
+    /// in every answer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub found: Vec<String>,
 }
 
 impl ModelUse {
     /// What was fitted.
     #[must_use]
-    pub fn of(fit: &Fit) -> ModelUse {
-        ModelUse { parameters: fit.policy.clone(), factual_error: fit.factual_error }
+    pub fn of(trace: &Trace, fit: &Fit) -> ModelUse {
+        ModelUse {
+            parameters: fit.policy.clone(),
+            factual_error: fit.factual_error,
+            found: found(trace, fit),
+        }
     }
 
-    /// How well it repeats the recording, in words.
+    /// How well it repeats the recording and what it found there, in words.
     #[must_use]
     pub fn sentence(&self) -> String {
+        let found: String = self.found.iter().map(|found| format!("; {found}")).collect();
         format!(
-            "repeats {} % of this capture's slices to the frame, and lead p95 within {} ms",
+            "repeats {} % of this capture's slices to the frame, and lead p95 within {} ms{found}",
             Figure(self.factual_error.exact_share * 100.0),
             (self.factual_error.lead_error_p95_s * 1e3).ceil(),
         )
     }
+}
+
+/// What a recording tells of a server or a client that is not like upstream's.
+fn found(trace: &Trace, fit: &Fit) -> Vec<String> {
+    let Policy { lead, clock, intake, .. } = &fit.policy;
+    let lacks = [
+        (lead.reserve_cap_s == 0.0, "the server holds no reserve against stalls"),
+        (lead.transport.is_none(), "the server does not heed the leads that are reported to it"),
+        (!clock.use_client_time, "the server does not heed client_time"),
+    ];
+    let lacks = lacks.into_iter().filter(|(lacks, _)| *lacks).map(|(_, what)| what.to_owned());
+    let late = intake.backlog_per_s.map(|per_s| {
+        format!("the server takes {} reports a second, one after another", Figure(per_s))
+    });
+    let displaced = fit.displaced.iter().map(|spell| {
+        let [from, to] = [spell.from, spell.to].map(|at| Figure(at.seconds_since(trace.origin)));
+        let behind = Figure(spell.behind_s);
+        format!("from {from} to {to} s the server put slices {behind} s behind the listener")
+    });
+    let waited = fit.queue.map(|queue| format!("slices {}", queue.cause));
+    lacks.chain(late).chain(displaced).chain(waited).collect()
 }
 
 /// Prints an answer.

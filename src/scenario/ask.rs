@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use super::columns::{Columns, ColumnsBuilder};
 use super::derive::Story;
 use super::keys::Key;
-use super::model::{self, Change, ChangeError, Fit, FitError, Outcome, Question};
+use super::model::{self, Cause, Change, ChangeError, Fit, FitError, Outcome, Question};
 use super::model::{Retold, Trace, TraceError, Tracer, UnknownToModel};
 use super::open_loop::{self, OpenLoop, OpenLoopError, Scratch};
 use super::{Playback, Scenario, Tier};
@@ -102,12 +102,12 @@ pub enum Refusal {
     /// The model does not repeat the recording.
     #[error(transparent)]
     Fit(#[from] FitError),
-    /// The recorded link was too thin already, and not only the listener is to move.
+    /// What waited or was shed in the recording is kept, and not only the listener is to move.
     #[error(
-        "slices of the recording waited for a link too thin for them; over such a link the model \
-         knows only what becomes of another playhead, so ask with --op, --rate or --skew-ppm alone"
+        "slices of the recording {0}; the model keeps that, and so knows only what becomes of \
+         another playhead: ask with --op, --rate or --skew-ppm alone"
     )]
-    ThinLink,
+    Kept(Cause),
     /// The model cannot change that.
     #[error(transparent)]
     Unknown(#[from] UnknownToModel),
@@ -181,6 +181,10 @@ impl Recording {
             "lead-ceiling" => fit.policy.lead.ceiling_s,
             "flow-window" => fit.policy.flow.window_bytes as f64,
             "params-hz" => reports_per_s(trace).unwrap_or(key.neutral),
+            "acks" => f64::from(u8::from(trace.acknowledges())),
+            "transport" => f64::from(u8::from(fit.policy.lead.transport.is_some())),
+            "staleness-compensation" => f64::from(u8::from(fit.policy.clock.use_client_time)),
+            "newest-wins" => f64::from(u8::from(fit.policy.intake.backlog_per_s.is_none())),
             _ => key.neutral,
         }
     }
@@ -254,8 +258,10 @@ impl Asked<'_> {
 
     fn modelled(&self, scenario: &Scenario, reason: &str) -> Result<Reply, Refusal> {
         let (trace, fit) = self.recording.model()?;
-        if fit.queue.is_some() && !scenario.only_moves_playhead() {
-            return Err(Refusal::ThinLink);
+        if let Some(queue) = fit.queue
+            && !scenario.only_moves_playhead()
+        {
+            return Err(Refusal::Kept(queue.cause));
         }
         let change = Change::of(scenario, trace)?;
         let Manner { report: args, members, .. } = self.manner;

@@ -150,6 +150,9 @@ impl<'a> Deriver<'a> {
             (Body::Context(context), _) if begins => {
                 self.interpreter = Interpreter::resume(&context.state);
                 self.conn = context.state.connection.unwrap_or_default();
+                if let Some(anew) = &mut self.anew {
+                    anew.slice_bytes = context.state.slice_bytes;
+                }
                 self.copy(record, record.body.clone());
             }
             (Body::End(_) | Body::Other(_), _) => self.extra -= 1,

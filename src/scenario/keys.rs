@@ -1,12 +1,12 @@
-//! The numbers of a scenario by name, as flags and sweeps call them.
+//! The numbers and switches of a scenario by name, as flags and sweeps call them.
 //!
 //! Enters: a name (`lead-floor`) and values as people write them. Leaves: a [`Key`] that puts a
-//! value into a scenario. A new number to vary is a line in [`KEYS`].
+//! value into a scenario. What is new to vary is a line in [`KEYS`].
 
 use super::{Scenario, ScenarioError};
 use crate::peer::incident::{Unit, nearest};
 
-/// A number of a scenario.
+/// A number of a scenario, or a switch, which is 1 or 0.
 #[derive(Debug)]
 pub struct Key {
     /// Its name.
@@ -15,7 +15,7 @@ pub struct Key {
     pub unit: Unit,
     /// The value that changes nothing, or nearly nothing: upstream's default where there is one.
     pub neutral: f64,
-    /// Where a search looks unless it is told, as a range of a sweep.
+    /// Where a search looks unless it is told, as a range of a sweep or a list.
     pub range: &'static str,
     /// The finest step that makes a difference worth telling.
     pub finest: f64,
@@ -23,8 +23,11 @@ pub struct Key {
     pub set: fn(&mut Scenario, f64),
 }
 
-/// All numbers that can be varied.
-pub const KEYS: [Key; 21] = [
+/// The values of a switch.
+const SWITCH: (&str, f64) = ("on,off", 1.0);
+
+/// All that can be varied.
+pub const KEYS: [Key; 25] = [
     key("rate", Unit::Number, 1.0, ("0.9..1.1:0.005", 1e-4), |s, v| s.playback.rate = Some(v)),
     key("skew-ppm", Unit::Number, 0.0, ("-5000..5000:250", 1.0), |s, v| {
         s.playback.skew_ppm = Some(v);
@@ -73,14 +76,24 @@ pub const KEYS: [Key; 21] = [
     key("handles-every", Unit::Time, 0.0, ("0..2:0.05", 1e-3), |s, v| {
         s.change.client.handles_every_s = Some(v);
     }),
+    key("acks", Unit::Switch, 1.0, SWITCH, |s, v| s.change.client.acks = Some(v != 0.0)),
     key("lead-floor", Unit::Time, 0.25, ("0.05..2:0.05", 5e-3), |s, v| {
         s.change.server.lead_floor_s = Some(v);
     }),
     key("lead-ceiling", Unit::Time, 1.35, ("0.25..4:0.05", 5e-3), |s, v| {
         s.change.server.lead_ceiling_s = Some(v);
     }),
+    key("transport", Unit::Switch, 1.0, SWITCH, |s, v| {
+        s.change.server.transport = Some(v != 0.0);
+    }),
     key("flow-window", Unit::Size, 262_144.0, ("32KB..1024KB:32KB", 1e3), |s, v| {
         s.change.server.flow_window = Some(v as u64);
+    }),
+    key("staleness-compensation", Unit::Switch, 1.0, SWITCH, |s, v| {
+        s.change.server.staleness_compensation = Some(v != 0.0);
+    }),
+    key("newest-wins", Unit::Switch, 1.0, SWITCH, |s, v| {
+        s.change.server.newest_wins = Some(v != 0.0);
     }),
     key("tick-factor", Unit::Number, 1.0, ("0.1..2:0.05", 5e-3), |s, v| {
         s.change.tick_factor = Some(v);

@@ -1,39 +1,29 @@
 //! The short words for what a scenario changes, as they stand on a command line.
 //!
 //! Enters: a word with a value (`lead-floor`, `0.5`), or an op with its time (`6s:seek=30s`,
-//! `3s:down=250KB/s`). Leaves: a [`Scenario`] with that change. Numbers are the [`keys`](super::keys)
-//! of sweeps; switches are here. [`Scenario::check`] judges the whole.
+//! `3s:down=250KB/s`). Leaves: a [`Scenario`] with that change. What sweeps vary are the [`keys`](super::keys);
+//! other switches are here. [`Scenario::check`] judges the whole.
 
 use super::keys::{KEYS, Key};
 use super::{Playback, Scenario, ScenarioError, TimedChange, wrong};
-use crate::peer::incident::nearest;
+use crate::peer::incident::{Unit, nearest};
 use crate::peer::script::ScriptedOp;
 use crate::time::Span;
 
 /// A switch: its word, and what it sets.
 type Switch = (&'static str, fn(&mut Scenario, bool));
 
-/// What is on or off.
-const SWITCHES: [Switch; 6] = [
-    ("acks", |scenario, on| scenario.change.client.acks = Some(on)),
-    ("transport", |scenario, on| scenario.change.server.transport = Some(on)),
+/// What is on or off and cannot be varied.
+const SWITCHES: [Switch; 2] = [
     ("emit-trim", |scenario, on| scenario.change.server.emit_trim = Some(on)),
-    ("staleness-compensation", |scenario, on| {
-        scenario.change.server.staleness_compensation = Some(on);
-    }),
-    ("newest-wins", |scenario, on| scenario.change.server.newest_wins = Some(on)),
     ("replace-ops", |scenario, on| scenario.playback.replace_ops = on),
 ];
 
 /// Sets what a word stands for.
 pub fn assign(scenario: &mut Scenario, word: &str, value: &str) -> Result<(), ScenarioError> {
     if let Some((_, set)) = SWITCHES.iter().find(|(known, _)| *known == word) {
-        let on = match value {
-            "on" | "true" => true,
-            "off" | "false" => false,
-            _ => return Err(wrong(word, &format!("\"{value}\" is neither on nor off"))),
-        };
-        set(scenario, on);
+        let on = Unit::Switch.parse(value).map_err(|reason| wrong(word, &reason))?;
+        set(scenario, on != 0.0);
         return Ok(());
     }
     let Some(key) = KEYS.iter().find(|key| key.name == word) else {

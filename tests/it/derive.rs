@@ -148,6 +148,14 @@ fn captures_from_the_middle_are_told() {
     for said in moves {
         check(&bench, &capture, &[said, &["open-loop"]].concat(), Tier::Horizon);
     }
+    let healthy = bench.simulated("healthy", &["2s:seek=5s", "3s:rate=1.01"]);
+    let part = bench.path("healthy-from-the-middle.lagtape");
+    app::cut(&healthy, &part, &options).unwrap();
+    let modelled: [&[&str]; 3] =
+        [&["5s:seek=2s", "6s:pause"], &["lead-floor=0.6", "skew-ppm=300"], &["5s:down=250KB/s"]];
+    for said in modelled {
+        check(&bench, &part, said, Tier::Model);
+    }
     let error = what_if(&capture, &verb(&["2s:seek=1s"])).unwrap_err();
     let told = format!("{error:#}");
     assert!(told.contains("begins 4.20 s") && told.contains("nothing can happen at 2 s"), "{told}");

@@ -19,6 +19,14 @@ fn simulated(folder: &TempDir, incident: &str) -> String {
     path
 }
 
+/// A session too short for the model.
+fn short(folder: &TempDir) -> String {
+    let path = folder.path().join("short.lagtape").to_str().unwrap().to_owned();
+    let words = ["simulate", "--for", "600ms", "--loop", "16s", "-o", &path];
+    assert!(lagtape(&words).status.success());
+    path
+}
+
 const STALL: &str = "captures/stall.lagtape";
 const HEALTHY: &str = "captures/healthy.lagtape";
 
@@ -75,11 +83,33 @@ fn tiers_follow_what_each_scenario_changes() {
         rows.map(|row| row["tier"].as_str().unwrap().to_owned()).collect()
     };
     assert_eq!(tiers(&[HEALTHY, "--rate", "1,1.01", "--open-loop"]), ["exact", "horizon"]);
-    // The model does not repeat the stall, so the listener moves alone.
-    assert_eq!(tiers(&[STALL, "--start-offset", "0,1"]), ["exact", "horizon"]);
     let folder = TempDir::new().unwrap();
+    // Too short for the model, so the listener moves alone.
+    let short = short(&folder);
+    assert_eq!(tiers(&[&short, "--start-offset", "0,1"]), ["exact", "horizon"]);
     let capture = simulated(&folder, "healthy");
     assert_eq!(tiers(&[&capture, "--rate", "1,1.01"]), ["exact", "model"]);
+}
+
+#[test]
+fn switches_are_varied_like_numbers() {
+    let folder = TempDir::new().unwrap();
+    let capture = simulated(&folder, "healthy");
+    // Without acknowledgements a server does not know how much is on its way.
+    let thin = ["--down", "150KB/s", "--flow-window", "32KB"];
+    let swept = json(&[&["sweep", &capture, "--acks", "on,off"], &thin[..]].concat(), 0);
+    assert_eq!(swept["axes"][0]["key"], "acks");
+    let leads_s: Vec<f64> = swept["rows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["lag"]["slices"]["lead_s"]["p50"].as_f64().unwrap())
+        .collect();
+    assert!(leads_s[0] > leads_s[1] + 0.5, "{leads_s:?}");
+    let (table, _) = check(&["sweep", &capture, "--vary", "acks"], 0);
+    assert!(table.contains(" off ") && table.contains(" on "), "{table}");
+    let (_, err) = check(&["sweep", "no-such-file", "--acks", "on,maybe"], 2);
+    assert!(err.contains("\"maybe\" is neither on nor off"), "{err}");
 }
 
 /// Fields of a line of comma-separated values.
@@ -146,12 +176,11 @@ fn a_capture_that_cannot_be_used_is_named_and_the_others_go_on() {
     assert_eq!(swept["captures"][1]["failure"], Value::Null);
     let rows = swept["rows"].as_array().unwrap();
     assert_eq!(rows.iter().map(|row| row["capture"].as_u64()).collect::<Vec<_>>(), [Some(1); 2]);
-    // No scenario here has an answer from a capture that the model does not repeat.
-    let (table, _) = check(&["sweep", STALL, "--lead-floor", "0.5,1"], 1);
-    assert!(
-        table.contains("not used: no answer from captures/stall.lagtape: the model"),
-        "{table}"
-    );
+    // No scenario here has an answer from a capture that the model knows nothing of.
+    let folder = TempDir::new().unwrap();
+    let (table, _) = check(&["sweep", &short(&folder), "--lead-floor", "0.5,1"], 1);
+    assert!(table.contains("not used: no answer from "), "{table}");
+    assert!(table.contains("the capture holds"), "{table}");
 }
 
 /// A session whose lead is so short that slices land behind the listener's ear when the client is
@@ -250,7 +279,7 @@ fn every_key_has_a_flag_and_a_range() {
     for key in &lagtape::scenario::keys::KEYS {
         let axis = lagtape::sweep::axis::Axis::vary(key.name, &Default::default()).unwrap();
         assert!(axis.values.len() > 1, "{}", key.name);
-        let value = key.range.split("..").next().unwrap();
+        let value = key.range.split(',').flat_map(|values| values.split("..")).next().unwrap();
         for verb in ["what-if", "sweep"] {
             let (_, err) = check(&[verb, "no-such-file", &format!("--{}={value}", key.name)], 1);
             assert!(err.contains("cannot open no-such-file"), "{verb} {}: {err}", key.name);

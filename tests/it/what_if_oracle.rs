@@ -12,15 +12,16 @@ use lagtape::lag::stats::percentile;
 use lagtape::lag::{LagReport, LagTracker, ReportArgs};
 use lagtape::peer::client::{ClientOptions, DEFAULT_PING_EVERY, Dialect};
 use lagtape::peer::generator::GeneratorOptions;
+use lagtape::peer::incident::{ClientSetup, Trouble};
 use lagtape::peer::link::LinkOptions;
 use lagtape::peer::policy::Policy;
 use lagtape::peer::rng::{Rng, Stream};
-use lagtape::peer::server::{ServerOptions, Source};
+use lagtape::peer::server::{ServerFaults, ServerOptions, Source};
 use lagtape::peer::simulation::{SimulationOptions, simulate};
 use lagtape::scenario::columns::{Columns, ColumnsBuilder};
 use lagtape::scenario::model::{
-    Change, DEFAULT_MEMBERS, Fit, Later, Luck, Outcome, Question, Spread, Trace, Tracer, answer,
-    predict,
+    Change, DEFAULT_MEMBERS, Fit, FitError, Later, Luck, Outcome, Question, Spread, Trace, Tracer,
+    answer, predict,
 };
 use lagtape::scenario::open_loop::{OpenLoop, Scratch};
 use lagtape::scenario::{Playback, Scenario};
@@ -47,6 +48,10 @@ struct Hidden {
     up: LinkOptions,
     down: LinkOptions,
     pings: bool,
+    /// An incident, and what it does to server and client.
+    trouble: &'static str,
+    faults: ServerFaults,
+    client: ClientSetup,
 }
 
 /// One session: its capture, what its client's tracker recorded, when it ended.
@@ -82,7 +87,35 @@ impl Hidden {
         };
         let (up, down) = (way(), way());
         let params_hz = if seed.is_multiple_of(2) { 60.0 } else { 30.0 };
-        Self { seed, dialect, params_hz, generator, policy, up, down, pings: true }
+        let (faults, client) = (ServerFaults::default(), ClientSetup::default());
+        let (pings, trouble) = (true, "");
+        Self {
+            seed,
+            dialect,
+            params_hz,
+            generator,
+            policy,
+            up,
+            down,
+            pings,
+            trouble,
+            faults,
+            client,
+        }
+    }
+
+    /// The same in an incident: its faults, and the parts of the policy that it is made of.
+    fn in_trouble(mut self, trouble: &'static str) -> Self {
+        let (incident, part) = trouble.split_once(" without ").unwrap_or((trouble, ""));
+        let setup = incident.parse::<Trouble>().unwrap().setup();
+        self.trouble = trouble;
+        if part == "a reserve" {
+            self.policy.lead.reserve_cap_s = 0.0;
+        }
+        (self.faults, self.client) = (setup.faults, setup.client);
+        (self.policy.intake, self.policy.clock) = (setup.policy.intake, setup.policy.clock);
+        self.policy.lead.transport = setup.policy.lead.transport;
+        self
     }
 
     /// A server with upstream's constants and a client that sends no pings, over longer ways.
@@ -105,7 +138,7 @@ impl Hidden {
 
     fn name(&self, case: &Case) -> String {
         let told = if self.pings { "hidden floor" } else { "no pings" };
-        format!("{}, {:?} {}, {told}", case.name, self.dialect, self.seed)
+        format!("{}, {:?} {}, {told} {}", case.name, self.dialect, self.seed, self.trouble)
     }
 
     /// The session with that change; changes of the link count from the recorded `origin`.
@@ -120,8 +153,12 @@ impl Hidden {
             down.slow_from_s = origin.seconds() + at.seconds() - way_s;
         }
         let config = json!({"use_server_fixture": true, "fixture_name": "built-in"});
+        let mut config = config.as_object().cloned().unwrap();
+        config.extend(self.client.config.clone());
         let client = ClientOptions {
-            config: config.as_object().cloned().unwrap(),
+            config,
+            rate: self.client.rate,
+            commands: self.client.commands.clone(),
             params_hz: self.params_hz,
             dialect: self.dialect,
             script: change.ops.clone().unwrap_or_default(),
@@ -134,10 +171,11 @@ impl Hidden {
             source,
             policy: change.policy(&self.policy).unwrap(),
             generator: self.generator.clone(),
-            ..ServerOptions::default()
+            faults: self.faults.clone(),
         };
         let up = self.up.clone();
-        let options = SimulationOptions { client, server, up, down, handles_every_s: 0.0 };
+        let handles_every_s = self.client.handles_every_s;
+        let options = SimulationOptions { client, server, up, down, handles_every_s };
         let mut capture = Vec::new();
         let mut writer = Writer::new(SyncMarker::derive(b"hidden"));
         writer.begin(&mut capture);
@@ -307,18 +345,23 @@ impl fmt::Display for Row {
     }
 }
 
-/// Median distance between the leads of two sessions: each slice against the other's nearest one.
+/// Median distance between the leads of two sessions: each slice against the other's nearest one,
+/// and of several at one moment against the one in its turn.
 fn lead_error_s(ours: &LagTracker, theirs: &LagTracker) -> f64 {
-    let own: Vec<_> = ours.slices().collect();
-    let mut errors: Vec<f64> = theirs
-        .slices()
-        .map(|slice| {
+    let (own, their): (Vec<_>, Vec<_>) = (ours.slices().collect(), theirs.slices().collect());
+    let mut errors: Vec<f64> = their
+        .iter()
+        .enumerate()
+        .map(|(i, slice)| {
+            let turn = i - their.partition_point(|before| before.t_s < slice.t_s);
             let after = own.partition_point(|own| own.t_s < slice.t_s);
             let near = [after.checked_sub(1), Some(after)].into_iter().flatten();
             let nearest = near
                 .filter_map(|i| own.get(i))
                 .min_by(|a, b| (a.t_s - slice.t_s).abs().total_cmp(&(b.t_s - slice.t_s).abs()))
                 .unwrap();
+            let together: Vec<_> = own.iter().filter(|own| own.t_s == nearest.t_s).collect();
+            let nearest = together[turn.min(together.len() - 1)];
             let off = (nearest.lead_s - slice.lead_s).abs();
             off.min(LOOP_S - off)
         })
@@ -326,7 +369,7 @@ fn lead_error_s(ours: &LagTracker, theirs: &LagTracker) -> f64 {
     percentile(&mut errors, 0.5)
 }
 
-fn row(case: &Case, hidden: Hidden) -> Row {
+fn row(case: &Case, hidden: Hidden) -> Result<Row, FitError> {
     let hidden = &if case.thin { hidden.on_a_thin_link() } else { hidden };
     let factual = hidden.run(&Change::default(), Nanos(0));
     let (trace, columns) = read(&factual.capture);
@@ -334,7 +377,7 @@ fn row(case: &Case, hidden: Hidden) -> Row {
     let actual = hidden.run(change, trace.origin);
     let args = ReportArgs::default();
     let report = actual.tracker.report(actual.ended_s, &args);
-    let fit = &Fit::of(&trace).unwrap();
+    let fit = &Fit::of(&trace)?;
     let members = DEFAULT_MEMBERS;
     let question = Question { trace: &trace, fit, change, args, members, seed: 0 };
     let policy = change.policy(&fit.policy).unwrap();
@@ -355,7 +398,7 @@ fn row(case: &Case, hidden: Hidden) -> Row {
     let named = answer(&question).unwrap().outcomes.into_iter();
     let rows = named.filter(|outcome| outcome.share >= WORTH_NAMING).map(to_row);
     let key = |row: &Row| (!row.is_good(), row.lead_error_s);
-    rows.min_by(|a, b| key(a).partial_cmp(&key(b)).unwrap()).unwrap()
+    Ok(rows.min_by(|a, b| key(a).partial_cmp(&key(b)).unwrap()).unwrap())
 }
 
 /// How far the 5th percentile, the median or the 95th of the lead is off when the recorded slices
@@ -374,7 +417,13 @@ fn open_loop_error_s(columns: &Columns, change: &Change, actual: &LagReport) -> 
 fn rows(case: &Case, dialect: Dialect, seeds: std::ops::Range<u64>) -> Vec<Row> {
     let told = seeds.clone().map(|seed| Hidden::of(seed, dialect));
     let upstream = seeds.map(|seed| Hidden::upstream(seed, dialect));
-    told.chain(upstream).map(|hidden| row(case, hidden)).collect()
+    told.chain(upstream).map(|hidden| row(case, hidden).unwrap()).collect()
+}
+
+/// The same in an incident.
+fn rows_in(trouble: &'static str, case: &Case, dialect: Dialect) -> Vec<Result<Row, FitError>> {
+    let hidden = |seed| Hidden::of(seed, dialect).in_trouble(trouble);
+    (0..4).map(|seed| row(case, hidden(seed))).collect()
 }
 
 #[track_caller]
@@ -516,4 +565,83 @@ fn oracle_table() {
             );
         }
     }
+}
+
+/// Incidents in which the server or the client behaves otherwise.
+const TROUBLES: [&str; 10] = [
+    "stall",
+    "stall without a reserve",
+    "behind",
+    "stale-playhead",
+    "client-backlog",
+    "slow-generation",
+    "clock-skew",
+    "rebuild-stall",
+    "refit-storm",
+    "burst-production",
+];
+
+/// None of four sessions is refused, and so many of them are predicted well.
+#[track_caller]
+fn check_trouble(trouble: &'static str, case: &Case, least_good: [usize; 2]) {
+    for (dialect, least_good) in [Dialect::Modern, Dialect::Legacy].into_iter().zip(least_good) {
+        let rows: Result<Vec<Row>, FitError> =
+            rows_in(trouble, case, dialect).into_iter().collect();
+        let rows = rows.unwrap_or_else(|refused| panic!("{trouble} {dialect:?}: {refused}"));
+        let good = rows.iter().filter(|row| row.is_good()).count();
+        let all: Vec<String> = rows.iter().map(ToString::to_string).collect();
+        assert!(good >= least_good, "{good} are good: {all:#?}");
+    }
+}
+
+#[test]
+fn stalls_are_kept() {
+    check_trouble("stall", &SEEK_BACK, [4, 4]);
+    check_trouble("stall without a reserve", &SEEK_BACK, [4, 4]);
+}
+
+#[test]
+fn slices_that_went_behind_the_listener_go_there_again() {
+    check_trouble("behind", &SEEK_FORWARD, [4, 4]);
+}
+
+#[test]
+fn a_server_that_falls_behind_the_reports_does_so_again() {
+    // What a server sheds for late acknowledgements hangs on single bytes.
+    check_trouble("stale-playhead", &SEEK_FORWARD, [3, 4]);
+}
+
+#[test]
+fn a_client_that_handles_messages_now_and_then_does_so_again() {
+    check_trouble("client-backlog", &SEEK_BACK, [4, 4]);
+}
+
+#[test]
+fn constants_that_long_gaps_show_are_found() {
+    check_trouble("burst-production", &SEEK_BACK, [4, 4]);
+}
+
+/// The table of incidents of docs/WHATIF.md.
+#[test]
+#[ignore = "prints the table of the documentation; the other tests check it"]
+fn oracle_table_of_incidents() {
+    println!("| incident | client | seek forward | seek back | rate 1.03 | pause |");
+    println!("|---|---|---|---|---|---|");
+    let mut misses = Vec::new();
+    for trouble in TROUBLES {
+        for dialect in [Dialect::Modern, Dialect::Legacy] {
+            let cells = [&SEEK_FORWARD, &SEEK_BACK, &FASTER, &PAUSE].map(|case| {
+                let (good, missed): (Vec<_>, Vec<_>) = rows_in(trouble, case, dialect)
+                    .into_iter()
+                    .partition(|row| row.as_ref().is_ok_and(Row::is_good));
+                misses.extend(missed.into_iter().map(|row| match row {
+                    Ok(row) => row.to_string(),
+                    Err(refused) => format!("{}, {trouble}: {refused}", case.name),
+                }));
+                good.len().to_string()
+            });
+            println!("| {trouble} | {dialect:?} | {} |", cells.join(" | "));
+        }
+    }
+    println!("{}", misses.join("\n"));
 }

@@ -149,6 +149,9 @@ pub struct ScenarioArgs {
     /// Whether client_time corrects for the age of a report
     #[arg(long, value_name = "on|off", allow_hyphen_values = true)]
     pub staleness_compensation: Option<String>,
+    /// The server acts on the newest report, and works off none before it
+    #[arg(long, value_name = "on|off", allow_hyphen_values = true)]
+    pub newest_wins: Option<String>,
     /// Generation takes this many times as long
     #[arg(long, value_name = "FACTOR", allow_hyphen_values = true)]
     pub tick_factor: Option<String>,
@@ -238,6 +241,7 @@ impl ScenarioArgs {
             ("transport", &self.transport),
             ("flow-window", &self.flow_window),
             ("staleness-compensation", &self.staleness_compensation),
+            ("newest-wins", &self.newest_wins),
             ("tick-factor", &self.tick_factor),
         ];
         words.into_iter().filter_map(|(word, value)| Some((word, value.as_deref()?)))
@@ -251,7 +255,8 @@ impl ScenarioArgs {
   lagtape sweep incident.lagtape --find 'stale_ticks == 0' --vary lead-floor
   lagtape sweep incident.lagtape --op 6s:seek=16s --find 'lead_p5 > 0.1' --vary rate=0.98..1.02:0.001
 
-A number of a scenario may be a list, 0.25,0.5,1.0, or a range with its step, 0.99..1.01:0.0005;
+A number of a scenario may be a list, 0.25,0.5,1.0, or a range with its step, 0.99..1.01:0.0005, and a
+switch both, on,off;
 all combinations are tried with every capture. One value holds for all of them. With --find the
 smallest change is searched for that makes a condition hold. Exit code 1 means that a capture could
 not be used; the others are answered all the same.")]

@@ -95,6 +95,8 @@ pub enum Unit {
     Rate,
     /// Bytes.
     Size,
+    /// On or off: 1 or 0.
+    Switch,
 }
 
 /// What the peers of a simulated session are like.
@@ -286,6 +288,7 @@ impl Unit {
             Unit::Time | Unit::Number => value.to_string(),
             Unit::Rate => ByteRate(value).to_string(),
             Unit::Size => ByteSize(value as u64).to_string(),
+            Unit::Switch => if value == 0.0 { "off" } else { "on" }.to_owned(),
         }
     }
 
@@ -296,6 +299,11 @@ impl Unit {
             Unit::Size => {
                 text.parse().map(|size: ByteSize| size.0 as f64).map_err(|e| e.to_string())
             }
+            Unit::Switch => match text {
+                "on" | "true" => Ok(1.0),
+                "off" | "false" => Ok(0.0),
+                _ => Err(format!("\"{text}\" is neither on nor off")),
+            },
             Unit::Number => text
                 .parse()
                 .ok()

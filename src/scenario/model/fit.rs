@@ -7,12 +7,14 @@
 use std::ops::Range;
 
 use super::change::Change;
-use super::generations::{Generation, Generations, Leading, NewFrames, generations, shifted};
+use super::generations::{Generation, Generations, Leading, NewFrames, generations};
+use super::habits::Displaced;
+use super::looks::Looks;
 use super::predict::{Luck, predict};
 use super::queue::{Queue, ahead_s, behind_queue};
 use super::trace::{Trace, TracedSlice};
 use crate::lag::stats::{fold_lead, percentile};
-use crate::peer::pacing::{LeadController, Placement, PlayheadClock};
+use crate::peer::pacing::Placement;
 use crate::peer::policy::{EndRule, Policy};
 use crate::peer::rng::Rng;
 use crate::peer::server::policy_asked_for;
@@ -64,6 +66,8 @@ pub struct Fit {
     /// The link, where it was too thin for the stream and slices waited for it. Then what was shed
     /// and how long the rest was on its way are facts, and only where slices go is computed anew.
     pub queue: Option<Queue>,
+    /// When the server put slices behind the listener, whatever the reports said.
+    pub displaced: Vec<Displaced>,
     /// What frames of a slice cost that the slice before did not cover.
     pub new_frames: NewFrames,
     /// Usual time between two slices, in nanoseconds.
@@ -72,7 +76,9 @@ pub struct Fit {
     pub tick_s: f64,
     /// How well the model repeats the recording.
     pub factual_error: FactualError,
-    mean_transit_ns: i64,
+    pub(super) mean_transit_ns: i64,
+    /// Where the slices of the turns began that arrived.
+    pub(super) starts: Vec<u32>,
 }
 
 /// How well the model repeats the recording from the reports that it makes itself.
@@ -119,24 +125,39 @@ impl Fit {
             trace.slices.windows(2).map(|pair| (pair[1].at.0 - pair[0].at.0) as f64).collect();
         let transits = generations.iter().map(|generation| generation.transit_ns);
         let mean_transit_ns = transits.sum::<i64>() / generations.len().max(1) as i64;
-        let mut fit = Self {
+        let fit = Self {
             policy: policy_of(trace, spills),
             round_trip_ns: 0,
             generations,
+            starts: leading.iter().map(|slice| slice.start).collect(),
             queue: None,
+            displaced: Vec::new(),
             new_frames,
             period_ns: percentile(&mut periods, 0.5) as i64,
             tick_s: tick_s(trace),
             factual_error: FactualError::default(),
             mean_transit_ns,
         };
-        let unfitted = fit.clone();
-        fit.search(trace);
-        fit.checked(trace).or_else(|refused| unfitted.behind_queue(trace, &leading).ok_or(refused))
+        let plain = fit.clone().searched(trace).checked(trace);
+        plain.map(|plain| plain.or_tuned(trace)).or_else(|refused| {
+            let queued = fit.clone().behind_queue(trace, &leading);
+            queued.or_else(|| fit.of_another_server(trace)).ok_or(refused)
+        })
+    }
+
+    /// The same, or with constants of the lead that it shows, where they repeat more of it.
+    fn or_tuned(self, trace: &Trace) -> Self {
+        if self.factual_error.exact_share >= GOOD_SHARE {
+            return self;
+        }
+        match self.clone().tuned(trace).checked(trace) {
+            Ok(tuned) if tuned.factual_error.exact_share > self.factual_error.exact_share => tuned,
+            _ => self,
+        }
     }
 
     /// The fit, if it repeats the recording well enough.
-    fn checked(mut self, trace: &Trace) -> Result<Self, FitError> {
+    pub(super) fn checked(mut self, trace: &Trace) -> Result<Self, FitError> {
         self.factual_error = self.repeat(trace);
         let FactualError { lead_error_p95_s, missing_share, .. } = self.factual_error;
         if missing_share > MAX_MISSING_SHARE {
@@ -199,6 +220,17 @@ impl Fit {
         self.generations[index].transit_ns - self.mean_transit_ns
     }
 
+    /// The round trip where pings tell it, else the shortest, in nanoseconds.
+    pub(super) fn known_way_ns(&self, trace: &Trace) -> i64 {
+        self.queued_way_ns(trace, QUEUED_WAYS_NS[0])
+    }
+
+    /// The fit with the round trip and the lead floor that explain its places best.
+    pub(super) fn searched(mut self, trace: &Trace) -> Self {
+        self.search(trace);
+        self
+    }
+
     /// A recording of a steady listener shows only the floor less the round trip, up to whole
     /// periods of the reports. Pings tell the round trip; else upstream's floor tells them apart, and
     /// where that does not fit the first slices do.
@@ -223,7 +255,7 @@ impl Fit {
         let coarse_ns = SEARCH_STEPS_NS[usize::from(range.end - range.start < 50_000_000)];
         let mut best = plain;
         for round_trip_ns in range.clone().step_by(coarse_ns as usize) {
-            let shift_s = self.places(trace, round_trip_ns, best.floor_s).shift_s;
+            let shift_s = self.floor_places(trace, round_trip_ns, best.floor_s).shift_s;
             let floor_s = (best.floor_s + shift_s).clamp(0.0, 5.0);
             let near = self.weigh(trace, round_trip_ns, floor_s, usual_s);
             if near.cost < best.cost {
@@ -274,57 +306,67 @@ impl Fit {
     }
 
     fn weigh(&self, trace: &Trace, round_trip_ns: i64, floor_s: f64, usual_s: f64) -> Candidate {
-        let places = self.places(trace, round_trip_ns, floor_s);
+        let places = self.floor_places(trace, round_trip_ns, floor_s);
         let unusual = FLOOR_PRIOR * (floor_s - usual_s).abs();
         let late = 0.01 * round_trip_ns as f64 / 1e9;
         Candidate {
             round_trip_ns,
             floor_s,
             exact_share: places.exact_share,
-            cost: 1.0 - places.exact_share
-                + places.error_s / MISS_S
-                + FIRST_MISS * places.first_missed as f64
-                + unusual
-                + late,
+            cost: places.cost() + unusual + late,
         }
     }
 
-    /// How the pacing places the slices of the recording when it is fed with its reports.
-    fn places(&self, trace: &Trace, round_trip_ns: i64, floor_s: f64) -> Places {
+    fn floor_places(&self, trace: &Trace, round_trip_ns: i64, floor_s: f64) -> Places {
         let mut policy = self.policy.clone();
         policy.lead.floor_s = floor_s;
+        self.places(trace, &policy, round_trip_ns, SEARCHED_SLICES)
+    }
+
+    /// How the pacing places the first slices of the recording when it is fed with its reports.
+    pub(super) fn places(
+        &self,
+        trace: &Trace,
+        policy: &Policy,
+        round_trip_ns: i64,
+        slices: usize,
+    ) -> Places {
         let (frames, sample_rate) = (trace.loop_frames(), trace.sample_rate);
-        let mut clock = PlayheadClock::new(&policy.clock, frames, sample_rate, trace.origin);
-        let mut lead = LeadController::new(&policy.lead, policy.placement.window_s);
         let placement = Placement::new(&policy.placement, frames, sample_rate);
-        let mut ticks = trace.ticks.iter().peekable();
-        let mut at = trace.origin;
-        let mut slices = trace.slices.iter();
+        let mut starts = trace.slices.iter().map(|slice| slice.header.start);
         let (mut exact, mut errors_s) = (0, Vec::new());
-        for generation in self.generations.iter().take(SEARCHED_SLICES) {
-            let look = shifted(at, generation.rest_ns + generation.tick_ns);
-            at = shifted(look, generation.decode_ns);
-            let arrives = |t: Nanos| shifted(t, round_trip_ns);
-            while let Some(tick) = ticks.next_if(|tick| arrives(tick.at) <= look) {
-                let position_s = tick.position_s.unwrap_or(0.0);
-                clock.report(arrives(tick.at), position_s, tick.client_time);
-                tick.lead_s.into_iter().for_each(|lead_s| lead.report(lead_s));
+        for look in Looks::new(self, trace, policy, round_trip_ns).take(slices) {
+            if look.shed {
+                continue;
             }
-            let estimate = clock.look(look);
-            let placed = placement.place(estimate, lead.look(look, false));
-            let Some(slice) = slices.next() else { break };
-            let off = fold_lead(slice.header.start, u64::from(placed.region.start), trace.frames);
+            let placed = placement.place(look.estimate, look.advance_s);
+            let Some(start) = starts.next() else { break };
+            if placed.spill.is_some() {
+                starts.next();
+            }
+            // How far behind the listener it went is not known before the round trip is.
+            if self.displaced_at(look.at).is_some() {
+                continue;
+            }
+            let off = fold_lead(start, u64::from(placed.region.start), trace.frames);
             exact += usize::from(off == 0);
             errors_s.push(off as f64 / f64::from(sample_rate));
-            if placed.spill.is_some() {
-                slices.next();
-            }
         }
         let first_missed = errors_s.iter().take(FIRST_SLICES).filter(|&&off| off != 0.0).count();
         let count = errors_s.len().max(1) as f64;
         let error_s = errors_s.iter().map(|error| error.abs().min(MISS_S)).sum::<f64>() / count;
         let shift_s = percentile(&mut errors_s, 0.5);
         Places { exact_share: exact as f64 / count, error_s, shift_s, first_missed }
+    }
+
+    /// How far behind the listener the server put slices at that moment, in seconds.
+    pub(super) fn displaced_at(&self, at: Nanos) -> Option<f64> {
+        self.displaced.iter().find(|spell| spell.contains(at)).map(|spell| spell.behind_s)
+    }
+
+    /// Whether the server took leads seriously that it was told of at that moment.
+    pub(super) fn heeds_leads(&self, at: Nanos) -> bool {
+        !self.displaced.iter().any(|spell| spell.echoes(at))
     }
 
     /// Lets the model repeat the recording, with reports of its own making.
@@ -361,11 +403,20 @@ struct Candidate {
     cost: f64,
 }
 
-struct Places {
+/// How well a pacing puts slices where they are.
+pub(super) struct Places {
     exact_share: f64,
     error_s: f64,
-    shift_s: f64,
+    pub shift_s: f64,
     first_missed: usize,
+}
+
+impl Places {
+    /// What is wrong with them; 0 for none.
+    pub fn cost(&self) -> f64 {
+        let Places { exact_share, error_s, first_missed, .. } = self;
+        1.0 - exact_share + error_s / MISS_S + FIRST_MISS * *first_missed as f64
+    }
 }
 
 /// Upstream's policy, with what the config asked for and what the shapes of slices show.

@@ -88,7 +88,7 @@ pub(super) fn generations(trace: &Trace) -> Generations {
     let leading: Vec<usize> = (0..slices.len()).filter(|&i| !spilled[i]).collect();
     let works = works(trace, &leading);
     let arrivals: Vec<i64> =
-        leading.iter().map(|&i| slices[i].at.0 as i64 - trace.origin.0 as i64).collect();
+        leading.iter().map(|&i| slices[i].at.0 as i64 - trace.begins.0 as i64).collect();
     let handed_over = hand_overs(&arrivals, &works);
     let sizes = Sizes::of(slices);
     let spill_bytes = |index: usize| match spilled.get(index + 1) {

@@ -90,19 +90,18 @@ impl Listener {
 
 impl Playhead {
     fn new(trace: &Trace) -> Self {
-        let (frames, rate, now_s) = (trace.frames, trace.sample_rate, trace.origin.seconds());
         if !trace.reported_playhead {
-            let playhead = PlayheadSim::new(frames, rate, now_s);
+            let playhead = trace.simulated();
             let walk = PlayheadWalk::new(&playhead);
             return Playhead::Simulated(playhead, walk);
         }
         Playhead::Reported(Box::new(Follower {
-            playhead: ReportedPlayhead::new(frames, rate, now_s),
+            playhead: trace.reported(),
             loop_s: trace.loop_s(),
             ahead_s: 0.0,
             rate: 1.0,
             paused: false,
-            moved_at: trace.origin,
+            moved_at: trace.begins,
         }))
     }
 

@@ -14,6 +14,7 @@ use super::due::{Due, Event};
 use super::fit::Fit;
 use super::generations::{Generation, new_frames, shifted};
 use super::listener::Listener;
+use super::looks::report_ns;
 use super::trace::Trace;
 use crate::capture::Marker;
 use crate::lag::{Arrival, LagTracker};
@@ -159,9 +160,9 @@ impl<'a> Run<'a> {
         change: &'a Change,
         luck: &'a Luck,
     ) -> Self {
-        let (origin, frames, sample_rate) = (trace.origin, trace.loop_frames(), trace.sample_rate);
+        let Trace { origin, begins, sample_rate, .. } = *trace;
         let link = LinkOptions::default;
-        let began = fit.queue.map_or(origin, |queue| queue.began);
+        let began = fit.queue.map_or(begins, |queue| queue.began);
         let mut run = Run {
             due: Due::default(),
             trace,
@@ -177,28 +178,25 @@ impl<'a> Run<'a> {
             differs_at: Nanos(0),
             rng: Rng::new(luck.seed, Stream::Client),
             listener: Listener::new(trace, change.quantum_frames),
-            tracker: tracker(trace),
+            tracker: trace.tracker(),
             ops: ops(trace, change, luck),
             ticks: 0,
             lowest_lead_s: None,
             slice_bytes: 0,
             landing: VecDeque::new(),
-            client_free: origin,
+            client_free: begins,
             has_up: !change.up.is_empty(),
             has_down: !change.down.is_empty(),
             changes: link_changes(origin, change, luck),
-            up: Link::new(link(), luck.seed, Stream::Uplink, origin),
-            down: Link::new(link(), luck.seed, Stream::Downlink, origin),
+            up: Link::new(link(), luck.seed, Stream::Uplink, begins),
+            down: Link::new(link(), luck.seed, Stream::Downlink, begins),
             reports: VecDeque::new(),
-            report_ns: policy
-                .intake
-                .backlog_per_s
-                .map_or(0, |per_s| (1e9 / per_s.max(1e-3)) as u64),
+            report_ns: report_ns(policy),
             turn: 0,
             stage: Stage::Ticking,
-            clock: PlayheadClock::new(&policy.clock, frames, sample_rate, began),
+            clock: trace.server_clock(&policy.clock, began),
             lead: LeadController::new(&policy.lead, policy.placement.window_s),
-            placement: Placement::new(&policy.placement, frames, sample_rate),
+            placement: Placement::new(&policy.placement, trace.loop_frames(), sample_rate),
             flow: FlowControl::new(&policy.flow),
             outbox: VecDeque::new(),
             last_sent: None,
@@ -410,7 +408,8 @@ impl<'a> Run<'a> {
     fn take_reports(&mut self, now: Nanos) {
         while let Some((at, report)) = self.reports.pop_front_if(|(at, _)| *at <= now) {
             self.clock.report(at, report.position_s, report.client_time);
-            report.lead_s.into_iter().for_each(|lead_s| self.lead.report(lead_s));
+            let heeded = report.lead_s.filter(|_| self.fit.heeds_leads(at));
+            heeded.into_iter().for_each(|lead_s| self.lead.report(lead_s));
             report.acked.into_iter().for_each(|acked| self.flow.acknowledge(acked));
         }
     }
@@ -421,20 +420,18 @@ impl<'a> Run<'a> {
             Stage::Ticking => {
                 self.take_reports(now);
                 let estimate = self.clock.look(now);
-                let placed = self.placement.place(estimate, self.lead.look(now, false));
+                let advance_s = self.lead.look(now, false);
+                let aimed_s = self.fit.displaced_at(now).map_or(advance_s, |behind_s| -behind_s);
+                let placed = self.placement.place(estimate, aimed_s);
                 self.transport_peak_s = self.transport_peak_s.max(self.lead.transport_s());
                 self.stage = Stage::Decoding([Some(placed.region), placed.spill]);
                 self.due.set(Event::Generate, Some(shifted(now, generation.decode_ns)));
             }
             Stage::Decoding(regions) => {
                 let turn = self.turn;
-                let slices = regions.into_iter().flatten();
-                self.outbox.extend(slices.map(|region| Slice {
-                    turn,
-                    region,
-                    made: now,
-                    bytes: 0,
-                }));
+                for region in regions.into_iter().flatten() {
+                    self.outbox.push_back(Slice { turn, region, made: now, bytes: 0 });
+                }
                 if !generation.shed {
                     self.longer_ns -= self.queued_ns(u64::from(generation.bytes));
                 }
@@ -514,7 +511,7 @@ impl<'a> Run<'a> {
             }
         };
         let shift_ns = if at < self.differs_at { 0 } else { self.luck.tick_shift_ns };
-        shifted(at, shift_ns).max(self.trace.origin)
+        shifted(at, shift_ns).max(self.trace.begins)
     }
 
     /// The recorded tick that a tick at `now` is like: the same, or the last one before.
@@ -532,20 +529,13 @@ impl<'a> Run<'a> {
     }
 }
 
-/// A tracker with room for as much as was recorded.
-fn tracker(trace: &Trace) -> LagTracker {
-    let mut tracker = LagTracker::new(trace.frames, trace.sample_rate, trace.origin.seconds());
-    tracker.reserve(trace.slices.len(), trace.ticks.len());
-    tracker
-}
-
 /// The ops in their order, each at its moment or as much later as luck has it.
 pub(super) fn ops(trace: &Trace, change: &Change, luck: &Luck) -> VecDeque<(Nanos, Marker)> {
     let Some(scripted) = &change.ops else { return trace.ops.iter().cloned().collect() };
     let at = |span: Span| trace.origin.checked_add(span).unwrap_or(Nanos(u64::MAX));
     let mut scripted: Vec<_> = scripted.iter().collect();
     scripted.sort_by_key(|op| op.at);
-    let moment = |span| shifted(at(span), luck.shift_ns).max(trace.origin);
+    let moment = |span| shifted(at(span), luck.shift_ns).max(trace.begins);
     scripted.into_iter().map(|op| (moment(op.at), op.op.clone())).collect()
 }
 

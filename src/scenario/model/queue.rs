@@ -7,6 +7,8 @@
 //! So each turn's look is the likeliest moment at which the pacing would have put the slice where it
 //! is. A round trip taken too short and moments found too early undo each other.
 
+use std::fmt;
+
 use super::generations::{Generation, Leading, shifted};
 use super::trace::Trace;
 use crate::lag::stats::{fold_lead, percentile};
@@ -34,6 +36,11 @@ const FIRST_TURNS: usize = 8;
 const PACED_SHARE: f64 = 0.5;
 const PACED_NS: i64 = 3_000_000;
 
+/// Slices that a client takes in one go arrive within this of each other, in nanoseconds; where
+/// more than this share of them do, it is the client that they waited for.
+const TOGETHER_NS: u64 = 1_000_000;
+const IN_BURSTS_SHARE: f64 = 0.5;
+
 /// A place that no moment explains costs as much as one this many spreads from the likely one.
 const MISSED_COST: f64 = 20.0;
 
@@ -47,9 +54,33 @@ pub(super) struct Behind {
     pub queue: Queue,
 }
 
-/// The link for which the slices of a recording waited.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+/// What slices waited for, or were shed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// A link too thin for the stream.
+    Link,
+    /// A client that took what came only now and then.
+    Client,
+    /// Acknowledgements that the server was late to take.
+    Intake,
+}
+
+impl fmt::Display for Cause {
+    /// What became of slices.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Cause::Link => "waited for a link too thin for them",
+            Cause::Client => "waited for a client that took them only now and then",
+            Cause::Intake => "were shed because the server was late to take acknowledgements",
+        })
+    }
+}
+
+/// The queue in which the slices of a recording waited.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Queue {
+    /// What for.
+    pub cause: Cause,
     /// By how much longer messages lengthen it, in nanoseconds for each byte; 0 where the server
     /// sheds slices by acknowledgements and so keeps it as long as it is.
     pub ns_per_byte: f64,
@@ -71,8 +102,20 @@ impl Queue {
         let (ns, bytes) = waited.fold((0.0, 0.0), |(ns, bytes), (_, gap_ns, own)| {
             (ns + gap_ns as f64, bytes + f64::from(own))
         });
-        let ns_per_byte = if trace.acknowledges() || bytes <= 0.0 { 0.0 } else { ns / bytes };
-        Self { ns_per_byte, began, waits_ns }
+        let together = known
+            .windows(2)
+            .filter(|pair| pair[1].arrived.0.saturating_sub(pair[0].arrived.0) < TOGETHER_NS);
+        let in_bursts = together.count() as f64 > IN_BURSTS_SHARE * known.len() as f64;
+        let cause = if in_bursts { Cause::Client } else { Cause::Link };
+        // What waits for the client waits no longer because it is longer.
+        let is_paid = bytes > 0.0 && !in_bursts && !trace.acknowledges();
+        let ns_per_byte = if is_paid { ns / bytes } else { 0.0 };
+        Self { cause, ns_per_byte, began, waits_ns }
+    }
+
+    /// No queue: the server shed what it did because it was late to take acknowledgements.
+    pub(super) fn of_intake(origin: Nanos) -> Self {
+        Self { cause: Cause::Intake, ns_per_byte: 0.0, began: origin, waits_ns: i64::MAX }
     }
 }
 
@@ -163,18 +206,18 @@ pub(super) fn behind_queue(
     }
     let (frames, sample_rate) = (trace.loop_frames(), trace.sample_rate);
     let placement = Placement::new(&policy.placement, frames, sample_rate);
-    let began = shifted(trace.origin, -(ahead_s * 1e9) as i64);
+    let began = shifted(trace.begins, -(ahead_s * 1e9) as i64);
     let mut server = Server {
         trace,
         round_trip_ns,
-        clock: PlayheadClock::new(&policy.clock, frames, sample_rate, began),
+        clock: trace.server_clock(&policy.clock, began),
         lead: LeadController::new(&policy.lead, policy.placement.window_s),
         placement: &placement,
         heard: 0,
     };
     let mut course = Course { usual: &usual, handed_over: began, turns: Vec::new() };
     let mut look = shifted(known[0].arrived, -usual.decode_ns);
-    if began < trace.origin {
+    if began < trace.begins {
         look = look.min(shifted(began, usual.period_ns - usual.decode_ns));
     }
     let mut cost = 0.0;

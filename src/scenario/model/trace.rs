@@ -6,11 +6,15 @@
 
 use serde_json::{Map, Value};
 
-use crate::capture::{Body, ClientKind, Marker, Message, Record};
+use crate::capture::{Body, ClientKind, Marker, Message, Record, State, StreamState};
 use crate::engine::pings::Pings;
 use crate::event::{Event, Interpreter};
+use crate::lag::LagTracker;
 use crate::peer::link::websocket_len;
-use crate::time::Nanos;
+use crate::peer::pacing::PlayheadClock;
+use crate::peer::policy::ClockPolicy;
+use crate::playhead::{PlayheadSim, ReportedPlayhead};
+use crate::time::{DEFAULT_SAMPLE_RATE, Nanos};
 use crate::wire::message::Ready;
 use crate::wire::slice::SliceHeader;
 
@@ -49,6 +53,10 @@ pub struct TracedTick {
 pub struct Trace {
     /// When the initial buffer arrived.
     pub origin: Nanos,
+    /// When the recording begins: then, or in the middle of the session.
+    pub begins: Nanos,
+    /// How the stream stood where it begins in the middle.
+    pub stood: Option<Box<StreamState>>,
     /// When the recording ended.
     pub end: Nanos,
     /// Length of the loop in frames.
@@ -109,6 +117,8 @@ pub struct Tracer {
     trace: Trace,
     ready: Option<Ready>,
     pings: Pings,
+    /// Bytes of slices that the client had received before the recording begins.
+    received_before: u64,
     unknown: Option<&'static str>,
 }
 
@@ -125,15 +135,13 @@ impl Tracer {
         match &record.body {
             Body::Header(header) => {
                 self.trace.reported_playhead = header.client == ClientKind::Foreign;
+                self.trace.config = header.config.as_deref().map(object).unwrap_or_default();
             }
+            Body::Context(context) => self.resume(record.t, &context.state),
             Body::Marker(marker) => self.trace.ops.push((record.t, marker.clone())),
             Body::Message(message) => self.message(record, message),
             Body::Gap(_) => self.unknown = Some("a gap"),
-            Body::Clock(_)
-            | Body::End(_)
-            | Body::Context(_)
-            | Body::Checkpoint(_)
-            | Body::Other(_) => {}
+            Body::Clock(_) | Body::End(_) | Body::Checkpoint(_) | Body::Other(_) => {}
         }
     }
 
@@ -163,7 +171,7 @@ impl Tracer {
         let bytes = |masked| u32::try_from(websocket_len(message.payload.len(), masked));
         match self.interpreter.read(record.conn, message) {
             Event::Config(text) => {
-                self.trace.config = serde_json::from_str(text).unwrap_or_default();
+                self.trace.config = object(text);
             }
             Event::Ready(ready) => self.ready = Some(ready),
             Event::InitialBuffer => self.begin(record.t, message.len()),
@@ -178,7 +186,7 @@ impl Tracer {
                 at: record.t,
                 position_s: params.playback_pos,
                 client_time: params.client_time,
-                acked: params.slice_bytes_rx,
+                acked: params.slice_bytes_rx.map(|acked| acked - self.received_before as f64),
                 lead_s: params.slice_lead_s,
                 bytes: bytes(true).unwrap_or(u32::MAX),
             }),
@@ -193,11 +201,32 @@ impl Tracer {
 
     fn begin(&mut self, t: Nanos, bytes: u64) {
         let Some(ready) = self.ready else { return };
-        self.trace.origin = t;
+        (self.trace.origin, self.trace.begins) = (t, t);
         self.trace.sample_rate = ready.sample_rate.max(1);
-        self.trace.frames = bytes / 2 / u64::from(ready.channels.max(1));
-        if u32::try_from(self.trace.frames).is_err() {
+        self.has_loop_of(bytes / 2 / u64::from(ready.channels.max(1)));
+    }
+
+    fn has_loop_of(&mut self, frames: u64) {
+        self.trace.frames = frames;
+        if u32::try_from(frames).is_err() {
             self.unknown = Some("a loop longer than a day");
+        }
+    }
+
+    /// The recording begins in the middle of a session. Parts that follow on others say so too.
+    fn resume(&mut self, t: Nanos, state: &State) {
+        if self.trace.frames > 0 {
+            return;
+        }
+        self.interpreter = Interpreter::resume(state);
+        self.ready = state.ready;
+        self.received_before = state.slice_bytes;
+        if let Some(stream) = &state.stream {
+            (self.trace.origin, self.trace.begins) = (stream.origin, t);
+            self.trace.sample_rate =
+                state.ready.map_or(DEFAULT_SAMPLE_RATE, |r| r.sample_rate.max(1));
+            self.trace.stood = Some(Box::new(stream.clone()));
+            self.has_loop_of(stream.frames);
         }
     }
 
@@ -208,11 +237,62 @@ impl Tracer {
     }
 }
 
+/// A JSON object; an empty one where it is none.
+fn object(text: &str) -> Map<String, Value> {
+    serde_json::from_str(text).unwrap_or_default()
+}
+
 impl Trace {
     /// Length of the loop in frames, as the server counts it.
     #[must_use]
     pub(super) fn loop_frames(&self) -> u32 {
         u32::try_from(self.frames).unwrap_or(u32::MAX)
+    }
+
+    /// The playhead where the recording begins, if it is simulated.
+    #[must_use]
+    pub(super) fn simulated(&self) -> PlayheadSim {
+        let (frames, sample_rate) = (self.frames, self.sample_rate);
+        match &self.stood {
+            Some(stood) => PlayheadSim::resume(&stood.simulated, frames, sample_rate),
+            None => PlayheadSim::new(frames, sample_rate, self.begins.seconds()),
+        }
+    }
+
+    /// The playhead where the recording begins, as far as it is reported.
+    #[must_use]
+    pub(super) fn reported(&self) -> ReportedPlayhead {
+        let (frames, sample_rate) = (self.frames, self.sample_rate);
+        match &self.stood {
+            Some(stood) => ReportedPlayhead::resume(&stood.reported, frames, sample_rate),
+            None => ReportedPlayhead::new(frames, sample_rate, self.begins.seconds()),
+        }
+    }
+
+    /// A tracker as it is where the recording begins, with room for as much as was recorded.
+    #[must_use]
+    pub(super) fn tracker(&self) -> LagTracker {
+        let (frames, sample_rate) = (self.frames, self.sample_rate);
+        let resumed = self.stood.as_ref().and_then(|stood| {
+            let refreshed_s = stood.refreshed_s.clone();
+            LagTracker::resume(frames, sample_rate, None, refreshed_s, stood.last_slice_s)
+        });
+        let fresh = || LagTracker::new(frames, sample_rate, self.begins.seconds());
+        let mut tracker = resumed.unwrap_or_else(fresh);
+        tracker.reserve(self.slices.len(), self.ticks.len());
+        tracker
+    }
+
+    /// What a server that began at `began` believes about the listener; one that had begun long
+    /// before the recording knows of the last report before it.
+    #[must_use]
+    pub(super) fn server_clock(&self, policy: &ClockPolicy, began: Nanos) -> PlayheadClock {
+        let mut clock = PlayheadClock::new(policy, self.loop_frames(), self.sample_rate, began);
+        if let Some(stood) = &self.stood {
+            clock.report(began, stood.reported.position_s, None);
+            clock.look(began);
+        }
+        clock
     }
 
     /// Length of the loop in seconds.

@@ -6,9 +6,9 @@
 use serde_json::{Map, Value, json};
 
 use super::{Change, Later, Trace};
-use crate::capture::Marker;
 use crate::peer::link::LinkOptions;
 use crate::peer::script::ScriptedOp;
+use crate::scenario::moves::{first_ops, skewed, stays};
 use crate::scenario::{self, LinkChange, Playback, Scenario};
 use crate::time::Span;
 
@@ -67,31 +67,14 @@ fn ops(playback: &Playback, trace: &Trace) -> Option<Vec<ScriptedOp>> {
     }
     let since_origin = |at: crate::time::Nanos| Span(at.0.saturating_sub(trace.origin.0));
     let mut ops = Vec::new();
-    if let Some(to_s) = playback.start_offset_s {
-        ops.push(ScriptedOp { at: Span(0), op: Marker::Seek { to_s } });
-    }
-    let skew = 1.0 + playback.skew_ppm.unwrap_or_default() * 1e-6;
-    if playback.rate.is_some() || playback.skew_ppm.is_some() {
-        let rate = playback.rate.unwrap_or(1.0) * skew;
-        ops.push(ScriptedOp { at: Span(0), op: Marker::Rate { rate } });
-    }
-    if !playback.replace_ops {
-        let is_kept =
-            |op: &&(_, Marker)| playback.rate.is_none() || !matches!(op.1, Marker::Rate { .. });
-        let recorded = trace.ops.iter().filter(is_kept);
-        ops.extend(recorded.map(|(at, op)| skewed(since_origin(*at), op, skew)));
-    }
-    ops.extend(playback.ops.iter().map(|scripted| skewed(scripted.at, &scripted.op, skew)));
+    let first = first_ops(playback, &trace.simulated());
+    ops.extend(first.map(|op| ScriptedOp { at: since_origin(trace.begins), op }));
+    let recorded = trace.ops.iter().filter(|(_, op)| stays(op, playback));
+    let recorded = recorded.map(|(at, op)| (since_origin(*at), op));
+    let all = recorded.chain(playback.ops.iter().map(|scripted| (scripted.at, &scripted.op)));
+    ops.extend(all.map(|(at, op)| ScriptedOp { at, op: skewed(op, playback) }));
     ops.sort_by_key(|op| op.at);
     Some(ops)
-}
-
-fn skewed(at: Span, op: &Marker, skew: f64) -> ScriptedOp {
-    let op = match op {
-        Marker::Rate { rate } => Marker::Rate { rate: rate * skew },
-        other => other.clone(),
-    };
-    ScriptedOp { at, op }
 }
 
 /// The part of the policy's JSON that differs.
