@@ -235,8 +235,10 @@ impl Engine {
         let event = self.interpreter.read(record.conn, message);
         match event {
             Event::Elsewhere => self.facts.odd(OddityKind::OtherConnection, record),
+            Event::Config(text) => self.facts.note_config(text),
             Event::Ready(ready) => {
                 self.ready = Some(ready);
+                self.facts.note_ready(message.text());
                 self.facts.refusal = None;
                 if ready.sample_rate != crate::time::DEFAULT_SAMPLE_RATE {
                     self.facts.odd(OddityKind::SampleRate, record);
@@ -260,12 +262,7 @@ impl Engine {
                     self.did = stream.handle(record, message, event, &mut self.facts);
                 }
             }
-            Event::Config(_)
-            | Event::Upload
-            | Event::Skipped
-            | Event::Aside
-            | Event::Compressed
-            | Event::Nothing => {}
+            Event::Upload | Event::Skipped | Event::Aside | Event::Compressed | Event::Nothing => {}
         }
     }
 

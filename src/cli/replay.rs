@@ -15,7 +15,8 @@ use super::{Talk, json_line, unless_closed};
 use crate::app::{self, DiffVerb, Listening, Outcome, PerformVerb, Replayed};
 use crate::edge::replay::ServeOptions;
 use crate::lag::DEFAULT_STALE_THRESHOLD_S;
-use crate::peer::replay::{PerformanceOptions, Timing};
+use crate::peer::client::Client;
+use crate::peer::replay::{PerformanceOptions, Script, Timing};
 use crate::report::compare::{self, Tolerance};
 use crate::report::divergence;
 use crate::report::text::Figure;
@@ -177,6 +178,12 @@ fn announce(args: &ReplayArgs, listening: &Listening, talk: Talk, out: &mut dyn 
     // Whoever started the replay reads the address from the first line.
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
     let mut client = format!("lagtape record {address}");
+    if let Some(begins_at_s) = listening.begins_at_s {
+        talk.say(&format!(
+            "the capture begins {} s into its session; a client gets the buffer of that moment",
+            Figure(begins_at_s)
+        ));
+    }
     if let Some(position_s) = listening.start_position_s {
         let position = Figure(position_s);
         talk.say(&format!(
@@ -203,8 +210,13 @@ fn perform(args: &ReplayArgs, url: &str, talk: Talk, out: &mut dyn Write) -> Res
     talk.say("this takes the server over from whoever is listening on it");
     let mut display = Display::new(talk, None);
     let session = runtime()?.block_on(async {
-        app::perform(args.perform_verb(url), stop_signal(), |client, now| display.show(client, now))
-            .await
+        let begin = |script: &Script| {
+            if script.stands_in {
+                talk.say("the audio that the client uploaded is not in the capture; the buffer at its beginning is uploaded instead");
+            }
+        };
+        let show = |client: &Client, now| display.show(client, now);
+        app::perform(args.perform_verb(url), stop_signal(), begin, show).await
     });
     display.end();
     let session = session?;

@@ -32,7 +32,7 @@ fn parts(script: &[Line]) -> Vec<Part> {
         let body = Body::Message(Message::new(direction, opcode, payload));
         tape.read(&Record { seq: seq as u64, t: Nanos(ms * MS), conn: 0, body })
     };
-    script.iter().enumerate().filter_map(read).collect()
+    script.iter().enumerate().flat_map(read).collect()
 }
 
 fn options() -> ReplayOptions {
@@ -40,6 +40,8 @@ fn options() -> ReplayOptions {
         timing: Timing::Recorded { rate: 1.0 },
         causal: false,
         origin: Nanos(100 * MS),
+        began: Nanos(100 * MS),
+        unknown: Vec::new(),
         start_at: None,
         until: None,
         looped: false,
