@@ -109,7 +109,7 @@ impl Comparison {
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         match (&self.a.damage, &self.b.damage) {
-            (None, None) if self.same => Outcome::Healthy,
+            (None, None) if self.judgement.same => Outcome::Healthy,
             (None, None) => Outcome::Differs,
             _ => Outcome::Damaged,
         }

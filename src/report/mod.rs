@@ -11,7 +11,6 @@ mod damage;
 pub mod divergence;
 #[cfg(feature = "cli")]
 pub mod plot;
-pub mod side_by_side;
 pub mod sweep;
 pub mod text;
 pub mod timeline;

@@ -180,7 +180,7 @@ async fn a_replay_at_rate_1_gives_the_same_lag_report() {
         assert_eq!(session.analysis.verdict.lag, original.verdict.lag);
         let comparison = app::diff(&capture, &out, &DiffVerb::default()).unwrap();
         let apart_s = (lead_p50_s(&session.analysis) - lead_p50_s(&original)).abs();
-        if apart_s <= 0.005 && comparison.same {
+        if apart_s <= 0.005 && comparison.judgement.same {
             return;
         }
         match divergence.time.late_mean_ms {

@@ -1,8 +1,9 @@
-//! Two captures side by side, aligned at their initial buffers.
+//! Two captures side by side, aligned at their initial buffers; or two reports of one.
 //!
 //! Enters: two [`Side`]s, each made of an engine after its last record, and a [`Tolerance`]. Leaves:
 //! a [`Comparison`]: every figure of both, whether they are the same, which one is worse for the
-//! listener and where. Times are seconds from each side's own initial buffer, rounded to the
+//! listener and where. Of two lag reports, as of a recording and what would have been: the
+//! [`Judgement`] alone, which is the same for the figures that a report has. Times are seconds from each side's own initial buffer, rounded to the
 //! microsecond. Both sides have to cover the same length of time; nothing here cuts one to fit.
 //! Never looks at audio: content is compared by the digests that the caller gives.
 
@@ -16,13 +17,13 @@ use serde_json::Value;
 
 use super::{About, Analysis, Damage, SCHEMA, Verdict};
 use crate::engine::{Engine, PlayheadSource};
-use crate::lag::ReportArgs;
 use crate::lag::stats::round;
+use crate::lag::{LagReport, ReportArgs};
 
 pub use events::EventDifference;
 pub use figures::{Bearing, FigureComparison, Unit};
 pub use spans::{Span, SpanKind};
-pub use text::text;
+pub use text::{sentence, text};
 
 use figures::Figured;
 use spans::Profile;
@@ -103,6 +104,40 @@ impl Side {
     }
 }
 
+/// What two lists of figures say.
+#[derive(Debug, Clone, Serialize)]
+pub struct Judgement {
+    /// They are the same within the tolerance; of captures also verdict, spans, setting and events.
+    pub same: bool,
+    /// The one that is worse for the listener, if one is, …
+    pub worse: Option<Which>,
+    /// … and the name of the figure, or kind of span, that says so.
+    pub because: Option<&'static str>,
+    /// Every figure of both, those that a listener minds most first.
+    pub figures: Vec<FigureComparison>,
+}
+
+impl Judgement {
+    /// Of two reports over the same time.
+    #[must_use]
+    pub fn of_reports(a: &LagReport, b: &LagReport, tolerance: Tolerance) -> Judgement {
+        let (a, b) = (Figured::of_report(a), Figured::of_report(b));
+        Judgement::of(figures::compare(&a, &b, tolerance), &[], true)
+    }
+
+    /// `is_else_same`: nothing that is no figure makes a difference.
+    fn of(figures: Vec<FigureComparison>, spans: &[Span], is_else_same: bool) -> Judgement {
+        let is_same = |figure: &FigureComparison| figure.same || figure.bearing == Bearing::Informs;
+        let worst = worst(&figures, spans);
+        Judgement {
+            same: is_else_same && spans.is_empty() && figures.iter().all(is_same),
+            worse: worst.map(|(which, _)| which),
+            because: worst.map(|(_, because)| because),
+            figures,
+        }
+    }
+}
+
 /// Two captures side by side.
 #[derive(Debug, Clone, Serialize)]
 pub struct Comparison {
@@ -116,14 +151,9 @@ pub struct Comparison {
     pub compared_s: f64,
     /// What was allowed.
     pub tolerance: Tolerance,
-    /// Verdict, figures, spans, setting and events are the same within the tolerance.
-    pub same: bool,
-    /// The one that is worse for the listener, if one is, …
-    pub worse: Option<Which>,
-    /// … and the name of the figure, or kind of span, that says so.
-    pub because: Option<&'static str>,
-    /// Every figure of both, those that a listener minds most first.
-    pub figures: Vec<FigureComparison>,
+    /// Whether they are the same, which is worse, and every figure.
+    #[serde(flatten)]
+    pub judgement: Judgement,
     /// Where they differ.
     pub spans: Vec<Span>,
     /// What the sessions were, where that differs.
@@ -182,21 +212,15 @@ impl Comparison {
         let spans = spans::compare(&a.profile, &b.profile, tolerance);
         let setting = setting(&a.analysis, &b.analysis);
         let events = events::compare(&a.analysis, &b.analysis);
-        let is_same = a.analysis.verdict.lag == b.analysis.verdict.lag
-            && figures.iter().all(|figure| figure.same || figure.bearing == Bearing::Informs)
-            && spans.is_empty()
+        let is_else_same = a.analysis.verdict.lag == b.analysis.verdict.lag
             && !setting.iter().any(|fact| fact.counts)
             && events.is_empty();
-        let worst = worst(&figures, &spans);
         let [length_a_s, length_b_s] = lengths_s;
         Comparison {
             schema: SCHEMA,
             compared_s: a.analysis.report_at_s.min(b.analysis.report_at_s),
             tolerance,
-            same: is_same,
-            worse: worst.map(|(which, _)| which),
-            because: worst.map(|(_, because)| because),
-            figures,
+            judgement: Judgement::of(figures, &spans, is_else_same),
             spans,
             setting,
             events,

@@ -3,7 +3,9 @@
 
 use std::fmt::{self, Write as _};
 
-use super::{Bearing, Comparison, FigureComparison, SideReport, Span, SpanKind, Unit, Which};
+use super::{
+    Bearing, Comparison, FigureComparison, Judgement, SideReport, Span, SpanKind, Unit, Which,
+};
 use crate::lag::stats::round;
 use crate::report::text::{Bytes, Figure, OneLine, Tenths, plural};
 
@@ -23,9 +25,9 @@ fn write(comparison: &Comparison, out: &mut String) -> fmt::Result {
     for (which, side) in [(Which::A, &comparison.a), (Which::B, &comparison.b)] {
         writeln!(out, "{}  {}", which.name(), title(side))?;
     }
-    writeln!(out, "\n{}\n", answer(comparison))?;
+    writeln!(out, "\n{}\n", sentence(&comparison.judgement))?;
     writeln!(out, "  {:<16}{:>13}{:>13}{:>13}", "", "a", "b", "b − a")?;
-    for figure in comparison.figures.iter().filter(|figure| is_worth_a_line(figure)) {
+    for figure in comparison.judgement.figures.iter().filter(|figure| is_worth_a_line(figure)) {
         figure_line(figure, out)?;
     }
     list(out, "where", &comparison.spans, span_line)?;
@@ -68,18 +70,20 @@ fn title(side: &SideReport) -> String {
     format!("{} · {} s · {verdict}{state}", OneLine(&side.capture), Figure(side.length_s))
 }
 
-fn answer(comparison: &Comparison) -> String {
-    let Some(which) = comparison.worse.filter(|_| !comparison.same) else {
-        let differ = if comparison.same { "the same" } else { "they differ, and neither is worse" };
+/// Which is worse, and why.
+#[must_use]
+pub fn sentence(judgement: &Judgement) -> String {
+    let Some(which) = judgement.worse.filter(|_| !judgement.same) else {
+        let differ = if judgement.same { "the same" } else { "they differ, and neither is worse" };
         return differ.to_owned();
     };
-    let named = |figure: &&FigureComparison| Some(figure.name) == comparison.because;
-    let because = match comparison.figures.iter().find(named) {
+    let named = |figure: &&FigureComparison| Some(figure.name) == judgement.because;
+    let because = match judgement.figures.iter().find(named) {
         Some(figure) => {
             let value = |value| value_in_unit(value, figure.unit);
             format!("{} {} in a, {} in b", label(figure.name), value(figure.a), value(figure.b))
         }
-        None => format!("{}, see below", comparison.because.unwrap_or_default()),
+        None => format!("{}, see where", judgement.because.unwrap_or_default()),
     };
     format!("{} is WORSE: {because}", which.name())
 }
