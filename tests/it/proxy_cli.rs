@@ -37,7 +37,7 @@ fn what_cannot_be_is_said_at_once() {
     check_complaint(
         &["--upstream", url, "--listen", &listen, "-o", out],
         1,
-        "another port with --listen?",
+        "the port is taken; give another port",
     );
     check_complaint(&["--upstream", "pod:1318?k=SECRET", "-o", out], 1, "write ws://host:port");
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
@@ -226,7 +226,7 @@ fn a_ring_is_written_for_each_signal_and_the_oldest_go() {
     for _ in 0..3 {
         assert!(Command::new("kill").args(["-USR1", &pid]).status().unwrap().success());
         line_of(&mut watched.said, "recorder", |line| {
-            line["sentence"].as_str().unwrap().contains("incident: asked")
+            line["sentence"].as_str().unwrap().contains("somebody asked for it; writing")
         });
     }
     let captures = watched.close();
