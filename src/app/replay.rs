@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
-use tokio::net::TcpListener;
 
 use super::Outcome;
 use super::record::{LIVE_TRACKER_BOUND, RecordedSession, finished};
@@ -77,9 +76,7 @@ pub async fn replay(
 ) -> Result<Replayed> {
     let capture = options.capture.display().to_string();
     let replay = Replay::prepare(ServeOptions { watch: Box::new(notice), ..options })?;
-    let listener = TcpListener::bind(listen)
-        .await
-        .with_context(|| format!("cannot listen on {listen}; another port?"))?;
+    let listener = edge::listen(listen).await?;
     listening(Listening {
         address: listener.local_addr()?,
         begins_at_s: replay.begins_at_s(),

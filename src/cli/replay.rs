@@ -8,7 +8,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 use serde_json::json;
 
-use super::args::{PlayheadArg, Seconds, parse_header, parse_seconds};
+use super::args::{PlayheadArg, Seconds, parse_header, parse_listen, parse_seconds};
 use super::display::Display;
 use super::live::{self, runtime, stop_signal};
 use super::{Talk, json_line, unless_closed};
@@ -35,13 +35,17 @@ session gets the recorded one, and its end ends the program. POST /control/repla
 and jumps: {\"pause\": true}, {\"rate\": 0.5}, {\"jump_s\": 12}. Exit code 0: the client did what \
 the recorded one did; 4: it did otherwise, and the report says what first.
 
+A capture that begins in the middle of its session, as an incident or a part does, is played from \
+there: the client gets the buffer of that moment.
+
 As a client (--to), config, audio, commands, knobs and positions are the recorded ones; time, \
 bytes and leads in the reports are those of the live connection. Exit codes are those of record.")]
 pub struct ReplayArgs {
     /// The capture to play
     pub file: PathBuf,
-    /// Where to listen; port 0 is any free one
-    #[arg(long, default_value = "127.0.0.1:0", conflicts_with = "to")]
+    /// Where to listen, an address and a port or a port alone; port 0 is any free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", conflicts_with = "to",
+        value_parser = parse_listen)]
     pub listen: SocketAddr,
     /// Be the client of this server, ws:// or wss://; its query string is never written down
     #[arg(long, value_name = "URL", conflicts_with_all = ["timing", "max", "causal", "start_at", "looped"])]

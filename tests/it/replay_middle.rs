@@ -13,9 +13,11 @@ use lagtape::capture::{
 use lagtape::engine::{Engine, Options};
 use lagtape::lag::SliceRecord;
 use lagtape::peer::Outgoing;
-use lagtape::peer::replay::{Middle, PartBody, ReplyKind, Tape};
+use lagtape::peer::replay::{
+    Middle, PartBody, Performance, PerformanceOptions, ReplyKind, Script, Tape,
+};
 use lagtape::peer::server::to_halves;
-use lagtape::time::Nanos;
+use lagtape::time::{Nanos, Span};
 use lagtape::wire::halves::widen;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -241,6 +243,27 @@ fn a_part_is_performed_from_its_beginning() {
     assert!(is[1..].iter().map(position).eq(was.iter().map(position)));
 }
 
+/// What the client of a capture would do up to a moment.
+fn script(capture: &Path, until_s: f64) -> Script {
+    let until = Some(Span((until_s * 1e9) as u64));
+    let options = PerformanceOptions { rate: 1.0, until, verbatim: false };
+    let mut performance = Performance::new(options, 0);
+    each_from(capture, 0, |record| performance.read(record).unwrap());
+    performance.finish().unwrap()
+}
+
+#[test]
+fn times_of_a_part_count_from_the_beginning_of_its_session() {
+    let folder = TempDir::new().unwrap();
+    let part = cut(&folder, &simulated(&folder), "800ms");
+    let whole = script(&part, 60.0);
+    assert!((whole.run_for.seconds() - 0.7).abs() < 0.1, "{:?}", whole.run_for);
+    let first = script(&part, 1.2);
+    assert!((first.run_for.seconds() - 0.4).abs() < 0.05, "{:?}", first.run_for);
+    assert!(first.commands.len() > 5 && first.commands.len() < whole.commands.len());
+    assert!(first.commands.iter().all(|(at, _)| *at <= first.run_for));
+}
+
 #[test]
 fn the_buffer_stands_in_for_audio_that_was_uploaded_before() {
     let folder = TempDir::new().unwrap();
@@ -287,11 +310,11 @@ fn knobs_that_were_turned_elsewhere_are_told() {
     let Body::Context(context) = &mut middle.body else { unreachable!() };
     context.state.knobs = r#"{"denoise":0.5}"#.to_owned();
     let parts = Tape::new(0).read(&middle);
-    let said = parts.iter().filter_map(|part| match &part.body {
+    let mut said = parts.iter().filter_map(|part| match &part.body {
         PartBody::Reply(reply) => Some(&reply.message),
         _ => None,
     });
-    let Some(Outgoing::Text(echo)) = said.last() else { panic!("{parts:?}") };
+    let Some(Outgoing::Text(echo)) = said.next_back() else { panic!("{parts:?}") };
     let echo: Value = serde_json::from_str(echo).unwrap();
     assert_eq!(echo, json!({"type": "params_echo", "raw": {"denoise": 0.5}}));
 }

@@ -211,15 +211,13 @@ impl Replay {
 
     fn replay_options(&self) -> ReplayOptions {
         let origin = self.opening.origin;
-        let start_at = self.options.start_at.map(|at| at.from(origin));
         ReplayOptions {
             timing: self.options.timing,
             causal: self.options.causal,
             origin,
             began: self.opening.began,
             unknown: self.opening.unknown.clone(),
-            // What a middle does not hold cannot be caught up with.
-            start_at: start_at.filter(|at| !self.opening.is_middle() || *at > self.opening.began),
+            start_at: self.options.start_at.map(|at| at.from(origin)),
             until: self.options.until.map(|at| at.from(origin)),
             looped: self.options.looped,
             ready: self.opening.ready.clone(),

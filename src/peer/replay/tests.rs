@@ -186,6 +186,17 @@ fn a_part_of_it() {
 }
 
 #[test]
+fn what_lies_before_a_middle_is_not_waited_for() {
+    let sent = ["1060 ready", "1100 buffer!", "1200 s1", "1300 s2", "1400 s3", "1400 close 1000"];
+    for start_ms in [10, 50] {
+        let start_at = Some(Nanos(start_ms * MS));
+        let middle = ReplayOptions { origin: Nanos(0), start_at, ..options() };
+        let divergence = check(&SLICES, middle, &[], &sent);
+        assert_eq!((divergence.from_s, divergence.played_s), (0.1, 0.3));
+    }
+}
+
+#[test]
 fn a_loop_begins_again_with_a_swap() {
     let ready = json!({"type": "ready", "channels": 1, "session_id": "x"});
     let looped = ReplayOptions {
