@@ -333,6 +333,13 @@ impl Engine {
         self.stream.as_ref().map(|stream| stream.origin)
     }
 
+    /// When what was seen of the stream begins: with the initial buffer, or with the context.
+    #[must_use]
+    pub fn begins(&self) -> Option<Nanos> {
+        let origin = self.origin()?;
+        Some(self.facts.resumed.map_or(origin, |resumed| resumed.max(origin)))
+    }
+
     /// One entry for each source buffer, oldest first.
     #[must_use]
     pub fn epochs(&self) -> &[Epoch] {

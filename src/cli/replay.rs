@@ -233,7 +233,8 @@ fn perform(args: &ReplayArgs, url: &str, talk: Talk, out: &mut dyn Write) -> Res
   lagtape diff before.lagtape after.lagtape
   lagtape diff a.lagtape b.lagtape --tolerance 5ms --json | jq .worse
 
-Both are aligned at their initial buffers and compared over the time that both cover. Times that \
+Both are aligned at their initial buffers, a capture that begins in the middle of its session where \
+it begins, and compared over the time that both cover. Times that \
 lie within --tolerance, and all figures within --share of the larger one, are the same. Exit code \
 0: the same; 4: they differ. Traffic, start-up time and configuration only inform.")]
 pub struct DiffArgs {

@@ -608,8 +608,7 @@ fn oddity_sentence(kind: OddityKind) -> &'static str {
 fn shape(engine: &Engine, at: Nanos) -> Shape {
     let mut shape =
         Shape { lead_s: vec![None; SHAPE_COLUMNS], staleness_s: vec![None; SHAPE_COLUMNS] };
-    let Some(origin) = engine.origin() else { return shape };
-    let from = engine.facts().resumed.map_or(origin, |resumed| resumed.max(origin));
+    let Some(from) = engine.begins() else { return shape };
     let column_s = at.seconds_since(from) / SHAPE_COLUMNS as f64;
     if column_s <= 0.0 {
         return shape;

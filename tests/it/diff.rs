@@ -4,9 +4,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use lagtape::app::{self, DiffVerb, SimulateVerb};
+use lagtape::app::{self, CutOptions, DiffVerb, SimulateVerb};
 use lagtape::peer::client::Dialect;
-use lagtape::report::compare::{Comparison, SpanKind, Tolerance, Which, text};
+use lagtape::report::compare::{self, Comparison, SpanKind, Tolerance, Which, text};
 use lagtape::time::Span;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -94,6 +94,31 @@ fn the_longer_one_is_cut() {
         assert!((comparison.compared_s - 5.0).abs() < 0.1, "{}", comparison.compared_s);
         let longest = comparison.a.length_s.max(comparison.b.length_s);
         assert!((longest - 12.0).abs() < 0.1, "{longest}");
+    }
+}
+
+#[test]
+fn a_part_is_aligned_where_it_begins() {
+    let folder = TempDir::new().unwrap();
+    let whole = capture(&folder, "whole", "stall:at=3,for=3", 12);
+    let part = folder.path().join("part");
+    let options = CutOptions { from: Some("4s".parse().unwrap()), ..CutOptions::default() };
+    app::cut(&whole, &part, &options).unwrap();
+    let comparison = app::diff(&part, &part, &DiffVerb::default()).unwrap();
+    assert!(comparison.judgement.same, "{}", text(&comparison));
+    assert!((comparison.compared_s - 8.0).abs() < 0.1, "{}", comparison.compared_s);
+    assert!((comparison.a.from_s - 4.0).abs() < 0.1, "{}", comparison.a.from_s);
+
+    // The stall lasts for two seconds of the part, and is over after six of the healthy one.
+    let healthy = capture(&folder, "healthy", "healthy", 12);
+    for (a, b, worse) in [(&part, &healthy, Which::A), (&healthy, &part, Which::B)] {
+        let comparison = app::diff(a, b, &DiffVerb::default()).unwrap();
+        assert!((comparison.compared_s - 8.0).abs() < 0.1, "{}", text(&comparison));
+        let is_gap = |span: &&compare::Span| span.kind == SpanKind::Slices;
+        let gap = comparison.spans.iter().find(is_gap).unwrap();
+        assert_eq!((gap.from_s, gap.worse), (0.0, Some(worse)), "{}", text(&comparison));
+        assert!((1.0..=4.0).contains(&gap.to_s), "{}", text(&comparison));
+        assert!(text(&comparison).contains("from where each begins"), "{}", text(&comparison));
     }
 }
 

@@ -43,10 +43,12 @@ fn write(comparison: &Comparison, out: &mut String) -> fmt::Result {
     })?;
     writeln!(out, "\n{}", content(comparison))?;
     let tolerance = comparison.tolerance;
+    let is_whole = comparison.a.from_s == 0.0 && comparison.b.from_s == 0.0;
     writeln!(
         out,
-        "compared: {} s from the initial buffers; the same is within {} ms or {} %",
+        "compared: {} s from {}; the same is within {} ms or {} %",
         Figure(comparison.compared_s),
+        if is_whole { "the initial buffers" } else { "where each begins" },
         round(tolerance.time_s * 1e3, 3),
         round(tolerance.share * 100.0, 3)
     )?;
@@ -67,7 +69,11 @@ fn title(side: &SideReport) -> String {
         (None, true) => String::new(),
         (None, false) => " · incomplete".to_owned(),
     };
-    format!("{} · {} s · {verdict}{state}", OneLine(&side.capture), Figure(side.length_s))
+    let from = match side.from_s {
+        0.0 => String::new(),
+        from_s => format!(" from {} s", Figure(from_s)),
+    };
+    format!("{} · {} s{from} · {verdict}{state}", OneLine(&side.capture), Figure(side.length_s))
 }
 
 /// Which is worse, and why.
@@ -218,7 +224,7 @@ fn next(comparison: &Comparison, out: &mut String) -> fmt::Result {
         out,
         "next: lagtape cat {} --from {:.1} --to {:.1}",
         OneLine(&worse.capture),
-        span.from_s,
-        span.to_s
+        worse.from_s + span.from_s,
+        worse.from_s + span.to_s
     )
 }
