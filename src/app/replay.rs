@@ -132,6 +132,7 @@ pub async fn perform(
     }
     let keeping = Keeping::default();
     let out = verb.out.map_or_else(|| default_path(&keeping), Ok)?;
+    files::refuse_input(&verb.capture, &out)?;
     let options = edge::record::RecordOptions {
         url: verb.url,
         headers: verb.headers,

@@ -57,7 +57,7 @@ pub struct ReplayArgs {
     #[arg(long)]
     pub max: bool,
     /// Seconds of the recording in a second; 0.5 is half as fast, 1 the default
-    #[arg(long, value_parser = parse_pace)]
+    #[arg(long, value_parser = parse_pace, allow_negative_numbers = true)]
     pub rate: Option<f64>,
     /// A recorded reply waits for the client message that caused it: config, upload, swap, prompt, …
     #[arg(long)]

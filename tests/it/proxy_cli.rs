@@ -130,6 +130,25 @@ fn a_termination_seals_the_captures() {
     assert!(!bytes.windows(6).any(|window| window == b"SECRET"), "no secret is on the disk");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_server_that_is_gone_is_not_taken_for_wrong_credentials() {
+    let folder = TempDir::new().unwrap();
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let url = format!("ws://{gone}");
+    let words = ["--upstream", &url, "--listen", "127.0.0.1:0", "--no-capture"];
+    let (child, said, address) = start(&words);
+    let out = folder.path().join("x.lagtape");
+    let output = Command::new(env!("CARGO_BIN_EXE_lagtape"))
+        .args(["record", &address, "--fixture", "x", "-o", out.to_str().unwrap()])
+        .output()
+        .unwrap();
+    let complained = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{complained}");
+    assert!(complained.contains("does not reach the server"), "{complained}");
+    terminate(child, said);
+}
+
 fn only_file(folder: &Path) -> PathBuf {
     let mut files: Vec<_> =
         std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();

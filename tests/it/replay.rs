@@ -17,7 +17,7 @@ use lagtape::app::{
 use lagtape::capture::{
     Body, Direction, Header, Message, Opcode, Record, Records, SyncMarker, Writer,
 };
-use lagtape::edge::replay::ServeOptions;
+use lagtape::edge::replay::{Replay, ServeOptions};
 use lagtape::engine::{Engine, Options};
 use lagtape::peer::client::Dialect;
 use lagtape::peer::replay::{PerformanceOptions, Timing};
@@ -552,7 +552,21 @@ fn what_cannot_be_replayed_is_refused_before_anybody_connects() {
     check_refused(&[&stall, "--start-at", "5s", "--until", "5s"], 1, "end before it begins");
     check_refused(&[&stall, "--start-at", "99s"], 1, "earlier --start-at");
     check_refused(&[&stall, "-o", &notes], 1, "use --force");
+    let own = path("own");
+    fs::copy(&stall, &own).unwrap();
+    let to_itself = ServeOptions {
+        out: Some(folder.path().join("./own")),
+        force: true,
+        ..ServeOptions::new(own.clone().into())
+    };
+    let refused = Replay::prepare(to_itself).err().unwrap().to_string();
+    assert!(refused.contains("is what is being read"), "{refused}");
+    let words = [&own, "--to", "ws://127.0.0.1:1", "-o", &own, "--force"];
+    check_refused(&words, 1, "is what is being read");
+    assert_eq!(fs::read(&own).unwrap(), fs::read(&stall).unwrap());
     check_refused(&[&stall, "--rate", "0"], 2, "above 0");
+    check_refused(&[&stall, "--rate", "-1"], 2, "above 0");
+    check_refused(&[&stall, "--listen", "pod:1"], 2, "an address and a port");
     check_refused(&[&stall, "--max", "--rate", "2"], 2, "leave out --rate");
     check_refused(&[&stall, "--to", "ws://127.0.0.1:1", "--loop"], 2, "--loop");
     check_refused(&[&stall, "--verbatim"], 2, "--to");

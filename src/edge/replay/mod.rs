@@ -32,6 +32,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 use super::accept::accept;
 use super::backend::{self, KeepaliveOptions, MAX_CONNECTIONS, stopped};
 use super::clock::MonotonicClock;
+use super::files;
 use super::recorder::RecorderOptions;
 use crate::peer::replay::{Divergence, ReplayOptions, Timing};
 use crate::report::Damage;
@@ -141,6 +142,7 @@ impl Replay {
             }
         }
         if let Some(recorder) = options.recorder() {
+            files::refuse_input(&options.capture, &recorder.path)?;
             recorder.check()?;
         }
         Ok(Replay { options, opening, clock: MonotonicClock::start() })
