@@ -140,7 +140,7 @@ fn of_several_sessions_one_is_chosen() {
     let reload = json!({"type": "receive", "time": STARTED_S, "opcode": 1, "data": "reload"});
     let failed = json!({"type": "error", "time": STARTED_S + 9.0, "opcode": -1, "data": "reset"});
     let cut = [&whole[..100], &[failed]].concat();
-    let sockets = [entry(&[reload.clone()]), entry(&whole), entry(&cut)];
+    let sockets = [entry(std::slice::from_ref(&reload)), entry(&whole), entry(&cut)];
     let (har, out) = (bench.har(&sockets), bench.out());
     check_complaint(&["import", &har, "-o", &out], 1, "there are 2 sessions in it");
     check_complaint(&["import", &har, "--session", "3", "-o", &out], 1, "no number 3");
