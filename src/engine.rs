@@ -236,8 +236,10 @@ impl Engine {
         let event = self.interpreter.read(record.conn, message);
         match event {
             Event::Elsewhere => self.facts.odd(OddityKind::OtherConnection, record),
+            Event::Config(text) => self.facts.note_config(text),
             Event::Ready(ready) => {
                 self.ready = Some(ready);
+                self.facts.note_ready(message.text());
                 self.facts.refusal = None;
                 if ready.sample_rate != crate::time::DEFAULT_SAMPLE_RATE {
                     self.facts.odd(OddityKind::SampleRate, record);
@@ -261,12 +263,7 @@ impl Engine {
                     self.did = stream.handle(record, message, event, &mut self.facts);
                 }
             }
-            Event::Config(_)
-            | Event::Upload
-            | Event::Skipped
-            | Event::Aside
-            | Event::Compressed
-            | Event::Nothing => {}
+            Event::Upload | Event::Skipped | Event::Aside | Event::Compressed | Event::Nothing => {}
         }
     }
 
@@ -335,6 +332,13 @@ impl Engine {
     #[must_use]
     pub fn origin(&self) -> Option<Nanos> {
         self.stream.as_ref().map(|stream| stream.origin)
+    }
+
+    /// When what was seen of the stream begins: with the initial buffer, or with the context.
+    #[must_use]
+    pub fn begins(&self) -> Option<Nanos> {
+        let origin = self.origin()?;
+        Some(self.facts.resumed.map_or(origin, |resumed| resumed.max(origin)))
     }
 
     /// One entry for each source buffer, oldest first.

@@ -46,13 +46,15 @@ pub fn diff(a: &Path, b: &Path, verb: &DiffVerb) -> Result<Comparison> {
     let [a_side, b_side] = <[Result<Side>; 2]>::try_from(sides)
         .unwrap_or_else(|_| unreachable!("two paths give two sides"));
     let (mut a_side, mut b_side) = (a_side?, b_side?);
-    let lengths_s = [&a_side, &b_side].map(|side| side.analysis().report_at_s);
+    let lengths_s = [&a_side, &b_side].map(Side::length_s);
     let [length_a_s, length_b_s] = lengths_s;
-    let until = |s: f64| Some(Span((s.max(0.0) * 1e9).round() as u64));
+    let until = |side: &Side, length_s: f64| {
+        Some(Span(((side.from_s() + length_s).max(0.0) * 1e9).round() as u64))
+    };
     if length_a_s > length_b_s {
-        a_side = verb.side(a, until(length_b_s))?;
+        a_side = verb.side(a, until(&a_side, length_b_s))?;
     } else if length_b_s > length_a_s {
-        b_side = verb.side(b, until(length_a_s))?;
+        b_side = verb.side(b, until(&b_side, length_a_s))?;
     }
     Ok(Comparison::of(&a_side, &b_side, lengths_s, verb.tolerance))
 }
@@ -109,7 +111,7 @@ impl Comparison {
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         match (&self.a.damage, &self.b.damage) {
-            (None, None) if self.same => Outcome::Healthy,
+            (None, None) if self.judgement.same => Outcome::Healthy,
             (None, None) => Outcome::Differs,
             _ => Outcome::Damaged,
         }

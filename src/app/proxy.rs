@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use tokio::net::TcpListener;
 
+use crate::edge;
 use crate::edge::proxy::{self, Captures, Impairment, Notice, ProxyOptions, Trust, Upstream};
 use crate::edge::record::Bell;
 
@@ -42,9 +42,7 @@ pub async fn proxy(
             format!("cannot make the folder {}; name another one with -o", folder.display())
         })?;
     }
-    let listener = TcpListener::bind(verb.listen).await.with_context(|| {
-        format!("cannot listen on {}; another port with --listen?", verb.listen)
-    })?;
+    let listener = edge::listen(verb.listen).await?;
     let address = listener.local_addr()?;
     ensure!(
         !upstream.is_at(address).await,

@@ -183,6 +183,8 @@ impl Redactor<'_> {
             context.buffer = None;
         }
         let state = &mut context.state;
+        self.text(&mut state.config);
+        self.text(&mut state.ready_text);
         self.text(&mut state.knobs);
         self.text(&mut state.params_update);
         if let Some(stream) = &mut state.stream {

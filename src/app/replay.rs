@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
-use tokio::net::TcpListener;
 
 use super::Outcome;
 use super::record::{LIVE_TRACKER_BOUND, RecordedSession, finished};
@@ -61,6 +60,8 @@ impl Replayed {
 pub struct Listening {
     /// Where it listens.
     pub address: SocketAddr,
+    /// When a capture begins in the middle of its session, in seconds from its initial buffer.
+    pub begins_at_s: Option<f64>,
     /// Where the recorded listener was at the beginning, if that is not where a client starts.
     pub start_position_s: Option<f64>,
 }
@@ -75,11 +76,12 @@ pub async fn replay(
 ) -> Result<Replayed> {
     let capture = options.capture.display().to_string();
     let replay = Replay::prepare(ServeOptions { watch: Box::new(notice), ..options })?;
-    let listener = TcpListener::bind(listen)
-        .await
-        .with_context(|| format!("cannot listen on {listen}; another port?"))?;
-    let start_position_s = replay.start_position_s();
-    listening(Listening { address: listener.local_addr()?, start_position_s });
+    let listener = edge::listen(listen).await?;
+    listening(Listening {
+        address: listener.local_addr()?,
+        begins_at_s: replay.begins_at_s(),
+        start_position_s: replay.start_position_s(),
+    });
     let played = replay.serve(listener, shutdown).await?;
     Ok(Replayed {
         schema: SCHEMA,
@@ -111,18 +113,26 @@ pub struct PerformVerb {
     pub ready_timeout: Span,
 }
 
-/// Performs the client of a capture against a live server, and records that. `watch` sees the client
-/// after every record.
+/// Performs the client of a capture against a live server, and records that. `begin` sees what it
+/// will do, `watch` the client after every record.
 pub async fn perform(
     verb: PerformVerb,
     stop: impl Future<Output = ()>,
+    begin: impl FnOnce(&Script),
     watch: impl FnMut(&Client, Nanos),
 ) -> Result<RecordedSession> {
     let script = script(&verb.capture, verb.performance)
         .with_context(|| format!("cannot replay {}", verb.capture.display()))?;
+    begin(&script);
     let name = verb.capture.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut metadata = BTreeMap::from([("replay_of".to_owned(), name)]);
+    if script.stands_in {
+        let source = "the buffer at the beginning of what is replayed";
+        metadata.insert("source".to_owned(), source.to_owned());
+    }
     let keeping = Keeping::default();
     let out = verb.out.map_or_else(|| default_path(&keeping), Ok)?;
+    files::refuse_input(&verb.capture, &out)?;
     let options = edge::record::RecordOptions {
         url: verb.url,
         headers: verb.headers,
@@ -144,7 +154,7 @@ pub async fn perform(
             engine: Options { tracker_bound: Some(LIVE_TRACKER_BOUND), ..Options::default() },
             ..ClientOptions::default()
         },
-        metadata: BTreeMap::from([("replay_of".to_owned(), name)]),
+        metadata,
     };
     finished(edge::record::record(options, stop, watch).await?, false, keeping)
 }
@@ -165,11 +175,12 @@ fn session_of(path: &Path) -> Result<u32> {
     let mut engine = Engine::new(Options { headers_only: true, ..Options::default() });
     while let Some(record) = records.next_record()? {
         engine.handle(&record);
-        if matches!(record.body, Body::Context(_)) {
-            bail!("{}", edge::replay::IN_THE_MIDDLE);
-        }
-        if engine.origin().is_some() && matches!(record.body, Body::Message(_)) {
-            return Ok(record.conn);
+        match &record.body {
+            Body::Message(_) if engine.origin().is_some() => return Ok(record.conn),
+            Body::Context(context) if engine.origin().is_some() => {
+                return Ok(context.state.connection.unwrap_or_default());
+            }
+            _ => {}
         }
     }
     bail!(

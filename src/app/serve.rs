@@ -7,9 +7,9 @@ use std::sync::mpsc::sync_channel;
 use std::thread;
 
 use anyhow::{Context, Result};
-use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
+use crate::edge;
 use crate::edge::audio_file;
 use crate::edge::backend::{self, BackendOptions, Links, Notice};
 use crate::peer::incident::Trouble;
@@ -60,9 +60,7 @@ pub async fn backend(
         watch: Box::new(notice),
         ..BackendOptions::default()
     };
-    let listener = TcpListener::bind(verb.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}; another port?", verb.listen))?;
+    let listener = edge::listen(verb.listen).await?;
     listening(listener.local_addr()?);
     backend::serve(listener, options, shutdown).await
 }

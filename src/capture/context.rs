@@ -50,8 +50,12 @@ pub struct State {
     pub expected: Vec<Expectation>,
     /// Records are missing, so that the expectations may be wrong.
     pub doubtful: bool,
-    /// What `ready` declared.
+    /// The client's first message, as it came; empty where it is unknown.
+    pub config: String,
+    /// What `ready` declared, …
     pub ready: Option<Ready>,
+    /// … and the message, as it came; empty where it is unknown.
+    pub ready_text: String,
     /// The server's refusal.
     pub refusal: Option<Refusal>,
     /// The latest time of any record.

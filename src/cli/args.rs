@@ -16,7 +16,7 @@ pub use reading::{AnalyzeArgs, AudioArgs, CatArgs, InfoArgs, PlotArgs};
 pub use recording::{ImportArgs, JoinArgs, RecordArgs};
 pub use rewriting::{CutArgs, RecoverArgs, RedactArgs, VerifyArgs};
 pub use simulating::{BackendArgs, DemoArgs, SimulateArgs};
-pub use values::{PlayheadArg, Seconds, parse_header, parse_seconds};
+pub use values::{PlayheadArg, Seconds, parse_header, parse_listen, parse_seconds};
 pub use what_if::{SweepArgs, WhatIfArgs};
 
 /// Record a realtime audio stream once, replay and question it for ever.

@@ -7,8 +7,10 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 
 use super::Talk;
+use super::args::parse_listen;
 use super::live::stop_signal;
 use crate::app::Outcome;
+use crate::edge;
 use crate::mcp::{self, HttpOptions, McpClient, McpOptions, Toolset};
 
 #[derive(Debug, clap::Args)]
@@ -35,7 +37,7 @@ pub struct McpArgs {
     #[arg(long)]
     pub read_only: bool,
     /// Serve streamable HTTP at http://ADDRESS/mcp instead; port 0 is any free one
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_listen)]
     pub http: Option<SocketAddr>,
     /// A further name of this server, as clients write it in Host and Origin
     #[arg(long, value_name = "NAME", requires = "http")]
@@ -115,7 +117,7 @@ async fn serve_http(
 ) -> Result<()> {
     let token = std::env::var(TOKEN).ok().filter(|token| !token.is_empty());
     let http = HttpOptions { token, hosts: args.http_host.clone() };
-    let listener = mcp::listen(address).await?;
+    let listener = edge::listen(address).await?;
     let address = listener.local_addr()?;
     // Whoever started the server reads the address from the first line.
     writeln!(out, "http://{address}/mcp").and_then(|()| out.flush())?;

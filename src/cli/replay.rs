@@ -8,14 +8,15 @@ use anyhow::Result;
 use clap::ValueEnum;
 use serde_json::json;
 
-use super::args::{PlayheadArg, Seconds, parse_header, parse_seconds};
+use super::args::{PlayheadArg, Seconds, parse_header, parse_listen, parse_seconds};
 use super::display::Display;
 use super::live::{self, runtime, stop_signal};
 use super::{Talk, json_line, unless_closed};
 use crate::app::{self, DiffVerb, Listening, Outcome, PerformVerb, Replayed};
 use crate::edge::replay::ServeOptions;
 use crate::lag::DEFAULT_STALE_THRESHOLD_S;
-use crate::peer::replay::{PerformanceOptions, Timing};
+use crate::peer::client::Client;
+use crate::peer::replay::{PerformanceOptions, Script, Timing};
 use crate::report::compare::{self, Tolerance};
 use crate::report::divergence;
 use crate::report::text::Figure;
@@ -34,13 +35,17 @@ session gets the recorded one, and its end ends the program. POST /control/repla
 and jumps: {\"pause\": true}, {\"rate\": 0.5}, {\"jump_s\": 12}. Exit code 0: the client did what \
 the recorded one did; 4: it did otherwise, and the report says what first.
 
+A capture that begins in the middle of its session, as an incident or a part does, is played from \
+there: the client gets the buffer of that moment.
+
 As a client (--to), config, audio, commands, knobs and positions are the recorded ones; time, \
 bytes and leads in the reports are those of the live connection. Exit codes are those of record.")]
 pub struct ReplayArgs {
     /// The capture to play
     pub file: PathBuf,
-    /// Where to listen; port 0 is any free one
-    #[arg(long, default_value = "127.0.0.1:0", conflicts_with = "to")]
+    /// Where to listen, an address and a port or a port alone; port 0 is any free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", conflicts_with = "to",
+        value_parser = parse_listen)]
     pub listen: SocketAddr,
     /// Be the client of this server, ws:// or wss://; its query string is never written down
     #[arg(long, value_name = "URL", conflicts_with_all = ["timing", "max", "causal", "start_at", "looped"])]
@@ -52,7 +57,7 @@ pub struct ReplayArgs {
     #[arg(long)]
     pub max: bool,
     /// Seconds of the recording in a second; 0.5 is half as fast, 1 the default
-    #[arg(long, value_parser = parse_pace)]
+    #[arg(long, value_parser = parse_pace, allow_negative_numbers = true)]
     pub rate: Option<f64>,
     /// A recorded reply waits for the client message that caused it: config, upload, swap, prompt, …
     #[arg(long)]
@@ -177,6 +182,12 @@ fn announce(args: &ReplayArgs, listening: &Listening, talk: Talk, out: &mut dyn 
     // Whoever started the replay reads the address from the first line.
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
     let mut client = format!("lagtape record {address}");
+    if let Some(begins_at_s) = listening.begins_at_s {
+        talk.say(&format!(
+            "the capture begins {} s into its session; a client gets the buffer of that moment",
+            Figure(begins_at_s)
+        ));
+    }
     if let Some(position_s) = listening.start_position_s {
         let position = Figure(position_s);
         talk.say(&format!(
@@ -203,8 +214,13 @@ fn perform(args: &ReplayArgs, url: &str, talk: Talk, out: &mut dyn Write) -> Res
     talk.say("this takes the server over from whoever is listening on it");
     let mut display = Display::new(talk, None);
     let session = runtime()?.block_on(async {
-        app::perform(args.perform_verb(url), stop_signal(), |client, now| display.show(client, now))
-            .await
+        let begin = |script: &Script| {
+            if script.stands_in {
+                talk.say("the audio that the client uploaded is not in the capture; the buffer at its beginning is uploaded instead");
+            }
+        };
+        let show = |client: &Client, now| display.show(client, now);
+        app::perform(args.perform_verb(url), stop_signal(), begin, show).await
     });
     display.end();
     let session = session?;
@@ -217,7 +233,8 @@ fn perform(args: &ReplayArgs, url: &str, talk: Talk, out: &mut dyn Write) -> Res
   lagtape diff before.lagtape after.lagtape
   lagtape diff a.lagtape b.lagtape --tolerance 5ms --json | jq .worse
 
-Both are aligned at their initial buffers and compared over the time that both cover. Times that \
+Both are aligned at their initial buffers, a capture that begins in the middle of its session where \
+it begins, and compared over the time that both cover. Times that \
 lie within --tolerance, and all figures within --share of the larger one, are the same. Exit code \
 0: the same; 4: they differ. Traffic, start-up time and configuration only inform.")]
 pub struct DiffArgs {

@@ -87,6 +87,12 @@ fn add_headers(request: &mut HeaderMap, headers: &[(String, String)]) -> Result<
 pub fn sentence_of(error: &tungstenite::Error) -> String {
     match error {
         tungstenite::Error::Io(error) => sentence_of_io(error),
+        tungstenite::Error::Http(response) if (502..=504).contains(&response.status().as_u16()) => {
+            format!(
+                "HTTP {}: what answers there does not reach the server; is the server running?",
+                response.status()
+            )
+        }
         tungstenite::Error::Http(response) => format!(
             "the server answered HTTP {} and not with a WebSocket; check address and credentials",
             response.status()

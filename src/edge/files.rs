@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use tempfile::NamedTempFile;
 
 use crate::capture::Salvage;
@@ -33,6 +33,17 @@ impl Read for CaptureFile {
         self.read += count as u64;
         Ok(count)
     }
+}
+
+/// Refuses to write over what is being read.
+pub fn refuse_input(input: &Path, out: &Path) -> Result<()> {
+    let both = fs::canonicalize(input).ok().zip(fs::canonicalize(out).ok());
+    ensure!(
+        both.is_none_or(|(input, out)| input != out),
+        "{} is what is being read; name another file with -o",
+        out.display()
+    );
+    Ok(())
 }
 
 /// Is told how many bytes of a capture were read, and how many there are; a break ends the reading.

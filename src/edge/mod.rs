@@ -16,3 +16,5 @@ pub mod record;
 pub mod recorder;
 pub mod replay;
 pub mod rewrite;
+
+pub use accept::listen;

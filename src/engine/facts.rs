@@ -21,6 +21,10 @@ pub const MAX_NESTED_LEN: usize = 256;
 /// Type of the event that stands for a message that could not be used, as the reference names it.
 pub const DECODE_ERROR: &str = "_client_decode_error";
 
+/// Longest `config` or `ready` that is kept for captures that begin later; real ones have some
+/// kilobytes.
+const MAX_OPENING_LEN: usize = 1 << 20;
+
 /// Messages and bytes of one direction; bytes are payload bytes of whole messages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Traffic {
@@ -161,6 +165,10 @@ pub struct Facts {
     after_gap: bool,
     /// Text of the last `params_update`.
     last_params_update: Vec<u8>,
+    /// The client's first message, or empty, …
+    config: String,
+    /// … and the server's `ready`.
+    ready_text: String,
 }
 
 impl Facts {
@@ -196,6 +204,8 @@ impl Facts {
         self.span = Some((first, last.max(state.latest)));
         self.resumed = Some(state.latest);
         self.slice_bytes = state.slice_bytes;
+        self.config = state.config.clone();
+        self.ready_text = state.ready_text.clone();
         self.refusal = state.refusal.clone().map(|refusal| (refusal.code, refusal.message));
         self.raw = serde_json::from_str(&state.knobs).unwrap_or_default();
         self.last_params_update = state.params_update.clone().into_bytes();
@@ -205,6 +215,8 @@ impl Facts {
     pub(super) fn save(&self, state: &mut State) {
         state.latest = self.span.map_or(Nanos(0), |(_, last)| last);
         state.slice_bytes = self.slice_bytes;
+        state.config = self.config.clone();
+        state.ready_text = self.ready_text.clone();
         state.refusal = self.refusal.clone().map(|(code, message)| Refusal { code, message });
         state.knobs = serde_json::to_string(&self.raw).unwrap_or_default();
         state.params_update = String::from_utf8_lossy(&self.last_params_update).into_owned();
@@ -298,6 +310,16 @@ impl Facts {
         }
     }
 
+    /// Keeps what opened the session.
+    pub(super) fn note_config(&mut self, text: &str) {
+        self.config = kept(Some(text));
+    }
+
+    /// Keeps what accepted it.
+    pub(super) fn note_ready(&mut self, text: Option<&str>) {
+        self.ready_text = kept(text);
+    }
+
     pub(super) fn refused(
         &mut self,
         record: &Record<'_>,
@@ -378,6 +400,10 @@ fn follows(record: &Record<'_>, next_seq: u64) -> bool {
         }
         _ => record.seq == next_seq,
     }
+}
+
+fn kept(text: Option<&str>) -> String {
+    text.filter(|text| text.len() <= MAX_OPENING_LEN).unwrap_or_default().to_owned()
 }
 
 fn direction_index(direction: Direction) -> usize {

@@ -5,14 +5,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::answer::{Answer, clipped, page};
+use super::answer::{Answer, clipped, clipped_value, page};
 use super::args::{ChangeArgs, Format, report_args};
 use super::call::Call;
 use super::schema;
 use super::server::Server;
 use super::tool::{About, Effect, Toolset};
 use super::views;
-use crate::app::{self, WhatIfVerb};
+use crate::app::{self, DiffVerb, WhatIfVerb};
+use crate::report::compare::{self, Comparison, FigureComparison, Judgement, Tolerance};
 use crate::scenario::model::DEFAULT_MEMBERS;
 
 /// Runs of the model at most.
@@ -123,7 +124,7 @@ pub struct CompareArgs {
     with: Option<String>,
     #[serde(flatten)]
     change: ChangeArgs,
-    /// Only so many seconds before the end; all unless given
+    /// Of what would have been only so many seconds before the end; all unless given
     window_s: Option<f64>,
     /// Audio older than this is stale, 3 s unless given
     stale_threshold_s: Option<f64>,
@@ -135,16 +136,71 @@ pub struct Compared {
     a: String,
     /// … and the second
     b: String,
-    /// Figures with a, b, change (b − a) and what that means: better, worse, same, other
+    /// They are the same, within 50 ms or 5 %
+    same: bool,
+    /// The one that is worse for the listener, a or b
+    #[serde(skip_serializing_if = "Option::is_none")]
+    worse: Option<String>,
+    /// The figure or the kind of span that says so
+    #[serde(skip_serializing_if = "Option::is_none")]
+    because: Option<String>,
+    /// Figures by name with a, b, difference (b − a), whether they are the same and which is worse;
+    /// what a listener minds most comes first
     #[schemars(schema_with = "views::any_list")]
     figures: Vec<Value>,
-    /// Figures that are better in b
-    better: u64,
-    /// Figures that are worse in b
-    worse: u64,
+    /// Of two captures: spans of time in which they lie apart
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "views::any_list")]
+    spans: Vec<Value>,
+    /// Of two captures: what differs in setting and configuration
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "views::any_list")]
+    setting: Vec<Value>,
+    /// Of two captures: events, closes and ops of which one has more
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "views::any_list")]
+    events: Vec<Value>,
     /// How far b can be trusted, when it was not recorded
     #[serde(skip_serializing_if = "Option::is_none")]
     trust: Option<views::Trust>,
+}
+
+impl Compared {
+    /// Spans, settings and events that are listed.
+    const MOST: usize = 12;
+
+    fn new(a: &str, b: &str, judgement: &Judgement) -> Compared {
+        let is_known = |figure: &&FigureComparison| figure.a.or(figure.b).is_some();
+        Compared {
+            a: clipped(a),
+            b: clipped(b),
+            same: judgement.same,
+            worse: judgement.worse.filter(|_| !judgement.same).map(|which| which.name().to_owned()),
+            because: judgement.because.filter(|_| !judgement.same).map(str::to_owned),
+            figures: judgement
+                .figures
+                .iter()
+                .filter(is_known)
+                .map(|figure| json!(figure))
+                .collect(),
+            spans: Vec::new(),
+            setting: Vec::new(),
+            events: Vec::new(),
+            trust: None,
+        }
+    }
+
+    fn of_captures(compared: &Comparison) -> Compared {
+        fn first<T: Serialize>(items: &[T]) -> Vec<Value> {
+            items.iter().take(Compared::MOST).map(|item| clipped_value(&json!(item))).collect()
+        }
+        Compared {
+            spans: first(&compared.spans),
+            setting: first(&compared.setting),
+            events: first(&compared.events),
+            ..Compared::new(&compared.a.capture, &compared.b.capture, &compared.judgement)
+        }
+    }
 }
 
 /// The tool [`capture_compare`].
@@ -152,7 +208,7 @@ pub const CAPTURE_COMPARE: About = About {
     name: "capture_compare",
     title: "Compare",
     description: "Compares a capture with another one (with), or with what would have been (set, ops), figure by \
-     figure, and says which differences a listener would call better or worse.",
+     figure: which is worse for a listener, by what, and of two captures where.",
     set: Toolset::Replay,
     effect: Effect::Reads,
 };
@@ -164,12 +220,18 @@ pub async fn capture_compare(
 ) -> Result<Answer<Compared>> {
     let found = server.captures.find(&args.capture)?;
     let report = report_args(args.window_s, args.stale_threshold_s, None)?;
-    let (compared, trust) = match &args.with {
+    let (summary, body) = match &args.with {
         Some(other) => {
             ensure!(args.change.is_empty(), "give either with or set and ops, not both");
+            ensure!(
+                args.window_s.is_none(),
+                "two captures are compared over the time that both cover; leave out window_s"
+            );
             let (a, b) = (found.path, server.captures.find(other)?.path);
-            let compared = call.work("replaying", move || app::compare(&a, &b, report)).await?;
-            (compared, None)
+            let verb =
+                DiffVerb { stale_threshold_s: report.stale_threshold_s, ..DiffVerb::default() };
+            let compared = call.work("replaying", move || app::diff(&a, &b, &verb)).await?;
+            (compare::sentence(&compared.judgement), Compared::of_captures(&compared))
         }
         None => {
             ensure!(
@@ -182,22 +244,20 @@ pub async fn capture_compare(
                 report,
                 ..WhatIfVerb::default()
             };
-            let asked = move || app::compare_what_if(&found.path, &verb);
-            let (compared, answer) = call
-                .work("replaying", asked)
+            let answer = call
+                .work("replaying", move || app::what_if(&found.path, &verb))
                 .await
                 .map_err(|error| views::in_words_of_tools(&error))?;
-            (compared, Some(views::Trust::of(&answer)))
+            let (factual, counterfactual) = (&answer.factual.lag, &answer.counterfactual.lag);
+            let judgement = Judgement::of_reports(factual, counterfactual, Tolerance::default());
+            let body = Compared {
+                trust: Some(views::Trust::of(&answer)),
+                ..Compared::new("recorded", "with the change", &judgement)
+            };
+            let summary =
+                format!("{}; {}", compare::sentence(&judgement), views::what_if_summary(&answer));
+            (summary, body)
         }
-    };
-    let summary = views::comparison(&compared);
-    let body = Compared {
-        a: clipped(&compared.a.name),
-        b: clipped(&compared.b.name),
-        figures: compared.figures.iter().map(|figure| json!(figure)).collect(),
-        better: compared.better as u64,
-        worse: compared.worse as u64,
-        trust,
     };
     Ok(Answer::new(summary, body)
         .next(["capture_chart shows when; capture_dump_audio lets a person hear it"]))

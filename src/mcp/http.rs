@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -249,13 +249,6 @@ fn take((left, counted_s): &mut (f64, f64), now_s: f64) -> bool {
         *left -= 1.0;
     }
     admitted
-}
-
-/// Listens where a client can reach it.
-pub async fn listen(address: SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .with_context(|| format!("cannot listen on {address}; another port?"))
 }
 
 #[cfg(test)]

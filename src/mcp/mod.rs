@@ -38,7 +38,7 @@ use std::path::PathBuf;
 
 pub use answer::MAX_ANSWER_LEN;
 pub use clients::{McpClient, config as client_config};
-pub use http::{HttpOptions, listen, serve as serve_http};
+pub use http::{HttpOptions, serve as serve_http};
 pub use server::Server;
 pub use stdio::{serve as serve_stdio, serve_on};
 pub use tool::Toolset;

@@ -13,7 +13,6 @@ use serde_json::{Value, json};
 use super::answer::{Truncated, clipped, clipped_value, page};
 use crate::app::Captures;
 use crate::lag::LagReport;
-use crate::report::side_by_side::Comparison;
 use crate::report::text::Figure;
 use crate::report::what_if::WhatIf;
 use crate::report::{Analysis, EventReport};
@@ -332,23 +331,5 @@ pub fn what_if_summary(answer: &WhatIf) -> String {
         would.ticks.stale_ticks,
         was.slices.behind_playhead,
         would.slices.behind_playhead
-    )
-}
-
-/// A comparison, in a sentence.
-pub fn comparison(compared: &Comparison) -> String {
-    let (a, b) = (&compared.a.lag, &compared.b.lag);
-    let judged = match (compared.better, compared.worse) {
-        (0, 0) => "no difference that a listener would notice".to_owned(),
-        (better, 0) => format!("the second is better in {better} figures and worse in none"),
-        (0, worse) => format!("the second is worse in {worse} figures and better in none"),
-        (better, worse) => format!("the second is better in {better} figures and worse in {worse}"),
-    };
-    format!(
-        "{judged}; stale ticks {} → {}, slices behind {} → {}",
-        a.ticks.stale_ticks,
-        b.ticks.stale_ticks,
-        a.slices.behind_playhead,
-        b.slices.behind_playhead
     )
 }

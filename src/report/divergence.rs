@@ -50,7 +50,11 @@ fn answer(divergence: &Divergence) -> String {
         (0, false) => "cut short".to_owned(),
         (rounds, _) => format!("begun again {rounds}×; compared up to the first time"),
     };
-    format!("{how} · {} s played, {far}", Figure(divergence.played_s))
+    let from = match divergence.from_s {
+        0.0 => String::new(),
+        from_s => format!(" from {} s", Figure(from_s)),
+    };
+    format!("{how} · {} s played{from}, {far}", Figure(divergence.played_s))
 }
 
 fn write_difference(difference: &Difference, out: &mut String) -> fmt::Result {

@@ -12,7 +12,6 @@ pub mod divergence;
 #[cfg(feature = "cli")]
 pub mod plot;
 mod round_trip;
-pub mod side_by_side;
 pub mod sweep;
 pub mod text;
 pub mod timeline;
@@ -614,8 +613,7 @@ fn oddity_sentence(kind: OddityKind) -> &'static str {
 fn shape(engine: &Engine, at: Nanos) -> Shape {
     let mut shape =
         Shape { lead_s: vec![None; SHAPE_COLUMNS], staleness_s: vec![None; SHAPE_COLUMNS] };
-    let Some(origin) = engine.origin() else { return shape };
-    let from = engine.facts().resumed.map_or(origin, |resumed| resumed.max(origin));
+    let Some(from) = engine.begins() else { return shape };
     let column_s = at.seconds_since(from) / SHAPE_COLUMNS as f64;
     if column_s <= 0.0 {
         return shape;

@@ -39,7 +39,7 @@ pub fn options() -> BackendOptions {
 
 /// A backend that runs in a runtime of its own until it is dropped.
 pub struct Running {
-    address: SocketAddr,
+    pub address: SocketAddr,
     notices: blocking::Receiver<Notice>,
     stop: Option<oneshot::Sender<()>>,
     ended: blocking::Receiver<Result<(), String>>,

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use lagtape::app::{self, DiffVerb, SimulateVerb};
+use lagtape::app::{self, CutOptions, DiffVerb, SimulateVerb};
 use lagtape::peer::client::Dialect;
-use lagtape::report::compare::{Comparison, SpanKind, Tolerance, Which, text};
+use lagtape::report::compare::{self, Comparison, SpanKind, Tolerance, Which, text};
 use lagtape::time::Span;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -39,8 +39,13 @@ fn diff(a: &str, b: &str, verb: &DiffVerb) -> Comparison {
 #[track_caller]
 fn check(a: &str, b: &str, expected: Option<Which>) -> Comparison {
     let comparison = diff(a, b, &DiffVerb::default());
-    assert_eq!(comparison.worse, expected, "{a} and {b}:\n{}", text(&comparison));
-    assert_eq!(comparison.same, expected.is_none(), "{a} and {b}:\n{}", text(&comparison));
+    assert_eq!(comparison.judgement.worse, expected, "{a} and {b}:\n{}", text(&comparison));
+    assert_eq!(
+        comparison.judgement.same,
+        expected.is_none(),
+        "{a} and {b}:\n{}",
+        text(&comparison)
+    );
     comparison
 }
 
@@ -51,7 +56,7 @@ fn the_worse_of_two() {
     assert!(text(&same).contains("\nthe same\n"), "{}", text(&same));
 
     let stalled = check("healthy", "stall:at=2,for=4", Some(Which::B));
-    assert_eq!(stalled.because, Some("lag_s"));
+    assert_eq!(stalled.judgement.because, Some("lag_s"));
     let longest = stalled.spans.iter().find(|span| span.kind == SpanKind::Slices).unwrap();
     assert!((2.0..=3.0).contains(&longest.from_s), "{longest:?}");
     assert!((5.0..=7.0).contains(&longest.to_s), "{longest:?}");
@@ -68,11 +73,11 @@ fn the_tolerance_decides() {
     let strict =
         DiffVerb { tolerance: Tolerance { time_s: 0.0, share: 0.0 }, ..DiffVerb::default() };
     let same = diff("healthy", "healthy", &strict);
-    assert!(same.same, "{}", text(&same));
+    assert!(same.judgement.same, "{}", text(&same));
     let lax = DiffVerb { tolerance: Tolerance { time_s: 60.0, share: 1.0 }, ..DiffVerb::default() };
     let stalled = diff("healthy", "stall:at=2,for=4", &lax);
-    assert!(stalled.figures.iter().all(|figure| figure.same), "{}", text(&stalled));
-    assert!(!stalled.same, "the verdicts differ, whatever the tolerance");
+    assert!(stalled.judgement.figures.iter().all(|figure| figure.same), "{}", text(&stalled));
+    assert!(!stalled.judgement.same, "the verdicts differ, whatever the tolerance");
 }
 
 #[test]
@@ -85,10 +90,35 @@ fn the_longer_one_is_cut() {
     );
     for (a, b) in [(&short, &long), (&long, &short)] {
         let comparison = app::diff(a, b, &DiffVerb::default()).unwrap();
-        assert!(comparison.same, "{}", text(&comparison));
+        assert!(comparison.judgement.same, "{}", text(&comparison));
         assert!((comparison.compared_s - 5.0).abs() < 0.1, "{}", comparison.compared_s);
         let longest = comparison.a.length_s.max(comparison.b.length_s);
         assert!((longest - 12.0).abs() < 0.1, "{longest}");
+    }
+}
+
+#[test]
+fn a_part_is_aligned_where_it_begins() {
+    let folder = TempDir::new().unwrap();
+    let whole = capture(&folder, "whole", "stall:at=3,for=3", 12);
+    let part = folder.path().join("part");
+    let options = CutOptions { from: Some("4s".parse().unwrap()), ..CutOptions::default() };
+    app::cut(&whole, &part, &options).unwrap();
+    let comparison = app::diff(&part, &part, &DiffVerb::default()).unwrap();
+    assert!(comparison.judgement.same, "{}", text(&comparison));
+    assert!((comparison.compared_s - 8.0).abs() < 0.1, "{}", comparison.compared_s);
+    assert!((comparison.a.from_s - 4.0).abs() < 0.1, "{}", comparison.a.from_s);
+
+    // The stall lasts for two seconds of the part, and is over after six of the healthy one.
+    let healthy = capture(&folder, "healthy", "healthy", 12);
+    for (a, b, worse) in [(&part, &healthy, Which::A), (&healthy, &part, Which::B)] {
+        let comparison = app::diff(a, b, &DiffVerb::default()).unwrap();
+        assert!((comparison.compared_s - 8.0).abs() < 0.1, "{}", text(&comparison));
+        let is_gap = |span: &&compare::Span| span.kind == SpanKind::Slices;
+        let gap = comparison.spans.iter().find(is_gap).unwrap();
+        assert_eq!((gap.from_s, gap.worse), (0.0, Some(worse)), "{}", text(&comparison));
+        assert!((1.0..=4.0).contains(&gap.to_s), "{}", text(&comparison));
+        assert!(text(&comparison).contains("from where each begins"), "{}", text(&comparison));
     }
 }
 

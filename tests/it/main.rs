@@ -43,6 +43,7 @@ mod record;
 mod record_faults;
 mod recorder;
 mod replay;
+mod replay_middle;
 mod scenario;
 mod session_log;
 mod simulated;

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use lagtape::app::{self, AnalyzeOptions};
@@ -10,7 +10,7 @@ use lagtape::capture::Direction;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::proxy_between::{Maker, messages_of};
+use crate::proxy_between::{Maker, Traffic, messages_of};
 
 fn proxy(words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lagtape"));
@@ -37,7 +37,7 @@ fn what_cannot_be_is_said_at_once() {
     check_complaint(
         &["--upstream", url, "--listen", &listen, "-o", out],
         1,
-        "another port with --listen?",
+        "the port is taken; give another port",
     );
     check_complaint(&["--upstream", "pod:1318?k=SECRET", "-o", out], 1, "write ws://host:port");
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
@@ -130,7 +130,26 @@ fn a_termination_seals_the_captures() {
     assert!(!bytes.windows(6).any(|window| window == b"SECRET"), "no secret is on the disk");
 }
 
-fn only_file(folder: &Path) -> std::path::PathBuf {
+#[cfg(unix)]
+#[test]
+fn a_server_that_is_gone_is_not_taken_for_wrong_credentials() {
+    let folder = TempDir::new().unwrap();
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let url = format!("ws://{gone}");
+    let words = ["--upstream", &url, "--listen", "127.0.0.1:0", "--no-capture"];
+    let (child, said, address) = start(&words);
+    let out = folder.path().join("x.lagtape");
+    let output = Command::new(env!("CARGO_BIN_EXE_lagtape"))
+        .args(["record", &address, "--fixture", "x", "-o", out.to_str().unwrap()])
+        .output()
+        .unwrap();
+    let complained = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{complained}");
+    assert!(complained.contains("does not reach the server"), "{complained}");
+    terminate(child, said);
+}
+
+fn only_file(folder: &Path) -> PathBuf {
     let mut files: Vec<_> =
         std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
     assert_eq!(files.len(), 1, "{files:?}");
@@ -156,4 +175,105 @@ fn programs_read_lines_of_json() {
     let (code, _, complained) = terminate(child, said);
     assert_eq!(code, Some(0));
     assert!(complained.contains("no certificate is checked"), "{complained}");
+}
+
+/// Reads lines of JSON up to one of this type for which `is` says so.
+#[track_caller]
+fn line_of(said: &mut impl BufRead, kind: &str, is: impl Fn(&Value) -> bool) -> Value {
+    loop {
+        let mut line = String::new();
+        assert_ne!(said.read_line(&mut line).unwrap(), 0, "no {kind} came");
+        let line: Value = serde_json::from_str(&line).unwrap();
+        if line["type"] == kind && is(&line) {
+            return line;
+        }
+    }
+}
+
+/// A proxy that writes JSON and records into a folder, with a session in it.
+struct Watched {
+    child: Child,
+    said: BufReader<ChildStdout>,
+    client: TcpStream,
+    server: TcpStream,
+}
+
+impl Watched {
+    fn start(out: &Path, words: &[&str]) -> Watched {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("ws://{}", server.local_addr().unwrap());
+        let out = out.to_str().unwrap();
+        let all = ["--upstream", &url, "--listen", "127.0.0.1:0", "-o", out, "--json"];
+        let (child, said, first) = start(&[&all[..], words].concat());
+        let first: Value = serde_json::from_str(&first).unwrap();
+        drop(server.accept().unwrap());
+        let (client, server) = session(&server, first["address"].as_str().unwrap());
+        Watched { child, said, client, server }
+    }
+
+    /// Sends what was made and waits until it has passed.
+    fn pass(&mut self, sent: &Traffic) {
+        let mut heard = vec![0; sent.wire.len()];
+        let (client, server) = (&mut self.client, &mut self.server);
+        std::thread::scope(|scope| {
+            scope.spawn(|| client.write_all(&sent.wire).unwrap());
+            server.read_exact(&mut heard).unwrap();
+        });
+    }
+
+    /// Ends the session; its captures.
+    fn close(&mut self) -> Vec<PathBuf> {
+        for end in [&self.client, &self.server] {
+            end.shutdown(std::net::Shutdown::Both).unwrap();
+        }
+        let closed = line_of(&mut self.said, "closed", |_| true);
+        serde_json::from_value(closed["captures"].clone()).unwrap()
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_ring_is_written_for_each_signal_and_the_oldest_go() {
+    let folder = TempDir::new().unwrap();
+    let words = ["--ring", "60s,8MB", "--trigger", "none", "--after", "60s", "--keep", "2"];
+    let mut watched = Watched::start(folder.path(), &words);
+    let sent = Maker::new(9, true, None).random(20).traffic;
+    watched.pass(&sent);
+    let count = || std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(count(), 0, "nothing was asked for yet");
+    let pid = watched.child.id().to_string();
+    for _ in 0..3 {
+        assert!(Command::new("kill").args(["-USR1", &pid]).status().unwrap().success());
+        line_of(&mut watched.said, "recorder", |line| {
+            line["sentence"].as_str().unwrap().contains("somebody asked for it; writing")
+        });
+    }
+    let captures = watched.close();
+    assert_eq!((captures.len(), count()), (2, 2), "{captures:?}");
+    for capture in &captures {
+        assert!(capture.to_str().unwrap().contains("asked"), "{capture:?}");
+        assert_eq!(messages_of(capture, Direction::ClientToServer), sent.messages);
+        assert!(app::analyze(capture, &AnalyzeOptions::default()).unwrap().complete);
+    }
+    let (code, _, complained) = terminate(watched.child, watched.said);
+    assert_eq!(code, Some(0), "{complained}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_session_is_split_into_parts_that_join() {
+    let folder = TempDir::new().unwrap();
+    let parts = folder.path().join("parts");
+    let mut watched = Watched::start(&parts, &["--split", "1MB"]);
+    let sent = Maker::new(11, true, None).random(240).traffic;
+    watched.pass(&sent);
+    let captures = watched.close();
+    assert!(captures.len() > 2, "{} bytes in {captures:?}", sent.wire.len());
+    let out = folder.path().join("whole.lagtape");
+    app::join(&captures, &out, false).unwrap();
+    assert_eq!(messages_of(&out, Direction::ClientToServer), sent.messages);
+    let largest = captures.iter().map(|part| part.metadata().unwrap().len()).max().unwrap();
+    assert!(largest < 1_400_000, "{largest} bytes");
+    let (code, _, complained) = terminate(watched.child, watched.said);
+    assert_eq!(code, Some(0), "{complained}");
 }

@@ -10,16 +10,18 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc as blocking;
 
 use lagtape::app::{self, AnalyzeOptions};
-use lagtape::capture::{Body, Direction};
-use lagtape::edge::backend;
+use lagtape::capture::{Body, Direction, Opcode};
+use lagtape::engine::{Engine, Options};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::backend::Running;
 use crate::proxy_between::{Between, PATIENCE, into, read};
 use crate::python;
+use crate::replay::{bundled, hex, replaying};
 
 /// Node with the package `ws`, or `None` when the test is to be skipped. `LAGTAPE_NODE` names it and
 /// `LAGTAPE_NODE_MODULES` the folder of its packages; with `LAGTAPE_REQUIRE_NODE` a missing one is a
@@ -186,69 +188,165 @@ async fn answer(
             tokio::io::copy_bidirectional(&mut stream, &mut server).await?;
             return Ok(());
         }
+        let is_inflated = head.starts_with("POST /unzstd");
+        let kind = if is_inflated { "text/plain\r\nContent-Encoding: zstd" } else { "text/html" };
         if head.starts_with("POST /found") {
             drop(found.send((head, serde_json::from_slice(&body).unwrap())));
         }
-        let page = include_str!("page.html");
-        let head = format!(
-            "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\n\r\n",
-            page.len()
-        );
-        stream.write_all(&[head.as_bytes(), page.as_bytes()].concat()).await?;
+        let answer = if is_inflated { body } else { include_bytes!("page.html").to_vec() };
+        let length = answer.len();
+        let head =
+            format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n");
+        stream.write_all(&[head.into_bytes(), answer].concat()).await?;
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_page_in_a_browser_plays_a_session() {
-    let Some(mut browser) = browser() else { return };
-    let folder = TempDir::new().unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let server = listener.local_addr().unwrap();
-    tokio::spawn(backend::serve(listener, crate::backend::options(), std::future::pending()));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let origin = listener.local_addr().unwrap();
+/// A server of the page on a thread of its own, in front of `backend`; what the page finds comes with
+/// the head of its request.
+fn page_server(backend: SocketAddr) -> (SocketAddr, blocking::Receiver<(String, Value)>) {
     let (tell, found) = blocking::channel();
-    tokio::spawn(serve_page(listener, server, tell));
-    let between = Between::start(&format!("http://{origin}"), into(folder.path()));
+    let (tell_address, address) = blocking::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async move {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            tell_address.send(listener.local_addr().unwrap()).unwrap();
+            serve_page(listener, backend, tell).await;
+        });
+    });
+    (address.recv_timeout(PATIENCE).unwrap(), found)
+}
 
-    let mut running = browser
-        .args([
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--no-first-run",
-            "--disable-extensions",
-        ])
-        .args(["--disable-background-networking", "--no-proxy-server"])
-        .arg(format!("--user-data-dir={}", folder.path().join("profile").display()))
-        .arg(format!("http://{}/", between.address))
-        .stderr(Stdio::null())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    let (told, capture) = tokio::task::spawn_blocking(move || {
-        let told = found.recv_timeout(PATIENCE);
-        let capture = told.is_ok().then(|| between.closed());
-        (told, capture)
-    })
-    .await
-    .unwrap();
-    running.kill().unwrap();
-    running.wait().unwrap();
-    let ((head, found), capture) = (told.expect("the page finds something"), capture.unwrap());
+/// A browser that shows a page, until it is dropped.
+struct Shown(Child);
 
+impl Shown {
+    fn new(mut browser: Command, profile: &Path, url: &str) -> Shown {
+        let browser = browser
+            .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"])
+            .args(["--disable-extensions", "--disable-background-networking", "--no-proxy-server"])
+            .arg(format!("--user-data-dir={}", profile.display()))
+            .arg(url)
+            .stderr(Stdio::null())
+            .stdout(Stdio::null());
+        Shown(browser.spawn().unwrap())
+    }
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// What a client's buffer is after so many slices of a capture: SHA-256 of its samples.
+fn mirror_after(capture: &Path, slices: u64) -> String {
+    let mut engine = Engine::new(Options::default());
+    read(capture, |record| {
+        if engine.facts().slices < slices {
+            engine.handle(record);
+        }
+    });
+    assert_eq!(engine.facts().slices, slices);
+    let samples = engine.mirror().unwrap().samples();
+    let bytes: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+    hex(&bytes)
+}
+
+/// What the page heard is how the capture begins: every message, and the buffer that it made of them.
+#[track_caller]
+fn check_heard(found: &Value, capture: &Path) -> usize {
     assert_eq!(found["error"], Value::Null, "{found}");
-    assert!(head.contains(&format!("Origin: http://{origin}")), "{head}");
-    assert_eq!(found["slices"].as_u64().unwrap(), 25);
-    assert_eq!(found["frames"], 96_000, "two seconds");
-    assert_eq!(found["close"], json!([1000, true]));
     let heard: Vec<String> = serde_json::from_value(found["messages"].clone()).unwrap();
-    let recorded = recorded(&capture, Direction::ServerToClient);
+    let recorded = recorded(capture, Direction::ServerToClient);
     assert!(
         recorded.len() >= heard.len() && recorded[..heard.len()] == heard[..],
         "the page heard what is recorded"
     );
+    let lengths: Vec<usize> = serde_json::from_value(found["lengths"].clone()).unwrap();
+    let mut sent = Vec::new();
+    read(capture, |record| {
+        if let Body::Message(message) = &record.body
+            && message.direction == Direction::ServerToClient
+            && message.opcode == Opcode::Binary
+        {
+            sent.push(message.payload.len());
+        }
+    });
+    assert_eq!(lengths, sent[..lengths.len()]);
+    let slices = found["slices"].as_u64().unwrap();
+    assert_eq!(found["mirror"], mirror_after(capture, slices), "after {slices} slices");
+    heard.len()
+}
+
+/// Plays a session of the simulated server in a browser, through a proxy: one that stands in front of
+/// the whole origin, or one that only the page's `?ws=` names.
+#[track_caller]
+fn check_page(is_whole_origin: bool) {
+    let Some(browser) = browser() else { return };
+    let folder = TempDir::new().unwrap();
+    let backend = Running::start(crate::backend::options());
+    let (origin, found) = page_server(backend.address);
+    let upstream = match is_whole_origin {
+        true => format!("http://{origin}"),
+        false => backend.url(),
+    };
+    let between = Between::start(&upstream, into(folder.path()));
+    let address = between.address;
+    let url = match is_whole_origin {
+        true => format!("http://{address}/"),
+        false => format!("http://{origin}/?ws=ws://{address}/session?key=SECRET"),
+    };
+    let shown = Shown::new(browser, &folder.path().join("profile"), &url);
+    let (head, found) = found.recv_timeout(PATIENCE).expect("the page finds something");
+    let capture = between.closed();
+    drop(shown);
+
+    assert!(head.contains(&format!("Origin: http://{origin}")), "{head}");
+    check_heard(&found, &capture);
+    assert_eq!(found["slices"], 25);
+    assert_eq!(found["frames"], 96_000, "two seconds");
+    assert_eq!(found["close"], json!([1000, true]));
     let analysis = app::analyze(&capture, &AnalyzeOptions::default()).unwrap();
     assert!(analysis.slices >= 25 && analysis.ticks >= 10, "{} ticks", analysis.ticks);
     assert_eq!(analysis.decode_errors, 0);
+}
+
+#[test]
+fn a_page_behind_the_whole_origin_plays_a_session() {
+    check_page(true);
+}
+
+#[test]
+fn a_page_of_another_origin_plays_a_session() {
+    check_page(false);
+}
+
+#[test]
+fn a_page_in_a_browser_plays_a_recording() {
+    let Some(browser) = browser() else { return };
+    let folder = TempDir::new().unwrap();
+    let (capture, out) = (bundled("stall"), folder.path().join("replayed.lagtape"));
+    let (child, address) = replaying(&capture, &["--rate", "4", "-o", out.to_str().unwrap()]);
+    let (origin, found) = page_server(address.trim_start_matches("ws://").parse().unwrap());
+    let url = format!("http://{origin}/?wanted=all&ws={address}");
+    let shown = Shown::new(browser, &folder.path().join("profile"), &url);
+    let (_, found) = found.recv_timeout(PATIENCE).expect("the page finds something");
+    let output = child.wait_with_output().unwrap();
+    drop(shown);
+
+    let original = app::analyze(&capture, &AnalyzeOptions::default()).unwrap();
+    let heard = check_heard(&found, &capture);
+    assert_eq!(heard, recorded(&capture, Direction::ServerToClient).len(), "all of it");
+    assert_eq!(found["slices"], original.slices);
+    assert_eq!(found["close"], json!([1000, true]));
+    let replayed = app::analyze(&out, &AnalyzeOptions::default()).unwrap();
+    assert_eq!(found["reports"].as_u64().unwrap(), replayed.ticks);
+    assert!(replayed.ticks >= 10 && replayed.complete, "{} ticks", replayed.ticks);
+    assert_eq!((replayed.slices, replayed.decode_errors), (original.slices, 0));
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(4), "{printed}");
+    assert!(printed.contains("in config"), "{printed}");
 }

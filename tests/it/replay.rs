@@ -17,7 +17,7 @@ use lagtape::app::{
 use lagtape::capture::{
     Body, Direction, Header, Message, Opcode, Record, Records, SyncMarker, Writer,
 };
-use lagtape::edge::replay::ServeOptions;
+use lagtape::edge::replay::{Replay, ServeOptions};
 use lagtape::engine::{Engine, Options};
 use lagtape::peer::client::Dialect;
 use lagtape::peer::replay::{PerformanceOptions, Timing};
@@ -39,12 +39,12 @@ use crate::python;
 /// For whatever must not take for ever; far more than a loaded machine needs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn bundled(name: &str) -> PathBuf {
+pub fn bundled(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("captures").join(name).with_extension("lagtape")
 }
 
 /// Replays to whatever `client` does at the address.
-async fn play<T, F: Future<Output = T>>(
+pub async fn play<T, F: Future<Output = T>>(
     options: ServeOptions,
     client: impl FnOnce(SocketAddr) -> F,
 ) -> (Replayed, T) {
@@ -63,27 +63,27 @@ async fn play<T, F: Future<Output = T>>(
     (replayed.unwrap(), result)
 }
 
-fn at_once(capture: PathBuf) -> ServeOptions {
+pub fn at_once(capture: PathBuf) -> ServeOptions {
     ServeOptions { timing: Timing::Max, ..ServeOptions::new(capture) }
 }
 
-type Client = WebSocketStream<TcpStream>;
+pub type Client = WebSocketStream<TcpStream>;
 
-async fn connect(address: SocketAddr) -> Client {
+pub async fn connect(address: SocketAddr) -> Client {
     let stream = TcpStream::connect(address).await.unwrap();
     client_async(format!("ws://{address}/"), stream).await.unwrap().0
 }
 
 const CONFIG: &str = r#"{"use_server_fixture": true, "fixture_name": "x.wav"}"#;
 
-async fn begin(address: SocketAddr) -> Client {
+pub async fn begin(address: SocketAddr) -> Client {
     let mut client = connect(address).await;
     client.send(WsMessage::text(CONFIG)).await.unwrap();
     client
 }
 
 /// Everything up to the close: texts and binaries as they came, and the close's code.
-async fn read_all(mut client: Client) -> (Vec<Vec<u8>>, Option<u16>) {
+pub async fn read_all(mut client: Client) -> (Vec<Vec<u8>>, Option<u16>) {
     let (mut got, mut code) = (Vec::new(), None);
     while let Some(Ok(message)) = client.next().await {
         match message {
@@ -97,7 +97,7 @@ async fn read_all(mut client: Client) -> (Vec<Vec<u8>>, Option<u16>) {
 }
 
 /// The messages of one direction in a capture, pings and closes apart.
-fn messages(capture: &Path, direction: Direction) -> Vec<Vec<u8>> {
+pub fn messages(capture: &Path, direction: Direction) -> Vec<Vec<u8>> {
     let mut found = Vec::new();
     let mut records = Records::new(File::open(capture).unwrap());
     while let Some(record) = records.next_record().unwrap() {
@@ -158,7 +158,7 @@ fn hashes(capture: &Path) -> Vec<String> {
     binaries.map(|bytes| hex(bytes)).collect()
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub fn hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -180,7 +180,7 @@ async fn a_replay_at_rate_1_gives_the_same_lag_report() {
         assert_eq!(session.analysis.verdict.lag, original.verdict.lag);
         let comparison = app::diff(&capture, &out, &DiffVerb::default()).unwrap();
         let apart_s = (lead_p50_s(&session.analysis) - lead_p50_s(&original)).abs();
-        if apart_s <= 0.005 && comparison.same {
+        if apart_s <= 0.005 && comparison.judgement.same {
             return;
         }
         match divergence.time.late_mean_ms {
@@ -372,7 +372,7 @@ fn a_client_in_python_gets_the_recording() {
 }
 
 /// `lagtape replay` in a process of its own, and the address that it prints.
-fn replaying(capture: &Path, words: &[&str]) -> (Child, String) {
+pub fn replaying(capture: &Path, words: &[&str]) -> (Child, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_lagtape"))
         .arg("replay")
         .arg(capture)
@@ -407,7 +407,7 @@ async fn sigterm_seals_what_was_served() {
 }
 
 /// A session of a modern client that seeks, in a file.
-fn simulated(folder: &TempDir) -> PathBuf {
+pub fn simulated(folder: &TempDir) -> PathBuf {
     let out = folder.path().join("simulated.lagtape");
     let verb = SimulateVerb {
         trouble: "healthy".parse().unwrap(),
@@ -427,7 +427,7 @@ fn simulated(folder: &TempDir) -> PathBuf {
 }
 
 /// Performs the client of a capture against the simulated server.
-fn perform(capture: &Path, out: PathBuf, verbatim: bool) -> RecordedSession {
+pub fn perform(capture: &Path, out: PathBuf, verbatim: bool) -> RecordedSession {
     let backend = Running::start(crate::backend::options());
     let verb = PerformVerb {
         capture: capture.to_owned(),
@@ -439,7 +439,7 @@ fn perform(capture: &Path, out: PathBuf, verbatim: bool) -> RecordedSession {
         ready_timeout: Span(30_000_000_000),
     };
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(app::perform(verb, std::future::pending(), |_, _| ())).unwrap()
+    runtime.block_on(app::perform(verb, std::future::pending(), |_| (), |_, _| ())).unwrap()
 }
 
 /// The reports in a capture, each without `key`s, and the values of those.
@@ -524,7 +524,7 @@ fn uploaded_audio_is_uploaded_again() {
 
 /// Runs `lagtape replay` with words that it refuses.
 #[track_caller]
-fn check_refused(words: &[&str], code: i32, sentence: &str) {
+pub fn check_refused(words: &[&str], code: i32, sentence: &str) {
     let output =
         Command::new(env!("CARGO_BIN_EXE_lagtape")).arg("replay").args(words).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
@@ -542,9 +542,9 @@ fn what_cannot_be_replayed_is_refused_before_anybody_connects() {
     fs::write(&cut, &fs::read(&stall).unwrap()[..600]).unwrap();
     fs::write(&empty, without_payloads()).unwrap();
     let middle = path("middle");
-    fs::write(&middle, from_the_middle()).unwrap();
-    check_refused(&[&middle], 1, "begins in the middle of a session");
-    check_refused(&[&middle, "--to", "ws://127.0.0.1:1"], 1, "begins in the middle");
+    fs::write(&middle, a_middle_of_nothing()).unwrap();
+    check_refused(&[&middle], 1, "replay a capture with payloads");
+    check_refused(&[&middle, "--to", "ws://127.0.0.1:1"], 1, "configuration is missing");
     check_refused(&["nowhere.lagtape"], 1, "cannot open nowhere.lagtape");
     check_refused(&[&notes], 1, "not a lagtape capture");
     check_refused(&[&cut], 1, "no initial buffer");
@@ -552,7 +552,21 @@ fn what_cannot_be_replayed_is_refused_before_anybody_connects() {
     check_refused(&[&stall, "--start-at", "5s", "--until", "5s"], 1, "end before it begins");
     check_refused(&[&stall, "--start-at", "99s"], 1, "earlier --start-at");
     check_refused(&[&stall, "-o", &notes], 1, "use --force");
+    let own = path("own");
+    fs::copy(&stall, &own).unwrap();
+    let to_itself = ServeOptions {
+        out: Some(folder.path().join("./own")),
+        force: true,
+        ..ServeOptions::new(own.clone().into())
+    };
+    let refused = Replay::prepare(to_itself).err().unwrap().to_string();
+    assert!(refused.contains("is what is being read"), "{refused}");
+    let words = [&own, "--to", "ws://127.0.0.1:1", "-o", &own, "--force"];
+    check_refused(&words, 1, "is what is being read");
+    assert_eq!(fs::read(&own).unwrap(), fs::read(&stall).unwrap());
     check_refused(&[&stall, "--rate", "0"], 2, "above 0");
+    check_refused(&[&stall, "--rate", "-1"], 2, "above 0");
+    check_refused(&[&stall, "--listen", "pod:1"], 2, "an address and a port");
     check_refused(&[&stall, "--max", "--rate", "2"], 2, "leave out --rate");
     check_refused(&[&stall, "--to", "ws://127.0.0.1:1", "--loop"], 2, "--loop");
     check_refused(&[&stall, "--verbatim"], 2, "--to");
@@ -561,18 +575,23 @@ fn what_cannot_be_replayed_is_refused_before_anybody_connects() {
     check_refused(&[&stall, "--to", "http://127.0.0.1:1", "-o", &out], 1, "no WebSocket address");
 }
 
-/// A capture that goes on where another one ended.
-fn from_the_middle() -> Vec<u8> {
+/// A capture that begins in the middle of a session of which neither config nor audio is known.
+fn a_middle_of_nothing() -> Vec<u8> {
     let mut engine = Engine::new(Options::default());
     let mut records = Records::new(File::open(bundled("stall")).unwrap());
     while let Some(record) = records.next_record().unwrap() {
         engine.handle(&record);
     }
+    let mut context = engine.context();
+    if let Body::Context(context) = &mut context.body {
+        context.buffer = None;
+        context.state.config.clear();
+    }
     let (mut writer, mut file) = (Writer::new(SyncMarker::derive(b"x")), Vec::new());
     writer.begin(&mut file);
     let header = Body::Header(Header::new("a test", Nanos(0)));
     writer.write(&Record { seq: 0, t: Nanos(0), conn: 0, body: header }, &mut file);
-    writer.write(&engine.context(), &mut file);
+    writer.write(&context, &mut file);
     file
 }
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::values::{dialect, parse_hz, parse_loop, parse_rate};
+use super::values::{dialect, parse_hz, parse_listen, parse_loop, parse_rate};
 use crate::app::{BackendVerb, SimulateVerb};
 use crate::peer::incident::Trouble;
 use crate::peer::script::ScriptedOp;
@@ -91,8 +91,8 @@ impl SimulateArgs {
 
 The address stands on the first line of stdout. Ctrl-C ends it.")]
 pub struct BackendArgs {
-    /// Where to listen; port 0 is any free one
-    #[arg(long, default_value = "127.0.0.1:0")]
+    /// Where to listen, an address and a port or a port alone; port 0 is any free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", value_parser = parse_listen)]
     pub listen: SocketAddr,
     #[command(flatten)]
     pub server: ServerArgs,

@@ -1,5 +1,7 @@
 //! How the values of flags are written.
 
+use std::net::{Ipv4Addr, SocketAddr};
+
 use clap::ValueEnum;
 use serde_json::Value;
 
@@ -108,4 +110,45 @@ pub fn parse_hz(text: &str) -> Result<f64, String> {
 pub fn parse_rate(text: &str) -> Result<f64, String> {
     let rate: f64 = text.parse().map_err(|_| "a rate is a number such as 0.98")?;
     if rate.is_finite() { Ok(rate) } else { Err("a rate is a number such as 0.98".to_owned()) }
+}
+
+/// Reads an address with its port, or a port alone, which is one of this machine only.
+pub fn parse_listen(text: &str) -> Result<SocketAddr, String> {
+    let text = text.trim();
+    let port = text.strip_prefix("localhost").unwrap_or(text);
+    match port.strip_prefix(':').unwrap_or(port).parse::<u16>() {
+        Ok(port) => Ok((Ipv4Addr::LOCALHOST, port).into()),
+        Err(_) => text.parse().map_err(|_| {
+            "write an address and a port, such as 127.0.0.1:1318, or a port alone to be reached \
+             from this machine only"
+                .to_owned()
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: Option<&str>) {
+        let found = parse_listen(text).ok().map(|address| address.to_string());
+        assert_eq!(found.as_deref(), expected, "{text}");
+    }
+
+    #[test]
+    fn addresses_and_ports() {
+        check("127.0.0.1:1318", Some("127.0.0.1:1318"));
+        check("0.0.0.0:0", Some("0.0.0.0:0"));
+        check("[::1]:80", Some("[::1]:80"));
+        check("1318", Some("127.0.0.1:1318"));
+        check(":1318", Some("127.0.0.1:1318"));
+        check("localhost:1318", Some("127.0.0.1:1318"));
+        check("localhost", None);
+        check("127.0.0.1:", None);
+        check("127.0.0.1", None);
+        check("pod:1318", None);
+        check("70000", None);
+        check("", None);
+    }
 }

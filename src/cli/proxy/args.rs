@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::app::ProxyVerb;
+use crate::cli::args::parse_listen;
 use crate::cli::keeping::KeepingArgs;
 use crate::edge::proxy::{Captures, DEFAULT_BUFFER, Impairment, Trust};
 use crate::edge::record::Bell;
@@ -29,8 +30,8 @@ pub struct ProxyArgs {
     /// that ask for none of their own; it is never written down
     #[arg(long, value_name = "URL")]
     pub upstream: String,
-    /// Where to listen; port 0 is any free one
-    #[arg(long, default_value = "127.0.0.1:13180")]
+    /// Where to listen, an address and a port or a port alone; port 0 is any free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:13180", value_parser = parse_listen)]
     pub listen: SocketAddr,
     /// Folder of the captures
     #[arg(short, long, value_name = "DIR", default_value = "captures")]

@@ -46,15 +46,20 @@ impl Impairment {
 
     /// The link of one direction, made now.
     pub(super) fn delay(&self, direction: Direction, clock: MonotonicClock) -> Option<Delay> {
+        let (link, limit) = self.link(direction, clock.now())?;
+        let timer = Box::pin(std::future::pending());
+        Some(Delay { clock, link, limit, held: 0, is_ended: false, timer, timer_at: None })
+    }
+
+    /// The same, and the bytes that it holds.
+    fn link(&self, direction: Direction, now: Nanos) -> Option<(Link<Option<Bytes>>, u64)> {
         let (options, stream) = match direction {
             Direction::ServerToClient => (self.down.as_ref()?, Stream::Downlink),
             Direction::ClientToServer => (self.up.as_ref()?, Stream::Uplink),
         };
         let mut options = options.clone();
         let limit = *options.buffer_bytes.get_or_insert(MAX_LINK_BYTES);
-        let link = Link::new(options, self.seed, stream, clock.now());
-        let timer = Box::pin(std::future::pending());
-        Some(Delay { clock, link, limit, held: 0, is_ended: false, timer, timer_at: None })
+        Some((Link::new(options, self.seed, stream, now), limit))
     }
 }
 
@@ -124,5 +129,36 @@ impl Delay {
                 return Poll::Pending;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    /// When twenty packets, sent 50 ms apart, come out.
+    fn arrivals(seed: u64, direction: Direction) -> Vec<Nanos> {
+        let jitter = LinkOptions { latency_s: 0.001, jitter_s: 0.03, ..LinkOptions::default() };
+        let (down, up) = (Some(jitter.clone()), Some(jitter));
+        let impairment = Impairment { seed, down, up, ..Impairment::default() };
+        let (mut link, _) = impairment.link(direction, Nanos(0)).unwrap();
+        let arrive = |n: u64| {
+            let sent = Nanos(n * 50 * MS);
+            link.send(sent, Some(Bytes::from_static(b"x")), 1);
+            let at = link.wake_at().unwrap();
+            assert!(at >= sent && link.poll(at).is_some());
+            at
+        };
+        (0..20).map(arrive).collect()
+    }
+
+    #[test]
+    fn the_seed_decides_what_is_random() {
+        let down = arrivals(7, Direction::ServerToClient);
+        assert_eq!(down, arrivals(7, Direction::ServerToClient));
+        assert_ne!(down, arrivals(8, Direction::ServerToClient));
+        assert_ne!(down, arrivals(7, Direction::ClientToServer), "each way has its own");
     }
 }

@@ -194,15 +194,16 @@ impl Incidents {
             }
             let written = incident.write(self.store.as_mut(), &self.options, queue);
             match written {
-                Ok(()) if incident.is_over => {
-                    incident.tell(queue);
-                    quota.enforce(&self.options.path, &paths, queue);
-                }
+                Ok(()) if incident.is_over => incident.tell(queue),
                 written => {
                     result = result.and(written);
                     still_open.push(incident);
                 }
             }
+        }
+        if still_open.len() < paths.len() {
+            let paths: Vec<_> = still_open.iter().map(|incident| incident.path.clone()).collect();
+            quota.enforce(&self.options.path, &paths, queue);
         }
         self.open = still_open;
         self.disk_fails = result.is_err();

@@ -32,6 +32,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 use super::accept::accept;
 use super::backend::{self, KeepaliveOptions, MAX_CONNECTIONS, stopped};
 use super::clock::MonotonicClock;
+use super::files;
 use super::recorder::RecorderOptions;
 use crate::peer::replay::{Divergence, ReplayOptions, Timing};
 use crate::report::Damage;
@@ -45,9 +46,6 @@ pub use notice::{Happening, Notice};
 const TRY_AGAIN_LATER: u16 = 1013;
 /// Orders that may wait for the session to hear of them.
 const MAX_ORDERS: usize = 16;
-
-/// Why the parts and incidents of a recording cannot be replayed.
-pub const IN_THE_MIDDLE: &str = "it begins in the middle of a session, and a session is replayed from its beginning; join its parts with: lagtape join";
 
 /// What to replay, and how.
 pub struct ServeOptions {
@@ -133,14 +131,27 @@ impl Replay {
         let shown = options.capture.display();
         let opening = Opening::read(&options.capture, options.start_at)
             .with_context(|| format!("cannot replay {shown}"))?;
-        let (from, to) = (options.start_at.unwrap_or_default(), options.until);
-        if to.is_some_and(|to| to <= from) {
-            bail!("the replay would end before it begins; give a later --until");
+        let start = options.start_at.map_or(opening.began, |at| at.from(opening.origin));
+        let (began_s, start) = (opening.began_s(), start.max(opening.began));
+        if options.until.is_some_and(|until| until.from(opening.origin) <= start) {
+            match opening.is_middle() {
+                true => bail!(
+                    "the replay would end before it begins; the capture begins {began_s:.3} s after the initial buffer of its session, so give a later --until"
+                ),
+                false => bail!("the replay would end before it begins; give a later --until"),
+            }
         }
         if let Some(recorder) = options.recorder() {
+            files::refuse_input(&options.capture, &recorder.path)?;
             recorder.check()?;
         }
         Ok(Replay { options, opening, clock: MonotonicClock::start() })
+    }
+
+    /// When the capture begins in the middle of its session: so many seconds from its initial buffer.
+    #[must_use]
+    pub fn begins_at_s(&self) -> Option<f64> {
+        self.opening.is_middle().then(|| self.opening.began_s())
     }
 
     /// Where the recorded listener was at the beginning of the replay, in seconds from the start of
@@ -206,6 +217,8 @@ impl Replay {
             timing: self.options.timing,
             causal: self.options.causal,
             origin,
+            began: self.opening.began,
+            unknown: self.opening.unknown.clone(),
             start_at: self.options.start_at.map(|at| at.from(origin)),
             until: self.options.until.map(|at| at.from(origin)),
             looped: self.options.looped,

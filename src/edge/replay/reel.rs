@@ -48,9 +48,9 @@ impl Reel {
                 batch.is_last = true;
                 return Ok(batch);
             };
-            let part = self.tape.read(&record);
-            bytes += part.as_ref().map_or(0, Part::bytes);
-            batch.parts.extend(part);
+            let parts = self.tape.read(&record);
+            bytes += parts.iter().map(Part::bytes).sum::<usize>();
+            batch.parts.extend(parts);
         }
         Ok(batch)
     }

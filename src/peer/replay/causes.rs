@@ -150,6 +150,12 @@ pub struct Linker {
 }
 
 impl Linker {
+    /// Of a session that is open, and of whose client nothing is known yet.
+    #[must_use]
+    pub fn reopened() -> Linker {
+        Linker { deeds: Deeds::reopened(), ..Linker::default() }
+    }
+
     /// Takes a text of the recorded client that is no report.
     pub fn text(&mut self, t: Nanos, text: &str) -> Option<String> {
         let object = json::parse_object(text).ok();

@@ -5,10 +5,13 @@
 //! commands, knobs and positions are the recorded ones. What a report says about its own connection
 //! is not, unless asked for: the client's time, the bytes and the leads that it received are those of
 //! the live connection, since an acknowledgement of bytes that never came would mislead the server.
+//! Of a recording that begins in the middle of its session the config is the one that opened that,
+//! and everything else what followed from there; the buffer as it stood is uploaded for the audio.
 
 use serde_json::{Map, Value};
 
-use crate::capture::{Body, ClientKind, Direction, Marker, Message, Opcode, Record};
+use super::middle::{self, Middle};
+use crate::capture::{Body, ClientKind, Context, Direction, Marker, Message, Opcode, Record};
 use crate::event::{Event, Interpreter, Phase};
 use crate::peer::Outgoing;
 use crate::peer::client::{ClientCommand, Dialect};
@@ -35,7 +38,9 @@ pub struct PerformanceOptions {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PerformanceError {
     /// The first message of the client is missing.
-    #[error("the client's configuration is missing, so there is nothing to begin a session with")]
+    #[error(
+        "the client's configuration is missing, so there is nothing to begin a session with; replay the whole recording, or join its parts with: lagtape join"
+    )]
     NoConfig,
     /// It is not what a server reads.
     #[error("the client's first message is no JSON object: {0}")]
@@ -43,6 +48,9 @@ pub enum PerformanceError {
     /// No buffer ever came.
     #[error("it has no initial buffer, from which the client's messages are timed")]
     NoBuffer,
+    /// A context cannot be used.
+    #[error("where the session stood at its beginning cannot be used: {0}")]
+    BadContext(&'static str),
     /// Audio of the client was not recorded.
     #[error("the audio that the client sent was left out of it; record with payloads")]
     LeftOut,
@@ -60,6 +68,9 @@ pub struct Script {
     pub config: Map<String, Value>,
     /// The audio that follows it.
     pub upload: Option<Vec<u8>>,
+    /// The audio is not what the recorded client uploaded, which is not in the recording, but the
+    /// buffer as it stood at its beginning.
+    pub stands_in: bool,
     /// Everything else, with its time from the initial buffer.
     pub commands: Vec<(Span, ClientCommand)>,
     /// What the listener did.
@@ -80,7 +91,11 @@ pub struct Performance {
     options: PerformanceOptions,
     session: u32,
     interpreter: Interpreter,
+    /// When the session's initial buffer came, …
+    session_origin: Option<Nanos>,
+    /// … and where the script begins: there, or later in a recording of a middle.
     origin: Option<Nanos>,
+    has_begun: bool,
     has_config: bool,
     last: Nanos,
     bytes: usize,
@@ -95,7 +110,9 @@ impl Performance {
             options,
             session,
             interpreter: Interpreter::new(),
+            session_origin: None,
             origin: None,
+            has_begun: false,
             has_config: false,
             last: Nanos(0),
             bytes: 0,
@@ -113,14 +130,11 @@ impl Performance {
         }
         self.last = self.last.max(record.t);
         match &record.body {
-            Body::Marker(marker) => {
-                let op = match marker {
-                    Marker::Rate { rate } => Marker::Rate { rate: rate * self.options.rate },
-                    other => other.clone(),
-                };
-                self.script.ops.push(ScriptedOp { at: self.at(record.t), op });
-            }
+            Body::Marker(marker) => self.op(record.t, marker),
+            // One that repeats what was read tells nothing new.
+            Body::Context(context) if !self.has_begun => return self.enter(record.t, context),
             Body::Message(message) if record.conn == self.session => {
+                self.has_begun = true;
                 return self.message(record.t, message);
             }
             _ => {}
@@ -135,9 +149,40 @@ impl Performance {
             return Err(PerformanceError::NoConfig);
         }
         let whole = self.at(self.last.max(origin));
-        let until = self.options.until.map(|until| self.scaled(until.0));
+        let until = self.end().map(|end| self.at(end));
         self.script.run_for = until.map_or(whole, |until| until.min(whole));
         Ok(self.script)
+    }
+
+    /// Begins where the recording does.
+    fn enter(&mut self, t: Nanos, context: &Context<'_>) -> Result<(), PerformanceError> {
+        let state = &context.state;
+        self.interpreter = Interpreter::resume(state);
+        if let Some(config) = middle::config(state) {
+            self.script.config = config;
+            self.has_config = true;
+        }
+        let middle = Middle::of(context, t).map_err(PerformanceError::BadContext)?;
+        let Some(middle) = middle else { return Ok(()) };
+        self.session_origin = Some(middle.origin);
+        self.origin = Some(t);
+        if self.script.kind == ClientKind::Headless {
+            middle.ops.iter().for_each(|op| self.op(t, op));
+        }
+        let has_fixture = self.script.config.get("use_server_fixture") == Some(&Value::Bool(true));
+        if self.has_config && !has_fixture {
+            self.script.upload = Some(middle.upload().ok_or(PerformanceError::LeftOut)?);
+            self.script.stands_in = true;
+        }
+        Ok(())
+    }
+
+    fn op(&mut self, t: Nanos, op: &Marker) {
+        let op = match op {
+            Marker::Rate { rate } => Marker::Rate { rate: rate * self.options.rate },
+            other => other.clone(),
+        };
+        self.script.ops.push(ScriptedOp { at: self.at(t), op });
     }
 
     fn message(&mut self, t: Nanos, message: &Message<'_>) -> Result<(), PerformanceError> {
@@ -145,6 +190,7 @@ impl Performance {
         let event = self.interpreter.read(self.session, message);
         if event == Event::InitialBuffer {
             self.origin = Some(t);
+            self.session_origin = Some(t);
         }
         let is_said = matches!(message.opcode, Opcode::Text | Opcode::Binary);
         if message.direction != Direction::ClientToServer || message.failed || !is_said {
@@ -200,7 +246,10 @@ impl Performance {
     }
 
     fn is_after_end(&self, t: Nanos) -> bool {
-        let end = self.origin.zip(self.options.until);
-        end.and_then(|(origin, until)| origin.checked_add(until)).is_some_and(|end| t > end)
+        self.end().is_some_and(|end| t > end)
+    }
+
+    fn end(&self) -> Option<Nanos> {
+        self.session_origin?.checked_add(self.options.until?)
     }
 }

@@ -32,7 +32,9 @@ pub struct Divergence {
     pub position: Option<Drift>,
     /// How the clock kept time.
     pub time: TimeKept,
-    /// How far the tape was played, in seconds from its initial buffer.
+    /// Where the replay began, in seconds from the session's initial buffer.
+    pub from_s: f64,
+    /// How much of the tape was played from there, in seconds.
     pub played_s: f64,
     /// The tape came to its end.
     pub whole: bool,

@@ -10,6 +10,7 @@ mod causes;
 mod client;
 mod divergence;
 mod lane;
+mod middle;
 mod options;
 mod pace;
 mod schedule;
@@ -18,10 +19,11 @@ mod tape;
 #[cfg(test)]
 mod tests;
 
-pub use causes::{Cause, Deeds};
+pub use causes::{CONFIG, Cause, Deeds, UPLOAD};
 pub use client::{MAX_SCRIPT_BYTES, Performance, PerformanceError, PerformanceOptions, Script};
 pub use divergence::{DeedCounts, Divergence, Drift, TickCounts, TimeKept};
 pub use lane::Difference;
+pub use middle::{Middle, config as config_of};
 pub use options::{Control, MAX_AHEAD_BYTES, ReplayOptions, Status, Timing, Wanted};
 pub use pace::{MAX_LATE_NS, Pace};
 pub use server::ReplayServer;

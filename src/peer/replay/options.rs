@@ -31,6 +31,11 @@ pub struct ReplayOptions {
     pub causal: bool,
     /// When the initial buffer came, on the tape's clock.
     pub origin: Nanos,
+    /// When the buffer that the replay begins with is sent: `origin`, or where a recording begins
+    /// in the middle.
+    pub began: Nanos,
+    /// Kinds of deeds of the live client that a recording of a middle cannot be compared with.
+    pub unknown: Vec<&'static str>,
     /// Everything before is sent at once.
     pub start_at: Option<Nanos>,
     /// Nothing after is sent.

@@ -49,7 +49,10 @@ impl Schedule {
             is_causal: options.causal,
             pace: None,
             paused_at: None,
-            catch_up_to: options.start_at,
+            // What a middle does not hold cannot be caught up with.
+            catch_up_to: options
+                .start_at
+                .filter(|at| options.began == options.origin || *at > options.began),
             deeds: Deeds::default(),
         }
     }

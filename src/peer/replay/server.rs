@@ -134,13 +134,19 @@ impl ReplayServer {
                 let object = parse_object(text).ok();
                 let kind =
                     self.schedule.deeds.text(now, object.as_ref().map(|object| &object.fields));
-                self.comparer.live_deed(at_s, Deed::of_text(text, kind));
+                self.compare(at_s, Deed::of_text(text, kind));
             }
             Incoming::Binary(bytes) => {
                 let kind = self.schedule.deeds.binary(now);
-                self.comparer.live_deed(at_s, Deed::of_binary(bytes, kind));
+                self.compare(at_s, Deed::of_binary(bytes, kind));
             }
             Incoming::Closed => self.is_over = true,
+        }
+    }
+
+    fn compare(&mut self, at_s: f64, deed: Deed) {
+        if !self.options.unknown.contains(&deed.kind.as_str()) {
+            self.comparer.live_deed(at_s, deed);
         }
     }
 
@@ -249,7 +255,8 @@ impl ReplayServer {
             ticks: self.comparer.ticks,
             position: self.comparer.position.map(Drift::rounded),
             time,
-            played_s: round(self.position.seconds_since(self.options.origin), 6),
+            from_s: round(self.from().seconds_since(self.options.origin), 6),
+            played_s: round(self.position.seconds_since(self.from()).max(0.0), 6),
             whole: self.is_whole,
             rounds: self.rounds,
             unanswered: unanswered.collect(),
@@ -268,6 +275,11 @@ impl ReplayServer {
     #[must_use]
     pub fn slowed_s(&self) -> f64 {
         self.time.slowed_ns as f64 / 1e9
+    }
+
+    /// Where the replay begins, on the tape's clock.
+    fn from(&self) -> Nanos {
+        self.options.start_at.map_or(self.options.began, |at| at.max(self.options.began))
     }
 
     fn tape_at(&self, now: Nanos) -> Nanos {

@@ -1,14 +1,16 @@
 //! A recording as what is to be said and what was done.
 //!
 //! Enters: the records of a capture in their order. Leaves: the parts of the session's connection:
-//! what the server said, with what it answered, and what the client did. Pings, pongs and the
+//! what the server said, with what it answered, and what the client did. Of a recording that begins
+//! in the middle of its session the first parts open that where it stood. Pings, pongs and the
 //! answers to closes belong to a connection and are left out. Keeps no audio.
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::causes::{Cause, Linker};
-use crate::capture::{Body, Direction, Message, Opcode, Record};
+use super::causes::{CONFIG, Cause, Linker};
+use super::middle::{self, Middle};
+use crate::capture::{Body, Context, Direction, Message, Opcode, Record};
 use crate::event::{Event, Interpreter, Phase};
 use crate::peer::Outgoing;
 use crate::time::Nanos;
@@ -152,6 +154,9 @@ pub struct Tape {
     knobs: Knobs,
     ready: Ready,
     channels: u16,
+    /// Binary messages to come that were announced before the recording begins.
+    announced_before: usize,
+    has_begun: bool,
     is_closed: bool,
 }
 
@@ -167,32 +172,98 @@ impl Tape {
             knobs: Knobs::default(),
             channels: ready.channels,
             ready,
+            announced_before: 0,
+            has_begun: false,
             is_closed: false,
         }
     }
 
-    /// What the next record is to the session, if anything.
-    pub fn read(&mut self, record: &Record<'_>) -> Option<Part> {
-        let message = match &record.body {
-            Body::Message(message) => message,
-            Body::End(_) => return Some(Part { t: record.t, body: PartBody::End }),
-            _ => return None,
+    /// What the next record is to the session: mostly one part or none, of a context several.
+    pub fn read(&mut self, record: &Record<'_>) -> Vec<Part> {
+        let bodies = match &record.body {
+            Body::Message(message) => {
+                self.has_begun = true;
+                self.message(record, message)
+            }
+            // One that repeats what was read tells nothing new.
+            Body::Context(context) if !self.has_begun => self.enter(context, record.t),
+            Body::End(_) => vec![PartBody::End],
+            _ => Vec::new(),
         };
+        bodies.into_iter().map(|body| Part { t: record.t, body }).collect()
+    }
+
+    /// Opens the session in its middle.
+    fn enter(&mut self, context: &Context<'_>, t: Nanos) -> Vec<PartBody> {
+        let state = &context.state;
+        self.interpreter = Interpreter::resume(state);
+        self.ready = state.ready.unwrap_or(self.ready);
+        self.channels = self.ready.channels;
+        self.announced_before = state.expected.len();
+        if state.phase != Phase::BeforeConfig {
+            self.linker = Linker::reopened();
+        }
+        let config = middle::config(state).map(|_| {
+            let kind = Some(CONFIG.to_owned());
+            PartBody::Deed(Deed::of_text(&state.config, kind))
+        });
+        let say = |message, kind| PartBody::Reply(Reply { message, kind, cause: None });
+        let ready =
+            |fields| say(Outgoing::Text(Value::Object(fields).to_string()), ReplyKind::Handshake);
+        match Middle::of(context, t) {
+            Ok(Some(middle)) => {
+                self.channels = middle.channels;
+                let (frames, sample_rate) = (middle.frames, middle.sample_rate);
+                let buffer = middle.buffer().map_or(PartBody::LeftOut, |halves| {
+                    let kind = ReplyKind::InitialBuffer { frames, sample_rate };
+                    say(Outgoing::Binary(halves), kind)
+                });
+                let echo = middle::params_echo(state)
+                    .map(|echo| say(Outgoing::Text(echo), ReplyKind::Event));
+                config.into_iter().chain([ready(middle.ready), buffer]).chain(echo).collect()
+            }
+            Ok(None) => {
+                let fields = parse_object(&state.ready_text).map(|object| object.fields);
+                config.into_iter().chain(fields.ok().map(ready)).collect()
+            }
+            Err(_) => vec![PartBody::LeftOut],
+        }
+    }
+
+    fn message(&mut self, record: &Record<'_>, message: &Message<'_>) -> Vec<PartBody> {
         let is_control = matches!(message.opcode, Opcode::Ping | Opcode::Pong | Opcode::Other(_));
         let is_ours = record.conn == self.session && !message.failed && !self.is_closed;
         if is_control || !is_ours || (message.automatic && message.opcode == Opcode::Close) {
-            return None;
+            return Vec::new();
         }
         let is_before_stream = self.interpreter.phase() != Phase::Streaming;
         let event = self.interpreter.read(record.conn, message);
         if !message.is_whole() {
-            return Some(Part { t: record.t, body: PartBody::LeftOut });
+            return vec![PartBody::LeftOut];
         }
-        let body = match message.direction {
-            Direction::ClientToServer => self.done(record.t, message)?,
-            Direction::ServerToClient => self.said(record.t, message, event, is_before_stream)?,
-        };
-        Some(Part { t: record.t, body })
+        if message.direction == Direction::ClientToServer {
+            return self.done(record.t, message).into_iter().collect();
+        }
+        let announcement = self.announcement(message, &event);
+        let body = self.said(record.t, message, event, is_before_stream);
+        announcement.into_iter().chain([body]).collect()
+    }
+
+    /// What has to be said before a swap's buffer that was announced before the recording begins.
+    fn announcement(&mut self, message: &Message<'_>, event: &Event<'_>) -> Option<PartBody> {
+        match event {
+            Event::Slice => self.announced_before = 0,
+            Event::SwapBuffer { channels } if self.announced_before > 0 => {
+                self.announced_before -= 1;
+                let channels = channels.unwrap_or(self.channels);
+                let frames = frames(message, channels);
+                let text = middle::swap_ready(frames, channels, self.ready.sample_rate);
+                let (message, kind) = (Outgoing::Text(text), ReplyKind::SwapReady);
+                return Some(PartBody::Reply(Reply { message, kind, cause: None }));
+            }
+            _ => {}
+        }
+        None
     }
 
     fn done(&mut self, t: Nanos, message: &Message<'_>) -> Option<PartBody> {
@@ -223,28 +294,30 @@ impl Tape {
         message: &Message<'_>,
         event: Event<'_>,
         is_before_stream: bool,
-    ) -> Option<PartBody> {
+    ) -> PartBody {
         if let Event::Close { code, reason } = event {
             self.is_closed = true;
             // A close without a code cannot be sent with one that says so.
-            return Some(PartBody::Close { code: code.unwrap_or(1000), reason });
+            return PartBody::Close { code: code.unwrap_or(1000), reason };
+        }
+        if event == Event::Aside && self.announced_before > 0 {
+            // Whoever was not told of it would take it for a slice.
+            self.announced_before -= 1;
+            return PartBody::LeftOut;
         }
         let outgoing = match message.opcode {
             Opcode::Binary => Outgoing::Binary(message.payload.to_vec()),
             _ => Outgoing::Text(String::from_utf8_lossy(message.payload).into_owned()),
         };
-        let frames = |channels: u16| {
-            message.payload.len() as u64 / (HALF_LEN as u64 * u64::from(channels.max(1)))
-        };
         let mut cause = None;
         let kind = match event {
             Event::InitialBuffer => ReplyKind::InitialBuffer {
-                frames: frames(self.channels),
+                frames: frames(message, self.channels),
                 sample_rate: self.ready.sample_rate,
             },
             Event::SwapBuffer { channels } => {
                 self.channels = channels.unwrap_or(self.channels);
-                ReplyKind::SwapBuffer { frames: frames(self.channels) }
+                ReplyKind::SwapBuffer { frames: frames(message, self.channels) }
             }
             Event::Ready(ready) => {
                 self.ready = ready;
@@ -270,8 +343,12 @@ impl Tape {
             }
             _ => ReplyKind::Stream,
         };
-        Some(PartBody::Reply(Reply { message: outgoing, kind, cause }))
+        PartBody::Reply(Reply { message: outgoing, kind, cause })
     }
+}
+
+fn frames(buffer: &Message<'_>, channels: u16) -> u64 {
+    buffer.payload.len() as u64 / (HALF_LEN as u64 * u64::from(channels.max(1)))
 }
 
 impl Part {

@@ -32,7 +32,7 @@ fn parts(script: &[Line]) -> Vec<Part> {
         let body = Body::Message(Message::new(direction, opcode, payload));
         tape.read(&Record { seq: seq as u64, t: Nanos(ms * MS), conn: 0, body })
     };
-    script.iter().enumerate().filter_map(read).collect()
+    script.iter().enumerate().flat_map(read).collect()
 }
 
 fn options() -> ReplayOptions {
@@ -40,6 +40,8 @@ fn options() -> ReplayOptions {
         timing: Timing::Recorded { rate: 1.0 },
         causal: false,
         origin: Nanos(100 * MS),
+        began: Nanos(100 * MS),
+        unknown: Vec::new(),
         start_at: None,
         until: None,
         looped: false,
@@ -181,6 +183,17 @@ fn a_part_of_it() {
     check(&SLICES, from, &[], &sent);
     let to = ReplayOptions { until: Some(Nanos(250 * MS)), ..options() };
     check(&SLICES, to, &[], &["1060 ready", "1100 buffer!", "1200 s1", "1200 close 1000"]);
+}
+
+#[test]
+fn what_lies_before_a_middle_is_not_waited_for() {
+    let sent = ["1060 ready", "1100 buffer!", "1200 s1", "1300 s2", "1400 s3", "1400 close 1000"];
+    for start_ms in [10, 50] {
+        let start_at = Some(Nanos(start_ms * MS));
+        let middle = ReplayOptions { origin: Nanos(0), start_at, ..options() };
+        let divergence = check(&SLICES, middle, &[], &sent);
+        assert_eq!((divergence.from_s, divergence.played_s), (0.1, 0.3));
+    }
 }
 
 #[test]

@@ -33,7 +33,7 @@ use session::Session;
 
 pub use events::knob_manifest;
 pub use faults::{Behind, Bursts, EarlyEnding, Ending, Refusal, ServerFaults, Slow};
-pub use pcm::{MAX_CHANNELS, Pcm, PcmError};
+pub use pcm::{MAX_CHANNELS, Pcm, PcmError, to_halves};
 pub use source::{BUILT_IN, Source, TooLong, fixture_audio, fixture_names};
 
 /// What a server is like.

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::capture::Marker;
+use crate::lag::stats::round;
 use crate::report::Analysis;
 
 /// A type of event of which one side has more.
@@ -29,8 +30,8 @@ pub struct EventDifference {
 /// Number of events of a type, and the time of the first.
 type Counts = BTreeMap<String, (u64, f64)>;
 
-/// The types of which one side has more.
-pub(super) fn compare(a: &Analysis, b: &Analysis) -> Vec<EventDifference> {
+/// The types of which one side has more; each side with the second at which it begins.
+pub(super) fn compare(a: (&Analysis, f64), b: (&Analysis, f64)) -> Vec<EventDifference> {
     let (a, b) = (counts(a), counts(b));
     let only_b = b.keys().filter(|kind| !a.contains_key(*kind));
     a.keys()
@@ -49,9 +50,11 @@ pub(super) fn compare(a: &Analysis, b: &Analysis) -> Vec<EventDifference> {
         .collect()
 }
 
-fn counts(analysis: &Analysis) -> Counts {
+fn counts((analysis, from_s): (&Analysis, f64)) -> Counts {
     let mut counts = Counts::new();
-    let mut note = |kind: String, t_s: f64| counts.entry(kind).or_insert((0, t_s)).0 += 1;
+    let mut note = |kind: String, t_s: f64| {
+        counts.entry(kind).or_insert((0, round(t_s - from_s, 6))).0 += 1;
+    };
     for event in &analysis.events {
         let kind = event.event.get("type").and_then(Value::as_str).unwrap_or("without type");
         note(kind.to_owned(), event.t_s);

@@ -1,9 +1,11 @@
-//! Two captures side by side, aligned at their initial buffers.
+//! Two captures side by side, aligned at their beginnings; or two reports of one.
 //!
 //! Enters: two [`Side`]s, each made of an engine after its last record, and a [`Tolerance`]. Leaves:
 //! a [`Comparison`]: every figure of both, whether they are the same, which one is worse for the
-//! listener and where. Times are seconds from each side's own initial buffer, rounded to the
-//! microsecond. Both sides have to cover the same length of time; nothing here cuts one to fit.
+//! listener and where. Of two lag reports, as of a recording and what would have been: the
+//! [`Judgement`] alone, which is the same for the figures that a report has. Times are seconds from
+//! each side's own beginning, rounded to the microsecond: its initial buffer, or where a capture
+//! begins in the middle of its session. Both sides have to cover the same length of time; nothing here cuts one to fit.
 //! Never looks at audio: content is compared by the digests that the caller gives.
 
 mod events;
@@ -16,13 +18,13 @@ use serde_json::Value;
 
 use super::{About, Analysis, Damage, SCHEMA, Verdict};
 use crate::engine::{Engine, PlayheadSource};
-use crate::lag::ReportArgs;
 use crate::lag::stats::round;
+use crate::lag::{LagReport, ReportArgs};
 
 pub use events::EventDifference;
 pub use figures::{Bearing, FigureComparison, Unit};
 pub use spans::{Span, SpanKind};
-pub use text::text;
+pub use text::{sentence, text};
 
 use figures::Figured;
 use spans::Profile;
@@ -80,6 +82,8 @@ impl Which {
 #[derive(Debug)]
 pub struct Side {
     analysis: Analysis,
+    /// Where it begins, in seconds from its initial buffer.
+    from_s: f64,
     figured: Figured,
     profile: Profile,
     digests: Vec<u64>,
@@ -93,13 +97,61 @@ impl Side {
         let profile = Profile::of(engine, about.at);
         let analysis = Analysis::of(engine, about, args);
         let figured = Figured::of(engine, &analysis);
-        Side { analysis, figured, profile, digests }
+        let began = engine.origin().zip(engine.begins());
+        let from_s = began.map_or(0.0, |(origin, began)| began.seconds_since(origin));
+        Side { analysis, from_s, figured, profile, digests }
+    }
+
+    /// Where it begins, in seconds from its session's initial buffer: 0 of a whole one.
+    #[must_use]
+    pub fn from_s(&self) -> f64 {
+        self.from_s
+    }
+
+    /// Its length from there.
+    #[must_use]
+    pub fn length_s(&self) -> f64 {
+        self.analysis.report_at_s - self.from_s
     }
 
     /// The analysis of this side alone.
     #[must_use]
     pub fn analysis(&self) -> &Analysis {
         &self.analysis
+    }
+}
+
+/// What two lists of figures say.
+#[derive(Debug, Clone, Serialize)]
+pub struct Judgement {
+    /// They are the same within the tolerance; of captures also verdict, spans, setting and events.
+    pub same: bool,
+    /// The one that is worse for the listener, if one is, …
+    pub worse: Option<Which>,
+    /// … and the name of the figure, or kind of span, that says so.
+    pub because: Option<&'static str>,
+    /// Every figure of both, those that a listener minds most first.
+    pub figures: Vec<FigureComparison>,
+}
+
+impl Judgement {
+    /// Of two reports over the same time.
+    #[must_use]
+    pub fn of_reports(a: &LagReport, b: &LagReport, tolerance: Tolerance) -> Judgement {
+        let (a, b) = (Figured::of_report(a), Figured::of_report(b));
+        Judgement::of(figures::compare(&a, &b, tolerance), &[], true)
+    }
+
+    /// `is_else_same`: nothing that is no figure makes a difference.
+    fn of(figures: Vec<FigureComparison>, spans: &[Span], is_else_same: bool) -> Judgement {
+        let is_same = |figure: &FigureComparison| figure.same || figure.bearing == Bearing::Informs;
+        let worst = worst(&figures, spans);
+        Judgement {
+            same: is_else_same && spans.is_empty() && figures.iter().all(is_same),
+            worse: worst.map(|(which, _)| which),
+            because: worst.map(|(_, because)| because),
+            figures,
+        }
     }
 }
 
@@ -112,18 +164,13 @@ pub struct Comparison {
     pub a: SideReport,
     /// The second.
     pub b: SideReport,
-    /// The length that both cover and that is compared, from the initial buffers.
+    /// The length that both cover and that is compared, from their beginnings.
     pub compared_s: f64,
     /// What was allowed.
     pub tolerance: Tolerance,
-    /// Verdict, figures, spans, setting and events are the same within the tolerance.
-    pub same: bool,
-    /// The one that is worse for the listener, if one is, …
-    pub worse: Option<Which>,
-    /// … and the name of the figure, or kind of span, that says so.
-    pub because: Option<&'static str>,
-    /// Every figure of both, those that a listener minds most first.
-    pub figures: Vec<FigureComparison>,
+    /// Whether they are the same, which is worse, and every figure.
+    #[serde(flatten)]
+    pub judgement: Judgement,
     /// Where they differ.
     pub spans: Vec<Span>,
     /// What the sessions were, where that differs.
@@ -139,7 +186,9 @@ pub struct Comparison {
 pub struct SideReport {
     /// The capture as it was named.
     pub capture: String,
-    /// Its length from the initial buffer, compared or not.
+    /// Where it begins, in seconds from the initial buffer of its session: 0 of a whole one.
+    pub from_s: f64,
+    /// Its length from there, compared or not.
     pub length_s: f64,
     /// The verdict over what was compared.
     pub verdict: Verdict,
@@ -181,28 +230,22 @@ impl Comparison {
         let figures = figures::compare(&a.figured, &b.figured, tolerance);
         let spans = spans::compare(&a.profile, &b.profile, tolerance);
         let setting = setting(&a.analysis, &b.analysis);
-        let events = events::compare(&a.analysis, &b.analysis);
-        let is_same = a.analysis.verdict.lag == b.analysis.verdict.lag
-            && figures.iter().all(|figure| figure.same || figure.bearing == Bearing::Informs)
-            && spans.is_empty()
+        let events = events::compare((&a.analysis, a.from_s), (&b.analysis, b.from_s));
+        let is_else_same = a.analysis.verdict.lag == b.analysis.verdict.lag
             && !setting.iter().any(|fact| fact.counts)
             && events.is_empty();
-        let worst = worst(&figures, &spans);
         let [length_a_s, length_b_s] = lengths_s;
         Comparison {
             schema: SCHEMA,
-            compared_s: a.analysis.report_at_s.min(b.analysis.report_at_s),
+            compared_s: round(a.length_s().min(b.length_s()), 6),
             tolerance,
-            same: is_same,
-            worse: worst.map(|(which, _)| which),
-            because: worst.map(|(_, because)| because),
-            figures,
+            judgement: Judgement::of(figures, &spans, is_else_same),
             spans,
             setting,
             events,
             content: content(&a.digests, &b.digests),
-            a: side_report(&a.analysis, length_a_s),
-            b: side_report(&b.analysis, length_b_s),
+            a: side_report(a, length_a_s),
+            b: side_report(b, length_b_s),
         }
     }
 }
@@ -218,9 +261,11 @@ fn worst(figures: &[FigureComparison], spans: &[Span]) -> Option<(Which, &'stati
     })
 }
 
-fn side_report(analysis: &Analysis, length_s: f64) -> SideReport {
+fn side_report(side: &Side, length_s: f64) -> SideReport {
+    let analysis = &side.analysis;
     SideReport {
         capture: analysis.capture.clone(),
+        from_s: round(side.from_s, 6),
         length_s: round(length_s, 6),
         verdict: analysis.verdict.clone(),
         complete: analysis.complete,

@@ -1,6 +1,6 @@
 //! Where two sides differ.
 //!
-//! Enters: the slices and ticks of two sessions. Leaves: spans of time, from the initial buffers on,
+//! Enters: the slices and ticks of two sessions. Leaves: spans of time, from the beginnings on,
 //! in which leads, staleness or the number of slices lie clearly apart. Looks at whole seconds: what
 //! differs within one only moves with the phase of ticks and slices.
 
@@ -87,16 +87,16 @@ pub(super) struct Profile {
 }
 
 impl Profile {
-    /// The steps from the initial buffer to `at`; none without a buffer.
+    /// The steps from the beginning to `at`; none without a buffer.
     pub fn of(engine: &Engine, at: Nanos) -> Profile {
-        let Some(origin) = engine.origin() else {
+        let Some(began) = engine.begins() else {
             return Profile { length_s: 0.0, step_s: STEP_S, steps: Vec::new() };
         };
-        let length_s = at.seconds_since(origin).max(0.0);
+        let length_s = at.seconds_since(began).max(0.0);
         let step_s = STEP_S.max(length_s / MAX_STEPS);
         let count = (length_s / step_s).ceil().max(1.0) as usize;
         let mut steps = vec![Step::default(); count];
-        let place = |t_s: f64| (((t_s - origin.seconds()) / step_s) as usize).min(count - 1);
+        let place = |t_s: f64| (((t_s - began.seconds()) / step_s) as usize).min(count - 1);
         for epoch in engine.epochs() {
             for slice in epoch.tracker.slices() {
                 let step = &mut steps[place(slice.t_s)];

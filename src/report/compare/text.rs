@@ -3,7 +3,9 @@
 
 use std::fmt::{self, Write as _};
 
-use super::{Bearing, Comparison, FigureComparison, SideReport, Span, SpanKind, Unit, Which};
+use super::{
+    Bearing, Comparison, FigureComparison, Judgement, SideReport, Span, SpanKind, Unit, Which,
+};
 use crate::lag::stats::round;
 use crate::report::text::{Bytes, Figure, OneLine, Tenths, plural};
 
@@ -23,9 +25,9 @@ fn write(comparison: &Comparison, out: &mut String) -> fmt::Result {
     for (which, side) in [(Which::A, &comparison.a), (Which::B, &comparison.b)] {
         writeln!(out, "{}  {}", which.name(), title(side))?;
     }
-    writeln!(out, "\n{}\n", answer(comparison))?;
+    writeln!(out, "\n{}\n", sentence(&comparison.judgement))?;
     writeln!(out, "  {:<16}{:>13}{:>13}{:>13}", "", "a", "b", "b − a")?;
-    for figure in comparison.figures.iter().filter(|figure| is_worth_a_line(figure)) {
+    for figure in comparison.judgement.figures.iter().filter(|figure| is_worth_a_line(figure)) {
         figure_line(figure, out)?;
     }
     list(out, "where", &comparison.spans, span_line)?;
@@ -41,10 +43,12 @@ fn write(comparison: &Comparison, out: &mut String) -> fmt::Result {
     })?;
     writeln!(out, "\n{}", content(comparison))?;
     let tolerance = comparison.tolerance;
+    let is_whole = comparison.a.from_s == 0.0 && comparison.b.from_s == 0.0;
     writeln!(
         out,
-        "compared: {} s from the initial buffers; the same is within {} ms or {} %",
+        "compared: {} s from {}; the same is within {} ms or {} %",
         Figure(comparison.compared_s),
+        if is_whole { "the initial buffers" } else { "where each begins" },
         round(tolerance.time_s * 1e3, 3),
         round(tolerance.share * 100.0, 3)
     )?;
@@ -65,21 +69,27 @@ fn title(side: &SideReport) -> String {
         (None, true) => String::new(),
         (None, false) => " · incomplete".to_owned(),
     };
-    format!("{} · {} s · {verdict}{state}", OneLine(&side.capture), Figure(side.length_s))
+    let from = match side.from_s {
+        0.0 => String::new(),
+        from_s => format!(" from {} s", Figure(from_s)),
+    };
+    format!("{} · {} s{from} · {verdict}{state}", OneLine(&side.capture), Figure(side.length_s))
 }
 
-fn answer(comparison: &Comparison) -> String {
-    let Some(which) = comparison.worse.filter(|_| !comparison.same) else {
-        let differ = if comparison.same { "the same" } else { "they differ, and neither is worse" };
+/// Which is worse, and why.
+#[must_use]
+pub fn sentence(judgement: &Judgement) -> String {
+    let Some(which) = judgement.worse.filter(|_| !judgement.same) else {
+        let differ = if judgement.same { "the same" } else { "they differ, and neither is worse" };
         return differ.to_owned();
     };
-    let named = |figure: &&FigureComparison| Some(figure.name) == comparison.because;
-    let because = match comparison.figures.iter().find(named) {
+    let named = |figure: &&FigureComparison| Some(figure.name) == judgement.because;
+    let because = match judgement.figures.iter().find(named) {
         Some(figure) => {
             let value = |value| value_in_unit(value, figure.unit);
             format!("{} {} in a, {} in b", label(figure.name), value(figure.a), value(figure.b))
         }
-        None => format!("{}, see below", comparison.because.unwrap_or_default()),
+        None => format!("{}, see where", judgement.because.unwrap_or_default()),
     };
     format!("{} is WORSE: {because}", which.name())
 }
@@ -214,7 +224,7 @@ fn next(comparison: &Comparison, out: &mut String) -> fmt::Result {
         out,
         "next: lagtape cat {} --from {:.1} --to {:.1}",
         OneLine(&worse.capture),
-        span.from_s,
-        span.to_s
+        worse.from_s + span.from_s,
+        worse.from_s + span.to_s
     )
 }

@@ -161,13 +161,22 @@ fn two_captures_are_compared_figure_by_figure() {
     let compared = client.call("capture_compare", &json!({"capture": "stall", "with": "healthy"}));
     let figure = |name: &str| {
         let figures = compared["figures"].as_array().unwrap();
-        figures.iter().find(|figure| figure["figure"] == name).unwrap().clone()
+        figures.iter().find(|figure| figure["name"] == name).unwrap().clone()
     };
-    assert_eq!(figure("stale_ticks")["means"], "better");
+    assert_eq!((&figure("staleness_max")["worse"], &compared["worse"]), (&json!("a"), &json!("a")));
     assert_eq!(figure("stale_ticks")["b"], 0.0);
-    let opened = client.call("capture_open", &json!({"capture": "stall"}));
-    assert_eq!(figure("lag_s")["a"], opened["verdict"]["lag_s"]);
-    assert_eq!(figure("staleness_s_max")["a"], opened["lag"]["ticks"]["staleness_s"]["max"]);
+    let diff = cli(folder.path(), &["diff", "stall.lagtape", "healthy.lagtape", "--json"]);
+    for key in ["same", "worse", "because", "spans", "setting"] {
+        assert_eq!(compared[key], diff[key], "{key}");
+    }
+    for expected in diff["figures"].as_array().unwrap().iter().filter(|f| !f["a"].is_null()) {
+        assert_eq!(figure(expected["name"].as_str().unwrap()), *expected);
+    }
+    let windowed = json!({"capture": "stall", "with": "healthy", "window_s": 3});
+    assert!(client.failure("capture_compare", &windowed).contains("leave out window_s"));
+    let change = json!({"capture": "stall", "set": {"rate": 1.01}, "window_s": 3});
+    let changed = client.call("capture_compare", &change);
+    assert_eq!((&changed["b"], changed["spans"].is_null()), (&json!("with the change"), true));
     let both = json!({"capture": "stall", "with": "healthy", "set": {"rate": 1.01}});
     assert!(client.failure("capture_compare", &both).contains("not both"));
     assert!(client.failure("capture_compare", &json!({"capture": "stall"})).contains("with what"));
