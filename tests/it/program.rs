@@ -2,6 +2,8 @@
 
 use std::process::{Command, Output, Stdio};
 
+use tempfile::TempDir;
+
 /// What `lagtape` does with these words.
 pub fn lagtape(words: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_lagtape"))
@@ -29,4 +31,23 @@ pub fn check(words: &[&str], code: i32) -> (String, String) {
 pub fn check_complaint(words: &[&str], code: i32, sentence: &str) {
     let (_, err) = check(words, code);
     assert!(err.contains(sentence), "{words:?} said: {err}");
+}
+
+/// A simulated session with these words besides, in a file of that name.
+pub fn simulated(folder: &TempDir, name: &str, words: &[&str]) -> String {
+    let path = folder.path().join(format!("{name}.lagtape")).to_str().unwrap().to_owned();
+    let output = lagtape(&[&["simulate", "-o", &path], words].concat());
+    assert!(matches!(output.status.code(), Some(0 | 4)), "{output:?}");
+    path
+}
+
+/// One that is long enough for the model.
+pub fn long(folder: &TempDir, incident: &str) -> String {
+    let name = incident.split(':').next().unwrap();
+    simulated(folder, name, &["--incident", incident, "--for", "12s", "--loop", "16s"])
+}
+
+/// One that is too short for it.
+pub fn short(folder: &TempDir) -> String {
+    simulated(folder, "short", &["--for", "600ms", "--loop", "16s"])
 }

@@ -4,27 +4,11 @@
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::program::{check, lagtape};
+use crate::program::{check, long, short};
 
 #[track_caller]
 fn json(words: &[&str], code: i32) -> Value {
     serde_json::from_str(&check(&[words, &["--json"]].concat(), code).0).unwrap()
-}
-
-fn simulated(folder: &TempDir, incident: &str) -> String {
-    let path = folder.path().join(format!("{}.lagtape", incident.split(':').next().unwrap()));
-    let path = path.to_str().unwrap().to_owned();
-    let words = ["simulate", "--incident", incident, "--for", "12s", "--loop", "16s", "-o", &path];
-    assert!([0, 4].contains(&lagtape(&words).status.code().unwrap()));
-    path
-}
-
-/// A session too short for the model.
-fn short(folder: &TempDir) -> String {
-    let path = folder.path().join("short.lagtape").to_str().unwrap().to_owned();
-    let words = ["simulate", "--for", "600ms", "--loop", "16s", "-o", &path];
-    assert!(lagtape(&words).status.success());
-    path
 }
 
 const STALL: &str = "captures/stall.lagtape";
@@ -33,7 +17,7 @@ const HEALTHY: &str = "captures/healthy.lagtape";
 #[test]
 fn the_bytes_do_not_depend_on_the_threads() {
     let folder = TempDir::new().unwrap();
-    let capture = simulated(&folder, "healthy");
+    let capture = long(&folder, "healthy");
     let forms: [&[&str]; 4] =
         [&["--json"], &["--csv"], &[], &["--find", "lead_p5 > 0.4", "--vary", "lead-floor"]];
     for form in forms {
@@ -54,7 +38,7 @@ fn the_bytes_do_not_depend_on_the_threads() {
 #[test]
 fn rows_are_the_answers_of_what_if() {
     let folder = TempDir::new().unwrap();
-    let capture = simulated(&folder, "healthy");
+    let capture = long(&folder, "healthy");
     let fixed = ["--op", "5s:seek=12s", "--members", "4", "--stale-threshold", "0.5"];
     let axes = ["--lead-floor", "0.3,0.6", "--rate", "1,1.01"];
     let swept = json(&[&["sweep", capture.as_str()], &fixed[..], &axes].concat(), 0);
@@ -87,14 +71,14 @@ fn tiers_follow_what_each_scenario_changes() {
     // Too short for the model, so the listener moves alone.
     let short = short(&folder);
     assert_eq!(tiers(&[&short, "--start-offset", "0,1"]), ["exact", "horizon"]);
-    let capture = simulated(&folder, "healthy");
+    let capture = long(&folder, "healthy");
     assert_eq!(tiers(&[&capture, "--rate", "1,1.01"]), ["exact", "model"]);
 }
 
 #[test]
 fn switches_are_varied_like_numbers() {
     let folder = TempDir::new().unwrap();
-    let capture = simulated(&folder, "healthy");
+    let capture = long(&folder, "healthy");
     // Without acknowledgements a server does not know how much is on its way.
     let thin = ["--down", "150KB/s", "--flow-window", "32KB"];
     let swept = json(&[&["sweep", &capture, "--acks", "on,off"], &thin[..]].concat(), 0);
@@ -128,7 +112,7 @@ fn fields(line: &str) -> Vec<String> {
 #[test]
 fn comma_separated_values_are_read_back() {
     let folder = TempDir::new().unwrap();
-    let capture = simulated(&folder, "healthy");
+    let capture = long(&folder, "healthy");
     let awkward = folder.path().join("a, \"b\".lagtape");
     std::fs::rename(&capture, &awkward).unwrap();
     let words = ["sweep", awkward.to_str().unwrap(), "--lead-floor", "0.3..0.6:0.1"];
@@ -188,7 +172,7 @@ fn a_capture_that_cannot_be_used_is_named_and_the_others_go_on() {
 #[test]
 fn the_smallest_change_is_found_and_can_be_tried() {
     let folder = TempDir::new().unwrap();
-    let capture = simulated(&folder, "healthy");
+    let capture = long(&folder, "healthy");
     let find = |words: &[&str]| json(&[&["sweep", &capture], words].concat(), 0);
     let slow = ["--apply-delay", "20ms", "--latency", "300ms"];
     let found = find(&[&slow[..], &["--find", "lead_min > 0", "--vary", "lead-floor"]].concat());
@@ -233,7 +217,7 @@ fn the_smallest_change_is_found_and_can_be_tried() {
 #[test]
 fn searches_without_an_answer_say_so() {
     let folder = TempDir::new().unwrap();
-    let capture = simulated(&folder, "healthy");
+    let capture = long(&folder, "healthy");
     let find = |condition: &str, vary: &str, sentence: &str| {
         let (text, _) = check(&["sweep", &capture, "--find", condition, "--vary", vary], 0);
         assert!(text.contains(sentence), "{text}");

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::program::{self, lagtape};
+use crate::program::{self, lagtape, long, short, simulated};
 
 #[track_caller]
 fn check(words: &[&str], code: i32) -> (String, String) {
@@ -20,28 +20,9 @@ fn json(words: &[&str]) -> Value {
 
 const STALL: &str = "captures/stall.lagtape";
 
-/// A simulated session that is long enough for the model.
-fn simulated(folder: &TempDir) -> String {
-    let path = folder.path().join("x.lagtape").to_str().unwrap().to_owned();
-    let words = ["simulate", "--incident", "healthy", "--for", "12s", "--loop", "16s", "-o", &path];
-    assert!(lagtape(&words).status.success());
-    path
-}
-
 /// A client of before June 2026 in an incident.
 fn incident(folder: &TempDir, name: &str) -> String {
-    let path = folder.path().join("incident.lagtape").to_str().unwrap().to_owned();
-    let words = ["simulate", "--incident", name, "--legacy", "--for", "12s", "-o", &path];
-    assert!([0, 4].contains(&lagtape(&words).status.code().unwrap()));
-    path
-}
-
-/// A session too short for the model.
-fn short(folder: &TempDir) -> String {
-    let path = folder.path().join("short.lagtape").to_str().unwrap().to_owned();
-    let words = ["simulate", "--for", "600ms", "--loop", "16s", "-o", &path];
-    assert!(lagtape(&words).status.success());
-    path
+    simulated(folder, "incident", &["--incident", name, "--legacy", "--for", "12s"])
 }
 
 #[test]
@@ -57,7 +38,7 @@ fn nothing_changed_is_exact_and_the_recorded_report() {
 #[test]
 fn a_moved_listener_is_modelled_and_open_loop_on_demand() {
     let folder = TempDir::new().unwrap();
-    let capture = simulated(&folder);
+    let capture = long(&folder, "healthy");
     let modelled = json(&[&capture, "--op", "6s:seek=12s"]);
     assert_eq!(modelled["tier"], "model");
     let shares = modelled["outcomes"].as_array().unwrap().iter();
@@ -117,7 +98,7 @@ fn a_server_that_fell_behind_can_be_asked_to_take_the_newest_report() {
 #[test]
 fn more_lead_and_a_thin_link_are_modelled() {
     let folder = TempDir::new().unwrap();
-    let capture = simulated(&folder);
+    let capture = long(&folder, "healthy");
     let p50 = |answer: &Value, side: &str| {
         answer[side]["lag"]["slices"]["lead_s"]["p50"].as_f64().unwrap()
     };
@@ -132,7 +113,7 @@ fn more_lead_and_a_thin_link_are_modelled() {
 #[test]
 fn the_first_line_answers_and_outcomes_stand_side_by_side() {
     let folder = TempDir::new().unwrap();
-    let capture = simulated(&folder);
+    let capture = long(&folder, "healthy");
     let (sought, _) = check(&[&capture, "--op", "6s:seek=12s"], 0);
     let (unmoved, _) = check(&[STALL, "--start-offset", "0"], 0);
     let (fallen_back, _) = check(&[&short(&folder), "--rate", "1.02"], 0);
@@ -149,7 +130,7 @@ fn the_first_line_answers_and_outcomes_stand_side_by_side() {
 #[test]
 fn what_would_have_been_heard_and_sent_is_written() {
     let folder = TempDir::new().unwrap();
-    let capture = simulated(&folder);
+    let capture = long(&folder, "healthy");
     let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let (wav, derived) = (file("heard.wav"), file("derived.lagtape"));
     let outputs = ["--audio", wav.as_str(), "--capture", derived.as_str()];
@@ -171,7 +152,7 @@ fn what_would_have_been_heard_and_sent_is_written() {
 #[test]
 fn the_same_question_gets_the_same_bytes() {
     let folder = TempDir::new().unwrap();
-    let capture = simulated(&folder);
+    let capture = long(&folder, "healthy");
     let ask = |seed: &str| check(&[&capture, "--op", "6s:seek=12s", "--json", "--seed", seed], 0).0;
     assert_eq!(ask("1"), ask("1"));
 }
@@ -179,7 +160,7 @@ fn the_same_question_gets_the_same_bytes() {
 #[test]
 fn a_scenario_comes_from_a_file_too() {
     let folder = TempDir::new().unwrap();
-    let capture = simulated(&folder);
+    let capture = long(&folder, "healthy");
     let file = folder.path().join("change.toml");
     fs::write(
         &file,
@@ -210,7 +191,7 @@ fn refusals_name_the_key_and_come_first() {
 #[test]
 fn a_part_is_answered_like_the_whole() {
     let folder = TempDir::new().unwrap();
-    let whole = simulated(&folder);
+    let whole = long(&folder, "healthy");
     let part = folder.path().join("part.lagtape").to_str().unwrap().to_owned();
     program::check(&["cut", &whole, "--from", "4s", "-o", &part], 0);
     for change in [["--lead-floor", "0.6"], ["--latency", "60ms"], ["--rate", "1.01"]] {
