@@ -40,6 +40,7 @@ pub struct AudioSummary {
 
 /// Replays a capture and writes audio of it to `out`.
 pub fn audio(path: &Path, out: &Path, options: &AudioOptions) -> Result<AudioSummary> {
+    files::refuse_input(path, out)?;
     let output = Output::create(out, options.force)?;
     let engine_options = Options {
         playhead: options.playhead,

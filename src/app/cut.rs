@@ -55,6 +55,7 @@ impl CutSummary {
 /// session had, so that every later figure is the same as in the whole capture.
 pub fn cut(path: &Path, out: &Path, options: &CutOptions) -> Result<CutSummary> {
     let context = || format!("cannot cut {}", path.display());
+    files::refuse_input(path, out)?;
     let origin = origin(path).with_context(context)?;
     let from = options.from.map(|from| from.from(origin));
     let to = options.to.map(|to| to.from(origin));

@@ -69,7 +69,9 @@ fn hex(marker: SyncMarker) -> String {
 
 impl Derived {
     /// Prepares what was asked for, before any work; `None` when that is nothing.
-    pub fn create(verb: &WhatIfVerb) -> Result<Option<Derived>> {
+    pub fn create(path: &Path, verb: &WhatIfVerb) -> Result<Option<Derived>> {
+        let outputs = verb.audio.iter().chain(&verb.capture);
+        outputs.into_iter().try_for_each(|out| files::refuse_input(path, out))?;
         let output = |path: &Option<PathBuf>| match path {
             Some(path) => Output::create(path, verb.force).map(|out| Some((path.clone(), out))),
             None => Ok(None),

@@ -41,6 +41,7 @@ pub struct MissingPart {
 
 /// Joins parts, named in any order.
 pub fn join(paths: &[PathBuf], out: &Path, force: bool) -> Result<JoinSummary> {
+    paths.iter().try_for_each(|path| files::refuse_input(path, out))?;
     let mut parts = paths.iter().map(|path| Part::open(path)).collect::<Result<Vec<_>>>()?;
     parts.sort_by_key(|part| part.number);
     for pair in parts.windows(2) {

@@ -74,6 +74,7 @@ pub fn plot_bytes(path: &Path, form: PlotForm, verb: &PlotVerb) -> Result<(Vec<u
 
 /// Draws a capture into a file, in the form that its name asks for.
 pub fn plot(path: &Path, out: &Path, force: bool, verb: &PlotVerb) -> Result<Analysis> {
+    files::refuse_input(path, out)?;
     let form = PlotForm::of(out)?;
     let (bytes, analysis) = plot_bytes(path, form, verb)?;
     files::write(out, &bytes, force)?;

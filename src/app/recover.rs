@@ -46,6 +46,7 @@ impl Recovered {
 /// same file go to files of their own beside it: `out.2.lagtape` and so on.
 pub fn recover(path: &Path, out: &Path, force: bool) -> Result<Vec<Recovered>> {
     let context = || format!("cannot recover {}", path.display());
+    files::refuse_input(path, out)?;
     let mut records = files::open_stream(path).with_context(context)?;
     let mut recovered = Vec::new();
     loop {

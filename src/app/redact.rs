@@ -73,6 +73,7 @@ pub fn redact(path: &Path, out: &Path, options: &RedactOptions) -> Result<Redact
     let blank = options.patterns.iter().any(|pattern| pattern.trim_matches('*').is_empty());
     ensure!(!blank, "a pattern of nothing but * would remove everything; name a part of the text");
     let context = || format!("cannot redact {}", path.display());
+    files::refuse_input(path, out)?;
     // The header comes first and says what is removed behind it: hence twice.
     let mut removed = Removed::default();
     pass(path, options, &mut removed, &mut |_, _| Ok(())).with_context(context)?;

@@ -39,7 +39,7 @@ pub fn what_if(path: &Path, verb: &WhatIfVerb) -> Result<WhatIf> {
     if need.tier == Tier::Refused {
         bail!(need.reason);
     }
-    let derived = Derived::create(verb)?;
+    let derived = Derived::create(path, verb)?;
     let recording = recording::read(path, need.tier == Tier::Model)?;
     let manner =
         Manner { open_loop: verb.open_loop, members: verb.members.max(1), report: verb.report };

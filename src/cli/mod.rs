@@ -223,6 +223,7 @@ fn cut(args: &CutArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
     let (from, to) = (text::Figure(summary.from_s), text::Figure(summary.to_s));
     let name = args.out.display();
     talk.say(&format!("wrote {name}: {}, {from} s to {to} s", Records(summary.records)));
+    talk.lost(&args.file, &summary.lost);
     talk.say(&format!("next: lagtape analyze {name}"));
     Ok(summary.outcome())
 }
@@ -238,6 +239,7 @@ fn redact(args: &RedactArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome>
         args.out.display(),
         text::Bytes(audio_bytes)
     ));
+    talk.lost(&args.file, &summary.lost);
     Ok(summary.outcome())
 }
 
@@ -331,6 +333,18 @@ impl Talk {
                 Outcome::Damaged
             }
             None => Outcome::Healthy,
+        }
+    }
+
+    /// Tells what could not be taken over from a damaged capture.
+    fn lost(self, file: &Path, lost: &app::Lost) {
+        if lost.anything() {
+            let (name, records) = (file.display(), Records(lost.records_lost));
+            self.complain(&format!(
+                "{name} is damaged: {records} and {} bytes of it are lost; `lagtape verify` lists \
+                 every place",
+                lost.bytes_lost
+            ));
         }
     }
 

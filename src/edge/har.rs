@@ -9,11 +9,12 @@ use std::borrow::Cow;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
+use super::files;
 use super::rewrite::Rewriter;
 use crate::capture::{
     Body, ClientKind, Direction, Header, Message, Opcode, Record, SyncMarker, public_url,
@@ -33,7 +34,6 @@ struct Har<'a> {
 
 #[derive(Deserialize)]
 struct Log<'a> {
-    #[serde(alias = "browser")]
     creator: Option<Creator>,
     #[serde(borrow)]
     entries: Vec<Entry<'a>>,
@@ -41,6 +41,7 @@ struct Log<'a> {
 
 #[derive(Deserialize)]
 struct Creator {
+    #[serde(default)]
     name: String,
     #[serde(default)]
     version: String,
@@ -77,13 +78,12 @@ struct Frame<'a> {
 /// are several. Returns how many messages it has.
 pub fn import_har(path: &Path, session: Option<usize>, out: &Path, force: bool) -> Result<u64> {
     let opened = || format!("cannot import {}", path.display());
-    if !fs::metadata(path).with_context(opened)?.is_file() {
-        bail!("{} is neither a HAR file nor the folder of a session log", path.display());
-    }
+    let neither =
+        || format!("{} is neither a HAR file nor the folder of a session log", path.display());
+    files::refuse_input(path, out)?;
+    ensure!(fs::metadata(path).with_context(opened)?.is_file(), neither());
     let bytes = fs::read(path).with_context(opened)?;
-    let har: Har<'_> = serde_json::from_slice(&bytes).with_context(|| {
-        format!("{} is neither a HAR file nor the folder of a session log", path.display())
-    })?;
+    let har: Har<'_> = serde_json::from_slice(&bytes).with_context(neither)?;
     let entry = chosen(&har.log.entries, session).with_context(opened)?;
     let capture = Rewriter::create(out, force, SyncMarker::derive(&bytes))?;
     write(entry, har.log.creator.as_ref(), capture).with_context(opened)
@@ -104,8 +104,9 @@ fn write(entry: &Entry<'_>, creator: Option<&Creator>, mut capture: Rewriter) ->
         let message = frame.message(&mut bytes);
         let message = message.with_context(|| format!("message {number} cannot be used"))?;
         let Some(message) = message else { continue };
-        last = clock.at(frame);
-        capture.put(&Record { seq, t: last, conn: 0, body: Body::Message(message) })?;
+        let t = clock.at(frame);
+        capture.put(&Record { seq, t, conn: 0, body: Body::Message(message) })?;
+        last = last.max(t);
         seq += 1;
     }
     capture.end(last, "the HAR file has no more messages")?;
@@ -213,6 +214,7 @@ impl Clock {
     }
 
     fn at(&self, frame: &Frame<'_>) -> Nanos {
-        Nanos(((frame.time * 1e6).round() - self.start_us).max(0.0) as u64 * 1_000)
+        let since_us = ((frame.time * 1e6).round() - self.start_us).max(0.0) as u64;
+        Nanos(since_us.saturating_mul(1_000))
     }
 }

@@ -90,7 +90,7 @@ pub const CAPTURE_SWEEP: About = About {
     name: "capture_sweep",
     title: "Sweep what-ifs",
     description: "Tries many values of one or more settings, or with find searches for the smallest change that \
-     would have prevented the lag: vary {\"lead-floor\": \"0.25..2:0.05\"}, find \"stale_ticks == 0\".",
+     would have prevented the lag: vary [\"lead-floor=0.25..2:0.05\"], find \"stale_ticks == 0\".",
     set: Toolset::Replay,
     effect: Effect::Reads,
 };

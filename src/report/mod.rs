@@ -151,6 +151,9 @@ pub struct Session {
     pub initial_buffer_ns: Option<u64>,
     /// From connecting to the initial buffer.
     pub startup_s: Option<f64>,
+    /// Where the capture begins in the middle of its session, from the initial buffer on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub begins_s: Option<f64>,
     /// Frames per second.
     pub sample_rate: Option<u32>,
     /// What the client sent first.
@@ -467,6 +470,11 @@ fn session(engine: &Engine) -> Session {
         start_ns: start.0,
         initial_buffer_ns: engine.origin().map(|origin| origin.0),
         startup_s: engine.origin().map(|origin| round(origin.seconds_since(start), 6)),
+        begins_s: engine
+            .facts()
+            .resumed
+            .zip(engine.origin())
+            .map(|(begins, origin)| round(begins.seconds_since(origin).max(0.0), 6)),
         sample_rate: engine.ready().map(|ready| ready.sample_rate),
         config: header
             .and_then(|header| header.config.as_deref())

@@ -49,8 +49,12 @@ impl Page<'_> {
 
     fn title(&self, out: &mut String) -> fmt::Result {
         let analysis = self.analysis;
-        let mut facts =
-            vec![analysis.capture.clone(), format!("{} s", Figure(analysis.report_at_s))];
+        let end = Figure(analysis.report_at_s);
+        let covers = match analysis.session.begins_s {
+            Some(begins_s) => format!("{} – {end} s", Figure(begins_s)),
+            None => format!("{end} s"),
+        };
+        let mut facts = vec![analysis.capture.clone(), covers];
         if let Some(epoch) = analysis.epochs.last() {
             let rate = f64::from(analysis.session.sample_rate.unwrap_or_default()) / 1e3;
             facts.push(format!(
@@ -87,7 +91,7 @@ impl Page<'_> {
         format!(
             "LAG  {} s of {} s, in {episodes} episode{}",
             Figure(analysis.verdict.lag_s),
-            Figure(analysis.report_at_s),
+            Figure(analysis.report_at_s - analysis.session.begins_s.unwrap_or(0.0)),
             plural(episodes)
         )
     }

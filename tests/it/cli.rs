@@ -400,3 +400,24 @@ fn the_configuration_of_a_client_starts_this_very_program() {
     assert_eq!(server["args"].as_array().unwrap().last().unwrap(), "--read-only");
     check_complaint(&["mcp", "--toolsets", "all"], 2, "possible values: live, replay");
 }
+
+#[test]
+fn no_output_replaces_what_is_being_read() {
+    let folder = TempDir::new().unwrap();
+    let (file, name) = path(&folder, "stall.lagtape");
+    fs::copy(STALL, &file).unwrap();
+    let verbs: [&[&str]; 7] = [
+        &["cut"],
+        &["recover"],
+        &["redact", "--drop-audio"],
+        &["join"],
+        &["audio"],
+        &["what-if", "--open-loop", "--rate", "1.01", "--capture", &name],
+        &["what-if", "--open-loop", "--rate", "1.01", "--audio", &name],
+    ];
+    for verb in verbs {
+        let out: &[&str] = if verb[0] == "what-if" { &[] } else { &["-o", &name] };
+        check_complaint(&[verb, &[&name, "--force"], out].concat(), 1, "is what is being read");
+        assert_eq!(fs::read(&file).unwrap(), fs::read(STALL).unwrap(), "{verb:?}");
+    }
+}

@@ -56,7 +56,9 @@ fn har(entries: &[Value]) -> String {
     let page = json!({"request": {"url": "http://pod.example/"}, "response": {"status": 200}});
     let entries = [&[page], entries].concat();
     let creator = json!({"name": "WebInspector", "version": "537.36"});
-    json!({"log": {"version": "1.2", "creator": creator, "entries": entries}}).to_string()
+    let browser = json!({"name": "Firefox"});
+    let log = json!({"creator": creator, "browser": browser, "entries": entries});
+    json!({"log": log}).to_string()
 }
 
 struct Bench(TempDir);
@@ -163,6 +165,7 @@ fn what_is_no_har_gets_a_sentence() {
     let (har, out) = (bench.har(&[entry(&broken)]), bench.out());
     check_complaint(&["import", &har, "-o", &out], 1, "message 3 cannot be used");
     assert!(!Path::new(&out).exists(), "half a capture stays");
+    check_complaint(&["import", &har, "-o", &har, "--force"], 1, "is what is being read");
     check_complaint(&["import", "/dev/zero", "-o", &out], 1, "neither a HAR file");
     check_complaint(&["import", "no-such.har", "-o", &out], 1, "no-such.har");
 }

@@ -206,3 +206,23 @@ fn a_part_is_answered_like_the_whole() {
         }
     }
 }
+
+/// What kept the server from making slices until the end keeps it from it in every answer.
+#[test]
+fn a_server_that_stalls_at_the_end_goes_on_stalling() {
+    let folder = TempDir::new().unwrap();
+    let words = ["--incident", "stall:at=4,for=20", "--for", "9s"];
+    let capture = simulated(&folder, "stalled", &words);
+    for change in [["--lead-floor", "0.25"], ["--latency", "20ms"]] {
+        let answer = json(&[&capture, change[0], change[1], "--members", "8"]);
+        assert_eq!(answer["tier"], "model", "{answer}");
+        let count =
+            |side: &str, part: &str, key: &str| answer[side]["lag"][part][key].as_u64().unwrap();
+        for (part, key, most) in [("slices", "count", 2), ("ticks", "stale_ticks", 8)] {
+            let (recorded, modelled) =
+                (count("factual", part, key), count("counterfactual", part, key));
+            assert!(recorded > 60, "{key}: {recorded}");
+            assert!(recorded.abs_diff(modelled) <= most, "{change:?} {key}: {recorded} {modelled}");
+        }
+    }
+}

@@ -90,7 +90,7 @@ pub struct CatArgs {
     /// One JSON object per record, holding only what the record holds
     #[arg(long)]
     pub json: bool,
-    /// Records that are no messages, too: header, clock, gap, marker, end
+    /// Records that are no messages, too: header, context, clock, gap, marker, checkpoint, end
     #[arg(long)]
     pub records: bool,
     /// Only these: a JSON type (params, ready, …), an opcode (text, binary, ping, …), or what the

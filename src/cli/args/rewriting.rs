@@ -84,7 +84,7 @@ impl CutArgs {
   lagtape redact live.lagtape --text 'lo-fi, mellow' --text 'sk-*' -o shareable.lagtape
 
 Without audio every lag report stays as it is: headers of slices, lengths and SHA-256 are kept. A
-text becomes [redacted] in messages, header and markers. The header says how much was removed.")]
+text becomes [redacted] in messages, header, context and markers. The header says how much was removed.")]
 pub struct RedactArgs {
     /// The capture to read
     pub file: PathBuf,

@@ -133,9 +133,7 @@ impl Figured {
             Some(analysis.rates.up_bytes_per_s),
         ])
     }
-}
 
-impl Figured {
     /// The figures that a report has.
     pub fn of_report(lag: &LagReport) -> Figured {
         let (slices, ticks) = (&lag.slices, &lag.ticks);

@@ -445,6 +445,10 @@ impl<'a> Run<'a> {
     }
 
     fn start_generation(&mut self, now: Nanos) {
+        if self.turn >= self.fit.generations.len() && self.tick_factor >= 1.0 {
+            // Whatever kept the server from another turn keeps one that is no faster from it, too.
+            return self.due.set(Event::Generate, None);
+        }
         let generation = self.generation(self.turn);
         let tick_ns = (generation.tick_ns as f64 * self.tick_factor) as i64;
         self.stage = Stage::Ticking;
