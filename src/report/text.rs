@@ -88,10 +88,12 @@ impl Page<'_> {
         if !analysis.verdict.lag {
             return "healthy: nothing stale or late was heard".to_owned();
         }
+        // A spell may have begun before the capture did.
+        let covered_s = analysis.report_at_s - analysis.session.begins_s.unwrap_or(0.0);
         format!(
             "LAG  {} s of {} s, in {episodes} episode{}",
-            Figure(analysis.verdict.lag_s),
-            Figure(analysis.report_at_s - analysis.session.begins_s.unwrap_or(0.0)),
+            Figure(analysis.verdict.lag_s.min(covered_s)),
+            Figure(covered_s),
             plural(episodes)
         )
     }
