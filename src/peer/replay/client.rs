@@ -35,7 +35,7 @@ pub struct PerformanceOptions {
 }
 
 /// Why a recording cannot be performed by a client.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum PerformanceError {
     /// The first message of the client is missing.
     #[error(
@@ -48,6 +48,15 @@ pub enum PerformanceError {
     /// No buffer ever came.
     #[error("it has no initial buffer, from which the client's messages are timed")]
     NoBuffer,
+    /// Nothing of it is asked for.
+    #[error(
+        "the replay would end before it begins, {begins_s:.3} s after the initial buffer of its \
+         session; give a later --until"
+    )]
+    EndsFirst {
+        /// Where the recording begins.
+        begins_s: f64,
+    },
     /// A context cannot be used.
     #[error("where the session stood at its beginning cannot be used: {0}")]
     BadContext(&'static str),
@@ -147,6 +156,10 @@ impl Performance {
         let origin = self.origin.ok_or(PerformanceError::NoBuffer)?;
         if !self.has_config {
             return Err(PerformanceError::NoConfig);
+        }
+        if self.end().is_some_and(|end| end <= origin) {
+            let begins_s = origin.seconds_since(self.session_origin.unwrap_or(origin));
+            return Err(PerformanceError::EndsFirst { begins_s });
         }
         let whole = self.at(self.last.max(origin));
         let until = self.end().map(|end| self.at(end));
