@@ -5,7 +5,7 @@
 //! Invariant: a position lies in `[0, frames)`, whatever the commands said.
 //! Never reads a clock, and looking never moves it: the position follows from the last command.
 
-use crate::capture::SimulatedState;
+use crate::capture::{Marker, SimulatedState};
 
 mod reported;
 mod walk;
@@ -154,6 +154,17 @@ impl PlayheadSim {
     pub fn set_paused(&mut self, paused: bool, now_s: f64) {
         self.rebase(now_s);
         self.paused = paused;
+    }
+
+    /// Does what the listener did at `now_s`; a mark is nothing to it.
+    pub fn operate(&mut self, op: &Marker, now_s: f64) {
+        match *op {
+            Marker::Seek { to_s } => self.seek(to_s, now_s),
+            Marker::Rate { rate } => self.set_rate(rate, now_s),
+            Marker::Pause => self.set_paused(true, now_s),
+            Marker::Resume => self.set_paused(false, now_s),
+            Marker::Point { .. } => {}
+        }
     }
 
     /// Length of the loop in frames, at least 1.

@@ -243,19 +243,11 @@ impl Stream {
         let now_s = t.seconds();
         let is_source = self.playhead.source == PlayheadSource::Simulated;
         let playhead = &mut self.playhead.simulated;
-        match *marker {
-            Marker::Seek { to_s } => {
-                playhead.seek(to_s, now_s);
-                if is_source {
-                    self.watch.on_seek(now_s);
-                }
-            }
-            Marker::Rate { rate } => playhead.set_rate(rate, now_s),
-            Marker::Pause => playhead.set_paused(true, now_s),
-            Marker::Resume => playhead.set_paused(false, now_s),
-            Marker::Point { .. } => {}
-        }
+        playhead.operate(marker, now_s);
         if is_source {
+            if matches!(marker, Marker::Seek { .. }) {
+                self.watch.on_seek(now_s);
+            }
             self.watch.on_pause(now_s, playhead.paused() || playhead.rate() == 0.0);
         }
     }

@@ -38,7 +38,7 @@ pub(super) fn pieces(columns: &Columns, playback: &Playback, pieces: &mut Vec<Pi
     for Happening { at, place, op } in happenings(columns, playback) {
         match op {
             Op::Reset(frames) => playhead.reset(frames, at.seconds()),
-            Op::Marker(op) => command(&mut playhead, &skewed(op, playback), at.seconds()),
+            Op::Marker(op) => playhead.operate(&skewed(op, playback), at.seconds()),
         }
         pieces.push(Piece { from: place, playhead: playhead.clone() });
     }
@@ -65,7 +65,7 @@ pub(super) fn diverges(columns: &Columns, playback: &Playback) -> Option<Place> 
 fn first(columns: &Columns, playback: &Playback) -> PlayheadSim {
     let mut playhead = columns.playhead.clone();
     let ops = first_ops(playback, &playhead);
-    ops.for_each(|op| command(&mut playhead, &op, columns.begins.seconds()));
+    ops.for_each(|op| playhead.operate(&op, columns.begins.seconds()));
     playhead
 }
 
@@ -115,16 +115,6 @@ pub(super) fn skewed(op: &Marker, playback: &Playback) -> Marker {
 pub(super) fn stays(op: &Marker, playback: &Playback) -> bool {
     let replaced = playback.rate.is_some() && matches!(op, Marker::Rate { .. });
     !playback.replace_ops && !replaced
-}
-
-fn command(playhead: &mut PlayheadSim, op: &Marker, now_s: f64) {
-    match *op {
-        Marker::Seek { to_s } => playhead.seek(to_s, now_s),
-        Marker::Rate { rate } => playhead.set_rate(rate, now_s),
-        Marker::Pause => playhead.set_paused(true, now_s),
-        Marker::Resume => playhead.set_paused(false, now_s),
-        Marker::Point { .. } => {}
-    }
 }
 
 fn skew(playback: &Playback) -> f64 {

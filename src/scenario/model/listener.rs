@@ -110,14 +110,7 @@ impl Playhead {
             Playhead::Simulated(playhead, walk) => (playhead, walk),
             Playhead::Reported(follower) => return follower.operate(now, op),
         };
-        let now_s = now.seconds();
-        match *op {
-            Marker::Seek { to_s } => playhead.seek(to_s, now_s),
-            Marker::Rate { rate } => playhead.set_rate(rate, now_s),
-            Marker::Pause => playhead.set_paused(true, now_s),
-            Marker::Resume => playhead.set_paused(false, now_s),
-            Marker::Point { .. } => {}
-        }
+        playhead.operate(op, now.seconds());
         *walk = PlayheadWalk::new(playhead);
     }
 }
