@@ -8,7 +8,7 @@ use super::analyze::Replay;
 use crate::edge::files::{self, Output};
 use crate::engine::{Engine, Options, PlayheadSource};
 use crate::report::{Damage, wav};
-use crate::time::{DEFAULT_SAMPLE_RATE, Span};
+use crate::time::Span;
 
 /// What to write.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -81,7 +81,7 @@ impl Sound {
                 }
             );
         };
-        let sample_rate = engine.ready().map_or(DEFAULT_SAMPLE_RATE, |ready| ready.sample_rate);
+        let sample_rate = engine.sample_rate();
         let channels = mirror.channels();
         let last_frames = last.map(|last| (last.seconds() * f64::from(sample_rate)).round() as u64);
         let samples = match engine.heard() {

@@ -266,8 +266,8 @@ enum RecordBody<'a> {
     Gap(&'a crate::capture::Gap),
     Marker(&'a crate::capture::Marker),
     End(&'a crate::capture::End),
-    Context(&'a crate::capture::State),
-    Checkpoint(&'a crate::capture::Summary),
+    Context(&'a crate::capture::SessionState),
+    Checkpoint(&'a crate::capture::CheckpointSummary),
     Unknown,
 }
 

@@ -13,7 +13,7 @@ use crate::lag::ReportArgs;
 use crate::peer::client::{ClientOptions, Dialect};
 use crate::peer::incident::Trouble;
 use crate::peer::script::ScriptedOp;
-use crate::peer::server::{BUILT_IN, ServerOptions, Source, TooLong};
+use crate::peer::server::{BUILT_IN, ServerOptions, ServerSource, TooLong};
 use crate::peer::simulation::{Simulated, SimulationOptions, simulate as run};
 use crate::report::{About, Analysis};
 use crate::time::{Nanos, Span};
@@ -63,7 +63,7 @@ impl SimulateVerb {
             },
             server: ServerOptions {
                 seed: self.seed,
-                source: Source::built_in(self.loop_s, self.channels)?,
+                source: ServerSource::built_in(self.loop_s, self.channels)?,
                 policy: setup.policy,
                 generator: setup.generator,
                 faults: setup.faults,

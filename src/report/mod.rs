@@ -31,7 +31,7 @@ use crate::engine::{Engine, Epoch, Facts, OddityKind, PlayheadSource, Traffic};
 use crate::lag::stats::round;
 use crate::lag::{LagReport, ReportArgs};
 use crate::time::Nanos;
-use crate::verdict::What;
+use crate::verdict::LagKind;
 
 /// Version of the JSON that `--json` prints; a field may be added without a new one.
 pub const SCHEMA: u32 = 1;
@@ -112,7 +112,7 @@ pub struct EpisodeReport {
     pub to_s: f64,
     /// What was wrong.
     #[serde(flatten)]
-    pub what: What,
+    pub what: LagKind,
 }
 
 /// The report of one source buffer.
@@ -415,8 +415,8 @@ fn verdict(engine: &Engine, clock: &Clock) -> Verdict {
             what: episode.what,
         })
         .collect();
-    let stale = episodes.iter().any(|episode| matches!(episode.what, What::Stale { .. }));
-    let behind = episodes.iter().any(|episode| matches!(episode.what, What::Behind { .. }));
+    let stale = episodes.iter().any(|episode| matches!(episode.what, LagKind::Stale { .. }));
+    let behind = episodes.iter().any(|episode| matches!(episode.what, LagKind::Behind { .. }));
     let reasons = [(stale, "stale_ticks"), (behind, "slices_behind")];
     Verdict {
         lag: stale || behind,
@@ -441,8 +441,7 @@ fn covered_s(episodes: &[EpisodeReport]) -> f64 {
 }
 
 fn epoch_report(engine: &Engine, epoch: &Epoch, clock: &Clock, args: &ReportArgs) -> EpochReport {
-    let sample_rate =
-        engine.ready().map_or(crate::time::DEFAULT_SAMPLE_RATE, |ready| ready.sample_rate);
+    let sample_rate = engine.sample_rate();
     let ended = epoch.ended.unwrap_or(clock.at);
     EpochReport {
         from_s: clock.s(epoch.began),

@@ -7,7 +7,7 @@ use super::{Analysis, CloseReport, Warning};
 use crate::capture::{ClientKind, Marker};
 use crate::engine::PlayheadSource;
 use crate::lag::{LagReport, TimelineRow};
-use crate::verdict::{SILENCE_S, What};
+use crate::verdict::{LagKind, SILENCE_S};
 
 /// Episodes printed before the rest is only counted.
 const MAX_EPISODES: usize = 12;
@@ -265,18 +265,18 @@ fn slices(lag: &LagReport) -> String {
 
 /// What was wrong, in words.
 #[must_use]
-pub fn what(what: &What) -> String {
+pub fn what(what: &LagKind) -> String {
     match what {
-        What::Stale { worst_staleness_s, silence_s, .. } if *silence_s >= SILENCE_S => format!(
+        LagKind::Stale { worst_staleness_s, silence_s, .. } if *silence_s >= SILENCE_S => format!(
             "no slices for {} s; the audio heard grew {} s old",
             Figure(*silence_s),
             Figure(*worst_staleness_s)
         ),
-        What::Stale { worst_staleness_s, .. } => format!(
+        LagKind::Stale { worst_staleness_s, .. } => format!(
             "slices landed elsewhere; the audio heard grew {} s old",
             Figure(*worst_staleness_s)
         ),
-        What::Behind { slices, of, worst_lead_s } => format!(
+        LagKind::Behind { slices, of, worst_lead_s } => format!(
             "{slices} of {of} slices landed behind the listener, worst {} s",
             Figure(-worst_lead_s)
         ),
