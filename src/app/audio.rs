@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use super::analyze::Replay;
 use crate::edge::files::{self, Output};
 use crate::engine::{Engine, Options, PlayheadSource};
-use crate::report::{Damage, wav};
+use crate::report::{DamageReport, wav};
 use crate::time::Span;
 
 /// What to write.
@@ -35,7 +35,7 @@ pub struct AudioSummary {
     /// Frames per second.
     pub sample_rate: u32,
     /// What of the capture is damaged.
-    pub damage: Option<Damage>,
+    pub damage: Option<DamageReport>,
 }
 
 /// Replays a capture and writes audio of it to `out`.

@@ -26,7 +26,7 @@ use crate::lag::ReportArgs;
 use crate::peer::client::{Client, ClientCommand, ClientOptions};
 use crate::peer::incident::Trouble;
 use crate::peer::server::BUILT_IN;
-use crate::report::{About, Analysis};
+use crate::report::{Analysis, CaptureDescription};
 use crate::time::{DEFAULT_SAMPLE_RATE, Nanos, Span};
 use crate::verdict::Episode;
 
@@ -249,7 +249,7 @@ impl LiveSession {
         };
         let capture = self.capture.display().to_string();
         let live = self.look(move |client, now| {
-            Analysis::of(client.engine(), About::live(capture, now), &from(now))
+            Analysis::of(client.engine(), CaptureDescription::live(capture, now), &from(now))
         });
         if let Some(analysis) = live.await {
             return Ok(analysis);

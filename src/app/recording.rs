@@ -8,7 +8,7 @@ use super::index;
 use crate::capture::CheckpointRow;
 use crate::edge::files;
 use crate::engine::{Engine, Options};
-use crate::report::Damage;
+use crate::report::DamageReport;
 use crate::scenario::Scenario;
 use crate::scenario::ask::{Recording, RecordingBuilder};
 use crate::scenario::columns::{Columns, ColumnsBuilder};
@@ -28,7 +28,7 @@ pub(super) fn read(path: &Path, modelled: bool) -> Result<Recording> {
         while let Some(record) = records.next_record()? {
             recording.handle(&record);
         }
-        if let Some(damage) = Damage::of(records.losses()) {
+        if let Some(damage) = DamageReport::of(records.losses()) {
             bail!(damage.reason);
         }
         anyhow::Ok(recording.finish()?)

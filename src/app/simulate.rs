@@ -15,7 +15,7 @@ use crate::peer::incident::Trouble;
 use crate::peer::script::ScriptedOp;
 use crate::peer::server::{BUILT_IN, ServerOptions, ServerSource, TooLong};
 use crate::peer::simulation::{Simulated, SimulationOptions, simulate as run};
-use crate::report::{About, Analysis};
+use crate::report::{Analysis, CaptureDescription};
 use crate::time::{Nanos, Span};
 
 /// What to simulate.
@@ -117,6 +117,6 @@ pub fn simulate(verb: &SimulateVerb) -> Result<Analysis> {
         return Err(error).with_context(writing);
     }
     output.finish()?;
-    let about = About::live(verb.out.display().to_string(), ended);
+    let about = CaptureDescription::live(verb.out.display().to_string(), ended);
     Ok(Analysis::of(client.engine(), about, &ReportArgs::default()))
 }

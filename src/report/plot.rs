@@ -11,8 +11,8 @@ mod png;
 use crate::engine::Engine;
 use crate::time::Nanos;
 
-use super::Analysis;
-use super::text::{Figure, OneLine};
+use super::data::Analysis;
+use super::format::{Figure, OneLine};
 
 pub use draw::{HEIGHT, WIDTH};
 
