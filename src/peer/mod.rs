@@ -11,7 +11,6 @@ pub mod command;
 pub mod generator;
 pub mod incident;
 pub mod link;
-pub mod music;
 pub mod pacing;
 pub mod policy;
 pub mod replay;
@@ -20,6 +19,7 @@ pub mod script;
 pub mod server;
 pub mod simulation;
 pub mod spell;
+pub mod tune;
 pub mod units;
 
 /// A message that a peer wants sent.
