@@ -2,6 +2,7 @@
 //! other in a circle, and no two public types have one name.
 
 mod source;
+mod tokens;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
