@@ -11,6 +11,7 @@ mod fleet;
 mod growth;
 mod harness;
 mod lag;
+mod live;
 mod machine;
 mod print;
 mod proxy;
@@ -33,7 +34,7 @@ struct Group {
     run: fn(&mut Bench) -> Result<()>,
 }
 
-const GROUPS: [Group; 7] = [
+const GROUPS: [Group; 8] = [
     Group {
         name: "decode",
         about: "one slice more: zstd, the mirror, the analysis around them",
@@ -68,6 +69,11 @@ const GROUPS: [Group; 7] = [
         name: "proxy",
         about: "one connection more in between: latency and throughput, beside other relays",
         run: proxy::run,
+    },
+    Group {
+        name: "live",
+        about: "how near sockets come to the virtual clock, and a replay to its recording",
+        run: live::run,
     },
 ];
 

@@ -16,9 +16,9 @@ use crate::edge::recorder::{Keeping, Notice, RecorderOptions, Status, SyncPolicy
 use crate::engine::Options;
 use crate::lag::ReportArgs;
 use crate::peer::client::{Client, ClientOptions, Dialect};
-use crate::peer::music;
 use crate::peer::script::ScriptedOp;
 use crate::peer::server::Pcm;
+use crate::peer::tune;
 use crate::report::{Analysis, CaptureDescription};
 use crate::time::{DEFAULT_SAMPLE_RATE, Nanos, Span};
 
@@ -247,5 +247,5 @@ pub(super) fn session_of(
 /// The built-in tune.
 fn tune() -> Pcm {
     let frames = TUNE_S * DEFAULT_SAMPLE_RATE as usize;
-    Pcm::new(2, music::source(0, frames, 2, DEFAULT_SAMPLE_RATE))
+    Pcm::new(2, tune::source(0, frames, 2, DEFAULT_SAMPLE_RATE))
 }

@@ -7,8 +7,8 @@
 
 use std::ops::Range;
 
-use crate::peer::music::Variations;
 use crate::peer::pacing::Region;
+use crate::peer::tune::Variations;
 use crate::wire::halves::{narrow, widen};
 
 /// Frames over which new audio gives way to what was there: 25 ms at 48 kHz.

@@ -12,7 +12,6 @@ pub mod incident;
 pub mod interval;
 pub mod link;
 pub mod loop_audio;
-pub mod music;
 pub mod pacing;
 pub mod policy;
 pub mod replay;
@@ -20,6 +19,7 @@ pub mod rng;
 pub mod script;
 pub mod server;
 pub mod simulation;
+pub mod tune;
 
 /// A message that a peer wants sent.
 #[derive(Clone, Debug, PartialEq)]

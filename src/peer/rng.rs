@@ -18,6 +18,8 @@ pub enum Stream {
     Names,
     /// What the client does.
     Client,
+    /// What the server plays.
+    Tune,
 }
 
 impl Stream {
@@ -29,6 +31,7 @@ impl Stream {
             Stream::Downlink => 3,
             Stream::Names => 4,
             Stream::Client => 5,
+            Stream::Tune => 6,
         }
     }
 }

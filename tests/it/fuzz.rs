@@ -32,7 +32,7 @@ fn corpus() -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn what_broke_once_breaks_no_more() {
+fn corpus_breaks_nothing_any_more() {
     let mut run = 0;
     for (name, bytes) in corpus() {
         let (entry, _) = name.split_once('-').unwrap();
@@ -52,7 +52,7 @@ proptest! {
     })]
 
     #[test]
-    fn any_bytes(data in proptest::collection::vec(any::<u8>(), 0..600)) {
+    fn any_bytes_break_nothing(data in proptest::collection::vec(any::<u8>(), 0..600)) {
         for (_, entry) in ENTRIES {
             entry(&data);
         }
@@ -60,7 +60,7 @@ proptest! {
 
     /// Files of the corpus, changed here and there and run through every entry.
     #[test]
-    fn changed_seeds(
+    fn corpus_changed_here_and_there_breaks_nothing(
         seed in any::<proptest::sample::Index>(),
         changes in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 0..8),
     ) {

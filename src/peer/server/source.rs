@@ -5,7 +5,7 @@
 
 use super::pcm::Pcm;
 use crate::peer::loop_audio::LoopAudio;
-use crate::peer::music::{self, Variations};
+use crate::peer::tune::{self, Variations};
 use crate::time::DEFAULT_SAMPLE_RATE;
 
 /// What a server plays when the client brings nothing.
@@ -123,7 +123,7 @@ impl Loaded {
         let seconds = if seconds > 0.0 { seconds.min(MAX_SECONDS) } else { 1.0 };
         let frames = (seconds * f64::from(DEFAULT_SAMPLE_RATE)).round().max(1.0) as usize;
         let channels = channels.clamp(1, super::pcm::MAX_CHANNELS);
-        let audio = music::source(seed, frames, channels, DEFAULT_SAMPLE_RATE);
+        let audio = tune::source(seed, frames, channels, DEFAULT_SAMPLE_RATE);
         Self { pcm: Pcm { channels, audio }, seed, is_upload: false }
     }
 
