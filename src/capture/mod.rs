@@ -64,7 +64,6 @@ pub use index::{
 pub use reader::{Ending, Reader, Step};
 pub use record::{
     Body, ClientKind, Clock, Direction, End, Gap, Header, Kind, Marker, Message, Opcode, Record,
-    public_url,
 };
 pub use records::Records;
 pub use salvage::{Loss, Losses, MAX_LOSSES, Salvage, Stored};

@@ -16,11 +16,10 @@ use serde::Deserialize;
 
 use super::files;
 use super::rewrite::Rewriter;
-use crate::capture::{
-    Body, ClientKind, Direction, Header, Message, Opcode, Record, SyncMarker, public_url,
-};
+use crate::capture::{Body, ClientKind, Direction, Header, Message, Opcode, Record, SyncMarker};
 use crate::event::{Event, Interpreter};
 use crate::time::Nanos;
+use crate::wire::url::without_secrets;
 
 /// Opcodes of texts and of binary messages; Chromium gives errors one of -1.
 const TEXT: i64 = 1;
@@ -93,7 +92,7 @@ fn write(entry: &Entry<'_>, creator: Option<&Creator>, mut capture: Rewriter) ->
     let clock = Clock::of(entry);
     let header = Header {
         client: ClientKind::Foreign,
-        url: Some(public_url(&entry.request.url)),
+        url: Some(without_secrets(&entry.request.url)),
         start_utc: clock.start_utc.clone(),
         config: config(entry.frames()).map(str::to_owned),
         ..Header::new(software(creator), Nanos(0))
