@@ -3,7 +3,6 @@
 //! Enters and leaves: bytes of the outside world. An edge reads, stamps and forwards; what the
 //! bytes mean is decided in the core.
 
-mod accept;
 pub mod audio_file;
 pub mod backend;
 pub mod clock;
@@ -16,5 +15,6 @@ pub mod record;
 pub mod recorder;
 pub mod replay;
 pub mod rewrite;
+mod socket;
 
-pub use accept::listen;
+pub use socket::listener::listen;

@@ -7,19 +7,20 @@
 
 use std::future::Future;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use anyhow::Result;
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
-use tokio::sync::{Notify, mpsc};
-use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::{self, Message as WsMessage};
 
 use super::clock::{self, MonotonicClock};
 use super::connect::{connect, sentence_of};
-use super::recorder::{Finished, Notice, Recorder, RecorderOptions, Status};
+use super::recorder::{
+    Finished, ManualTrigger, Recorder, RecorderNotice, RecorderOptions, RecorderStatus,
+};
+use super::socket::message::{opcode_and_payload, to_socket};
 use crate::capture::{Body, Direction, Header, Marker, Message, Opcode};
 use crate::flight::Why;
 use crate::peer::Outgoing;
@@ -48,29 +49,13 @@ pub struct RecordOptions {
     /// Stop as soon as the capture would not be all of the session.
     pub strict: bool,
     /// Has the ring of an incident recorder written.
-    pub bell: Bell,
+    pub trigger: ManualTrigger,
     /// Hears at once what becomes of the recording.
-    pub notices: Option<Sender<Notice>>,
+    pub notices: Option<Sender<RecorderNotice>>,
     /// What the client does.
     pub client: ClientOptions,
     /// Key=value metadata of the capture.
     pub metadata: std::collections::BTreeMap<String, String>,
-}
-
-/// Asks a running incident recorder for a file.
-#[derive(Clone, Debug, Default)]
-pub struct Bell(Arc<Notify>);
-
-impl Bell {
-    /// Resolves when somebody has asked.
-    pub(super) async fn rung(&self) {
-        self.0.notified().await;
-    }
-
-    /// Asks, from wherever.
-    pub fn ring(&self) {
-        self.0.notify_one();
-    }
 }
 
 /// A recording that came to its end.
@@ -90,13 +75,13 @@ pub struct Recorded {
     /// by the server's close.
     pub failure: Option<String>,
     /// What the recorder made of it.
-    pub status: Status,
+    pub status: RecorderStatus,
     /// The files are written to their ends.
     pub is_written: bool,
 }
 
 /// What a running session is told from outside, between two of its records.
-pub enum Order {
+pub enum RecordOrder {
     /// The listener does something now; the capture gets it as a marker.
     Operate(Marker),
     /// The client does something to the server.
@@ -122,7 +107,7 @@ pub async fn record(
 /// The same for a session that takes orders while it runs.
 pub async fn record_and_obey(
     options: RecordOptions,
-    mut orders: mpsc::Receiver<Order>,
+    mut orders: mpsc::Receiver<RecordOrder>,
     stop: impl Future<Output = ()>,
     mut watch: impl FnMut(&Client, Nanos),
 ) -> Result<Recorded> {
@@ -131,7 +116,7 @@ pub async fn record_and_obey(
     let clock = MonotonicClock::start();
     let started_utc = clock::utc_now();
     let socket = connect(&options.url, &options.headers).await?;
-    let mut session = Session::begin(options, clock, started_utc)?;
+    let mut session = RecordingSession::begin(options, clock, started_utc)?;
     let (sink, mut incoming) = socket.split();
     let (unsent, queue) = mpsc::channel(MAX_UNSENT);
     let sender = tokio::spawn(send_all(sink, queue));
@@ -146,29 +131,29 @@ pub async fn record_and_obey(
 }
 
 /// Why a session's loop ended.
-enum End {
+enum RecordingEnd {
     Finished(String, Option<String>),
     Stopped,
     Lost(String),
     DiskFailed(String),
 }
 
-struct Session {
+struct RecordingSession {
     clock: MonotonicClock,
     client: Client,
     recorder: Recorder,
     strict: bool,
-    bell: Bell,
-    notices: Option<Sender<Notice>>,
+    trigger: ManualTrigger,
+    notices: Option<Sender<RecorderNotice>>,
     next_clock_ns: u64,
 }
 
-impl Session {
+impl RecordingSession {
     fn begin(
         options: RecordOptions,
         clock: MonotonicClock,
         started_utc: String,
-    ) -> Result<Session> {
+    ) -> Result<RecordingSession> {
         let mut header = Header::new(concat!("lagtape ", env!("CARGO_PKG_VERSION")), Nanos(0));
         header.start_utc = Some(started_utc.clone());
         header.url = Some(without_secrets(&options.url));
@@ -189,12 +174,12 @@ impl Session {
                 client.see(record);
             })?;
         recorder.clock(Nanos(0), started_utc, &mut |record| client.see(record));
-        Ok(Session {
+        Ok(RecordingSession {
             clock,
             client,
             recorder,
             strict: options.strict,
-            bell: options.bell,
+            trigger: options.trigger,
             notices: options.notices,
             next_clock_ns: CLOCK_PERIOD_NS,
         })
@@ -204,10 +189,10 @@ impl Session {
         &mut self,
         incoming: &mut (impl Stream<Item = Result<WsMessage, tungstenite::Error>> + Unpin),
         unsent: &mpsc::Sender<WsMessage>,
-        orders: &mut mpsc::Receiver<Order>,
+        orders: &mut mpsc::Receiver<RecordOrder>,
         mut stop: impl Future<Output = ()> + Unpin,
         watch: &mut impl FnMut(&Client, Nanos),
-    ) -> End {
+    ) -> RecordingEnd {
         loop {
             let now = self.clock.now();
             if let Some(end) = self.act(now, unsent) {
@@ -218,12 +203,12 @@ impl Session {
             if self.strict
                 && let Some(failure) = self.recorder.failure()
             {
-                return End::DiskFailed(failure);
+                return RecordingEnd::DiskFailed(failure);
             }
             let look_at = now.checked_add(LOOK_PERIOD);
             let wake_at = self.client.wake_at().into_iter().chain(look_at).min();
             tokio::select! {
-                () = &mut stop => return End::Stopped,
+                () = &mut stop => return RecordingEnd::Stopped,
                 message = incoming.next() => {
                     let now = self.clock.now();
                     match message {
@@ -233,24 +218,24 @@ impl Session {
                     }
                 }
                 Some(order) = orders.recv() => self.obey(order),
-                () = self.bell.rung() => self.recorder.ask(Why::Asked),
+                () = self.trigger.fired() => self.recorder.request_incident(Why::Asked),
                 () = self.clock.reached(wake_at) => {}
             }
         }
     }
 
-    fn obey(&mut self, order: Order) {
+    fn obey(&mut self, order: RecordOrder) {
         match order {
-            Order::Operate(op) => self.client.operate(op),
-            Order::Command(command) => self.client.command(self.clock.now(), command),
-            Order::Look(look) => look(&self.client, self.clock.now()),
+            RecordOrder::Operate(op) => self.client.operate(op),
+            RecordOrder::Command(command) => self.client.command(self.clock.now(), command),
+            RecordOrder::Look(look) => look(&self.client, self.clock.now()),
         }
     }
 
     /// Passes on what became of the recording.
     fn tell(&self) {
         let Some(notices) = &self.notices else { return };
-        let status = Notice::Status(self.recorder.status());
+        let status = RecorderNotice::Status(self.recorder.status());
         for notice in self.recorder.news().into_iter().chain([status]) {
             // Whoever does not listen any more does not want to know.
             let _ = notices.send(notice);
@@ -258,7 +243,7 @@ impl Session {
     }
 
     /// Does what the client wants done now.
-    fn act(&mut self, now: Nanos, unsent: &mpsc::Sender<WsMessage>) -> Option<End> {
+    fn act(&mut self, now: Nanos, unsent: &mpsc::Sender<WsMessage>) -> Option<RecordingEnd> {
         if now.0 >= self.next_clock_ns {
             self.next_clock_ns = now.0 + CLOCK_PERIOD_NS;
             let client = &mut self.client;
@@ -274,7 +259,7 @@ impl Session {
                 }
                 Step::Finish(finish) => {
                     let failure = finish.is_failure().then(|| finish.sentence());
-                    return Some(End::Finished(finish.sentence(), failure));
+                    return Some(RecordingEnd::Finished(finish.sentence(), failure));
                 }
             }
         }
@@ -284,7 +269,7 @@ impl Session {
     fn send(&mut self, now: Nanos, message: Outgoing, unsent: &mpsc::Sender<WsMessage>) {
         let message = to_socket(message);
         let permit = unsent.try_reserve();
-        let (opcode, payload) = parts(&message);
+        let (opcode, payload) = opcode_and_payload(&message);
         let mut record = Message::new(Direction::ClientToServer, opcode, &payload);
         record.failed = permit.is_err();
         self.put(now, record);
@@ -297,7 +282,7 @@ impl Session {
     /// Records a message, and the answer to it that the WebSocket library sends by itself.
     fn receive(&mut self, now: Nanos, message: &WsMessage) {
         let closed_before = !self.client.engine().facts().closes.is_empty();
-        let (opcode, payload) = parts(message);
+        let (opcode, payload) = opcode_and_payload(message);
         self.put(now, Message::new(Direction::ServerToClient, opcode, &payload));
         let answer = match opcode {
             Opcode::Ping => Opcode::Pong,
@@ -315,20 +300,20 @@ impl Session {
     }
 
     /// Tells an end that the server's close explains from a connection that broke.
-    fn lost(&mut self, error: &tungstenite::Error) -> End {
+    fn lost(&mut self, error: &tungstenite::Error) -> RecordingEnd {
         match self.client.poll(self.clock.now()) {
             Some(Step::Finish(finish)) => {
                 let failure = finish.is_failure().then(|| finish.sentence());
-                End::Finished(finish.sentence(), failure)
+                RecordingEnd::Finished(finish.sentence(), failure)
             }
             _ => self.broke(sentence_of(error)),
         }
     }
 
     /// The connection ended without a close.
-    fn broke(&self, reason: String) -> End {
-        self.recorder.ask(Why::Lost);
-        End::Lost(reason)
+    fn broke(&self, reason: String) -> RecordingEnd {
+        self.recorder.request_incident(Why::Lost);
+        RecordingEnd::Lost(reason)
     }
 
     /// Closes from this side, and records what still comes until the server has answered.
@@ -352,13 +337,15 @@ impl Session {
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, answered).await;
     }
 
-    fn finish(self, end: End) -> Recorded {
+    fn finish(self, end: RecordingEnd) -> Recorded {
         let (reason, failure) = match end {
-            End::Finished(reason, failure) => (reason, failure),
-            End::Stopped => ("stopped".to_owned(), None),
-            End::Lost(reason) | End::DiskFailed(reason) => (reason.clone(), Some(reason)),
+            RecordingEnd::Finished(reason, failure) => (reason, failure),
+            RecordingEnd::Stopped => ("stopped".to_owned(), None),
+            RecordingEnd::Lost(reason) | RecordingEnd::DiskFailed(reason) => {
+                (reason.clone(), Some(reason))
+            }
         };
-        let Session { clock, mut client, recorder, notices, .. } = self;
+        let RecordingSession { clock, mut client, recorder, notices, .. } = self;
         let ended = clock.now();
         let path = recorder.path().to_owned();
         let Finished { status, files, failure: unwritten, news } =
@@ -383,33 +370,5 @@ where
         if sink.send(message).await.is_err() {
             return;
         }
-    }
-}
-
-pub(super) fn to_socket(message: Outgoing) -> WsMessage {
-    match message {
-        Outgoing::Text(text) => WsMessage::text(text),
-        Outgoing::Binary(bytes) => WsMessage::binary(bytes),
-        Outgoing::Ping(bytes) => WsMessage::Ping(bytes.into()),
-        Outgoing::Pong(bytes) => WsMessage::Pong(bytes.into()),
-        Outgoing::Close { code, reason } => {
-            WsMessage::Close(Some(CloseFrame { code: code.into(), reason: reason.into() }))
-        }
-    }
-}
-
-/// Opcode and payload of a message as they stand on the wire.
-pub(super) fn parts(message: &WsMessage) -> (Opcode, std::borrow::Cow<'_, [u8]>) {
-    match message {
-        WsMessage::Text(text) => (Opcode::Text, text.as_bytes().into()),
-        WsMessage::Binary(bytes) => (Opcode::Binary, bytes[..].into()),
-        WsMessage::Ping(bytes) => (Opcode::Ping, bytes[..].into()),
-        WsMessage::Pong(bytes) => (Opcode::Pong, bytes[..].into()),
-        WsMessage::Close(None) => (Opcode::Close, [][..].into()),
-        WsMessage::Close(Some(frame)) => {
-            let code = u16::from(frame.code).to_be_bytes();
-            (Opcode::Close, [&code[..], frame.reason.as_bytes()].concat().into())
-        }
-        WsMessage::Frame(frame) => (Opcode::Binary, frame.payload()[..].into()),
     }
 }

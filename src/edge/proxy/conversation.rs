@@ -13,19 +13,21 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::body::{Body, Framing};
-use super::head::{self, MAX_HEAD_LEN, NotHttp, Request, Response, Wants};
-use super::upstream::Leg;
-use super::{Proxy, session};
+use super::body::{BodyFraming, HttpBody};
+use super::head::{self, MAX_HEAD_LEN, RequestHead, ResponseHead};
+use super::headers::{NotHttp, Wants};
+use super::upstream::ServerStream;
+use super::{Proxy, tunnel};
+use crate::edge::socket::listener::StopSignal;
 
 /// How long a client may take to hear that its connection ends.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// Serves one connection to its end.
-pub(super) async fn serve(client: TcpStream, peer: SocketAddr, proxy: &Proxy) {
+pub(super) async fn serve(client: TcpStream, peer: SocketAddr, proxy: &Proxy, stop: StopSignal) {
     // Without it small messages would wait for acknowledgements; a socket that refuses is broken.
     let _ = client.set_nodelay(true);
-    let conversation = Conversation { client, peer, proxy, sent: BytesMut::new() };
+    let conversation = Conversation { client, peer, proxy, stop, sent: BytesMut::new() };
     // Whoever broke the connection off needs not be told.
     let _ = conversation.run().await;
 }
@@ -34,6 +36,7 @@ struct Conversation<'a> {
     client: TcpStream,
     peer: SocketAddr,
     proxy: &'a Proxy,
+    stop: StopSignal,
     /// What the client sent and nobody has used yet.
     sent: BytesMut,
 }
@@ -44,11 +47,11 @@ enum Next {
     /// The server has ended it, or will.
     Nothing,
     /// Bytes without HTTP, from this answer on.
-    Tunnel(Response),
+    Tunnel(ResponseHead),
 }
 
 /// What came in place of a request.
-enum End {
+enum NoRequest {
     Client,
     Server,
     Nonsense(NotHttp),
@@ -58,8 +61,8 @@ impl Conversation<'_> {
     async fn run(mut self) -> Result<()> {
         let mut request = match self.request(None).await? {
             Ok(request) => request,
-            Err(End::Nonsense(NotHttp(why))) => return self.reject(why).await,
-            Err(End::Client | End::Server) => return Ok(()),
+            Err(NoRequest::Nonsense(NotHttp(why))) => return self.reject(why).await,
+            Err(NoRequest::Client | NoRequest::Server) => return Ok(()),
         };
         let mut server = match self.proxy.connect(request.wants == Wants::Upgrade).await {
             Ok(server) => server,
@@ -71,25 +74,26 @@ impl Conversation<'_> {
                 Next::Another => {}
                 Next::Nothing => return self.part().await,
                 Next::Tunnel(response) => {
-                    let Conversation { client, peer, proxy, sent } = self;
+                    let Conversation { client, peer, proxy, stop, sent } = self;
                     let unread = (sent.freeze(), answered.freeze());
-                    session::run(proxy, (client, peer), server, unread, (&request, response)).await;
+                    let ends = (client, server);
+                    tunnel::run(proxy, peer, ends, unread, (&request, response), stop).await;
                     return Ok(());
                 }
             }
             request = match self.request(Some((&mut server, &mut answered))).await? {
                 Ok(request) => request,
-                Err(End::Server) => {
+                Err(NoRequest::Server) => {
                     self.client.write_all(&answered).await?;
                     tokio::io::copy(&mut server, &mut self.client).await?;
                     return self.part().await;
                 }
-                Err(End::Client) => {
+                Err(NoRequest::Client) => {
                     server.shutdown().await?;
                     tokio::io::copy(&mut server, &mut self.client).await?;
                     return self.part().await;
                 }
-                Err(End::Nonsense(NotHttp(why))) => return self.reject(why).await,
+                Err(NoRequest::Nonsense(NotHttp(why))) => return self.reject(why).await,
             };
         }
     }
@@ -97,8 +101,8 @@ impl Conversation<'_> {
     /// The next request. A server that says something meanwhile will say no more.
     async fn request(
         &mut self,
-        mut server: Option<(&mut Leg, &mut BytesMut)>,
-    ) -> Result<Result<Request, End>> {
+        mut server: Option<(&mut ServerStream, &mut BytesMut)>,
+    ) -> Result<Result<RequestHead, NoRequest>> {
         loop {
             match head::request(&self.sent, &self.proxy.upstream) {
                 Ok(Some(request)) => {
@@ -106,7 +110,7 @@ impl Conversation<'_> {
                     return Ok(Ok(request));
                 }
                 Ok(None) => {}
-                Err(nonsense) => return Ok(Err(End::Nonsense(nonsense))),
+                Err(nonsense) => return Ok(Err(NoRequest::Nonsense(nonsense))),
             }
             let from_server = async {
                 match &mut server {
@@ -117,10 +121,10 @@ impl Conversation<'_> {
             tokio::select! {
                 read = self.client.read_buf(&mut self.sent) => {
                     if read? == 0 {
-                        return Ok(Err(End::Client));
+                        return Ok(Err(NoRequest::Client));
                     }
                 }
-                read = from_server => return read.map(|_| Err(End::Server)).map_err(Into::into),
+                read = from_server => return read.map(|_| Err(NoRequest::Server)).map_err(Into::into),
             }
         }
     }
@@ -128,9 +132,9 @@ impl Conversation<'_> {
     /// Forwards one request and its answers.
     async fn exchange(
         &mut self,
-        server: &mut Leg,
+        server: &mut ServerStream,
         answered: &mut BytesMut,
-        request: &Request,
+        request: &RequestHead,
     ) -> Result<Next> {
         let (from_client, to_client) = self.client.split();
         let (from_server, to_server) = tokio::io::split(server);
@@ -200,8 +204,8 @@ struct Asking<'a, R, W> {
 }
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Asking<'_, R, W> {
-    async fn send(&mut self, request: &Request) -> io::Result<()> {
-        let mut body = Body::new(request.framing);
+    async fn send(&mut self, request: &RequestHead) -> io::Result<()> {
+        let mut body = HttpBody::new(request.framing);
         forward(&mut self.to, &request.head, &mut body, self.sent).await?;
         while !body.is_over() {
             if self.from.read_buf(self.sent).await? == 0 {
@@ -239,7 +243,7 @@ struct Answering<'a, R, W> {
 }
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Answering<'_, R, W> {
-    async fn run(&mut self, request: &Request) -> io::Result<Next> {
+    async fn run(&mut self, request: &RequestHead) -> io::Result<Next> {
         loop {
             let Some(response) = self.head(request).await? else { return Ok(Next::Nothing) };
             let is_tunnel = match request.wants {
@@ -251,7 +255,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Answering<'_, R, W> {
                 self.to.write_all(&response.head).await?;
                 return Ok(Next::Tunnel(response));
             }
-            let mut body = Body::new(response.framing);
+            let mut body = HttpBody::new(response.framing);
             forward(&mut self.to, &response.head, &mut body, self.answered).await?;
             while !body.is_over() {
                 if self.from.read_buf(self.answered).await? == 0 {
@@ -267,7 +271,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Answering<'_, R, W> {
     }
 
     /// The head of the next answer; `None` when the server said its last, which is forwarded.
-    async fn head(&mut self, request: &Request) -> io::Result<Option<Response>> {
+    async fn head(&mut self, request: &RequestHead) -> io::Result<Option<ResponseHead>> {
         loop {
             let upstream = &self.proxy.upstream;
             match head::response(self.answered, request.wants, upstream, request.host.as_deref()) {
@@ -295,11 +299,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Answering<'_, R, W> {
 async fn forward(
     to: &mut (impl AsyncWrite + Unpin),
     head: &[u8],
-    body: &mut Body,
+    body: &mut HttpBody,
     bytes: &mut BytesMut,
 ) -> io::Result<()> {
     let taken = body.take(bytes).unwrap_or_else(|_| {
-        *body = Body::new(Framing::UntilClose);
+        *body = HttpBody::new(BodyFraming::UntilClose);
         bytes.len()
     });
     if head.is_empty() {

@@ -7,66 +7,63 @@
 
 mod body;
 mod conversation;
+mod direction_pump;
 mod head;
+mod headers;
 mod impair;
 mod notice;
+mod observed_session;
 mod observer;
 mod relay;
-mod session;
 mod tap;
+mod tunnel;
 mod upstream;
-mod watched;
-mod way;
 
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio::task::JoinSet;
 
-use super::accept::accept;
 use super::clock::MonotonicClock;
-use super::record::Bell;
-use super::recorder::{Keeping, SyncPolicy};
+use super::recorder::{FileLayout, ManualTrigger, SyncPolicy};
+use super::socket::listener::serve_connections;
 
 pub use impair::{DEFAULT_BUFFER, Impairment, MAX_LINK_BYTES, PACKET_LEN};
-pub use notice::{CLEAR_AFTER_S, Notice, Status, WINDOW_S};
-pub use observer::STATUS_PERIOD;
+pub use notice::{CLEAR_AFTER_S, ProxyNotice, STATUS_PERIOD, SessionStatus, WINDOW_S};
 pub use tap::MAX_WAITING;
-pub use upstream::{Trust, Upstream};
+pub use upstream::{ServerTrust, Upstream};
 
 /// Connections at a time; further clients wait to be accepted.
 pub const MAX_CONNECTIONS: usize = 1024;
 
 /// Where captures go, one for each WebSocket session.
 #[derive(Clone, Debug)]
-pub struct Captures {
+pub struct SessionCaptures {
     /// Their folder.
     pub folder: PathBuf,
     /// Which files each becomes.
-    pub keeping: Keeping,
+    pub layout: FileLayout,
     /// When they are safe from a power failure.
     pub sync: SyncPolicy,
 }
 
-impl Captures {
+impl SessionCaptures {
     /// Whole captures in that folder.
     #[must_use]
     pub fn into(folder: PathBuf) -> Self {
-        Captures { folder, keeping: Keeping::default(), sync: SyncPolicy::default() }
+        SessionCaptures { folder, layout: FileLayout::default(), sync: SyncPolicy::default() }
     }
 }
 
 /// What a proxy is to do beside forwarding.
 pub struct ProxyOptions {
     /// Where the captures go.
-    pub captures: Option<Captures>,
+    pub captures: Option<SessionCaptures>,
     /// Has the rings of all sessions written.
-    pub bell: Bell,
+    pub trigger: ManualTrigger,
     /// Whether anybody looks on; without that there are no captures and no notices of sessions.
     pub observe: bool,
     /// Bytes that may wait to be looked at; beyond that messages are left out of the captures.
@@ -75,14 +72,14 @@ pub struct ProxyOptions {
     pub impairment: Impairment,
     /// Hears how the sessions are. Called by the onlooking thread, and by the forwarding one when
     /// the server cannot be reached.
-    pub watch: Arc<dyn Fn(Notice) + Send + Sync>,
+    pub watch: Arc<dyn Fn(ProxyNotice) + Send + Sync>,
 }
 
 impl Default for ProxyOptions {
     fn default() -> Self {
         Self {
             captures: None,
-            bell: Bell::default(),
+            trigger: ManualTrigger::default(),
             observe: true,
             max_waiting: MAX_WAITING,
             impairment: Impairment::default(),
@@ -99,36 +96,28 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> Result<()> {
     let clock = MonotonicClock::start();
-    let onlooker = options.observe.then(|| observer::start(&options, clock)).transpose()?;
-    let (stopping, stop) = watch::channel(false);
-    let bell = options.bell.clone();
-    let tap = onlooker.as_ref().map(|onlooker| Arc::clone(&onlooker.tap));
-    let proxy =
-        Arc::new(Proxy { options, upstream, clock, tap, stop, sessions: AtomicU64::new(0) });
-    let mut connections = JoinSet::new();
-    tokio::pin!(shutdown);
+    let observer = options.observe.then(|| observer::start(&options, clock)).transpose()?;
+    let trigger = options.trigger.clone();
+    let tap = observer.as_ref().map(|observer| Arc::clone(&observer.tap));
+    let proxy = Arc::new(Proxy { options, upstream, clock, tap, sessions: AtomicU64::new(0) });
+    let serving = serve_connections(listener, MAX_CONNECTIONS, shutdown, |client, peer, stop| {
+        let proxy = Arc::clone(&proxy);
+        async move { conversation::serve(client, peer, &proxy, stop).await }
+    });
+    tokio::pin!(serving);
     loop {
         tokio::select! {
-            () = &mut shutdown => break,
-            accepted = accept(&listener), if connections.len() < MAX_CONNECTIONS => {
-                let (client, peer) = accepted.context("cannot accept connections any more")?;
-                let proxy = Arc::clone(&proxy);
-                connections.spawn(async move { conversation::serve(client, peer, &proxy).await });
-            }
-            Some(_) = connections.join_next() => {}
-            () = bell.rung() => {
+            served = &mut serving => break served?,
+            () = trigger.fired() => {
                 if let Some(tap) = &proxy.tap {
-                    tap.ask();
+                    tap.request_incidents();
                 }
             }
         }
     }
-    drop(listener);
-    stopping.send_replace(true);
-    while connections.join_next().await.is_some() {}
-    if let Some(onlooker) = onlooker {
+    if let Some(observer) = observer {
         // The captures are finished off the threads of the runtime.
-        tokio::task::spawn_blocking(|| onlooker.finish()).await?;
+        tokio::task::spawn_blocking(|| observer.finish()).await?;
     }
     Ok(())
 }
@@ -139,19 +128,18 @@ struct Proxy {
     upstream: Upstream,
     clock: MonotonicClock,
     tap: Option<Arc<tap::Tap>>,
-    stop: watch::Receiver<bool>,
     /// WebSocket sessions so far.
     sessions: AtomicU64,
 }
 
 impl Proxy {
-    async fn connect(&self, is_handshake: bool) -> Result<upstream::Leg> {
+    async fn connect(&self, is_handshake: bool) -> Result<upstream::ServerStream> {
         let down = self.options.impairment.down.as_ref();
         let is_slow = is_handshake && down.is_some_and(|down| down.bytes_per_s.is_some());
         self.upstream.connect(is_slow).await
     }
 
     fn complain(&self, sentence: String) {
-        (self.options.watch)(Notice::Trouble { session: None, sentence });
+        (self.options.watch)(ProxyNotice::Trouble { session: None, sentence });
     }
 }

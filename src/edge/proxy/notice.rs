@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -16,6 +17,8 @@ use crate::time::Nanos;
 use crate::verdict::{Episode, What};
 use crate::wire::websocket::Deflate;
 
+/// Time between two status notices of a session.
+pub const STATUS_PERIOD: Duration = Duration::from_millis(250);
 /// How far back the figures of a status reach, in seconds.
 pub const WINDOW_S: f64 = 10.0;
 /// Lag is said to be over when there was none for this long, in seconds.
@@ -23,7 +26,7 @@ pub const CLEAR_AFTER_S: f64 = 2.0;
 
 /// A WebSocket session that begins.
 #[derive(Debug)]
-pub(super) struct Opening {
+pub(super) struct SessionOpening {
     pub session: u64,
     pub at: Nanos,
     pub utc: String,
@@ -39,7 +42,7 @@ pub(super) struct Opening {
 /// Something about a session, or about the proxy.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub enum Notice {
+pub enum ProxyNotice {
     /// A WebSocket session begins.
     Opened {
         /// Its number; the first is 1.
@@ -64,7 +67,7 @@ pub enum Notice {
         sentence: String,
     },
     /// How a session is, a few times a second once its initial buffer is there.
-    Status(Status),
+    Status(SessionStatus),
     /// The listener begins to hear lag.
     LagBegan {
         /// The session.
@@ -120,7 +123,7 @@ pub enum Notice {
 
 /// How a session is at a moment; figures are of the last [`WINDOW_S`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Status {
+pub struct SessionStatus {
     /// The session.
     pub session: u64,
     /// Seconds from the initial buffer.
@@ -145,9 +148,9 @@ pub struct Status {
     pub lost: u64,
 }
 
-impl Status {
+impl SessionStatus {
     /// Looks at a session; `None` before its initial buffer.
-    pub(super) fn of(session: u64, engine: &Engine, now: Nanos) -> Option<Status> {
+    pub(super) fn of(session: u64, engine: &Engine, now: Nanos) -> Option<SessionStatus> {
         let at_s = now.seconds_since(engine.origin()?);
         let args = ReportArgs { window_s: Some(WINDOW_S), ..ReportArgs::default() };
         let report = engine.report(now, &args)?;
@@ -156,7 +159,7 @@ impl Status {
         let facts = engine.facts();
         let acknowledged = engine.last_report().slice_bytes_rx.filter(|bytes| *bytes >= 0.0);
         let event = facts.events.back().and_then(|event| event.fields.get("type")?.as_str());
-        Some(Status {
+        Some(SessionStatus {
             session,
             at_s,
             lead_s: tracker.slices().next_back().map(|slice| slice.lead_s),
@@ -175,7 +178,7 @@ impl Status {
 
 /// Says once when lag begins and once when it ends.
 #[derive(Debug, Default)]
-pub(super) struct Alarm {
+pub(super) struct LagAlarm {
     /// Since when, on the capture's clock.
     since_s: Option<f64>,
     /// What ended before is over for good.
@@ -184,29 +187,29 @@ pub(super) struct Alarm {
 
 /// A change that is worth saying.
 #[derive(Debug, PartialEq)]
-pub(super) enum Change {
+pub(super) enum AlarmChange {
     Began { at_s: f64, what: What },
     Ended { at_s: f64, lasted_s: f64 },
 }
 
-impl Alarm {
+impl LagAlarm {
     pub fn is_on(&self) -> bool {
         self.since_s.is_some()
     }
 
     /// Looks at the episodes as of now; all times are of the capture's clock.
-    pub fn look(&mut self, episodes: &[Episode], now_s: f64) -> Option<Change> {
+    pub fn look(&mut self, episodes: &[Episode], now_s: f64) -> Option<AlarmChange> {
         let newest = episodes.iter().max_by(|a, b| a.to_s.total_cmp(&b.to_s))?;
         let is_recent = now_s - newest.to_s < CLEAR_AFTER_S;
         match self.since_s {
             None if is_recent && newest.to_s > self.over_until_s => {
                 self.since_s = Some(newest.from_s);
-                Some(Change::Began { at_s: newest.from_s, what: newest.what.clone() })
+                Some(AlarmChange::Began { at_s: newest.from_s, what: newest.what.clone() })
             }
             Some(since_s) if !is_recent => {
                 self.since_s = None;
                 self.over_until_s = newest.to_s;
-                Some(Change::Ended { at_s: newest.to_s, lasted_s: newest.to_s - since_s })
+                Some(AlarmChange::Ended { at_s: newest.to_s, lasted_s: newest.to_s - since_s })
             }
             _ => None,
         }
@@ -231,7 +234,7 @@ mod tests {
 
     #[test]
     fn an_alarm_speaks_twice() {
-        let mut alarm = Alarm::default();
+        let mut alarm = LagAlarm::default();
         let mut said = Vec::new();
         for tenth in 0..200 {
             let now_s = f64::from(tenth) / 10.0;
@@ -242,8 +245,8 @@ mod tests {
                 .map(|(from_s, to_s): (f64, f64)| episode(from_s, to_s.min(now_s)))
                 .collect();
             said.extend(alarm.look(&episodes, now_s).map(|change| match change {
-                Change::Began { at_s, .. } => (tenth, "began", at_s, 0.0),
-                Change::Ended { at_s, lasted_s } => (tenth, "ended", at_s, lasted_s),
+                AlarmChange::Began { at_s, .. } => (tenth, "began", at_s, 0.0),
+                AlarmChange::Ended { at_s, lasted_s } => (tenth, "ended", at_s, lasted_s),
             }));
         }
         assert_eq!(

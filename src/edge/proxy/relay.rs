@@ -12,10 +12,10 @@ use bytes::Bytes;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
+use super::direction_pump::{DirectionPump, DirectionState, Tapping};
 use super::impair::Impairment;
 use super::tap::SessionTap;
-use super::upstream::{Leg, tcp_of};
-use super::way::{State, Tapping, Way};
+use super::upstream::{ServerStream, tcp_of};
 use crate::capture::Direction;
 use crate::edge::clock::MonotonicClock;
 use crate::time::Nanos;
@@ -24,7 +24,7 @@ use crate::time::Nanos;
 pub(super) struct Relay {
     pub clock: MonotonicClock,
     pub client: TcpStream,
-    pub server: Leg,
+    pub server: ServerStream,
     /// Read and not yet forwarded: from the client, from the server.
     pub unread: (Bytes, Bytes),
     pub tap: Option<SessionTap>,
@@ -35,7 +35,7 @@ pub(super) struct Relay {
 
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ended {
+pub(super) enum RelayEnd {
     /// Both sides ended it, one first.
     By(Direction),
     /// One side reset it, or is gone.
@@ -46,15 +46,15 @@ pub(super) enum Ended {
     Stopped,
 }
 
-impl Ended {
+impl RelayEnd {
     pub fn reason(self) -> &'static str {
         match self {
-            Ended::By(Direction::ClientToServer) => "the client ended it",
-            Ended::By(Direction::ServerToClient) => "the server ended it",
-            Ended::Reset(Direction::ClientToServer) => "the client broke it off",
-            Ended::Reset(Direction::ServerToClient) => "the server broke it off",
-            Ended::Cut => "cut, as --drop-after says",
-            Ended::Stopped => "the proxy was stopped",
+            RelayEnd::By(Direction::ClientToServer) => "the client ended it",
+            RelayEnd::By(Direction::ServerToClient) => "the server ended it",
+            RelayEnd::Reset(Direction::ClientToServer) => "the client broke it off",
+            RelayEnd::Reset(Direction::ServerToClient) => "the server broke it off",
+            RelayEnd::Cut => "cut, as --drop-after says",
+            RelayEnd::Stopped => "the proxy was stopped",
         }
     }
 }
@@ -65,14 +65,16 @@ impl Relay {
         mut self,
         stop: impl Future<Output = ()>,
     ) -> (&'static str, Option<SessionTap>) {
-        let mut up = Way::new(Direction::ClientToServer, std::mem::take(&mut self.unread.0));
-        let mut down = Way::new(Direction::ServerToClient, std::mem::take(&mut self.unread.1));
+        let mut up =
+            DirectionPump::new(Direction::ClientToServer, std::mem::take(&mut self.unread.0));
+        let mut down =
+            DirectionPump::new(Direction::ServerToClient, std::mem::take(&mut self.unread.1));
         let ended = tokio::select! {
             biased;
             ended = self.forward(&mut up, &mut down) => ended,
-            () = stop => Ended::Stopped,
+            () = stop => RelayEnd::Stopped,
         };
-        if matches!(ended, Ended::Reset(_) | Ended::Cut) {
+        if matches!(ended, RelayEnd::Reset(_) | RelayEnd::Cut) {
             // A reset is what the other side would have seen; a socket that refuses is reset already.
             let _ = self.client.set_zero_linger();
             let _ = tcp_of(&self.server).map(TcpStream::set_zero_linger);
@@ -80,7 +82,7 @@ impl Relay {
         (ended.reason(), self.tap)
     }
 
-    async fn forward(&mut self, up: &mut Way, down: &mut Way) -> Ended {
+    async fn forward(&mut self, up: &mut DirectionPump, down: &mut DirectionPump) -> RelayEnd {
         let Some(impairment) = self.impairment.take() else { return self.both(up, down).await };
         if let Some(buffered) = self.buffered.take_if(|_| impairment.after_ready) {
             tokio::select! {
@@ -98,18 +100,18 @@ impl Relay {
             .map(|after_s| Nanos(clock.now().0.saturating_add((after_s * 1e9) as u64)));
         tokio::select! {
             biased;
-            () = clock.reached(cut_at) => Ended::Cut,
+            () = clock.reached(cut_at) => RelayEnd::Cut,
             ended = self.both(up, down) => ended,
         }
     }
 
-    async fn both(&mut self, up: &mut Way, down: &mut Way) -> Ended {
+    async fn both(&mut self, up: &mut DirectionPump, down: &mut DirectionPump) -> RelayEnd {
         let Relay { clock, client, server, tap, .. } = self;
         poll_fn(|cx| {
             let mut tap = Tapping { clock: *clock, tap: tap.as_mut() };
             let upward = up.poll(cx, client, server, &mut tap);
             let downward = down.poll(cx, server, client, &mut tap);
-            if up.state == State::Over && down.state != State::Over {
+            if up.state == DirectionState::Over && down.state != DirectionState::Over {
                 down.is_last = true;
             }
             let is_over = upward.is_ready() && downward.is_ready();
@@ -122,9 +124,9 @@ impl Relay {
     }
 }
 
-fn how(up: &Way, down: &Way) -> Ended {
+fn how(up: &DirectionPump, down: &DirectionPump) -> RelayEnd {
     match (up.broken, down.broken) {
-        (Some(who), _) | (None, Some(who)) => Ended::Reset(who),
-        (None, None) => Ended::By(if down.is_last { up.direction } else { down.direction }),
+        (Some(who), _) | (None, Some(who)) => RelayEnd::Reset(who),
+        (None, None) => RelayEnd::By(if down.is_last { up.direction } else { down.direction }),
     }
 }

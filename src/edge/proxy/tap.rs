@@ -12,12 +12,13 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::sync::oneshot;
 
-use super::notice::Opening;
-use super::way::PIECE_LEN;
+use super::notice::SessionOpening;
 use crate::capture::Direction;
 use crate::time::Nanos;
 use crate::wire::websocket::Walker;
 
+/// Bytes read at a time.
+pub(super) const PIECE_LEN: usize = 64 << 10;
 /// Bytes that may wait for the onlooker.
 pub const MAX_WAITING: usize = 64 << 20;
 /// Time between two visits of the onlooker while there is traffic.
@@ -31,28 +32,28 @@ const MAX_SPARE: usize = 256;
 
 /// Something for the onlooker.
 #[derive(Debug)]
-pub(super) enum Item {
+pub(super) enum TapItem {
     /// A session begins; who forwards it wants to hear of its initial buffer.
-    Open(Box<Opening>, oneshot::Sender<()>),
+    Open(Box<SessionOpening>, oneshot::Sender<()>),
     /// Bytes of a session, as they were forwarded.
     Bytes { session: u64, direction: Direction, at: Nanos, bytes: Bytes },
     /// Messages that did not fit. What follows begins with a message.
-    Lost { session: u64, direction: Direction, at: Nanos, loss: Loss },
-    /// Somebody wants what the rings hold.
-    Ask,
+    Lost { session: u64, direction: Direction, at: Nanos, loss: TapLoss },
+    /// Every session is to write out what its ring holds.
+    RequestIncident,
     /// A session is over.
     Shut { session: u64, at: Nanos, reason: String },
 }
 
-impl Item {
+impl TapItem {
     fn cost(&self) -> usize {
-        ITEM_LEN + if let Item::Bytes { bytes, .. } = self { bytes.len() } else { 0 }
+        ITEM_LEN + if let TapItem::Bytes { bytes, .. } = self { bytes.len() } else { 0 }
     }
 }
 
 /// What was left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Loss {
+pub(super) struct TapLoss {
     pub messages: u64,
     /// On the wire.
     pub bytes: u64,
@@ -61,7 +62,7 @@ pub(super) struct Loss {
 /// The queue between those who forward and the one who looks on.
 #[derive(Debug)]
 pub(super) struct Tap {
-    state: Mutex<State>,
+    state: Mutex<TapState>,
     called: Condvar,
     /// Bytes that wait or are being looked at.
     held: AtomicUsize,
@@ -69,8 +70,8 @@ pub(super) struct Tap {
 }
 
 #[derive(Debug, Default)]
-struct State {
-    items: Vec<Item>,
+struct TapState {
+    items: Vec<TapItem>,
     /// Memory of pieces that were looked at.
     spare: Vec<BytesMut>,
     wants_call: bool,
@@ -88,9 +89,9 @@ impl Tap {
         })
     }
 
-    /// Has what the rings hold written.
-    pub fn ask(&self) {
-        self.push(Item::Ask);
+    /// Asks every session to write out what its ring holds.
+    pub fn request_incidents(&self) {
+        self.push(TapItem::RequestIncident);
     }
 
     /// No more comes; the onlooker ends once everything is looked at.
@@ -101,7 +102,7 @@ impl Tap {
 
     /// Hands everything that waits to the onlooker, after a while if need be; `false` at the end.
     /// Comes back at least every `period`.
-    pub fn visit(&self, items: &mut Vec<Item>, period: Duration) -> bool {
+    pub fn visit(&self, items: &mut Vec<TapItem>, period: Duration) -> bool {
         items.clear();
         let mut state = self.lock();
         if state.items.is_empty() && !state.is_closed {
@@ -137,7 +138,7 @@ impl Tap {
     }
 
     /// What an item counts while it waits.
-    pub fn cost(item: &Item) -> usize {
+    pub fn cost(item: &TapItem) -> usize {
         item.cost()
     }
 
@@ -150,7 +151,7 @@ impl Tap {
         self.held.load(Ordering::Relaxed) <= self.limit / 2
     }
 
-    fn push(&self, item: Item) {
+    fn push(&self, item: TapItem) {
         let cost = item.cost();
         let before = self.held.fetch_add(cost, Ordering::Relaxed);
         let mut state = self.lock();
@@ -165,7 +166,7 @@ impl Tap {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, TapState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -175,21 +176,25 @@ impl Tap {
 pub(super) struct SessionTap {
     tap: Arc<Tap>,
     session: u64,
-    up: WayTap,
-    down: WayTap,
+    up: DirectionTap,
+    down: DirectionTap,
 }
 
 #[derive(Debug, Default)]
-struct WayTap {
+struct DirectionTap {
     walker: Walker,
-    loss: Option<Loss>,
+    loss: Option<TapLoss>,
 }
 
 impl SessionTap {
-    pub fn open(tap: Arc<Tap>, opening: Opening, buffered: oneshot::Sender<()>) -> SessionTap {
+    pub fn open(
+        tap: Arc<Tap>,
+        opening: SessionOpening,
+        buffered: oneshot::Sender<()>,
+    ) -> SessionTap {
         let session = opening.session;
-        tap.push(Item::Open(Box::new(opening), buffered));
-        SessionTap { tap, session, up: WayTap::default(), down: WayTap::default() }
+        tap.push(TapItem::Open(Box::new(opening), buffered));
+        SessionTap { tap, session, up: DirectionTap::default(), down: DirectionTap::default() }
     }
 
     /// Memory to read into, if there is some that was used before.
@@ -205,16 +210,16 @@ impl SessionTap {
             Direction::ServerToClient => &mut self.down,
         };
         if way.loss.is_none() && !tap.has_room(bytes.len()) {
-            way.loss = Some(Loss::default());
+            way.loss = Some(TapLoss::default());
         }
         let Some(kept) = way.kept(tap, bytes) else { return };
         if let Some(loss) = way.loss.take()
             && loss.bytes > 0
         {
-            tap.push(Item::Lost { session, direction, at, loss });
+            tap.push(TapItem::Lost { session, direction, at, loss });
         }
         if !kept.is_empty() {
-            tap.push(Item::Bytes { session, direction, at, bytes: kept });
+            tap.push(TapItem::Bytes { session, direction, at, bytes: kept });
         }
     }
 
@@ -224,14 +229,14 @@ impl SessionTap {
         for (direction, way) in [(Direction::ClientToServer, up), (Direction::ServerToClient, down)]
         {
             if let Some(loss) = way.loss.filter(|loss| loss.messages > 0) {
-                tap.push(Item::Lost { session, direction, at, loss });
+                tap.push(TapItem::Lost { session, direction, at, loss });
             }
         }
-        tap.push(Item::Shut { session, at, reason });
+        tap.push(TapItem::Shut { session, at, reason });
     }
 }
 
-impl WayTap {
+impl DirectionTap {
     /// The part of `bytes` that is kept: all of it, or after a loss what follows the first end of a
     /// message at which there is room again.
     fn kept(&mut self, tap: &Tap, bytes: &Bytes) -> Option<Bytes> {
@@ -278,14 +283,14 @@ mod tests {
     #[track_caller]
     fn check(lens: &[usize], piece: usize, visits: &[usize], expected: &[i64]) {
         let tap = Tap::new(LIMIT);
-        let mut walker = WayTap::default();
+        let mut walker = DirectionTap::default();
         let mut onlooker = (Messages::new(None), Vec::new());
         let stream = Bytes::from(lens.iter().flat_map(|&len| message(len)).collect::<Vec<_>>());
         let mut session = SessionTap {
             tap: Arc::clone(&tap),
             session: 1,
-            up: WayTap::default(),
-            down: WayTap::default(),
+            up: DirectionTap::default(),
+            down: DirectionTap::default(),
         };
         for (i, at) in (0..stream.len()).step_by(piece).enumerate() {
             let bytes = stream.slice(at..stream.len().min(at + piece));
@@ -306,14 +311,14 @@ mod tests {
         assert!(tap.visit(&mut items, ROUND));
         for item in &items {
             match item {
-                Item::Bytes { bytes, .. } => {
+                TapItem::Bytes { bytes, .. } => {
                     let mut rest = &bytes[..];
                     while let Some(whole) = messages.next(&mut rest) {
                         assert!(whole.payload.iter().rev().take(3).eq(&[3; 3]), "no torn message");
                         found.push(whole.len as i64 - 3);
                     }
                 }
-                Item::Lost { loss, .. } => {
+                TapItem::Lost { loss, .. } => {
                     messages.lose();
                     found.push(-(loss.messages as i64));
                 }

@@ -27,7 +27,7 @@ use crate::edge::connect::{CONNECT_TIMEOUT, sentence_of_io};
 use crate::wire::url::without_secrets;
 
 /// A connection to the server.
-pub type Leg = MaybeTlsStream<TcpStream>;
+pub type ServerStream = MaybeTlsStream<TcpStream>;
 
 /// Receive buffer of a connection behind a slow link. The kernel's own would hide the slowness from
 /// the server for megabytes.
@@ -35,7 +35,7 @@ const SLOW_RECEIVE_BUFFER: u32 = 64 << 10;
 
 /// Whom to believe that they are the server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Trust {
+pub enum ServerTrust {
     /// Whom this machine trusts.
     #[default]
     System,
@@ -59,7 +59,7 @@ pub struct Upstream {
 impl Upstream {
     /// Reads `ws://host:port`, `wss://`, `http://` or `https://`. A path or a query in it is what
     /// handshakes get that ask for no path of their own.
-    pub fn parse(url: &str, trust: &Trust) -> Result<Upstream> {
+    pub fn parse(url: &str, trust: &ServerTrust) -> Result<Upstream> {
         let shown = without_secrets(url);
         let uri: Uri = url
             .parse()
@@ -128,7 +128,7 @@ impl Upstream {
     }
 
     /// Connects. `is_slow`: what arrives is to wait with the server and not here.
-    pub async fn connect(&self, is_slow: bool) -> Result<Leg> {
+    pub async fn connect(&self, is_slow: bool) -> Result<ServerStream> {
         let shown = self.shown("");
         let connected = tokio::time::timeout(CONNECT_TIMEOUT, self.reach(is_slow)).await;
         connected
@@ -136,7 +136,7 @@ impl Upstream {
             .map_err(|error| anyhow!("cannot connect to {shown}: {}", sentence_of(&error)))
     }
 
-    async fn reach(&self, is_slow: bool) -> io::Result<Leg> {
+    async fn reach(&self, is_slow: bool) -> io::Result<ServerStream> {
         let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
         for address in lookup_host((self.host.as_str(), self.port)).await? {
             match open(address, is_slow).await {
@@ -147,7 +147,7 @@ impl Upstream {
         Err(failure)
     }
 
-    async fn secure(&self, stream: TcpStream) -> io::Result<Leg> {
+    async fn secure(&self, stream: TcpStream) -> io::Result<ServerStream> {
         stream.set_nodelay(true)?;
         Ok(match &self.tls {
             Some((connector, name)) => {
@@ -170,7 +170,7 @@ async fn open(address: SocketAddr, is_slow: bool) -> io::Result<TcpStream> {
 }
 
 /// The TCP connection below a leg.
-pub(super) fn tcp_of(leg: &Leg) -> Option<&TcpStream> {
+pub(super) fn tcp_of(leg: &ServerStream) -> Option<&TcpStream> {
     match leg {
         MaybeTlsStream::Plain(stream) => Some(stream),
         MaybeTlsStream::Rustls(stream) => Some(stream.get_ref().0),
@@ -206,17 +206,17 @@ fn sentence_of(error: &io::Error) -> String {
     }
 }
 
-fn client_config(trust: &Trust) -> Result<ClientConfig> {
+fn client_config(trust: &ServerTrust) -> Result<ClientConfig> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .context("no version of TLS is available")?;
     let mut config = match trust {
-        Trust::Anybody => builder
+        ServerTrust::Anybody => builder
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(Credulous { provider }))
             .with_no_client_auth(),
-        Trust::System | Trust::File(_) => {
+        ServerTrust::System | ServerTrust::File(_) => {
             builder.with_root_certificates(roots(trust)?).with_no_client_auth()
         }
     };
@@ -225,9 +225,9 @@ fn client_config(trust: &Trust) -> Result<ClientConfig> {
     Ok(config)
 }
 
-fn roots(trust: &Trust) -> Result<RootCertStore> {
+fn roots(trust: &ServerTrust) -> Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
-    if let Trust::File(path) = trust {
+    if let ServerTrust::File(path) = trust {
         let unreadable = || format!("{} holds no certificates in PEM form", path.display());
         for certificate in CertificateDer::pem_file_iter(path).with_context(unreadable)? {
             roots.add(certificate.with_context(unreadable)?).with_context(unreadable)?;
@@ -291,7 +291,7 @@ mod tests {
 
     #[track_caller]
     fn check(url: &str, expected: (&str, u16, &str, Option<&str>)) {
-        let upstream = Upstream::parse(url, &Trust::Anybody).unwrap();
+        let upstream = Upstream::parse(url, &ServerTrust::Anybody).unwrap();
         let (host, port, origin, target) = expected;
         assert_eq!((upstream.host.as_str(), upstream.port), (host, port), "{url}");
         assert_eq!((upstream.origin().as_str(), upstream.target()), (origin, target), "{url}");
@@ -309,7 +309,7 @@ mod tests {
 
     #[track_caller]
     fn check_refused(url: &str, sentence: &str) {
-        let error = Upstream::parse(url, &Trust::System).err().unwrap().to_string();
+        let error = Upstream::parse(url, &ServerTrust::System).err().unwrap().to_string();
         assert!(error.contains(sentence), "{url}: {error}");
         assert!(!error.contains("SECRET"), "{url}: {error}");
     }

@@ -59,9 +59,9 @@ pub trait Store: Send {
 
 /// The file system.
 #[derive(Debug)]
-pub struct Files;
+pub struct FileSystem;
 
-impl Store for Files {
+impl Store for FileSystem {
     fn create(&mut self, path: &Path, force: bool) -> io::Result<Box<dyn Disk>> {
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(force).create_new(!force);

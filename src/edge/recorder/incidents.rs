@@ -10,29 +10,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::disk::{OpenFile, Store};
-use super::queue::Queue;
-use super::quota::Quota;
-use super::writer::Keeper;
-use super::{Notice, RecorderOptions, clock, named};
+use super::names::named;
+use super::notice::RecorderNotice;
+use super::options::{RecorderOptions, RingOptions};
+use super::queue::RecordQueue;
+use super::writer::FileSink;
 use crate::capture::{Body, Reader, Record, Step, SyncMarker, Writer};
-use crate::flight::{INCIDENT_KEY, INCIDENT_NS_KEY, Ring, RingLimits, Sentry, Trigger, Why};
-use crate::time::{Nanos, Span};
+use crate::edge::clock;
+use crate::flight::{INCIDENT_KEY, INCIDENT_NS_KEY, Ring, Sentry, Why};
+use crate::time::Nanos;
 
 /// Incidents that may be written at the same time.
 const MAX_OPEN: usize = 8;
-
-/// What an incident recorder keeps.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RingOptions {
-    /// What is held in memory.
-    pub limits: RingLimits,
-    /// What makes an incident.
-    pub triggers: Vec<Trigger>,
-    /// How long an incident goes on after it happened.
-    pub after: Span,
-    /// How much may lie on the disk.
-    pub quota: Quota,
-}
 
 /// Keeps the ring, and writes the incidents.
 pub(super) struct Incidents {
@@ -45,7 +34,7 @@ pub(super) struct Incidents {
     reader: Reader,
     open: Vec<Incident>,
     /// Asked for, and not yet begun.
-    asked: Vec<Why>,
+    requested: Vec<Why>,
     disk_fails: bool,
 }
 
@@ -78,7 +67,7 @@ impl Incidents {
             sentry: Sentry::new(&ring_options.triggers),
             reader: Reader::new(),
             open: Vec::new(),
-            asked: Vec::new(),
+            requested: Vec::new(),
             disk_fails: false,
             options,
             ring_options,
@@ -87,7 +76,7 @@ impl Incidents {
         }
     }
 
-    fn read(&mut self, bytes: &[u8], queue: &Queue) {
+    fn read(&mut self, bytes: &[u8], queue: &RecordQueue) {
         let mut rest = bytes;
         let mut reader = std::mem::take(&mut self.reader);
         while !rest.is_empty() {
@@ -102,7 +91,7 @@ impl Incidents {
         self.reader = reader;
     }
 
-    fn see(&mut self, record: &Record<'_>, bytes: &[u8], queue: &Queue) {
+    fn see(&mut self, record: &Record<'_>, bytes: &[u8], queue: &RecordQueue) {
         if let Body::End(end) = &record.body {
             // What was asked for before the end is there when that comes.
             self.answer(queue);
@@ -127,8 +116,8 @@ impl Incidents {
     }
 
     /// Begins what was asked for, with all that came before it.
-    fn answer(&mut self, queue: &Queue) {
-        for why in std::mem::take(&mut self.asked) {
+    fn answer(&mut self, queue: &RecordQueue) {
+        for why in std::mem::take(&mut self.requested) {
             self.happen(why, queue);
         }
     }
@@ -140,9 +129,9 @@ impl Incidents {
     }
 
     /// Begins an incident with what the ring holds.
-    fn happen(&mut self, why: Why, queue: &Queue) {
+    fn happen(&mut self, why: Why, queue: &RecordQueue) {
         if self.open.len() >= MAX_OPEN || self.is_crowded() {
-            queue.tell(Notice::Crowded { why });
+            queue.tell(RecorderNotice::Crowded { why });
             return;
         }
         let now = self.ring.newest();
@@ -167,7 +156,7 @@ impl Incidents {
         };
         self.ring.visit(&mut |record, bytes| incident.push(record, bytes));
         self.open.push(incident);
-        queue.tell(Notice::Incident { path, why });
+        queue.tell(RecorderNotice::Incident { path, why });
     }
 
     /// A name that no other incident has: two may happen within a second.
@@ -182,7 +171,7 @@ impl Incidents {
     }
 
     /// Writes as much as the disk takes, and finishes what is over.
-    fn pump(&mut self, queue: &Queue) -> io::Result<()> {
+    fn pump(&mut self, queue: &RecordQueue) -> io::Result<()> {
         let mut result = Ok(());
         let paths: Vec<_> = self.open.iter().map(|incident| incident.path.clone()).collect();
         let quota = &self.ring_options.quota;
@@ -211,9 +200,14 @@ impl Incidents {
     }
 }
 
-impl Keeper for Incidents {
-    fn take(&mut self, bytes: &[u8], asked: &[Why], queue: &Queue) -> (usize, io::Result<()>) {
-        self.asked.extend_from_slice(asked);
+impl FileSink for Incidents {
+    fn take(
+        &mut self,
+        bytes: &[u8],
+        requested: &[Why],
+        queue: &RecordQueue,
+    ) -> (usize, io::Result<()>) {
+        self.requested.extend_from_slice(requested);
         self.read(bytes, queue);
         self.answer(queue);
         (bytes.len(), self.pump(queue))
@@ -224,10 +218,10 @@ impl Keeper for Incidents {
         files.map(OpenFile::sync).fold(Ok(()), Result::and)
     }
 
-    fn close(&mut self, queue: &Queue) -> io::Result<()> {
+    fn close(&mut self, queue: &RecordQueue) -> io::Result<()> {
         let result = self.pump(queue);
         for incident in &self.open {
-            queue.tell(Notice::CutShort(incident.path.clone()));
+            queue.tell(RecorderNotice::CutShort(incident.path.clone()));
         }
         result
     }
@@ -271,7 +265,7 @@ impl Incident {
         &mut self,
         store: &mut dyn Store,
         options: &RecorderOptions,
-        queue: &Queue,
+        queue: &RecordQueue,
     ) -> io::Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
@@ -292,12 +286,12 @@ impl Incident {
         if self.is_over { file.sync_as_agreed() } else { Ok(()) }
     }
 
-    fn tell(&self, queue: &Queue) {
+    fn tell(&self, queue: &RecordQueue) {
         let path = self.path.clone();
         let bytes = self.file.as_ref().map_or(0, |file| file.written);
         queue.tell(match self.cut_short {
-            true => Notice::CutShort(path),
-            false => Notice::Written { path, bytes },
+            true => RecorderNotice::CutShort(path),
+            false => RecorderNotice::Written { path, bytes },
         });
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Enters: what happened, with its time. Leaves: capture files, and for every record one call of
 //! `see`, so that the engine knows what the files hold. Records are encoded by the caller's thread
-//! into a bounded buffer and written by a thread of their own; [`Keeping`] says into what: one
+//! into a bounded buffer and written by a thread of their own; [`FileLayout`] says into what: one
 //! file, parts, or a ring in memory that becomes a file when something happens.
 //!
 //! What does not fit is counted, and a gap record stands for it as soon as there is room again:
@@ -16,11 +16,13 @@
 
 mod disk;
 mod incidents;
+mod names;
 mod notice;
 mod options;
 mod parts;
 mod queue;
 mod quota;
+mod trigger;
 mod writer;
 
 use std::io;
@@ -30,23 +32,23 @@ use std::thread::JoinHandle;
 
 use anyhow::{Context, Result};
 
-use super::clock;
 use crate::capture::{Body, Clock, Gap, Header, Message, Record, SyncMarker, Writer};
 use crate::flight::Why;
 use crate::time::Nanos;
 use disk::OpenFile;
-pub use disk::{Disk, Files, Store, SyncPolicy};
 use incidents::Incidents;
-pub use incidents::RingOptions;
-pub use notice::{Notice, Status};
-pub use options::{
-    Keeping, MAX_QUEUED_BYTES, RETRY, RecorderOptions, default_path, refuse_existing,
-};
-use options::{folder_of, named};
 use parts::Parts;
-use queue::Queue;
+use queue::RecordQueue;
+use writer::{FileSink, WholeFile, WriterThread};
+
+pub use disk::{Disk, FileSystem, Store, SyncPolicy};
+pub use notice::{RecorderNotice, RecorderStatus};
+pub use options::{
+    FileLayout, MAX_QUEUED_BYTES, RETRY, RecorderOptions, RingOptions, default_path,
+    refuse_existing,
+};
 pub use quota::Quota;
-use writer::{Keeper, Whole, WriterThread};
+pub use trigger::ManualTrigger;
 
 /// What became of a record that was offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,16 +65,16 @@ pub enum Taken {
 #[derive(Debug)]
 pub struct Recorder {
     shown: PathBuf,
-    queue: Arc<Queue>,
+    queue: Arc<RecordQueue>,
     thread: Option<JoinHandle<()>>,
     writer: Writer,
     seq: u64,
-    loss: Option<Loss>,
+    loss: Option<LostRecords>,
 }
 
 /// Records that did not fit, up to now.
 #[derive(Debug, Clone)]
-struct Loss {
+struct LostRecords {
     first_seq: u64,
     count: u64,
     bytes: u64,
@@ -83,13 +85,13 @@ struct Loss {
 #[derive(Debug)]
 pub struct Finished {
     /// Where it stands for good.
-    pub status: Status,
+    pub status: RecorderStatus,
     /// The capture, its parts, or the incidents that were not deleted.
     pub files: Vec<PathBuf>,
     /// Why not everything that waited could be written, in a sentence.
     pub failure: Option<String>,
     /// What became of it since the last [`Recorder::news`].
-    pub news: Vec<Notice>,
+    pub news: Vec<RecorderNotice>,
 }
 
 impl Recorder {
@@ -101,7 +103,7 @@ impl Recorder {
         see: &mut dyn FnMut(&Record<'_>),
     ) -> Result<Recorder> {
         options.check()?;
-        Self::start(options, Box::new(Files), marker, header, see)
+        Self::start(options, Box::new(FileSystem), marker, header, see)
     }
 
     /// Begins a recording in files of any sort.
@@ -114,11 +116,11 @@ impl Recorder {
     ) -> Result<Recorder> {
         let shown = options.shown();
         let (sync, retry, queue_bytes) = (options.sync, options.retry, options.queue_bytes);
-        let queue = Arc::new(Queue::new(queue_bytes));
-        let keeper = keeper(options, store, marker, &queue)
+        let queue = Arc::new(RecordQueue::new(queue_bytes));
+        let sink = sink(options, store, marker, &queue)
             .with_context(|| format!("cannot write {}", shown.display()))?;
         let what = shown.display().to_string();
-        let thread = WriterThread { keeper, sync, retry, what };
+        let thread = WriterThread { sink, sync, retry, what };
         let drained = Arc::clone(&queue);
         let thread = std::thread::Builder::new()
             .name("lagtape-writer".to_owned())
@@ -189,20 +191,20 @@ impl Recorder {
         self.offer(t, 0, Body::Gap(gap), see)
     }
 
-    /// Has a ring written to a file, now. Other recordings have everything in theirs.
-    pub fn ask(&self, why: Why) {
-        self.queue.ask(why);
+    /// Writes what a ring holds to a file, now. Other recordings have everything in theirs already.
+    pub fn request_incident(&self, why: Why) {
+        self.queue.request_incident(why);
     }
 
     /// Where the recording stands.
     #[must_use]
-    pub fn status(&self) -> Status {
-        Status { records: self.seq, ..self.queue.status() }
+    pub fn status(&self) -> RecorderStatus {
+        RecorderStatus { records: self.seq, ..self.queue.status() }
     }
 
     /// What became of the recording since the last call.
     #[must_use]
-    pub fn news(&self) -> Vec<Notice> {
+    pub fn news(&self) -> Vec<RecorderNotice> {
         self.queue.take_notices()
     }
 
@@ -251,13 +253,15 @@ impl Recorder {
 
     /// Writes a gap record for what was lost, if there is room by now.
     fn close_gap(&mut self, t: Nanos, see: &mut dyn FnMut(&Record<'_>)) {
-        let Some(Loss { first_seq, count, bytes, reason }) = self.loss.clone() else { return };
+        let Some(LostRecords { first_seq, count, bytes, reason }) = self.loss.clone() else {
+            return;
+        };
         let gap = Gap { first_seq, count, bytes, reason };
         let record = Record { seq: self.seq, t, conn: 0, body: Body::Gap(gap) };
         if self.enqueue(&record) {
             self.loss = None;
             self.seq += 1;
-            self.queue.tell(Notice::Gap { records: count, bytes });
+            self.queue.tell(RecorderNotice::Gap { records: count, bytes });
             see(&record);
         }
     }
@@ -271,12 +275,12 @@ impl Recorder {
             _ => (record.seq, 1, 0),
         };
         let loss = self.loss.get_or_insert_with(|| {
-            self.queue.tell(Notice::Losing);
+            self.queue.tell(RecorderNotice::Losing);
             let reason = match &failing {
                 Some(error) => format!("the disk failed: {error}"),
                 None => "the disk was slower than the stream".to_owned(),
             };
-            Loss { first_seq, count: 0, bytes: 0, reason }
+            LostRecords { first_seq, count: 0, bytes: 0, reason }
         });
         loss.count += count;
         loss.bytes += bytes;
@@ -310,19 +314,19 @@ impl Drop for Recorder {
     }
 }
 
-fn keeper(
+fn sink(
     options: RecorderOptions,
     mut store: Box<dyn Store>,
     marker: SyncMarker,
-    queue: &Queue,
-) -> io::Result<Box<dyn Keeper>> {
-    Ok(match options.keeping.clone() {
-        Keeping::Whole => {
+    queue: &RecordQueue,
+) -> io::Result<Box<dyn FileSink>> {
+    Ok(match options.layout.clone() {
+        FileLayout::Whole => {
             let disk = store.create(&options.path, options.force)?;
             queue.change_files(|files| files.push(options.path));
-            Box::new(Whole { file: OpenFile::new(disk, options.sync, marker) })
+            Box::new(WholeFile { file: OpenFile::new(disk, options.sync, marker) })
         }
-        Keeping::Parts(at) => Box::new(Parts::begin(options, at, store, marker, queue)?),
-        Keeping::Ring(ring) => Box::new(Incidents::new(options, ring, store, marker)),
+        FileLayout::Parts(at) => Box::new(Parts::begin(options, at, store, marker, queue)?),
+        FileLayout::Ring(ring) => Box::new(Incidents::new(options, ring, store, marker)),
     })
 }

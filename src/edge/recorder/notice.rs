@@ -11,7 +11,7 @@ use crate::flight::Why;
 
 /// Something that is told at once.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Notice {
+pub enum RecorderNotice {
     /// The disk refuses what is written.
     DiskFails {
         /// What cannot be written.
@@ -66,61 +66,61 @@ pub enum Notice {
         error: String,
     },
     /// Where the recording stands; said again and again, and not for people.
-    Status(Status),
+    Status(RecorderStatus),
 }
 
-impl Notice {
+impl RecorderNotice {
     /// Something is wrong with the recording.
     #[must_use]
     pub fn is_trouble(&self) -> bool {
         matches!(
             self,
-            Notice::DiskFails { .. }
-                | Notice::Losing
-                | Notice::Gap { .. }
-                | Notice::Crowded { .. }
-                | Notice::CutShort(_)
-                | Notice::NotDeleted { .. }
+            RecorderNotice::DiskFails { .. }
+                | RecorderNotice::Losing
+                | RecorderNotice::Gap { .. }
+                | RecorderNotice::Crowded { .. }
+                | RecorderNotice::CutShort(_)
+                | RecorderNotice::NotDeleted { .. }
         )
     }
 }
 
-impl fmt::Display for Notice {
+impl fmt::Display for RecorderNotice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Notice::DiskFails { what, error } => write!(
+            RecorderNotice::DiskFails { what, error } => write!(
                 f,
                 "cannot write {what}: {error}; measuring goes on, and what waits is written when the disk takes it"
             ),
-            Notice::DiskIsBack { what } => write!(f, "{what} is being written again"),
-            Notice::Losing => f.write_str(
+            RecorderNotice::DiskIsBack { what } => write!(f, "{what} is being written again"),
+            RecorderNotice::Losing => f.write_str(
                 "the disk does not keep up and its buffer is full; what comes now is missing from the capture",
             ),
-            Notice::Gap { records, bytes } => write!(
+            RecorderNotice::Gap { records, bytes } => write!(
                 f,
                 "{records} records with {bytes} bytes are missing from the capture; a gap record says so"
             ),
-            Notice::Part(path) => write!(f, "going on in {}", path.display()),
-            Notice::Incident { path, why } => write!(f, "incident: {why}; writing {}", path.display()),
-            Notice::Written { path, bytes } => {
+            RecorderNotice::Part(path) => write!(f, "going on in {}", path.display()),
+            RecorderNotice::Incident { path, why } => write!(f, "incident: {why}; writing {}", path.display()),
+            RecorderNotice::Written { path, bytes } => {
                 write!(f, "wrote {}, {bytes} bytes", path.display())
             }
-            Notice::Crowded { why } => {
+            RecorderNotice::Crowded { why } => {
                 write!(f, "incident: {why}; not written, since as many as can be are already")
             }
-            Notice::CutShort(path) => write!(f, "{} ends early: the disk failed", path.display()),
-            Notice::Deleted(path) => write!(f, "deleted {} for the quota", path.display()),
-            Notice::NotDeleted { path, error } => {
+            RecorderNotice::CutShort(path) => write!(f, "{} ends early: the disk failed", path.display()),
+            RecorderNotice::Deleted(path) => write!(f, "deleted {} for the quota", path.display()),
+            RecorderNotice::NotDeleted { path, error } => {
                 write!(f, "cannot delete {} for the quota: {error}", path.display())
             }
-            Notice::Status(status) => write!(f, "{} of {} records written", status.written, status.records),
+            RecorderNotice::Status(status) => write!(f, "{} of {} records written", status.written, status.records),
         }
     }
 }
 
 /// Where a recording stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Status {
+pub struct RecorderStatus {
     /// Records of the session so far, lost ones included.
     pub records: u64,
     /// Records handed to the operating system, or to the ring of an incident recorder. A killed

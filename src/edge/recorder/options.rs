@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use super::super::clock;
-use super::incidents::RingOptions;
-use super::{SyncPolicy, parts};
-use crate::flight::SplitAt;
+use super::disk::SyncPolicy;
+use super::names::{folder_of, named, part_path};
+use super::quota::Quota;
+use crate::edge::clock;
+use crate::flight::{RingLimits, SplitAt, Trigger};
+use crate::time::Span;
 
 /// Bytes that may wait for the disk.
 pub const MAX_QUEUED_BYTES: usize = 64 << 20;
@@ -17,7 +19,7 @@ pub const RETRY: Duration = Duration::from_millis(500);
 
 /// Which files a recording becomes.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub enum Keeping {
+pub enum FileLayout {
     /// One.
     #[default]
     Whole,
@@ -25,6 +27,19 @@ pub enum Keeping {
     Parts(SplitAt),
     /// None, until something happens: `live-<UTC>-<why>.lagtape`.
     Ring(RingOptions),
+}
+
+/// What an incident recorder keeps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RingOptions {
+    /// What is held in memory.
+    pub limits: RingLimits,
+    /// What makes an incident.
+    pub triggers: Vec<Trigger>,
+    /// How long an incident goes on after it happened.
+    pub after: Span,
+    /// How much may lie on the disk.
+    pub quota: Quota,
 }
 
 /// How a recording is written.
@@ -35,7 +50,7 @@ pub struct RecorderOptions {
     /// Replace an existing file.
     pub force: bool,
     /// Which files.
-    pub keeping: Keeping,
+    pub layout: FileLayout,
     /// When they are safe from a power failure.
     pub sync: SyncPolicy,
     /// Bytes that may wait for the disk.
@@ -51,7 +66,7 @@ impl RecorderOptions {
         RecorderOptions {
             path: path.into(),
             force: false,
-            keeping: Keeping::Whole,
+            layout: FileLayout::Whole,
             sync: SyncPolicy::default(),
             queue_bytes: MAX_QUEUED_BYTES,
             retry: RETRY,
@@ -61,18 +76,18 @@ impl RecorderOptions {
     /// What the files are called, for people and for a shell.
     #[must_use]
     pub fn shown(&self) -> PathBuf {
-        match self.keeping {
-            Keeping::Whole => self.path.clone(),
-            Keeping::Parts(_) | Keeping::Ring(_) => named(&self.path, "*"),
+        match self.layout {
+            FileLayout::Whole => self.path.clone(),
+            FileLayout::Parts(_) | FileLayout::Ring(_) => named(&self.path, "*"),
         }
     }
 
     /// Refuses what cannot be written, before anything is asked of anybody.
     pub fn check(&self) -> Result<()> {
-        match self.keeping {
-            Keeping::Whole => refuse_existing(&self.path, self.force),
-            Keeping::Parts(_) => refuse_existing(&parts::path_of(&self.path, 1), self.force),
-            Keeping::Ring(_) => {
+        match self.layout {
+            FileLayout::Whole => refuse_existing(&self.path, self.force),
+            FileLayout::Parts(_) => refuse_existing(&part_path(&self.path, 1), self.force),
+            FileLayout::Ring(_) => {
                 refuse_existing(&named(&self.path, ""), true)?;
                 let folder = folder_of(&self.path);
                 tempfile::tempfile_in(folder)
@@ -80,20 +95,6 @@ impl RecorderOptions {
                     .with_context(|| format!("cannot write in {}", folder.display()))
             }
         }
-    }
-}
-
-/// A path with `-` and `label` between the stem and the extension of its file.
-pub(super) fn named(path: &Path, label: &str) -> PathBuf {
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    let extension = path.extension().map_or("lagtape".into(), |e| e.to_string_lossy());
-    path.with_file_name(format!("{stem}-{label}.{extension}"))
-}
-
-pub(super) fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
     }
 }
 
@@ -111,13 +112,13 @@ pub fn refuse_existing(path: &Path, force: bool) -> Result<()> {
 
 /// The default output in the folder captures, which is made if need be: `<UTC>.lagtape`, or where
 /// the files are many, what their names begin with.
-pub fn default_path(keeping: &Keeping) -> Result<PathBuf> {
+pub fn default_path(layout: &FileLayout) -> Result<PathBuf> {
     let folder = Path::new("captures");
     std::fs::create_dir_all(folder)
         .context("cannot make the folder captures; name a file with -o")?;
-    Ok(match keeping {
-        Keeping::Ring(_) => folder.join("incident.lagtape"),
-        Keeping::Whole | Keeping::Parts(_) => {
+    Ok(match layout {
+        FileLayout::Ring(_) => folder.join("incident.lagtape"),
+        FileLayout::Whole | FileLayout::Parts(_) => {
             folder.join(format!("{}.lagtape", clock::utc_file_name()))
         }
     })

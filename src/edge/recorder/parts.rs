@@ -6,12 +6,13 @@
 //! top: they are the file's, and a limit in bytes does not count them.
 
 use std::io;
-use std::path::{Path, PathBuf};
 
 use super::disk::{OpenFile, Store};
-use super::queue::Queue;
-use super::writer::Keeper;
-use super::{Notice, RecorderOptions, named};
+use super::names::part_path;
+use super::notice::RecorderNotice;
+use super::options::RecorderOptions;
+use super::queue::RecordQueue;
+use super::writer::FileSink;
 use crate::capture::{Body, Header, Reader, Record, Step, SyncMarker, Writer};
 use crate::engine::{Engine, Options};
 use crate::flight::{PART_KEY, SplitAt, Why};
@@ -20,11 +21,6 @@ use crate::time::Nanos;
 /// Bytes that are written at a time.
 const CHUNK: usize = 1 << 20;
 
-/// The file of a part.
-pub(super) fn path_of(path: &Path, number: u64) -> PathBuf {
-    named(path, &format!("{number:03}"))
-}
-
 /// Cuts the stream into files.
 pub(super) struct Parts {
     options: RecorderOptions,
@@ -32,7 +28,7 @@ pub(super) struct Parts {
     store: Box<dyn Store>,
     file: OpenFile,
     number: u64,
-    part: Part,
+    part: PartWriter,
     /// What is to be written to the present file next, and how much of it is.
     out: Vec<u8>,
     out_written: usize,
@@ -43,7 +39,7 @@ pub(super) struct Parts {
 }
 
 /// The part that is being made, and the state of the stream at its end.
-struct Part {
+struct PartWriter {
     marker: SyncMarker,
     writer: Writer,
     header: Header,
@@ -59,9 +55,9 @@ impl Parts {
         at: SplitAt,
         mut store: Box<dyn Store>,
         marker: SyncMarker,
-        queue: &Queue,
+        queue: &RecordQueue,
     ) -> io::Result<Parts> {
-        let first = path_of(&options.path, 1);
+        let first = part_path(&options.path, 1);
         let file = OpenFile::new(store.create(&first, options.force)?, options.sync, marker);
         queue.change_files(|files| files.push(first));
         Ok(Parts {
@@ -70,7 +66,7 @@ impl Parts {
             store,
             file,
             number: 1,
-            part: Part::new(marker),
+            part: PartWriter::new(marker),
             out: Vec::new(),
             out_written: 0,
             ahead: 0,
@@ -102,9 +98,9 @@ impl Parts {
     }
 
     /// Makes the next file; its beginning is what is to be written next.
-    fn turn(&mut self, queue: &Queue) -> io::Result<()> {
+    fn turn(&mut self, queue: &RecordQueue) -> io::Result<()> {
         self.file.sync_as_agreed()?;
-        let path = path_of(&self.options.path, self.number + 1);
+        let path = part_path(&self.options.path, self.number + 1);
         let disk = self.store.create(&path, self.options.force)?;
         self.file = OpenFile::new(disk, self.options.sync, self.part.marker);
         self.number += 1;
@@ -112,14 +108,14 @@ impl Parts {
         self.out.clear();
         self.out_written = 0;
         self.part.begin(self.number, &mut self.out);
-        queue.tell(Notice::Part(path.clone()));
+        queue.tell(RecorderNotice::Part(path.clone()));
         queue.change_files(|files| files.push(path));
         Ok(())
     }
 }
 
-impl Keeper for Parts {
-    fn take(&mut self, bytes: &[u8], _: &[Why], queue: &Queue) -> (usize, io::Result<()>) {
+impl FileSink for Parts {
+    fn take(&mut self, bytes: &[u8], _: &[Why], queue: &RecordQueue) -> (usize, io::Result<()>) {
         let mut done = 0;
         loop {
             let (written, result) = self.file.write(&self.out[self.out_written..]);
@@ -146,16 +142,16 @@ impl Keeper for Parts {
         self.file.sync()
     }
 
-    fn close(&mut self, _: &Queue) -> io::Result<()> {
+    fn close(&mut self, _: &RecordQueue) -> io::Result<()> {
         self.file.sync_as_agreed()
     }
 }
 
-impl Part {
+impl PartWriter {
     fn new(marker: SyncMarker) -> Self {
         // Of the past only the state counts, and no report is ever asked for.
         let options = Options { tracker_bound: Some(1), audio_crc: true, ..Options::default() };
-        Part {
+        PartWriter {
             marker,
             writer: Writer::new(marker),
             header: Header::default(),

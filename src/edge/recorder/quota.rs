@@ -6,8 +6,9 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use super::queue::Queue;
-use super::{Notice, folder_of, named};
+use super::names::{folder_of, named};
+use super::notice::RecorderNotice;
+use super::queue::RecordQueue;
 use crate::capture::{Body, Records};
 use crate::flight::INCIDENT_NS_KEY;
 use crate::peer::units::ByteSize;
@@ -33,14 +34,14 @@ const UTC_LEN: usize = 20;
 impl Quota {
     /// Deletes the oldest incidents of the recorder whose files are named after `path` until the
     /// others keep to the quota together with those that are being written now.
-    pub(super) fn enforce(&self, path: &Path, open: &[PathBuf], queue: &Queue) {
+    pub(super) fn enforce(&self, path: &Path, open: &[PathBuf], queue: &RecordQueue) {
         let mut incidents = incidents_of(path);
         let unmade = open.iter().filter(|path| !path.exists()).count();
         let mut files = incidents.len() + unmade;
         let mut bytes: u64 = incidents.iter().map(|found| found.len).sum();
         // The newest stays, however large it is.
         incidents.pop_if(|_| unmade == 0);
-        for Found { path, len, .. } in incidents {
+        for FoundIncident { path, len, .. } in incidents {
             if files <= self.files && bytes <= self.bytes.0 {
                 return;
             }
@@ -52,9 +53,11 @@ impl Quota {
                     files -= 1;
                     bytes -= len;
                     queue.change_files(|files| files.retain(|file| *file != path));
-                    queue.tell(Notice::Deleted(path));
+                    queue.tell(RecorderNotice::Deleted(path));
                 }
-                Err(error) => queue.tell(Notice::NotDeleted { path, error: error.to_string() }),
+                Err(error) => {
+                    queue.tell(RecorderNotice::NotDeleted { path, error: error.to_string() })
+                }
             }
         }
     }
@@ -62,7 +65,7 @@ impl Quota {
 
 /// An incident on the disk. The oldest is the least.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Found {
+struct FoundIncident {
     utc: String,
     /// Tells those of one second apart.
     incident_ns: u64,
@@ -71,7 +74,7 @@ struct Found {
 }
 
 /// The incidents of this recorder and of earlier ones of its name, oldest first.
-fn incidents_of(path: &Path) -> Vec<Found> {
+fn incidents_of(path: &Path) -> Vec<FoundIncident> {
     let Ok(entries) = fs::read_dir(folder_of(path)) else { return Vec::new() };
     let pattern = named(path, "");
     let mut found: Vec<_> = entries
@@ -80,7 +83,7 @@ fn incidents_of(path: &Path) -> Vec<Found> {
             let utc = utc_of(&path, &pattern)?;
             let metadata = path.symlink_metadata().ok().filter(fs::Metadata::is_file)?;
             let incident_ns = incident_ns(&path)?;
-            Some(Found { utc, incident_ns, path, len: metadata.len() })
+            Some(FoundIncident { utc, incident_ns, path, len: metadata.len() })
         })
         .collect();
     found.sort();

@@ -10,7 +10,7 @@
 
 use serde_json::{Map, Value};
 
-use super::middle::{self, Middle};
+use super::mid_session::{self, MidSession};
 use crate::capture::{Body, ClientKind, Context, Direction, Marker, Message, Opcode, Record};
 use crate::event::{Event, Interpreter, Phase};
 use crate::peer::Outgoing;
@@ -171,11 +171,11 @@ impl Performance {
     fn enter(&mut self, t: Nanos, context: &Context<'_>) -> Result<(), PerformanceError> {
         let state = &context.state;
         self.interpreter = Interpreter::resume(state);
-        if let Some(config) = middle::config(state) {
+        if let Some(config) = mid_session::config(state) {
             self.script.config = config;
             self.has_config = true;
         }
-        let middle = Middle::of(context, t).map_err(PerformanceError::BadContext)?;
+        let middle = MidSession::of(context, t).map_err(PerformanceError::BadContext)?;
         let Some(middle) = middle else { return Ok(()) };
         self.session_origin = Some(middle.origin);
         self.origin = Some(t);

@@ -7,9 +7,9 @@
 
 use serde::Serialize;
 
-use super::lane::{Difference, Lane};
 use super::pace::Pace;
-use super::tape::{Deed, Knobs, Tick};
+use super::sequence_diff::{Difference, SequenceDiff};
+use super::tape::{ClientAction, KnobChanges, Tick};
 use crate::lag::stats::round;
 use crate::playhead::ReportedPlayhead;
 use crate::time::Nanos;
@@ -23,9 +23,10 @@ pub struct Divergence {
     /// The first thing that it did otherwise.
     pub first_difference: Option<Difference>,
     /// Configuration, uploads and commands.
-    pub deeds: DeedCounts,
+    #[serde(rename = "deeds")]
+    pub actions: ActionCounts,
     /// Changes of knobs, told in reports.
-    pub knobs: DeedCounts,
+    pub knobs: ActionCounts,
     /// Reports of the playhead.
     pub ticks: TickCounts,
     /// How far the live playhead was from the recorded one; `null` where that has no meaning.
@@ -46,9 +47,9 @@ pub struct Divergence {
     pub left_out: u64,
 }
 
-/// Deeds of both clients.
+/// Actions of both clients.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct DeedCounts {
+pub struct ActionCounts {
     /// The recorded client's, as far as the tape was played.
     pub recorded: u64,
     /// The live client's.
@@ -103,10 +104,10 @@ pub struct TimeKept {
 /// Compares a live client with the recorded one.
 #[derive(Debug, Default)]
 pub(super) struct Comparer {
-    pub deeds: Lane,
-    pub knobs: Lane,
+    pub actions: SequenceDiff,
+    pub knobs: SequenceDiff,
     pub ticks: TickCounts,
-    live_knobs: Knobs,
+    live_knobs: KnobChanges,
     recorded_playhead: Option<ReportedPlayhead>,
     recorded_reports: u64,
     loop_s: f64,
@@ -137,15 +138,15 @@ impl Comparer {
         }
     }
 
-    pub fn recorded_deed(&mut self, at_s: f64, deed: Deed) {
+    pub fn recorded_action(&mut self, at_s: f64, action: ClientAction) {
         if !self.is_over {
-            self.deeds.recorded(at_s, deed);
+            self.actions.recorded(at_s, action);
         }
     }
 
-    pub fn live_deed(&mut self, at_s: f64, deed: Deed) {
+    pub fn live_action(&mut self, at_s: f64, action: ClientAction) {
         if !self.is_over {
-            self.deeds.live(at_s, deed);
+            self.actions.live(at_s, action);
         }
     }
 
@@ -159,7 +160,8 @@ impl Comparer {
             self.recorded_reports += 1;
         }
         if let Some(knobs) = tick.knobs {
-            self.knobs.recorded(at_s, Deed { kind: "knobs".to_owned(), value: knobs.into() });
+            self.knobs
+                .recorded(at_s, ClientAction { kind: "knobs".to_owned(), value: knobs.into() });
         }
     }
 
@@ -170,7 +172,7 @@ impl Comparer {
         }
         self.ticks.live += 1;
         if let Some(knobs) = self.live_knobs.turned(params.raw.as_deref()) {
-            self.knobs.live(at_s, Deed { kind: "knobs".to_owned(), value: knobs.into() });
+            self.knobs.live(at_s, ClientAction { kind: "knobs".to_owned(), value: knobs.into() });
         }
         let is_comparable = pace.is_some_and(|pace| pace.rate() == 1.0 && !pace.is_paused());
         if let (true, Some(playhead), Some(live_s)) = (
@@ -193,18 +195,18 @@ impl Comparer {
     }
 
     pub fn first_difference(&self) -> Option<Difference> {
-        let both = [self.deeds.first_difference(), self.knobs.first_difference()];
+        let both = [self.actions.first_difference(), self.knobs.first_difference()];
         both.into_iter().flatten().min_by(|one, other| one.at_s.total_cmp(&other.at_s))
     }
 }
 
-impl DeedCounts {
-    pub(super) fn of(lane: &Lane) -> DeedCounts {
-        DeedCounts {
-            recorded: lane.recorded_count,
-            live: lane.live_count,
-            equal: lane.equal,
-            most_apart_s: round(lane.most_apart_s, 6),
+impl ActionCounts {
+    pub(super) fn of(diff: &SequenceDiff) -> ActionCounts {
+        ActionCounts {
+            recorded: diff.recorded_count,
+            live: diff.live_count,
+            equal: diff.equal,
+            most_apart_s: round(diff.most_apart_s, 6),
         }
     }
 }

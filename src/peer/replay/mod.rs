@@ -9,22 +9,22 @@
 mod causes;
 mod client;
 mod divergence;
-mod lane;
-mod middle;
+mod mid_session;
 mod options;
 mod pace;
 mod schedule;
+mod sequence_diff;
 mod server;
 mod tape;
 #[cfg(test)]
 mod tests;
 
-pub use causes::{CONFIG, Cause, Deeds, UPLOAD};
+pub use causes::{CONFIG, ClientActions, ReplyCause, UPLOAD};
 pub use client::{MAX_SCRIPT_BYTES, Performance, PerformanceError, PerformanceOptions, Script};
-pub use divergence::{DeedCounts, Divergence, Drift, TickCounts, TimeKept};
-pub use lane::Difference;
-pub use middle::{Middle, config as config_of};
-pub use options::{Control, MAX_AHEAD_BYTES, ReplayOptions, Status, Timing, Wanted};
+pub use divergence::{ActionCounts, Divergence, Drift, TickCounts, TimeKept};
+pub use mid_session::{MidSession, config as config_of};
+pub use options::{Control, MAX_AHEAD_BYTES, ReplayOptions, ReplayStatus, Timing, Wanted};
 pub use pace::{MAX_LATE_NS, Pace};
+pub use sequence_diff::Difference;
 pub use server::ReplayServer;
-pub use tape::{Part, PartBody, Reply, ReplyKind, Tape};
+pub use tape::{PartBody, ReplyKind, Tape, TapePart, TapeReply};

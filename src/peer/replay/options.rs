@@ -34,7 +34,7 @@ pub struct ReplayOptions {
     /// When the buffer that the replay begins with is sent: `origin`, or where a recording begins
     /// in the middle.
     pub began: Nanos,
-    /// Kinds of deeds of the live client that a recording of a middle cannot be compared with.
+    /// Kinds of actions of the live client that a recording of a middle cannot be compared with.
     pub unknown: Vec<&'static str>,
     /// Everything before is sent at once.
     pub start_at: Option<Nanos>,
@@ -72,7 +72,7 @@ pub enum Wanted {
 
 /// Where a replay is.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
-pub struct Status {
+pub struct ReplayStatus {
     /// In seconds of the recording, from its initial buffer.
     pub at_s: f64,
     /// Seconds of the recording in a second; `null`: as fast as the client reads.

@@ -4,15 +4,15 @@
 //! moments. Leaves: the moment of each part, and how late and how long held a reply is. Never plays a
 //! part, and never looks at what it says.
 
-use super::causes::{CONFIG, Cause, Deeds};
+use super::causes::{CONFIG, ClientActions, ReplyCause};
 use super::options::{ReplayOptions, Timing};
 use super::pace::{MAX_LATE_NS, Pace};
-use super::tape::{Part, PartBody, Reply, ReplyKind};
+use super::tape::{PartBody, ReplyKind, TapePart, TapeReply};
 use crate::time::Nanos;
 
 /// When a part may be played.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Due {
+pub(super) enum PartDue {
     At(Nanos),
     Now,
     Never,
@@ -20,7 +20,7 @@ pub(super) enum Due {
 
 /// What a reply that is being sent has cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cost {
+pub(super) enum ReplyCost {
     /// It has no moment: it is on the way to where the tape goes on.
     OnTheWay,
     /// It has no moment: everything is sent as fast as the client reads.
@@ -39,7 +39,7 @@ pub(super) struct Schedule {
     paused_at: Option<Nanos>,
     /// Parts before this one are not paced.
     catch_up_to: Option<Nanos>,
-    pub deeds: Deeds,
+    pub actions: ClientActions,
 }
 
 impl Schedule {
@@ -53,7 +53,7 @@ impl Schedule {
             catch_up_to: options
                 .start_at
                 .filter(|at| options.began == options.origin || *at > options.began),
-            deeds: Deeds::default(),
+            actions: ClientActions::default(),
         }
     }
 
@@ -137,56 +137,59 @@ impl Schedule {
     }
 
     /// When a part may be played.
-    pub fn due(&self, part: &Part) -> Due {
-        let Some(pace) = &self.pace else { return Due::Never };
+    pub fn due(&self, part: &TapePart) -> PartDue {
+        let Some(pace) = &self.pace else { return PartDue::Never };
         let cause = holding(part, self.is_causal);
         let caused = cause.map(|cause| self.caused_at(cause));
         if caused == Some(None) {
-            return Due::Never;
+            return PartDue::Never;
         }
         if self.catch_up_to.is_some() {
-            return Due::Now;
+            return PartDue::Now;
         }
         match (self.timing, pace.now_at(part.t)) {
-            (_, None) => Due::Never,
-            (Timing::Max, Some(_)) => Due::Now,
-            (_, Some(paced)) => Due::At(caused.flatten().map_or(paced, |caused| caused.max(paced))),
+            (_, None) => PartDue::Never,
+            (Timing::Max, Some(_)) => PartDue::Now,
+            (_, Some(paced)) => {
+                PartDue::At(caused.flatten().map_or(paced, |caused| caused.max(paced)))
+            }
         }
     }
 
     /// The cause for which a part holds the tape.
-    pub fn held_for<'a>(&self, part: &'a Part) -> Option<&'a Cause> {
-        holding(part, self.is_causal).filter(|cause| self.deeds.done_at(cause).is_none())
+    pub fn held_for<'a>(&self, part: &'a TapePart) -> Option<&'a ReplyCause> {
+        holding(part, self.is_causal).filter(|cause| self.actions.done_at(cause).is_none())
     }
 
     /// When a reply may come for what it answers, if the client has done that.
-    fn caused_at(&self, cause: &Cause) -> Option<Nanos> {
-        let done = self.deeds.done_at(cause)?;
+    fn caused_at(&self, cause: &ReplyCause) -> Option<Nanos> {
+        let done = self.actions.done_at(cause)?;
         let after_ns = self.rate().map_or(0, |rate| (cause.after_ns as f64 / rate) as u64);
         Some(Nanos(done.0.saturating_add(after_ns)))
     }
 
     /// When a reply may come that waits by itself; never while the clock stands still.
-    pub fn waits_until(&self, cause: &Cause) -> Option<Nanos> {
+    pub fn waits_until(&self, cause: &ReplyCause) -> Option<Nanos> {
         self.caused_at(cause).filter(|_| self.paused_at.is_none())
     }
 
     /// What a reply that is its turn has to wait for by itself, if that is still to come.
-    pub fn floats(&self, now: Nanos, reply: &Reply) -> bool {
+    pub fn waits_alone(&self, now: Nanos, reply: &TapeReply) -> bool {
         let is_its_own = self.is_causal && self.catch_up_to.is_none();
-        let cause = reply.cause.as_ref().filter(|_| is_its_own && !holds(reply, self.is_causal));
+        let cause =
+            reply.cause.as_ref().filter(|_| is_its_own && !blocks_tape(reply, self.is_causal));
         cause.is_some_and(|cause| self.caused_at(cause).is_none_or(|at| at > now))
     }
 
     /// Holds the clock for a reply at `tape` that had to wait, or is so late that nobody keeps up.
-    pub fn spend(&mut self, now: Nanos, tape: Nanos, reply: &Reply) -> Cost {
+    pub fn spend(&mut self, now: Nanos, tape: Nanos, reply: &TapeReply) -> ReplyCost {
         if self.catch_up_to.is_some() {
-            return Cost::OnTheWay;
+            return ReplyCost::OnTheWay;
         }
         let Some(paced) = self.pace().and_then(|pace| pace.now_at(tape)) else {
-            return Cost::AtOnce;
+            return ReplyCost::AtOnce;
         };
-        let caused = reply.cause.as_ref().filter(|_| holds(reply, self.is_causal));
+        let caused = reply.cause.as_ref().filter(|_| blocks_tape(reply, self.is_causal));
         let caused = caused.and_then(|cause| self.caused_at(cause));
         let waited_ns = caused.map_or(0, |caused| caused.0.saturating_sub(paced.0));
         let late_ns = now.0.saturating_sub(paced.0.saturating_add(waited_ns));
@@ -194,21 +197,21 @@ impl Schedule {
         if let Some(pace) = &mut self.pace {
             pace.delay(waited_ns + slowed_ns);
         }
-        Cost::Paced { late_ns, waited_ns, slowed_ns }
+        ReplyCost::Paced { late_ns, waited_ns, slowed_ns }
     }
 }
 
 /// The cause for which a part holds the tape, come or not.
-fn holding(part: &Part, is_causal: bool) -> Option<&Cause> {
+fn holding(part: &TapePart, is_causal: bool) -> Option<&ReplyCause> {
     match &part.body {
-        PartBody::Reply(reply) if holds(reply, is_causal) => reply.cause.as_ref(),
+        PartBody::Reply(reply) if blocks_tape(reply, is_causal) => reply.cause.as_ref(),
         _ => None,
     }
 }
 
 /// Whether a reply holds the tape until its cause: nothing is said before the config; in a causal
 /// replay nothing of a session or a swap is said before the audio that it is about.
-fn holds(reply: &Reply, is_causal: bool) -> bool {
+fn blocks_tape(reply: &TapeReply, is_causal: bool) -> bool {
     match (reply.kind, &reply.cause) {
         (ReplyKind::Handshake, Some(cause)) => is_causal || cause.kind == CONFIG,
         (ReplyKind::SwapReady, Some(_)) => is_causal,

@@ -8,8 +8,8 @@
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::causes::{CONFIG, Cause, Linker};
-use super::middle::{self, Middle};
+use super::causes::{CONFIG, CauseMatcher, ReplyCause};
+use super::mid_session::{self, MidSession};
 use crate::capture::{Body, Context, Direction, Message, Opcode, Record};
 use crate::event::{Event, Interpreter, Phase};
 use crate::peer::Outgoing;
@@ -23,7 +23,7 @@ const MAX_COMPARED_LEN: usize = 64 << 10;
 
 /// One part of a recorded session.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Part {
+pub struct TapePart {
     /// When, on the tape's clock.
     pub t: Nanos,
     /// What.
@@ -34,9 +34,9 @@ pub struct Part {
 #[derive(Debug, Clone, PartialEq)]
 pub enum PartBody {
     /// The server said it.
-    Reply(Reply),
+    Reply(TapeReply),
     /// The client did it.
-    Deed(Deed),
+    Action(ClientAction),
     /// The client reported its playhead.
     Tick(Tick),
     /// The server closed.
@@ -54,13 +54,13 @@ pub enum PartBody {
 
 /// A message of the server.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Reply {
+pub struct TapeReply {
     /// The message.
     pub message: Outgoing,
     /// What it is to the session.
     pub kind: ReplyKind,
     /// What it answered.
-    pub cause: Option<Cause>,
+    pub cause: Option<ReplyCause>,
 }
 
 /// What a message of the server is to the session.
@@ -90,31 +90,34 @@ pub enum ReplyKind {
 
 /// Something that a client did, reports apart, in a form that can be compared.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Deed {
+pub struct ClientAction {
     /// `config`, `upload`, or the type of the command.
     pub kind: String,
     /// The object that was sent, or what stands for bytes: their number and SHA-256.
     pub value: Value,
 }
 
-impl Deed {
-    /// The deed of a text message; `kind` is what completed, if something did.
+impl ClientAction {
+    /// The action of a text message; `kind` is what completed, if something did.
     #[must_use]
-    pub fn of_text(text: &str, kind: Option<String>) -> Deed {
+    pub fn of_text(text: &str, kind: Option<String>) -> ClientAction {
         if text.len() > MAX_COMPARED_LEN {
-            return Deed::of_binary(text.as_bytes(), kind.unwrap_or_else(|| "text".to_owned()));
+            return ClientAction::of_binary(
+                text.as_bytes(),
+                kind.unwrap_or_else(|| "text".to_owned()),
+            );
         }
         let value = parse_object(text).map_or_else(|_| text.into(), |o| Value::Object(o.fields));
         let own = || value.get("type").and_then(Value::as_str).unwrap_or("text").to_owned();
-        Deed { kind: kind.unwrap_or_else(own), value }
+        ClientAction { kind: kind.unwrap_or_else(own), value }
     }
 
-    /// The deed of a binary message.
+    /// The action of a binary message.
     #[must_use]
-    pub fn of_binary(bytes: &[u8], kind: String) -> Deed {
+    pub fn of_binary(bytes: &[u8], kind: String) -> ClientAction {
         let digest = Sha256::digest(bytes);
         let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        Deed { kind, value: json!({"bytes": bytes.len(), "sha256": hex}) }
+        ClientAction { kind, value: json!({"bytes": bytes.len(), "sha256": hex}) }
     }
 }
 
@@ -129,11 +132,11 @@ pub struct Tick {
 
 /// Tells knobs that were turned from those that are only repeated.
 #[derive(Debug, Default)]
-pub struct Knobs {
+pub struct KnobChanges {
     last: String,
 }
 
-impl Knobs {
+impl KnobChanges {
     /// The knobs of a report, if they are news. Those of a first report without any are none.
     pub fn turned(&mut self, raw: Option<&str>) -> Option<Map<String, Value>> {
         let raw = raw?;
@@ -150,8 +153,8 @@ impl Knobs {
 pub struct Tape {
     session: u32,
     interpreter: Interpreter,
-    linker: Linker,
-    knobs: Knobs,
+    matcher: CauseMatcher,
+    knobs: KnobChanges,
     ready: Ready,
     channels: u16,
     /// Binary messages to come that were announced before the recording begins.
@@ -168,8 +171,8 @@ impl Tape {
         Tape {
             session,
             interpreter: Interpreter::new(),
-            linker: Linker::default(),
-            knobs: Knobs::default(),
+            matcher: CauseMatcher::default(),
+            knobs: KnobChanges::default(),
             channels: ready.channels,
             ready,
             announced_before: 0,
@@ -179,7 +182,7 @@ impl Tape {
     }
 
     /// What the next record is to the session: mostly one part or none, of a context several.
-    pub fn read(&mut self, record: &Record<'_>) -> Vec<Part> {
+    pub fn read(&mut self, record: &Record<'_>) -> Vec<TapePart> {
         let bodies = match &record.body {
             Body::Message(message) => {
                 self.has_begun = true;
@@ -190,7 +193,7 @@ impl Tape {
             Body::End(_) => vec![PartBody::End],
             _ => Vec::new(),
         };
-        bodies.into_iter().map(|body| Part { t: record.t, body }).collect()
+        bodies.into_iter().map(|body| TapePart { t: record.t, body }).collect()
     }
 
     /// Opens the session in its middle.
@@ -201,16 +204,16 @@ impl Tape {
         self.channels = self.ready.channels;
         self.announced_before = state.expected.len();
         if state.phase != Phase::BeforeConfig {
-            self.linker = Linker::reopened();
+            self.matcher = CauseMatcher::reopened();
         }
-        let config = middle::config(state).map(|_| {
+        let config = mid_session::config(state).map(|_| {
             let kind = Some(CONFIG.to_owned());
-            PartBody::Deed(Deed::of_text(&state.config, kind))
+            PartBody::Action(ClientAction::of_text(&state.config, kind))
         });
-        let say = |message, kind| PartBody::Reply(Reply { message, kind, cause: None });
+        let say = |message, kind| PartBody::Reply(TapeReply { message, kind, cause: None });
         let ready =
             |fields| say(Outgoing::Text(Value::Object(fields).to_string()), ReplyKind::Handshake);
-        match Middle::of(context, t) {
+        match MidSession::of(context, t) {
             Ok(Some(middle)) => {
                 self.channels = middle.channels;
                 let (frames, sample_rate) = (middle.frames, middle.sample_rate);
@@ -218,7 +221,7 @@ impl Tape {
                     let kind = ReplyKind::InitialBuffer { frames, sample_rate };
                     say(Outgoing::Binary(halves), kind)
                 });
-                let echo = middle::params_echo(state)
+                let echo = mid_session::params_echo(state)
                     .map(|echo| say(Outgoing::Text(echo), ReplyKind::Event));
                 config.into_iter().chain([ready(middle.ready), buffer]).chain(echo).collect()
             }
@@ -257,9 +260,9 @@ impl Tape {
                 self.announced_before -= 1;
                 let channels = channels.unwrap_or(self.channels);
                 let frames = frames(message, channels);
-                let text = middle::swap_ready(frames, channels, self.ready.sample_rate);
+                let text = mid_session::swap_ready(frames, channels, self.ready.sample_rate);
                 let (message, kind) = (Outgoing::Text(text), ReplyKind::SwapReady);
-                return Some(PartBody::Reply(Reply { message, kind, cause: None }));
+                return Some(PartBody::Reply(TapeReply { message, kind, cause: None }));
             }
             _ => {}
         }
@@ -273,8 +276,8 @@ impl Tape {
                 None
             }
             Opcode::Binary => {
-                let kind = self.linker.binary(t);
-                Some(PartBody::Deed(Deed::of_binary(message.payload, kind)))
+                let kind = self.matcher.binary(t);
+                Some(PartBody::Action(ClientAction::of_binary(message.payload, kind)))
             }
             _ => {
                 let text = message.text()?;
@@ -282,8 +285,8 @@ impl Tape {
                     let knobs = self.knobs.turned(params.raw.as_deref());
                     return Some(PartBody::Tick(Tick { position_s: params.playback_pos, knobs }));
                 }
-                let kind = self.linker.text(t, text);
-                Some(PartBody::Deed(Deed::of_text(text, kind)))
+                let kind = self.matcher.text(t, text);
+                Some(PartBody::Action(ClientAction::of_text(text, kind)))
             }
         }
     }
@@ -322,15 +325,15 @@ impl Tape {
             Event::Ready(ready) => {
                 self.ready = ready;
                 self.channels = ready.channels;
-                cause = self.linker.handshake(t, "ready");
+                cause = self.matcher.handshake(t, "ready");
                 ReplyKind::Handshake
             }
             Event::Refused { .. } => {
-                cause = self.linker.handshake(t, "error");
+                cause = self.matcher.handshake(t, "error");
                 ReplyKind::Handshake
             }
             Event::Server { fields, .. } => {
-                cause = self.linker.event(t, &fields);
+                cause = self.matcher.event(t, &fields);
                 match kind_of(&fields) {
                     Some("swap_ready") => ReplyKind::SwapReady,
                     _ => ReplyKind::Event,
@@ -338,12 +341,12 @@ impl Tape {
             }
             _ if is_before_stream => {
                 // What nobody caused comes after the config all the same.
-                cause = self.linker.handshake(t, "init_ack");
+                cause = self.matcher.handshake(t, "init_ack");
                 ReplyKind::Handshake
             }
             _ => ReplyKind::Stream,
         };
-        PartBody::Reply(Reply { message: outgoing, kind, cause })
+        PartBody::Reply(TapeReply { message: outgoing, kind, cause })
     }
 }
 
@@ -351,15 +354,15 @@ fn frames(buffer: &Message<'_>, channels: u16) -> u64 {
     buffer.payload.len() as u64 / (HALF_LEN as u64 * u64::from(channels.max(1)))
 }
 
-impl Part {
+impl TapePart {
     /// Bytes that it holds, about.
     #[must_use]
     pub fn bytes(&self) -> usize {
         const AROUND: usize = 64;
         AROUND
             + match &self.body {
-                PartBody::Reply(Reply { message: Outgoing::Text(text), .. }) => text.len(),
-                PartBody::Reply(Reply { message: Outgoing::Binary(bytes), .. }) => bytes.len(),
+                PartBody::Reply(TapeReply { message: Outgoing::Text(text), .. }) => text.len(),
+                PartBody::Reply(TapeReply { message: Outgoing::Binary(bytes), .. }) => bytes.len(),
                 _ => 0,
             }
     }

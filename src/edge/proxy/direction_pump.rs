@@ -11,18 +11,16 @@ use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
 use super::impair::Delay;
-use super::tap::SessionTap;
+use super::tap::{PIECE_LEN, SessionTap};
 use crate::capture::Direction;
 use crate::edge::clock::MonotonicClock;
 use crate::time::Nanos;
 
-/// Bytes read at a time.
-pub(super) const PIECE_LEN: usize = 64 << 10;
 /// With less room than this a new piece of memory is begun.
 const MIN_ROOM: usize = 16 << 10;
 
 /// One direction of a connection.
-pub(super) struct Way {
+pub(super) struct DirectionPump {
     pub direction: Direction,
     room: BytesMut,
     /// Read, and not yet forwarded.
@@ -30,7 +28,7 @@ pub(super) struct Way {
     /// The tap has not seen this piece.
     is_untapped: bool,
     needs_flush: bool,
-    pub state: State,
+    pub state: DirectionState,
     pub delay: Option<Delay>,
     /// The other direction ended before this one.
     pub is_last: bool,
@@ -39,7 +37,7 @@ pub(super) struct Way {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum DirectionState {
     Open,
     /// Nothing more comes; what is left is forwarded.
     Ending,
@@ -61,15 +59,15 @@ impl Tapping<'_> {
     }
 }
 
-impl Way {
-    pub fn new(direction: Direction, piece: Bytes) -> Way {
-        Way {
+impl DirectionPump {
+    pub fn new(direction: Direction, piece: Bytes) -> DirectionPump {
+        DirectionPump {
             direction,
             room: BytesMut::new(),
             is_untapped: !piece.is_empty(),
             piece,
             needs_flush: false,
-            state: State::Open,
+            state: DirectionState::Open,
             delay: None,
             is_last: false,
             broken: None,
@@ -84,7 +82,7 @@ impl Way {
         to: &mut (impl AsyncWrite + Unpin),
         tap: &mut Tapping<'_>,
     ) -> Poll<()> {
-        while self.state != State::Over {
+        while self.state != DirectionState::Over {
             if !self.piece.is_empty() {
                 let written = self.poll_write(cx, to, tap);
                 if written.is_pending() {
@@ -95,12 +93,14 @@ impl Way {
                 }
                 continue;
             }
-            if self.state == State::Ending && !self.delay.as_ref().is_some_and(Delay::holds_any) {
+            if self.state == DirectionState::Ending
+                && !self.delay.as_ref().is_some_and(Delay::holds_any)
+            {
                 if self.broken.is_none() {
                     // A receiver that is gone needs not be told.
                     let _ = ready!(Pin::new(&mut *to).poll_shutdown(cx));
                 }
-                self.state = State::Over;
+                self.state = DirectionState::Over;
                 break;
             }
             match self.poll_next(cx, from, tap) {
@@ -168,7 +168,7 @@ impl Way {
             self.is_untapped = self.direction == Direction::ServerToClient;
             return Poll::Ready(());
         }
-        if self.state == State::Open && delay.accepts(false) {
+        if self.state == DirectionState::Open && delay.accepts(false) {
             ready!(self.take_in(cx, from, tap));
             return Poll::Ready(());
         }
@@ -182,7 +182,7 @@ impl Way {
         from: &mut (impl AsyncRead + Unpin),
         tap: &mut Tapping<'_>,
     ) {
-        while self.state == State::Open
+        while self.state == DirectionState::Open
             && self.delay.as_ref().is_some_and(|delay| delay.accepts(true))
         {
             if self.take_in(cx, from, tap).is_pending() {
@@ -225,10 +225,10 @@ impl Way {
         }
         // The future keeps nothing from one poll to the next.
         match ready!(pin!(from.read_buf(&mut self.room)).poll(cx)) {
-            Ok(0) => self.state = State::Ending,
+            Ok(0) => self.state = DirectionState::Ending,
             Ok(_) => return Poll::Ready(Some(self.room.split().freeze())),
             Err(error) => {
-                self.state = State::Ending;
+                self.state = DirectionState::Ending;
                 // A server that ends TLS without saying so has ended it all the same.
                 if error.kind() != io::ErrorKind::UnexpectedEof {
                     self.broken = Some(self.direction);
@@ -241,13 +241,13 @@ impl Way {
     /// Somebody is gone: this direction is over.
     fn give_up(&mut self, gone: Direction) {
         self.broken = Some(gone);
-        self.state = State::Over;
+        self.state = DirectionState::Over;
         self.piece = Bytes::new();
     }
 
     /// Whoever sent in this direction has reset the connection, and all that came before is forwarded.
     pub fn sender_is_gone(&self) -> bool {
-        self.state == State::Over && self.broken == Some(self.direction)
+        self.state == DirectionState::Over && self.broken == Some(self.direction)
     }
 
     /// The direction that the receiver sends in.

@@ -5,13 +5,14 @@
 
 use tokio::sync::oneshot;
 
-use super::Captures;
-use super::notice::{Alarm, Change, Notice, Opening, Status, index};
-use super::observer::STATUS_PERIOD;
-use super::tap::Loss;
+use super::SessionCaptures;
+use super::notice::{
+    AlarmChange, LagAlarm, ProxyNotice, STATUS_PERIOD, SessionOpening, SessionStatus, index,
+};
+use super::tap::TapLoss;
 use crate::capture::{Body, Clock, Direction, Gap, Header, Message, Opcode, Record};
 use crate::edge::clock;
-use crate::edge::recorder::{self, Keeping, Recorder, RecorderOptions};
+use crate::edge::recorder::{self, FileLayout, Recorder, RecorderOptions};
 use crate::engine::{Engine, Options};
 use crate::flight::Why;
 use crate::time::Nanos;
@@ -27,18 +28,18 @@ const MAX_NAMES: usize = 1000;
 /// Why messages are missing from a capture.
 const LOST: &str = "more was forwarded than could be looked at";
 
-type Tell<'a> = &'a (dyn Fn(Notice) + Send + Sync);
+type Tell<'a> = &'a (dyn Fn(ProxyNotice) + Send + Sync);
 
-pub(super) struct Watched {
+pub(super) struct ObservedSession {
     session: u64,
     messages: [Messages; 2],
     /// Until the first message, which the header may need.
-    opening: Option<Opening>,
-    captures: Option<Captures>,
+    opening: Option<SessionOpening>,
+    captures: Option<SessionCaptures>,
     /// Hears of the initial buffer.
     buffered: Option<oneshot::Sender<()>>,
     record: Recording,
-    alarm: Alarm,
+    alarm: LagAlarm,
     status_at_ns: u64,
     clock_at_ns: u64,
 }
@@ -51,19 +52,19 @@ struct Recording {
     seq: u64,
 }
 
-impl Watched {
+impl ObservedSession {
     pub fn new(
-        opening: Opening,
+        opening: SessionOpening,
         buffered: oneshot::Sender<()>,
-        captures: Option<Captures>,
-    ) -> Watched {
+        captures: Option<SessionCaptures>,
+    ) -> ObservedSession {
         let inflater = |takes_over: Option<bool>| takes_over.map(Inflater::new);
         let deflate = opening.deflate;
         let up = inflater(deflate.map(|deflate| deflate.client_takes_over));
         let down = inflater(deflate.map(|deflate| deflate.server_takes_over));
         let options =
             Options { headers_only: true, tracker_bound: Some(REMEMBERED), ..Options::default() };
-        Watched {
+        ObservedSession {
             session: opening.session,
             messages: [Messages::new(up), Messages::new(down)],
             status_at_ns: 0,
@@ -72,7 +73,7 @@ impl Watched {
             captures,
             buffered: Some(buffered),
             record: Recording { engine: Engine::new(options), capture: None, seq: 0 },
-            alarm: Alarm::default(),
+            alarm: LagAlarm::default(),
         }
     }
 
@@ -94,14 +95,14 @@ impl Watched {
     }
 
     /// Messages that way were not looked at.
-    pub fn lose(&mut self, direction: Direction, at: Nanos, loss: Loss, tell: Tell<'_>) {
+    pub fn lose(&mut self, direction: Direction, at: Nanos, loss: TapLoss, tell: Tell<'_>) {
         if let Some(opening) = self.opening.take() {
             self.record.begin(opening, None, self.captures.as_ref(), tell);
         }
         self.messages[index(direction)].lose();
         self.record.lose(at, loss);
-        let Loss { messages, bytes } = loss;
-        tell(Notice::Lost { session: self.session, messages, bytes });
+        let TapLoss { messages, bytes } = loss;
+        tell(ProxyNotice::Lost { session: self.session, messages, bytes });
     }
 
     /// Time has passed.
@@ -122,23 +123,23 @@ impl Watched {
         }
         self.status_at_ns = now.0 + STATUS_PERIOD.as_nanos() as u64;
         match self.alarm.look(&self.record.engine.episodes(), now.seconds()) {
-            Some(Change::Began { at_s, what }) => {
-                tell(Notice::LagBegan { session, at_s: at_s - origin_s, what });
+            Some(AlarmChange::Began { at_s, what }) => {
+                tell(ProxyNotice::LagBegan { session, at_s: at_s - origin_s, what });
             }
-            Some(Change::Ended { at_s, lasted_s }) => {
-                tell(Notice::LagEnded { session, at_s: at_s - origin_s, lasted_s });
+            Some(AlarmChange::Ended { at_s, lasted_s }) => {
+                tell(ProxyNotice::LagEnded { session, at_s: at_s - origin_s, lasted_s });
             }
             None => {}
         }
-        if let Some(status) = Status::of(session, &self.record.engine, now) {
-            tell(Notice::Status(Status { is_lagging: self.alarm.is_on(), ..status }));
+        if let Some(status) = SessionStatus::of(session, &self.record.engine, now) {
+            tell(ProxyNotice::Status(SessionStatus { is_lagging: self.alarm.is_on(), ..status }));
         }
     }
 
-    /// Somebody wants what the ring holds.
-    pub fn ask(&self) {
+    /// Writes out what the ring holds, if the capture is one.
+    pub fn request_incident(&self) {
         if let Some(capture) = &self.record.capture {
-            capture.ask(Why::Asked);
+            capture.request_incident(Why::Asked);
         }
     }
 
@@ -155,13 +156,13 @@ impl Watched {
             let finished = capture.finish(at, reason.clone(), &mut |record| engine.handle(record));
             finished.news.iter().for_each(|news| pass_on(session, news, tell));
             if let Some(sentence) = finished.failure {
-                tell(Notice::Trouble { session: Some(session), sentence });
+                tell(ProxyNotice::Trouble { session: Some(session), sentence });
             }
             captures = finished.files;
         }
         let facts = engine.facts();
         let messages = facts.traffic.iter().map(|traffic| traffic.messages).sum();
-        tell(Notice::Closed {
+        tell(ProxyNotice::Closed {
             session,
             reason,
             streamed_s: engine.origin().map(|origin| at.seconds_since(origin)),
@@ -176,9 +177,9 @@ impl Recording {
     /// Begins the capture, if one is wanted.
     fn begin(
         &mut self,
-        opening: Opening,
+        opening: SessionOpening,
         config: Option<String>,
-        captures: Option<&Captures>,
+        captures: Option<&SessionCaptures>,
         tell: Tell<'_>,
     ) {
         let (session, at, utc) = (opening.session, opening.at, opening.utc.clone());
@@ -191,12 +192,12 @@ impl Recording {
         match create(captures, &header, &mut |record| engine.handle(record)) {
             Ok(mut capture) => {
                 capture.clock(at, utc, &mut |record| engine.handle(record));
-                tell(Notice::Recording { session, capture: capture.path().to_owned() });
+                tell(ProxyNotice::Recording { session, capture: capture.path().to_owned() });
                 self.capture = Some(capture);
             }
             Err(error) => {
                 let sentence = format!("{error:#}; the session goes on without a capture");
-                tell(Notice::Trouble { session: Some(session), sentence });
+                tell(ProxyNotice::Trouble { session: Some(session), sentence });
                 self.put(at, Body::Header(header));
             }
         }
@@ -215,7 +216,7 @@ impl Recording {
         }
     }
 
-    fn lose(&mut self, at: Nanos, Loss { messages, bytes }: Loss) {
+    fn lose(&mut self, at: Nanos, TapLoss { messages, bytes }: TapLoss) {
         let Recording { engine, capture, seq, .. } = self;
         match capture {
             Some(capture) => {
@@ -237,13 +238,15 @@ impl Recording {
     }
 }
 
-fn pass_on(session: u64, news: &recorder::Notice, tell: Tell<'_>) {
+fn pass_on(session: u64, news: &recorder::RecorderNotice, tell: Tell<'_>) {
     let sentence = news.to_string();
     match news {
         // The session's own status tells what people want to know.
-        recorder::Notice::Status(_) => {}
-        news if news.is_trouble() => tell(Notice::Trouble { session: Some(session), sentence }),
-        _ => tell(Notice::Recorder { session, sentence }),
+        recorder::RecorderNotice::Status(_) => {}
+        news if news.is_trouble() => {
+            tell(ProxyNotice::Trouble { session: Some(session), sentence })
+        }
+        _ => tell(ProxyNotice::Recorder { session, sentence }),
     }
 }
 
@@ -261,20 +264,20 @@ fn closed(engine: &Engine) -> Option<String> {
 
 /// Creates the capture under a name that nothing has yet.
 fn create(
-    captures: &Captures,
+    captures: &SessionCaptures,
     header: &Header,
     see: &mut dyn FnMut(&Record<'_>),
 ) -> anyhow::Result<Recorder> {
-    let Captures { folder, keeping, sync } = captures;
+    let SessionCaptures { folder, layout, sync } = captures;
     let options = |name: String| RecorderOptions {
-        keeping: keeping.clone(),
+        layout: layout.clone(),
         sync: *sync,
         ..RecorderOptions::new(folder.join(name))
     };
-    let mut options = match keeping {
+    let mut options = match layout {
         // All sessions share what may lie on the disk, and each incident gets a name of its own.
-        Keeping::Ring(_) => vec![options("incident.lagtape".to_owned())],
-        Keeping::Whole | Keeping::Parts(_) => {
+        FileLayout::Ring(_) => vec![options("incident.lagtape".to_owned())],
+        FileLayout::Whole | FileLayout::Parts(_) => {
             let utc = clock::utc_file_name();
             let further = (2..=MAX_NAMES).map(|count| format!("{utc}-{count}.lagtape"));
             let names = std::iter::once(format!("{utc}.lagtape")).chain(further);
@@ -285,7 +288,7 @@ fn create(
     Recorder::create(options.swap_remove(free), clock::random_marker(), header.clone(), see)
 }
 
-fn header_of(opening: Opening, config: Option<String>) -> Header {
+fn header_of(opening: SessionOpening, config: Option<String>) -> Header {
     let mut header = Header::new(concat!("lagtape ", env!("CARGO_PKG_VERSION")), opening.at);
     header.start_utc = Some(opening.utc);
     header.url = Some(opening.url);
@@ -333,13 +336,13 @@ mod tests {
     }
 
     /// Plays a recorded session to the onlooker, and 5 s of silence after it; looks every 10 ms.
-    fn play(capture: &str) -> (Vec<Notice>, u64) {
+    fn play(capture: &str) -> (Vec<ProxyNotice>, u64) {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(capture);
         let mut records = open_capture(&path).unwrap();
         let (buffered, _waiting) = oneshot::channel();
         let client = ([127, 0, 0, 1], 1).into();
         let url = "ws://pod/".to_owned();
-        let opening = Opening {
+        let opening = SessionOpening {
             session: 1,
             at: Nanos(0),
             utc: String::new(),
@@ -352,7 +355,7 @@ mod tests {
         };
         let said = Mutex::new(Vec::new());
         let tell = |notice| said.lock().unwrap().push(notice);
-        let mut watched = Watched::new(opening, buffered, None);
+        let mut watched = ObservedSession::new(opening, buffered, None);
         let mut now = Nanos(0);
         while let Some(record) = records.next_record().unwrap() {
             while now < record.t {
@@ -382,16 +385,17 @@ mod tests {
         let lag: Vec<_> = said
             .iter()
             .filter_map(|notice| match notice {
-                Notice::LagBegan { at_s, .. } => Some(("began", (at_s * 10.0).round() / 10.0)),
-                Notice::LagEnded { at_s, .. } => Some(("ended", (at_s * 10.0).round() / 10.0)),
+                ProxyNotice::LagBegan { at_s, .. } => Some(("began", (at_s * 10.0).round() / 10.0)),
+                ProxyNotice::LagEnded { at_s, .. } => Some(("ended", (at_s * 10.0).round() / 10.0)),
                 _ => None,
             })
             .collect();
         assert_eq!(lag, [("began", 3.0), ("ended", 6.3)]);
-        let is_lagging =
-            |notice: &&Notice| matches!(notice, Notice::Status(Status { is_lagging: true, .. }));
+        let is_lagging = |notice: &&ProxyNotice| {
+            matches!(notice, ProxyNotice::Status(SessionStatus { is_lagging: true, .. }))
+        };
         assert!(said.iter().filter(is_lagging).count() > 10);
-        assert!(matches!(said.last(), Some(Notice::Closed { episodes: 1, .. })));
+        assert!(matches!(said.last(), Some(ProxyNotice::Closed { episodes: 1, .. })));
     }
 
     #[test]
@@ -400,8 +404,8 @@ mod tests {
         let rates: Vec<f64> = said
             .iter()
             .filter_map(|notice| match notice {
-                Notice::Status(status) => Some(status.slices_per_s),
-                Notice::Closed { .. } => None,
+                ProxyNotice::Status(status) => Some(status.slices_per_s),
+                ProxyNotice::Closed { .. } => None,
                 other => panic!("{other:?}"),
             })
             .collect();

@@ -16,7 +16,7 @@ use crate::wire::message::Ready;
 
 /// Where a session was entered.
 #[derive(Debug, Clone)]
-pub struct Middle {
+pub struct MidSession {
     /// The connection of the session.
     pub session: u32,
     /// When its first buffer came, on the tape's clock.
@@ -34,19 +34,19 @@ pub struct Middle {
     samples: Option<Vec<f32>>,
 }
 
-impl Middle {
+impl MidSession {
     /// The middle that a context at `t` is of, if the stream had begun.
     ///
     /// # Errors
     /// A sentence's end that says why its buffer is none.
-    pub fn of(context: &Context<'_>, t: Nanos) -> Result<Option<Middle>, &'static str> {
+    pub fn of(context: &Context<'_>, t: Nanos) -> Result<Option<MidSession>, &'static str> {
         let state = &context.state;
         let Some(stream) = &state.stream else { return Ok(None) };
         let sample_rate = state.ready.map_or(DEFAULT_SAMPLE_RATE, |ready| ready.sample_rate);
         let len = stream.frames.saturating_mul(stream.channels.into());
         let samples = context.buffer.as_ref().map(|buffer| buffer.unpack(len)).transpose()?;
         let playhead = PlayheadSim::resume(&stream.simulated, stream.frames, sample_rate);
-        Ok(Some(Middle {
+        Ok(Some(MidSession {
             session: state.connection.unwrap_or_default(),
             origin: stream.origin,
             frames: stream.frames,
