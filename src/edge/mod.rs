@@ -1,7 +1,7 @@
 //! The edge: clocks, files, sockets.
 //!
-//! Enters and leaves: bytes of the outside world. An edge reads, stamps and forwards; what the
-//! bytes mean is decided in the core.
+//! An edge reads bytes, stamps them with the time and passes them on; what they mean is decided in the
+//! core.
 
 pub mod audio_file;
 pub mod backend;

@@ -1,9 +1,8 @@
 //! The recording client: a headless [`Client`] on a real WebSocket.
 //!
-//! Enters: a server's address, what the client is to do, a future that resolves when it has to
-//! stop. Leaves: a capture file and the client with all it knows. One task stamps both directions
-//! on one clock, records, shows the record to the client, and only then sends. A second task does
-//! the sending, so that a server that does not read cannot keep the client from reading.
+//! One task stamps the messages of both directions on one clock, records them, shows the records to
+//! the client, and only then sends. A second task does the sending, so that a server that does not
+//! read cannot keep the client from reading.
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -34,63 +33,59 @@ pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 const MAX_UNSENT: usize = 1024;
 /// Time between two readings of both clocks in a capture.
 const CLOCK_PERIOD_NS: u64 = 60_000_000_000;
-/// Longest time between two looks at the recorder.
+/// Longest time between two reports of the recorder's status.
 const LOOK_PERIOD: Span = Span(250_000_000);
 
 /// What to record, and where.
 #[derive(Debug)]
 pub struct RecordOptions {
-    /// `ws://` or `wss://`; its query string is used and never written down.
+    /// `ws://` or `wss://`; its secrets are used and never recorded.
     pub url: String,
-    /// Further headers of the handshake; never written down.
+    /// Further headers of the handshake; never recorded.
     pub headers: Vec<(String, String)>,
-    /// What is written, and how.
     pub recorder: RecorderOptions,
-    /// Stop as soon as the capture would not be all of the session.
+    /// Stop as soon as the capture would lack a part of the session.
     pub strict: bool,
-    /// Has the ring of an incident recorder written.
+    /// Makes an incident recorder write out its ring.
     pub trigger: ManualTrigger,
-    /// Hears at once what becomes of the recording.
+    /// Gets notices of the recording.
     pub notices: Option<Sender<RecorderNotice>>,
-    /// What the client does.
     pub client: ClientOptions,
     /// Key=value metadata of the capture.
     pub metadata: std::collections::BTreeMap<String, String>,
 }
 
-/// A recording that came to its end.
+/// A recording that has ended.
 #[derive(Debug)]
 pub struct Recorded {
     /// The capture, or a pattern of what its files are called.
     pub path: PathBuf,
     /// The capture, its parts, or the incidents that were not deleted.
     pub files: Vec<PathBuf>,
-    /// The client, its engine having seen every record of the capture.
+    /// The client, whose engine has seen every record of the capture.
     pub client: Client,
     /// The time of the end record.
     pub ended: Nanos,
     /// Why it ended, in a sentence.
     pub reason: String,
-    /// Why the session could not be had or broke; `None` when it ended by time, by being stopped, or
-    /// by the server's close.
+    /// Why the session failed; `None` when it ended on time, was stopped, or was closed by the server.
     pub failure: Option<String>,
-    /// What the recorder made of it.
     pub status: RecorderStatus,
-    /// The files are written to their ends.
+    /// Everything could be written.
     pub is_written: bool,
 }
 
-/// What a running session is told from outside, between two of its records.
+/// What a running session is asked to do, between two of its records.
 pub enum RecordOrder {
-    /// The listener does something now; the capture gets it as a marker.
+    /// The listener does something now; the capture gets a marker.
     Operate(Marker),
     /// The client does something to the server.
     Command(ClientCommand),
-    /// Somebody looks at the client, which changes nothing.
+    /// Looks at the client, which changes nothing.
     Look(Look),
 }
 
-/// What looks at a client, and at the moment.
+/// Called with the client and the time.
 pub type Look = Box<dyn FnOnce(&Client, Nanos) + Send>;
 
 /// Connects, records until the session is over or `stop` resolves, and closes the capture.
@@ -104,14 +99,14 @@ pub async fn record(
     record_and_obey(options, no_orders, stop, watch).await
 }
 
-/// The same for a session that takes orders while it runs.
+/// Records a session that takes orders while it runs.
 pub async fn record_and_obey(
     options: RecordOptions,
     mut orders: mpsc::Receiver<RecordOrder>,
     stop: impl Future<Output = ()>,
     mut watch: impl FnMut(&Client, Nanos),
 ) -> Result<Recorded> {
-    // Before anybody loses the server to a session that could not be written down.
+    // Checked first: a session that cannot be recorded should not take the server from another one.
     options.recorder.check()?;
     let clock = MonotonicClock::start();
     let started_utc = clock::utc_now();
@@ -124,7 +119,7 @@ pub async fn record_and_obey(
         tokio::pin!(stop);
         session.run(&mut incoming, &unsent, &mut orders, stop, &mut watch).await
     };
-    session.say_goodbye(&mut incoming, &unsent).await;
+    session.close_session(&mut incoming, &unsent).await;
     drop(unsent);
     sender.abort();
     Ok(session.finish(end))
@@ -198,7 +193,7 @@ impl RecordingSession {
             if let Some(end) = self.act(now, unsent) {
                 return end;
             }
-            self.tell();
+            self.notify();
             watch(&self.client, now);
             if self.strict
                 && let Some(failure) = self.recorder.failure()
@@ -213,7 +208,7 @@ impl RecordingSession {
                     let now = self.clock.now();
                     match message {
                         Some(Ok(message)) => self.receive(now, &message),
-                        Some(Err(error)) => return self.lost(&error),
+                        Some(Err(error)) => return self.end_after(&error),
                         None => return self.broke("the server went away without a close (1006)".to_owned()),
                     }
                 }
@@ -232,12 +227,12 @@ impl RecordingSession {
         }
     }
 
-    /// Passes on what became of the recording.
-    fn tell(&self) {
+    /// Passes on notices of the recording.
+    fn notify(&self) {
         let Some(notices) = &self.notices else { return };
         let status = RecorderNotice::Status(self.recorder.status());
         for notice in self.recorder.news().into_iter().chain([status]) {
-            // Whoever does not listen any more does not want to know.
+            // The receiver may have gone.
             let _ = notices.send(notice);
         }
     }
@@ -299,8 +294,8 @@ impl RecordingSession {
         self.recorder.message(now, message, &mut |record| client.see(record));
     }
 
-    /// Tells an end that the server's close explains from a connection that broke.
-    fn lost(&mut self, error: &tungstenite::Error) -> RecordingEnd {
+    /// The end after an error: the server's close may explain it, or the connection broke.
+    fn end_after(&mut self, error: &tungstenite::Error) -> RecordingEnd {
         match self.client.poll(self.clock.now()) {
             Some(Step::Finish(finish)) => {
                 let failure = finish.is_failure().then(|| finish.sentence());
@@ -317,7 +312,7 @@ impl RecordingSession {
     }
 
     /// Closes from this side, and records what still comes until the server has answered.
-    async fn say_goodbye(
+    async fn close_session(
         &mut self,
         incoming: &mut (impl Stream<Item = Result<WsMessage, tungstenite::Error>> + Unpin),
         unsent: &mpsc::Sender<WsMessage>,
@@ -333,7 +328,7 @@ impl RecordingSession {
                 self.receive(now, &message);
             }
         };
-        // A server that does not answer in time has been told all the same.
+        // A server that does not answer in time is left.
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, answered).await;
     }
 
@@ -366,7 +361,7 @@ where
     S: Sink<WsMessage, Error = tungstenite::Error> + Unpin,
 {
     while let Some(message) = queue.recv().await {
-        // The reading half hears of a broken connection too, and ends the session.
+        // The reading half notices a broken connection too, and ends the session.
         if sink.send(message).await.is_err() {
             return;
         }

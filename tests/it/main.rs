@@ -45,6 +45,7 @@ mod recorder;
 mod replay;
 mod replay_middle;
 mod scenario;
+mod served_peers;
 mod session_log;
 mod simulated;
 mod survive;

@@ -53,7 +53,7 @@ enum Progress {
     Connected,
     /// It has sent its first message, which was not a config: it only uploads a track.
     Uploading,
-    /// It has the server until another session takes it, and hears of knobs that others turn.
+    /// It has the server until another session takes over, and gets the knobs that others turn.
     Session { knobs: mpsc::Receiver<KnobTurn>, is_ready: bool },
     /// The connection is ending.
     Ending,
@@ -105,7 +105,7 @@ impl<'a> Connection<'a> {
         if is_live {
             self.server.echo_params(now, raw);
         }
-        // Whoever asked may have gone.
+        // The request may have been given up.
         let _ = applied.send(is_live);
     }
 

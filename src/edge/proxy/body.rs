@@ -1,6 +1,5 @@
-//! Where bodies of HTTP messages end.
+//! Where the bodies of HTTP messages end.
 //!
-//! Enters: headers, then bytes as they come. Leaves: how many of the bytes belong to the body.
 //! Nothing is changed: chunk extensions and trailers pass as they are.
 
 use httparse::Header;
@@ -10,7 +9,7 @@ use super::headers::{NotHttp, Wants, all, has_word, value};
 /// Longest line between chunks; a longer one is no HTTP.
 const MAX_LINE: usize = 64 << 10;
 
-/// How the end of a body is told.
+/// How the end of a body is marked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BodyFraming {
     Length(u64),
@@ -41,7 +40,7 @@ impl BodyFraming {
                 false => BodyFraming::UntilClose,
             };
         }
-        // Of a length that is none the client has to make what it can.
+        // A length that is no number is left to the client.
         length(headers).ok().flatten().map_or(BodyFraming::UntilClose, BodyFraming::Length)
     }
 }
@@ -62,7 +61,7 @@ fn length(headers: &[Header<'_>]) -> Result<Option<u64>, NotHttp> {
     Ok(found)
 }
 
-/// A body on its way.
+/// A body that is being forwarded.
 #[derive(Debug)]
 pub(super) enum HttpBody {
     Left(u64),

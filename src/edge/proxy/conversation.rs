@@ -1,8 +1,7 @@
-//! One connection of a client: requests and answers, and perhaps something else from then on.
+//! One connection of a client while it is HTTP.
 //!
-//! Enters: an accepted connection. Leaves: the same requests at the server and the same answers at
-//! the client, byte for byte but for the values that [`super::head`] changes. Bodies stream. One
-//! connection of a client is one of the server; neither is reused for anybody else.
+//! Requests and answers pass byte for byte, except for the values that [`super::head`] changes;
+//! bodies are streamed. Each client connection has one server connection of its own.
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,7 +19,7 @@ use super::upstream::ServerStream;
 use super::{Proxy, tunnel};
 use crate::edge::socket::listener::StopSignal;
 
-/// How long a client may take to hear that its connection ends.
+/// How long a client may take to learn that its connection is closing.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// Serves one connection to its end.
@@ -28,7 +27,7 @@ pub(super) async fn serve(client: TcpStream, peer: SocketAddr, proxy: &Proxy, st
     // Without it small messages would wait for acknowledgements; a socket that refuses is broken.
     let _ = client.set_nodelay(true);
     let conversation = Conversation { client, peer, proxy, stop, sent: BytesMut::new() };
-    // Whoever broke the connection off needs not be told.
+    // An error means that a side broke the connection off, and there is nobody to tell.
     let _ = conversation.run().await;
 }
 
@@ -37,20 +36,20 @@ struct Conversation<'a> {
     peer: SocketAddr,
     proxy: &'a Proxy,
     stop: StopSignal,
-    /// What the client sent and nobody has used yet.
+    /// Read from the client and not yet used.
     sent: BytesMut,
 }
 
 /// What follows an exchange.
 enum Next {
     Another,
-    /// The server has ended it, or will.
+    /// The server has ended the connection, or will.
     Nothing,
-    /// Bytes without HTTP, from this answer on.
+    /// No more HTTP after this answer.
     Tunnel(ResponseHead),
 }
 
-/// What came in place of a request.
+/// Why there is no further request.
 enum NoRequest {
     Client,
     Server,
@@ -72,7 +71,7 @@ impl Conversation<'_> {
         loop {
             match self.exchange(&mut server, &mut answered, &request).await? {
                 Next::Another => {}
-                Next::Nothing => return self.part().await,
+                Next::Nothing => return self.close().await,
                 Next::Tunnel(response) => {
                     let Conversation { client, peer, proxy, stop, sent } = self;
                     let unread = (sent.freeze(), answered.freeze());
@@ -86,19 +85,19 @@ impl Conversation<'_> {
                 Err(NoRequest::Server) => {
                     self.client.write_all(&answered).await?;
                     tokio::io::copy(&mut server, &mut self.client).await?;
-                    return self.part().await;
+                    return self.close().await;
                 }
                 Err(NoRequest::Client) => {
                     server.shutdown().await?;
                     tokio::io::copy(&mut server, &mut self.client).await?;
-                    return self.part().await;
+                    return self.close().await;
                 }
                 Err(NoRequest::Nonsense(NotHttp(why))) => return self.reject(why).await,
             };
         }
     }
 
-    /// The next request. A server that says something meanwhile will say no more.
+    /// Reads the next request. A server that sends anything meanwhile is about to close.
     async fn request(
         &mut self,
         mut server: Option<(&mut ServerStream, &mut BytesMut)>,
@@ -138,16 +137,17 @@ impl Conversation<'_> {
     ) -> Result<Next> {
         let (from_client, to_client) = self.client.split();
         let (from_server, to_server) = tokio::io::split(server);
-        let mut asking = Asking { from: from_client, to: to_server, sent: &mut self.sent };
+        let mut asking =
+            RequestForwarder { from: from_client, to: to_server, sent: &mut self.sent };
         let mut answering =
-            Answering { proxy: self.proxy, from: from_server, to: to_client, answered };
+            AnswerForwarder { proxy: self.proxy, from: from_server, to: to_client, answered };
         let answer = answering.run(request);
         tokio::pin!(answer);
         {
             let sending = asking.send(request);
             tokio::pin!(sending);
             tokio::select! {
-                // A server that listens no more may still have something to say.
+                // A server that has stopped reading may still answer.
                 _ = &mut sending => {}
                 next = &mut answer => {
                     if matches!(next, Ok(Next::Another | Next::Tunnel(_))) {
@@ -160,28 +160,28 @@ impl Conversation<'_> {
         tokio::select! {
             biased;
             next = answer => Ok(next?),
-            error = asking.hear_on() => Err(error.into()),
+            error = asking.read_on() => Err(error.into()),
         }
     }
 
-    /// Nothing more comes from the server.
-    async fn part(&mut self) -> Result<()> {
+    /// Closes the client's connection, once the server is done.
+    async fn close(&mut self) -> Result<()> {
         self.client.shutdown().await?;
-        // What is unread when a connection is closed would cost the client the answer.
+        // Closing with unread bytes resets the connection, and the client would lose the answer.
         let rest = async { tokio::io::copy(&mut self.client, &mut tokio::io::sink()).await };
         let _ = tokio::time::timeout(LINGER, rest).await;
         Ok(())
     }
 
-    /// Tells a client that it cannot be understood.
+    /// Answers a request that is no HTTP.
     async fn reject(&mut self, why: &str) -> Result<()> {
-        self.proxy.complain(format!("the request of {} is refused: {why}", self.peer));
+        self.proxy.report_trouble(format!("the request of {} is refused: {why}", self.peer));
         self.answer("400 Bad Request", &format!("lagtape refuses the request: {why}")).await
     }
 
-    /// Tells a client that the server cannot be had.
+    /// Answers when the server cannot be reached.
     async fn refuse(&mut self, why: &str) -> Result<()> {
-        self.proxy.complain(why.to_owned());
+        self.proxy.report_trouble(why.to_owned());
         self.answer("502 Bad Gateway", &format!("lagtape: {why}")).await
     }
 
@@ -192,18 +192,18 @@ impl Conversation<'_> {
             sentence.len() + 1
         );
         self.client.write_all(answer.as_bytes()).await?;
-        self.part().await
+        self.close().await
     }
 }
 
-/// The way of a request.
-struct Asking<'a, R, W> {
+/// Forwards a request.
+struct RequestForwarder<'a, R, W> {
     from: R,
     to: W,
     sent: &'a mut BytesMut,
 }
 
-impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Asking<'_, R, W> {
+impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> RequestForwarder<'_, R, W> {
     async fn send(&mut self, request: &RequestHead) -> io::Result<()> {
         let mut body = HttpBody::new(request.framing);
         forward(&mut self.to, &request.head, &mut body, self.sent).await?;
@@ -216,13 +216,13 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Asking<'_, R, W> {
         Ok(())
     }
 
-    /// Listens to the client while it waits, so that the server hears of its leaving. Ends when the
-    /// client is gone altogether.
-    async fn hear_on(&mut self) -> io::Error {
+    /// Reads on while the client waits for its answer, so that the server learns when the client
+    /// leaves. Ends when the connection breaks.
+    async fn read_on(&mut self) -> io::Error {
         while self.sent.len() < MAX_HEAD_LEN {
             match self.from.read_buf(self.sent).await {
                 Ok(0) => {
-                    // A server that is gone will be noticed where its answer is awaited.
+                    // A server that is gone is noticed where its answer is awaited.
                     let _ = self.to.shutdown().await;
                     break;
                 }
@@ -234,15 +234,15 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Asking<'_, R, W> {
     }
 }
 
-/// The way of the answers to a request.
-struct Answering<'a, R, W> {
+/// Forwards the answers to a request.
+struct AnswerForwarder<'a, R, W> {
     proxy: &'a Proxy,
     from: R,
     to: W,
     answered: &'a mut BytesMut,
 }
 
-impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Answering<'_, R, W> {
+impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> AnswerForwarder<'_, R, W> {
     async fn run(&mut self, request: &RequestHead) -> io::Result<Next> {
         loop {
             let Some(response) = self.head(request).await? else { return Ok(Next::Nothing) };
@@ -270,7 +270,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Answering<'_, R, W> {
         }
     }
 
-    /// The head of the next answer; `None` when the server said its last, which is forwarded.
+    /// The head of the next answer; `None` after the server's last bytes, which are forwarded.
     async fn head(&mut self, request: &RequestHead) -> io::Result<Option<ResponseHead>> {
         loop {
             let upstream = &self.proxy.upstream;
@@ -281,7 +281,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Answering<'_, R, W> {
                 }
                 Ok(None) => {}
                 Err(NotHttp(why)) => {
-                    self.proxy.complain(format!("{why}; it is passed on as it is"));
+                    self.proxy.report_trouble(format!("{why}; it is passed on as it is"));
                     self.to.write_all(self.answered).await?;
                     tokio::io::copy(&mut self.from, &mut self.to).await?;
                     return Ok(None);
@@ -295,7 +295,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Answering<'_, R, W> {
     }
 }
 
-/// Writes a head and what there is of its body. A body that breaks its own rules has no end.
+/// Writes a head and as much of its body as is there. A malformed body lasts until the close.
 async fn forward(
     to: &mut (impl AsyncWrite + Unpin),
     head: &[u8],

@@ -1,7 +1,7 @@
-//! Heads of HTTP messages: what they say of what follows, and the few values that the proxy changes.
+//! Heads of HTTP messages: what they say about what follows, and the few values that the proxy changes.
 //!
-//! Enters: bytes that begin with a head. Leaves: the same bytes but for `Host`, the proxy's own
-//! `Origin`, a redirect to the server itself, and how long the body is. Order, case and spacing stay.
+//! These are `Host`, an `Origin` that names the proxy, a redirect to the server itself, and the path
+//! of a handshake for `/`. Everything else, order, case and spacing included, stays as it is.
 
 use std::ops::Range;
 
@@ -12,7 +12,7 @@ use super::headers::{NotHttp, Wants, all, has_word, text, value};
 use super::upstream::Upstream;
 use crate::wire::websocket::Deflate;
 
-/// Longest head that is waited for, in bytes.
+/// Longest head in bytes.
 pub const MAX_HEAD_LEN: usize = 256 << 10;
 /// Most headers of a head.
 const MAX_HEADERS: usize = 256;
@@ -26,7 +26,7 @@ pub(super) struct RequestHead {
     pub len: usize,
     pub framing: BodyFraming,
     pub wants: Wants,
-    /// The path and query that the server is asked for.
+    /// The path and query for which the server is asked.
     pub target: String,
     /// What the client calls this proxy.
     pub host: Option<String>,
@@ -44,11 +44,11 @@ pub(super) struct ResponseHead {
     pub framing: BodyFraming,
     /// The connection ends after it.
     pub is_last: bool,
-    /// It is the last answer of a handshake of WebSocket, which agreed on this.
+    /// What was agreed on, if this answer completes a WebSocket handshake.
     pub websocket: Option<Agreed>,
 }
 
-/// What a handshake of WebSocket agreed on.
+/// What a WebSocket handshake agreed on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Agreed {
     pub extensions: String,
@@ -91,7 +91,7 @@ pub(super) fn request(bytes: &[u8], upstream: &Upstream) -> Result<Option<Reques
     }))
 }
 
-/// Reads a response to a request that wanted this; `None` while it is not whole.
+/// Reads the response to a request of this kind; `None` while it is not whole.
 pub(super) fn response(
     bytes: &[u8],
     wants: Wants,
@@ -166,7 +166,7 @@ fn within_bounds<T>(bytes: &[u8]) -> Result<Option<T>, NotHttp> {
 
 /// Why a client's first bytes are no request.
 fn explain(bytes: &[u8]) -> NotHttp {
-    /// The first byte of a handshake of TLS.
+    /// First byte of a TLS handshake.
     const TLS: u8 = 22;
     match bytes.first() {
         Some(&TLS) => NotHttp("it speaks TLS; connect to the proxy with ws:// or http://"),

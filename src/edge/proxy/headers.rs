@@ -1,4 +1,4 @@
-//! Looking headers up, and what a head says that both its reader and its body's need.
+//! Header lookups, and the types that reading a head and framing a body share.
 
 use httparse::Header;
 
@@ -6,9 +6,9 @@ use httparse::Header;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wants {
     Document,
-    /// Only the head of one.
+    /// Only the head of a document.
     Head,
-    /// To speak something else from then on.
+    /// A switch to another protocol.
     Upgrade,
     /// A tunnel, by CONNECT.
     Tunnel,

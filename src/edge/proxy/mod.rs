@@ -1,9 +1,8 @@
-//! The proxy: in between a client and its server, unnoticed.
+//! The proxy between a client and its server, which neither of them notices.
 //!
-//! Enters: a bound listener, where the server is, a future that resolves when it has to stop. Leaves:
-//! whatever the server serves, byte for byte; a capture for each WebSocket session, and notices of
-//! how the sessions are. Forwarding is one task for each connection, which never waits for anything
-//! but the two ends. Everything else is one thread that looks on (`tap` and `observer`).
+//! It forwards byte for byte, and records a capture of each WebSocket session. Forwarding is one task
+//! a connection, which waits for nothing but its two ends. Everything else happens on one observing
+//! thread, which gets copies through the tap.
 
 mod body;
 mod conversation;
@@ -42,36 +41,33 @@ pub const MAX_CONNECTIONS: usize = 1024;
 /// Where captures go, one for each WebSocket session.
 #[derive(Clone, Debug)]
 pub struct SessionCaptures {
-    /// Their folder.
     pub folder: PathBuf,
-    /// Which files each becomes.
+    /// Which files each session becomes.
     pub layout: FileLayout,
-    /// When they are safe from a power failure.
+    /// When captures are safe from a power failure.
     pub sync: SyncPolicy,
 }
 
 impl SessionCaptures {
-    /// Whole captures in that folder.
+    /// Whole captures in this folder.
     #[must_use]
     pub fn into(folder: PathBuf) -> Self {
         SessionCaptures { folder, layout: FileLayout::default(), sync: SyncPolicy::default() }
     }
 }
 
-/// What a proxy is to do beside forwarding.
+/// What a proxy does beside forwarding.
 pub struct ProxyOptions {
-    /// Where the captures go.
     pub captures: Option<SessionCaptures>,
-    /// Has the rings of all sessions written.
+    /// Makes every session write out what its ring holds.
     pub trigger: ManualTrigger,
-    /// Whether anybody looks on; without that there are no captures and no notices of sessions.
+    /// Whether sessions are observed; without that there are no captures and no notices of sessions.
     pub observe: bool,
-    /// Bytes that may wait to be looked at; beyond that messages are left out of the captures.
+    /// Bytes that may wait for the observer; beyond that messages are left out of the captures.
     pub max_waiting: usize,
-    /// What is wrong with the way between client and server.
     pub impairment: Impairment,
-    /// Hears how the sessions are. Called by the onlooking thread, and by the forwarding one when
-    /// the server cannot be reached.
+    /// Called with notices: by the observing thread, and by a forwarding task when the server cannot
+    /// be reached.
     pub watch: Arc<dyn Fn(ProxyNotice) + Send + Sync>,
 }
 
@@ -116,7 +112,7 @@ pub async fn serve(
         }
     }
     if let Some(observer) = observer {
-        // The captures are finished off the threads of the runtime.
+        // Finishing the captures waits for the disk.
         tokio::task::spawn_blocking(|| observer.finish()).await?;
     }
     Ok(())
@@ -139,7 +135,7 @@ impl Proxy {
         self.upstream.connect(is_slow).await
     }
 
-    fn complain(&self, sentence: String) {
+    fn report_trouble(&self, sentence: String) {
         (self.options.watch)(ProxyNotice::Trouble { session: None, sentence });
     }
 }

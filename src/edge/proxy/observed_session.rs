@@ -1,7 +1,7 @@
-//! One session under the eyes of the onlooker.
+//! One session as the observer sees it: bytes of both directions become messages, the messages become
+//! records of its capture, and its engine follows them.
 //!
-//! Enters: pieces of its two directions with their times. Leaves: records in its capture, in its
-//! engine, and notices. A message has the time of the piece that made it whole.
+//! A message has the time of the piece that completed it.
 
 use tokio::sync::oneshot;
 
@@ -23,20 +23,20 @@ use crate::wire::websocket::{Inflater, Messages, Whole};
 const REMEMBERED: usize = 4096;
 /// Time between two readings of both clocks in a capture.
 const CLOCK_PERIOD_NS: u64 = 60_000_000_000;
-/// Sessions of one second that get a name.
+/// Sessions that begin in one second and still get different names.
 const MAX_NAMES: usize = 1000;
 /// Why messages are missing from a capture.
 const LOST: &str = "more was forwarded than could be looked at";
 
-type Tell<'a> = &'a (dyn Fn(ProxyNotice) + Send + Sync);
+type Notify<'a> = &'a (dyn Fn(ProxyNotice) + Send + Sync);
 
 pub(super) struct ObservedSession {
     session: u64,
     messages: [Messages; 2],
-    /// Until the first message, which the header may need.
+    /// Kept until the first message, which the header may need.
     opening: Option<SessionOpening>,
     captures: Option<SessionCaptures>,
-    /// Hears of the initial buffer.
+    /// Told of the initial buffer.
     buffered: Option<oneshot::Sender<()>>,
     record: Recording,
     alarm: LagAlarm,
@@ -44,11 +44,11 @@ pub(super) struct ObservedSession {
     clock_at_ns: u64,
 }
 
-/// Where records go, the engine among it.
+/// The engine, and the capture if there is one.
 struct Recording {
     engine: Engine,
     capture: Option<Recorder>,
-    /// Number of the next record without a capture.
+    /// Number of the next record where there is no capture.
     seq: u64,
 }
 
@@ -77,40 +77,40 @@ impl ObservedSession {
         }
     }
 
-    /// Bytes came that way.
-    pub fn bytes(&mut self, direction: Direction, at: Nanos, mut bytes: &[u8], tell: Tell<'_>) {
+    /// Takes bytes of one direction.
+    pub fn bytes(&mut self, direction: Direction, at: Nanos, mut bytes: &[u8], notify: Notify<'_>) {
         let messages = &mut self.messages[index(direction)];
         while let Some(whole) = messages.next(&mut bytes) {
             let message = message_of(direction, &whole);
             if let Some(opening) = self.opening.take() {
-                self.record.begin(opening, config_of(&message), self.captures.as_ref(), tell);
+                self.record.begin(opening, config_of(&message), self.captures.as_ref(), notify);
             }
             self.record.put(at, Body::Message(message));
             if let Some(buffered) = self.buffered.take_if(|_| self.record.engine.origin().is_some())
             {
-                // A session that is over already needs no impairment.
+                // Fails when the session is over already.
                 let _ = buffered.send(());
             }
         }
     }
 
-    /// Messages that way were not looked at.
-    pub fn lose(&mut self, direction: Direction, at: Nanos, loss: TapLoss, tell: Tell<'_>) {
+    /// Takes a loss: messages that were forwarded without being observed.
+    pub fn lose(&mut self, direction: Direction, at: Nanos, loss: TapLoss, notify: Notify<'_>) {
         if let Some(opening) = self.opening.take() {
-            self.record.begin(opening, None, self.captures.as_ref(), tell);
+            self.record.begin(opening, None, self.captures.as_ref(), notify);
         }
         self.messages[index(direction)].lose();
         self.record.lose(at, loss);
         let TapLoss { messages, bytes } = loss;
-        tell(ProxyNotice::Lost { session: self.session, messages, bytes });
+        notify(ProxyNotice::Lost { session: self.session, messages, bytes });
     }
 
-    /// Time has passed.
-    pub fn look(&mut self, now: Nanos, tell: Tell<'_>) {
+    /// Sends the notices that are due.
+    pub fn update(&mut self, now: Nanos, notify: Notify<'_>) {
         if self.opening.is_some() {
             return;
         }
-        self.record.pass_on(self.session, tell);
+        self.record.pass_on(self.session, notify);
         if now.0 >= self.clock_at_ns {
             self.clock_at_ns = now.0 + CLOCK_PERIOD_NS;
             self.record.put(now, Body::Clock(Clock { monotonic: now, utc: clock::utc_now() }));
@@ -122,17 +122,17 @@ impl ObservedSession {
             return;
         }
         self.status_at_ns = now.0 + STATUS_PERIOD.as_nanos() as u64;
-        match self.alarm.look(&self.record.engine.episodes(), now.seconds()) {
+        match self.alarm.update(&self.record.engine.episodes(), now.seconds()) {
             Some(AlarmChange::Began { at_s, what }) => {
-                tell(ProxyNotice::LagBegan { session, at_s: at_s - origin_s, what });
+                notify(ProxyNotice::LagBegan { session, at_s: at_s - origin_s, what });
             }
             Some(AlarmChange::Ended { at_s, lasted_s }) => {
-                tell(ProxyNotice::LagEnded { session, at_s: at_s - origin_s, lasted_s });
+                notify(ProxyNotice::LagEnded { session, at_s: at_s - origin_s, lasted_s });
             }
             None => {}
         }
         if let Some(status) = SessionStatus::of(session, &self.record.engine, now) {
-            tell(ProxyNotice::Status(SessionStatus { is_lagging: self.alarm.is_on(), ..status }));
+            notify(ProxyNotice::Status(SessionStatus { is_lagging: self.alarm.is_on(), ..status }));
         }
     }
 
@@ -143,10 +143,10 @@ impl ObservedSession {
         }
     }
 
-    /// The session is over.
-    pub fn shut(mut self, at: Nanos, reason: String, tell: Tell<'_>) {
+    /// Ends the session and its capture.
+    pub fn shut(mut self, at: Nanos, reason: String, notify: Notify<'_>) {
         if let Some(opening) = self.opening.take() {
-            self.record.begin(opening, None, self.captures.as_ref(), tell);
+            self.record.begin(opening, None, self.captures.as_ref(), notify);
         }
         let reason = closed(&self.record.engine).unwrap_or(reason);
         let Recording { engine, capture, .. } = &mut self.record;
@@ -154,15 +154,15 @@ impl ObservedSession {
         let mut captures = Vec::new();
         if let Some(capture) = capture.take() {
             let finished = capture.finish(at, reason.clone(), &mut |record| engine.handle(record));
-            finished.news.iter().for_each(|news| pass_on(session, news, tell));
+            finished.news.iter().for_each(|news| pass_on(session, news, notify));
             if let Some(sentence) = finished.failure {
-                tell(ProxyNotice::Trouble { session: Some(session), sentence });
+                notify(ProxyNotice::Trouble { session: Some(session), sentence });
             }
             captures = finished.files;
         }
         let facts = engine.facts();
         let messages = facts.traffic.iter().map(|traffic| traffic.messages).sum();
-        tell(ProxyNotice::Closed {
+        notify(ProxyNotice::Closed {
             session,
             reason,
             streamed_s: engine.origin().map(|origin| at.seconds_since(origin)),
@@ -180,7 +180,7 @@ impl Recording {
         opening: SessionOpening,
         config: Option<String>,
         captures: Option<&SessionCaptures>,
-        tell: Tell<'_>,
+        notify: Notify<'_>,
     ) {
         let (session, at, utc) = (opening.session, opening.at, opening.utc.clone());
         let header = header_of(opening, config);
@@ -192,12 +192,12 @@ impl Recording {
         match create(captures, &header, &mut |record| engine.handle(record)) {
             Ok(mut capture) => {
                 capture.clock(at, utc, &mut |record| engine.handle(record));
-                tell(ProxyNotice::Recording { session, capture: capture.path().to_owned() });
+                notify(ProxyNotice::Recording { session, capture: capture.path().to_owned() });
                 self.capture = Some(capture);
             }
             Err(error) => {
                 let sentence = format!("{error:#}; the session goes on without a capture");
-                tell(ProxyNotice::Trouble { session: Some(session), sentence });
+                notify(ProxyNotice::Trouble { session: Some(session), sentence });
                 self.put(at, Body::Header(header));
             }
         }
@@ -231,26 +231,26 @@ impl Recording {
         }
     }
 
-    /// Passes on what the recorder has to say.
-    fn pass_on(&self, session: u64, tell: Tell<'_>) {
+    /// Passes on the recorder's notices.
+    fn pass_on(&self, session: u64, notify: Notify<'_>) {
         let news = self.capture.iter().flat_map(Recorder::news);
-        news.for_each(|news| pass_on(session, &news, tell));
+        news.for_each(|news| pass_on(session, &news, notify));
     }
 }
 
-fn pass_on(session: u64, news: &recorder::RecorderNotice, tell: Tell<'_>) {
+fn pass_on(session: u64, news: &recorder::RecorderNotice, notify: Notify<'_>) {
     let sentence = news.to_string();
     match news {
-        // The session's own status tells what people want to know.
+        // The session's own status says more.
         recorder::RecorderNotice::Status(_) => {}
         news if news.is_trouble() => {
-            tell(ProxyNotice::Trouble { session: Some(session), sentence })
+            notify(ProxyNotice::Trouble { session: Some(session), sentence })
         }
-        _ => tell(ProxyNotice::Recorder { session, sentence }),
+        _ => notify(ProxyNotice::Recorder { session, sentence }),
     }
 }
 
-/// Who closed a WebSocket and how; what became of its connection afterwards says less.
+/// Who closed the WebSocket and how, which says more than how its connection ended.
 fn closed(engine: &Engine) -> Option<String> {
     let close = engine.facts().closes.first()?;
     let who = match close.direction {
@@ -262,7 +262,7 @@ fn closed(engine: &Engine) -> Option<String> {
     Some(format!("the {who} closed it{code}{reason}{}", close.reason))
 }
 
-/// Creates the capture under a name that nothing has yet.
+/// Creates the capture under a name that no file has yet.
 fn create(
     captures: &SessionCaptures,
     header: &Header,
@@ -275,7 +275,7 @@ fn create(
         ..RecorderOptions::new(folder.join(name))
     };
     let mut options = match layout {
-        // All sessions share what may lie on the disk, and each incident gets a name of its own.
+        // All sessions share one quota, and each incident gets a name of its own.
         FileLayout::Ring(_) => vec![options("incident.lagtape".to_owned())],
         FileLayout::Whole | FileLayout::Parts(_) => {
             let utc = clock::utc_file_name();
@@ -306,7 +306,7 @@ fn header_of(opening: SessionOpening, config: Option<String>) -> Header {
     header
 }
 
-/// The client's first message, if that is what it is.
+/// The text of the client's first message, if this is one.
 fn config_of(message: &Message<'_>) -> Option<String> {
     let text = message.text().filter(|_| message.direction == Direction::ClientToServer)?;
     parse_object(text).ok().map(|_| text.to_owned())
@@ -335,7 +335,8 @@ mod tests {
         frame
     }
 
-    /// Plays a recorded session to the onlooker, and 5 s of silence after it; looks every 10 ms.
+    /// Plays a recorded session and 5 s of silence after it to the observer, which updates every
+    /// 10 ms.
     fn play(capture: &str) -> (Vec<ProxyNotice>, u64) {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(capture);
         let mut records = open_capture(&path).unwrap();
@@ -354,27 +355,27 @@ mod tests {
             impairment: None,
         };
         let said = Mutex::new(Vec::new());
-        let tell = |notice| said.lock().unwrap().push(notice);
-        let mut watched = ObservedSession::new(opening, buffered, None);
+        let notify = |notice| said.lock().unwrap().push(notice);
+        let mut session = ObservedSession::new(opening, buffered, None);
         let mut now = Nanos(0);
         while let Some(record) = records.next_record().unwrap() {
             while now < record.t {
                 now.0 += 10_000_000;
-                watched.look(now, &tell);
+                session.update(now, &notify);
             }
             if let Body::Message(message) = &record.body {
                 let bytes = frame(message.opcode.into(), message.payload);
                 bytes
                     .chunks(1448)
-                    .for_each(|piece| watched.bytes(message.direction, record.t, piece, &tell));
+                    .for_each(|piece| session.bytes(message.direction, record.t, piece, &notify));
             }
         }
         for _ in 0..500 {
             now.0 += 10_000_000;
-            watched.look(now, &tell);
+            session.update(now, &notify);
         }
-        let slices = watched.record.engine.facts().slices;
-        watched.shut(now, "over".to_owned(), &tell);
+        let slices = session.record.engine.facts().slices;
+        session.shut(now, "over".to_owned(), &notify);
         (said.into_inner().unwrap(), slices)
     }
 

@@ -1,8 +1,7 @@
-//! The onlooker: one thread that makes messages, captures and notices of what is forwarded.
+//! The thread that turns what is forwarded into messages, captures and notices.
 //!
-//! Enters: items of the tap. Leaves: a capture file for each session, written behind the recorder's
-//! own buffer, and notices. The engine of a session sees exactly the records that its capture gets.
-//! Whatever fails here fails for the onlooker alone: no byte on its way waits for this thread.
+//! The engine of a session sees exactly the records that its capture gets. Whatever fails here fails
+//! for the observer alone: forwarding never waits for this thread.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,17 +16,17 @@ use super::tap::{Tap, TapItem};
 use super::{ProxyOptions, SessionCaptures};
 use crate::edge::clock::MonotonicClock;
 
-/// The thread, from outside.
+/// The observing thread, from outside.
 pub(super) struct ObserverHandle {
     pub tap: Arc<Tap>,
     thread: JoinHandle<()>,
 }
 
 impl ObserverHandle {
-    /// Waits until everything is looked at and every capture is written.
+    /// Waits until everything is observed and every capture is written.
     pub fn finish(self) {
         self.tap.close();
-        // A panic of the thread has been printed; the captures are as far as they came.
+        // A panic of the thread has been printed; the captures end where it stopped.
         let _ = self.thread.join();
     }
 }
@@ -43,9 +42,9 @@ pub(super) fn start(options: &ProxyOptions, clock: MonotonicClock) -> Result<Obs
         sessions: BTreeMap::new(),
     };
     let thread = std::thread::Builder::new()
-        .name("lagtape-onlooker".to_owned())
+        .name("lagtape-observer".to_owned())
         .spawn(move || observer.run())
-        .context("cannot start the onlooking thread")?;
+        .context("cannot start the observing thread")?;
     Ok(ObserverHandle { tap, thread })
 }
 
@@ -68,7 +67,7 @@ impl Observer {
             }
             let now = self.clock.now();
             for session in self.sessions.values_mut() {
-                session.look(now, &*self.watch);
+                session.update(now, &*self.watch);
             }
         }
     }

@@ -1,9 +1,8 @@
-//! Bytes both ways, as they come.
+//! Forwards bytes in both directions, unchanged.
 //!
-//! Enters: two connections and what was read from them too much. Leaves: every byte of each on the
-//! other one, unchanged; the end of either as the end of the other, and a reset as a reset. Holds a
-//! piece of each direction and no more: who does not read makes the other side wait. The tap gets
-//! its copy after the first try to forward, and never delays it.
+//! The end of one connection becomes the end of the other, and a reset becomes a reset. Only one piece
+//! of each direction is held, so a side that does not read makes the other wait. The tap never delays
+//! forwarding.
 
 use std::future::poll_fn;
 use std::task::Poll;
@@ -20,7 +19,7 @@ use crate::capture::Direction;
 use crate::edge::clock::MonotonicClock;
 use crate::time::Nanos;
 
-/// A connection from end to end.
+/// A client's connection and the server's.
 pub(super) struct Relay {
     pub clock: MonotonicClock,
     pub client: TcpStream,
@@ -29,16 +28,16 @@ pub(super) struct Relay {
     pub unread: (Bytes, Bytes),
     pub tap: Option<SessionTap>,
     pub impairment: Option<Impairment>,
-    /// Resolves when the initial buffer is there.
+    /// Resolves when the initial buffer has passed.
     pub buffered: Option<oneshot::Receiver<()>>,
 }
 
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RelayEnd {
-    /// Both sides ended it, one first.
+    /// Both sides closed, this direction's sender first.
     By(Direction),
-    /// One side reset it, or is gone.
+    /// This direction's sender reset the connection, or is gone.
     Reset(Direction),
     /// The impairment cut it.
     Cut,
@@ -60,7 +59,7 @@ impl RelayEnd {
 }
 
 impl Relay {
-    /// Forwards until both directions have ended, or `stop` resolves. Gives back why, and the tap.
+    /// Forwards until both directions have ended, or `stop` resolves; returns why, and the tap.
     pub async fn run(
         mut self,
         stop: impl Future<Output = ()>,
@@ -75,7 +74,7 @@ impl Relay {
             () = stop => RelayEnd::Stopped,
         };
         if matches!(ended, RelayEnd::Reset(_) | RelayEnd::Cut) {
-            // A reset is what the other side would have seen; a socket that refuses is reset already.
+            // The other side would have seen a reset too; a socket that refuses is reset already.
             let _ = self.client.set_zero_linger();
             let _ = tcp_of(&self.server).map(TcpStream::set_zero_linger);
         }
@@ -88,7 +87,6 @@ impl Relay {
             tokio::select! {
                 biased;
                 ended = self.both(up, down) => return ended,
-                // Where nobody is left to tell, it stays as it is.
                 Ok(()) = buffered => {}
             }
         }

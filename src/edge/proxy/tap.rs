@@ -1,9 +1,8 @@
-//! The tap: copies of what is forwarded, for whoever looks on.
+//! The queue through which the observer gets copies of what is forwarded.
 //!
-//! Enters: pieces of the two directions of a connection, each with the time at which it was there.
-//! Leaves: the same, in order, for one onlooking thread. Whoever taps never waits: what does not fit
-//! is left out, as whole messages, and counted. Nobody is woken for a piece: the onlooker comes by
-//! itself every [`ROUND`] while there is traffic.
+//! Forwarding never waits for the observer: what does not fit is left out, as whole messages, and
+//! counted. Nor does it wake the observer for each piece: while there is traffic, the observer visits
+//! every [`ROUND`].
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -19,25 +18,25 @@ use crate::wire::websocket::Walker;
 
 /// Bytes read at a time.
 pub(super) const PIECE_LEN: usize = 64 << 10;
-/// Bytes that may wait for the onlooker.
+/// Bytes that may wait for the observer.
 pub const MAX_WAITING: usize = 64 << 20;
-/// Time between two visits of the onlooker while there is traffic.
+/// Time between two visits of the observer while there is traffic.
 pub const ROUND: Duration = Duration::from_millis(10);
-/// Visits without traffic after which the onlooker asks to be called.
+/// Visits without traffic after which the observer sleeps until it is called.
 const IDLE_ROUNDS: u32 = 20;
 /// What a piece costs beside its bytes.
 const ITEM_LEN: usize = 128;
-/// Pieces of memory that are kept for further bytes. New memory costs more than what is copied into it.
+/// Buffers that are kept for reuse. Allocating one costs more than copying into it.
 const MAX_SPARE: usize = 256;
 
-/// Something for the onlooker.
+/// Something for the observer.
 #[derive(Debug)]
 pub(super) enum TapItem {
-    /// A session begins; who forwards it wants to hear of its initial buffer.
+    /// A session begins. The sender reports its initial buffer to the forwarding task.
     Open(Box<SessionOpening>, oneshot::Sender<()>),
     /// Bytes of a session, as they were forwarded.
     Bytes { session: u64, direction: Direction, at: Nanos, bytes: Bytes },
-    /// Messages that did not fit. What follows begins with a message.
+    /// Messages that did not fit. The next bytes begin with a message.
     Lost { session: u64, direction: Direction, at: Nanos, loss: TapLoss },
     /// Every session is to write out what its ring holds.
     RequestIncident,
@@ -59,12 +58,12 @@ pub(super) struct TapLoss {
     pub bytes: u64,
 }
 
-/// The queue between those who forward and the one who looks on.
+/// The queue between the forwarding tasks and the observer.
 #[derive(Debug)]
 pub(super) struct Tap {
     state: Mutex<TapState>,
     called: Condvar,
-    /// Bytes that wait or are being looked at.
+    /// Bytes that wait or are being observed.
     held: AtomicUsize,
     limit: usize,
 }
@@ -72,7 +71,7 @@ pub(super) struct Tap {
 #[derive(Debug, Default)]
 struct TapState {
     items: Vec<TapItem>,
-    /// Memory of pieces that were looked at.
+    /// Buffers to reuse.
     spare: Vec<BytesMut>,
     wants_call: bool,
     is_closed: bool,
@@ -94,14 +93,14 @@ impl Tap {
         self.push(TapItem::RequestIncident);
     }
 
-    /// No more comes; the onlooker ends once everything is looked at.
+    /// Ends the queue; the observer stops once it has taken everything.
     pub fn close(&self) {
         self.lock().is_closed = true;
         self.called.notify_one();
     }
 
-    /// Hands everything that waits to the onlooker, after a while if need be; `false` at the end.
-    /// Comes back at least every `period`.
+    /// Hands everything that waits to the observer; `false` at the end. Waits for items if there are
+    /// none, for `period` at most.
     pub fn visit(&self, items: &mut Vec<TapItem>, period: Duration) -> bool {
         items.clear();
         let mut state = self.lock();
@@ -120,12 +119,12 @@ impl Tap {
         !(items.is_empty() && state.is_closed)
     }
 
-    /// The onlooker is done with an item.
+    /// Frees the room of an item that the observer is done with.
     pub fn release(&self, cost: usize) {
         self.held.fetch_sub(cost, Ordering::Relaxed);
     }
 
-    /// The onlooker is done with these bytes; gives their memory back if nobody else has it.
+    /// Takes the memory of bytes that the observer is done with, unless somebody else still holds it.
     pub fn reuse(&self, bytes: Bytes) {
         let Ok(mut room) = bytes.try_into_mut() else { return };
         room.clear();
@@ -137,7 +136,7 @@ impl Tap {
         }
     }
 
-    /// What an item counts while it waits.
+    /// The room that an item takes.
     pub fn cost(item: &TapItem) -> usize {
         item.cost()
     }
@@ -146,7 +145,7 @@ impl Tap {
         self.held.load(Ordering::Relaxed).saturating_add(len + ITEM_LEN) <= self.limit
     }
 
-    /// Whether so much has been looked at that going on is worth it.
+    /// Whether the observer has caught up enough to go on after a loss.
     fn is_relieved(&self) -> bool {
         self.held.load(Ordering::Relaxed) <= self.limit / 2
     }
@@ -156,7 +155,7 @@ impl Tap {
         let before = self.held.fetch_add(cost, Ordering::Relaxed);
         let mut state = self.lock();
         state.items.push(item);
-        // Much has come since the last visit: that is worth a call.
+        // A lot has come since the last visit: call the observer.
         let mark = self.limit / 8;
         let is_much = before < mark && before + cost >= mark;
         if is_much || state.wants_call {
@@ -197,12 +196,12 @@ impl SessionTap {
         SessionTap { tap, session, up: DirectionTap::default(), down: DirectionTap::default() }
     }
 
-    /// Memory to read into, if there is some that was used before.
+    /// A buffer to read into, if there is one to reuse.
     pub fn spare(&self) -> Option<BytesMut> {
         self.tap.lock().spare.pop()
     }
 
-    /// Bytes were forwarded. Never waits.
+    /// Takes bytes that were forwarded. Never waits.
     pub fn offer(&mut self, direction: Direction, at: Nanos, bytes: &Bytes) {
         let (tap, session) = (&*self.tap, self.session);
         let way = match direction {
@@ -223,7 +222,7 @@ impl SessionTap {
         }
     }
 
-    /// The session is over.
+    /// Ends the session.
     pub fn shut(self, at: Nanos, reason: String) {
         let SessionTap { tap, session, up, down } = self;
         for (direction, way) in [(Direction::ClientToServer, up), (Direction::ServerToClient, down)]
@@ -237,8 +236,8 @@ impl SessionTap {
 }
 
 impl DirectionTap {
-    /// The part of `bytes` that is kept: all of it, or after a loss what follows the first end of a
-    /// message at which there is room again.
+    /// The part of `bytes` that is kept: all of it, or after a loss only what follows the first end of
+    /// a message at which there is room again.
     fn kept(&mut self, tap: &Tap, bytes: &Bytes) -> Option<Bytes> {
         let Some(loss) = &mut self.loss else {
             self.walker.walk(bytes);
@@ -279,12 +278,12 @@ mod tests {
     }
 
     /// Offers messages of these lengths in pieces, with visits after those pieces, and compares the
-    /// lengths that come out; a loss is told as minus the number of messages.
+    /// lengths that come out; a loss shows as minus the number of messages.
     #[track_caller]
     fn check(lens: &[usize], piece: usize, visits: &[usize], expected: &[i64]) {
         let tap = Tap::new(LIMIT);
         let mut walker = DirectionTap::default();
-        let mut onlooker = (Messages::new(None), Vec::new());
+        let mut observed = (Messages::new(None), Vec::new());
         let stream = Bytes::from(lens.iter().flat_map(|&len| message(len)).collect::<Vec<_>>());
         let mut session = SessionTap {
             tap: Arc::clone(&tap),
@@ -297,12 +296,12 @@ mod tests {
             walker.walker.walk(&bytes);
             session.offer(DOWN, Nanos(0), &bytes);
             if visits.contains(&i) {
-                look(&tap, &mut onlooker);
+                look(&tap, &mut observed);
             }
         }
         session.shut(Nanos(0), String::new());
-        look(&tap, &mut onlooker);
-        assert_eq!(onlooker.1, expected);
+        look(&tap, &mut observed);
+        assert_eq!(observed.1, expected);
         assert_eq!(tap.held.load(Ordering::Relaxed), 0);
     }
 

@@ -1,7 +1,4 @@
-//! A connection that speaks no HTTP any more: forwarded, and looked at if it is a WebSocket.
-//!
-//! Enters: both ends of it after the handshake. Leaves: a session told to the tap, from its opening to
-//! the reason of its end.
+//! A connection after HTTP: forwarded, and observed as a session if it is a WebSocket.
 
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
@@ -19,7 +16,7 @@ use super::upstream::ServerStream;
 use crate::edge::clock;
 use crate::edge::socket::listener::StopSignal;
 
-/// Forwards until both ends have ended it, or the proxy stops.
+/// Forwards until both ends have closed, or the proxy stops.
 pub(super) async fn run(
     proxy: &Proxy,
     peer: SocketAddr,

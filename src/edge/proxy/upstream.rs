@@ -1,8 +1,6 @@
-//! The server behind the proxy: where it is and how it is reached.
+//! The server behind the proxy: where it is, how it is reached, and what requests have to call it.
 //!
-//! Enters: an address as a person typed it. Leaves: connections, with TLS where the address asks
-//! for it, and what requests have to call the server. Never keeps a connection, and never writes a
-//! query string down.
+//! The query string of its address is used and never shown.
 
 use std::io;
 use std::net::SocketAddr;
@@ -33,13 +31,13 @@ pub type ServerStream = MaybeTlsStream<TcpStream>;
 /// the server for megabytes.
 const SLOW_RECEIVE_BUFFER: u32 = 64 << 10;
 
-/// Whom to believe that they are the server.
+/// Whose certificate is accepted as the server's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ServerTrust {
-    /// Whom this machine trusts.
+    /// Anyone this machine trusts.
     #[default]
     System,
-    /// Whom a file of PEM certificates vouches for.
+    /// Anyone for whom a file of PEM certificates vouches.
     File(PathBuf),
     /// Anybody.
     Anybody,
@@ -52,13 +50,13 @@ pub struct Upstream {
     port: u16,
     authority: String,
     tls: Option<(TlsConnector, ServerName<'static>)>,
-    /// What a handshake for `/` is to ask for instead.
+    /// What a handshake for `/` asks for instead.
     target: Option<String>,
 }
 
 impl Upstream {
-    /// Reads `ws://host:port`, `wss://`, `http://` or `https://`. A path or a query in it is what
-    /// handshakes get that ask for no path of their own.
+    /// Reads `ws://host:port`, `wss://`, `http://` or `https://`. Handshakes that ask for no path of
+    /// their own get the path and query of this address.
     pub fn parse(url: &str, trust: &ServerTrust) -> Result<Upstream> {
         let shown = without_secrets(url);
         let uri: Uri = url
@@ -99,7 +97,7 @@ impl Upstream {
         &self.authority
     }
 
-    /// What a handshake for `/` is to ask for instead.
+    /// What a handshake for `/` asks for instead.
     #[must_use]
     pub fn target(&self) -> Option<&str> {
         self.target.as_deref()
@@ -111,14 +109,14 @@ impl Upstream {
         format!("http{}://{}", if self.tls.is_some() { "s" } else { "" }, self.authority)
     }
 
-    /// The address of a WebSocket on the server, without what may be secret.
+    /// The address of a WebSocket on the server, without secrets.
     #[must_use]
     pub fn shown(&self, target: &str) -> String {
         let scheme = if self.tls.is_some() { "wss" } else { "ws" };
         without_secrets(&format!("{scheme}://{}{target}", self.authority))
     }
 
-    /// Whether the server is whoever listens at that address.
+    /// Whether this is the server that listens at an address.
     pub async fn is_at(&self, address: SocketAddr) -> bool {
         let found = lookup_host((self.host.as_str(), self.port)).await;
         found.is_ok_and(|mut found| {
@@ -127,7 +125,7 @@ impl Upstream {
         })
     }
 
-    /// Connects. `is_slow`: what arrives is to wait with the server and not here.
+    /// Connects. `is_slow` keeps the receive buffer small, so that data waits at the server.
     pub async fn connect(&self, is_slow: bool) -> Result<ServerStream> {
         let shown = self.shown("");
         let connected = tokio::time::timeout(CONNECT_TIMEOUT, self.reach(is_slow)).await;
@@ -169,9 +167,9 @@ async fn open(address: SocketAddr, is_slow: bool) -> io::Result<TcpStream> {
     socket.connect(address).await
 }
 
-/// The TCP connection below a leg.
-pub(super) fn tcp_of(leg: &ServerStream) -> Option<&TcpStream> {
-    match leg {
+/// The TCP connection below the TLS, if there is any.
+pub(super) fn tcp_of(stream: &ServerStream) -> Option<&TcpStream> {
+    match stream {
         MaybeTlsStream::Plain(stream) => Some(stream),
         MaybeTlsStream::Rustls(stream) => Some(stream.get_ref().0),
         _ => None,
@@ -234,7 +232,7 @@ fn roots(trust: &ServerTrust) -> Result<RootCertStore> {
         }
         ensure!(!roots.is_empty(), "{}", unreadable());
     } else {
-        // Some stores hold certificates that nobody can read; the others count.
+        // Some stores hold certificates that cannot be parsed; the others count.
         let (_, _) =
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         ensure!(!roots.is_empty(), "this machine trusts no certificates; name some with --ca FILE");
@@ -242,7 +240,7 @@ fn roots(trust: &ServerTrust) -> Result<RootCertStore> {
     Ok(roots)
 }
 
-/// Believes any certificate, and still checks that the server has its key.
+/// Accepts any certificate, and still checks that the server has its key.
 #[derive(Debug)]
 struct Credulous {
     provider: Arc<CryptoProvider>,

@@ -1,8 +1,8 @@
-//! The incident recorder: a ring in memory, and a file for each time that something happens.
+//! The incident recorder: a ring in memory, and a file for each incident.
 //!
-//! Each file is complete in itself and begins with the oldest record that the ring held at that
-//! moment. What happens while one is being written makes another, so that both are whole. A disk
-//! that fails keeps nobody waiting: what it has not taken shares its memory with the ring.
+//! Each file is complete in itself and begins with the oldest record in the ring. An incident during
+//! another one gets a file of its own, so that both are whole. When the disk fails, nothing is blocked:
+//! records that wait for it share their memory with the ring.
 
 use std::collections::VecDeque;
 use std::io;
@@ -33,7 +33,7 @@ pub(super) struct Incidents {
     sentry: Sentry,
     reader: Reader,
     open: Vec<Incident>,
-    /// Asked for, and not yet begun.
+    /// Requested and not yet begun.
     requested: Vec<Why>,
     disk_fails: bool,
 }
@@ -41,16 +41,16 @@ pub(super) struct Incidents {
 /// An incident that is being written.
 struct Incident {
     path: PathBuf,
-    /// None until the disk lets it be made.
+    /// `None` until the disk lets it be created.
     file: Option<OpenFile>,
     marker: SyncMarker,
     writer: Writer,
     until: Nanos,
-    /// What is to be written, of the first one only what follows `written`.
+    /// What is still to be written; of the first piece only what follows `written`.
     pending: VecDeque<Arc<[u8]>>,
     pending_bytes: usize,
     written: usize,
-    /// Nothing more comes.
+    /// The end record is in `pending`.
     is_over: bool,
     cut_short: bool,
 }
@@ -93,7 +93,7 @@ impl Incidents {
 
     fn see(&mut self, record: &Record<'_>, bytes: &[u8], queue: &RecordQueue) {
         if let Body::End(end) = &record.body {
-            // What was asked for before the end is there when that comes.
+            // Incidents requested before the end get it too.
             self.answer(queue);
             let reason = end.reason.clone().unwrap_or_default();
             for incident in &mut self.open {
@@ -115,14 +115,14 @@ impl Incidents {
         }
     }
 
-    /// Begins what was asked for, with all that came before it.
+    /// Begins the requested incidents.
     fn answer(&mut self, queue: &RecordQueue) {
         for why in std::mem::take(&mut self.requested) {
             self.happen(why, queue);
         }
     }
 
-    /// A disk that fails has filled the room for what waits: twice that of the queue.
+    /// Whether a failing disk has filled the room for pending records, which is twice the queue's.
     fn is_crowded(&self) -> bool {
         let pending = self.open.iter().map(|incident| incident.pending_bytes).sum::<usize>();
         self.disk_fails && pending > 2 * self.options.queue_bytes
@@ -131,7 +131,7 @@ impl Incidents {
     /// Begins an incident with what the ring holds.
     fn happen(&mut self, why: Why, queue: &RecordQueue) {
         if self.open.len() >= MAX_OPEN || self.is_crowded() {
-            queue.tell(RecorderNotice::Crowded { why });
+            queue.notify(RecorderNotice::Crowded { why });
             return;
         }
         let now = self.ring.newest();
@@ -156,10 +156,10 @@ impl Incidents {
         };
         self.ring.visit(&mut |record, bytes| incident.push(record, bytes));
         self.open.push(incident);
-        queue.tell(RecorderNotice::Incident { path, why });
+        queue.notify(RecorderNotice::Incident { path, why });
     }
 
-    /// A name that no other incident has: two may happen within a second.
+    /// A name that no other incident has, even of the same second.
     fn free_path(&self, why: Why) -> PathBuf {
         let label = format!("{}-{}", clock::utc_file_name(), why.word());
         let names = std::iter::once(label.clone()).chain((2..).map(|n| format!("{label}-{n}")));
@@ -178,12 +178,12 @@ impl Incidents {
         let mut still_open = Vec::new();
         for mut incident in std::mem::take(&mut self.open) {
             if incident.file.is_none() {
-                // First the old ones go: a full disk may let the new one be made then.
+                // First old ones are deleted: a full disk may let the new one be created then.
                 quota.enforce(&self.options.path, &paths, queue);
             }
             let written = incident.write(self.store.as_mut(), &self.options, queue);
             match written {
-                Ok(()) if incident.is_over => incident.tell(queue),
+                Ok(()) if incident.is_over => incident.notify_of_end(queue),
                 written => {
                     result = result.and(written);
                     still_open.push(incident);
@@ -221,7 +221,7 @@ impl FileSink for Incidents {
     fn close(&mut self, queue: &RecordQueue) -> io::Result<()> {
         let result = self.pump(queue);
         for incident in &self.open {
-            queue.tell(RecorderNotice::CutShort(incident.path.clone()));
+            queue.notify(RecorderNotice::CutShort(incident.path.clone()));
         }
         result
     }
@@ -240,7 +240,7 @@ impl Incident {
         self.enqueue(Arc::clone(bytes));
     }
 
-    /// Ends early, before a record that there is no room for.
+    /// Ends early, before a record for which there is no room.
     fn cut_short(&mut self, record: &Record<'_>) {
         self.cut_short |= !self.is_over;
         self.end(record.seq, record.t, "the disk failed");
@@ -286,10 +286,10 @@ impl Incident {
         if self.is_over { file.sync_as_agreed() } else { Ok(()) }
     }
 
-    fn tell(&self, queue: &RecordQueue) {
+    fn notify_of_end(&self, queue: &RecordQueue) {
         let path = self.path.clone();
         let bytes = self.file.as_ref().map_or(0, |file| file.written);
-        queue.tell(match self.cut_short {
+        queue.notify(match self.cut_short {
             true => RecorderNotice::CutShort(path),
             false => RecorderNotice::Written { path, bytes },
         });

@@ -1,6 +1,4 @@
-//! What an onlooker hears of the recorder.
-//!
-//! Enters: what became of the recording. Leaves: a line for people.
+//! Notices of how a recording goes, and their wording.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -9,68 +7,41 @@ use serde::Serialize;
 
 use crate::flight::Why;
 
-/// Something that is told at once.
+/// A change of a recording that is reported at once.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RecorderNotice {
-    /// The disk refuses what is written.
-    DiskFails {
-        /// What cannot be written.
-        what: String,
-        /// What the disk says.
-        error: String,
-    },
-    /// The disk takes what is written again.
-    DiskIsBack {
-        /// What is written again.
-        what: String,
-    },
+    /// The disk refuses writes.
+    DiskFails { what: String, error: String },
+    /// The disk accepts writes again.
+    DiskIsBack { what: String },
     /// The buffer is full: records are lost from now on.
     Losing,
     /// Records were lost, and a gap record stands for them.
     Gap {
-        /// How many.
         records: u64,
-        /// Their payload bytes.
+        /// Of their payloads.
         bytes: u64,
     },
     /// The next part of a recording began.
     Part(PathBuf),
     /// An incident is being written.
-    Incident {
-        /// Where to.
-        path: PathBuf,
-        /// What happened.
-        why: Why,
-    },
+    Incident { path: PathBuf, why: Why },
     /// An incident is written to its end.
-    Written {
-        /// Where.
-        path: PathBuf,
-        /// Length of the file.
-        bytes: u64,
-    },
-    /// An incident is not written, because too many are at this moment.
-    Crowded {
-        /// What happened.
-        why: Why,
-    },
+    Written { path: PathBuf, bytes: u64 },
+    /// An incident is not written, because too many others are being written.
+    Crowded { why: Why },
     /// An incident could not be written to its end.
     CutShort(PathBuf),
     /// An old incident was deleted, to make room for new ones.
     Deleted(PathBuf),
     /// An old incident could not be deleted.
-    NotDeleted {
-        /// Which.
-        path: PathBuf,
-        /// Why not.
-        error: String,
-    },
-    /// Where the recording stands; said again and again, and not for people.
+    NotDeleted { path: PathBuf, error: String },
+    /// Where the recording stands; sent again and again.
     Status(RecorderStatus),
 }
 
 impl RecorderNotice {
-    /// Something is wrong with the recording.
+    /// Whether something is wrong with the recording.
     #[must_use]
     pub fn is_trouble(&self) -> bool {
         matches!(
@@ -130,7 +101,7 @@ pub struct RecorderStatus {
     pub lost: u64,
     /// Bytes that wait for the disk.
     pub waiting_bytes: u64,
-    /// What the disk says that refuses what is written.
+    /// The error of a disk that refuses writes.
     pub failing: Option<String>,
     /// Files so far: the capture, its parts, or the incidents that were not deleted.
     pub file_count: usize,

@@ -14,31 +14,28 @@ use crate::time::Span;
 
 /// Bytes that may wait for the disk.
 pub const MAX_QUEUED_BYTES: usize = 64 << 20;
-/// Time between two tries of a disk that fails.
+/// Pause between two tries at a disk that fails.
 pub const RETRY: Duration = Duration::from_millis(500);
 
 /// Which files a recording becomes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum FileLayout {
-    /// One.
+    /// A single file.
     #[default]
     Whole,
-    /// One after the other, each complete in itself: `live-001.lagtape`, `live-002.lagtape`, …
+    /// A sequence of files, each complete in itself: `live-001.lagtape`, `live-002.lagtape`, …
     Parts(SplitAt),
-    /// None, until something happens: `live-<UTC>-<why>.lagtape`.
+    /// A file for each incident: `live-<UTC>-<why>.lagtape`.
     Ring(RingOptions),
 }
 
 /// What an incident recorder keeps.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RingOptions {
-    /// What is held in memory.
     pub limits: RingLimits,
-    /// What makes an incident.
     pub triggers: Vec<Trigger>,
-    /// How long an incident goes on after it happened.
+    /// How long an incident is recorded after it happened.
     pub after: Span,
-    /// How much may lie on the disk.
     pub quota: Quota,
 }
 
@@ -49,13 +46,11 @@ pub struct RecorderOptions {
     pub path: PathBuf,
     /// Replace an existing file.
     pub force: bool,
-    /// Which files.
     pub layout: FileLayout,
-    /// When they are safe from a power failure.
     pub sync: SyncPolicy,
     /// Bytes that may wait for the disk.
     pub queue_bytes: usize,
-    /// Time between two tries of a disk that fails.
+    /// Pause between two tries at a disk that fails.
     pub retry: Duration,
 }
 
@@ -73,7 +68,7 @@ impl RecorderOptions {
         }
     }
 
-    /// What the files are called, for people and for a shell.
+    /// What the files are called: a path, or a pattern that a shell expands.
     #[must_use]
     pub fn shown(&self) -> PathBuf {
         match self.layout {
@@ -82,7 +77,7 @@ impl RecorderOptions {
         }
     }
 
-    /// Refuses what cannot be written, before anything is asked of anybody.
+    /// Fails early if the files could not be written.
     pub fn check(&self) -> Result<()> {
         match self.layout {
             FileLayout::Whole => refuse_existing(&self.path, self.force),
@@ -98,7 +93,7 @@ impl RecorderOptions {
     }
 }
 
-/// Refuses a file that exists, unless `force`, and one whose folder does not.
+/// Fails if a file exists, unless `force`, or if its folder does not.
 pub fn refuse_existing(path: &Path, force: bool) -> Result<()> {
     if !force && path.symlink_metadata().is_ok() {
         bail!("{} exists already; use --force to replace it, or name another file", path.display());
@@ -110,8 +105,8 @@ pub fn refuse_existing(path: &Path, force: bool) -> Result<()> {
     Ok(())
 }
 
-/// The default output in the folder captures, which is made if need be: `<UTC>.lagtape`, or where
-/// the files are many, what their names begin with.
+/// The default output in the folder `captures`, which is created if need be: `<UTC>.lagtape`, or what
+/// the names of several files begin with.
 pub fn default_path(layout: &FileLayout) -> Result<PathBuf> {
     let folder = Path::new("captures");
     std::fs::create_dir_all(folder)

@@ -1,9 +1,9 @@
 //! A recording in parts, each complete in itself: header, context, records, end.
 //!
-//! An engine follows what is written, so that each part can begin with the state in which the one
-//! before it ended. Records go into the parts with their bytes as they came, so that `lagtape join`
-//! can make the one capture of them that an undivided recording would have been. Checkpoints come on
-//! top: they are the file's, and a limit in bytes does not count them.
+//! An engine follows the stream, so that each part can begin with the state in which the previous one
+//! ended. Records are copied byte for byte, so that `lagtape join` can rebuild the capture that an
+//! undivided recording would have been. Checkpoints are added on top, and a limit in bytes does not
+//! count them.
 
 use std::io;
 
@@ -21,7 +21,7 @@ use crate::time::Nanos;
 /// Bytes that are written at a time.
 const CHUNK: usize = 1 << 20;
 
-/// Cuts the stream into files.
+/// Splits the stream into files.
 pub(super) struct Parts {
     options: RecorderOptions,
     at: SplitAt,
@@ -29,16 +29,16 @@ pub(super) struct Parts {
     file: OpenFile,
     number: u64,
     part: PartWriter,
-    /// What is to be written to the present file next, and how much of it is.
+    /// What goes to the current file next, and how much of it is written.
     out: Vec<u8>,
     out_written: usize,
-    /// Bytes of the stream that are in `out`, from the first that is not reported as done.
+    /// Bytes of the stream that are in `out` and not yet reported as done.
     ahead: usize,
-    /// The part has got its end; when that is written the next file is to be made.
+    /// `out` ends the part; once it is written, the next file follows.
     is_full: bool,
 }
 
-/// The part that is being made, and the state of the stream at its end.
+/// Encodes the current part, and follows the state of the stream.
 struct PartWriter {
     marker: SyncMarker,
     writer: Writer,
@@ -74,7 +74,7 @@ impl Parts {
         })
     }
 
-    /// Fills `out` with what comes next in the stream, to the end of the part at most.
+    /// Fills `out` from the stream, up to the end of the part at most.
     fn fill(&mut self, bytes: &[u8]) {
         self.out.clear();
         self.out_written = 0;
@@ -97,7 +97,7 @@ impl Parts {
         }
     }
 
-    /// Makes the next file; its beginning is what is to be written next.
+    /// Creates the next file, and puts its beginning into `out`.
     fn turn(&mut self, queue: &RecordQueue) -> io::Result<()> {
         self.file.sync_as_agreed()?;
         let path = part_path(&self.options.path, self.number + 1);
@@ -108,7 +108,7 @@ impl Parts {
         self.out.clear();
         self.out_written = 0;
         self.part.begin(self.number, &mut self.out);
-        queue.tell(RecorderNotice::Part(path.clone()));
+        queue.notify(RecorderNotice::Part(path.clone()));
         queue.change_files(|files| files.push(path));
         Ok(())
     }
@@ -149,7 +149,7 @@ impl FileSink for Parts {
 
 impl PartWriter {
     fn new(marker: SyncMarker) -> Self {
-        // Of the past only the state counts, and no report is ever asked for.
+        // Only the state is needed, never a report.
         let options = Options { tracker_bound: Some(1), audio_crc: true, ..Options::default() };
         PartWriter {
             marker,
@@ -162,10 +162,10 @@ impl PartWriter {
         }
     }
 
-    /// Whether this record has to go into the next part.
+    /// Whether this record belongs into the next part.
     fn is_full(&self, at: SplitAt, record: &Record<'_>, len: usize) -> bool {
         let Some(began) = self.began else { return false };
-        // The end of the recording is no reason to begin another part.
+        // The end of the recording begins no other part.
         if matches!(record.body, Body::End(_)) {
             return false;
         }
@@ -175,7 +175,7 @@ impl PartWriter {
         }
     }
 
-    /// Appends a record of the stream. Header and end are the part's own.
+    /// Appends a record of the stream; header and end are replaced by the part's own.
     fn take(&mut self, record: &Record<'_>, bytes: &[u8], number: u64, out: &mut Vec<u8>) {
         self.engine.handle(record);
         match &record.body {
@@ -195,7 +195,7 @@ impl PartWriter {
         self.bytes += bytes.len() as u64;
     }
 
-    /// Appends what stands before the first record of a part.
+    /// Appends the beginning of a part: header, and context of all but the first.
     fn begin(&mut self, number: u64, out: &mut Vec<u8>) {
         let mut header = self.header.clone();
         header.metadata.insert(PART_KEY.to_owned(), number.to_string());

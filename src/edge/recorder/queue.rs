@@ -1,5 +1,4 @@
-//! What waits for the disk: a bounded buffer between a session, which never waits, and the thread
-//! that writes.
+//! The bounded buffer between a session, which never waits for the disk, and the writing thread.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -9,7 +8,7 @@ use std::time::Duration;
 use super::notice::{RecorderNotice, RecorderStatus};
 use crate::flight::Why;
 
-/// Notices that may wait to be heard; later ones are not kept.
+/// Notices that may wait to be taken; later ones are dropped.
 const MAX_NOTICES: usize = 1000;
 
 #[derive(Debug)]
@@ -39,11 +38,11 @@ impl QueueState {
     }
 }
 
-/// What the thread finds when it looks.
+/// What the queue has for the writing thread.
 pub(super) enum QueueWork {
-    /// Perhaps bytes, perhaps requests, perhaps only the time.
+    /// Bytes in the batch, or requests for incidents, or only a time-out.
     Work(Vec<Why>),
-    /// Nothing is left, and nothing will come.
+    /// The queue is closed and empty.
     Over,
 }
 
@@ -56,9 +55,8 @@ impl RecordQueue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a record that `encode` appends, if there is room. After a loss there has to be room
-    /// for more than one, so that a disk that is hardly too slow leaves few long gaps and not many
-    /// short ones.
+    /// Adds a record that `encode` appends, if there is room. After a loss, half the queue has to be
+    /// free, so that a disk that is slightly too slow leaves few long gaps and not many short ones.
     pub fn offer(&self, after_loss: bool, encode: impl FnOnce(&mut Vec<u8>)) -> bool {
         let mut state = self.lock();
         if state.waiting() >= self.room(after_loss) {
@@ -91,7 +89,7 @@ impl RecordQueue {
         self.changed.notify_all();
     }
 
-    pub fn tell(&self, notice: RecorderNotice) {
+    pub fn notify(&self, notice: RecorderNotice) {
         let mut state = self.lock();
         if state.notices.len() < MAX_NOTICES {
             state.notices.push(notice);
@@ -108,7 +106,7 @@ impl RecordQueue {
         RecorderStatus { waiting_bytes, file_count: state.files.len(), ..state.status.clone() }
     }
 
-    /// What the disk says, if it refuses what is written.
+    /// The disk's error, while it refuses writes.
     pub fn failing(&self) -> Option<String> {
         self.lock().status.failing.clone()
     }
@@ -131,7 +129,7 @@ impl RecordQueue {
         self.changed.notify_all();
     }
 
-    /// Says that nothing more comes.
+    /// Closes the queue: no more records follow.
     pub fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_all();
@@ -141,7 +139,7 @@ impl RecordQueue {
         self.lock().closed
     }
 
-    /// Waits for something to do, at most `patience`. Appends what waits to `batch`, which has to
+    /// Waits for something to do, for `patience` at most. Moves what waits into `batch`, which has to
     /// be empty.
     pub fn next(&self, batch: &mut Vec<u8>, patience: Duration) -> QueueWork {
         let mut state = self.lock();
@@ -157,7 +155,7 @@ impl RecordQueue {
         QueueWork::Work(std::mem::take(&mut state.requested))
     }
 
-    /// Notes that the thread is done with so many bytes more.
+    /// Counts bytes that the thread is done with.
     pub fn done(&self, bytes: usize) {
         if bytes == 0 {
             return;
@@ -172,7 +170,7 @@ impl RecordQueue {
         self.changed.notify_all();
     }
 
-    /// Lets time pass, unless the queue is closed.
+    /// Waits, unless the queue is closed.
     pub fn pause(&self, pause: Duration) {
         let state = self.lock();
         let waited = self.changed.wait_timeout_while(state, pause, |state| !state.closed);

@@ -1,4 +1,4 @@
-//! Asking a running incident recorder for a file, from any thread.
+//! Makes a running incident recorder write a file, from any thread.
 
 use std::sync::Arc;
 

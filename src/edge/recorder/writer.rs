@@ -1,7 +1,7 @@
-//! The thread that writes: what comes from the queue goes to a [`FileSink`], which knows the files.
+//! The writing thread: moves records from the queue to a [`FileSink`].
 //!
-//! A disk that fails is told at once and tried again; what it did not take waits meanwhile, so that
-//! the files never miss anything in between. When the recorder is closed, there is one last try.
+//! A failing disk is reported at once and tried again, and what it did not take waits, so that the
+//! files have no holes. When the recorder is closed, there is one last try.
 
 use std::io;
 use std::time::Duration;
@@ -13,13 +13,13 @@ use crate::edge::clock::MonotonicClock;
 use crate::flight::Why;
 use crate::time::Nanos;
 
-/// Buffers that have grown larger than this are given back.
+/// Buffers that have grown larger than this are shrunk.
 const KEPT_CAPACITY: usize = 4 << 20;
 
 /// Knows which files the records go to.
 pub(super) trait FileSink: Send {
-    /// Takes whole records, and asks for incidents; an empty slice only gives it the time. Says
-    /// how many bytes it is done with, and what the disk said. It gets the others again.
+    /// Takes whole records, and requests for incidents; is called now and then without either. Returns
+    /// how many bytes it is done with, and the disk's answer. It gets the other bytes again.
     fn take(
         &mut self,
         bytes: &[u8],
@@ -27,10 +27,10 @@ pub(super) trait FileSink: Send {
         queue: &RecordQueue,
     ) -> (usize, io::Result<()>);
 
-    /// Hands what was written to the disk for good.
+    /// Makes what was written safe from a power failure.
     fn sync(&mut self) -> io::Result<()>;
 
-    /// Brings the files to their end and hands them to the disk, as far as it lets that.
+    /// Finishes and syncs the files as far as the disk lets it.
     fn close(&mut self, queue: &RecordQueue) -> io::Result<()>;
 }
 
@@ -53,7 +53,7 @@ impl FileSink for WholeFile {
     }
 }
 
-/// Tells of a thread that broke off: otherwise everybody would wait for it.
+/// Reports a panic of the thread, for which others would wait forever.
 struct Guard<'a> {
     queue: &'a RecordQueue,
     what: String,
@@ -63,8 +63,10 @@ impl Drop for Guard<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let error = "lagtape's writing thread broke off, which is a bug".to_owned();
-            self.queue
-                .tell(RecorderNotice::DiskFails { what: self.what.clone(), error: error.clone() });
+            self.queue.notify(RecorderNotice::DiskFails {
+                what: self.what.clone(),
+                error: error.clone(),
+            });
             self.queue.change_status(|status| status.failing = Some(error));
         }
     }
@@ -74,9 +76,9 @@ impl Drop for Guard<'_> {
 pub(super) struct WriterThread {
     pub sink: Box<dyn FileSink>,
     pub sync: SyncPolicy,
-    /// Time between two tries of a disk that fails.
+    /// Pause between two tries at a disk that fails.
     pub retry: Duration,
-    /// What is written, for people.
+    /// What is written, as notices call it.
     pub what: String,
 }
 
@@ -107,7 +109,7 @@ impl WriterThread {
             queue.done(taken);
             if result.is_err() {
                 if queue.is_closed() && taken == 0 {
-                    // What waits is not going to be written; nothing that follows makes that good.
+                    // What waits is lost.
                     return;
                 }
                 queue.pause(self.retry);
@@ -131,14 +133,14 @@ impl WriterThread {
         Ok(())
     }
 
-    /// Tells of a disk that begins to fail, and of one that is back.
+    /// Reports when the disk begins to fail, and when it works again.
     fn note(&self, result: &io::Result<()>, queue: &RecordQueue) {
         let was_failing = queue.failing().is_some();
         match result {
             Err(error) => {
                 let error = error.to_string();
                 if !was_failing {
-                    queue.tell(RecorderNotice::DiskFails {
+                    queue.notify(RecorderNotice::DiskFails {
                         what: self.what.clone(),
                         error: error.clone(),
                     });
@@ -147,7 +149,7 @@ impl WriterThread {
             }
             Ok(()) if was_failing => {
                 queue.change_status(|status| status.failing = None);
-                queue.tell(RecorderNotice::DiskIsBack { what: self.what.clone() });
+                queue.notify(RecorderNotice::DiskIsBack { what: self.what.clone() });
             }
             Ok(()) => {}
         }

@@ -28,9 +28,9 @@ pub enum ReplayChange {
         /// Kind of the message that it waits for.
         kind: String,
     },
-    /// Nobody keeps up, and everything comes later by so much in all.
+    /// The client or the machine does not keep up, and everything comes later.
     Slowed {
-        /// In seconds.
+        /// In seconds, in total.
         by_s: f64,
     },
     /// The tape began again.

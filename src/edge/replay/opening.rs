@@ -17,7 +17,7 @@ use crate::time::{Nanos, Offset};
 use crate::wire::json::parse_object;
 use crate::wire::message::kind_of;
 
-/// Why a capture without audio cannot be played.
+/// Why a capture without audio cannot be replayed.
 const LEFT_OUT: &str =
     "its audio was left out when it was recorded; replay a capture with payloads";
 
@@ -160,7 +160,7 @@ impl RecordedOpening {
     }
 }
 
-/// Shows the engine what comes before `until`.
+/// Lets the engine see everything before `until`.
 fn pass(records: &mut Salvage<CaptureFile>, engine: &mut Engine, until: Nanos) -> Result<()> {
     while let Some(record) = records.next_record()? {
         if record.t > until {

@@ -158,7 +158,7 @@ impl<'a> ReplaySession<'a> {
             return;
         }
         order.controls.into_iter().for_each(|control| self.server.control(now, control));
-        // Whoever asked may have gone.
+        // The request may have been given up.
         let _ = order.answer.send(self.server.status(now));
     }
 

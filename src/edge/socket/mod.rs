@@ -1,4 +1,4 @@
-//! The server side of a WebSocket, whoever is served over it.
+//! The server side of a WebSocket.
 //!
 //! A connection starts as HTTP (`upgrade`, `answers`) and becomes a WebSocket, which `pump` drives
 //! until one side closes it. What is sent, and what an incoming message does, is up to the

@@ -1,4 +1,4 @@
-//! Drives one WebSocket connection for whoever is served over it.
+//! Drives one WebSocket connection on behalf of a [`ServedPeer`].
 //!
 //! One task reads and decides; a second one sends, so that a client that does not read is still
 //! heard. At most [`MAX_UNSENT`] messages wait between them: the peer is asked for the next message
@@ -26,7 +26,7 @@ use crate::time::Nanos;
 /// Messages between the peer and the socket: a slice and its `params_update`.
 const MAX_UNSENT: usize = 2;
 
-/// Whoever speaks to the client: decides what is sent and what an incoming message does.
+/// Speaks to the client: decides what is sent and what an incoming message does.
 ///
 /// The pump repeats, on every wake-up: [`prepare`](Self::prepare), then [`next`](Self::next) and
 /// [`sent`](Self::sent) while there is room to send, then [`settle`](Self::settle), and waits for a

@@ -1,8 +1,7 @@
-//! Which message of a client a reply of the server answers.
+//! Which action of a client a reply of the server answers.
 //!
-//! Enters: what a client sends, in order. Leaves: actions, each of a kind and counted; and for a
-//! recorded reply the action that it answered. A command that announces a binary message is done when
-//! that has come. Never looks at time beyond what it is given.
+//! Actions are counted by kind. A command that announces a binary message is complete when that has
+//! arrived.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -18,9 +17,9 @@ pub const CONFIG: &str = "config";
 /// The audio that follows it.
 pub const UPLOAD: &str = "upload";
 
-/// The events that answer a client, and the commands that they can answer. An event that is not
-/// listed answers nobody: `params_echo` tells of knobs turned elsewhere, and stems follow the buffer
-/// that they belong to. `command_failed` names its command.
+/// The events that answer a client, and the commands that they can answer. Other events answer no
+/// client: `params_echo` reports knobs turned elsewhere, and stems follow their buffer.
+/// `command_failed` names its command.
 const CAUSES: [(&str, &[&str]); 17] = [
     ("prompt_applied", &["prompt"]),
     ("prompt_blend_echo", &["set_prompt_blend"]),
@@ -41,15 +40,15 @@ const CAUSES: [(&str, &[&str]); 17] = [
     ("upload_failed", &["upload_track"]),
 ];
 
-/// Actions that wait for a reply, at most; the oldest are not expected to get one any more.
+/// Actions that may wait for a reply; the oldest are dropped first.
 const MAX_UNANSWERED: usize = 4096;
-/// Binary messages announced and not yet come, at most.
+/// Announced binary messages that may be outstanding.
 const MAX_ANNOUNCED: usize = 64;
-/// Kinds of actions that are counted, at most, …
+/// Kinds of actions that are counted.
 const MAX_KINDS: usize = 256;
-/// … the bytes of the name of one, …
+/// Longest name of a kind, in bytes.
 const MAX_KIND_LEN: usize = 64;
-/// … and actions of one kind. No client of a recording comes near any of them.
+/// Actions of one kind that are counted.
 const MAX_DEEDS: usize = 1 << 20;
 
 /// The action that a reply answers, and how long it took.
@@ -72,14 +71,14 @@ pub struct ClientActions {
 }
 
 impl ClientActions {
-    /// A session that is open, and in which nothing was done yet.
+    /// For a session that is already open.
     #[must_use]
     pub fn reopened() -> ClientActions {
         ClientActions { is_open: true, ..ClientActions::default() }
     }
 
-    /// Takes a text message that is no report of the playhead; the kind of the action, if it is done
-    /// with it.
+    /// Takes a text message that is no report of the playhead. Returns the kind of the action that it
+    /// completes, if any.
     pub fn text(&mut self, now: Nanos, fields: Option<&Map<String, Value>>) -> Option<String> {
         if !std::mem::replace(&mut self.is_open, true) {
             let names_fixture = |fields: &Map<String, Value>| {
@@ -101,13 +100,13 @@ impl ClientActions {
         Some(self.finish(now, kind))
     }
 
-    /// Takes a binary message; the kind of the action that it completes.
+    /// Takes a binary message. Returns the kind of the action that it completes.
     pub fn binary(&mut self, now: Nanos) -> String {
         let kind = self.announced.pop_front().unwrap_or_else(|| UPLOAD.to_owned());
         self.finish(now, &kind)
     }
 
-    /// When that action was done, if it was.
+    /// When the action was completed, if it was.
     #[must_use]
     pub fn done_at(&self, cause: &ReplyCause) -> Option<Nanos> {
         self.done.get(&cause.kind)?.get(usize::try_from(cause.nth).ok()?).copied()
@@ -129,7 +128,7 @@ impl ClientActions {
     }
 }
 
-/// Whether a command says that a binary message follows.
+/// Whether a command announces a binary message.
 fn announces_binary(fields: &Map<String, Value>) -> bool {
     let Some(kind) = kind_of(fields) else { return false };
     let command = ["commands", "handshake"].iter().find_map(|section| {
@@ -138,7 +137,7 @@ fn announces_binary(fields: &Map<String, Value>) -> bool {
     });
     let says = |key: &str| command.and_then(|command| command.get(key)) == Some(&Value::Bool(true));
     let has_server_source = fields.get("use_server_source") == Some(&Value::Bool(true));
-    // Not among the published names, and followed by audio all the same.
+    // Not among the published names, but followed by audio too.
     kind == "midi_transcribe" || (says("binary") && !(says("binary_optional") && has_server_source))
 }
 
@@ -150,7 +149,7 @@ pub struct CauseMatcher {
 }
 
 impl CauseMatcher {
-    /// Of a session that is open, and of whose client nothing is known yet.
+    /// For a session that is already open.
     #[must_use]
     pub fn reopened() -> CauseMatcher {
         CauseMatcher { actions: ClientActions::reopened(), ..CauseMatcher::default() }
@@ -180,7 +179,7 @@ impl CauseMatcher {
         self.unanswered.push_back((kind.to_owned(), nth, t));
     }
 
-    /// The cause of a reply before the stream: the last part of what opens a session.
+    /// The cause of a reply before the stream: the config, or the upload after it.
     #[must_use]
     pub fn handshake(&self, t: Nanos, kind: &str) -> Option<ReplyCause> {
         let opener = match kind {
@@ -193,7 +192,7 @@ impl CauseMatcher {
         Some(ReplyCause { kind: opener.to_owned(), nth: 0, after_ns })
     }
 
-    /// The cause of an event of the stream: the oldest action that it can answer and that nobody has.
+    /// The cause of an event of the stream: the oldest unanswered action that it can answer.
     pub fn event(&mut self, t: Nanos, fields: &Map<String, Value>) -> Option<ReplyCause> {
         let kind = kind_of(fields)?;
         let failed =

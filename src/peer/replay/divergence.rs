@@ -1,9 +1,7 @@
 //! How far a live client and the clock strayed from the recording.
 //!
-//! Enters: what the recorded client did and what the live one does, with moments of the tape; what
-//! was sent, and how late. Leaves: a [`Divergence`]. Positions are compared where one second of the
-//! tape is a second, and up to the first jump; a difference of times is the live client's less the
-//! recorded one's. Never keeps audio.
+//! Positions are compared only at rate 1 and up to the first jump. A difference in time is the live
+//! client's time less the recorded one's. Audio is never kept.
 
 use serde::Serialize;
 
@@ -15,21 +13,21 @@ use crate::playhead::ReportedPlayhead;
 use crate::time::Nanos;
 use crate::wire::message::Params;
 
-/// What became of a replay.
+/// How a replay went.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Divergence {
-    /// The live client did all that the recorded one did, and no more, as far as the tape was played.
+    /// The live client did exactly what the recorded one did, as far as the tape was played.
     pub same: bool,
-    /// The first thing that it did otherwise.
+    /// The first thing that it did differently.
     pub first_difference: Option<Difference>,
     /// Configuration, uploads and commands.
     #[serde(rename = "deeds")]
     pub actions: ActionCounts,
-    /// Changes of knobs, told in reports.
+    /// Changes of knobs in reports.
     pub knobs: ActionCounts,
     /// Reports of the playhead.
     pub ticks: TickCounts,
-    /// How far the live playhead was from the recorded one; `null` where that has no meaning.
+    /// Distance of the live playhead from the recorded one; `null` where they cannot be compared.
     pub position: Option<Drift>,
     /// How the clock kept time.
     pub time: TimeKept,
@@ -39,11 +37,11 @@ pub struct Divergence {
     pub played_s: f64,
     /// The tape came to its end.
     pub whole: bool,
-    /// Times that it began again.
+    /// How often it began again.
     pub rounds: u64,
-    /// What the last held or waiting replies wait for, in a causal replay.
+    /// What unsent replies still wait for, in a causal replay.
     pub unanswered: Vec<String>,
-    /// Messages that could not be sent because the recording does not hold them whole.
+    /// Messages that could not be sent because the recording does not have them whole.
     pub left_out: u64,
 }
 
@@ -56,7 +54,7 @@ pub struct ActionCounts {
     pub live: u64,
     /// Those that are equal, up to the first that is not.
     pub equal: u64,
-    /// The most that an equal one came later, or with a minus sign earlier.
+    /// Largest distance in time of equal ones; negative where the live one came earlier.
     pub most_apart_s: f64,
 }
 
@@ -83,9 +81,9 @@ pub struct Drift {
 /// How the clock of the replay kept time.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct TimeKept {
-    /// Seconds of the tape in a second, as asked for last; `null`: as fast as possible.
+    /// Seconds of the tape in a second, as last asked for; `null`: as fast as possible.
     pub asked_rate: Option<f64>,
-    /// The same as it was, without pauses, jumps and waiting for the client.
+    /// The rate that was achieved, without pauses, jumps and waiting for the client.
     pub achieved_rate: Option<f64>,
     /// Messages sent.
     pub sent: u64,
@@ -93,11 +91,11 @@ pub struct TimeKept {
     pub late_mean_ms: f64,
     /// How late the latest was.
     pub late_max_ms: f64,
-    /// By how much everything was slowed because nobody kept up.
+    /// By how much everything was slowed because client or machine did not keep up.
     pub slowed_s: f64,
-    /// By how much everything was held for messages of the client.
+    /// By how much everything was delayed for messages of the client.
     pub waited_s: f64,
-    /// How long the clock stood still because it was told to.
+    /// How long the clock was paused.
     pub paused_s: f64,
 }
 
@@ -116,12 +114,12 @@ pub(super) struct Comparer {
 }
 
 impl Comparer {
-    /// The two cannot be compared any further, as after a jump.
+    /// Ends the comparison, as a jump does.
     pub fn stop(&mut self) {
         self.is_over = true;
     }
 
-    /// A buffer was sent on which both playheads start at `tape`.
+    /// Takes a buffer on which both playheads start at `tape`.
     pub fn buffer(&mut self, tape: Nanos, frames: u64, sample_rate: Option<u32>) {
         self.recorded_reports = 0;
         match (&mut self.recorded_playhead, sample_rate) {
@@ -165,7 +163,7 @@ impl Comparer {
         }
     }
 
-    /// A report of the live client at `tape`; positions count where the clock runs at `pace`'s 1.
+    /// Takes a report of the live client at `tape`; its position counts while `pace` runs at rate 1.
     pub fn live_tick(&mut self, at_s: f64, tape: Nanos, params: &Params<'_>, pace: Option<&Pace>) {
         if self.is_over {
             return;
@@ -222,7 +220,7 @@ impl Drift {
     }
 }
 
-/// What was sent, and how late.
+/// Measures what was sent, and how late.
 #[derive(Debug, Default)]
 pub(super) struct TimeKeeper {
     sent: u64,
@@ -240,7 +238,7 @@ pub(super) struct TimeKeeper {
 }
 
 impl TimeKeeper {
-    /// A message was sent; `late_ns` where there was a moment for it.
+    /// Counts a message; `late_ns` is given where it was timed.
     pub fn sent(&mut self, tape: Nanos, now: Nanos, late_ns: Option<u64>) {
         self.sent += 1;
         if let Some(late_ns) = late_ns {
@@ -255,17 +253,17 @@ impl TimeKeeper {
         }
     }
 
-    /// A message was sent on the way to where the tape goes on.
+    /// Counts a message that was sent while catching up.
     pub fn sent_at_once(&mut self) {
         self.sent += 1;
     }
 
-    /// The clock stood still on purpose.
+    /// Leaves out time in which the clock stood still on purpose.
     pub fn stood(&mut self, ns: u64) {
         self.still_ns = self.still_ns.saturating_add(ns);
     }
 
-    /// What follows is not measured against what was before.
+    /// Measures what follows independently of what was before.
     pub fn jump(&mut self) {
         self.mark = None;
         self.still_ns = 0;

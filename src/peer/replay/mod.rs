@@ -1,10 +1,8 @@
-//! A recorded session, played again: as the server to any client, or as the client to any server.
+//! A recorded session, replayed as the server to any client, or as the client to any server.
 //!
-//! Enters: the records of a capture, what the live peer says, and moments. Leaves: messages to send
-//! and the moment to be asked again; at the end a [`Divergence`], which says how far the live peer
-//! and the clock strayed from the recording. Times of a recording are on its own clock (the tape's),
-//! all others on the driver's. Never reads a clock or a file, and never holds more of a recording
-//! than [`MAX_AHEAD_BYTES`] and one message.
+//! At the end, a [`Divergence`] says how far the live peer and the clock strayed from the recording.
+//! Times of a recording are on its own clock (the tape's), all others on the driver's. Of a recording,
+//! [`MAX_AHEAD_BYTES`] and one message are held at most.
 
 mod causes;
 mod client;

@@ -1,8 +1,6 @@
-//! Two sequences of actions, compared as they come.
+//! Compares what the recorded client did with what the live one does, as it happens.
 //!
-//! Enters: what the recorded client did and what the live one does, each in its order. Leaves: how
-//! many of each, how far apart in time the equal ones were, and the first that differs. Nothing is
-//! kept of what was compared, and nothing at all after the first difference.
+//! Actions are dropped once they are compared, and all of them after the first difference.
 
 use std::collections::VecDeque;
 
@@ -12,17 +10,17 @@ use serde_json::{Map, Value};
 use super::tape::ClientAction;
 use crate::lag::stats::round;
 
-/// Actions that wait for their counterpart, at most; beyond that the sides are not compared further.
+/// Actions that may wait for their counterparts; further ones are not compared.
 const MAX_WAITING: usize = 1024;
-/// Longest text of a value that is told, in characters.
-const MAX_TOLD: usize = 240;
+/// Longest text of a value in a difference, in characters.
+const MAX_SHOWN: usize = 240;
 
 /// The first thing that the live client did otherwise.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Difference {
-    /// When, in seconds of the recording from its initial buffer.
+    /// In seconds of the recording from its initial buffer.
     pub at_s: f64,
-    /// What: the kind of the action, or `knobs`.
+    /// The kind of the action, or `knobs`.
     pub what: String,
     /// What the recorded client sent, where they differ; `null`: nothing.
     pub recorded: Option<String>,
@@ -30,7 +28,7 @@ pub struct Difference {
     pub live: Option<String>,
 }
 
-/// One pair of sequences.
+/// A pair of sequences, and how far they are equal.
 #[derive(Debug, Default)]
 pub(super) struct SequenceDiff {
     recorded: VecDeque<(f64, ClientAction)>,
@@ -39,7 +37,7 @@ pub(super) struct SequenceDiff {
     pub live_count: u64,
     pub equal: u64,
     pub difference: Option<Difference>,
-    /// Most that an equal action was later or earlier than the recorded one, in seconds.
+    /// Largest distance in time of equal actions, in seconds; positive where the live one was later.
     pub most_apart_s: f64,
 }
 
@@ -99,17 +97,17 @@ fn difference(
     let (recorded, live) = match (recorded, live) {
         (Some(recorded), Some(live)) if recorded.kind == live.kind => {
             let (recorded, live) = only_different(&recorded.value, &live.value);
-            (Some(told(&recorded)), Some(told(&live)))
+            (Some(shown(&recorded)), Some(shown(&live)))
         }
         (recorded, live) => {
-            let whole = |action: &ClientAction| format!("{} {}", action.kind, told(&action.value));
+            let whole = |action: &ClientAction| format!("{} {}", action.kind, shown(&action.value));
             (recorded.map(whole), live.map(whole))
         }
     };
     Difference { at_s: round(at_s, 6), what, recorded, live }
 }
 
-/// Of two objects the fields that differ; anything else as it is.
+/// The fields in which two objects differ; anything else as it is.
 fn only_different(one: &Value, other: &Value) -> (Value, Value) {
     let (Value::Object(a), Value::Object(b)) = (one, other) else {
         return (one.clone(), other.clone());
@@ -121,9 +119,9 @@ fn only_different(one: &Value, other: &Value) -> (Value, Value) {
     (unlike(a, b).into(), unlike(b, a).into())
 }
 
-fn told(value: &Value) -> String {
+fn shown(value: &Value) -> String {
     let text = value.to_string();
-    match text.char_indices().nth(MAX_TOLD) {
+    match text.char_indices().nth(MAX_SHOWN) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
     }

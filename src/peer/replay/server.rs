@@ -1,12 +1,10 @@
 //! The recorded server: what to send to a live client, and when.
 //!
-//! Enters: the parts of a recording as they are wanted, messages of the client, orders to pause,
-//! slow down or jump, and moments. Leaves: messages to send. The tape begins when the client has sent
-//! its first message. In a causal replay a recorded reply waits for the message that it answered:
-//! `ready` and `swap_ready` hold the tape, since what follows belongs to them; any other reply waits
-//! by itself. A reply is never early: it keeps its recorded distance both from the beginning and from
-//! its cause. Going back is told to the client as a swap to the initial buffer, the only way in which
-//! a server can.
+//! The tape begins when the client sends its first message. In a causal replay a recorded reply waits
+//! for the message that it answered: `ready` and `swap_ready` block the tape, since what follows
+//! belongs to them; any other reply waits alone. No reply is early: it keeps its recorded distance
+//! both from the beginning and from its cause. Going back reaches the client as a swap to the initial
+//! buffer, since the protocol has no other way.
 
 use std::collections::VecDeque;
 
@@ -24,7 +22,7 @@ use crate::time::Nanos;
 use crate::wire::json::parse_object;
 use crate::wire::message::{ClientText, client_text};
 
-/// Replies that may wait for their causes; further ones are sent without.
+/// Replies that may wait for their causes; further ones are sent at once.
 const MAX_WAITING: usize = 4096;
 
 /// Where a replay is in its life.
@@ -104,12 +102,12 @@ impl ReplayServer {
         self.parts.push_back(part);
     }
 
-    /// There are no further parts.
+    /// Notes that no further parts follow.
     pub fn end_of_tape(&mut self) {
         self.is_tape_ended = true;
     }
 
-    /// The tape is at its beginning again.
+    /// Notes that the tape is at its beginning again.
     pub fn rewound(&mut self) {
         self.stage = Stage::BeginningAgain;
         self.is_tape_ended = false;
@@ -168,7 +166,7 @@ impl ReplayServer {
         }
     }
 
-    /// Does something with the clock.
+    /// Pauses, resumes, changes the rate or jumps.
     pub fn control(&mut self, now: Nanos, control: Control) {
         match control {
             Control::Pause => self.schedule.pause(now, self.position),
@@ -257,7 +255,7 @@ impl ReplayServer {
         waiting.chain(next).min()
     }
 
-    /// What became of it, as of `now`.
+    /// How far client and clock strayed, as of `now`.
     #[must_use]
     pub fn divergence(&self, now: Nanos) -> Divergence {
         let first_difference = self.comparer.first_difference();
@@ -284,14 +282,14 @@ impl ReplayServer {
         }
     }
 
-    /// The cause for which the tape is held.
+    /// The cause that the tape waits for.
     #[must_use]
     pub fn held_for(&self) -> Option<&ReplyCause> {
         let part = self.parts.front().filter(|_| self.stage != Stage::BeginningAgain)?;
         self.schedule.held_for(part)
     }
 
-    /// By how much everything was slowed because nobody kept up, in seconds.
+    /// By how much everything was slowed because client or machine did not keep up, in seconds.
     #[must_use]
     pub fn slowed_s(&self) -> f64 {
         self.time.slowed_ns as f64 / 1e9
@@ -384,7 +382,7 @@ impl ReplayServer {
         }
     }
 
-    /// Up to the buffer nothing is repeated but the buffer, announced as a swap's.
+    /// Of the beginning, only the buffer is repeated, announced as a swap's.
     fn begin_again(&mut self, now: Nanos, part: TapePart) {
         let PartBody::Reply(TapeReply { message, kind: ReplyKind::InitialBuffer { .. }, .. }) =
             part.body

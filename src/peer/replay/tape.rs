@@ -1,9 +1,8 @@
-//! A recording as what is to be said and what was done.
+//! A recording as a sequence of parts: what the server sent, with what it answered, and what the client
+//! did.
 //!
-//! Enters: the records of a capture in their order. Leaves: the parts of the session's connection:
-//! what the server said, with what it answered, and what the client did. Of a recording that begins
-//! in the middle of its session the first parts open that where it stood. Pings, pongs and the
-//! answers to closes belong to a connection and are left out. Keeps no audio.
+//! Of a recording that begins in the middle of its session, the first parts open the session where it
+//! stood. Pings, pongs and the answers to closes belong to a connection and are left out.
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -33,7 +32,7 @@ pub struct TapePart {
 /// What a part is.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PartBody {
-    /// The server said it.
+    /// The server sent it.
     Reply(TapeReply),
     /// The client did it.
     Action(ClientAction),
@@ -46,9 +45,9 @@ pub enum PartBody {
         /// Reason text.
         reason: String,
     },
-    /// A message of which the recording holds only the beginning, or nothing.
+    /// A message of which the recording has only the beginning, or nothing.
     LeftOut,
-    /// The recording was closed in order; the session lasted so long.
+    /// The recording ends properly; the session lasted until then.
     End,
 }
 
@@ -88,7 +87,7 @@ pub enum ReplyKind {
     Event,
 }
 
-/// Something that a client did, reports apart, in a form that can be compared.
+/// What a client did, other than reports, in a form that can be compared.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClientAction {
     /// `config`, `upload`, or the type of the command.
@@ -130,14 +129,14 @@ pub struct Tick {
     pub knobs: Option<Map<String, Value>>,
 }
 
-/// Tells knobs that were turned from those that are only repeated.
+/// Finds the reports in which knobs changed.
 #[derive(Debug, Default)]
 pub struct KnobChanges {
     last: String,
 }
 
 impl KnobChanges {
-    /// The knobs of a report, if they are news. Those of a first report without any are none.
+    /// The knobs of a report, if they changed. Empty ones in the first reports are no change.
     pub fn turned(&mut self, raw: Option<&str>) -> Option<Map<String, Value>> {
         let raw = raw?;
         if raw == self.last || (self.last.is_empty() && raw == "{}") {
@@ -188,7 +187,7 @@ impl Tape {
                 self.has_begun = true;
                 self.message(record, message)
             }
-            // One that repeats what was read tells nothing new.
+            // A later context repeats what was read.
             Body::Context(context) if !self.has_begun => self.enter(context, record.t),
             Body::End(_) => vec![PartBody::End],
             _ => Vec::new(),
@@ -252,7 +251,7 @@ impl Tape {
         announcement.into_iter().chain([body]).collect()
     }
 
-    /// What has to be said before a swap's buffer that was announced before the recording begins.
+    /// The announcement of a swap's buffer that came before the recording begins.
     fn announcement(&mut self, message: &Message<'_>, event: &Event<'_>) -> Option<PartBody> {
         match event {
             Event::Slice => self.announced_before = 0,
@@ -300,11 +299,11 @@ impl Tape {
     ) -> PartBody {
         if let Event::Close { code, reason } = event {
             self.is_closed = true;
-            // A close without a code cannot be sent with one that says so.
+            // 1005 cannot be sent, so a close without a code becomes a normal one.
             return PartBody::Close { code: code.unwrap_or(1000), reason };
         }
         if event == Event::Aside && self.announced_before > 0 {
-            // Whoever was not told of it would take it for a slice.
+            // A client that has not seen its announcement would take it for a slice.
             self.announced_before -= 1;
             return PartBody::LeftOut;
         }
@@ -340,7 +339,7 @@ impl Tape {
                 }
             }
             _ if is_before_stream => {
-                // What nobody caused comes after the config all the same.
+                // Without a cause of its own, it still comes after the config.
                 cause = self.matcher.handshake(t, "init_ack");
                 ReplyKind::Handshake
             }
@@ -355,7 +354,7 @@ fn frames(buffer: &Message<'_>, channels: u16) -> u64 {
 }
 
 impl TapePart {
-    /// Bytes that it holds, about.
+    /// Roughly the bytes that it holds.
     #[must_use]
     pub fn bytes(&self) -> usize {
         const AROUND: usize = 64;
