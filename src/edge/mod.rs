@@ -6,15 +6,15 @@
 pub mod audio_file;
 pub mod backend;
 pub mod clock;
-pub mod connect;
+pub(crate) mod connect;
 pub mod files;
-pub mod har;
-pub mod import;
+pub(crate) mod har;
+pub(crate) mod import;
 pub mod proxy;
 pub mod record;
 pub mod recorder;
 pub mod replay;
-pub mod rewrite;
+pub(crate) mod rewrite;
 mod socket;
 
 pub use socket::listener::listen;

@@ -244,10 +244,10 @@ impl Tape {
             return vec![PartBody::LeftOut];
         }
         if message.direction == Direction::ClientToServer {
-            return self.done(record.t, message).into_iter().collect();
+            return self.client_part(record.t, message).into_iter().collect();
         }
         let announcement = self.announcement(message, &event);
-        let body = self.said(record.t, message, event, is_before_stream);
+        let body = self.server_part(record.t, message, event, is_before_stream);
         announcement.into_iter().chain([body]).collect()
     }
 
@@ -268,7 +268,7 @@ impl Tape {
         None
     }
 
-    fn done(&mut self, t: Nanos, message: &Message<'_>) -> Option<PartBody> {
+    fn client_part(&mut self, t: Nanos, message: &Message<'_>) -> Option<PartBody> {
         match message.opcode {
             Opcode::Close => {
                 self.is_closed = true;
@@ -290,7 +290,7 @@ impl Tape {
         }
     }
 
-    fn said(
+    fn server_part(
         &mut self,
         t: Nanos,
         message: &Message<'_>,
@@ -311,41 +311,45 @@ impl Tape {
             Opcode::Binary => Outgoing::Binary(message.payload.to_vec()),
             _ => Outgoing::Text(String::from_utf8_lossy(message.payload).into_owned()),
         };
-        let mut cause = None;
-        let kind = match event {
-            Event::InitialBuffer => ReplyKind::InitialBuffer {
-                frames: frames(message, self.channels),
-                sample_rate: self.ready.sample_rate,
-            },
+        let (kind, cause) = self.reply_kind(t, message, event, is_before_stream);
+        PartBody::Reply(TapeReply { message: outgoing, kind, cause })
+    }
+
+    /// What a reply is to the session, and its cause. Follows the shape of the loop.
+    fn reply_kind(
+        &mut self,
+        t: Nanos,
+        message: &Message<'_>,
+        event: Event<'_>,
+        is_before_stream: bool,
+    ) -> (ReplyKind, Option<ReplyCause>) {
+        match event {
+            Event::InitialBuffer => {
+                let frames = frames(message, self.channels);
+                let sample_rate = self.ready.sample_rate;
+                (ReplyKind::InitialBuffer { frames, sample_rate }, None)
+            }
             Event::SwapBuffer { channels } => {
                 self.channels = channels.unwrap_or(self.channels);
-                ReplyKind::SwapBuffer { frames: frames(message, self.channels) }
+                (ReplyKind::SwapBuffer { frames: frames(message, self.channels) }, None)
             }
             Event::Ready(ready) => {
                 self.ready = ready;
                 self.channels = ready.channels;
-                cause = self.matcher.handshake(t, "ready");
-                ReplyKind::Handshake
+                (ReplyKind::Handshake, self.matcher.handshake(t, "ready"))
             }
-            Event::Refused { .. } => {
-                cause = self.matcher.handshake(t, "error");
-                ReplyKind::Handshake
-            }
+            Event::Refused { .. } => (ReplyKind::Handshake, self.matcher.handshake(t, "error")),
             Event::Server { fields, .. } => {
-                cause = self.matcher.event(t, &fields);
-                match kind_of(&fields) {
+                let kind = match kind_of(&fields) {
                     Some("swap_ready") => ReplyKind::SwapReady,
                     _ => ReplyKind::Event,
-                }
+                };
+                (kind, self.matcher.event(t, &fields))
             }
-            _ if is_before_stream => {
-                // Without a cause of its own, it still comes after the config.
-                cause = self.matcher.handshake(t, "init_ack");
-                ReplyKind::Handshake
-            }
-            _ => ReplyKind::Stream,
-        };
-        PartBody::Reply(TapeReply { message: outgoing, kind, cause })
+            // Without a cause of its own, it still comes after the config.
+            _ if is_before_stream => (ReplyKind::Handshake, self.matcher.handshake(t, "init_ack")),
+            _ => (ReplyKind::Stream, None),
+        }
     }
 }
 
