@@ -42,7 +42,7 @@ impl<'a> Display<'a> {
         match &notice {
             ProxyNotice::Trouble { session: Some(_), .. } => self.outcome = Outcome::Failed,
             ProxyNotice::Closed { episodes: 1.., .. } => {
-                self.outcome = self.outcome.min(Outcome::Lag)
+                self.outcome = self.outcome.min(Outcome::Lag);
             }
             _ => {}
         }

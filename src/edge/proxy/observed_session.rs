@@ -244,7 +244,7 @@ fn pass_on(session: u64, news: &recorder::RecorderNotice, notify: Notify<'_>) {
         // The session's own status says more.
         recorder::RecorderNotice::Status(_) => {}
         news if news.is_trouble() => {
-            notify(ProxyNotice::Trouble { session: Some(session), sentence })
+            notify(ProxyNotice::Trouble { session: Some(session), sentence });
         }
         _ => notify(ProxyNotice::Recorder { session, sentence }),
     }

@@ -55,7 +55,7 @@ impl Quota {
                     queue.notify(RecorderNotice::Deleted(path));
                 }
                 Err(error) => {
-                    queue.notify(RecorderNotice::NotDeleted { path, error: error.to_string() })
+                    queue.notify(RecorderNotice::NotDeleted { path, error: error.to_string() });
                 }
             }
         }
