@@ -5,11 +5,10 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use super::analyze::Replay;
-use crate::edge::files::{self, Output};
-use crate::engine::{Engine, Options};
-use crate::playhead::PlayheadSource;
-use crate::report::{DamageReport, wav};
-use crate::time::Span;
+use crate::edge::files::{self, OutputFile};
+use crate::engine::{Engine, Options, PlayheadSource};
+use crate::report::{Damage, wav};
+use crate::time::{DEFAULT_SAMPLE_RATE, Span};
 
 /// What to write.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -42,7 +41,7 @@ pub struct AudioSummary {
 /// Replays a capture and writes audio of it to `out`.
 pub fn audio(path: &Path, out: &Path, options: &AudioOptions) -> Result<AudioSummary> {
     files::refuse_input(path, out)?;
-    let output = Output::create(out, options.force)?;
+    let output = OutputFile::create(out, options.force)?;
     let engine_options = Options {
         playhead: options.playhead,
         heard: (!options.buffer).then_some(None),
@@ -102,7 +101,7 @@ impl Sound {
     }
 
     /// Puts it into `output`, which becomes `out`.
-    pub fn write(&self, mut output: Output, out: &Path) -> Result<()> {
+    pub fn write(&self, mut output: OutputFile, out: &Path) -> Result<()> {
         wav::write(output.writer(), &self.samples, self.channels, self.sample_rate)
             .with_context(|| format!("cannot write {}", out.display()))?;
         output.finish()

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use super::audio::Sound;
 use super::what_if::WhatIfVerb;
 use crate::capture::{Body, Header, Record, SyncMarker, Writer};
-use crate::edge::files::{self, Output};
+use crate::edge::files::{self, OutputFile};
 use crate::engine::{Engine, Options};
 use crate::scenario::Tier;
 use crate::scenario::ask::Reply;
@@ -18,8 +18,8 @@ use crate::time::Nanos;
 
 /// Files that will be written.
 pub(super) struct Derived {
-    audio: Option<(PathBuf, Output)>,
-    capture: Option<(PathBuf, Output)>,
+    audio: Option<(PathBuf, OutputFile)>,
+    capture: Option<(PathBuf, OutputFile)>,
 }
 
 /// How a capture says that it is no recording.
@@ -73,7 +73,7 @@ impl Derived {
         let outputs = verb.audio.iter().chain(&verb.capture);
         outputs.into_iter().try_for_each(|out| files::refuse_input(path, out))?;
         let output = |path: &Option<PathBuf>| match path {
-            Some(path) => Output::create(path, verb.force).map(|out| Some((path.clone(), out))),
+            Some(path) => OutputFile::create(path, verb.force).map(|out| Some((path.clone(), out))),
             None => Ok(None),
         };
         if verb.audio.is_some() && verb.audio == verb.capture {
@@ -125,14 +125,14 @@ fn source_marker(path: &Path) -> Result<SyncMarker> {
 /// A capture that is being written; its first error is kept until the end.
 struct Sink {
     name: PathBuf,
-    output: Output,
+    output: OutputFile,
     writer: Writer,
     bytes: Vec<u8>,
     written: io::Result<()>,
 }
 
 impl Sink {
-    fn new(name: PathBuf, mut output: Output, marker: SyncMarker) -> Sink {
+    fn new(name: PathBuf, mut output: OutputFile, marker: SyncMarker) -> Sink {
         let writer = Writer::new(marker);
         let mut bytes = Vec::new();
         writer.begin(&mut bytes);

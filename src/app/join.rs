@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
 use crate::capture::{Body, End, Ending, Gap, Header, Record, Salvage, SyncMarker, Writer};
-use crate::edge::files::{self, CaptureFile, Output};
+use crate::edge::files::{self, CaptureFile, OutputFile};
 use crate::edge::rewrite::Woven;
 use crate::flight::PART_KEY;
 use crate::report::DamageReport;
@@ -54,7 +54,7 @@ pub fn join(paths: &[PathBuf], out: &Path, force: bool) -> Result<JoinSummary> {
         }
     }
     let Some(first) = parts.first() else { bail!("name the parts to join") };
-    let mut output = Output::create(out, force)?;
+    let mut output = OutputFile::create(out, force)?;
     let mut woven = Woven::new(output.writer(), first.marker);
     let mut joined = Joined::begin(first);
     let count = parts.len();

@@ -19,8 +19,8 @@ use super::serve::{BuiltIn, runtime};
 use super::{AnalyzeOptions, LIVE_TRACKER_BOUND, Source, analyze, live_analysis};
 use crate::capture::Marker;
 use crate::edge::audio_file::load;
-use crate::edge::record::{Bell, Order, RecordOptions, Recorded, record_and_obey};
-use crate::edge::recorder::RecorderOptions;
+use crate::edge::record::{RecordOptions, RecordOrder, Recorded, record_and_obey};
+use crate::edge::recorder::{ManualTrigger, RecorderOptions};
 use crate::engine::{Options, ServerEvent};
 use crate::lag::ReportArgs;
 use crate::peer::client::{Client, ClientCommand, ClientOptions};
@@ -123,7 +123,7 @@ pub struct LiveEnd {
 #[derive(Debug)]
 pub struct LiveSession {
     capture: PathBuf,
-    orders: mpsc::Sender<Order>,
+    orders: mpsc::Sender<RecordOrder>,
     stop: watch::Sender<bool>,
     state: watch::Receiver<LiveState>,
 }
@@ -213,12 +213,12 @@ impl LiveSession {
 
     /// The listener does something now.
     pub async fn operate(&self, op: Marker) -> Result<()> {
-        self.order(Order::Operate(op)).await
+        self.order(RecordOrder::Operate(op)).await
     }
 
     /// The client does something to the server now.
     pub async fn command(&self, command: ClientCommand) -> Result<()> {
-        self.order(Order::Command(command)).await
+        self.order(RecordOrder::Command(command)).await
     }
 
     /// Looks at the client, which changes nothing; `None` when the session is over.
@@ -227,7 +227,7 @@ impl LiveSession {
         look: impl FnOnce(&Client, Nanos) -> T + Send + 'static,
     ) -> Option<T> {
         let (answer, seen) = oneshot::channel();
-        let order = Order::Look(Box::new(move |client, now| {
+        let order = RecordOrder::Look(Box::new(move |client, now| {
             // Whoever asked may have gone meanwhile.
             let _ = answer.send(look(client, now));
         }));
@@ -281,7 +281,7 @@ impl LiveSession {
         self.look(move |client, _| audio_of(client, buffer, last)).await?
     }
 
-    async fn order(&self, order: Order) -> Result<()> {
+    async fn order(&self, order: RecordOrder) -> Result<()> {
         self.orders.send(order).await.map_err(|_| anyhow!("the session is over"))
     }
 }
@@ -334,7 +334,7 @@ impl LiveState {
 /// The whole life of a session, on its own thread.
 fn run(
     verb: LiveVerb,
-    orders: mpsc::Receiver<Order>,
+    orders: mpsc::Receiver<RecordOrder>,
     stopped: watch::Receiver<bool>,
     publish: &watch::Sender<LiveState>,
 ) -> LiveEnd {
@@ -354,7 +354,7 @@ fn run(
 
 fn record_session(
     verb: LiveVerb,
-    orders: mpsc::Receiver<Order>,
+    orders: mpsc::Receiver<RecordOrder>,
     mut stopped: watch::Receiver<bool>,
     publish: &watch::Sender<LiveState>,
 ) -> Result<Recorded> {
@@ -403,7 +403,7 @@ fn record_options(verb: LiveVerb, url: String) -> Result<RecordOptions> {
         headers: Vec::new(),
         recorder: RecorderOptions::new(verb.out),
         strict: false,
-        bell: Bell::default(),
+        trigger: ManualTrigger::default(),
         notices: None,
         client: ClientOptions {
             config,

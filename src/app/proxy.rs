@@ -7,8 +7,10 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 
 use crate::edge;
-use crate::edge::proxy::{self, Captures, Impairment, Notice, ProxyOptions, Trust, Upstream};
-use crate::edge::record::Bell;
+use crate::edge::proxy::{
+    self, Impairment, ProxyNotice, ProxyOptions, ServerTrust, SessionCaptures, Upstream,
+};
+use crate::edge::recorder::ManualTrigger;
 
 /// What to put in between.
 #[derive(Clone, Debug)]
@@ -17,13 +19,13 @@ pub struct ProxyVerb {
     /// written down.
     pub upstream: String,
     /// Whom to believe that they are the server.
-    pub trust: Trust,
+    pub trust: ServerTrust,
     /// Where to listen; port 0 is any free one.
     pub listen: SocketAddr,
     /// Where the captures go, the folder made if need be; `None`: no captures.
-    pub captures: Option<Captures>,
+    pub captures: Option<SessionCaptures>,
     /// Has the rings of all sessions written.
-    pub bell: Bell,
+    pub trigger: ManualTrigger,
     /// What is wrong with the way between client and server.
     pub impairment: Impairment,
 }
@@ -34,10 +36,10 @@ pub async fn proxy(
     verb: ProxyVerb,
     shutdown: impl Future<Output = ()>,
     listening: impl FnOnce(SocketAddr),
-    watch: impl Fn(Notice) + Send + Sync + 'static,
+    watch: impl Fn(ProxyNotice) + Send + Sync + 'static,
 ) -> Result<()> {
     let upstream = Upstream::parse(&verb.upstream, &verb.trust)?;
-    if let Some(Captures { folder, .. }) = &verb.captures {
+    if let Some(SessionCaptures { folder, .. }) = &verb.captures {
         std::fs::create_dir_all(folder).with_context(|| {
             format!("cannot make the folder {}; name another one with -o", folder.display())
         })?;
@@ -48,13 +50,13 @@ pub async fn proxy(
         !upstream.is_at(address).await,
         "the proxy would be its own upstream: {address} is where it listens; another port with --listen?"
     );
-    let watch: Arc<dyn Fn(Notice) + Send + Sync> = Arc::new(watch);
+    let watch: Arc<dyn Fn(ProxyNotice) + Send + Sync> = Arc::new(watch);
     listening(address);
     // Whoever mistyped the server wants to know before the first client does.
     let probe = tokio::spawn(probe(upstream.clone(), Arc::clone(&watch)));
     let options = ProxyOptions {
         captures: verb.captures,
-        bell: verb.bell,
+        trigger: verb.trigger,
         impairment: verb.impairment,
         watch,
         ..ProxyOptions::default()
@@ -64,9 +66,9 @@ pub async fn proxy(
     served
 }
 
-async fn probe(upstream: Upstream, watch: Arc<dyn Fn(Notice) + Send + Sync>) {
+async fn probe(upstream: Upstream, watch: Arc<dyn Fn(ProxyNotice) + Send + Sync>) {
     if let Err(error) = upstream.connect(false).await {
         let sentence = format!("{error}; the proxy listens all the same");
-        watch(Notice::Trouble { session: None, sentence });
+        watch(ProxyNotice::Trouble { session: None, sentence });
     }
 }

@@ -10,9 +10,11 @@ use serde_json::{Map, Value, json};
 
 use super::{AnalyzeOptions, analyze, next_commands};
 use crate::edge;
-use crate::edge::record::Bell;
 use crate::edge::record::Recorded;
-use crate::edge::recorder::{Keeping, Notice, RecorderOptions, Status, SyncPolicy, default_path};
+use crate::edge::recorder::{
+    FileLayout, ManualTrigger, RecorderNotice, RecorderOptions, RecorderStatus, SyncPolicy,
+    default_path,
+};
 use crate::engine::Options;
 use crate::lag::ReportArgs;
 use crate::peer::client::{Client, ClientOptions, Dialect};
@@ -54,15 +56,15 @@ pub struct RecordVerb {
     /// Replace an existing file.
     pub force: bool,
     /// Which files it becomes.
-    pub keeping: Keeping,
+    pub keeping: FileLayout,
     /// When they are safe from a power failure.
     pub sync: SyncPolicy,
     /// Stop as soon as the capture would not be all of the session.
     pub strict: bool,
     /// Has the ring of an incident recorder written.
-    pub bell: Bell,
+    pub trigger: ManualTrigger,
     /// Hears at once what becomes of the recording.
-    pub notices: Option<Sender<Notice>>,
+    pub notices: Option<Sender<RecorderNotice>>,
     /// What is played.
     pub source: Source,
     /// The prompt.
@@ -93,10 +95,10 @@ impl RecordVerb {
             headers: Vec::new(),
             out: None,
             force: false,
-            keeping: Keeping::default(),
+            keeping: FileLayout::default(),
             sync: SyncPolicy::default(),
             strict: false,
-            bell: Bell::default(),
+            trigger: ManualTrigger::default(),
             notices: None,
             source: Source::default(),
             prompt: None,
@@ -119,7 +121,7 @@ pub struct RecordedSession {
     /// its disk, what `analyze` says of the part that was written.
     pub analysis: Analysis,
     /// What the recorder made of it.
-    pub status: Status,
+    pub status: RecorderStatus,
     /// The capture, its parts, or the incidents that were not deleted.
     pub files: Vec<PathBuf>,
     /// Why it ended.
@@ -127,7 +129,7 @@ pub struct RecordedSession {
     /// The session could not be had or broke, in a sentence.
     pub failure: Option<String>,
     /// What was to be written.
-    pub keeping: Keeping,
+    pub keeping: FileLayout,
 }
 
 impl RecordedSession {
@@ -137,7 +139,7 @@ impl RecordedSession {
         let capture = &self.analysis.capture;
         match &self.files[..] {
             [file] if file.as_os_str() == capture.as_str() => next_commands(&self.analysis),
-            [_, _, ..] if matches!(self.keeping, Keeping::Parts(_)) => {
+            [_, _, ..] if matches!(self.keeping, FileLayout::Parts(_)) => {
                 vec![format!("lagtape join {capture} -o {}", capture.replace("-*", ""))]
             }
             [.., last] => vec![format!("lagtape analyze {}", last.display())],
@@ -159,7 +161,7 @@ pub async fn record(
     let keeping = verb.keeping;
     let recorder = RecorderOptions {
         force: verb.force,
-        keeping: keeping.clone(),
+        layout: keeping.clone(),
         sync: verb.sync,
         ..RecorderOptions::new(path)
     };
@@ -168,7 +170,7 @@ pub async fn record(
         headers: verb.headers,
         recorder,
         strict: verb.strict,
-        bell: verb.bell,
+        trigger: verb.trigger,
         notices: verb.notices,
         client: ClientOptions {
             config,
@@ -192,7 +194,7 @@ pub async fn record(
 pub(super) fn finished(
     recorded: Recorded,
     strict: bool,
-    keeping: Keeping,
+    keeping: FileLayout,
 ) -> Result<RecordedSession> {
     let analysis = match recorded.files.last() {
         Some(file) if strict && !recorded.is_written => {

@@ -13,9 +13,8 @@ use super::record::{LIVE_TRACKER_BOUND, RecordedSession, finished};
 use crate::capture::Body;
 use crate::edge;
 use crate::edge::files;
-use crate::edge::record::Bell;
-use crate::edge::recorder::{Keeping, RecorderOptions, default_path};
-use crate::edge::replay::{Notice, Replay, ServeOptions};
+use crate::edge::recorder::{FileLayout, ManualTrigger, RecorderOptions, default_path};
+use crate::edge::replay::{Replay, ReplayNotice, ServeOptions};
 use crate::engine::{Engine, Options};
 use crate::peer::client::{Client, ClientOptions};
 use crate::peer::replay::{Divergence, Performance, PerformanceOptions, Script};
@@ -72,7 +71,7 @@ pub async fn replay(
     listen: SocketAddr,
     shutdown: impl Future<Output = ()>,
     listening: impl FnOnce(Listening),
-    notice: impl Fn(&Notice) + Send + Sync + 'static,
+    notice: impl Fn(&ReplayNotice) + Send + Sync + 'static,
 ) -> Result<Replayed> {
     let capture = options.capture.display().to_string();
     let replay = Replay::prepare(ServeOptions { watch: Box::new(notice), ..options })?;
@@ -130,7 +129,7 @@ pub async fn perform(
         let source = "the buffer at the beginning of what is replayed";
         metadata.insert("source".to_owned(), source.to_owned());
     }
-    let keeping = Keeping::default();
+    let keeping = FileLayout::default();
     let out = verb.out.map_or_else(|| default_path(&keeping), Ok)?;
     files::refuse_input(&verb.capture, &out)?;
     let options = edge::record::RecordOptions {
@@ -138,7 +137,7 @@ pub async fn perform(
         headers: verb.headers,
         recorder: RecorderOptions { force: verb.force, ..RecorderOptions::new(out) },
         strict: false,
-        bell: Bell::default(),
+        trigger: ManualTrigger::default(),
         notices: None,
         client: ClientOptions {
             config: script.config,

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::edge;
 use crate::edge::audio_file;
-use crate::edge::backend::{self, BackendOptions, Links, Notice};
+use crate::edge::backend::{self, BackendNotice, BackendOptions, Links};
 use crate::peer::incident::Trouble;
 use crate::peer::server::{ServerOptions, ServerSource};
 use crate::time::DEFAULT_SAMPLE_RATE;
@@ -41,7 +41,7 @@ pub async fn backend(
     verb: BackendVerb,
     shutdown: impl Future<Output = ()>,
     listening: impl FnOnce(SocketAddr),
-    notice: impl Fn(&Notice) + Send + Sync + 'static,
+    notice: impl Fn(&BackendNotice) + Send + Sync + 'static,
 ) -> Result<()> {
     let setup = verb.trouble.setup();
     let source = match &verb.audio {

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
 use crate::capture::{ClientKind, Header, SyncMarker, Writer};
-use crate::edge::files::Output;
+use crate::edge::files::OutputFile;
 use crate::edge::rewrite::Woven;
 use crate::lag::ReportArgs;
 use crate::peer::client::{ClientOptions, Dialect};
@@ -88,7 +88,7 @@ pub(super) fn fixture_config(fixture: &str, further: Map<String, Value>) -> Map<
 /// Simulates a session, writes its capture, and reports what its live engine says.
 pub fn simulate(verb: &SimulateVerb) -> Result<Analysis> {
     let options = verb.options()?;
-    let mut output = Output::create(&verb.out, verb.force)?;
+    let mut output = OutputFile::create(&verb.out, verb.force)?;
     let writing = || format!("cannot write {}", verb.out.display());
     let mut header = Header::new(concat!("lagtape ", env!("CARGO_PKG_VERSION")), Nanos(0));
     header.client = ClientKind::Headless;

@@ -12,13 +12,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::format::{MAX_PAYLOAD_LEN, SyncMarker};
-use super::marker::Marker;
-use super::record::{
-    Body, ClientKind, Direction, End, Header, Message, Opcode, Record, public_url,
-};
+use super::record::{Body, ClientKind, Direction, End, Header, Marker, Message, Opcode, Record};
 use super::writer::Writer;
 use crate::time::Nanos;
 use crate::wire::json;
+use crate::wire::url::without_secrets;
 
 /// Longest line of a session log, and longest `session.json`, in bytes.
 pub const MAX_LINE_LEN: usize = 32 << 20;
@@ -176,7 +174,7 @@ impl Session {
     fn header(&self, config: Option<&str>) -> Header {
         Header {
             client: ClientKind::Headless,
-            url: self.rest.get("url").and_then(Value::as_str).map(public_url),
+            url: self.rest.get("url").and_then(Value::as_str).map(without_secrets),
             config: config.map(str::to_owned),
             metadata: self.metadata(),
             ..Header::new("imported session log", self.connect_ns)
@@ -188,7 +186,7 @@ impl Session {
     fn metadata(&self) -> BTreeMap<String, String> {
         let simple = |(key, value): (&String, &Value)| match value {
             _ if key == "expected" || key == "url" => None,
-            Value::String(text) if is_url(text) => Some((key.clone(), public_url(text))),
+            Value::String(text) if is_url(text) => Some((key.clone(), without_secrets(text))),
             Value::String(text) => Some((key.clone(), text.clone())),
             Value::Number(number) => Some((key.clone(), number.to_string())),
             _ => None,

@@ -7,7 +7,7 @@ use std::sync::mpsc::Receiver;
 use serde_json::json;
 
 use super::Talk;
-use crate::edge::recorder::{Notice, Status};
+use crate::edge::recorder::{RecorderNotice, RecorderStatus};
 use crate::lag::stats::round;
 use crate::peer::client::Client;
 use crate::report::text::{Bytes, Figure};
@@ -25,8 +25,8 @@ const MARGIN: usize = 3;
 pub struct Display {
     talk: Talk,
     run_for: Option<Span>,
-    notices: Option<Receiver<Notice>>,
-    status: Status,
+    notices: Option<Receiver<RecorderNotice>>,
+    status: RecorderStatus,
     status_every: Option<Span>,
     status_due: Nanos,
     draws: bool,
@@ -40,7 +40,7 @@ impl Display {
             talk,
             run_for,
             notices: None,
-            status: Status::default(),
+            status: RecorderStatus::default(),
             status_every: None,
             status_due: Nanos(0),
             draws: std::io::stderr().is_terminal(),
@@ -49,7 +49,7 @@ impl Display {
     }
 
     /// The same, passing on what the recorder says, and every so often where it stands.
-    pub fn hearing(self, notices: Receiver<Notice>, status_every: Option<Span>) -> Self {
+    pub fn hearing(self, notices: Receiver<RecorderNotice>, status_every: Option<Span>) -> Self {
         Display { notices: Some(notices), status_every, ..self }
     }
 
@@ -76,7 +76,7 @@ impl Display {
     fn pass_on(&mut self) {
         let news: Vec<_> = self.notices.iter().flat_map(Receiver::try_iter).collect();
         for notice in news {
-            if let Notice::Status(status) = notice {
+            if let RecorderNotice::Status(status) = notice {
                 self.status = status;
                 continue;
             }
@@ -148,7 +148,7 @@ fn last_lead_s(client: &Client) -> Option<f64> {
 }
 
 /// Where a recording stands, as one line of JSON.
-fn status_line(client: &Client, status: &Status, now: Nanos) -> String {
+fn status_line(client: &Client, status: &RecorderStatus, now: Nanos) -> String {
     let engine = client.engine();
     let epoch = engine.epochs().last();
     json!({ "status": {

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use clap::ValueEnum;
 
-use crate::edge::recorder::{Keeping, Quota, RingOptions, SyncPolicy};
+use crate::edge::recorder::{FileLayout, Quota, RingOptions, SyncPolicy};
 use crate::flight::{RingLimits, SplitAt, Trigger, TriggerError};
 use crate::parse::ByteSize;
 use crate::time::Span;
@@ -66,11 +66,11 @@ impl FromStr for TriggerArg {
 }
 
 impl KeepingArgs {
-    pub fn keeping(&self) -> Keeping {
+    pub fn keeping(&self) -> FileLayout {
         match (self.split, self.ring) {
-            (Some(at), _) => Keeping::Parts(at),
-            (None, None) => Keeping::Whole,
-            (None, Some(limits)) => Keeping::Ring(RingOptions {
+            (Some(at), _) => FileLayout::Parts(at),
+            (None, None) => FileLayout::Whole,
+            (None, Some(limits)) => FileLayout::Ring(RingOptions {
                 limits,
                 triggers: match self.trigger.is_empty() {
                     true => Trigger::defaults(),

@@ -12,8 +12,7 @@ use super::Talk;
 use super::args::{BackendArgs, DemoArgs, RecordArgs};
 use super::display::Display;
 use crate::app::{self, Outcome, RecordVerb, RecordedSession};
-use crate::edge::record::Bell;
-use crate::edge::recorder::{Keeping, Status};
+use crate::edge::recorder::{FileLayout, ManualTrigger, RecorderStatus};
 use crate::peer::server::BUILT_IN;
 use crate::report::{Analysis, text};
 
@@ -21,11 +20,11 @@ use crate::report::{Analysis, text};
 pub fn record(args: &RecordArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
     let (notices, heard) = mpsc::channel();
     let verb = RecordVerb { notices: Some(notices), ..args.verb() };
-    let bell = matches!(verb.keeping, Keeping::Ring(_)).then(|| verb.bell.clone());
+    let trigger = matches!(verb.keeping, FileLayout::Ring(_)).then(|| verb.trigger.clone());
     talk.say("this takes the server over from whoever is listening on it");
     let mut display = Display::new(talk, verb.run_for).hearing(heard, args.status_every);
     let session = runtime()?.block_on(async {
-        take_signals(bell);
+        take_signals(trigger);
         app::record(verb, stop_signal(), |client, now| display.show(client, now)).await
     });
     display.end();
@@ -63,7 +62,7 @@ fn print_session(session: &RecordedSession, json: bool, out: &mut dyn Write) -> 
     #[derive(Serialize)]
     struct Recording<'a> {
         #[serde(flatten)]
-        status: &'a Status,
+        status: &'a RecorderStatus,
         files: &'a [PathBuf],
     }
     if json {
@@ -151,26 +150,26 @@ pub async fn stop_signal() {
 }
 
 /// Sees to the signals that would otherwise end a recording: a file size limit, which is a disk
-/// like any other that is full, and SIGUSR1, which rings the bell of an incident recorder.
+/// like any other that is full, and SIGUSR1, which makes an incident recorder write a file.
 #[cfg(unix)]
-pub fn take_signals(bell: Option<Bell>) {
+pub fn take_signals(trigger: Option<ManualTrigger>) {
     use tokio::signal::unix::{SignalKind, signal};
     /// On Linux, the BSDs and macOS alike, on all but a few rare processors.
     const SIGXFSZ: i32 = 25;
     // Once it is listened to, it does nothing any more; the write says what is wrong.
     drop(signal(SignalKind::from_raw(SIGXFSZ)));
-    let Some(bell) = bell else { return };
+    let Some(trigger) = trigger else { return };
     if let Ok(mut asked) = signal(SignalKind::user_defined1()) {
         tokio::spawn(async move {
             while asked.recv().await.is_some() {
-                bell.ring();
+                trigger.fire();
             }
         });
     }
 }
 
 #[cfg(not(unix))]
-pub fn take_signals(_: Option<Bell>) {}
+pub fn take_signals(_: Option<ManualTrigger>) {}
 
 async fn signalled() {
     let interrupted = async {

@@ -1,10 +1,8 @@
 //! Audio files as sources: WAV, FLAC, MP3, Ogg Vorbis, AAC and M4A.
 //!
-//! Enters: a path and the sample rate that is wanted. Leaves: interleaved samples at that rate,
-//! short enough for one upload. Resampling keeps the length and moves nothing: frame `n` of the
-//! file sounds at the same time as before. A file that breaks off ends where its last whole packet
-//! does. It never changes the loudness or the channels, and the silence that AAC encoders put in front
-//! stays.
+//! The result is interleaved samples at the wanted rate, short enough for one upload. Resampling keeps
+//! the length and shifts nothing in time. A truncated file ends with its last whole packet. Loudness
+//! and channels stay as they are, and so does the silence that AAC encoders put in front.
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -49,8 +47,8 @@ pub fn load(path: &Path, sample_rate: u32) -> Result<Pcm> {
     );
     let file = open(path)?;
     let named = || format!("cannot use {}", path.display());
-    // The decoders are foreign code that meets foreign bytes: where arithmetic is checked, some
-    // headers make them panic (a WAV with more than 31 channels).
+    // With checked arithmetic some headers make the decoders panic, such as a WAV with more than 31
+    // channels.
     let decoded = panic::catch_unwind(|| decode(file, sample_rate))
         .unwrap_or_else(|_| Err(anyhow!("it is damaged; export it again")))
         .with_context(named)?;
@@ -166,7 +164,7 @@ impl Shape {
         Ok(Shape { channels, sample_rate })
     }
 
-    /// Refuses more samples than there is room for, as they come or at the rate that is wanted.
+    /// Refuses more samples than there is room for, before or after resampling.
     fn ensure_room(self, samples: usize, wanted_rate: u32) -> Result<()> {
         let channels = usize::from(self.channels);
         let wanted = resampled_frames(samples / channels, self.sample_rate, wanted_rate);

@@ -1,4 +1,4 @@
-//! The clocks: the one place that reads them.
+//! The only place that reads clocks.
 
 #![expect(
     clippy::disallowed_methods,
@@ -49,8 +49,7 @@ pub fn utc_file_name() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%dT%H-%M-%SZ").to_string()
 }
 
-/// Random bytes for a sync marker. Nothing secret hangs on them: they only have to differ from
-/// capture to capture.
+/// Random bytes for a sync marker. They are no secret, and only have to differ from capture to capture.
 #[must_use]
 pub fn random_marker() -> crate::capture::SyncMarker {
     use std::hash::{BuildHasher, Hasher, RandomState};

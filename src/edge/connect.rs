@@ -1,7 +1,6 @@
-//! Connecting to a server, and what its errors mean.
+//! Connecting to a server, and what connection errors mean.
 //!
-//! Enters: an address and headers, both of which may hold secrets. Leaves: a WebSocket, or a
-//! sentence without them.
+//! Address and headers may hold secrets, which no error repeats.
 
 use std::io;
 use std::time::Duration;
@@ -19,9 +18,9 @@ use crate::wire::url::without_secrets;
 
 /// Longest message that is accepted: what the protocol allows, and room for a header.
 pub const MAX_MESSAGE_LEN: usize = (100 << 20) + (1 << 16);
-/// How long a connection may take to be made.
+/// How long connecting may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
-/// Connects to a WebSocket server. The address is never said with what may be secret in it.
+/// Connects to a WebSocket server.
 pub async fn connect(
     url: &str,
     headers: &[(String, String)],
@@ -34,7 +33,7 @@ pub async fn connect(
     + use<>,
 > {
     let shown = without_secrets(url);
-    // Only the first call in a process installs it; any later one finds it there.
+    // Fails on every call but the first in a process, which has installed it.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut request = url.into_client_request().map_err(|error| {
         anyhow!("{shown} is no WebSocket address: {error}; write ws://host:port")
@@ -56,8 +55,8 @@ pub async fn connect(
     Ok(socket)
 }
 
-/// Adds headers to those of the handshake, which they replace. One that is named more than once is
-/// sent as often, but for cookies, of which a request has one header (RFC 6265, 5.4).
+/// Adds headers to those of the handshake, replacing any with the same name. A header that is given
+/// twice is sent twice, except for cookies, which share one header (RFC 6265, 5.4).
 fn add_headers(request: &mut HeaderMap, headers: &[(String, String)]) -> Result<()> {
     let mut added = HeaderMap::new();
     for (name, value) in headers {
@@ -107,7 +106,7 @@ pub fn sentence_of(error: &tungstenite::Error) -> String {
     }
 }
 
-/// What a failing socket means, or the TLS on it.
+/// What an error of a socket or of its TLS means.
 pub(super) fn sentence_of_io(error: &io::Error) -> String {
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match (error.kind(), tls) {

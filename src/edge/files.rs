@@ -1,7 +1,7 @@
 //! Files: captures to read, outputs to write.
 //!
-//! An output appears under its name only when it is whole: it is written beside and renamed. The
-//! reading of captures can be watched and ended by whoever had it done.
+//! An output appears under its name only when it is whole: it is written to a temporary file and
+//! renamed. Reading captures can be watched, and ended, from outside.
 
 use std::cell::RefCell;
 use std::fs::{self, File};
@@ -46,19 +46,19 @@ pub fn refuse_input(input: &Path, out: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Is told how many bytes of a capture were read, and how many there are; a break ends the reading.
+/// Called with how many bytes of a capture were read, and how many there are; a break ends reading.
 type Watch = Rc<dyn Fn(u64, u64) -> ControlFlow<()>>;
 
 thread_local! {
     static WATCH: RefCell<Option<Watch>> = const { RefCell::new(None) };
 }
 
-/// Does `work`, and has `watch` follow every capture that it reads on this thread.
+/// Does `work`, and calls `watch` for every capture that it reads on this thread.
 pub fn watched<T>(
     watch: impl Fn(u64, u64) -> ControlFlow<()> + 'static,
     work: impl FnOnce() -> T,
 ) -> T {
-    /// Puts the watch of before back, also when the work panics.
+    /// Restores the previous watch, also when the work panics.
     struct Restore(Option<Watch>);
     impl Drop for Restore {
         fn drop(&mut self) {
@@ -69,13 +69,13 @@ pub fn watched<T>(
     work()
 }
 
-/// Opens a capture for reading from its beginning, past damage if there is any.
+/// Opens a capture; reading skips damage.
 pub fn open_capture(path: &Path) -> Result<Salvage<CaptureFile>> {
     let (file, len) = open_file(path)?;
     Ok(Salvage::new(CaptureFile { file, read: 0, len }))
 }
 
-/// The same for whoever reads it only once: a pipe from another programme will do.
+/// Opens a capture that is read only once, so that a pipe from another program will do.
 pub fn open_stream(path: &Path) -> Result<Salvage<CaptureFile>> {
     let (file, len) = match is_passing_pipe(path) {
         true => (opened(path)?, 0),
@@ -84,7 +84,7 @@ pub fn open_stream(path: &Path) -> Result<Salvage<CaptureFile>> {
     Ok(Salvage::new(CaptureFile { file, read: 0, len }))
 }
 
-/// Opens the file of a capture; gives its length, too.
+/// Opens the file of a capture, and returns its length too.
 pub fn open_file(path: &Path) -> Result<(File, u64)> {
     if path.is_dir() {
         bail!(
@@ -95,8 +95,8 @@ pub fn open_file(path: &Path) -> Result<(File, u64)> {
     open_plain(path)
 }
 
-/// Opens a plain file; gives its length, too. Whatever else a name may stand for is refused before
-/// it is opened: a pipe waits for somebody who may never come, and a device need not end.
+/// Opens a plain file, and returns its length too. Anything else is refused before it is opened: a
+/// pipe may block forever, and a device need not end.
 pub fn open_plain(path: &Path) -> Result<(File, u64)> {
     let metadata = fs::metadata(path).with_context(|| format!("cannot open {}", path.display()))?;
     if !metadata.is_file() {
@@ -105,7 +105,7 @@ pub fn open_plain(path: &Path) -> Result<(File, u64)> {
     Ok((opened(path)?, metadata.len()))
 }
 
-/// Reads a text of at most so many bytes, and of a longer one a little more than it may have.
+/// Reads a text; of one that is too long, only so much that the caller sees it.
 pub fn read_text(path: &Path, max_len: usize) -> Result<String> {
     let file = if is_passing_pipe(path) { opened(path)? } else { open_plain(path)?.0 };
     let mut text = String::new();
@@ -118,7 +118,7 @@ fn opened(path: &Path) -> Result<File> {
     File::open(path).with_context(|| format!("cannot open {}", path.display()))
 }
 
-/// What a name stands for that is no file.
+/// What a path names that is no file.
 fn named(metadata: &fs::Metadata) -> &'static str {
     #[cfg(unix)]
     {
@@ -134,8 +134,8 @@ fn named(metadata: &fs::Metadata) -> &'static str {
     if metadata.is_dir() { "a folder" } else { "a device" }
 }
 
-/// Whether a path is the end of a pipe that a shell made, such as `/dev/stdin` behind `|` or what
-/// `<(…)` stands for. A pipe with a name of its own is none: to open it is to wait for its writer.
+/// Whether a path is the end of a shell's pipe, such as `/dev/stdin` after `|` or `<(…)`. A named
+/// pipe is none: opening it would wait for its writer.
 fn is_passing_pipe(path: &Path) -> bool {
     #[cfg(unix)]
     {
@@ -150,17 +150,17 @@ fn is_passing_pipe(path: &Path) -> bool {
     }
 }
 
-/// A file that appears under its name when [`Output::finish`] is called, and not before.
-pub struct Output {
+/// A file that appears under its name when [`OutputFile::finish`] is called, and not before.
+pub struct OutputFile {
     path: PathBuf,
     file: BufWriter<NamedTempFile>,
     force: bool,
 }
 
-impl Output {
+impl OutputFile {
     /// Prepares to write `path`, or what it links to. Refuses an existing file unless `force`, and
-    /// always what is no plain file: renaming onto a device or a pipe would replace it.
-    pub fn create(path: &Path, force: bool) -> Result<Output> {
+    /// anything but a plain file: renaming onto a device or a pipe would replace it.
+    pub fn create(path: &Path, force: bool) -> Result<OutputFile> {
         let existing = fs::metadata(path).ok();
         if existing.as_ref().is_some_and(|metadata| !metadata.is_file()) {
             bail!("{} is not a plain file; name another one to write to", path.display());
@@ -179,17 +179,17 @@ impl Output {
         let file = beside()
             .tempfile_in(folder)
             .with_context(|| format!("cannot write in {}", folder.display()))?;
-        Ok(Output { path, file: BufWriter::new(file), force })
+        Ok(OutputFile { path, file: BufWriter::new(file), force })
     }
 
-    /// Where the bytes go until then; seekable.
+    /// Takes the bytes; seekable.
     pub fn writer(&mut self) -> &mut BufWriter<NamedTempFile> {
         &mut self.file
     }
 
     /// Puts the file in its place.
     pub fn finish(self) -> Result<()> {
-        let Output { path, file, force } = self;
+        let OutputFile { path, file, force } = self;
         let placed = || format!("cannot write {}", path.display());
         let file = file.into_inner().map_err(|error| error.into_error()).with_context(placed)?;
         if force {
@@ -201,7 +201,7 @@ impl Output {
     }
 }
 
-/// How temporary files are made: they will be outputs, and as readable as the user's others.
+/// Creates temporary files that, once renamed, are as readable as the user's others.
 fn beside() -> tempfile::Builder<'static, 'static> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".lagtape-");
@@ -215,7 +215,7 @@ fn beside() -> tempfile::Builder<'static, 'static> {
 
 /// Writes a whole file at once.
 pub fn write(path: &Path, bytes: &[u8], force: bool) -> Result<()> {
-    let mut output = Output::create(path, force)?;
+    let mut output = OutputFile::create(path, force)?;
     output.writer().write_all(bytes).with_context(|| format!("cannot write {}", path.display()))?;
     output.finish()
 }

@@ -1,9 +1,8 @@
-//! HAR files: what a browser's developer tools have seen of a WebSocket becomes a capture.
+//! Imports a session from a HAR file, as a browser's developer tools save it.
 //!
-//! Enters: a HAR of Chromium, or of another browser that keeps `_webSocketMessages` as Chromium does.
-//! Leaves: a capture of one of its sessions, a foreign client's. Times are those at which the browser
-//! told its developer tools of a message, to the microsecond. Pings, pongs and the closing are not in
-//! a HAR, and neither are messages from before the developer tools were opened.
+//! Chromium keeps the messages in `_webSocketMessages`, and other browsers have followed. Times are
+//! those at which the developer tools got a message, to the microsecond. A HAR has no pings, pongs or
+//! closes, and no messages from before the developer tools were opened.
 
 use std::borrow::Cow;
 use std::fs;
@@ -16,13 +15,12 @@ use serde::Deserialize;
 
 use super::files;
 use super::rewrite::Rewriter;
-use crate::capture::{
-    Body, ClientKind, Direction, Header, Message, Opcode, Record, SyncMarker, public_url,
-};
+use crate::capture::{Body, ClientKind, Direction, Header, Message, Opcode, Record, SyncMarker};
 use crate::event::{Event, Interpreter};
 use crate::time::Nanos;
+use crate::wire::url::without_secrets;
 
-/// Opcodes of texts and of binary messages; Chromium gives errors one of -1.
+/// Opcodes of text and binary messages; Chromium gives errors the opcode -1.
 const TEXT: i64 = 1;
 const BINARY: i64 = 2;
 
@@ -65,7 +63,7 @@ struct Request {
 #[derive(Deserialize)]
 struct Frame<'a> {
     #[serde(rename = "type", borrow)]
-    way: Cow<'a, str>,
+    direction: Cow<'a, str>,
     /// Seconds since 1970.
     time: f64,
     opcode: i64,
@@ -74,8 +72,8 @@ struct Frame<'a> {
     data: Cow<'a, str>,
 }
 
-/// Turns one session of a HAR file into a capture: `session` counts from 1 and is needed where there
-/// are several. Returns how many messages it has.
+/// Turns one session of a HAR file into a capture, and returns its number of messages. `session`
+/// counts from 1, and is needed where there are several.
 pub fn import_har(path: &Path, session: Option<usize>, out: &Path, force: bool) -> Result<u64> {
     let opened = || format!("cannot import {}", path.display());
     let neither =
@@ -93,7 +91,7 @@ fn write(entry: &Entry<'_>, creator: Option<&Creator>, mut capture: Rewriter) ->
     let clock = Clock::of(entry);
     let header = Header {
         client: ClientKind::Foreign,
-        url: Some(public_url(&entry.request.url)),
+        url: Some(without_secrets(&entry.request.url)),
         start_utc: clock.start_utc.clone(),
         config: config(entry.frames()).map(str::to_owned),
         ..Header::new(software(creator), Nanos(0))
@@ -114,7 +112,7 @@ fn write(entry: &Entry<'_>, creator: Option<&Creator>, mut capture: Rewriter) ->
     Ok(seq - 1)
 }
 
-/// The session that is meant.
+/// The session to import.
 fn chosen<'e, 'a>(entries: &'e [Entry<'a>], session: Option<usize>) -> Result<&'e Entry<'a>> {
     let sockets = entries.iter().filter(|entry| !entry.frames().is_empty()).count();
     let sessions: Vec<_> = entries.iter().filter(|entry| is_session(entry.frames())).collect();
@@ -136,7 +134,7 @@ fn chosen<'e, 'a>(entries: &'e [Entry<'a>], session: Option<usize>) -> Result<&'
     }
 }
 
-/// Whether a server took part that speaks the protocol.
+/// Whether a DEMON server answered.
 fn is_session(frames: &[Frame<'_>]) -> bool {
     let mut interpreter = Interpreter::new();
     let mut texts = frames.iter().filter(|frame| frame.opcode == TEXT);
@@ -169,16 +167,16 @@ impl<'a> Entry<'a> {
 }
 
 impl Frame<'_> {
-    /// `None` for what is neither sent nor received, as errors are.
+    /// `None` for an error, which is neither sent nor received.
     fn direction(&self) -> Option<Direction> {
-        match &*self.way {
+        match &*self.direction {
             "send" => Some(Direction::ClientToServer),
             "receive" => Some(Direction::ServerToClient),
             _ => None,
         }
     }
 
-    /// The message, its bytes in `bytes`; `None` for what is none.
+    /// The message, whose bytes may be put into `bytes`; `None` for an entry that is none.
     fn message<'b>(&'b self, bytes: &'b mut Vec<u8>) -> Result<Option<Message<'b>>> {
         let Some(direction) = self.direction() else { return Ok(None) };
         match self.opcode {
@@ -193,7 +191,7 @@ impl Frame<'_> {
     }
 }
 
-/// The clock of the capture: nanoseconds since the connection was asked for.
+/// The clock of the capture, which starts with the handshake.
 struct Clock {
     start_utc: Option<String>,
     /// Microseconds since 1970.
@@ -201,7 +199,7 @@ struct Clock {
 }
 
 impl Clock {
-    /// It begins with the handshake or, where a HAR puts that later, with the first message.
+    /// Starts with the handshake or, where a HAR dates that later, with the first message.
     fn of(entry: &Entry<'_>) -> Clock {
         let times_s = entry.frames().iter().map(|frame| frame.time);
         let first_us = (times_s.fold(f64::INFINITY, f64::min) * 1e6).round();

@@ -1,20 +1,18 @@
-//! Importing: recordings of other tools become captures.
+//! Imports session logs of other tools.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::files::{self, Output};
+use super::files::{self, OutputFile};
 use super::rewrite::Woven;
 use crate::capture::{End, MAX_LINE_LEN, import_session_log, session_log_marker};
 
 /// What was imported.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImportSummary {
-    /// The capture that was written.
     pub out: PathBuf,
-    /// Its end record.
     pub end: End,
 }
 
@@ -34,7 +32,7 @@ pub fn import(folder: &Path, out: &Path, force: bool) -> Result<ImportSummary> {
         bail!("{} has neither frames.jsonl nor frames.jsonl.zst", folder.display());
     };
     let mut blob = open_plain_or_zstd(folder, "frames.bin")?;
-    let mut output = Output::create(out, force)?;
+    let mut output = OutputFile::create(out, force)?;
     let blob = blob.as_mut().map(|blob| blob as &mut dyn Read);
     let woven = Woven::new(output.writer(), session_log_marker(&session));
     let end = import_session_log(&session, lines, blob, woven)
@@ -43,7 +41,7 @@ pub fn import(folder: &Path, out: &Path, force: bool) -> Result<ImportSummary> {
     Ok(ImportSummary { out: out.to_owned(), end })
 }
 
-/// Opens `name`, or `name.zst` and unpacks it on the way.
+/// Opens `name`, or `name.zst`, which is unpacked while it is read.
 fn open_plain_or_zstd(folder: &Path, name: &str) -> Result<Option<Box<dyn BufRead>>> {
     let plain = folder.join(name);
     let packed = folder.join(format!("{name}.zst"));

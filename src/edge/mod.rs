@@ -1,20 +1,20 @@
 //! The edge: clocks, files, sockets.
 //!
-//! Enters and leaves: bytes of the outside world. An edge reads, stamps and forwards; what the
-//! bytes mean is decided in the core.
+//! An edge reads bytes, stamps them with the time and passes them on; what they mean is decided in the
+//! core.
 
-mod accept;
 pub mod audio_file;
 pub mod backend;
 pub mod clock;
-pub mod connect;
+pub(crate) mod connect;
 pub mod files;
-pub mod har;
-pub mod import;
+pub(crate) mod har;
+pub(crate) mod import;
 pub mod proxy;
 pub mod record;
 pub mod recorder;
 pub mod replay;
-pub mod rewrite;
+pub(crate) mod rewrite;
+mod socket;
 
-pub use accept::listen;
+pub use socket::listener::listen;

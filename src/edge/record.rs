@@ -1,25 +1,25 @@
 //! The recording client: a headless [`Client`] on a real WebSocket.
 //!
-//! Enters: a server's address, what the client is to do, a future that resolves when it has to
-//! stop. Leaves: a capture file and the client with all it knows. One task stamps both directions
-//! on one clock, records, shows the record to the client, and only then sends. A second task does
-//! the sending, so that a server that does not read cannot keep the client from reading.
+//! One task stamps the messages of both directions on one clock, records them, shows the records to
+//! the client, and only then sends. A second task does the sending, so that a server that does not
+//! read cannot keep the client from reading.
 
 use std::future::Future;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use anyhow::Result;
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
-use tokio::sync::{Notify, mpsc};
-use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::{self, Message as WsMessage};
 
 use super::clock::{self, MonotonicClock};
 use super::connect::{connect, sentence_of};
-use super::recorder::{Finished, Notice, Recorder, RecorderOptions, Status};
+use super::recorder::{
+    Finished, ManualTrigger, Recorder, RecorderNotice, RecorderOptions, RecorderStatus,
+};
+use super::socket::message::{opcode_and_payload, to_socket};
 use crate::capture::{Body, Direction, Header, Marker, Message, Opcode};
 use crate::flight::TriggerReason;
 use crate::peer::Outgoing;
@@ -33,79 +33,59 @@ pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 const MAX_UNSENT: usize = 1024;
 /// Time between two readings of both clocks in a capture.
 const CLOCK_PERIOD_NS: u64 = 60_000_000_000;
-/// Longest time between two looks at the recorder.
+/// Longest time between two reports of the recorder's status.
 const LOOK_PERIOD: Span = Span(250_000_000);
 
 /// What to record, and where.
 #[derive(Debug)]
 pub struct RecordOptions {
-    /// `ws://` or `wss://`; its query string is used and never written down.
+    /// `ws://` or `wss://`; its secrets are used and never recorded.
     pub url: String,
-    /// Further headers of the handshake; never written down.
+    /// Further headers of the handshake; never recorded.
     pub headers: Vec<(String, String)>,
-    /// What is written, and how.
     pub recorder: RecorderOptions,
-    /// Stop as soon as the capture would not be all of the session.
+    /// Stop as soon as the capture would lack a part of the session.
     pub strict: bool,
-    /// Has the ring of an incident recorder written.
-    pub bell: Bell,
-    /// Hears at once what becomes of the recording.
-    pub notices: Option<Sender<Notice>>,
-    /// What the client does.
+    /// Makes an incident recorder write out its ring.
+    pub trigger: ManualTrigger,
+    /// Gets notices of the recording.
+    pub notices: Option<Sender<RecorderNotice>>,
     pub client: ClientOptions,
     /// Key=value metadata of the capture.
     pub metadata: std::collections::BTreeMap<String, String>,
 }
 
-/// Asks a running incident recorder for a file.
-#[derive(Clone, Debug, Default)]
-pub struct Bell(Arc<Notify>);
-
-impl Bell {
-    /// Resolves when somebody has asked.
-    pub(super) async fn rung(&self) {
-        self.0.notified().await;
-    }
-
-    /// Asks, from wherever.
-    pub fn ring(&self) {
-        self.0.notify_one();
-    }
-}
-
-/// A recording that came to its end.
+/// A recording that has ended.
 #[derive(Debug)]
 pub struct Recorded {
     /// The capture, or a pattern of what its files are called.
     pub path: PathBuf,
     /// The capture, its parts, or the incidents that were not deleted.
     pub files: Vec<PathBuf>,
-    /// The client, its engine having seen every record of the capture.
+    /// The client, whose engine has seen every record of the capture.
     pub client: Client,
     /// The time of the end record.
     pub ended: Nanos,
     /// Why it ended, in a sentence.
     pub reason: String,
-    /// Why the session could not be had or broke; `None` when it ended by time, by being stopped, or
-    /// by the server's close.
+    /// Why the session failed; `None` when it ended on time, was stopped, or was closed by the server.
     pub failure: Option<String>,
-    /// What the recorder made of it.
-    pub status: Status,
-    /// The files are written to their ends.
+    pub status: RecorderStatus,
+    /// Everything could be written.
     pub is_written: bool,
 }
 
-/// What a running session is told from outside, between two of its records.
-pub enum Order {
-    /// The listener does something now; the capture gets it as a marker.
+/// What a running session is asked to do, between two of its records.
+pub enum RecordOrder {
+    /// The listener does something now; the capture gets a marker.
     Operate(Marker),
     /// The client does something to the server.
     Command(ClientCommand),
-    /// Somebody looks at the client, which changes nothing.
+    /// Looks at the client, which changes nothing.
     Look(Look),
 }
 
-/// What looks at a client, and at the moment.
+/// Called with the client and the time.
 pub type Look = Box<dyn FnOnce(&Client, Nanos) + Send>;
 
 /// Connects, records until the session is over or `stop` resolves, and closes the capture.
@@ -119,19 +99,19 @@ pub async fn record(
     record_and_obey(options, no_orders, stop, watch).await
 }
 
-/// The same for a session that takes orders while it runs.
+/// Records a session that takes orders while it runs.
 pub async fn record_and_obey(
     options: RecordOptions,
-    mut orders: mpsc::Receiver<Order>,
+    mut orders: mpsc::Receiver<RecordOrder>,
     stop: impl Future<Output = ()>,
     mut watch: impl FnMut(&Client, Nanos),
 ) -> Result<Recorded> {
-    // Before anybody loses the server to a session that could not be written down.
+    // Checked first: a session that cannot be recorded should not take the server from another one.
     options.recorder.check()?;
     let clock = MonotonicClock::start();
     let started_utc = clock::utc_now();
     let socket = connect(&options.url, &options.headers).await?;
-    let mut session = Session::begin(options, clock, started_utc)?;
+    let mut session = RecordingSession::begin(options, clock, started_utc)?;
     let (sink, mut incoming) = socket.split();
     let (unsent, queue) = mpsc::channel(MAX_UNSENT);
     let sender = tokio::spawn(send_all(sink, queue));
@@ -139,36 +119,36 @@ pub async fn record_and_obey(
         tokio::pin!(stop);
         session.run(&mut incoming, &unsent, &mut orders, stop, &mut watch).await
     };
-    session.say_goodbye(&mut incoming, &unsent).await;
+    session.close_session(&mut incoming, &unsent).await;
     drop(unsent);
     sender.abort();
     Ok(session.finish(end))
 }
 
 /// Why a session's loop ended.
-enum End {
+enum RecordingEnd {
     Finished(String, Option<String>),
     Stopped,
     Lost(String),
     DiskFailed(String),
 }
 
-struct Session {
+struct RecordingSession {
     clock: MonotonicClock,
     client: Client,
     recorder: Recorder,
     strict: bool,
-    bell: Bell,
-    notices: Option<Sender<Notice>>,
+    trigger: ManualTrigger,
+    notices: Option<Sender<RecorderNotice>>,
     next_clock_ns: u64,
 }
 
-impl Session {
+impl RecordingSession {
     fn begin(
         options: RecordOptions,
         clock: MonotonicClock,
         started_utc: String,
-    ) -> Result<Session> {
+    ) -> Result<RecordingSession> {
         let mut header = Header::new(concat!("lagtape ", env!("CARGO_PKG_VERSION")), Nanos(0));
         header.start_utc = Some(started_utc.clone());
         header.url = Some(without_secrets(&options.url));
@@ -189,12 +169,12 @@ impl Session {
                 client.see(record);
             })?;
         recorder.clock(Nanos(0), started_utc, &mut |record| client.see(record));
-        Ok(Session {
+        Ok(RecordingSession {
             clock,
             client,
             recorder,
             strict: options.strict,
-            bell: options.bell,
+            trigger: options.trigger,
             notices: options.notices,
             next_clock_ns: CLOCK_PERIOD_NS,
         })
@@ -204,61 +184,61 @@ impl Session {
         &mut self,
         incoming: &mut (impl Stream<Item = Result<WsMessage, tungstenite::Error>> + Unpin),
         unsent: &mpsc::Sender<WsMessage>,
-        orders: &mut mpsc::Receiver<Order>,
+        orders: &mut mpsc::Receiver<RecordOrder>,
         mut stop: impl Future<Output = ()> + Unpin,
         watch: &mut impl FnMut(&Client, Nanos),
-    ) -> End {
+    ) -> RecordingEnd {
         loop {
             let now = self.clock.now();
             if let Some(end) = self.act(now, unsent) {
                 return end;
             }
-            self.tell();
+            self.notify();
             watch(&self.client, now);
             if self.strict
                 && let Some(failure) = self.recorder.failure()
             {
-                return End::DiskFailed(failure);
+                return RecordingEnd::DiskFailed(failure);
             }
             let look_at = now.checked_add(LOOK_PERIOD);
             let wake_at = self.client.wake_at().into_iter().chain(look_at).min();
             tokio::select! {
-                () = &mut stop => return End::Stopped,
+                () = &mut stop => return RecordingEnd::Stopped,
                 message = incoming.next() => {
                     let now = self.clock.now();
                     match message {
                         Some(Ok(message)) => self.receive(now, &message),
-                        Some(Err(error)) => return self.lost(&error),
+                        Some(Err(error)) => return self.end_after(&error),
                         None => return self.broke("the server went away without a close (1006)".to_owned()),
                     }
                 }
                 Some(order) = orders.recv() => self.obey(order),
-                () = self.bell.rung() => self.recorder.ask(TriggerReason::Asked),
+                () = self.trigger.fired() => self.recorder.request_incident(Why::Asked),
                 () = self.clock.reached(wake_at) => {}
             }
         }
     }
 
-    fn obey(&mut self, order: Order) {
+    fn obey(&mut self, order: RecordOrder) {
         match order {
-            Order::Operate(op) => self.client.operate(op),
-            Order::Command(command) => self.client.command(self.clock.now(), command),
-            Order::Look(look) => look(&self.client, self.clock.now()),
+            RecordOrder::Operate(op) => self.client.operate(op),
+            RecordOrder::Command(command) => self.client.command(self.clock.now(), command),
+            RecordOrder::Look(look) => look(&self.client, self.clock.now()),
         }
     }
 
-    /// Passes on what became of the recording.
-    fn tell(&self) {
+    /// Passes on notices of the recording.
+    fn notify(&self) {
         let Some(notices) = &self.notices else { return };
-        let status = Notice::Status(self.recorder.status());
+        let status = RecorderNotice::Status(self.recorder.status());
         for notice in self.recorder.news().into_iter().chain([status]) {
-            // Whoever does not listen any more does not want to know.
+            // The receiver may have gone.
             let _ = notices.send(notice);
         }
     }
 
     /// Does what the client wants done now.
-    fn act(&mut self, now: Nanos, unsent: &mpsc::Sender<WsMessage>) -> Option<End> {
+    fn act(&mut self, now: Nanos, unsent: &mpsc::Sender<WsMessage>) -> Option<RecordingEnd> {
         if now.0 >= self.next_clock_ns {
             self.next_clock_ns = now.0 + CLOCK_PERIOD_NS;
             let client = &mut self.client;
@@ -274,7 +254,7 @@ impl Session {
                 }
                 ClientStep::Finish(finish) => {
                     let failure = finish.is_failure().then(|| finish.sentence());
-                    return Some(End::Finished(finish.sentence(), failure));
+                    return Some(RecordingEnd::Finished(finish.sentence(), failure));
                 }
             }
         }
@@ -284,7 +264,7 @@ impl Session {
     fn send(&mut self, now: Nanos, message: Outgoing, unsent: &mpsc::Sender<WsMessage>) {
         let message = to_socket(message);
         let permit = unsent.try_reserve();
-        let (opcode, payload) = parts(&message);
+        let (opcode, payload) = opcode_and_payload(&message);
         let mut record = Message::new(Direction::ClientToServer, opcode, &payload);
         record.failed = permit.is_err();
         self.put(now, record);
@@ -297,7 +277,7 @@ impl Session {
     /// Records a message, and the answer to it that the WebSocket library sends by itself.
     fn receive(&mut self, now: Nanos, message: &WsMessage) {
         let closed_before = !self.client.engine().facts().closes.is_empty();
-        let (opcode, payload) = parts(message);
+        let (opcode, payload) = opcode_and_payload(message);
         self.put(now, Message::new(Direction::ServerToClient, opcode, &payload));
         let answer = match opcode {
             Opcode::Ping => Opcode::Pong,
@@ -314,25 +294,25 @@ impl Session {
         self.recorder.message(now, message, &mut |record| client.see(record));
     }
 
-    /// Tells an end that the server's close explains from a connection that broke.
-    fn lost(&mut self, error: &tungstenite::Error) -> End {
+    /// The end after an error: the server's close may explain it, or the connection broke.
+    fn end_after(&mut self, error: &tungstenite::Error) -> RecordingEnd {
         match self.client.poll(self.clock.now()) {
             Some(ClientStep::Finish(finish)) => {
                 let failure = finish.is_failure().then(|| finish.sentence());
-                End::Finished(finish.sentence(), failure)
+                RecordingEnd::Finished(finish.sentence(), failure)
             }
             _ => self.broke(sentence_of(error)),
         }
     }
 
     /// The connection ended without a close.
-    fn broke(&self, reason: String) -> End {
-        self.recorder.ask(TriggerReason::Lost);
-        End::Lost(reason)
+    fn broke(&self, reason: String) -> RecordingEnd {
+        self.recorder.request_incident(Why::Lost);
+        RecordingEnd::Lost(reason)
     }
 
     /// Closes from this side, and records what still comes until the server has answered.
-    async fn say_goodbye(
+    async fn close_session(
         &mut self,
         incoming: &mut (impl Stream<Item = Result<WsMessage, tungstenite::Error>> + Unpin),
         unsent: &mpsc::Sender<WsMessage>,
@@ -348,17 +328,19 @@ impl Session {
                 self.receive(now, &message);
             }
         };
-        // A server that does not answer in time has been told all the same.
+        // A server that does not answer in time is left.
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, answered).await;
     }
 
-    fn finish(self, end: End) -> Recorded {
+    fn finish(self, end: RecordingEnd) -> Recorded {
         let (reason, failure) = match end {
-            End::Finished(reason, failure) => (reason, failure),
-            End::Stopped => ("stopped".to_owned(), None),
-            End::Lost(reason) | End::DiskFailed(reason) => (reason.clone(), Some(reason)),
+            RecordingEnd::Finished(reason, failure) => (reason, failure),
+            RecordingEnd::Stopped => ("stopped".to_owned(), None),
+            RecordingEnd::Lost(reason) | RecordingEnd::DiskFailed(reason) => {
+                (reason.clone(), Some(reason))
+            }
         };
-        let Session { clock, mut client, recorder, notices, .. } = self;
+        let RecordingSession { clock, mut client, recorder, notices, .. } = self;
         let ended = clock.now();
         let path = recorder.path().to_owned();
         let Finished { status, files, failure: unwritten, news } =
@@ -379,37 +361,9 @@ where
     S: Sink<WsMessage, Error = tungstenite::Error> + Unpin,
 {
     while let Some(message) = queue.recv().await {
-        // The reading half hears of a broken connection too, and ends the session.
+        // The reading half notices a broken connection too, and ends the session.
         if sink.send(message).await.is_err() {
             return;
         }
-    }
-}
-
-pub(super) fn to_socket(message: Outgoing) -> WsMessage {
-    match message {
-        Outgoing::Text(text) => WsMessage::text(text),
-        Outgoing::Binary(bytes) => WsMessage::binary(bytes),
-        Outgoing::Ping(bytes) => WsMessage::Ping(bytes.into()),
-        Outgoing::Pong(bytes) => WsMessage::Pong(bytes.into()),
-        Outgoing::Close { code, reason } => {
-            WsMessage::Close(Some(CloseFrame { code: code.into(), reason: reason.into() }))
-        }
-    }
-}
-
-/// Opcode and payload of a message as they stand on the wire.
-pub(super) fn parts(message: &WsMessage) -> (Opcode, std::borrow::Cow<'_, [u8]>) {
-    match message {
-        WsMessage::Text(text) => (Opcode::Text, text.as_bytes().into()),
-        WsMessage::Binary(bytes) => (Opcode::Binary, bytes[..].into()),
-        WsMessage::Ping(bytes) => (Opcode::Ping, bytes[..].into()),
-        WsMessage::Pong(bytes) => (Opcode::Pong, bytes[..].into()),
-        WsMessage::Close(None) => (Opcode::Close, [][..].into()),
-        WsMessage::Close(Some(frame)) => {
-            let code = u16::from(frame.code).to_be_bytes();
-            (Opcode::Close, [&code[..], frame.reason.as_bytes()].concat().into())
-        }
-        WsMessage::Frame(frame) => (Opcode::Binary, frame.payload()[..].into()),
     }
 }

@@ -1,19 +1,19 @@
-//! Captures made from captures: records go to a file that appears when it is whole.
+//! Writes captures that are made from other captures.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::files::Output;
+use super::files::OutputFile;
 use crate::capture::{Body, Gap, Kind, Loss, Record, Stored, SyncMarker, Writer};
 use crate::checkpoint::Checkpointer;
 use crate::time::Nanos;
 
-/// A capture in the making.
+/// Writes a capture, which appears under its name when it is finished.
 pub struct Rewriter {
     path: PathBuf,
-    output: Output,
+    output: OutputFile,
     writer: Writer,
     checkpointer: Checkpointer,
     bytes: Vec<u8>,
@@ -22,7 +22,7 @@ pub struct Rewriter {
 impl Rewriter {
     /// Begins a capture with this marker. Refuses an existing file unless `force`.
     pub fn create(path: &Path, force: bool, marker: SyncMarker) -> Result<Rewriter> {
-        let output = Output::create(path, force)?;
+        let output = OutputFile::create(path, force)?;
         let writer = Writer::new(marker);
         let mut bytes = Vec::new();
         writer.begin(&mut bytes);
@@ -39,8 +39,7 @@ impl Rewriter {
         self.flush()
     }
 
-    /// Writes a record that stands for a stored one, and before it the gap that stands for what was
-    /// lost there.
+    /// Writes a record in place of a stored one, after a gap for what was lost before that.
     pub fn put_behind(&mut self, stored: &Stored<'_>, record: &Record<'_>) -> Result<()> {
         if let Some(gap) = stored.lost.as_ref().and_then(|loss| gap(loss, stored)) {
             self.put(&gap)?;
@@ -52,8 +51,8 @@ impl Rewriter {
         }
     }
 
-    /// Writes a record byte for byte as another capture of the same marker holds it, and before it
-    /// the gap that stands for what was lost there. Checkpoints are made anew.
+    /// Copies a record of another capture with the same marker byte for byte, after a gap for what was
+    /// lost before it. Checkpoints are recomputed instead.
     pub fn copy(&mut self, stored: &Stored<'_>) -> Result<()> {
         if let Some(gap) = stored.lost.as_ref().and_then(|loss| gap(loss, stored)) {
             self.put(&gap)?;
@@ -87,7 +86,7 @@ impl Rewriter {
     }
 }
 
-/// A sink that puts checkpoints between the records that are written to it, whole ones at a time.
+/// Adds checkpoints to records that are written to it, whole ones at a time.
 pub struct Woven<W> {
     inner: W,
     checkpointer: Checkpointer,
@@ -95,7 +94,7 @@ pub struct Woven<W> {
 }
 
 impl<W: Write> Woven<W> {
-    /// For a capture of this marker.
+    /// Begins a capture with this marker.
     pub fn new(inner: W, marker: SyncMarker) -> Self {
         Woven { inner, checkpointer: Checkpointer::new(marker), bytes: Vec::new() }
     }
@@ -114,10 +113,10 @@ impl<W: Write> Write for Woven<W> {
     }
 }
 
-/// The record that stands for the numbers that are missing before `next`.
+/// The gap record for the numbers that are missing before `next`.
 fn gap(loss: &Loss, next: &Stored<'_>) -> Option<Record<'static>> {
     let (first, count) = loss.missing?;
-    // A header that is lost is replaced.
+    // A lost header is replaced.
     let (first_seq, count) = if first == 0 { (1, count.checked_sub(1)?) } else { (first, count) };
     let last = first_seq.checked_add(count)?.checked_sub(1).filter(|_| count > 0)?;
     let reason = format!("damaged: {}", loss.reason);

@@ -223,7 +223,7 @@ pub async fn headless_dump_audio(
 }
 
 fn write_audio(audio: &LiveAudio, out: PathBuf) -> Result<AudioFile> {
-    let mut output = files::Output::create(&out, true)?;
+    let mut output = files::OutputFile::create(&out, true)?;
     wav::write(output.writer(), &audio.samples, audio.channels, audio.sample_rate)
         .with_context(|| format!("cannot write {}", out.display()))?;
     output.finish()?;

@@ -2,8 +2,8 @@
 
 use std::fmt::{self, Write as _};
 
-use super::format::{Figure, OneLine, plural};
-use crate::peer::replay::{DeedCounts, Difference, Divergence, Drift};
+use super::text::{Figure, OneLine, plural};
+use crate::peer::replay::{ActionCounts, Difference, Divergence, Drift};
 
 /// Prints a divergence.
 #[must_use]
@@ -20,7 +20,7 @@ fn write(divergence: &Divergence, out: &mut String) -> fmt::Result {
         write_difference(difference, out)?;
     }
     let ticks = divergence.ticks;
-    writeln!(out, "\n  messages   {}", counts(&divergence.deeds))?;
+    writeln!(out, "\n  messages   {}", counts(&divergence.actions))?;
     writeln!(out, "  knobs      {}", counts(&divergence.knobs))?;
     writeln!(out, "  reports    {} recorded, {} now", ticks.recorded, ticks.live)?;
     if let Some(drift) = &divergence.position {
@@ -67,8 +67,8 @@ fn write_difference(difference: &Difference, out: &mut String) -> fmt::Result {
     writeln!(out, "    now       {}", told(&difference.live))
 }
 
-fn counts(counts: &DeedCounts) -> String {
-    let DeedCounts { recorded, live, equal, most_apart_s } = *counts;
+fn counts(counts: &ActionCounts) -> String {
+    let ActionCounts { recorded, live, equal, most_apart_s } = *counts;
     if recorded == 0 && live == 0 {
         return "none".to_owned();
     }

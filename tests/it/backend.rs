@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use lagtape::edge::backend::{
-    self, BackendOptions, FRAGMENT_LEN, Happening, KeepaliveOptions, Links, Notice,
+    self, BackendChange as Happening, BackendNotice as Notice, BackendOptions, FRAGMENT_LEN,
+    KeepaliveOptions, Links,
 };
 use lagtape::edge::clock::MonotonicClock;
 use lagtape::peer::link::LinkOptions;
@@ -125,7 +126,7 @@ impl Running {
     fn await_notice(&self, connection: u64, happening: &Happening) -> Notice {
         loop {
             let notice = self.notices.recv_timeout(PATIENCE).unwrap();
-            if notice.connection == connection && notice.happening == *happening {
+            if notice.connection == connection && notice.change == *happening {
                 return notice;
             }
         }
@@ -135,7 +136,7 @@ impl Running {
     fn await_end(&self, number: u64) -> u16 {
         loop {
             let notice = self.notices.recv_timeout(PATIENCE).unwrap();
-            if let Notice { connection, happening: Happening::Closed { code, .. }, .. } = notice
+            if let Notice { connection, change: Happening::Closed { code, .. }, .. } = notice
                 && connection == number
             {
                 return code;

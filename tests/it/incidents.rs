@@ -5,7 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use lagtape::capture::{Body, Records};
-use lagtape::edge::recorder::{Keeping, Notice, Quota, Recorder, RecorderOptions, RingOptions};
+use lagtape::edge::recorder::{
+    FileLayout, Quota, Recorder, RecorderNotice as Notice, RecorderOptions, RingOptions,
+};
 use lagtape::engine::{Engine, Options};
 use lagtape::flight::{INCIDENT_KEY, RingLimits, Trigger, TriggerReason};
 use lagtape::parse::ByteSize;
@@ -28,7 +30,7 @@ fn ring(span_s: u64, after_s: u64) -> RingOptions {
 
 fn options(folder: &TempDir, ring: RingOptions) -> RecorderOptions {
     let path = folder.path().join("x.lagtape");
-    RecorderOptions { keeping: Keeping::Ring(ring), ..RecorderOptions::new(path) }
+    RecorderOptions { layout: FileLayout::Ring(ring), ..RecorderOptions::new(path) }
 }
 
 /// An incident on the disk.
@@ -159,7 +161,7 @@ fn asked_at(
             while recorder.status().waiting_bytes > 0 {
                 std::thread::yield_now();
             }
-            recorder.ask(TriggerReason::Asked);
+            recorder.request_incident(Why::Asked);
             wait(recorder, &mut news, |notice| {
                 matches!(notice, Notice::Incident { .. } | Notice::Crowded { .. })
             });

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use lagtape::app::{self, AnalyzeOptions};
 use lagtape::capture::{Body, Record, SyncMarker};
-use lagtape::edge::recorder::{Finished, Keeping, Recorder, RecorderOptions};
+use lagtape::edge::recorder::{FileLayout, Finished, Recorder, RecorderOptions};
 use lagtape::flight::SplitAt;
 use lagtape::parse::ByteSize;
 use lagtape::time::Span;
@@ -50,15 +50,15 @@ pub fn record(
     finished.unwrap()
 }
 
-fn options(path: &Path, keeping: Keeping) -> RecorderOptions {
-    RecorderOptions { keeping, ..RecorderOptions::new(path) }
+fn options(path: &Path, layout: FileLayout) -> RecorderOptions {
+    RecorderOptions { layout, ..RecorderOptions::new(path) }
 }
 
 /// Records a session whole and in parts; gives the whole and the parts.
 fn both(folder: &TempDir, session: &[u8], at: SplitAt) -> (PathBuf, Vec<PathBuf>) {
     let whole = folder.path().join("whole.lagtape");
-    record(session, &options(&whole, Keeping::Whole), |_, _| ());
-    let parted = options(&folder.path().join("x.lagtape"), Keeping::Parts(at));
+    record(session, &options(&whole, FileLayout::Whole), |_, _| ());
+    let parted = options(&folder.path().join("x.lagtape"), FileLayout::Parts(at));
     let finished = record(session, &parted, |_, _| ());
     assert_eq!(finished.failure, None);
     (whole, finished.files)

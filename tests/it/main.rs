@@ -46,6 +46,7 @@ mod replay;
 mod replay_middle;
 mod salvage;
 mod scenario;
+mod served_peers;
 mod session_log;
 mod simulated;
 mod sweep;

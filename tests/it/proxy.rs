@@ -8,9 +8,11 @@ use std::time::Duration;
 use lagtape::app::{self, AnalyzeOptions, RecordVerb, Source};
 use lagtape::capture::{Body, Direction};
 use lagtape::edge::backend::serve;
-use lagtape::edge::proxy::{Captures, Impairment, Notice, ProxyOptions};
-use lagtape::edge::recorder::{Keeping, Quota, RingOptions};
-use lagtape::peer::interval::Interval;
+use lagtape::edge::proxy::{
+    Impairment, ProxyNotice as Notice, ProxyOptions, SessionCaptures as Captures,
+};
+use lagtape::edge::recorder::{FileLayout, Quota, RingOptions};
+use lagtape::engine::PlayheadSource;
 use lagtape::peer::link::LinkOptions;
 use lagtape::peer::rng::{Rng, Stream};
 use lagtape::peer::server::BUILT_IN;
@@ -530,9 +532,9 @@ async fn a_ring_is_written_when_it_is_asked_for() {
         quota: Quota::default(),
     };
     let captures =
-        Captures { keeping: Keeping::Ring(ring), ..Captures::into(folder.path().to_owned()) };
+        Captures { layout: FileLayout::Ring(ring), ..Captures::into(folder.path().to_owned()) };
     let options = ProxyOptions { captures: Some(captures), ..ProxyOptions::default() };
-    let bell = options.bell.clone();
+    let trigger = options.trigger.clone();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let between = Between::start(&format!("ws://{}", listener.local_addr().unwrap()), options);
     let (mut client, mut server) = shake_hands(&listener, between.address, "x").await;
@@ -541,7 +543,7 @@ async fn a_ring_is_written_when_it_is_asked_for() {
     server.read_exact(&mut vec![0; sent.wire.len()]).await.unwrap();
     let files = || std::fs::read_dir(folder.path()).unwrap().count();
     assert_eq!(files(), 0, "nothing happened yet");
-    bell.ring();
+    trigger.fire();
     let capture = tokio::task::spawn_blocking(move || {
         loop {
             let notice = between.notices.recv_timeout(PATIENCE).unwrap();

@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use flate2::{Compress, Compression, FlushCompress};
 use lagtape::capture::{Body, Direction, Message, Record, Records};
-use lagtape::edge::proxy::{self, Captures, Notice, ProxyOptions, Trust, Upstream};
+use lagtape::edge::proxy::{
+    self, ProxyNotice as Notice, ProxyOptions, ServerTrust as Trust, SessionCaptures as Captures,
+    Upstream,
+};
 use lagtape::peer::rng::{Rng, Stream};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use lagtape::edge::proxy::{Notice, ProxyOptions, Trust};
+use lagtape::edge::proxy::{ProxyNotice as Notice, ProxyOptions, ServerTrust as Trust};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -13,7 +13,8 @@ use lagtape::capture::{
     SyncMarker, Writer,
 };
 use lagtape::edge::recorder::{
-    Disk, Keeping, Notice, Quota, Recorder, RecorderOptions, RingOptions, Store, SyncPolicy, Taken,
+    Disk, FileLayout, Quota, Recorder, RecorderNotice as Notice, RecorderOptions, RingOptions,
+    Store, SyncPolicy, Taken,
 };
 use lagtape::engine::{Engine, OddityKind, Options};
 use lagtape::flight::{RingLimits, TriggerReason};
@@ -443,12 +444,12 @@ fn asked_on_a_full_disk(queue_bytes: usize) -> (Medium, Session) {
         after: "1h".parse().unwrap(),
         quota: Quota::default(),
     };
-    let keeping = Keeping::Ring(ring);
-    let options = RecorderOptions { keeping, queue_bytes, ..RecorderOptions::new("x") };
+    let layout = FileLayout::Ring(ring);
+    let options = RecorderOptions { layout, queue_bytes, ..RecorderOptions::new("x") };
     let mut session = Session::with(&medium, options);
     session.offer(300);
     session.wait_until_written();
-    session.recorder.ask(TriggerReason::Asked);
+    session.recorder.request_incident(Why::Asked);
     session.wait(|notice| matches!(notice, Notice::DiskFails { .. }));
     (medium, session)
 }
@@ -474,7 +475,7 @@ fn an_incident_ends_early_when_too_much_waits_for_a_full_disk() {
         assert_eq!(session.offer(300), Taken::Kept, "the ring goes on");
         session.wait_until_written();
     }
-    session.recorder.ask(TriggerReason::Asked);
+    session.recorder.request_incident(Why::Asked);
     session.wait(|notice| matches!(notice, Notice::Crowded { .. }));
     medium.lock().room = usize::MAX;
     session.wait(|notice| matches!(notice, Notice::CutShort(_)));

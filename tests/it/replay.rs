@@ -280,7 +280,7 @@ async fn a_replay_is_recorded_and_compared() {
     .await;
     assert_eq!(replayed.outcome(), Outcome::Healthy, "{replayed:?}");
     let divergence = replayed.divergence.unwrap();
-    assert!(divergence.same && divergence.deeds.equal == 1, "{divergence:?}");
+    assert!(divergence.same && divergence.actions.equal == 1, "{divergence:?}");
     let down = Direction::ServerToClient;
     assert_eq!(messages(&out, down), messages(&capture, down));
     let served = app::analyze(&out, &AnalyzeOptions::default()).unwrap();

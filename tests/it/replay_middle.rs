@@ -14,7 +14,7 @@ use lagtape::engine::{Engine, Options};
 use lagtape::lag::SliceRecord;
 use lagtape::peer::Outgoing;
 use lagtape::peer::replay::{
-    Middle, PartBody, Performance, PerformanceOptions, ReplyKind, Script, Tape,
+    MidSession, PartBody, Performance, PerformanceOptions, ReplyKind, Script, Tape,
 };
 use lagtape::peer::server::to_halves;
 use lagtape::time::{Nanos, Span};
@@ -132,7 +132,7 @@ fn check(capture: &Path, here: impl Fn(u64, &Engine) -> bool, at_least: usize) {
     assert!(!found.is_empty(), "{}", capture.display());
     for (middle, read) in found {
         let Body::Context(context) = &middle.body else { unreachable!() };
-        let entered = Middle::of(context, middle.t).unwrap().unwrap();
+        let entered = MidSession::of(context, middle.t).unwrap().unwrap();
         let mut tape = Tape::new(entered.session);
         let mut live = Listener::new(entered.ops.clone());
         let mut recorded = Engine::new(Options::default());
@@ -218,7 +218,7 @@ async fn a_part_is_served_from_its_beginning() {
     assert_eq!(got[1].len(), 5 * 48_000 * 2);
 
     let divergence = replayed.divergence.unwrap();
-    assert!(divergence.same && divergence.deeds.equal == 1, "{divergence:?}");
+    assert!(divergence.same && divergence.actions.equal == 1, "{divergence:?}");
     assert!((divergence.from_s - 2.0).abs() < 0.1, "{}", divergence.from_s);
     assert!((divergence.played_s - 5.0).abs() < 0.2, "{}", divergence.played_s);
 }

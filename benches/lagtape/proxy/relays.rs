@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use futures_util::StreamExt;
-use lagtape::edge::proxy::{self, Captures, ProxyOptions, Trust, Upstream};
+use lagtape::edge::proxy::{self, ProxyOptions, ServerTrust, SessionCaptures, Upstream};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
@@ -100,8 +100,8 @@ async fn lagtape(
     to: SocketAddr,
     captures: Option<PathBuf>,
 ) -> Result<()> {
-    let upstream = Upstream::parse(&format!("ws://{to}"), &Trust::System)?;
-    let (observe, captures) = (captures.is_some(), captures.map(Captures::into));
+    let upstream = Upstream::parse(&format!("ws://{to}"), &ServerTrust::System)?;
+    let (observe, captures) = (captures.is_some(), captures.map(SessionCaptures::into));
     let options = ProxyOptions { observe, captures, ..ProxyOptions::default() };
     proxy::serve(from, upstream, options, std::future::pending()).await
 }

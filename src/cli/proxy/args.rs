@@ -7,10 +7,8 @@ use std::str::FromStr;
 use crate::app::ProxyVerb;
 use crate::cli::args::parse_listen;
 use crate::cli::keeping::KeepingArgs;
-use crate::edge::proxy::{Captures, DEFAULT_BUFFER, Impairment, Trust};
-use crate::edge::record::Bell;
-use crate::parse::{ByteRate, ByteSize};
-use crate::peer::interval::Interval;
+use crate::edge::proxy::{DEFAULT_BUFFER, Impairment, ServerTrust, SessionCaptures};
+use crate::edge::recorder::ManualTrigger;
 use crate::peer::link::LinkOptions;
 use crate::time::Span;
 
@@ -185,17 +183,17 @@ impl ProxyArgs {
         ProxyVerb {
             upstream: self.upstream.clone(),
             trust: match (&self.ca, self.insecure) {
-                (Some(path), _) => Trust::File(path.clone()),
-                (None, true) => Trust::Anybody,
-                (None, false) => Trust::System,
+                (Some(path), _) => ServerTrust::File(path.clone()),
+                (None, true) => ServerTrust::Anybody,
+                (None, false) => ServerTrust::System,
             },
             listen: self.listen,
-            captures: (!self.no_capture).then(|| Captures {
+            captures: (!self.no_capture).then(|| SessionCaptures {
                 folder: self.out.clone(),
-                keeping: self.keeping.keeping(),
+                layout: self.keeping.keeping(),
                 sync: self.keeping.sync(),
             }),
-            bell: Bell::default(),
+            trigger: ManualTrigger::default(),
             impairment: self.impairment.impairment(),
         }
     }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::{ProxyArgs, Said};
 use crate::app::Outcome;
 use crate::cli::{Talk, json_line};
-use crate::edge::proxy::{Notice, Status};
+use crate::edge::proxy::{ProxyNotice, SessionStatus};
 use crate::report::text::{self, Bytes, Figure, Tenths};
 
 /// Version of the form of `--json`.
@@ -40,8 +40,10 @@ impl<'a> Display<'a> {
             Said::Notice(notice) => notice,
         };
         match &notice {
-            Notice::Trouble { session: Some(_), .. } => self.outcome = Outcome::Failed,
-            Notice::Closed { episodes: 1.., .. } => self.outcome = self.outcome.min(Outcome::Lag),
+            ProxyNotice::Trouble { session: Some(_), .. } => self.outcome = Outcome::Failed,
+            ProxyNotice::Closed { episodes: 1.., .. } => {
+                self.outcome = self.outcome.min(Outcome::Lag);
+            }
             _ => {}
         }
         if self.args.json {
@@ -49,10 +51,10 @@ impl<'a> Display<'a> {
         }
         self.follow(&notice);
         if let Some(sentence) = sentence_of(&notice)
-            .filter(|_| !self.args.json || matches!(notice, Notice::Trouble { .. }))
+            .filter(|_| !self.args.json || matches!(notice, ProxyNotice::Trouble { .. }))
         {
             self.lines.suspend(|| match notice {
-                Notice::Trouble { .. } => self.talk.complain(&sentence),
+                ProxyNotice::Trouble { .. } => self.talk.complain(&sentence),
                 _ => self.talk.say(&sentence),
             });
         }
@@ -76,9 +78,9 @@ impl<'a> Display<'a> {
     }
 
     /// Keeps a line for each session that streams.
-    fn follow(&mut self, notice: &Notice) {
+    fn follow(&mut self, notice: &ProxyNotice) {
         match notice {
-            Notice::Status(status) => {
+            ProxyNotice::Status(status) => {
                 let found =
                     self.sessions.iter().position(|(session, _)| *session == status.session);
                 let place = found.unwrap_or_else(|| {
@@ -92,7 +94,7 @@ impl<'a> Display<'a> {
                     line.set_message(status_line(status));
                 }
             }
-            Notice::Closed { session, .. } => {
+            ProxyNotice::Closed { session, .. } => {
                 for (_, line) in self.sessions.extract_if(.., |(open, _)| open == session) {
                     line.finish_and_clear();
                     self.lines.remove(&line);
@@ -115,7 +117,7 @@ fn print_json(value: &impl Serialize, out: &mut dyn Write) -> Result<()> {
 }
 
 /// A session in one line; the most telling first, since a terminal cuts what it has no room for.
-fn status_line(status: &Status) -> String {
+fn status_line(status: &SessionStatus) -> String {
     let seconds = |value: Option<f64>| value.map_or("–".to_owned(), |s| Figure(s).to_string());
     let verdict = if status.is_lagging { "LAG" } else { "ok" };
     let in_flight = match status.in_flight_bytes {
@@ -143,32 +145,32 @@ fn status_line(status: &Status) -> String {
 }
 
 /// What is said once, in words.
-fn sentence_of(notice: &Notice) -> Option<String> {
+fn sentence_of(notice: &ProxyNotice) -> Option<String> {
     Some(match notice {
-        Notice::Status(_) => return None,
-        Notice::Opened { session, client, url } => {
+        ProxyNotice::Status(_) => return None,
+        ProxyNotice::Opened { session, client, url } => {
             format!("session {session}: {client} asks for {url}")
         }
-        Notice::Recording { session, capture } => {
+        ProxyNotice::Recording { session, capture } => {
             format!("session {session}: recording to {}", capture.display())
         }
-        Notice::LagBegan { session, at_s, what } => {
+        ProxyNotice::LagBegan { session, at_s, what } => {
             format!("session {session}: LAG since {} s: {}", Tenths(*at_s), text::what(what))
         }
-        Notice::LagEnded { session, at_s, lasted_s } => format!(
+        ProxyNotice::LagEnded { session, at_s, lasted_s } => format!(
             "session {session}: the lag is over since {} s; it lasted {} s",
             Tenths(*at_s),
             Figure(*lasted_s)
         ),
-        Notice::Lost { session, messages, bytes } => format!(
+        ProxyNotice::Lost { session, messages, bytes } => format!(
             "session {session}: {messages} messages ({}) were forwarded and not recorded; \
              this machine is too busy",
             Bytes(*bytes)
         ),
-        Notice::Trouble { session: Some(session), sentence }
-        | Notice::Recorder { session, sentence } => format!("session {session}: {sentence}"),
-        Notice::Trouble { session: None, sentence } => sentence.clone(),
-        Notice::Closed { session, reason, streamed_s, messages, episodes, captures } => {
+        ProxyNotice::Trouble { session: Some(session), sentence }
+        | ProxyNotice::Recorder { session, sentence } => format!("session {session}: {sentence}"),
+        ProxyNotice::Trouble { session: None, sentence } => sentence.clone(),
+        ProxyNotice::Closed { session, reason, streamed_s, messages, episodes, captures } => {
             let what = match (streamed_s, episodes) {
                 (None, _) => format!("{messages} messages, no stream"),
                 (Some(s), 0) => format!("healthy for {} s", Figure(*s)),

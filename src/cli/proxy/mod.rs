@@ -14,7 +14,7 @@ use anyhow::{Context, Result, anyhow};
 use super::Talk;
 use super::live::{runtime, stop_signal, take_signals};
 use crate::app::{self, Outcome};
-use crate::edge::proxy::Notice;
+use crate::edge::proxy::ProxyNotice;
 pub use args::ProxyArgs;
 use display::Display;
 
@@ -24,7 +24,7 @@ const MAX_UNSAID: usize = 4096;
 /// What the proxy's thread has to say.
 enum Said {
     Listening(SocketAddr),
-    Notice(Notice),
+    Notice(ProxyNotice),
 }
 
 /// Runs `proxy`.
@@ -42,13 +42,13 @@ pub fn proxy(args: &ProxyArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcom
     }
     let (tell, told) = mpsc::sync_channel(MAX_UNSAID);
     let verb = args.verb();
-    let bell = args.keeping.ring.is_some().then(|| verb.bell.clone());
+    let trigger = args.keeping.ring.is_some().then(|| verb.trigger.clone());
     let serving = std::thread::Builder::new()
         .name("lagtape-proxy".to_owned())
         .spawn(move || {
             let (address, notices) = (tell.clone(), tell);
             runtime()?.block_on(async {
-                take_signals(bell);
+                take_signals(trigger);
                 app::proxy(
                     verb,
                     stop_signal(),

@@ -1,29 +1,22 @@
-//! One WebSocket connection: a [`Server`] and the socket that it speaks through.
+//! One WebSocket connection of the backend: a [`Server`] behind two links.
 //!
-//! Enters: messages as they come, knobs from the control endpoint, the passing of time. Leaves: what
-//! the server wants sent, when it wants it. The server is asked only while there is room to send:
-//! behind a full socket slices grow old and are shed, as in the real one. The two links stand between
-//! server and socket. The backend's own pings do not use them; a client's do, both ways, so that its
-//! round trips are those of its messages. The WebSocket library's own pong comes before that one.
+//! The links stand between the server and the socket, and behind a full socket slices grow old and
+//! are shed, as in the real one. The backend's own pings bypass the links; a client's go through
+//! them, both ways, so that its round trips are those of its messages. The WebSocket library's own
+//! pong arrives before that one.
 
-use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 
-use futures_util::StreamExt;
-use futures_util::stream::SplitStream;
-use tokio::net::TcpStream;
-use tokio::sync::{mpsc, watch};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{self, Bytes, Message};
+use tokio::sync::mpsc;
+use tokio_tungstenite::tungstenite::Message;
 
-use super::keepalive::Keepalive;
-use super::notice::{Happening, Notice};
-use super::parting::{self, End, Socket};
-use super::sender::send_all;
-use super::stage::Knobs;
-use super::{Backend, CLOSE_TIMEOUT, stopped};
-use crate::edge::connect::MAX_MESSAGE_LEN;
+use super::Backend;
+use super::active_session::KnobTurn;
+use super::notice::{BackendChange, BackendNotice};
+use crate::edge::socket::close::SocketEnd;
+use crate::edge::socket::listener::StopSignal;
+use crate::edge::socket::pump::{self, ClosedConnection, ServedPeer};
+use crate::edge::socket::upgrade::Upgraded;
 use crate::peer::Outgoing;
 use crate::peer::link::{Link, LinkOptions, websocket_len};
 use crate::peer::rng::Stream;
@@ -32,41 +25,17 @@ use crate::time::Nanos;
 use crate::wire::json::parse_object;
 use crate::wire::message::kind_of;
 
-/// Messages between the server and the socket: a slice and its `params_update`.
-const MAX_UNSENT: usize = 2;
 /// Bytes that wait in a link that has no smaller buffer.
 const MAX_LINK_BYTES: u64 = 256 << 20;
 
-/// Serves one client until either side ends it.
-pub(super) async fn run(
-    stream: TcpStream,
-    read: Vec<u8>,
-    client: SocketAddr,
-    backend: &Backend,
-    stop: watch::Receiver<bool>,
-) {
-    let config = WebSocketConfig::default()
-        .max_message_size(Some(MAX_MESSAGE_LEN))
-        .max_frame_size(Some(MAX_MESSAGE_LEN))
-        .write_buffer_size(0);
-    let socket =
-        WebSocketStream::from_partially_read(stream, read, Role::Server, Some(config)).await;
-    let (sink, mut incoming) = socket.split();
-    let (unsent, queue) = mpsc::channel(MAX_UNSENT);
-    let mut sender = tokio::spawn(send_all(sink, queue));
-
-    let number = 1 + backend.connections.fetch_add(1, Ordering::Relaxed);
-    let mut connection = Connection::new(backend, number);
-    connection.tell(Happening::Connected { client });
-    let end = connection.drive(&mut incoming, &unsent, stop).await;
-    connection.knobs = None;
-
-    let parting = parting::part(&end, incoming, unsent, &mut sender);
-    if tokio::time::timeout(CLOSE_TIMEOUT, parting).await.is_err() {
-        sender.abort();
-    }
-    let (code, reason) = end.into_code();
-    connection.tell(Happening::Closed { code, reason });
+/// Serves one client until either side closes.
+pub(super) async fn run(upgraded: Upgraded, backend: &Backend, stop: StopSignal) {
+    let mut connection = Connection::new(backend);
+    connection.notify(BackendChange::Connected { client: upgraded.client });
+    let keepalive = backend.options.keepalive;
+    let ended = pump::serve(upgraded, backend.clock, keepalive, stop, &mut connection).await;
+    let ClosedConnection { code, reason, .. } = ended;
+    connection.notify(BackendChange::Closed { code, reason });
 }
 
 struct Connection<'a> {
@@ -75,102 +44,99 @@ struct Connection<'a> {
     server: Server,
     up: Link<Message>,
     down: Link<Outgoing>,
-    keepalive: Keepalive,
-    /// From the config on.
-    knobs: Option<mpsc::Receiver<Knobs>>,
-    is_greeted: bool,
-    is_ready: bool,
+    progress: Progress,
+}
+
+/// How far a client has come.
+enum Progress {
+    /// It has sent nothing yet.
+    Connected,
+    /// It has sent its first message, which was not a config: it only uploads a track.
+    Uploading,
+    /// It has the server until another session takes over, and gets the knobs that others turn.
+    Session { knobs: mpsc::Receiver<KnobTurn>, is_ready: bool },
+    /// The connection is ending.
+    Ending,
 }
 
 impl<'a> Connection<'a> {
-    fn new(backend: &'a Backend, number: u64) -> Self {
+    fn new(backend: &'a Backend) -> Self {
         let now = backend.clock.now();
         let options = &backend.options;
         let seed = options.server.seed;
         Self {
             backend,
-            number,
+            number: 1 + backend.connections.fetch_add(1, Ordering::Relaxed),
             server: Server::new(options.server.clone(), now),
             up: Link::new(bounded(&options.links.up), seed, Stream::Uplink, now),
             down: Link::new(bounded(&options.links.down), seed, Stream::Downlink, now),
-            keepalive: Keepalive::new(options.keepalive, now),
-            knobs: None,
-            is_greeted: false,
-            is_ready: false,
+            progress: Progress::Connected,
         }
     }
 
-    async fn drive(
-        &mut self,
-        incoming: &mut SplitStream<Socket>,
-        unsent: &mpsc::Sender<Message>,
-        mut stop: watch::Receiver<bool>,
-    ) -> End {
-        let clock = self.backend.clock;
-        loop {
-            let now = clock.now();
-            self.take_in(now);
-            if let Some(end) = self.fill(unsent) {
-                return end;
+    /// The first text: a config makes this the active session, an `upload_track` does not.
+    fn begin(&mut self, text: &str) {
+        if !matches!(self.progress, Progress::Connected) {
+            return;
+        }
+        let config = parse_object(text).ok();
+        let is_session =
+            config.is_some_and(|config| kind_of(&config.fields) != Some("upload_track"));
+        self.progress = match is_session {
+            true => {
+                let knobs = self.backend.active_session.take_over();
+                Progress::Session { knobs, is_ready: false }
             }
-            if self.keepalive.is_lost(now) {
-                return End::ours(1011, "keepalive ping timeout");
-            }
-            let can_read = self.up.accepts(now);
-            let can_send = unsent.capacity() > 0;
-            let wake_at = self.wake_at(now, can_read, can_send);
-            tokio::select! {
-                () = stopped(&mut stop) => return End::ours(1001, "the server is shutting down"),
-                message = incoming.next(), if can_read => {
-                    if let Some(end) = self.receive(clock.now(), message) {
-                        return end;
-                    }
-                }
-                turned = turned(&mut self.knobs) => match turned {
-                    Some(knobs) => self.turn(clock.now(), knobs),
-                    None => return self.leave_stage(clock.now()),
-                },
-                room = unsent.reserve(), if !can_send => {
-                    if room.is_err() {
-                        return End::Cut;
-                    }
-                }
-                () = clock.reached(wake_at) => {}
-            }
+            false => Progress::Uploading,
+        };
+    }
+
+    fn notice_ready(&mut self) {
+        if let Progress::Session { is_ready: is_ready @ false, .. } = &mut self.progress
+            && self.server.is_live()
+        {
+            *is_ready = true;
+            self.notify(BackendChange::Ready);
         }
     }
 
-    /// What the socket gave: into the link, unless it concerns the connection itself.
-    fn receive(
-        &mut self,
-        now: Nanos,
-        message: Option<Result<Message, tungstenite::Error>>,
-    ) -> Option<End> {
-        match message {
-            Some(Ok(message @ (Message::Text(_) | Message::Binary(_) | Message::Ping(_)))) => {
-                let bytes = websocket_len(message.len(), true);
-                self.up.send(now, message, bytes);
-            }
-            Some(Ok(Message::Pong(_))) => self.keepalive.on_pong(now),
-            Some(Ok(Message::Frame(_))) => {}
-            Some(Ok(Message::Close(close))) => {
-                let (code, reason) = close.map_or((1005, String::new()), |close| {
-                    (close.code.into(), close.reason.to_string())
-                });
-                return Some(End::Theirs { code, reason });
-            }
-            Some(Err(error)) => return Some(End::of(&error)),
-            None => return Some(End::Cut),
+    fn turn_knobs(&mut self, now: Nanos, KnobTurn { raw, applied }: KnobTurn) {
+        let is_live = self.server.is_live();
+        if is_live {
+            self.server.echo_params(now, raw);
         }
-        None
+        // The request may have been given up.
+        let _ = applied.send(is_live);
     }
 
-    /// Hands the server what the link lets through by now.
-    fn take_in(&mut self, now: Nanos) {
+    /// Another session has the server now. The close bypasses the link and waits for no room in it.
+    fn preempt(&mut self, now: Nanos) -> SocketEnd {
+        self.notify(BackendChange::Preempted);
+        self.server.preempt(now);
+        match self.server.poll(now) {
+            Some(Outgoing::Close { code, reason }) => SocketEnd::Ours { code, reason },
+            _ => SocketEnd::Cut,
+        }
+    }
+
+    fn notify(&self, change: BackendChange) {
+        let at = self.backend.clock.now();
+        (self.backend.options.watch)(&BackendNotice { at, connection: self.number, change });
+    }
+}
+
+impl ServedPeer for Connection<'_> {
+    /// `None`: another session has taken over.
+    type Event = Option<KnobTurn>;
+
+    const STOP_REASON: &'static str = "the server is shutting down";
+
+    /// Hands the server what has come through the link by now.
+    fn prepare(&mut self, now: Nanos) {
         while let Some((_, message)) = self.up.poll(now) {
             match &message {
                 Message::Text(text) => {
-                    self.greet(text);
+                    self.begin(text);
                     self.server.receive(now, Incoming::Text(text));
                 }
                 Message::Binary(bytes) => self.server.receive(now, Incoming::Binary(bytes)),
@@ -183,39 +149,9 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// The first message: a config takes the stage, an `upload_track` does not.
-    fn greet(&mut self, text: &str) {
-        let is_first = !std::mem::replace(&mut self.is_greeted, true);
-        if is_first
-            && let Ok(config) = parse_object(text)
-            && kind_of(&config.fields) != Some("upload_track")
-        {
-            self.knobs = Some(self.backend.stage.take());
-        }
-    }
-
-    /// Sends while there is room and something to send.
-    fn fill(&mut self, unsent: &mpsc::Sender<Message>) -> Option<End> {
-        while let Ok(permit) = unsent.try_reserve() {
-            if self.keepalive.take_ping(self.backend.clock.now()) {
-                permit.send(Message::Ping(Bytes::new()));
-                continue;
-            }
-            permit.send(match self.next()? {
-                Outgoing::Text(text) => Message::text(text),
-                Outgoing::Binary(bytes) => Message::binary(bytes),
-                Outgoing::Ping(bytes) => Message::Ping(bytes.into()),
-                Outgoing::Pong(bytes) => Message::Pong(bytes.into()),
-                Outgoing::Close { code, reason } => return Some(End::Ours { code, reason }),
-            });
-        }
-        None
-    }
-
     /// The next message that comes out of the link.
-    fn next(&mut self) -> Option<Outgoing> {
+    fn next(&mut self, mut now: Nanos) -> Option<Outgoing> {
         loop {
-            let now = self.backend.clock.now();
             if let Some((_, message)) = self.down.poll(now) {
                 return Some(message);
             }
@@ -224,57 +160,56 @@ impl<'a> Connection<'a> {
             }
             let message = self.server.poll(now)?;
             let bytes = outgoing_len(&message);
-            // Making a message takes time too, and the link has it only now.
-            self.down.send(self.backend.clock.now(), message, bytes);
-            if !self.is_ready && self.server.is_live() {
-                self.is_ready = true;
-                self.tell(Happening::Ready);
-            }
+            // Making a message takes time too, and only now does the link get it.
+            now = self.backend.clock.now();
+            self.down.send(now, message, bytes);
+            self.notice_ready();
         }
     }
 
-    fn turn(&mut self, now: Nanos, Knobs { raw, heard }: Knobs) {
-        let is_live = self.server.is_live();
-        if is_live {
-            self.server.echo_params(now, raw);
-        }
-        // Whoever asked may have gone.
-        let _ = heard.send(is_live);
-    }
-
-    /// Another session has the server. The close waits for no link and no room.
-    fn leave_stage(&mut self, now: Nanos) -> End {
-        self.tell(Happening::Preempted);
-        self.server.preempt(now);
-        match self.server.poll(now) {
-            Some(Outgoing::Close { code, reason }) => End::Ours { code, reason },
-            _ => End::Cut,
-        }
-    }
-
-    fn wake_at(&self, now: Nanos, can_read: bool, can_send: bool) -> Option<Nanos> {
+    fn wake_at(&self, now: Nanos, can_send: bool) -> Option<Nanos> {
         let server = if self.down.accepts(now) {
             self.server.wake_at()
         } else {
             Some(self.down.accepts_at(now))
         };
         let sending = [server, self.down.wake_at()].into_iter().flatten().filter(|_| can_send);
-        let reading = (!can_read).then(|| self.up.accepts_at(now));
-        let others = [Some(self.keepalive.wake_at(can_send)), self.up.wake_at(), reading];
-        sending.chain(others.into_iter().flatten()).min()
+        let reading = (!self.can_receive(now)).then(|| self.up.accepts_at(now));
+        sending.chain(self.up.wake_at()).chain(reading).min()
     }
 
-    fn tell(&self, happening: Happening) {
-        let at = self.backend.clock.now();
-        (self.backend.options.watch)(&Notice { at, connection: self.number, happening });
+    fn can_receive(&self, now: Nanos) -> bool {
+        self.up.accepts(now)
     }
-}
 
-/// Knobs turned elsewhere, or `None` when another session has taken the stage.
-async fn turned(knobs: &mut Option<mpsc::Receiver<Knobs>>) -> Option<Knobs> {
-    match knobs {
-        Some(knobs) => knobs.recv().await,
-        None => std::future::pending().await,
+    /// Puts a message into the link, unless it concerns only the connection.
+    fn receive(&mut self, now: Nanos, message: Message) -> Option<SocketEnd> {
+        if let Message::Text(_) | Message::Binary(_) | Message::Ping(_) = message {
+            let bytes = websocket_len(message.len(), true);
+            self.up.send(now, message, bytes);
+        }
+        None
+    }
+
+    async fn event(&mut self) -> Option<KnobTurn> {
+        match &mut self.progress {
+            Progress::Session { knobs, .. } => knobs.recv().await,
+            _ => std::future::pending().await,
+        }
+    }
+
+    fn handle(&mut self, now: Nanos, turn: Option<KnobTurn>) -> Option<SocketEnd> {
+        match turn {
+            Some(turn) => {
+                self.turn_knobs(now, turn);
+                None
+            }
+            None => Some(self.preempt(now)),
+        }
+    }
+
+    fn ending(&mut self, _: Nanos, _: &SocketEnd) {
+        self.progress = Progress::Ending;
     }
 }
 

@@ -1,52 +1,40 @@
-//! The simulated server on real sockets.
+//! The simulated server on a real port.
 //!
-//! Enters: a bound listener, what the server is like, a future that resolves when it has to stop.
-//! Leaves: answers to HTTP requests, and for every WebSocket connection one
-//! [`Server`](crate::peer::server::Server) driven in real time. One clock stamps everything.
-//! A connection is one task, and a second one that sends: a client that does not read keeps nobody
-//! from hearing it. Never holds more than [`MAX_CONNECTIONS`], and nothing of a closed one.
+//! Answers HTTP requests, and drives one [`Server`](crate::peer::server::Server) in real time for
+//! every WebSocket connection. One clock stamps everything.
 
+mod active_session;
 mod connection;
 pub(in crate::edge) mod http;
-pub(in crate::edge) mod keepalive;
 mod notice;
-pub(in crate::edge) mod parting;
-pub(in crate::edge) mod sender;
-mod stage;
 
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio::task::JoinSet;
 
-use super::accept::accept;
 use super::clock::MonotonicClock;
+use super::socket::listener::serve_connections;
 use crate::peer::link::LinkOptions;
 use crate::peer::server::ServerOptions;
 
-pub use keepalive::KeepaliveOptions;
-pub use notice::{Happening, Notice};
-pub use sender::FRAGMENT_LEN;
+pub use super::socket::keepalive::KeepaliveOptions;
+pub use super::socket::sender::FRAGMENT_LEN;
+pub use super::socket::{CLOSE_TIMEOUT, MAX_CONNECTIONS};
+pub use notice::{BackendChange, BackendNotice};
 
-/// Connections at a time; further clients wait to be accepted.
-pub const MAX_CONNECTIONS: usize = 256;
-/// How long a client may take to hear that its connection ends.
-pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// What a backend is like.
 pub struct BackendOptions {
     /// Every connection gets a server like this.
     pub server: ServerOptions,
-    /// What each connection's way to the server and back is like, beside the real one.
+    /// What is added to the network between each client and its server.
     pub links: Links,
     /// When silent clients are given up.
     pub keepalive: KeepaliveOptions,
-    /// Hears what becomes of each connection.
-    pub watch: Box<dyn Fn(&Notice) + Send + Sync>,
+    /// Called with what becomes of each connection.
+    pub watch: Box<dyn Fn(&BackendNotice) + Send + Sync>,
 }
 
 impl Default for BackendOptions {
@@ -60,7 +48,7 @@ impl Default for BackendOptions {
     }
 }
 
-/// Both directions between client and server, made when a connection is. The default adds nothing.
+/// Both directions between client and server. The default adds nothing to the real network.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Links {
     /// Client to server.
@@ -75,39 +63,23 @@ pub async fn serve(
     options: BackendOptions,
     shutdown: impl Future<Output = ()>,
 ) -> Result<()> {
-    let clock = MonotonicClock::start();
-    let stage = stage::Stage::default();
-    let backend = Arc::new(Backend { options, clock, stage, connections: AtomicU64::new(0) });
-    let (stopping, stop) = watch::channel(false);
-    let mut connections = JoinSet::new();
-    tokio::pin!(shutdown);
-    loop {
-        tokio::select! {
-            () = &mut shutdown => break,
-            accepted = accept(&listener), if connections.len() < MAX_CONNECTIONS => {
-                let (stream, client) = accepted.context("cannot accept connections any more")?;
-                connections.spawn(http::serve(stream, client, Arc::clone(&backend), stop.clone()));
-            }
-            Some(_) = connections.join_next() => {}
-        }
-    }
-    drop(listener);
-    stopping.send_replace(true);
-    while connections.join_next().await.is_some() {}
-    Ok(())
+    let backend = Arc::new(Backend {
+        options,
+        clock: MonotonicClock::start(),
+        active_session: active_session::ActiveSession::default(),
+        connections: AtomicU64::new(0),
+    });
+    serve_connections(listener, MAX_CONNECTIONS, shutdown, |stream, client, stop| {
+        http::serve(stream, client, Arc::clone(&backend), stop)
+    })
+    .await
 }
 
 /// What all connections share.
 struct Backend {
     options: BackendOptions,
     clock: MonotonicClock,
-    stage: stage::Stage,
+    active_session: active_session::ActiveSession,
     /// WebSocket connections so far.
     connections: AtomicU64,
-}
-
-/// Resolves once the backend is to stop.
-pub(in crate::edge) async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // An error means that the backend is gone, which is a stop too.
-    let _ = stop.wait_for(|&stopping| stopping).await;
 }

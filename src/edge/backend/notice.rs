@@ -1,26 +1,23 @@
-//! What an onlooker hears of the connections.
-//!
-//! Enters: what became of one. Leaves: a line for people.
+//! Notices of what becomes of a backend's connections, and their wording.
 
 use std::fmt;
 use std::net::SocketAddr;
 
 use crate::time::Nanos;
 
-/// Something became of a WebSocket connection.
+/// A change of a WebSocket connection, with its time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
-    /// When, on the backend's clock.
+pub struct BackendNotice {
+    /// On the backend's clock.
     pub at: Nanos,
-    /// The connection; the first is 1.
+    /// Number of the connection; the first is 1.
     pub connection: u64,
-    /// What.
-    pub happening: Happening,
+    pub change: BackendChange,
 }
 
-/// What becomes of connections.
+/// What becomes of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Happening {
+pub enum BackendChange {
     /// The handshake of WebSocket is done.
     Connected {
         /// Where the client is.
@@ -39,15 +36,17 @@ pub enum Happening {
     },
 }
 
-impl fmt::Display for Notice {
+impl fmt::Display for BackendNotice {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{:9.3} s  connection {}  ", self.at.seconds(), self.connection)?;
-        match &self.happening {
-            Happening::Connected { client } => write!(out, "connected from {client}"),
-            Happening::Ready => write!(out, "ready"),
-            Happening::Preempted => write!(out, "preempted by a newer session"),
-            Happening::Closed { code, reason } if reason.is_empty() => write!(out, "closed {code}"),
-            Happening::Closed { code, reason } => write!(out, "closed {code} {reason}"),
+        match &self.change {
+            BackendChange::Connected { client } => write!(out, "connected from {client}"),
+            BackendChange::Ready => write!(out, "ready"),
+            BackendChange::Preempted => write!(out, "preempted by a newer session"),
+            BackendChange::Closed { code, reason } if reason.is_empty() => {
+                write!(out, "closed {code}")
+            }
+            BackendChange::Closed { code, reason } => write!(out, "closed {code} {reason}"),
         }
     }
 }
@@ -57,8 +56,8 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(happening: Happening, line: &str) {
-        let notice = Notice { at: Nanos(1_234_567_890), connection: 2, happening };
+    fn check(change: BackendChange, line: &str) {
+        let notice = BackendNotice { at: Nanos(1_234_567_890), connection: 2, change };
         assert_eq!(notice.to_string(), line);
     }
 
@@ -66,9 +65,9 @@ mod tests {
     fn a_line_for_each() {
         let client = SocketAddr::from(([127, 0, 0, 1], 5_000));
         let line = "    1.235 s  connection 2  connected from 127.0.0.1:5000";
-        check(Happening::Connected { client }, line);
-        check(Happening::Ready, "    1.235 s  connection 2  ready");
-        let closed = |reason: &str| Happening::Closed { code: 1000, reason: reason.to_owned() };
+        check(BackendChange::Connected { client }, line);
+        check(BackendChange::Ready, "    1.235 s  connection 2  ready");
+        let closed = |reason: &str| BackendChange::Closed { code: 1000, reason: reason.to_owned() };
         check(closed(""), "    1.235 s  connection 2  closed 1000");
         check(closed("bye"), "    1.235 s  connection 2  closed 1000 bye");
     }

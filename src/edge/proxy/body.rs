@@ -1,48 +1,47 @@
-//! Where bodies of HTTP messages end.
+//! Where the bodies of HTTP messages end.
 //!
-//! Enters: headers, then bytes as they come. Leaves: how many of the bytes belong to the body.
 //! Nothing is changed: chunk extensions and trailers pass as they are.
 
 use httparse::Header;
 
-use super::head::{NotHttp, Wants, all, has_word, value};
+use super::headers::{NotHttp, Wants, all, has_word, value};
 
 /// Longest line between chunks; a longer one is no HTTP.
 const MAX_LINE: usize = 64 << 10;
 
-/// How the end of a body is told.
+/// How the end of a body is marked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Framing {
+pub(super) enum BodyFraming {
     Length(u64),
     Chunked,
     UntilClose,
 }
 
-impl Framing {
-    pub fn of_request(headers: &[Header<'_>]) -> Result<Framing, NotHttp> {
+impl BodyFraming {
+    pub fn of_request(headers: &[Header<'_>]) -> Result<BodyFraming, NotHttp> {
         let length = length(headers)?;
         match (value(headers, "transfer-encoding"), length) {
             (Some(_), Some(_)) => Err(NotHttp("its body has both a length and chunks")),
             (Some(_), None) if has_word(headers, "transfer-encoding", "chunked") => {
-                Ok(Framing::Chunked)
+                Ok(BodyFraming::Chunked)
             }
             (Some(_), None) => Err(NotHttp("nobody can tell where its body ends")),
-            (None, length) => Ok(Framing::Length(length.unwrap_or(0))),
+            (None, length) => Ok(BodyFraming::Length(length.unwrap_or(0))),
         }
     }
 
-    pub fn of_response(headers: &[Header<'_>], status: u16, wants: Wants) -> Framing {
+    pub fn of_response(headers: &[Header<'_>], status: u16, wants: Wants) -> BodyFraming {
         if matches!(status, 100..=199 | 204 | 304) || wants == Wants::Head {
-            return Framing::Length(0);
+            return BodyFraming::Length(0);
         }
         if value(headers, "transfer-encoding").is_some() {
             return match has_word(headers, "transfer-encoding", "chunked") {
-                true => Framing::Chunked,
-                false => Framing::UntilClose,
+                true => BodyFraming::Chunked,
+                false => BodyFraming::UntilClose,
             };
         }
-        // Of a length that is none the client has to make what it can.
-        length(headers).ok().flatten().map_or(Framing::UntilClose, Framing::Length)
+        // A length that is no number is left to the client.
+        length(headers).ok().flatten().map_or(BodyFraming::UntilClose, BodyFraming::Length)
     }
 }
 
@@ -62,41 +61,41 @@ fn length(headers: &[Header<'_>]) -> Result<Option<u64>, NotHttp> {
     Ok(found)
 }
 
-/// A body on its way.
+/// A body that is being forwarded.
 #[derive(Debug)]
-pub(super) enum Body {
+pub(super) enum HttpBody {
     Left(u64),
     Chunks(Chunks),
     UntilClose,
 }
 
-impl Body {
-    pub fn new(framing: Framing) -> Body {
+impl HttpBody {
+    pub fn new(framing: BodyFraming) -> HttpBody {
         match framing {
-            Framing::Length(length) => Body::Left(length),
-            Framing::Chunked => Body::Chunks(Chunks::default()),
-            Framing::UntilClose => Body::UntilClose,
+            BodyFraming::Length(length) => HttpBody::Left(length),
+            BodyFraming::Chunked => HttpBody::Chunks(Chunks::default()),
+            BodyFraming::UntilClose => HttpBody::UntilClose,
         }
     }
 
     pub fn is_over(&self) -> bool {
         match self {
-            Body::Left(left) => *left == 0,
-            Body::Chunks(chunks) => chunks.state == ChunkState::Over,
-            Body::UntilClose => false,
+            HttpBody::Left(left) => *left == 0,
+            HttpBody::Chunks(chunks) => chunks.state == ChunkState::Over,
+            HttpBody::UntilClose => false,
         }
     }
 
     /// How many of `bytes` belong to the body.
     pub fn take(&mut self, bytes: &[u8]) -> Result<usize, NotHttp> {
         match self {
-            Body::Left(left) => {
+            HttpBody::Left(left) => {
                 let taken = bytes.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
                 *left -= taken as u64;
                 Ok(taken)
             }
-            Body::Chunks(chunks) => chunks.take(bytes),
-            Body::UntilClose => Ok(bytes.len()),
+            HttpBody::Chunks(chunks) => chunks.take(bytes),
+            HttpBody::UntilClose => Ok(bytes.len()),
         }
     }
 }
@@ -169,9 +168,9 @@ mod tests {
 
     /// Feeds `bytes` in pieces of every size and expects the body to be `len` of them.
     #[track_caller]
-    fn check(framing: Framing, bytes: &[u8], len: usize, is_over: bool) {
+    fn check(framing: BodyFraming, bytes: &[u8], len: usize, is_over: bool) {
         for size in 1..=bytes.len() {
-            let mut body = Body::new(framing);
+            let mut body = HttpBody::new(framing);
             let mut taken = 0;
             for piece in bytes.chunks(size) {
                 taken += body.take(piece).unwrap();
@@ -185,13 +184,13 @@ mod tests {
 
     #[test]
     fn bodies_end_where_they_end() {
-        check(Framing::Length(3), b"abcdef", 3, true);
-        check(Framing::Length(9), b"abcdef", 6, false);
-        check(Framing::UntilClose, b"abcdef", 6, false);
+        check(BodyFraming::Length(3), b"abcdef", 3, true);
+        check(BodyFraming::Length(9), b"abcdef", 6, false);
+        check(BodyFraming::UntilClose, b"abcdef", 6, false);
         let chunked = b"3;x=\"y\"\r\nabc\r\nA\r\n0123456789\r\n0\r\nTrailer: 1\r\n\r\nGET /";
-        check(Framing::Chunked, chunked, chunked.len() - 5, true);
-        check(Framing::Chunked, b"0\r\n\r\n", 5, true);
-        check(Framing::Chunked, b"5\nabc", 5, false);
+        check(BodyFraming::Chunked, chunked, chunked.len() - 5, true);
+        check(BodyFraming::Chunked, b"0\r\n\r\n", 5, true);
+        check(BodyFraming::Chunked, b"5\nabc", 5, false);
     }
 
     #[test]
@@ -199,7 +198,7 @@ mod tests {
         for bytes in
             [&b"x\r\n"[..], b"\r\n", b"-1\r\n", b"11111111111111111\r\n", &[b'1'; MAX_LINE + 1]]
         {
-            assert!(Body::new(Framing::Chunked).take(bytes).is_err(), "{bytes:?}");
+            assert!(HttpBody::new(BodyFraming::Chunked).take(bytes).is_err(), "{bytes:?}");
         }
     }
 }

@@ -1,8 +1,7 @@
-//! One connection of a client: requests and answers, and perhaps something else from then on.
+//! One connection of a client while it is HTTP.
 //!
-//! Enters: an accepted connection. Leaves: the same requests at the server and the same answers at
-//! the client, byte for byte but for the values that [`super::head`] changes. Bodies stream. One
-//! connection of a client is one of the server; neither is reused for anybody else.
+//! Requests and answers pass byte for byte, except for the values that [`super::head`] changes;
+//! bodies are streamed. Each client connection has one server connection of its own.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,20 +12,22 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::body::{Body, Framing};
-use super::head::{self, MAX_HEAD_LEN, NotHttp, Request, Response, Wants};
-use super::upstream::Leg;
-use super::{Proxy, session};
+use super::body::{BodyFraming, HttpBody};
+use super::head::{self, MAX_HEAD_LEN, RequestHead, ResponseHead};
+use super::headers::{NotHttp, Wants};
+use super::upstream::ServerStream;
+use super::{Proxy, tunnel};
+use crate::edge::socket::listener::StopSignal;
 
-/// How long a client may take to hear that its connection ends.
+/// How long a client may take to learn that its connection is closing.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// Serves one connection to its end.
-pub(super) async fn serve(client: TcpStream, peer: SocketAddr, proxy: &Proxy) {
+pub(super) async fn serve(client: TcpStream, peer: SocketAddr, proxy: &Proxy, stop: StopSignal) {
     // Without it small messages would wait for acknowledgements; a socket that refuses is broken.
     let _ = client.set_nodelay(true);
-    let conversation = Conversation { client, peer, proxy, sent: BytesMut::new() };
-    // Whoever broke the connection off needs not be told.
+    let conversation = Conversation { client, peer, proxy, stop, sent: BytesMut::new() };
+    // An error means that a side broke the connection off, and there is nobody to tell.
     let _ = conversation.run().await;
 }
 
@@ -34,21 +35,22 @@ struct Conversation<'a> {
     client: TcpStream,
     peer: SocketAddr,
     proxy: &'a Proxy,
-    /// What the client sent and nobody has used yet.
+    stop: StopSignal,
+    /// Read from the client and not yet used.
     sent: BytesMut,
 }
 
 /// What follows an exchange.
 enum Next {
     Another,
-    /// The server has ended it, or will.
+    /// The server has ended the connection, or will.
     Nothing,
-    /// Bytes without HTTP, from this answer on.
-    Tunnel(Response),
+    /// No more HTTP after this answer.
+    Tunnel(ResponseHead),
 }
 
-/// What came in place of a request.
-enum End {
+/// Why there is no further request.
+enum NoRequest {
     Client,
     Server,
     Nonsense(NotHttp),
@@ -58,8 +60,8 @@ impl Conversation<'_> {
     async fn run(mut self) -> Result<()> {
         let mut request = match self.request(None).await? {
             Ok(request) => request,
-            Err(End::Nonsense(NotHttp(why))) => return self.reject(why).await,
-            Err(End::Client | End::Server) => return Ok(()),
+            Err(NoRequest::Nonsense(NotHttp(why))) => return self.reject(why).await,
+            Err(NoRequest::Client | NoRequest::Server) => return Ok(()),
         };
         let mut server = match self.proxy.connect(request.wants == Wants::Upgrade).await {
             Ok(server) => server,
@@ -69,36 +71,37 @@ impl Conversation<'_> {
         loop {
             match self.exchange(&mut server, &mut answered, &request).await? {
                 Next::Another => {}
-                Next::Nothing => return self.part().await,
+                Next::Nothing => return self.close().await,
                 Next::Tunnel(response) => {
-                    let Conversation { client, peer, proxy, sent } = self;
+                    let Conversation { client, peer, proxy, stop, sent } = self;
                     let unread = (sent.freeze(), answered.freeze());
-                    session::run(proxy, (client, peer), server, unread, (&request, response)).await;
+                    let ends = (client, server);
+                    tunnel::run(proxy, peer, ends, unread, (&request, response), stop).await;
                     return Ok(());
                 }
             }
             request = match self.request(Some((&mut server, &mut answered))).await? {
                 Ok(request) => request,
-                Err(End::Server) => {
+                Err(NoRequest::Server) => {
                     self.client.write_all(&answered).await?;
                     tokio::io::copy(&mut server, &mut self.client).await?;
-                    return self.part().await;
+                    return self.close().await;
                 }
-                Err(End::Client) => {
+                Err(NoRequest::Client) => {
                     server.shutdown().await?;
                     tokio::io::copy(&mut server, &mut self.client).await?;
-                    return self.part().await;
+                    return self.close().await;
                 }
-                Err(End::Nonsense(NotHttp(why))) => return self.reject(why).await,
+                Err(NoRequest::Nonsense(NotHttp(why))) => return self.reject(why).await,
             };
         }
     }
 
-    /// The next request. A server that says something meanwhile will say no more.
+    /// Reads the next request. A server that sends anything meanwhile is about to close.
     async fn request(
         &mut self,
-        mut server: Option<(&mut Leg, &mut BytesMut)>,
-    ) -> Result<Result<Request, End>> {
+        mut server: Option<(&mut ServerStream, &mut BytesMut)>,
+    ) -> Result<Result<RequestHead, NoRequest>> {
         loop {
             match head::request(&self.sent, &self.proxy.upstream) {
                 Ok(Some(request)) => {
@@ -106,7 +109,7 @@ impl Conversation<'_> {
                     return Ok(Ok(request));
                 }
                 Ok(None) => {}
-                Err(nonsense) => return Ok(Err(End::Nonsense(nonsense))),
+                Err(nonsense) => return Ok(Err(NoRequest::Nonsense(nonsense))),
             }
             let from_server = async {
                 match &mut server {
@@ -117,10 +120,10 @@ impl Conversation<'_> {
             tokio::select! {
                 read = self.client.read_buf(&mut self.sent) => {
                     if read? == 0 {
-                        return Ok(Err(End::Client));
+                        return Ok(Err(NoRequest::Client));
                     }
                 }
-                read = from_server => return read.map(|_| Err(End::Server)).map_err(Into::into),
+                read = from_server => return read.map(|_| Err(NoRequest::Server)).map_err(Into::into),
             }
         }
     }
@@ -128,22 +131,23 @@ impl Conversation<'_> {
     /// Forwards one request and its answers.
     async fn exchange(
         &mut self,
-        server: &mut Leg,
+        server: &mut ServerStream,
         answered: &mut BytesMut,
-        request: &Request,
+        request: &RequestHead,
     ) -> Result<Next> {
         let (from_client, to_client) = self.client.split();
         let (from_server, to_server) = tokio::io::split(server);
-        let mut asking = Asking { from: from_client, to: to_server, sent: &mut self.sent };
+        let mut asking =
+            RequestForwarder { from: from_client, to: to_server, sent: &mut self.sent };
         let mut answering =
-            Answering { proxy: self.proxy, from: from_server, to: to_client, answered };
+            AnswerForwarder { proxy: self.proxy, from: from_server, to: to_client, answered };
         let answer = answering.run(request);
         tokio::pin!(answer);
         {
             let sending = asking.send(request);
             tokio::pin!(sending);
             tokio::select! {
-                // A server that listens no more may still have something to say.
+                // A server that has stopped reading may still answer.
                 _ = &mut sending => {}
                 next = &mut answer => {
                     if matches!(next, Ok(Next::Another | Next::Tunnel(_))) {
@@ -156,28 +160,28 @@ impl Conversation<'_> {
         tokio::select! {
             biased;
             next = answer => Ok(next?),
-            error = asking.hear_on() => Err(error.into()),
+            error = asking.read_on() => Err(error.into()),
         }
     }
 
-    /// Nothing more comes from the server.
-    async fn part(&mut self) -> Result<()> {
+    /// Closes the client's connection, once the server is done.
+    async fn close(&mut self) -> Result<()> {
         self.client.shutdown().await?;
-        // What is unread when a connection is closed would cost the client the answer.
+        // Closing with unread bytes resets the connection, and the client would lose the answer.
         let rest = async { tokio::io::copy(&mut self.client, &mut tokio::io::sink()).await };
         let _ = tokio::time::timeout(LINGER, rest).await;
         Ok(())
     }
 
-    /// Tells a client that it cannot be understood.
+    /// Answers a request that is no HTTP.
     async fn reject(&mut self, why: &str) -> Result<()> {
-        self.proxy.complain(format!("the request of {} is refused: {why}", self.peer));
+        self.proxy.report_trouble(format!("the request of {} is refused: {why}", self.peer));
         self.answer("400 Bad Request", &format!("lagtape refuses the request: {why}")).await
     }
 
-    /// Tells a client that the server cannot be had.
+    /// Answers when the server cannot be reached.
     async fn refuse(&mut self, why: &str) -> Result<()> {
-        self.proxy.complain(why.to_owned());
+        self.proxy.report_trouble(why.to_owned());
         self.answer("502 Bad Gateway", &format!("lagtape: {why}")).await
     }
 
@@ -188,20 +192,20 @@ impl Conversation<'_> {
             sentence.len() + 1
         );
         self.client.write_all(answer.as_bytes()).await?;
-        self.part().await
+        self.close().await
     }
 }
 
-/// The way of a request.
-struct Asking<'a, R, W> {
+/// Forwards a request.
+struct RequestForwarder<'a, R, W> {
     from: R,
     to: W,
     sent: &'a mut BytesMut,
 }
 
-impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Asking<'_, R, W> {
-    async fn send(&mut self, request: &Request) -> io::Result<()> {
-        let mut body = Body::new(request.framing);
+impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> RequestForwarder<'_, R, W> {
+    async fn send(&mut self, request: &RequestHead) -> io::Result<()> {
+        let mut body = HttpBody::new(request.framing);
         forward(&mut self.to, &request.head, &mut body, self.sent).await?;
         while !body.is_over() {
             if self.from.read_buf(self.sent).await? == 0 {
@@ -212,13 +216,13 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Asking<'_, R, W> {
         Ok(())
     }
 
-    /// Listens to the client while it waits, so that the server hears of its leaving. Ends when the
-    /// client is gone altogether.
-    async fn hear_on(&mut self) -> io::Error {
+    /// Reads on while the client waits for its answer, so that the server learns when the client
+    /// leaves. Ends when the connection breaks.
+    async fn read_on(&mut self) -> io::Error {
         while self.sent.len() < MAX_HEAD_LEN {
             match self.from.read_buf(self.sent).await {
                 Ok(0) => {
-                    // A server that is gone will be noticed where its answer is awaited.
+                    // A server that is gone is noticed where its answer is awaited.
                     let _ = self.to.shutdown().await;
                     break;
                 }
@@ -230,16 +234,16 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Asking<'_, R, W> {
     }
 }
 
-/// The way of the answers to a request.
-struct Answering<'a, R, W> {
+/// Forwards the answers to a request.
+struct AnswerForwarder<'a, R, W> {
     proxy: &'a Proxy,
     from: R,
     to: W,
     answered: &'a mut BytesMut,
 }
 
-impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Answering<'_, R, W> {
-    async fn run(&mut self, request: &Request) -> io::Result<Next> {
+impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> AnswerForwarder<'_, R, W> {
+    async fn run(&mut self, request: &RequestHead) -> io::Result<Next> {
         loop {
             let Some(response) = self.head(request).await? else { return Ok(Next::Nothing) };
             let is_tunnel = match request.wants {
@@ -251,7 +255,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Answering<'_, R, W> {
                 self.to.write_all(&response.head).await?;
                 return Ok(Next::Tunnel(response));
             }
-            let mut body = Body::new(response.framing);
+            let mut body = HttpBody::new(response.framing);
             forward(&mut self.to, &response.head, &mut body, self.answered).await?;
             while !body.is_over() {
                 if self.from.read_buf(self.answered).await? == 0 {
@@ -266,8 +270,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Answering<'_, R, W> {
         }
     }
 
-    /// The head of the next answer; `None` when the server said its last, which is forwarded.
-    async fn head(&mut self, request: &Request) -> io::Result<Option<Response>> {
+    /// The head of the next answer; `None` after the server's last bytes, which are forwarded.
+    async fn head(&mut self, request: &RequestHead) -> io::Result<Option<ResponseHead>> {
         loop {
             let upstream = &self.proxy.upstream;
             match head::response(self.answered, request.wants, upstream, request.host.as_deref()) {
@@ -277,7 +281,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Answering<'_, R, W> {
                 }
                 Ok(None) => {}
                 Err(NotHttp(why)) => {
-                    self.proxy.complain(format!("{why}; it is passed on as it is"));
+                    self.proxy.report_trouble(format!("{why}; it is passed on as it is"));
                     self.to.write_all(self.answered).await?;
                     tokio::io::copy(&mut self.from, &mut self.to).await?;
                     return Ok(None);
@@ -291,15 +295,15 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Answering<'_, R, W> {
     }
 }
 
-/// Writes a head and what there is of its body. A body that breaks its own rules has no end.
+/// Writes a head and as much of its body as is there. A malformed body lasts until the close.
 async fn forward(
     to: &mut (impl AsyncWrite + Unpin),
     head: &[u8],
-    body: &mut Body,
+    body: &mut HttpBody,
     bytes: &mut BytesMut,
 ) -> io::Result<()> {
     let taken = body.take(bytes).unwrap_or_else(|_| {
-        *body = Body::new(Framing::UntilClose);
+        *body = HttpBody::new(BodyFraming::UntilClose);
         bytes.len()
     });
     if head.is_empty() {

@@ -1,77 +1,62 @@
-//! Heads of HTTP messages: what they say of what follows, and the few values that the proxy changes.
+//! Heads of HTTP messages: what they say about what follows, and the few values that the proxy changes.
 //!
-//! Enters: bytes that begin with a head. Leaves: the same bytes but for `Host`, the proxy's own
-//! `Origin`, a redirect to the server itself, and how long the body is. Order, case and spacing stay.
+//! These are `Host`, an `Origin` that names the proxy, a redirect to the server itself, and the path
+//! of a handshake for `/`. Everything else, order, case and spacing included, stays as it is.
 
 use std::ops::Range;
 
 use httparse::{EMPTY_HEADER, Header, Status};
 
-use super::body::Framing;
+use super::body::BodyFraming;
+use super::headers::{NotHttp, Wants, all, has_word, text, value};
 use super::upstream::Upstream;
 use crate::wire::websocket::Deflate;
 
-/// Longest head that is waited for, in bytes.
+/// Longest head in bytes.
 pub const MAX_HEAD_LEN: usize = 256 << 10;
 /// Most headers of a head.
 const MAX_HEADERS: usize = 256;
 
 /// What a request says.
 #[derive(Debug)]
-pub(super) struct Request {
+pub(super) struct RequestHead {
     /// The head as the server gets it.
     pub head: Vec<u8>,
     /// Bytes of the head as the client sent it.
     pub len: usize,
-    pub framing: Framing,
+    pub framing: BodyFraming,
     pub wants: Wants,
-    /// The path and query that the server is asked for.
+    /// The path and query for which the server is asked.
     pub target: String,
     /// What the client calls this proxy.
     pub host: Option<String>,
     pub user_agent: Option<String>,
 }
 
-/// What answers a request may get beyond the usual.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wants {
-    Document,
-    /// Only the head of one.
-    Head,
-    /// To speak something else from then on.
-    Upgrade,
-    /// A tunnel, by CONNECT.
-    Tunnel,
-}
-
 /// What a response says.
 #[derive(Debug)]
-pub(super) struct Response {
+pub(super) struct ResponseHead {
     /// The head as the client gets it.
     pub head: Vec<u8>,
     /// Bytes of the head as the server sent it.
     pub len: usize,
     pub status: u16,
-    pub framing: Framing,
+    pub framing: BodyFraming,
     /// The connection ends after it.
     pub is_last: bool,
-    /// It is the last answer of a handshake of WebSocket, which agreed on this.
+    /// What was agreed on, if this answer completes a WebSocket handshake.
     pub websocket: Option<Agreed>,
 }
 
-/// What a handshake of WebSocket agreed on.
+/// What a WebSocket handshake agreed on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Agreed {
     pub extensions: String,
     pub deflate: Option<Deflate>,
 }
 
-/// Why a head cannot be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct NotHttp(pub &'static str);
-
 /// Reads a request; `None` while it is not whole.
-pub(super) fn request(bytes: &[u8], upstream: &Upstream) -> Result<Option<Request>, NotHttp> {
+pub(super) fn request(bytes: &[u8], upstream: &Upstream) -> Result<Option<RequestHead>, NotHttp> {
     let mut headers = [EMPTY_HEADER; MAX_HEADERS];
     let mut parsed = httparse::Request::new(&mut headers);
     let Status::Complete(len) = parsed.parse(bytes).map_err(|_| explain(bytes))? else {
@@ -95,10 +80,10 @@ pub(super) fn request(bytes: &[u8], upstream: &Upstream) -> Result<Option<Reques
     let own_origin = value(headers, "origin")
         .filter(|origin| own.as_deref().is_some_and(|own| own.as_bytes() == *origin));
     changes.extend(own_origin.map(|own| (own, origin.as_str())));
-    Ok(Some(Request {
+    Ok(Some(RequestHead {
         head: changed(&bytes[..len], &changes),
         len,
-        framing: Framing::of_request(headers)?,
+        framing: BodyFraming::of_request(headers)?,
         wants,
         target: given.unwrap_or(target).to_owned(),
         user_agent: text(headers, "user-agent"),
@@ -106,13 +91,13 @@ pub(super) fn request(bytes: &[u8], upstream: &Upstream) -> Result<Option<Reques
     }))
 }
 
-/// Reads a response to a request that wanted this; `None` while it is not whole.
+/// Reads the response to a request of this kind; `None` while it is not whole.
 pub(super) fn response(
     bytes: &[u8],
     wants: Wants,
     upstream: &Upstream,
     host: Option<&str>,
-) -> Result<Option<Response>, NotHttp> {
+) -> Result<Option<ResponseHead>, NotHttp> {
     let mut headers = [EMPTY_HEADER; MAX_HEADERS];
     let mut parsed = httparse::Response::new(&mut headers);
     let not_http = |_| NotHttp("the server does not answer in HTTP");
@@ -135,39 +120,15 @@ pub(super) fn response(
     };
     let is_websocket = status == 101
         && value(headers, "upgrade").is_some_and(|to| to.eq_ignore_ascii_case(b"websocket"));
-    let framing = Framing::of_response(headers, status, wants);
-    Ok(Some(Response {
+    let framing = BodyFraming::of_response(headers, status, wants);
+    Ok(Some(ResponseHead {
         head: changed(&bytes[..len], &changes),
         len,
         status,
-        is_last: says_close(headers, parsed.version) || framing == Framing::UntilClose,
+        is_last: says_close(headers, parsed.version) || framing == BodyFraming::UntilClose,
         framing,
         websocket: is_websocket.then(agreed),
     }))
-}
-
-/// The value of the first header of that name.
-pub(super) fn value<'a>(headers: &[Header<'a>], name: &str) -> Option<&'a [u8]> {
-    all(headers, name).next()
-}
-
-/// The values of all headers of that name.
-pub(super) fn all<'a>(headers: &[Header<'a>], name: &str) -> impl Iterator<Item = &'a [u8]> {
-    headers
-        .iter()
-        .filter(move |header| header.name.eq_ignore_ascii_case(name))
-        .map(|header| header.value)
-}
-
-/// Whether a comma-separated header has that word.
-pub(super) fn has_word(headers: &[Header<'_>], name: &str, word: &str) -> bool {
-    all(headers, name)
-        .flat_map(|value| value.split(|&byte| byte == b','))
-        .any(|found| found.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
-}
-
-fn text(headers: &[Header<'_>], name: &str) -> Option<String> {
-    value(headers, name).map(|value| String::from_utf8_lossy(value).into_owned())
 }
 
 fn says_close(headers: &[Header<'_>], version: Option<u8>) -> bool {
@@ -205,7 +166,7 @@ fn within_bounds<T>(bytes: &[u8]) -> Result<Option<T>, NotHttp> {
 
 /// Why a client's first bytes are no request.
 fn explain(bytes: &[u8]) -> NotHttp {
-    /// The first byte of a handshake of TLS.
+    /// First byte of a TLS handshake.
     const TLS: u8 = 22;
     match bytes.first() {
         Some(&TLS) => NotHttp("it speaks TLS; connect to the proxy with ws:// or http://"),
@@ -215,15 +176,15 @@ fn explain(bytes: &[u8]) -> NotHttp {
 
 #[cfg(test)]
 mod tests {
-    use super::super::upstream::Trust;
+    use super::super::upstream::ServerTrust;
     use super::*;
 
     fn upstream(url: &str) -> Upstream {
-        Upstream::parse(url, &Trust::Anybody).unwrap()
+        Upstream::parse(url, &ServerTrust::Anybody).unwrap()
     }
 
     #[track_caller]
-    fn check_request(url: &str, sent: &str, expected: &str) -> Request {
+    fn check_request(url: &str, sent: &str, expected: &str) -> RequestHead {
         let request = request(sent.as_bytes(), &upstream(url)).unwrap().unwrap();
         assert_eq!(str::from_utf8(&request.head).unwrap(), expected);
         request
@@ -266,7 +227,13 @@ mod tests {
     }
 
     #[track_caller]
-    fn check_response(sent: &str, wants: Wants, expected: &str, framing: Framing, is_last: bool) {
+    fn check_response(
+        sent: &str,
+        wants: Wants,
+        expected: &str,
+        framing: BodyFraming,
+        is_last: bool,
+    ) {
         let found = response(sent.as_bytes(), wants, &upstream("ws://pod:1"), Some("localhost:2"));
         let found = found.unwrap().unwrap();
         assert_eq!(str::from_utf8(&found.head).unwrap(), expected);
@@ -274,7 +241,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check_untouched(sent: &str, wants: Wants, framing: Framing, is_last: bool) {
+    fn check_untouched(sent: &str, wants: Wants, framing: BodyFraming, is_last: bool) {
         check_response(sent, wants, sent, framing, is_last);
     }
 
@@ -282,38 +249,38 @@ mod tests {
     fn responses_say_how_long_they_are() {
         let document = Wants::Document;
         let plain = "HTTP/1.1 200 OK\r\ncontent-LENGTH: 7\r\n\r\n";
-        check_untouched(plain, document, Framing::Length(7), false);
-        check_untouched(plain, Wants::Head, Framing::Length(0), false);
+        check_untouched(plain, document, BodyFraming::Length(7), false);
+        check_untouched(plain, Wants::Head, BodyFraming::Length(0), false);
         check_untouched(
             "HTTP/1.1 304 No\r\nContent-Length: 7\r\n\r\n",
             document,
-            Framing::Length(0),
+            BodyFraming::Length(0),
             false,
         );
         check_untouched(
             "HTTP/1.1 204 No\r\nConnection: x, Close\r\n\r\n",
             document,
-            Framing::Length(0),
+            BodyFraming::Length(0),
             true,
         );
-        check_untouched("HTTP/1.1 200 OK\r\n\r\n", document, Framing::UntilClose, true);
+        check_untouched("HTTP/1.1 200 OK\r\n\r\n", document, BodyFraming::UntilClose, true);
         check_untouched(
             "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n",
             document,
-            Framing::Length(0),
+            BodyFraming::Length(0),
             true,
         );
-        check_untouched("HTTP/1.1 100 Go on\r\n\r\n", document, Framing::Length(0), false);
+        check_untouched("HTTP/1.1 100 Go on\r\n\r\n", document, BodyFraming::Length(0), false);
         check_response(
             "HTTP/1.1 307 There\r\nLocation: http://pod:1/x\r\nContent-Length: 0\r\n\r\n",
             document,
             "HTTP/1.1 307 There\r\nLocation: http://localhost:2/x\r\nContent-Length: 0\r\n\r\n",
-            Framing::Length(0),
+            BodyFraming::Length(0),
             false,
         );
         let elsewhere =
             "HTTP/1.1 307 There\r\nLocation: http://pod:12/x\r\nContent-Length: 0\r\n\r\n";
-        check_untouched(elsewhere, document, Framing::Length(0), false);
+        check_untouched(elsewhere, document, BodyFraming::Length(0), false);
     }
 
     #[test]

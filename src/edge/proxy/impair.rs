@@ -1,7 +1,6 @@
-//! A bad link on request: bytes pass later, slower, or not for a while.
+//! A bad link on request: bytes pass later, more slowly, or not for a while.
 //!
-//! Enters: bytes of one direction. Leaves: the same bytes in the same order, when a
-//! [`Link`](crate::peer::link::Link) says so. Never drops or changes a byte.
+//! A [`Link`](crate::peer::link::Link) decides when. No byte is dropped, changed or reordered.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -15,19 +14,19 @@ use crate::peer::link::{Link, LinkOptions};
 use crate::peer::rng::Stream;
 use crate::time::Nanos;
 
-/// Bytes that travel together, as a packet of TCP over Ethernet has.
+/// Bytes that travel together, as in a TCP packet over Ethernet.
 pub const PACKET_LEN: usize = 1448;
-/// Bytes that wait in a link whose buffer is called unbounded.
+/// Buffer of a link that is asked to have an unbounded one.
 pub const MAX_LINK_BYTES: u64 = 256 << 20;
-/// Bytes that wait in a link of which nothing is said.
+/// Buffer of a link whose buffer is not given.
 pub const DEFAULT_BUFFER: u64 = 256_000;
 
-/// What is wrong with the way between client and server.
+/// How the connection between client and server is impaired.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Impairment {
-    /// Decides what is random.
+    /// Seed of everything random.
     pub seed: u64,
-    /// Only from the arrival of the initial buffer on.
+    /// Begins when the initial buffer has arrived.
     pub after_ready: bool,
     /// Server to client.
     pub down: Option<LinkOptions>,
@@ -38,20 +37,20 @@ pub struct Impairment {
 }
 
 impl Impairment {
-    /// Whether nothing is wrong.
+    /// Whether nothing is impaired.
     #[must_use]
     pub fn is_none(&self) -> bool {
         self.down.is_none() && self.up.is_none() && self.drop_after_s.is_none()
     }
 
-    /// The link of one direction, made now.
+    /// Makes the link of one direction.
     pub(super) fn delay(&self, direction: Direction, clock: MonotonicClock) -> Option<Delay> {
         let (link, limit) = self.link(direction, clock.now())?;
         let timer = Box::pin(std::future::pending());
         Some(Delay { clock, link, limit, held: 0, is_ended: false, timer, timer_at: None })
     }
 
-    /// The same, and the bytes that it holds.
+    /// The link of one direction and the size of its buffer.
     fn link(&self, direction: Direction, now: Nanos) -> Option<(Link<Option<Bytes>>, u64)> {
         let (options, stream) = match direction {
             Direction::ServerToClient => (self.down.as_ref()?, Stream::Downlink),
@@ -63,12 +62,12 @@ impl Impairment {
     }
 }
 
-/// One direction of a connection under an impairment. `None` in the link is the end.
+/// One direction of an impaired connection. `None` in the link stands for the end of the stream.
 pub(super) struct Delay {
     clock: MonotonicClock,
     link: Link<Option<Bytes>>,
     limit: u64,
-    /// Bytes that went in and did not come out.
+    /// Bytes inside the link.
     held: u64,
     is_ended: bool,
     timer: Pin<Box<dyn Future<Output = ()> + Send>>,
@@ -87,25 +86,25 @@ impl Delay {
         }
     }
 
-    /// Nothing more is read.
+    /// Takes the end of the stream.
     pub fn end(&mut self) {
         self.is_ended = true;
         self.link.send(self.clock.now(), None, 0);
     }
 
-    /// Whether more may be read. Behind a receiver that does not take what comes out, only while
-    /// there is room for all of it.
+    /// Whether more may be read. While the receiver does not take what comes out (`is_blocked`), only
+    /// as much as the buffer holds.
     pub fn accepts(&self, is_blocked: bool) -> bool {
         let has_room = !is_blocked || self.held < self.limit;
         has_room && !self.is_ended && self.link.accepts(self.clock.now())
     }
 
-    /// Whether something went in that did not come out.
+    /// Whether anything is inside the link.
     pub fn holds_any(&self) -> bool {
         self.link.wake_at().is_some()
     }
 
-    /// What comes out by now; a [`Poll::Pending`] is woken when something does or there is room.
+    /// What has come out by now. [`Poll::Pending`] wakes when something comes out or there is room.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         loop {
             let now = self.clock.now();

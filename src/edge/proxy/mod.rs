@@ -1,88 +1,81 @@
-//! The proxy: in between a client and its server, unnoticed.
+//! The proxy between a client and its server, which neither of them notices.
 //!
-//! Enters: a bound listener, where the server is, a future that resolves when it has to stop. Leaves:
-//! whatever the server serves, byte for byte; a capture for each WebSocket session, and notices of
-//! how the sessions are. Forwarding is one task for each connection, which never waits for anything
-//! but the two ends. Everything else is one thread that looks on (`tap` and `observer`).
+//! It forwards byte for byte, and records a capture of each WebSocket session. Forwarding is one task
+//! a connection, which waits for nothing but its two ends. Everything else happens on one observing
+//! thread, which gets copies through the tap.
 
 mod body;
 mod conversation;
+mod direction_pump;
 mod head;
+mod headers;
 mod impair;
 mod notice;
+mod observed_session;
 mod observer;
 mod relay;
-mod session;
 mod tap;
+mod tunnel;
 mod upstream;
-mod watched;
-mod way;
 
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio::task::JoinSet;
 
-use super::accept::accept;
 use super::clock::MonotonicClock;
-use super::record::Bell;
-use super::recorder::{Keeping, SyncPolicy};
+use super::recorder::{FileLayout, ManualTrigger, SyncPolicy};
+use super::socket::listener::serve_connections;
 
 pub use impair::{DEFAULT_BUFFER, Impairment, MAX_LINK_BYTES, PACKET_LEN};
-pub use notice::{CLEAR_AFTER_S, Notice, Status, WINDOW_S};
-pub use observer::STATUS_PERIOD;
+pub use notice::{CLEAR_AFTER_S, ProxyNotice, STATUS_PERIOD, SessionStatus, WINDOW_S};
 pub use tap::MAX_WAITING;
-pub use upstream::{Trust, Upstream};
+pub use upstream::{ServerTrust, Upstream};
 
 /// Connections at a time; further clients wait to be accepted.
 pub const MAX_CONNECTIONS: usize = 1024;
 
 /// Where captures go, one for each WebSocket session.
 #[derive(Clone, Debug)]
-pub struct Captures {
-    /// Their folder.
+pub struct SessionCaptures {
     pub folder: PathBuf,
-    /// Which files each becomes.
-    pub keeping: Keeping,
-    /// When they are safe from a power failure.
+    /// Which files each session becomes.
+    pub layout: FileLayout,
+    /// When captures are safe from a power failure.
     pub sync: SyncPolicy,
 }
 
-impl Captures {
-    /// Whole captures in that folder.
+impl SessionCaptures {
+    /// Whole captures in this folder.
     #[must_use]
     pub fn into(folder: PathBuf) -> Self {
-        Captures { folder, keeping: Keeping::default(), sync: SyncPolicy::default() }
+        SessionCaptures { folder, layout: FileLayout::default(), sync: SyncPolicy::default() }
     }
 }
 
-/// What a proxy is to do beside forwarding.
+/// What a proxy does beside forwarding.
 pub struct ProxyOptions {
-    /// Where the captures go.
-    pub captures: Option<Captures>,
-    /// Has the rings of all sessions written.
-    pub bell: Bell,
-    /// Whether anybody looks on; without that there are no captures and no notices of sessions.
+    pub captures: Option<SessionCaptures>,
+    /// Makes every session write out what its ring holds.
+    pub trigger: ManualTrigger,
+    /// Whether sessions are observed; without that there are no captures and no notices of sessions.
     pub observe: bool,
-    /// Bytes that may wait to be looked at; beyond that messages are left out of the captures.
+    /// Bytes that may wait for the observer; beyond that messages are left out of the captures.
     pub max_waiting: usize,
-    /// What is wrong with the way between client and server.
     pub impairment: Impairment,
-    /// Hears how the sessions are. Called by the onlooking thread, and by the forwarding one when
-    /// the server cannot be reached.
-    pub watch: Arc<dyn Fn(Notice) + Send + Sync>,
+    /// Called with notices: by the observing thread, and by a forwarding task when the server cannot
+    /// be reached.
+    pub watch: Arc<dyn Fn(ProxyNotice) + Send + Sync>,
 }
 
 impl Default for ProxyOptions {
     fn default() -> Self {
         Self {
             captures: None,
-            bell: Bell::default(),
+            trigger: ManualTrigger::default(),
             observe: true,
             max_waiting: MAX_WAITING,
             impairment: Impairment::default(),
@@ -99,36 +92,28 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> Result<()> {
     let clock = MonotonicClock::start();
-    let onlooker = options.observe.then(|| observer::start(&options, clock)).transpose()?;
-    let (stopping, stop) = watch::channel(false);
-    let bell = options.bell.clone();
-    let tap = onlooker.as_ref().map(|onlooker| Arc::clone(&onlooker.tap));
-    let proxy =
-        Arc::new(Proxy { options, upstream, clock, tap, stop, sessions: AtomicU64::new(0) });
-    let mut connections = JoinSet::new();
-    tokio::pin!(shutdown);
+    let observer = options.observe.then(|| observer::start(&options, clock)).transpose()?;
+    let trigger = options.trigger.clone();
+    let tap = observer.as_ref().map(|observer| Arc::clone(&observer.tap));
+    let proxy = Arc::new(Proxy { options, upstream, clock, tap, sessions: AtomicU64::new(0) });
+    let serving = serve_connections(listener, MAX_CONNECTIONS, shutdown, |client, peer, stop| {
+        let proxy = Arc::clone(&proxy);
+        async move { conversation::serve(client, peer, &proxy, stop).await }
+    });
+    tokio::pin!(serving);
     loop {
         tokio::select! {
-            () = &mut shutdown => break,
-            accepted = accept(&listener), if connections.len() < MAX_CONNECTIONS => {
-                let (client, peer) = accepted.context("cannot accept connections any more")?;
-                let proxy = Arc::clone(&proxy);
-                connections.spawn(async move { conversation::serve(client, peer, &proxy).await });
-            }
-            Some(_) = connections.join_next() => {}
-            () = bell.rung() => {
+            served = &mut serving => break served?,
+            () = trigger.fired() => {
                 if let Some(tap) = &proxy.tap {
-                    tap.ask();
+                    tap.request_incidents();
                 }
             }
         }
     }
-    drop(listener);
-    stopping.send_replace(true);
-    while connections.join_next().await.is_some() {}
-    if let Some(onlooker) = onlooker {
-        // The captures are finished off the threads of the runtime.
-        tokio::task::spawn_blocking(|| onlooker.finish()).await?;
+    if let Some(observer) = observer {
+        // Finishing the captures waits for the disk.
+        tokio::task::spawn_blocking(|| observer.finish()).await?;
     }
     Ok(())
 }
@@ -139,19 +124,18 @@ struct Proxy {
     upstream: Upstream,
     clock: MonotonicClock,
     tap: Option<Arc<tap::Tap>>,
-    stop: watch::Receiver<bool>,
     /// WebSocket sessions so far.
     sessions: AtomicU64,
 }
 
 impl Proxy {
-    async fn connect(&self, is_handshake: bool) -> Result<upstream::Leg> {
+    async fn connect(&self, is_handshake: bool) -> Result<upstream::ServerStream> {
         let down = self.options.impairment.down.as_ref();
         let is_slow = is_handshake && down.is_some_and(|down| down.bytes_per_s.is_some());
         self.upstream.connect(is_slow).await
     }
 
-    fn complain(&self, sentence: String) {
-        (self.options.watch)(Notice::Trouble { session: None, sentence });
+    fn report_trouble(&self, sentence: String) {
+        (self.options.watch)(ProxyNotice::Trouble { session: None, sentence });
     }
 }

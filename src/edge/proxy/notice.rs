@@ -1,10 +1,8 @@
-//! What an onlooker hears of the sessions.
-//!
-//! Enters: the engine of a session at a moment, its episodes. Leaves: notices as plain data; how
-//! they are said is for the doors.
+//! Notices of how the proxy's sessions go, as plain data; the doors word them.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -16,14 +14,16 @@ use crate::time::Nanos;
 use crate::verdict::{Episode, LagKind};
 use crate::wire::websocket::Deflate;
 
+/// Time between two status notices of a session.
+pub const STATUS_PERIOD: Duration = Duration::from_millis(250);
 /// How far back the figures of a status reach, in seconds.
 pub const WINDOW_S: f64 = 10.0;
-/// Lag is said to be over when there was none for this long, in seconds.
+/// Lag counts as over once there has been none for this long, in seconds.
 pub const CLEAR_AFTER_S: f64 = 2.0;
 
-/// A WebSocket session that begins.
+/// What is known of a WebSocket session when it begins.
 #[derive(Debug)]
-pub(super) struct Opening {
+pub(super) struct SessionOpening {
     pub session: u64,
     pub at: Nanos,
     pub utc: String,
@@ -39,79 +39,60 @@ pub(super) struct Opening {
 /// Something about a session, or about the proxy.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub enum Notice {
+pub enum ProxyNotice {
     /// A WebSocket session begins.
     Opened {
-        /// Its number; the first is 1.
+        /// Number of the session; the first is 1.
         session: u64,
-        /// Where its client is.
         client: SocketAddr,
-        /// What it asked for, without secrets.
+        /// The address that was asked for, without secrets.
         url: String,
     },
     /// Its capture is being written.
-    Recording {
-        /// The session.
-        session: u64,
-        /// The capture.
-        capture: PathBuf,
-    },
+    Recording { session: u64, capture: PathBuf },
     /// Something about its files: a part, an incident, a deletion.
-    Recorder {
-        /// The session.
-        session: u64,
-        /// What.
-        sentence: String,
-    },
+    Recorder { session: u64, sentence: String },
     /// How a session is, a few times a second once its initial buffer is there.
-    Status(Status),
+    Status(SessionStatus),
     /// The listener begins to hear lag.
     LagBegan {
-        /// The session.
         session: u64,
-        /// When, in seconds from the initial buffer.
+        /// In seconds from the initial buffer.
         at_s: f64,
-        /// What is wrong.
-        what: LagKind,
+        what: What,
     },
     /// The listener hears no lag any more.
     LagEnded {
-        /// The session.
         session: u64,
-        /// When it ended, in seconds from the initial buffer.
+        /// In seconds from the initial buffer.
         at_s: f64,
-        /// How long it lasted, in seconds.
         lasted_s: f64,
     },
-    /// Messages were forwarded and not recorded, for want of room.
+    /// Messages were forwarded but not recorded, because the observer had fallen behind.
     Lost {
-        /// The session.
         session: u64,
-        /// How many messages.
         messages: u64,
-        /// Their bytes on the wire.
+        /// On the wire.
         bytes: u64,
     },
     /// Something is wrong with the recording or the server.
     Trouble {
-        /// The session, if it is about one.
+        /// The session, where the notice is about one.
         #[serde(skip_serializing_if = "Option::is_none")]
         session: Option<u64>,
-        /// What, and what to do.
+        /// What is wrong, and what to do.
         sentence: String,
     },
     /// A session is over.
     Closed {
-        /// The session.
         session: u64,
-        /// Why, in a few words.
         reason: String,
-        /// How long it streamed, in seconds from the initial buffer, if there was one.
+        /// Seconds from the initial buffer to the end, if there was a buffer.
         #[serde(skip_serializing_if = "Option::is_none")]
         streamed_s: Option<f64>,
         /// Messages up and down.
         messages: u64,
-        /// Spells of lag.
+        /// How often there was lag.
         episodes: usize,
         /// The capture, its parts, or the incidents that were not deleted.
         captures: Vec<PathBuf>,
@@ -120,8 +101,7 @@ pub enum Notice {
 
 /// How a session is at a moment; figures are of the last [`WINDOW_S`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Status {
-    /// The session.
+pub struct SessionStatus {
     pub session: u64,
     /// Seconds from the initial buffer.
     pub at_s: f64,
@@ -145,9 +125,9 @@ pub struct Status {
     pub lost: u64,
 }
 
-impl Status {
-    /// Looks at a session; `None` before its initial buffer.
-    pub(super) fn of(session: u64, engine: &Engine, now: Nanos) -> Option<Status> {
+impl SessionStatus {
+    /// The status of a session; `None` before its initial buffer.
+    pub(super) fn of(session: u64, engine: &Engine, now: Nanos) -> Option<SessionStatus> {
         let at_s = now.seconds_since(engine.origin()?);
         let args = ReportArgs { window_s: Some(WINDOW_S), ..ReportArgs::default() };
         let report = engine.report(now, &args)?;
@@ -156,7 +136,7 @@ impl Status {
         let facts = engine.facts();
         let acknowledged = engine.last_report().slice_bytes_rx.filter(|bytes| *bytes >= 0.0);
         let event = facts.events.back().and_then(|event| event.fields.get("type")?.as_str());
-        Some(Status {
+        Some(SessionStatus {
             session,
             at_s,
             lead_s: tracker.slices().next_back().map(|slice| slice.lead_s),
@@ -173,47 +153,47 @@ impl Status {
     }
 }
 
-/// Says once when lag begins and once when it ends.
+/// Reports lag once when it begins and once when it ends.
 #[derive(Debug, Default)]
-pub(super) struct Alarm {
+pub(super) struct LagAlarm {
     /// Since when, on the capture's clock.
     since_s: Option<f64>,
-    /// What ended before is over for good.
+    /// Episodes that ended by then have been reported.
     over_until_s: f64,
 }
 
-/// A change that is worth saying.
+/// What an alarm reports.
 #[derive(Debug, PartialEq)]
-pub(super) enum Change {
-    Began { at_s: f64, what: LagKind },
+pub(super) enum AlarmChange {
+    Began { at_s: f64, what: What },
     Ended { at_s: f64, lasted_s: f64 },
 }
 
-impl Alarm {
+impl LagAlarm {
     pub fn is_on(&self) -> bool {
         self.since_s.is_some()
     }
 
-    /// Looks at the episodes as of now; all times are of the capture's clock.
-    pub fn look(&mut self, episodes: &[Episode], now_s: f64) -> Option<Change> {
+    /// Takes the episodes as of now; all times are on the capture's clock.
+    pub fn update(&mut self, episodes: &[Episode], now_s: f64) -> Option<AlarmChange> {
         let newest = episodes.iter().max_by(|a, b| a.to_s.total_cmp(&b.to_s))?;
         let is_recent = now_s - newest.to_s < CLEAR_AFTER_S;
         match self.since_s {
             None if is_recent && newest.to_s > self.over_until_s => {
                 self.since_s = Some(newest.from_s);
-                Some(Change::Began { at_s: newest.from_s, what: newest.what.clone() })
+                Some(AlarmChange::Began { at_s: newest.from_s, what: newest.what.clone() })
             }
             Some(since_s) if !is_recent => {
                 self.since_s = None;
                 self.over_until_s = newest.to_s;
-                Some(Change::Ended { at_s: newest.to_s, lasted_s: newest.to_s - since_s })
+                Some(AlarmChange::Ended { at_s: newest.to_s, lasted_s: newest.to_s - since_s })
             }
             _ => None,
         }
     }
 }
 
-/// The place of a direction in a pair.
+/// Index of a direction in a pair.
 pub(super) fn index(direction: Direction) -> usize {
     match direction {
         Direction::ClientToServer => 0,
@@ -230,20 +210,20 @@ mod tests {
     }
 
     #[test]
-    fn an_alarm_speaks_twice() {
-        let mut alarm = Alarm::default();
+    fn an_alarm_reports_each_lag_twice() {
+        let mut alarm = LagAlarm::default();
         let mut said = Vec::new();
         for tenth in 0..200 {
             let now_s = f64::from(tenth) / 10.0;
-            // Two spells a second apart, and a third much later.
+            // Two episodes a second apart, and a third much later.
             let episodes: Vec<_> = [(2.0, 4.0), (5.0, 6.0), (15.0, 16.0)]
                 .into_iter()
                 .filter(|(from_s, _)| from_s + 1.0 <= now_s)
                 .map(|(from_s, to_s): (f64, f64)| episode(from_s, to_s.min(now_s)))
                 .collect();
-            said.extend(alarm.look(&episodes, now_s).map(|change| match change {
-                Change::Began { at_s, .. } => (tenth, "began", at_s, 0.0),
-                Change::Ended { at_s, lasted_s } => (tenth, "ended", at_s, lasted_s),
+            said.extend(alarm.update(&episodes, now_s).map(|change| match change {
+                AlarmChange::Began { at_s, .. } => (tenth, "began", at_s, 0.0),
+                AlarmChange::Ended { at_s, lasted_s } => (tenth, "ended", at_s, lasted_s),
             }));
         }
         assert_eq!(

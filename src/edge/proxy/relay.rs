@@ -1,9 +1,8 @@
-//! Bytes both ways, as they come.
+//! Forwards bytes in both directions, unchanged.
 //!
-//! Enters: two connections and what was read from them too much. Leaves: every byte of each on the
-//! other one, unchanged; the end of either as the end of the other, and a reset as a reset. Holds a
-//! piece of each direction and no more: who does not read makes the other side wait. The tap gets
-//! its copy after the first try to forward, and never delays it.
+//! The end of one connection becomes the end of the other, and a reset becomes a reset. Only one piece
+//! of each direction is held, so a side that does not read makes the other wait. The tap never delays
+//! forwarding.
 
 use std::future::poll_fn;
 use std::task::Poll;
@@ -12,33 +11,33 @@ use bytes::Bytes;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
+use super::direction_pump::{DirectionPump, DirectionState, Tapping};
 use super::impair::Impairment;
 use super::tap::SessionTap;
-use super::upstream::{Leg, tcp_of};
-use super::way::{State, Tapping, Way};
+use super::upstream::{ServerStream, tcp_of};
 use crate::capture::Direction;
 use crate::edge::clock::MonotonicClock;
 use crate::time::Nanos;
 
-/// A connection from end to end.
+/// A client's connection and the server's.
 pub(super) struct Relay {
     pub clock: MonotonicClock,
     pub client: TcpStream,
-    pub server: Leg,
+    pub server: ServerStream,
     /// Read and not yet forwarded: from the client, from the server.
     pub unread: (Bytes, Bytes),
     pub tap: Option<SessionTap>,
     pub impairment: Option<Impairment>,
-    /// Resolves when the initial buffer is there.
+    /// Resolves when the initial buffer has passed.
     pub buffered: Option<oneshot::Receiver<()>>,
 }
 
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ended {
-    /// Both sides ended it, one first.
+pub(super) enum RelayEnd {
+    /// Both sides closed, this direction's sender first.
     By(Direction),
-    /// One side reset it, or is gone.
+    /// This direction's sender reset the connection, or is gone.
     Reset(Direction),
     /// The impairment cut it.
     Cut,
@@ -46,47 +45,48 @@ pub(super) enum Ended {
     Stopped,
 }
 
-impl Ended {
+impl RelayEnd {
     pub fn reason(self) -> &'static str {
         match self {
-            Ended::By(Direction::ClientToServer) => "the client ended it",
-            Ended::By(Direction::ServerToClient) => "the server ended it",
-            Ended::Reset(Direction::ClientToServer) => "the client broke it off",
-            Ended::Reset(Direction::ServerToClient) => "the server broke it off",
-            Ended::Cut => "cut, as --drop-after says",
-            Ended::Stopped => "the proxy was stopped",
+            RelayEnd::By(Direction::ClientToServer) => "the client ended it",
+            RelayEnd::By(Direction::ServerToClient) => "the server ended it",
+            RelayEnd::Reset(Direction::ClientToServer) => "the client broke it off",
+            RelayEnd::Reset(Direction::ServerToClient) => "the server broke it off",
+            RelayEnd::Cut => "cut, as --drop-after says",
+            RelayEnd::Stopped => "the proxy was stopped",
         }
     }
 }
 
 impl Relay {
-    /// Forwards until both directions have ended, or `stop` resolves. Gives back why, and the tap.
+    /// Forwards until both directions have ended, or `stop` resolves; returns why, and the tap.
     pub async fn run(
         mut self,
         stop: impl Future<Output = ()>,
     ) -> (&'static str, Option<SessionTap>) {
-        let mut up = Way::new(Direction::ClientToServer, std::mem::take(&mut self.unread.0));
-        let mut down = Way::new(Direction::ServerToClient, std::mem::take(&mut self.unread.1));
+        let mut up =
+            DirectionPump::new(Direction::ClientToServer, std::mem::take(&mut self.unread.0));
+        let mut down =
+            DirectionPump::new(Direction::ServerToClient, std::mem::take(&mut self.unread.1));
         let ended = tokio::select! {
             biased;
             ended = self.forward(&mut up, &mut down) => ended,
-            () = stop => Ended::Stopped,
+            () = stop => RelayEnd::Stopped,
         };
-        if matches!(ended, Ended::Reset(_) | Ended::Cut) {
-            // A reset is what the other side would have seen; a socket that refuses is reset already.
+        if matches!(ended, RelayEnd::Reset(_) | RelayEnd::Cut) {
+            // The other side would have seen a reset too; a socket that refuses is reset already.
             let _ = self.client.set_zero_linger();
             let _ = tcp_of(&self.server).map(TcpStream::set_zero_linger);
         }
         (ended.reason(), self.tap)
     }
 
-    async fn forward(&mut self, up: &mut Way, down: &mut Way) -> Ended {
+    async fn forward(&mut self, up: &mut DirectionPump, down: &mut DirectionPump) -> RelayEnd {
         let Some(impairment) = self.impairment.take() else { return self.both(up, down).await };
         if let Some(buffered) = self.buffered.take_if(|_| impairment.after_ready) {
             tokio::select! {
                 biased;
                 ended = self.both(up, down) => return ended,
-                // Where nobody is left to tell, it stays as it is.
                 Ok(()) = buffered => {}
             }
         }
@@ -98,18 +98,18 @@ impl Relay {
             .map(|after_s| Nanos(clock.now().0.saturating_add((after_s * 1e9) as u64)));
         tokio::select! {
             biased;
-            () = clock.reached(cut_at) => Ended::Cut,
+            () = clock.reached(cut_at) => RelayEnd::Cut,
             ended = self.both(up, down) => ended,
         }
     }
 
-    async fn both(&mut self, up: &mut Way, down: &mut Way) -> Ended {
+    async fn both(&mut self, up: &mut DirectionPump, down: &mut DirectionPump) -> RelayEnd {
         let Relay { clock, client, server, tap, .. } = self;
         poll_fn(|cx| {
             let mut tap = Tapping { clock: *clock, tap: tap.as_mut() };
             let upward = up.poll(cx, client, server, &mut tap);
             let downward = down.poll(cx, server, client, &mut tap);
-            if up.state == State::Over && down.state != State::Over {
+            if up.state == DirectionState::Over && down.state != DirectionState::Over {
                 down.is_last = true;
             }
             let is_over = upward.is_ready() && downward.is_ready();
@@ -122,9 +122,9 @@ impl Relay {
     }
 }
 
-fn how(up: &Way, down: &Way) -> Ended {
+fn how(up: &DirectionPump, down: &DirectionPump) -> RelayEnd {
     match (up.broken, down.broken) {
-        (Some(who), _) | (None, Some(who)) => Ended::Reset(who),
-        (None, None) => Ended::By(if down.is_last { up.direction } else { down.direction }),
+        (Some(who), _) | (None, Some(who)) => RelayEnd::Reset(who),
+        (None, None) => RelayEnd::By(if down.is_last { up.direction } else { down.direction }),
     }
 }

@@ -1,9 +1,8 @@
-//! The tap: copies of what is forwarded, for whoever looks on.
+//! The queue through which the observer gets copies of what is forwarded.
 //!
-//! Enters: pieces of the two directions of a connection, each with the time at which it was there.
-//! Leaves: the same, in order, for one onlooking thread. Whoever taps never waits: what does not fit
-//! is left out, as whole messages, and counted. Nobody is woken for a piece: the onlooker comes by
-//! itself every [`ROUND`] while there is traffic.
+//! Forwarding never waits for the observer: what does not fit is left out, as whole messages, and
+//! counted. Nor does it wake the observer for each piece: while there is traffic, the observer visits
+//! every [`ROUND`].
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -12,66 +11,67 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::sync::oneshot;
 
-use super::notice::Opening;
-use super::way::PIECE_LEN;
+use super::notice::SessionOpening;
 use crate::capture::Direction;
 use crate::time::Nanos;
 use crate::wire::websocket::Walker;
 
-/// Bytes that may wait for the onlooker.
+/// Bytes read at a time.
+pub(super) const PIECE_LEN: usize = 64 << 10;
+/// Bytes that may wait for the observer.
 pub const MAX_WAITING: usize = 64 << 20;
-/// Time between two visits of the onlooker while there is traffic.
+/// Time between two visits of the observer while there is traffic.
 pub const ROUND: Duration = Duration::from_millis(10);
-/// Visits without traffic after which the onlooker asks to be called.
+/// Visits without traffic after which the observer sleeps until it is called.
 const IDLE_ROUNDS: u32 = 20;
 /// What a piece costs beside its bytes.
 const ITEM_LEN: usize = 128;
-/// Pieces of memory that are kept for further bytes. New memory costs more than what is copied into it.
+/// Buffers that are kept for reuse. Allocating one costs more than copying into it.
 const MAX_SPARE: usize = 256;
 
-/// Something for the onlooker.
+/// Something for the observer.
 #[derive(Debug)]
-pub(super) enum Item {
-    /// A session begins; who forwards it wants to hear of its initial buffer.
-    Open(Box<Opening>, oneshot::Sender<()>),
+pub(super) enum TapItem {
+    /// A session begins. The sender reports its initial buffer to the forwarding task.
+    Open(Box<SessionOpening>, oneshot::Sender<()>),
     /// Bytes of a session, as they were forwarded.
     Bytes { session: u64, direction: Direction, at: Nanos, bytes: Bytes },
-    /// Messages that did not fit. What follows begins with a message.
-    Lost { session: u64, direction: Direction, at: Nanos, loss: Loss },
-    /// Somebody wants what the rings hold.
-    Ask,
+    /// Messages that did not fit. The next bytes begin with a message.
+    Lost { session: u64, direction: Direction, at: Nanos, loss: TapLoss },
+    /// Every session is to write out what its ring holds.
+    RequestIncident,
     /// A session is over.
     Shut { session: u64, at: Nanos, reason: String },
 }
 
-impl Item {
+impl TapItem {
     fn cost(&self) -> usize {
-        ITEM_LEN + if let Item::Bytes { bytes, .. } = self { bytes.len() } else { 0 }
+        ITEM_LEN + if let TapItem::Bytes { bytes, .. } = self { bytes.len() } else { 0 }
     }
 }
 
 /// What was left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Loss {
+pub(super) struct TapLoss {
     pub messages: u64,
     /// On the wire.
     pub bytes: u64,
 }
 
-/// The queue between those who forward and the one who looks on.
+/// The queue between the forwarding tasks and the observer.
 #[derive(Debug)]
 pub(super) struct Tap {
-    state: Mutex<State>,
+    state: Mutex<TapState>,
     called: Condvar,
-    /// Bytes that wait or are being looked at.
+    /// Bytes that wait or are being observed.
     held: AtomicUsize,
     limit: usize,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    items: Vec<Item>,
-    /// Memory of pieces that were looked at.
+struct TapState {
+    items: Vec<TapItem>,
+    /// Buffers to reuse.
     spare: Vec<BytesMut>,
     wants_call: bool,
     is_closed: bool,
@@ -88,20 +88,20 @@ impl Tap {
         })
     }
 
-    /// Has what the rings hold written.
-    pub fn ask(&self) {
-        self.push(Item::Ask);
+    /// Asks every session to write out what its ring holds.
+    pub fn request_incidents(&self) {
+        self.push(TapItem::RequestIncident);
     }
 
-    /// No more comes; the onlooker ends once everything is looked at.
+    /// Ends the queue; the observer stops once it has taken everything.
     pub fn close(&self) {
         self.lock().is_closed = true;
         self.called.notify_one();
     }
 
-    /// Hands everything that waits to the onlooker, after a while if need be; `false` at the end.
-    /// Comes back at least every `period`.
-    pub fn visit(&self, items: &mut Vec<Item>, period: Duration) -> bool {
+    /// Hands everything that waits to the observer; `false` at the end. Waits for items if there are
+    /// none, for `period` at most.
+    pub fn visit(&self, items: &mut Vec<TapItem>, period: Duration) -> bool {
         items.clear();
         let mut state = self.lock();
         if state.items.is_empty() && !state.is_closed {
@@ -119,12 +119,12 @@ impl Tap {
         !(items.is_empty() && state.is_closed)
     }
 
-    /// The onlooker is done with an item.
+    /// Frees the room of an item that the observer is done with.
     pub fn release(&self, cost: usize) {
         self.held.fetch_sub(cost, Ordering::Relaxed);
     }
 
-    /// The onlooker is done with these bytes; gives their memory back if nobody else has it.
+    /// Takes the memory of bytes that the observer is done with, unless somebody else still holds it.
     pub fn reuse(&self, bytes: Bytes) {
         let Ok(mut room) = bytes.try_into_mut() else { return };
         room.clear();
@@ -136,8 +136,8 @@ impl Tap {
         }
     }
 
-    /// What an item counts while it waits.
-    pub fn cost(item: &Item) -> usize {
+    /// The room that an item takes.
+    pub fn cost(item: &TapItem) -> usize {
         item.cost()
     }
 
@@ -145,17 +145,17 @@ impl Tap {
         self.held.load(Ordering::Relaxed).saturating_add(len + ITEM_LEN) <= self.limit
     }
 
-    /// Whether so much has been looked at that going on is worth it.
+    /// Whether the observer has caught up enough to go on after a loss.
     fn is_relieved(&self) -> bool {
         self.held.load(Ordering::Relaxed) <= self.limit / 2
     }
 
-    fn push(&self, item: Item) {
+    fn push(&self, item: TapItem) {
         let cost = item.cost();
         let before = self.held.fetch_add(cost, Ordering::Relaxed);
         let mut state = self.lock();
         state.items.push(item);
-        // Much has come since the last visit: that is worth a call.
+        // A lot has come since the last visit: call the observer.
         let mark = self.limit / 8;
         let is_much = before < mark && before + cost >= mark;
         if is_much || state.wants_call {
@@ -165,7 +165,7 @@ impl Tap {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, TapState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -175,29 +175,33 @@ impl Tap {
 pub(super) struct SessionTap {
     tap: Arc<Tap>,
     session: u64,
-    up: WayTap,
-    down: WayTap,
+    up: DirectionTap,
+    down: DirectionTap,
 }
 
 #[derive(Debug, Default)]
-struct WayTap {
+struct DirectionTap {
     walker: Walker,
-    loss: Option<Loss>,
+    loss: Option<TapLoss>,
 }
 
 impl SessionTap {
-    pub fn open(tap: Arc<Tap>, opening: Opening, buffered: oneshot::Sender<()>) -> SessionTap {
+    pub fn open(
+        tap: Arc<Tap>,
+        opening: SessionOpening,
+        buffered: oneshot::Sender<()>,
+    ) -> SessionTap {
         let session = opening.session;
-        tap.push(Item::Open(Box::new(opening), buffered));
-        SessionTap { tap, session, up: WayTap::default(), down: WayTap::default() }
+        tap.push(TapItem::Open(Box::new(opening), buffered));
+        SessionTap { tap, session, up: DirectionTap::default(), down: DirectionTap::default() }
     }
 
-    /// Memory to read into, if there is some that was used before.
+    /// A buffer to read into, if there is one to reuse.
     pub fn spare(&self) -> Option<BytesMut> {
         self.tap.lock().spare.pop()
     }
 
-    /// Bytes were forwarded. Never waits.
+    /// Takes bytes that were forwarded. Never waits.
     pub fn offer(&mut self, direction: Direction, at: Nanos, bytes: &Bytes) {
         let (tap, session) = (&*self.tap, self.session);
         let way = match direction {
@@ -205,35 +209,35 @@ impl SessionTap {
             Direction::ServerToClient => &mut self.down,
         };
         if way.loss.is_none() && !tap.has_room(bytes.len()) {
-            way.loss = Some(Loss::default());
+            way.loss = Some(TapLoss::default());
         }
         let Some(kept) = way.kept(tap, bytes) else { return };
         if let Some(loss) = way.loss.take()
             && loss.bytes > 0
         {
-            tap.push(Item::Lost { session, direction, at, loss });
+            tap.push(TapItem::Lost { session, direction, at, loss });
         }
         if !kept.is_empty() {
-            tap.push(Item::Bytes { session, direction, at, bytes: kept });
+            tap.push(TapItem::Bytes { session, direction, at, bytes: kept });
         }
     }
 
-    /// The session is over.
+    /// Ends the session.
     pub fn shut(self, at: Nanos, reason: String) {
         let SessionTap { tap, session, up, down } = self;
         for (direction, way) in [(Direction::ClientToServer, up), (Direction::ServerToClient, down)]
         {
             if let Some(loss) = way.loss.filter(|loss| loss.messages > 0) {
-                tap.push(Item::Lost { session, direction, at, loss });
+                tap.push(TapItem::Lost { session, direction, at, loss });
             }
         }
-        tap.push(Item::Shut { session, at, reason });
+        tap.push(TapItem::Shut { session, at, reason });
     }
 }
 
-impl WayTap {
-    /// The part of `bytes` that is kept: all of it, or after a loss what follows the first end of a
-    /// message at which there is room again.
+impl DirectionTap {
+    /// The part of `bytes` that is kept: all of it, or after a loss only what follows the first end of
+    /// a message at which there is room again.
     fn kept(&mut self, tap: &Tap, bytes: &Bytes) -> Option<Bytes> {
         let Some(loss) = &mut self.loss else {
             self.walker.walk(bytes);
@@ -274,30 +278,30 @@ mod tests {
     }
 
     /// Offers messages of these lengths in pieces, with visits after those pieces, and compares the
-    /// lengths that come out; a loss is told as minus the number of messages.
+    /// lengths that come out; a loss shows as minus the number of messages.
     #[track_caller]
     fn check(lens: &[usize], piece: usize, visits: &[usize], expected: &[i64]) {
         let tap = Tap::new(LIMIT);
-        let mut walker = WayTap::default();
-        let mut onlooker = (Messages::new(None), Vec::new());
+        let mut walker = DirectionTap::default();
+        let mut observed = (Messages::new(None), Vec::new());
         let stream = Bytes::from(lens.iter().flat_map(|&len| message(len)).collect::<Vec<_>>());
         let mut session = SessionTap {
             tap: Arc::clone(&tap),
             session: 1,
-            up: WayTap::default(),
-            down: WayTap::default(),
+            up: DirectionTap::default(),
+            down: DirectionTap::default(),
         };
         for (i, at) in (0..stream.len()).step_by(piece).enumerate() {
             let bytes = stream.slice(at..stream.len().min(at + piece));
             walker.walker.walk(&bytes);
             session.offer(DOWN, Nanos(0), &bytes);
             if visits.contains(&i) {
-                look(&tap, &mut onlooker);
+                look(&tap, &mut observed);
             }
         }
         session.shut(Nanos(0), String::new());
-        look(&tap, &mut onlooker);
-        assert_eq!(onlooker.1, expected);
+        look(&tap, &mut observed);
+        assert_eq!(observed.1, expected);
         assert_eq!(tap.held.load(Ordering::Relaxed), 0);
     }
 
@@ -306,14 +310,14 @@ mod tests {
         assert!(tap.visit(&mut items, ROUND));
         for item in &items {
             match item {
-                Item::Bytes { bytes, .. } => {
+                TapItem::Bytes { bytes, .. } => {
                     let mut rest = &bytes[..];
                     while let Some(whole) = messages.next(&mut rest) {
                         assert!(whole.payload.iter().rev().take(3).eq(&[3; 3]), "no torn message");
                         found.push(whole.len as i64 - 3);
                     }
                 }
-                Item::Lost { loss, .. } => {
+                TapItem::Lost { loss, .. } => {
                     messages.lose();
                     found.push(-(loss.messages as i64));
                 }

@@ -1,8 +1,6 @@
-//! The server behind the proxy: where it is and how it is reached.
+//! The server behind the proxy: where it is, how it is reached, and what requests have to call it.
 //!
-//! Enters: an address as a person typed it. Leaves: connections, with TLS where the address asks
-//! for it, and what requests have to call the server. Never keeps a connection, and never writes a
-//! query string down.
+//! The query string of its address is used and never shown.
 
 use std::io;
 use std::net::SocketAddr;
@@ -27,19 +25,19 @@ use crate::edge::connect::{CONNECT_TIMEOUT, sentence_of_io};
 use crate::wire::url::without_secrets;
 
 /// A connection to the server.
-pub type Leg = MaybeTlsStream<TcpStream>;
+pub type ServerStream = MaybeTlsStream<TcpStream>;
 
 /// Receive buffer of a connection behind a slow link. The kernel's own would hide the slowness from
 /// the server for megabytes.
 const SLOW_RECEIVE_BUFFER: u32 = 64 << 10;
 
-/// Whom to believe that they are the server.
+/// Whose certificate is accepted as the server's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Trust {
-    /// Whom this machine trusts.
+pub enum ServerTrust {
+    /// Anyone this machine trusts.
     #[default]
     System,
-    /// Whom a file of PEM certificates vouches for.
+    /// Anyone for whom a file of PEM certificates vouches.
     File(PathBuf),
     /// Anybody.
     Anybody,
@@ -52,14 +50,14 @@ pub struct Upstream {
     port: u16,
     authority: String,
     tls: Option<(TlsConnector, ServerName<'static>)>,
-    /// What a handshake for `/` is to ask for instead.
+    /// What a handshake for `/` asks for instead.
     target: Option<String>,
 }
 
 impl Upstream {
-    /// Reads `ws://host:port`, `wss://`, `http://` or `https://`. A path or a query in it is what
-    /// handshakes get that ask for no path of their own.
-    pub fn parse(url: &str, trust: &Trust) -> Result<Upstream> {
+    /// Reads `ws://host:port`, `wss://`, `http://` or `https://`. Handshakes that ask for no path of
+    /// their own get the path and query of this address.
+    pub fn parse(url: &str, trust: &ServerTrust) -> Result<Upstream> {
         let shown = without_secrets(url);
         let uri: Uri = url
             .parse()
@@ -99,7 +97,7 @@ impl Upstream {
         &self.authority
     }
 
-    /// What a handshake for `/` is to ask for instead.
+    /// What a handshake for `/` asks for instead.
     #[must_use]
     pub fn target(&self) -> Option<&str> {
         self.target.as_deref()
@@ -111,14 +109,14 @@ impl Upstream {
         format!("http{}://{}", if self.tls.is_some() { "s" } else { "" }, self.authority)
     }
 
-    /// The address of a WebSocket on the server, without what may be secret.
+    /// The address of a WebSocket on the server, without secrets.
     #[must_use]
     pub fn shown(&self, target: &str) -> String {
         let scheme = if self.tls.is_some() { "wss" } else { "ws" };
         without_secrets(&format!("{scheme}://{}{target}", self.authority))
     }
 
-    /// Whether the server is whoever listens at that address.
+    /// Whether this is the server that listens at an address.
     pub async fn is_at(&self, address: SocketAddr) -> bool {
         let found = lookup_host((self.host.as_str(), self.port)).await;
         found.is_ok_and(|mut found| {
@@ -127,8 +125,8 @@ impl Upstream {
         })
     }
 
-    /// Connects. `is_slow`: what arrives is to wait with the server and not here.
-    pub async fn connect(&self, is_slow: bool) -> Result<Leg> {
+    /// Connects. `is_slow` keeps the receive buffer small, so that data waits at the server.
+    pub async fn connect(&self, is_slow: bool) -> Result<ServerStream> {
         let shown = self.shown("");
         let connected = tokio::time::timeout(CONNECT_TIMEOUT, self.reach(is_slow)).await;
         connected
@@ -136,7 +134,7 @@ impl Upstream {
             .map_err(|error| anyhow!("cannot connect to {shown}: {}", sentence_of(&error)))
     }
 
-    async fn reach(&self, is_slow: bool) -> io::Result<Leg> {
+    async fn reach(&self, is_slow: bool) -> io::Result<ServerStream> {
         let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
         for address in lookup_host((self.host.as_str(), self.port)).await? {
             match open(address, is_slow).await {
@@ -147,7 +145,7 @@ impl Upstream {
         Err(failure)
     }
 
-    async fn secure(&self, stream: TcpStream) -> io::Result<Leg> {
+    async fn secure(&self, stream: TcpStream) -> io::Result<ServerStream> {
         stream.set_nodelay(true)?;
         Ok(match &self.tls {
             Some((connector, name)) => {
@@ -169,9 +167,9 @@ async fn open(address: SocketAddr, is_slow: bool) -> io::Result<TcpStream> {
     socket.connect(address).await
 }
 
-/// The TCP connection below a leg.
-pub(super) fn tcp_of(leg: &Leg) -> Option<&TcpStream> {
-    match leg {
+/// The TCP connection below the TLS, if there is any.
+pub(super) fn tcp_of(stream: &ServerStream) -> Option<&TcpStream> {
+    match stream {
         MaybeTlsStream::Plain(stream) => Some(stream),
         MaybeTlsStream::Rustls(stream) => Some(stream.get_ref().0),
         _ => None,
@@ -206,17 +204,17 @@ fn sentence_of(error: &io::Error) -> String {
     }
 }
 
-fn client_config(trust: &Trust) -> Result<ClientConfig> {
+fn client_config(trust: &ServerTrust) -> Result<ClientConfig> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .context("no version of TLS is available")?;
     let mut config = match trust {
-        Trust::Anybody => builder
+        ServerTrust::Anybody => builder
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(Credulous { provider }))
             .with_no_client_auth(),
-        Trust::System | Trust::File(_) => {
+        ServerTrust::System | ServerTrust::File(_) => {
             builder.with_root_certificates(roots(trust)?).with_no_client_auth()
         }
     };
@@ -225,16 +223,16 @@ fn client_config(trust: &Trust) -> Result<ClientConfig> {
     Ok(config)
 }
 
-fn roots(trust: &Trust) -> Result<RootCertStore> {
+fn roots(trust: &ServerTrust) -> Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
-    if let Trust::File(path) = trust {
+    if let ServerTrust::File(path) = trust {
         let unreadable = || format!("{} holds no certificates in PEM form", path.display());
         for certificate in CertificateDer::pem_file_iter(path).with_context(unreadable)? {
             roots.add(certificate.with_context(unreadable)?).with_context(unreadable)?;
         }
         ensure!(!roots.is_empty(), "{}", unreadable());
     } else {
-        // Some stores hold certificates that nobody can read; the others count.
+        // Some stores hold certificates that cannot be parsed; the others count.
         let (_, _) =
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         ensure!(!roots.is_empty(), "this machine trusts no certificates; name some with --ca FILE");
@@ -242,7 +240,7 @@ fn roots(trust: &Trust) -> Result<RootCertStore> {
     Ok(roots)
 }
 
-/// Believes any certificate, and still checks that the server has its key.
+/// Accepts any certificate, and still checks that the server has its key.
 #[derive(Debug)]
 struct Credulous {
     provider: Arc<CryptoProvider>,
@@ -291,7 +289,7 @@ mod tests {
 
     #[track_caller]
     fn check(url: &str, expected: (&str, u16, &str, Option<&str>)) {
-        let upstream = Upstream::parse(url, &Trust::Anybody).unwrap();
+        let upstream = Upstream::parse(url, &ServerTrust::Anybody).unwrap();
         let (host, port, origin, target) = expected;
         assert_eq!((upstream.host.as_str(), upstream.port), (host, port), "{url}");
         assert_eq!((upstream.origin().as_str(), upstream.target()), (origin, target), "{url}");
@@ -309,7 +307,7 @@ mod tests {
 
     #[track_caller]
     fn check_refused(url: &str, sentence: &str) {
-        let error = Upstream::parse(url, &Trust::System).err().unwrap().to_string();
+        let error = Upstream::parse(url, &ServerTrust::System).err().unwrap().to_string();
         assert!(error.contains(sentence), "{url}: {error}");
         assert!(!error.contains("SECRET"), "{url}: {error}");
     }

@@ -1,10 +1,10 @@
-//! Files as the recorder writes them: short writes joined, interruptions ignored, checkpoints put
-//! between the records, and handed to the disk for good when the policy says so.
+//! Files as the recorder writes them: short writes completed, interruptions ignored, checkpoints put
+//! between the records, and synced as the policy says.
 //!
-//! A checkpoint speaks of what stands before it in its own file, so each file has a checkpointer. It
-//! runs here, on the writing thread, where a session never waits for it. It sees the records in the
-//! order of the file, each once, however often the disk fails in between; a file that a failing disk
-//! cuts short has no end record, and readers take it as they take any that was cut.
+//! A checkpoint describes what precedes it in its own file, so each file has a checkpointer. It runs
+//! on the writing thread, where no session waits for it, and sees each record once and in order,
+//! however often the disk fails in between. A file that a failing disk cuts short has no end record;
+//! readers treat it like any other that was cut.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -14,15 +14,14 @@ use std::time::Duration;
 use crate::capture::SyncMarker;
 use crate::checkpoint::Checkpointer;
 
-/// Time between two hand-overs to the disk under [`SyncPolicy::Interval`].
+/// Time between two syncs under [`SyncPolicy::Interval`].
 pub const SYNC_PERIOD: Duration = Duration::from_secs(1);
 
-/// When what was written is handed to the disk for good. Whatever the policy, a killed recorder
-/// loses nothing that was written; it is the power that may fail.
+/// When written data is synced, which only matters if the power fails: a recorder that is killed
+/// loses nothing that it has written, whatever the policy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SyncPolicy {
-    /// The operating system decides: a power failure may cost what it had not written back, some
-    /// 30 s as Linux is set up.
+    /// When the operating system decides: a power failure may cost about 30 s on a usual Linux.
     None,
     /// Every second: a power failure costs about the last second.
     #[default]
@@ -33,14 +32,14 @@ pub enum SyncPolicy {
 
 /// What the recorder writes to.
 pub trait Disk: Write + Send {
-    /// Hands everything written so far to the disk for good.
+    /// Makes everything written so far safe from a power failure.
     fn sync(&mut self) -> io::Result<()>;
 }
 
 impl Disk for File {
     fn sync(&mut self) -> io::Result<()> {
         match self.sync_data() {
-            // A pipe or a device has no disk behind it.
+            // Pipes and devices cannot be synced.
             Err(error)
                 if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) =>
             {
@@ -51,17 +50,17 @@ impl Disk for File {
     }
 }
 
-/// Where the recorder makes its files.
+/// Creates the recorder's files.
 pub trait Store: Send {
-    /// Makes an empty file. Refuses an existing one unless `force`.
+    /// Creates an empty file. Refuses to replace an existing one unless `force`.
     fn create(&mut self, path: &Path, force: bool) -> io::Result<Box<dyn Disk>>;
 }
 
 /// The file system.
 #[derive(Debug)]
-pub struct Files;
+pub struct FileSystem;
 
-impl Store for Files {
+impl Store for FileSystem {
     fn create(&mut self, path: &Path, force: bool) -> io::Result<Box<dyn Disk>> {
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(force).create_new(!force);
@@ -74,18 +73,18 @@ pub(super) struct OpenFile {
     disk: Box<dyn Disk>,
     policy: SyncPolicy,
     unsynced: bool,
-    /// Gone when it cannot follow: what is written then is a capture without an index.
+    /// `None` once it could not read a record: the rest of the file then has no checkpoints.
     checkpointer: Option<Checkpointer>,
-    /// Bytes that the checkpointer has followed, and that the disk has not taken.
+    /// Bytes that the checkpointer has seen and the disk has not taken.
     followed: usize,
-    /// What is to be written behind those.
+    /// The checkpoint that is written after those bytes.
     checkpoint: Vec<u8>,
     /// Bytes written, checkpoints included.
     pub written: u64,
 }
 
 impl OpenFile {
-    /// For a capture of this marker.
+    /// Begins a capture with this marker.
     pub fn new(disk: Box<dyn Disk>, policy: SyncPolicy, marker: SyncMarker) -> Self {
         OpenFile {
             disk,
@@ -98,8 +97,8 @@ impl OpenFile {
         }
     }
 
-    /// Writes all of `bytes`, which are whole records, or as many as the disk takes; says how many
-    /// that were. The next call has to go on with the others.
+    /// Writes `bytes`, which are whole records, or as many of them as the disk takes, and returns how
+    /// many that were. The next call has to go on with the rest.
     pub fn write(&mut self, bytes: &[u8]) -> (usize, io::Result<()>) {
         let mut at = 0;
         loop {
@@ -151,7 +150,7 @@ impl OpenFile {
         (at, Ok(()))
     }
 
-    /// Hands what was written since the last time to the disk for good.
+    /// Syncs what was written since the last time.
     pub fn sync(&mut self) -> io::Result<()> {
         if self.unsynced {
             self.disk.sync()?;
@@ -160,7 +159,7 @@ impl OpenFile {
         Ok(())
     }
 
-    /// The same at the end of a file, unless the policy is not to.
+    /// Syncs at the end of a file, unless the policy is not to.
     pub fn sync_as_agreed(&mut self) -> io::Result<()> {
         match self.policy {
             SyncPolicy::None => Ok(()),

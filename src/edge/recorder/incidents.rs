@@ -1,8 +1,8 @@
-//! The incident recorder: a ring in memory, and a file for each time that something happens.
+//! The incident recorder: a ring in memory, and a file for each incident.
 //!
-//! Each file is complete in itself and begins with the oldest record that the ring held at that
-//! moment. What happens while one is being written makes another, so that both are whole. A disk
-//! that fails keeps nobody waiting: what it has not taken shares its memory with the ring.
+//! Each file is complete in itself and begins with the oldest record in the ring. An incident during
+//! another one gets a file of its own, so that both are whole. When the disk fails, nothing is blocked:
+//! records that wait for it share their memory with the ring.
 
 use std::collections::VecDeque;
 use std::io;
@@ -10,31 +10,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::disk::{OpenFile, Store};
-use super::queue::Queue;
-use super::quota::Quota;
-use super::writer::Keeper;
-use super::{Notice, RecorderOptions, clock, named};
-use crate::capture::{Body, ReadStep, Reader, Record, SyncMarker, Writer};
-use crate::flight::{
-    INCIDENT_KEY, INCIDENT_NS_KEY, Ring, RingLimits, Trigger, TriggerReason, TriggerWatch,
-};
-use crate::time::{Nanos, Span};
+use super::names::named;
+use super::notice::RecorderNotice;
+use super::options::{RecorderOptions, RingOptions};
+use super::queue::RecordQueue;
+use super::writer::FileSink;
+use crate::capture::{Body, Reader, Record, Step, SyncMarker, Writer};
+use crate::edge::clock;
+use crate::flight::{INCIDENT_KEY, INCIDENT_NS_KEY, Ring, Sentry, Why};
+use crate::time::Nanos;
 
 /// Incidents that may be written at the same time.
 const MAX_OPEN: usize = 8;
-
-/// What an incident recorder keeps.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RingOptions {
-    /// What is held in memory.
-    pub limits: RingLimits,
-    /// What makes an incident.
-    pub triggers: Vec<Trigger>,
-    /// How long an incident goes on after it happened.
-    pub after: Span,
-    /// How much may lie on the disk.
-    pub quota: Quota,
-}
 
 /// Keeps the ring, and writes the incidents.
 pub(super) struct Incidents {
@@ -46,24 +33,24 @@ pub(super) struct Incidents {
     sentry: TriggerWatch,
     reader: Reader,
     open: Vec<Incident>,
-    /// Asked for, and not yet begun.
-    asked: Vec<TriggerReason>,
+    /// Requested and not yet begun.
+    requested: Vec<Why>,
     disk_fails: bool,
 }
 
 /// An incident that is being written.
 struct Incident {
     path: PathBuf,
-    /// None until the disk lets it be made.
+    /// `None` until the disk lets it be created.
     file: Option<OpenFile>,
     marker: SyncMarker,
     writer: Writer,
     until: Nanos,
-    /// What is to be written, of the first one only what follows `written`.
+    /// What is still to be written; of the first piece only what follows `written`.
     pending: VecDeque<Arc<[u8]>>,
     pending_bytes: usize,
     written: usize,
-    /// Nothing more comes.
+    /// The end record is in `pending`.
     is_over: bool,
     cut_short: bool,
 }
@@ -80,7 +67,7 @@ impl Incidents {
             sentry: TriggerWatch::new(&ring_options.triggers),
             reader: Reader::new(),
             open: Vec::new(),
-            asked: Vec::new(),
+            requested: Vec::new(),
             disk_fails: false,
             options,
             ring_options,
@@ -89,7 +76,7 @@ impl Incidents {
         }
     }
 
-    fn read(&mut self, bytes: &[u8], queue: &Queue) {
+    fn read(&mut self, bytes: &[u8], queue: &RecordQueue) {
         let mut rest = bytes;
         let mut reader = std::mem::take(&mut self.reader);
         while !rest.is_empty() {
@@ -104,9 +91,9 @@ impl Incidents {
         self.reader = reader;
     }
 
-    fn see(&mut self, record: &Record<'_>, bytes: &[u8], queue: &Queue) {
+    fn see(&mut self, record: &Record<'_>, bytes: &[u8], queue: &RecordQueue) {
         if let Body::End(end) = &record.body {
-            // What was asked for before the end is there when that comes.
+            // Incidents requested before the end get it too.
             self.answer(queue);
             let reason = end.reason.clone().unwrap_or_default();
             for incident in &mut self.open {
@@ -128,23 +115,23 @@ impl Incidents {
         }
     }
 
-    /// Begins what was asked for, with all that came before it.
-    fn answer(&mut self, queue: &Queue) {
-        for why in std::mem::take(&mut self.asked) {
+    /// Begins the requested incidents.
+    fn answer(&mut self, queue: &RecordQueue) {
+        for why in std::mem::take(&mut self.requested) {
             self.happen(why, queue);
         }
     }
 
-    /// A disk that fails has filled the room for what waits: twice that of the queue.
+    /// Whether a failing disk has filled the room for pending records, which is twice the queue's.
     fn is_crowded(&self) -> bool {
         let pending = self.open.iter().map(|incident| incident.pending_bytes).sum::<usize>();
         self.disk_fails && pending > 2 * self.options.queue_bytes
     }
 
     /// Begins an incident with what the ring holds.
-    fn happen(&mut self, why: TriggerReason, queue: &Queue) {
+    fn happen(&mut self, why: Why, queue: &RecordQueue) {
         if self.open.len() >= MAX_OPEN || self.is_crowded() {
-            queue.tell(Notice::Crowded { why });
+            queue.notify(RecorderNotice::Crowded { why });
             return;
         }
         let now = self.ring.newest();
@@ -169,11 +156,11 @@ impl Incidents {
         };
         self.ring.visit(&mut |record, bytes| incident.push(record, bytes));
         self.open.push(incident);
-        queue.tell(Notice::Incident { path, why });
+        queue.notify(RecorderNotice::Incident { path, why });
     }
 
-    /// A name that no other incident has: two may happen within a second.
-    fn free_path(&self, why: TriggerReason) -> PathBuf {
+    /// A name that no other incident has, even of the same second.
+    fn free_path(&self, why: Why) -> PathBuf {
         let label = format!("{}-{}", clock::utc_file_name(), why.word());
         let names = std::iter::once(label.clone()).chain((2..).map(|n| format!("{label}-{n}")));
         let mut paths = names.map(|name| named(&self.options.path, &name));
@@ -184,19 +171,19 @@ impl Incidents {
     }
 
     /// Writes as much as the disk takes, and finishes what is over.
-    fn pump(&mut self, queue: &Queue) -> io::Result<()> {
+    fn pump(&mut self, queue: &RecordQueue) -> io::Result<()> {
         let mut result = Ok(());
         let paths: Vec<_> = self.open.iter().map(|incident| incident.path.clone()).collect();
         let quota = &self.ring_options.quota;
         let mut still_open = Vec::new();
         for mut incident in std::mem::take(&mut self.open) {
             if incident.file.is_none() {
-                // First the old ones go: a full disk may let the new one be made then.
+                // First old ones are deleted: a full disk may let the new one be created then.
                 quota.enforce(&self.options.path, &paths, queue);
             }
             let written = incident.write(self.store.as_mut(), &self.options, queue);
             match written {
-                Ok(()) if incident.is_over => incident.tell(queue),
+                Ok(()) if incident.is_over => incident.notify_of_end(queue),
                 written => {
                     result = result.and(written);
                     still_open.push(incident);
@@ -213,14 +200,14 @@ impl Incidents {
     }
 }
 
-impl Keeper for Incidents {
+impl FileSink for Incidents {
     fn take(
         &mut self,
         bytes: &[u8],
-        asked: &[TriggerReason],
-        queue: &Queue,
+        requested: &[Why],
+        queue: &RecordQueue,
     ) -> (usize, io::Result<()>) {
-        self.asked.extend_from_slice(asked);
+        self.requested.extend_from_slice(requested);
         self.read(bytes, queue);
         self.answer(queue);
         (bytes.len(), self.pump(queue))
@@ -231,10 +218,10 @@ impl Keeper for Incidents {
         files.map(OpenFile::sync).fold(Ok(()), Result::and)
     }
 
-    fn close(&mut self, queue: &Queue) -> io::Result<()> {
+    fn close(&mut self, queue: &RecordQueue) -> io::Result<()> {
         let result = self.pump(queue);
         for incident in &self.open {
-            queue.tell(Notice::CutShort(incident.path.clone()));
+            queue.notify(RecorderNotice::CutShort(incident.path.clone()));
         }
         result
     }
@@ -253,7 +240,7 @@ impl Incident {
         self.enqueue(Arc::clone(bytes));
     }
 
-    /// Ends early, before a record that there is no room for.
+    /// Ends early, before a record for which there is no room.
     fn cut_short(&mut self, record: &Record<'_>) {
         self.cut_short |= !self.is_over;
         self.end(record.seq, record.t, "the disk failed");
@@ -278,7 +265,7 @@ impl Incident {
         &mut self,
         store: &mut dyn Store,
         options: &RecorderOptions,
-        queue: &Queue,
+        queue: &RecordQueue,
     ) -> io::Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
@@ -299,12 +286,12 @@ impl Incident {
         if self.is_over { file.sync_as_agreed() } else { Ok(()) }
     }
 
-    fn tell(&self, queue: &Queue) {
+    fn notify_of_end(&self, queue: &RecordQueue) {
         let path = self.path.clone();
         let bytes = self.file.as_ref().map_or(0, |file| file.written);
-        queue.tell(match self.cut_short {
-            true => Notice::CutShort(path),
-            false => Notice::Written { path, bytes },
+        queue.notify(match self.cut_short {
+            true => RecorderNotice::CutShort(path),
+            false => RecorderNotice::Written { path, bytes },
         });
     }
 }

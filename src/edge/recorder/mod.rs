@@ -1,26 +1,27 @@
-//! The recorder: a session goes to files without ever waiting for the disk.
+//! Records a session to files without ever waiting for the disk.
 //!
-//! Enters: what happened, with its time. Leaves: capture files, and for every record one call of
-//! `see`, so that the engine knows what the files hold. Records are encoded by the caller's thread
-//! into a bounded buffer and written by a thread of their own; [`Keeping`] says into what: one
-//! file, parts, or a ring in memory that becomes a file when something happens.
+//! The caller's thread encodes records into a bounded buffer, and a thread of the recorder writes them.
+//! [`FileLayout`] says to what: one file, parts, or a ring in memory that becomes a file when something
+//! happens. `see` is called for every record that the files will hold, so that an engine sees the same.
 //!
-//! What does not fit is counted, and a gap record stands for it as soon as there is room again:
-//! - A disk that is too slow costs records that the engine does not see either, and both get the
-//!   gap. Live equals offline.
-//! - A disk that fails costs records only when the buffer is full, too, but the session goes on
-//!   being measured: the engine sees them, and the gap when it is written. The capture then has less
-//!   than the live report tells, by what its gaps say.
+//! Records that do not fit into the buffer are counted, and a gap record stands for them as soon as
+//! there is room again:
+//! - When the disk is too slow, the engine does not see them either, and gets the gap. Live equals
+//!   offline.
+//! - When the disk fails, measuring goes on: the engine sees them, and the gap when it is written. The
+//!   capture then lacks what its gaps say, compared to the live report.
 //!
-//! Several connections can share a recorder; each record carries its own.
+//! Several connections can share a recorder; each record names its own.
 
 mod disk;
 mod incidents;
+mod names;
 mod notice;
 mod options;
 mod parts;
 mod queue;
 mod quota;
+mod trigger;
 mod writer;
 
 use std::io;
@@ -30,32 +31,32 @@ use std::thread::JoinHandle;
 
 use anyhow::{Context, Result};
 
-use super::clock;
 use crate::capture::{Body, Clock, Gap, Header, Message, Record, SyncMarker, Writer};
 use crate::flight::TriggerReason;
 use crate::time::Nanos;
 use disk::OpenFile;
-pub use disk::{Disk, Files, Store, SyncPolicy};
 use incidents::Incidents;
-pub use incidents::RingOptions;
-pub use notice::{Notice, Status};
-pub use options::{
-    Keeping, MAX_QUEUED_BYTES, RETRY, RecorderOptions, default_path, refuse_existing,
-};
-use options::{folder_of, named};
 use parts::Parts;
-use queue::Queue;
+use queue::RecordQueue;
+use writer::{FileSink, WholeFile, WriterThread};
+
+pub use disk::{Disk, FileSystem, Store, SyncPolicy};
+pub use notice::{RecorderNotice, RecorderStatus};
+pub use options::{
+    FileLayout, MAX_QUEUED_BYTES, RETRY, RecorderOptions, RingOptions, default_path,
+    refuse_existing,
+};
 pub use quota::Quota;
-use writer::{Keeper, Whole, WriterThread};
+pub use trigger::ManualTrigger;
 
 /// What became of a record that was offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taken {
-    /// It is written, or waits for it.
+    /// It is written, or waits to be written.
     Kept,
-    /// The disk fails and the buffer is full: it was shown, and will be missing from the file.
+    /// The disk fails and the buffer is full: `see` got it, and the file will lack it.
     Shown,
-    /// The buffer is full: it was not shown, and will be missing from the file.
+    /// The buffer is full: neither `see` nor the file gets it.
     Lost,
 }
 
@@ -63,33 +64,32 @@ pub enum Taken {
 #[derive(Debug)]
 pub struct Recorder {
     shown: PathBuf,
-    queue: Arc<Queue>,
+    queue: Arc<RecordQueue>,
     thread: Option<JoinHandle<()>>,
     writer: Writer,
     seq: u64,
-    loss: Option<Loss>,
+    loss: Option<LostRecords>,
 }
 
 /// Records that did not fit, up to now.
 #[derive(Debug, Clone)]
-struct Loss {
+struct LostRecords {
     first_seq: u64,
     count: u64,
     bytes: u64,
     reason: String,
 }
 
-/// A recording that came to its end.
+/// A recording that has ended.
 #[derive(Debug)]
 pub struct Finished {
-    /// Where it stands for good.
-    pub status: Status,
+    pub status: RecorderStatus,
     /// The capture, its parts, or the incidents that were not deleted.
     pub files: Vec<PathBuf>,
-    /// Why not everything that waited could be written, in a sentence.
+    /// Why not everything could be written, in a sentence.
     pub failure: Option<String>,
-    /// What became of it since the last [`Recorder::news`].
-    pub news: Vec<Notice>,
+    /// The notices since the last [`Recorder::news`].
+    pub news: Vec<RecorderNotice>,
 }
 
 impl Recorder {
@@ -101,10 +101,10 @@ impl Recorder {
         see: &mut dyn FnMut(&Record<'_>),
     ) -> Result<Recorder> {
         options.check()?;
-        Self::start(options, Box::new(Files), marker, header, see)
+        Self::start(options, Box::new(FileSystem), marker, header, see)
     }
 
-    /// Begins a recording in files of any sort.
+    /// Begins a recording in a store of any kind.
     pub fn start(
         options: RecorderOptions,
         store: Box<dyn Store>,
@@ -114,11 +114,11 @@ impl Recorder {
     ) -> Result<Recorder> {
         let shown = options.shown();
         let (sync, retry, queue_bytes) = (options.sync, options.retry, options.queue_bytes);
-        let queue = Arc::new(Queue::new(queue_bytes));
-        let keeper = keeper(options, store, marker, &queue)
+        let queue = Arc::new(RecordQueue::new(queue_bytes));
+        let sink = sink(options, store, marker, &queue)
             .with_context(|| format!("cannot write {}", shown.display()))?;
         let what = shown.display().to_string();
-        let thread = WriterThread { keeper, sync, retry, what };
+        let thread = WriterThread { sink, sync, retry, what };
         let drained = Arc::clone(&queue);
         let thread = std::thread::Builder::new()
             .name("lagtape-writer".to_owned())
@@ -153,7 +153,7 @@ impl Recorder {
         self.offer(t, 0, Body::Clock(Clock { monotonic: t, utc }), see);
     }
 
-    /// Records anything, at once: it never waits for the disk.
+    /// Records anything. Never waits for the disk.
     pub fn offer(
         &mut self,
         t: Nanos,
@@ -175,7 +175,7 @@ impl Recorder {
         Taken::Lost
     }
 
-    /// Tells of messages that were lost before they came here: how many, and their bytes.
+    /// Records a gap for messages that were lost before they came here: how many, and their bytes.
     pub fn lose_messages(
         &mut self,
         t: Nanos,
@@ -189,24 +189,24 @@ impl Recorder {
         self.offer(t, 0, Body::Gap(gap), see)
     }
 
-    /// Has a ring written to a file, now. Other recordings have everything in theirs.
-    pub fn ask(&self, why: TriggerReason) {
-        self.queue.ask(why);
+    /// Writes what a ring holds to a file, now. Other recordings have everything in theirs already.
+    pub fn request_incident(&self, why: Why) {
+        self.queue.request_incident(why);
     }
 
     /// Where the recording stands.
     #[must_use]
-    pub fn status(&self) -> Status {
-        Status { records: self.seq, ..self.queue.status() }
+    pub fn status(&self) -> RecorderStatus {
+        RecorderStatus { records: self.seq, ..self.queue.status() }
     }
 
-    /// What became of the recording since the last call.
+    /// The notices since the last call.
     #[must_use]
-    pub fn news(&self) -> Vec<Notice> {
+    pub fn news(&self) -> Vec<RecorderNotice> {
         self.queue.take_notices()
     }
 
-    /// Why the capture is not all that the session was, in a sentence, if that is so by now.
+    /// Why the capture lacks a part of the session, in a sentence, if it does by now.
     #[must_use]
     pub fn failure(&self) -> Option<String> {
         let status = self.queue.status();
@@ -220,7 +220,7 @@ impl Recorder {
         }
     }
 
-    /// Writes the end record and waits for the disk: what came last is never lost to a slow one. A
+    /// Writes the end record and waits for the disk, so that a slow one loses nothing at the end. A
     /// failing one is tried once more.
     pub fn finish(
         mut self,
@@ -235,13 +235,13 @@ impl Recorder {
         self.offer(t, 0, Body::End(end), see);
         self.close();
         let mut status = self.status();
-        // What still waits now waits in vain.
+        // What still waits is not going to be written.
         let in_vain = self.queue.waiting_records();
         status.lost += in_vain;
         let failure = status.failing.as_ref().map(|error| {
             let what = self.shown.display();
             match status.lost {
-                // Incidents say themselves which of them end early.
+                // For incidents, notices say which of them end early.
                 0 => format!("cannot write {what}: {error}"),
                 lost => format!("cannot write {what}: {error}; {lost} records are missing"),
             }
@@ -251,18 +251,20 @@ impl Recorder {
 
     /// Writes a gap record for what was lost, if there is room by now.
     fn close_gap(&mut self, t: Nanos, see: &mut dyn FnMut(&Record<'_>)) {
-        let Some(Loss { first_seq, count, bytes, reason }) = self.loss.clone() else { return };
+        let Some(LostRecords { first_seq, count, bytes, reason }) = self.loss.clone() else {
+            return;
+        };
         let gap = Gap { first_seq, count, bytes, reason };
         let record = Record { seq: self.seq, t, conn: 0, body: Body::Gap(gap) };
         if self.enqueue(&record) {
             self.loss = None;
             self.seq += 1;
-            self.queue.tell(Notice::Gap { records: count, bytes });
+            self.queue.notify(RecorderNotice::Gap { records: count, bytes });
             see(&record);
         }
     }
 
-    /// Counts a record that did not fit; says whether it is shown nevertheless.
+    /// Counts a record that did not fit; returns whether `see` gets it nevertheless.
     fn lose(&mut self, record: &Record<'_>) -> bool {
         let failing = self.queue.failing();
         let (first_seq, count, bytes) = match &record.body {
@@ -271,12 +273,12 @@ impl Recorder {
             _ => (record.seq, 1, 0),
         };
         let loss = self.loss.get_or_insert_with(|| {
-            self.queue.tell(Notice::Losing);
+            self.queue.notify(RecorderNotice::Losing);
             let reason = match &failing {
                 Some(error) => format!("the disk failed: {error}"),
                 None => "the disk was slower than the stream".to_owned(),
             };
-            Loss { first_seq, count: 0, bytes: 0, reason }
+            LostRecords { first_seq, count: 0, bytes: 0, reason }
         });
         loss.count += count;
         loss.bytes += bytes;
@@ -298,7 +300,7 @@ impl Recorder {
     fn close(&mut self) {
         self.queue.close();
         if let Some(thread) = self.thread.take() {
-            // A panic of the thread has been printed; the file is as far as it came.
+            // A panic of the thread has been printed; the file ends where it stopped.
             let _ = thread.join();
         }
     }
@@ -310,19 +312,19 @@ impl Drop for Recorder {
     }
 }
 
-fn keeper(
+fn sink(
     options: RecorderOptions,
     mut store: Box<dyn Store>,
     marker: SyncMarker,
-    queue: &Queue,
-) -> io::Result<Box<dyn Keeper>> {
-    Ok(match options.keeping.clone() {
-        Keeping::Whole => {
+    queue: &RecordQueue,
+) -> io::Result<Box<dyn FileSink>> {
+    Ok(match options.layout.clone() {
+        FileLayout::Whole => {
             let disk = store.create(&options.path, options.force)?;
             queue.change_files(|files| files.push(options.path));
-            Box::new(Whole { file: OpenFile::new(disk, options.sync, marker) })
+            Box::new(WholeFile { file: OpenFile::new(disk, options.sync, marker) })
         }
-        Keeping::Parts(at) => Box::new(Parts::begin(options, at, store, marker, queue)?),
-        Keeping::Ring(ring) => Box::new(Incidents::new(options, ring, store, marker)),
+        FileLayout::Parts(at) => Box::new(Parts::begin(options, at, store, marker, queue)?),
+        FileLayout::Ring(ring) => Box::new(Incidents::new(options, ring, store, marker)),
     })
 }

@@ -5,26 +5,38 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use super::super::clock;
-use super::incidents::RingOptions;
-use super::{SyncPolicy, parts};
-use crate::flight::SplitAt;
+use super::disk::SyncPolicy;
+use super::names::{folder_of, named, part_path};
+use super::quota::Quota;
+use crate::edge::clock;
+use crate::flight::{RingLimits, SplitAt, Trigger};
+use crate::time::Span;
 
 /// Bytes that may wait for the disk.
 pub const MAX_QUEUED_BYTES: usize = 64 << 20;
-/// Time between two tries of a disk that fails.
+/// Pause between two tries at a disk that fails.
 pub const RETRY: Duration = Duration::from_millis(500);
 
 /// Which files a recording becomes.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub enum Keeping {
-    /// One.
+pub enum FileLayout {
+    /// A single file.
     #[default]
     Whole,
-    /// One after the other, each complete in itself: `live-001.lagtape`, `live-002.lagtape`, …
+    /// A sequence of files, each complete in itself: `live-001.lagtape`, `live-002.lagtape`, …
     Parts(SplitAt),
-    /// None, until something happens: `live-<UTC>-<why>.lagtape`.
+    /// A file for each incident: `live-<UTC>-<why>.lagtape`.
     Ring(RingOptions),
+}
+
+/// What an incident recorder keeps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RingOptions {
+    pub limits: RingLimits,
+    pub triggers: Vec<Trigger>,
+    /// How long an incident is recorded after it happened.
+    pub after: Span,
+    pub quota: Quota,
 }
 
 /// How a recording is written.
@@ -34,13 +46,11 @@ pub struct RecorderOptions {
     pub path: PathBuf,
     /// Replace an existing file.
     pub force: bool,
-    /// Which files.
-    pub keeping: Keeping,
-    /// When they are safe from a power failure.
+    pub layout: FileLayout,
     pub sync: SyncPolicy,
     /// Bytes that may wait for the disk.
     pub queue_bytes: usize,
-    /// Time between two tries of a disk that fails.
+    /// Pause between two tries at a disk that fails.
     pub retry: Duration,
 }
 
@@ -51,28 +61,28 @@ impl RecorderOptions {
         RecorderOptions {
             path: path.into(),
             force: false,
-            keeping: Keeping::Whole,
+            layout: FileLayout::Whole,
             sync: SyncPolicy::default(),
             queue_bytes: MAX_QUEUED_BYTES,
             retry: RETRY,
         }
     }
 
-    /// What the files are called, for people and for a shell.
+    /// What the files are called: a path, or a pattern that a shell expands.
     #[must_use]
     pub fn shown(&self) -> PathBuf {
-        match self.keeping {
-            Keeping::Whole => self.path.clone(),
-            Keeping::Parts(_) | Keeping::Ring(_) => named(&self.path, "*"),
+        match self.layout {
+            FileLayout::Whole => self.path.clone(),
+            FileLayout::Parts(_) | FileLayout::Ring(_) => named(&self.path, "*"),
         }
     }
 
-    /// Refuses what cannot be written, before anything is asked of anybody.
+    /// Fails early if the files could not be written.
     pub fn check(&self) -> Result<()> {
-        match self.keeping {
-            Keeping::Whole => refuse_existing(&self.path, self.force),
-            Keeping::Parts(_) => refuse_existing(&parts::path_of(&self.path, 1), self.force),
-            Keeping::Ring(_) => {
+        match self.layout {
+            FileLayout::Whole => refuse_existing(&self.path, self.force),
+            FileLayout::Parts(_) => refuse_existing(&part_path(&self.path, 1), self.force),
+            FileLayout::Ring(_) => {
                 refuse_existing(&named(&self.path, ""), true)?;
                 let folder = folder_of(&self.path);
                 tempfile::tempfile_in(folder)
@@ -83,21 +93,7 @@ impl RecorderOptions {
     }
 }
 
-/// A path with `-` and `label` between the stem and the extension of its file.
-pub(super) fn named(path: &Path, label: &str) -> PathBuf {
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    let extension = path.extension().map_or("lagtape".into(), |e| e.to_string_lossy());
-    path.with_file_name(format!("{stem}-{label}.{extension}"))
-}
-
-pub(super) fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
-}
-
-/// Refuses a file that exists, unless `force`, and one whose folder does not.
+/// Fails if a file exists, unless `force`, or if its folder does not.
 pub fn refuse_existing(path: &Path, force: bool) -> Result<()> {
     if !force && path.symlink_metadata().is_ok() {
         bail!("{} exists already; use --force to replace it, or name another file", path.display());
@@ -109,15 +105,15 @@ pub fn refuse_existing(path: &Path, force: bool) -> Result<()> {
     Ok(())
 }
 
-/// The default output in the folder captures, which is made if need be: `<UTC>.lagtape`, or where
-/// the files are many, what their names begin with.
-pub fn default_path(keeping: &Keeping) -> Result<PathBuf> {
+/// The default output in the folder `captures`, which is created if need be: `<UTC>.lagtape`, or what
+/// the names of several files begin with.
+pub fn default_path(layout: &FileLayout) -> Result<PathBuf> {
     let folder = Path::new("captures");
     std::fs::create_dir_all(folder)
         .context("cannot make the folder captures; name a file with -o")?;
-    Ok(match keeping {
-        Keeping::Ring(_) => folder.join("incident.lagtape"),
-        Keeping::Whole | Keeping::Parts(_) => {
+    Ok(match layout {
+        FileLayout::Ring(_) => folder.join("incident.lagtape"),
+        FileLayout::Whole | FileLayout::Parts(_) => {
             folder.join(format!("{}.lagtape", clock::utc_file_name()))
         }
     })

@@ -1,18 +1,19 @@
 //! A recording in parts, each complete in itself: header, context, records, end.
 //!
-//! An engine follows what is written, so that each part can begin with the state in which the one
-//! before it ended. Records go into the parts with their bytes as they came, so that `lagtape join`
-//! can make the one capture of them that an undivided recording would have been. Checkpoints come on
-//! top: they are the file's, and a limit in bytes does not count them.
+//! An engine follows the stream, so that each part can begin with the state in which the previous one
+//! ended. Records are copied byte for byte, so that `lagtape join` can rebuild the capture that an
+//! undivided recording would have been. Checkpoints are added on top, and a limit in bytes does not
+//! count them.
 
 use std::io;
-use std::path::{Path, PathBuf};
 
 use super::disk::{OpenFile, Store};
-use super::queue::Queue;
-use super::writer::Keeper;
-use super::{Notice, RecorderOptions, named};
-use crate::capture::{Body, Header, ReadStep, Reader, Record, SyncMarker, Writer};
+use super::names::part_path;
+use super::notice::RecorderNotice;
+use super::options::RecorderOptions;
+use super::queue::RecordQueue;
+use super::writer::FileSink;
+use crate::capture::{Body, Header, Reader, Record, Step, SyncMarker, Writer};
 use crate::engine::{Engine, Options};
 use crate::flight::{PART_KEY, SplitAt, TriggerReason};
 use crate::time::Nanos;
@@ -20,30 +21,25 @@ use crate::time::Nanos;
 /// Bytes that are written at a time.
 const CHUNK: usize = 1 << 20;
 
-/// The file of a part.
-pub(super) fn path_of(path: &Path, number: u64) -> PathBuf {
-    named(path, &format!("{number:03}"))
-}
-
-/// Cuts the stream into files.
+/// Splits the stream into files.
 pub(super) struct Parts {
     options: RecorderOptions,
     at: SplitAt,
     store: Box<dyn Store>,
     file: OpenFile,
     number: u64,
-    part: Part,
-    /// What is to be written to the present file next, and how much of it is.
+    part: PartWriter,
+    /// What goes to the current file next, and how much of it is written.
     out: Vec<u8>,
     out_written: usize,
-    /// Bytes of the stream that are in `out`, from the first that is not reported as done.
+    /// Bytes of the stream that are in `out` and not yet reported as done.
     ahead: usize,
-    /// The part has got its end; when that is written the next file is to be made.
+    /// `out` ends the part; once it is written, the next file follows.
     is_full: bool,
 }
 
-/// The part that is being made, and the state of the stream at its end.
-struct Part {
+/// Encodes the current part, and follows the state of the stream.
+struct PartWriter {
     marker: SyncMarker,
     writer: Writer,
     header: Header,
@@ -59,9 +55,9 @@ impl Parts {
         at: SplitAt,
         mut store: Box<dyn Store>,
         marker: SyncMarker,
-        queue: &Queue,
+        queue: &RecordQueue,
     ) -> io::Result<Parts> {
-        let first = path_of(&options.path, 1);
+        let first = part_path(&options.path, 1);
         let file = OpenFile::new(store.create(&first, options.force)?, options.sync, marker);
         queue.change_files(|files| files.push(first));
         Ok(Parts {
@@ -70,7 +66,7 @@ impl Parts {
             store,
             file,
             number: 1,
-            part: Part::new(marker),
+            part: PartWriter::new(marker),
             out: Vec::new(),
             out_written: 0,
             ahead: 0,
@@ -78,7 +74,7 @@ impl Parts {
         })
     }
 
-    /// Fills `out` with what comes next in the stream, to the end of the part at most.
+    /// Fills `out` from the stream, up to the end of the part at most.
     fn fill(&mut self, bytes: &[u8]) {
         self.out.clear();
         self.out_written = 0;
@@ -101,10 +97,10 @@ impl Parts {
         }
     }
 
-    /// Makes the next file; its beginning is what is to be written next.
-    fn turn(&mut self, queue: &Queue) -> io::Result<()> {
+    /// Creates the next file, and puts its beginning into `out`.
+    fn turn(&mut self, queue: &RecordQueue) -> io::Result<()> {
         self.file.sync_as_agreed()?;
-        let path = path_of(&self.options.path, self.number + 1);
+        let path = part_path(&self.options.path, self.number + 1);
         let disk = self.store.create(&path, self.options.force)?;
         self.file = OpenFile::new(disk, self.options.sync, self.part.marker);
         self.number += 1;
@@ -112,19 +108,14 @@ impl Parts {
         self.out.clear();
         self.out_written = 0;
         self.part.begin(self.number, &mut self.out);
-        queue.tell(Notice::Part(path.clone()));
+        queue.notify(RecorderNotice::Part(path.clone()));
         queue.change_files(|files| files.push(path));
         Ok(())
     }
 }
 
-impl Keeper for Parts {
-    fn take(
-        &mut self,
-        bytes: &[u8],
-        _: &[TriggerReason],
-        queue: &Queue,
-    ) -> (usize, io::Result<()>) {
+impl FileSink for Parts {
+    fn take(&mut self, bytes: &[u8], _: &[Why], queue: &RecordQueue) -> (usize, io::Result<()>) {
         let mut done = 0;
         loop {
             let (written, result) = self.file.write(&self.out[self.out_written..]);
@@ -151,16 +142,16 @@ impl Keeper for Parts {
         self.file.sync()
     }
 
-    fn close(&mut self, _: &Queue) -> io::Result<()> {
+    fn close(&mut self, _: &RecordQueue) -> io::Result<()> {
         self.file.sync_as_agreed()
     }
 }
 
-impl Part {
+impl PartWriter {
     fn new(marker: SyncMarker) -> Self {
-        // Of the past only the state counts, and no report is ever asked for.
+        // Only the state is needed, never a report.
         let options = Options { tracker_bound: Some(1), audio_crc: true, ..Options::default() };
-        Part {
+        PartWriter {
             marker,
             writer: Writer::new(marker),
             header: Header::default(),
@@ -171,10 +162,10 @@ impl Part {
         }
     }
 
-    /// Whether this record has to go into the next part.
+    /// Whether this record belongs into the next part.
     fn is_full(&self, at: SplitAt, record: &Record<'_>, len: usize) -> bool {
         let Some(began) = self.began else { return false };
-        // The end of the recording is no reason to begin another part.
+        // The end of the recording begins no other part.
         if matches!(record.body, Body::End(_)) {
             return false;
         }
@@ -184,7 +175,7 @@ impl Part {
         }
     }
 
-    /// Appends a record of the stream. Header and end are the part's own.
+    /// Appends a record of the stream; header and end are replaced by the part's own.
     fn take(&mut self, record: &Record<'_>, bytes: &[u8], number: u64, out: &mut Vec<u8>) {
         self.engine.handle(record);
         match &record.body {
@@ -204,7 +195,7 @@ impl Part {
         self.bytes += bytes.len() as u64;
     }
 
-    /// Appends what stands before the first record of a part.
+    /// Appends the beginning of a part: header, and context of all but the first.
     fn begin(&mut self, number: u64, out: &mut Vec<u8>) {
         let mut header = self.header.clone();
         header.metadata.insert(PART_KEY.to_owned(), number.to_string());

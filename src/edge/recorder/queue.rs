@@ -1,64 +1,62 @@
-//! What waits for the disk: a bounded buffer between a session, which never waits, and the thread
-//! that writes.
+//! The bounded buffer between a session, which never waits for the disk, and the writing thread.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::{Notice, Status};
-use crate::flight::TriggerReason;
+use super::notice::{RecorderNotice, RecorderStatus};
+use crate::flight::Why;
 
-/// Notices that may wait to be heard; later ones are not kept.
+/// Notices that may wait to be taken; later ones are dropped.
 const MAX_NOTICES: usize = 1000;
 
 #[derive(Debug)]
-pub(super) struct Queue {
-    state: Mutex<State>,
+pub(super) struct RecordQueue {
+    state: Mutex<QueueState>,
     changed: Condvar,
     limit: usize,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct QueueState {
     bytes: Vec<u8>,
     /// Where each waiting record ends, counted from the beginning of the stream.
     ends: VecDeque<u64>,
     /// Bytes that the thread has taken and not yet written.
     in_flight: usize,
-    status: Status,
+    status: RecorderStatus,
     closed: bool,
-    asked: Vec<TriggerReason>,
-    notices: Vec<Notice>,
+    requested: Vec<Why>,
+    notices: Vec<RecorderNotice>,
     files: Vec<PathBuf>,
 }
 
-impl State {
+impl QueueState {
     fn waiting(&self) -> usize {
         self.bytes.len() + self.in_flight + self.ends.len() * size_of::<u64>()
     }
 }
 
-/// What the thread finds when it looks.
-pub(super) enum Next {
-    /// Perhaps bytes, perhaps requests, perhaps only the time.
-    Work(Vec<TriggerReason>),
-    /// Nothing is left, and nothing will come.
+/// What the queue has for the writing thread.
+pub(super) enum QueueWork {
+    /// Bytes in the batch, or requests for incidents, or only a time-out.
+    Work(Vec<Why>),
+    /// The queue is closed and empty.
     Over,
 }
 
-impl Queue {
+impl RecordQueue {
     pub fn new(limit: usize) -> Self {
-        Queue { state: Mutex::default(), changed: Condvar::new(), limit }
+        RecordQueue { state: Mutex::default(), changed: Condvar::new(), limit }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a record that `encode` appends, if there is room. After a loss there has to be room
-    /// for more than one, so that a disk that is hardly too slow leaves few long gaps and not many
-    /// short ones.
+    /// Adds a record that `encode` appends, if there is room. After a loss, half the queue has to be
+    /// free, so that a disk that is slightly too slow leaves few long gaps and not many short ones.
     pub fn offer(&self, after_loss: bool, encode: impl FnOnce(&mut Vec<u8>)) -> bool {
         let mut state = self.lock();
         if state.waiting() >= self.room(after_loss) {
@@ -86,29 +84,29 @@ impl Queue {
         }
     }
 
-    pub fn ask(&self, why: TriggerReason) {
-        self.lock().asked.push(why);
+    pub fn request_incident(&self, why: Why) {
+        self.lock().requested.push(why);
         self.changed.notify_all();
     }
 
-    pub fn tell(&self, notice: Notice) {
+    pub fn notify(&self, notice: RecorderNotice) {
         let mut state = self.lock();
         if state.notices.len() < MAX_NOTICES {
             state.notices.push(notice);
         }
     }
 
-    pub fn take_notices(&self) -> Vec<Notice> {
+    pub fn take_notices(&self) -> Vec<RecorderNotice> {
         std::mem::take(&mut self.lock().notices)
     }
 
-    pub fn status(&self) -> Status {
+    pub fn status(&self) -> RecorderStatus {
         let state = self.lock();
         let waiting_bytes = state.waiting() as u64;
-        Status { waiting_bytes, file_count: state.files.len(), ..state.status.clone() }
+        RecorderStatus { waiting_bytes, file_count: state.files.len(), ..state.status.clone() }
     }
 
-    /// What the disk says, if it refuses what is written.
+    /// The disk's error, while it refuses writes.
     pub fn failing(&self) -> Option<String> {
         self.lock().status.failing.clone()
     }
@@ -126,12 +124,12 @@ impl Queue {
         self.lock().files.clone()
     }
 
-    pub fn change_status(&self, change: impl FnOnce(&mut Status)) {
+    pub fn change_status(&self, change: impl FnOnce(&mut RecorderStatus)) {
         change(&mut self.lock().status);
         self.changed.notify_all();
     }
 
-    /// Says that nothing more comes.
+    /// Closes the queue: no more records follow.
     pub fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_all();
@@ -141,23 +139,23 @@ impl Queue {
         self.lock().closed
     }
 
-    /// Waits for something to do, at most `patience`. Appends what waits to `batch`, which has to
+    /// Waits for something to do, for `patience` at most. Moves what waits into `batch`, which has to
     /// be empty.
-    pub fn next(&self, batch: &mut Vec<u8>, patience: Duration) -> Next {
+    pub fn next(&self, batch: &mut Vec<u8>, patience: Duration) -> QueueWork {
         let mut state = self.lock();
-        if state.bytes.is_empty() && state.asked.is_empty() && !state.closed {
+        if state.bytes.is_empty() && state.requested.is_empty() && !state.closed {
             let waited = self.changed.wait_timeout(state, patience);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        if state.bytes.is_empty() && state.asked.is_empty() && state.closed {
-            return Next::Over;
+        if state.bytes.is_empty() && state.requested.is_empty() && state.closed {
+            return QueueWork::Over;
         }
         std::mem::swap(&mut state.bytes, batch);
         state.in_flight = batch.len();
-        Next::Work(std::mem::take(&mut state.asked))
+        QueueWork::Work(std::mem::take(&mut state.requested))
     }
 
-    /// Notes that the thread is done with so many bytes more.
+    /// Counts bytes that the thread is done with.
     pub fn done(&self, bytes: usize) {
         if bytes == 0 {
             return;
@@ -172,7 +170,7 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// Lets time pass, unless the queue is closed.
+    /// Waits, unless the queue is closed.
     pub fn pause(&self, pause: Duration) {
         let state = self.lock();
         let waited = self.changed.wait_timeout_while(state, pause, |state| !state.closed);

@@ -1,13 +1,14 @@
-//! How many incidents may lie on the disk, and how large they may be together.
+//! Limits how many incidents are kept on the disk, and their total size.
 //!
-//! Deletes the oldest beyond that, and only what an incident recorder of the same name has written:
-//! files whose name and whose header both say so. The newest is never deleted.
+//! The oldest are deleted first, the newest never. Only files whose name and header both say that an
+//! incident recorder of the same name wrote them are touched.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use super::queue::Queue;
-use super::{Notice, folder_of, named};
+use super::names::{folder_of, named};
+use super::notice::RecorderNotice;
+use super::queue::RecordQueue;
 use crate::capture::{Body, Records};
 use crate::flight::INCIDENT_NS_KEY;
 use crate::parse::ByteSize;
@@ -15,9 +16,8 @@ use crate::parse::ByteSize;
 /// Most incidents on the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
-    /// At most so many files.
     pub files: usize,
-    /// At most so many bytes together.
+    /// In total.
     pub bytes: ByteSize,
 }
 
@@ -33,14 +33,14 @@ const UTC_LEN: usize = 20;
 impl Quota {
     /// Deletes the oldest incidents of the recorder whose files are named after `path` until the
     /// others keep to the quota together with those that are being written now.
-    pub(super) fn enforce(&self, path: &Path, open: &[PathBuf], queue: &Queue) {
+    pub(super) fn enforce(&self, path: &Path, open: &[PathBuf], queue: &RecordQueue) {
         let mut incidents = incidents_of(path);
         let unmade = open.iter().filter(|path| !path.exists()).count();
         let mut files = incidents.len() + unmade;
         let mut bytes: u64 = incidents.iter().map(|found| found.len).sum();
-        // The newest stays, however large it is.
+        // The newest is kept, however large it is.
         incidents.pop_if(|_| unmade == 0);
-        for Found { path, len, .. } in incidents {
+        for FoundIncident { path, len, .. } in incidents {
             if files <= self.files && bytes <= self.bytes.0 {
                 return;
             }
@@ -52,26 +52,28 @@ impl Quota {
                     files -= 1;
                     bytes -= len;
                     queue.change_files(|files| files.retain(|file| *file != path));
-                    queue.tell(Notice::Deleted(path));
+                    queue.notify(RecorderNotice::Deleted(path));
                 }
-                Err(error) => queue.tell(Notice::NotDeleted { path, error: error.to_string() }),
+                Err(error) => {
+                    queue.notify(RecorderNotice::NotDeleted { path, error: error.to_string() });
+                }
             }
         }
     }
 }
 
-/// An incident on the disk. The oldest is the least.
+/// An incident on the disk, ordered by age.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Found {
+struct FoundIncident {
     utc: String,
-    /// Tells those of one second apart.
+    /// Orders incidents of the same second.
     incident_ns: u64,
     path: PathBuf,
     len: u64,
 }
 
-/// The incidents of this recorder and of earlier ones of its name, oldest first.
-fn incidents_of(path: &Path) -> Vec<Found> {
+/// The incidents of this recorder and of earlier ones with its name, oldest first.
+fn incidents_of(path: &Path) -> Vec<FoundIncident> {
     let Ok(entries) = fs::read_dir(folder_of(path)) else { return Vec::new() };
     let pattern = named(path, "");
     let mut found: Vec<_> = entries
@@ -80,14 +82,14 @@ fn incidents_of(path: &Path) -> Vec<Found> {
             let utc = utc_of(&path, &pattern)?;
             let metadata = path.symlink_metadata().ok().filter(fs::Metadata::is_file)?;
             let incident_ns = incident_ns(&path)?;
-            Some(Found { utc, incident_ns, path, len: metadata.len() })
+            Some(FoundIncident { utc, incident_ns, path, len: metadata.len() })
         })
         .collect();
     found.sort();
     found
 }
 
-/// The time in the name of an incident: `pattern` with a time and more behind its stem.
+/// The time in the name of an incident, which is `pattern` with a time and a reason after its stem.
 fn utc_of(path: &Path, pattern: &Path) -> Option<String> {
     let stem = |path: &Path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let name = stem(path);

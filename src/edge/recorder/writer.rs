@@ -1,46 +1,46 @@
-//! The thread that writes: what comes from the queue goes to a [`Keeper`], which knows the files.
+//! The writing thread: moves records from the queue to a [`FileSink`].
 //!
-//! A disk that fails is told at once and tried again; what it did not take waits meanwhile, so that
-//! the files never miss anything in between. When the recorder is closed, there is one last try.
+//! A failing disk is reported at once and tried again, and what it did not take waits, so that the
+//! files have no holes. When the recorder is closed, there is one last try.
 
 use std::io;
 use std::time::Duration;
 
-use super::Notice;
-use super::clock::MonotonicClock;
 use super::disk::{OpenFile, SYNC_PERIOD, SyncPolicy};
-use super::queue::{Next, Queue};
-use crate::flight::TriggerReason;
+use super::notice::RecorderNotice;
+use super::queue::{QueueWork, RecordQueue};
+use crate::edge::clock::MonotonicClock;
+use crate::flight::Why;
 use crate::time::Nanos;
 
-/// Buffers that have grown larger than this are given back.
+/// Buffers that have grown larger than this are shrunk.
 const KEPT_CAPACITY: usize = 4 << 20;
 
 /// Knows which files the records go to.
-pub(super) trait Keeper: Send {
-    /// Takes whole records, and asks for incidents; an empty slice only gives it the time. Says
-    /// how many bytes it is done with, and what the disk said. It gets the others again.
+pub(super) trait FileSink: Send {
+    /// Takes whole records, and requests for incidents; is called now and then without either. Returns
+    /// how many bytes it is done with, and the disk's answer. It gets the other bytes again.
     fn take(
         &mut self,
         bytes: &[u8],
-        asked: &[TriggerReason],
-        queue: &Queue,
+        requested: &[Why],
+        queue: &RecordQueue,
     ) -> (usize, io::Result<()>);
 
-    /// Hands what was written to the disk for good.
+    /// Makes what was written safe from a power failure.
     fn sync(&mut self) -> io::Result<()>;
 
-    /// Brings the files to their end and hands them to the disk, as far as it lets that.
-    fn close(&mut self, queue: &Queue) -> io::Result<()>;
+    /// Finishes and syncs the files as far as the disk lets it.
+    fn close(&mut self, queue: &RecordQueue) -> io::Result<()>;
 }
 
 /// All records in one file.
-pub(super) struct Whole {
+pub(super) struct WholeFile {
     pub file: OpenFile,
 }
 
-impl Keeper for Whole {
-    fn take(&mut self, bytes: &[u8], _: &[TriggerReason], _: &Queue) -> (usize, io::Result<()>) {
+impl FileSink for WholeFile {
+    fn take(&mut self, bytes: &[u8], _: &[Why], _: &RecordQueue) -> (usize, io::Result<()>) {
         self.file.write(bytes)
     }
 
@@ -48,14 +48,14 @@ impl Keeper for Whole {
         self.file.sync()
     }
 
-    fn close(&mut self, _: &Queue) -> io::Result<()> {
+    fn close(&mut self, _: &RecordQueue) -> io::Result<()> {
         self.file.sync_as_agreed()
     }
 }
 
-/// Tells of a thread that broke off: otherwise everybody would wait for it.
+/// Reports a panic of the thread, for which others would wait forever.
 struct Guard<'a> {
-    queue: &'a Queue,
+    queue: &'a RecordQueue,
     what: String,
 }
 
@@ -63,7 +63,10 @@ impl Drop for Guard<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let error = "lagtape's writing thread broke off, which is a bug".to_owned();
-            self.queue.tell(Notice::DiskFails { what: self.what.clone(), error: error.clone() });
+            self.queue.notify(RecorderNotice::DiskFails {
+                what: self.what.clone(),
+                error: error.clone(),
+            });
             self.queue.change_status(|status| status.failing = Some(error));
         }
     }
@@ -71,48 +74,48 @@ impl Drop for Guard<'_> {
 
 /// The writing thread.
 pub(super) struct WriterThread {
-    pub keeper: Box<dyn Keeper>,
+    pub sink: Box<dyn FileSink>,
     pub sync: SyncPolicy,
-    /// Time between two tries of a disk that fails.
+    /// Pause between two tries at a disk that fails.
     pub retry: Duration,
-    /// What is written, for people.
+    /// What is written, as notices call it.
     pub what: String,
 }
 
 impl WriterThread {
     /// Writes until the queue is closed and empty, or closed and the disk takes nothing.
-    pub fn run(mut self, queue: &Queue) {
+    pub fn run(mut self, queue: &RecordQueue) {
         let _guard = Guard { queue, what: self.what.clone() };
         let clock = MonotonicClock::start();
         let mut synced = clock.now();
         let mut batch = Vec::new();
         let mut at = 0;
-        let mut asked = Vec::new();
+        let mut requested = Vec::new();
         loop {
             if at == batch.len() {
                 at = 0;
                 batch.clear();
                 batch.shrink_to(KEPT_CAPACITY);
                 match queue.next(&mut batch, SYNC_PERIOD) {
-                    Next::Work(more) => asked.extend(more),
-                    Next::Over => break,
+                    QueueWork::Work(more) => requested.extend(more),
+                    QueueWork::Over => break,
                 }
             }
-            let (taken, written) = self.keeper.take(&batch[at..], &asked, queue);
-            asked.clear();
+            let (taken, written) = self.sink.take(&batch[at..], &requested, queue);
+            requested.clear();
             at += taken;
             let result = written.and_then(|()| self.sync_if_due(&clock, &mut synced));
             self.note(&result, queue);
             queue.done(taken);
             if result.is_err() {
                 if queue.is_closed() && taken == 0 {
-                    // What waits is not going to be written; nothing that follows makes that good.
+                    // What waits is lost.
                     return;
                 }
                 queue.pause(self.retry);
             }
         }
-        let closed = self.keeper.close(queue);
+        let closed = self.sink.close(queue);
         self.note(&closed, queue);
     }
 
@@ -125,25 +128,28 @@ impl WriterThread {
         };
         if due {
             *synced = now;
-            self.keeper.sync()?;
+            self.sink.sync()?;
         }
         Ok(())
     }
 
-    /// Tells of a disk that begins to fail, and of one that is back.
-    fn note(&self, result: &io::Result<()>, queue: &Queue) {
+    /// Reports when the disk begins to fail, and when it works again.
+    fn note(&self, result: &io::Result<()>, queue: &RecordQueue) {
         let was_failing = queue.failing().is_some();
         match result {
             Err(error) => {
                 let error = error.to_string();
                 if !was_failing {
-                    queue.tell(Notice::DiskFails { what: self.what.clone(), error: error.clone() });
+                    queue.notify(RecorderNotice::DiskFails {
+                        what: self.what.clone(),
+                        error: error.clone(),
+                    });
                 }
                 queue.change_status(|status| status.failing = Some(error));
             }
             Ok(()) if was_failing => {
                 queue.change_status(|status| status.failing = None);
-                queue.tell(Notice::DiskIsBack { what: self.what.clone() });
+                queue.notify(RecorderNotice::DiskIsBack { what: self.what.clone() });
             }
             Ok(()) => {}
         }

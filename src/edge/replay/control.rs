@@ -1,25 +1,23 @@
-//! What can be asked of a running replay.
-//!
-//! Enters: the JSON object of a request. Leaves: what to do with the clock, or what to write instead.
+//! Requests that pause, slow down or move a running replay.
 
 use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
-use crate::peer::replay::{Control, Status};
+use crate::peer::replay::{Control, ReplayStatus};
 
 /// An example of a request.
-pub const EXAMPLE: &str = r#"{"pause": true}, {"rate": 0.5} or {"jump_s": 12}"#;
+pub(super) const EXAMPLE: &str = r#"{"pause": true}, {"rate": 0.5} or {"jump_s": 12}"#;
 
-/// Something to do with the clock.
-pub struct Order {
-    /// In this order; none only asks where the replay is.
+/// What a running session is asked to do.
+pub(super) struct ReplayOrder {
+    /// Done one after the other; with none, the order only asks where the replay is.
     pub controls: Vec<Control>,
-    /// Hears where the replay is afterwards.
-    pub answer: oneshot::Sender<Status>,
+    /// Answered with where the replay is afterwards.
+    pub answer: oneshot::Sender<ReplayStatus>,
 }
 
-/// Reads a request.
-pub fn controls(fields: &Map<String, Value>) -> Result<Vec<Control>, String> {
+/// The controls in the JSON object of a request, or a sentence that says what to send.
+pub(super) fn controls(fields: &Map<String, Value>) -> Result<Vec<Control>, String> {
     let control = |(key, value): (&String, &Value)| {
         let control = match (key.as_str(), value.as_bool(), value.as_f64()) {
             ("pause", Some(true), _) => Some(Control::Pause),

@@ -1,8 +1,6 @@
-//! What a replay answers over HTTP, on the port of the WebSocket.
-//!
-//! Enters: requests. Leaves: the documents that clients ask for before a session, as far as the
-//! recording knows them and as the simulated server has them else; `/control/replay`, which tells and
-//! changes where the replay is.
+//! What a replay answers over HTTP: the documents that clients ask for before a session, from the
+//! recording where it has them and else the simulated server's; and `/control/replay`, which reports
+//! and changes where the replay is.
 
 use std::io::Cursor;
 use std::sync::Arc;
@@ -13,9 +11,10 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
 use super::Replay;
-use super::control::{self, Order};
-use crate::edge::backend::http::{
-    Answer, answer_of, document, for_anyone, json_answer, object_of, refusal, unknown,
+use super::control::{self, ReplayOrder};
+use crate::edge::backend::http::document;
+use crate::edge::socket::answers::{
+    HttpAnswer, answer_of, for_any_origin, json_answer, not_found, object_of, refusal, wrong_method,
 };
 use crate::peer::replay::Control;
 use crate::peer::server::ServerOptions;
@@ -28,8 +27,8 @@ const CONTROL: &str = "/control/replay";
 pub(super) async fn answer(
     request: Request<Incoming>,
     replay: Arc<Replay>,
-    orders: mpsc::Sender<Order>,
-) -> Answer {
+    orders: mpsc::Sender<ReplayOrder>,
+) -> HttpAnswer {
     match (request.method(), request.uri().path()) {
         (&Method::GET | &Method::HEAD, CONTROL) => give(Vec::new(), &orders).await,
         (&Method::POST, CONTROL) => {
@@ -42,23 +41,23 @@ pub(super) async fn answer(
                 Err(sentence) => refusal(StatusCode::BAD_REQUEST, &sentence),
             }
         }
-        (&Method::GET | &Method::HEAD, path) => for_anyone(recorded(path, &replay).await),
-        (&Method::POST, path) => unknown(path),
-        _ => refusal(StatusCode::METHOD_NOT_ALLOWED, "only GET, HEAD and POST are answered"),
+        (&Method::GET | &Method::HEAD, path) => for_any_origin(recorded(path, &replay).await),
+        (&Method::POST, path) => not_found(path),
+        _ => wrong_method(),
     }
 }
 
-/// Gives an order to the session that is on.
-async fn give(controls: Vec<Control>, orders: &mpsc::Sender<Order>) -> Answer {
+/// Gives an order to the session.
+async fn give(controls: Vec<Control>, orders: &mpsc::Sender<ReplayOrder>) -> HttpAnswer {
     let (answer, status) = oneshot::channel();
-    let is_given = orders.send(Order { controls, answer }).await.is_ok();
+    let is_given = orders.send(ReplayOrder { controls, answer }).await.is_ok();
     match status.await {
         Ok(status) if is_given => json_answer(StatusCode::OK, &json!(status)),
         _ => refusal(StatusCode::CONFLICT, "no session is on; connect a client first"),
     }
 }
 
-async fn recorded(path: &str, replay: &Replay) -> Answer {
+async fn recorded(path: &str, replay: &Replay) -> HttpAnswer {
     let opening = &replay.opening;
     let fixture = opening.config.get("fixture_name").filter(|name| name.is_string());
     match (path, opening.ready.get("knob_manifest"), fixture) {
@@ -72,7 +71,7 @@ async fn recorded(path: &str, replay: &Replay) -> Answer {
 }
 
 /// The initial buffer as a WAV file: all that a recording knows of its fixture.
-fn buffer(replay: &Replay) -> Answer {
+fn buffer(replay: &Replay) -> HttpAnswer {
     let opening = &replay.opening;
     let (halves, _) = opening.buffer.as_chunks::<HALF_LEN>();
     let samples: Vec<f32> = halves.iter().copied().map(widen).collect();

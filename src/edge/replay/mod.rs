@@ -1,50 +1,47 @@
 //! A recording as a server on a real port.
 //!
-//! Enters: a capture, a bound listener, a future that resolves when it has to stop. Leaves: the
-//! recorded session for the first client that begins one, answers to the HTTP requests that clients
-//! make before it, a capture of what was said, and how far client and clock strayed. One clock stamps
-//! everything. What is said when is decided in [`crate::peer::replay`]. Serves one session at a time
-//! and ends with the first that was begun; of the capture no more is read ahead than is needed.
+//! Serves the recorded session to the first client that begins one, and ends with it; further
+//! clients are turned away. Clients get answers to the HTTP requests that they make before a
+//! session. What is sent when is decided in [`crate::peer::replay`]; at the end there may be a
+//! capture of what was said, and there is a measure of how far client and clock strayed. One clock
+//! stamps everything, and the capture is read no further ahead than is needed.
 
+mod batch_reader;
 mod control;
 mod http;
 mod notice;
 mod opening;
-mod reel;
 mod session;
-mod witness;
+mod session_recorder;
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use futures_util::SinkExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
-use tokio::task::JoinSet;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use super::accept::accept;
-use super::backend::{self, KeepaliveOptions, MAX_CONNECTIONS, stopped};
 use super::clock::MonotonicClock;
 use super::files;
 use super::recorder::RecorderOptions;
+use super::socket::MAX_CONNECTIONS;
+use super::socket::close::turn_away;
+use super::socket::keepalive::KeepaliveOptions;
+use super::socket::listener::{StopSignal, serve_connections};
+use super::socket::upgrade::{Upgraded, until_websocket};
 use crate::peer::replay::{Divergence, ReplayOptions, Timing};
 use crate::report::DamageReport;
 use crate::time::Offset;
-use control::Order;
-use opening::Opening;
+use control::ReplayOrder;
+use opening::RecordedOpening;
 
-pub use notice::{Happening, Notice};
+pub use notice::{ReplayChange, ReplayNotice};
 
-/// Close code of RFC 6455 for whoever comes while a session is on.
+/// Close code of RFC 6455 for clients that come while a session is on.
 const TRY_AGAIN_LATER: u16 = 1013;
-/// Orders that may wait for the session to hear of them.
+/// Orders that may wait for the session.
 const MAX_ORDERS: usize = 16;
 
 /// What to replay, and how.
@@ -67,8 +64,8 @@ pub struct ServeOptions {
     pub force: bool,
     /// When a silent client is given up.
     pub keepalive: KeepaliveOptions,
-    /// Hears what becomes of the replay.
-    pub watch: Box<dyn Fn(&Notice) + Send + Sync>,
+    /// Called with what becomes of the replay.
+    pub watch: Box<dyn Fn(&ReplayNotice) + Send + Sync>,
 }
 
 impl ServeOptions {
@@ -113,23 +110,21 @@ pub struct Played {
 /// A capture that can be replayed.
 pub struct Replay {
     options: ServeOptions,
-    opening: Opening,
+    opening: RecordedOpening,
     clock: MonotonicClock,
 }
 
-/// A WebSocket whose handshake is done, and the only one.
+/// A client that has the only place for a session, for as long as this lives.
 struct Arrival {
-    stream: TcpStream,
-    read: Vec<u8>,
-    client: SocketAddr,
-    _stage: OwnedSemaphorePermit,
+    upgraded: Upgraded,
+    _place: OwnedSemaphorePermit,
 }
 
 impl Replay {
     /// Reads the beginning of the capture.
     pub fn prepare(options: ServeOptions) -> Result<Replay> {
         let shown = options.capture.display();
-        let opening = Opening::read(&options.capture, options.start_at)
+        let opening = RecordedOpening::read(&options.capture, options.start_at)
             .with_context(|| format!("cannot replay {shown}"))?;
         let start = options.start_at.map_or(opening.began, |at| at.from(opening.origin));
         let (began_s, start) = (opening.began_s(), start.max(opening.began));
@@ -168,41 +163,41 @@ impl Replay {
         shutdown: impl Future<Output = ()>,
     ) -> Result<Played> {
         let replay = Arc::new(self);
-        let (stopping, stop) = watch::channel(false);
+        let (stopping, stop) = StopSignal::new();
         let (sockets, arrivals) = mpsc::channel(1);
         let (orders, given) = mpsc::channel(MAX_ORDERS);
-        let accepting = accept_all(&listener, Arc::clone(&replay), sockets, orders, stop.clone());
+        let place = Arc::new(Semaphore::new(1));
+        let shutdown = async {
+            shutdown.await;
+            stopping.send_replace(true);
+        };
+        let accepting =
+            serve_connections(listener, MAX_CONNECTIONS, shutdown, |stream, client, stop| {
+                let (replay, place) = (Arc::clone(&replay), Arc::clone(&place));
+                connect(stream, client, replay, place, sockets.clone(), orders.clone(), stop)
+            });
         let playing = replay.play(arrivals, given, stop);
-        tokio::pin!(accepting, playing, shutdown);
-        let mut is_stopping = false;
-        loop {
-            tokio::select! {
-                () = &mut shutdown, if !is_stopping => {
-                    is_stopping = true;
-                    stopping.send_replace(true);
-                }
-                played = &mut playing => return Ok(played),
-                refused = &mut accepting => match refused {
-                    Err(error) => return Err(error),
-                    Ok(never) => match never {},
-                },
-            }
+        tokio::pin!(accepting, playing);
+        tokio::select! {
+            played = &mut playing => return Ok(played),
+            stopped = &mut accepting => stopped?,
         }
+        Ok(playing.await)
     }
 
     async fn play(
         &self,
         mut arrivals: mpsc::Receiver<Arrival>,
-        mut orders: mpsc::Receiver<Order>,
-        mut stop: watch::Receiver<bool>,
+        mut orders: mpsc::Receiver<ReplayOrder>,
+        mut stop: StopSignal,
     ) -> Played {
         loop {
             tokio::select! {
-                () = stopped(&mut stop) => return Played::nobody(),
-                // Dropping it answers it: nobody is there to obey.
+                () = stop.stopped() => return Played::nobody(),
+                // Dropping an order answers it: there is no session to obey.
                 Some(_) = orders.recv() => {}
-                Some(arrival) = arrivals.recv() => {
-                    let played = session::run(self, arrival, &mut orders, stop.clone()).await;
+                Some(Arrival { upgraded, _place }) = arrivals.recv() => {
+                    let played = session::run(self, upgraded, &mut orders, stop.clone()).await;
                     if let Some(played) = played {
                         return played;
                     }
@@ -226,8 +221,8 @@ impl Replay {
         }
     }
 
-    fn tell(&self, happening: Happening) {
-        (self.options.watch)(&Notice { at: self.clock.now(), happening });
+    fn notify(&self, change: ReplayChange) {
+        (self.options.watch)(&ReplayNotice { at: self.clock.now(), change });
     }
 }
 
@@ -243,64 +238,24 @@ impl Played {
     }
 }
 
-/// Accepts until that is not possible any more.
-async fn accept_all(
-    listener: &TcpListener,
-    replay: Arc<Replay>,
-    sockets: mpsc::Sender<Arrival>,
-    orders: mpsc::Sender<Order>,
-    stop: watch::Receiver<bool>,
-) -> Result<Infallible> {
-    let stage = Arc::new(Semaphore::new(1));
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = accept(listener), if connections.len() < MAX_CONNECTIONS => {
-                let (stream, client) = accepted.context("cannot accept connections any more")?;
-                connections.spawn(connect(
-                    stream,
-                    client,
-                    Arc::clone(&replay),
-                    Arc::clone(&stage),
-                    sockets.clone(),
-                    orders.clone(),
-                    stop.clone(),
-                ));
-            }
-            Some(_) = connections.join_next() => {}
-        }
-    }
-}
-
 /// One connection: HTTP, and perhaps the session.
 async fn connect(
     stream: TcpStream,
     client: SocketAddr,
     replay: Arc<Replay>,
-    stage: Arc<Semaphore>,
+    place: Arc<Semaphore>,
     sockets: mpsc::Sender<Arrival>,
-    orders: mpsc::Sender<Order>,
-    mut stop: watch::Receiver<bool>,
+    orders: mpsc::Sender<ReplayOrder>,
+    mut stop: StopSignal,
 ) {
     let respond = |request| http::answer(request, Arc::clone(&replay), orders.clone());
-    let Some((stream, read)) = backend::http::converse(stream, &mut stop, respond).await else {
-        return;
-    };
-    match stage.try_acquire_owned() {
+    let Some(upgraded) = until_websocket(stream, client, &mut stop, respond).await else { return };
+    match place.try_acquire_owned() {
         // Fails when the replay is over, and then nobody waits for an answer.
-        Ok(stage) => drop(sockets.send(Arrival { stream, read, client, _stage: stage }).await),
-        Err(_) => turn_away(stream, read).await,
+        Ok(place) => drop(sockets.send(Arrival { upgraded, _place: place }).await),
+        Err(_) => {
+            let reason = "a replay serves one session, and it is on";
+            turn_away(upgraded, TRY_AGAIN_LATER, reason).await;
+        }
     }
-}
-
-/// Tells a client that another one has the session.
-async fn turn_away(stream: TcpStream, read: Vec<u8>) {
-    let mut socket = WebSocketStream::from_partially_read(stream, read, Role::Server, None).await;
-    let close = CloseFrame {
-        code: TRY_AGAIN_LATER.into(),
-        reason: "a replay serves one session, and it is on".into(),
-    };
-    // A client that is gone need not be told.
-    let _ = tokio::time::timeout(backend::CLOSE_TIMEOUT, socket.send(Message::Close(Some(close))))
-        .await;
 }

@@ -1,24 +1,21 @@
-//! What an onlooker hears of a replay.
-//!
-//! Enters: what became of it. Leaves: a line for people.
+//! Notices of how a replay goes, and their wording.
 
 use std::fmt;
 use std::net::SocketAddr;
 
 use crate::time::Nanos;
 
-/// Something became of the replay.
+/// A change of a replay, with its time.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Notice {
-    /// When, on the replay's clock.
+pub struct ReplayNotice {
+    /// On the replay's clock.
     pub at: Nanos,
-    /// What.
-    pub happening: Happening,
+    pub change: ReplayChange,
 }
 
 /// What becomes of a replay.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Happening {
+pub enum ReplayChange {
     /// The handshake of WebSocket is done.
     Connected {
         /// Where the client is.
@@ -31,9 +28,9 @@ pub enum Happening {
         /// Kind of the message that it waits for.
         kind: String,
     },
-    /// Nobody keeps up, and everything comes later by so much in all.
+    /// The client or the machine does not keep up, and everything comes later.
     Slowed {
-        /// In seconds.
+        /// In seconds, in total.
         by_s: f64,
     },
     /// The tape began again.
@@ -50,20 +47,24 @@ pub enum Happening {
     },
 }
 
-impl fmt::Display for Notice {
+impl fmt::Display for ReplayNotice {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{:9.3} s  ", self.at.seconds())?;
-        match &self.happening {
-            Happening::Connected { client } => write!(out, "connected from {client}"),
-            Happening::Begun => write!(out, "the session begins"),
-            Happening::HeldFor { kind } => write!(out, "held until the client sends its {kind}"),
-            Happening::Slowed { by_s } => write!(
+        match &self.change {
+            ReplayChange::Connected { client } => write!(out, "connected from {client}"),
+            ReplayChange::Begun => write!(out, "the session begins"),
+            ReplayChange::HeldFor { kind } => write!(out, "held until the client sends its {kind}"),
+            ReplayChange::Slowed { by_s } => write!(
                 out,
                 "cannot keep up: everything is slowed, {by_s:.1} s so far (is the client reading?)"
             ),
-            Happening::BegunAgain { rounds } => write!(out, "begins again, for the {rounds}. time"),
-            Happening::Closed { code, reason } if reason.is_empty() => write!(out, "closed {code}"),
-            Happening::Closed { code, reason } => write!(out, "closed {code} {reason}"),
+            ReplayChange::BegunAgain { rounds } => {
+                write!(out, "begins again, for the {rounds}. time")
+            }
+            ReplayChange::Closed { code, reason } if reason.is_empty() => {
+                write!(out, "closed {code}")
+            }
+            ReplayChange::Closed { code, reason } => write!(out, "closed {code} {reason}"),
         }
     }
 }
@@ -73,20 +74,20 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(happening: Happening, line: &str) {
-        let notice = Notice { at: Nanos(1_234_567_890), happening };
+    fn check(change: ReplayChange, line: &str) {
+        let notice = ReplayNotice { at: Nanos(1_234_567_890), change };
         assert_eq!(notice.to_string(), line);
     }
 
     #[test]
     fn a_line_for_each() {
         let client = SocketAddr::from(([127, 0, 0, 1], 5_000));
-        check(Happening::Connected { client }, "    1.235 s  connected from 127.0.0.1:5000");
+        check(ReplayChange::Connected { client }, "    1.235 s  connected from 127.0.0.1:5000");
         let kind = "swap_source".to_owned();
         let held = "    1.235 s  held until the client sends its swap_source";
-        check(Happening::HeldFor { kind }, held);
+        check(ReplayChange::HeldFor { kind }, held);
         check(
-            Happening::Closed { code: 1000, reason: "bye".to_owned() },
+            ReplayChange::Closed { code: 1000, reason: "bye".to_owned() },
             "    1.235 s  closed 1000 bye",
         );
     }

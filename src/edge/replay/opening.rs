@@ -1,8 +1,8 @@
-//! What has to be known of a capture before it can be replayed.
+//! What has to be known of a capture before it can be replayed: the session that it holds, its
+//! `ready`, its first buffer and when that came.
 //!
-//! Enters: a capture. Leaves: whose session it holds, its `ready`, its first buffer and when that
-//! came; and where the listener was when a replay is to start later, or a capture begins in the middle
-//! of its session. Reads no further than that.
+//! Where the replay starts later, or the capture begins in the middle of its session, also where the
+//! listener was at that moment. Nothing beyond is read.
 
 use std::path::Path;
 
@@ -12,31 +12,29 @@ use serde_json::{Map, Value};
 use crate::capture::{Body, Direction, Message, Record, Salvage, SessionPhase};
 use crate::edge::files::{self, CaptureFile};
 use crate::engine::{Engine, Options};
-use crate::peer::replay::{CONFIG, Middle, UPLOAD, config_of};
+use crate::peer::replay::{CONFIG, MidSession, UPLOAD, config_of};
 use crate::time::{Nanos, Offset};
 use crate::wire::json::parse_object;
 use crate::wire::message::kind_of;
 
-/// Why a capture without audio cannot be played.
+/// Why a capture without audio cannot be replayed.
 const LEFT_OUT: &str =
     "its audio was left out when it was recorded; replay a capture with payloads";
 
 /// The beginning of a session, or of the part of it that a capture holds.
 #[derive(Debug)]
-pub struct Opening {
+pub struct RecordedOpening {
     /// The connection of the session.
     pub session: u32,
-    /// When the session's initial buffer came, on the capture's clock: what times count from.
+    /// When the session's initial buffer came, on the capture's clock; times count from it.
     pub origin: Nanos,
-    /// When the first buffer is to be sent: then, or where the capture begins in the middle.
+    /// When the first buffer is to be sent: at `origin`, or where the capture begins in the middle.
     pub began: Nanos,
-    /// Kinds of deeds of a client that the capture cannot be compared with.
+    /// Kinds of client actions that the capture cannot be compared with.
     pub unknown: Vec<&'static str>,
     /// The fields of `ready`.
     pub ready: Map<String, Value>,
-    /// Frames per second.
     pub sample_rate: u32,
-    /// Channels of the first buffer.
     pub channels: u16,
     /// The first buffer, as it is sent.
     pub buffer: Vec<u8>,
@@ -46,12 +44,12 @@ pub struct Opening {
     pub start_position_s: Option<f64>,
 }
 
-impl Opening {
+impl RecordedOpening {
     /// Reads a capture up to its first buffer, or up to `start_at` where that comes later.
-    pub fn read(path: &Path, start_at: Option<Offset>) -> Result<Opening> {
+    pub fn read(path: &Path, start_at: Option<Offset>) -> Result<RecordedOpening> {
         let mut records = files::open_capture(path)?;
         let mut engine = Engine::new(Options { headers_only: true, ..Options::default() });
-        let mut opening = Opening::find(&mut records, &mut engine)?;
+        let mut opening = RecordedOpening::find(&mut records, &mut engine)?;
         let start = start_at.map(|at| at.from(opening.origin)).filter(|at| *at > opening.began);
         if let Some(start) = start {
             pass(&mut records, &mut engine, start)?;
@@ -74,7 +72,7 @@ impl Opening {
         self.began.seconds_since(self.origin)
     }
 
-    fn find(records: &mut Salvage<CaptureFile>, engine: &mut Engine) -> Result<Opening> {
+    fn find(records: &mut Salvage<CaptureFile>, engine: &mut Engine) -> Result<RecordedOpening> {
         let (mut ready, mut config) = (Map::new(), Map::new());
         let mut unknown = Vec::new();
         while let Some(record) = records.next_record()? {
@@ -87,16 +85,18 @@ impl Opening {
                         unknown = known.as_ref().map_or(vec![CONFIG, UPLOAD], |_| vec![UPLOAD]);
                     }
                     config = known.unwrap_or_default();
-                    match Middle::of(context, record.t).map_err(Error::msg)? {
-                        Some(middle) => return Opening::entered(middle, record.t, config, unknown),
+                    match MidSession::of(context, record.t).map_err(Error::msg)? {
+                        Some(middle) => {
+                            return RecordedOpening::entered(middle, record.t, config, unknown);
+                        }
                         None => continue,
                     }
                 }
                 _ => continue,
             };
             if engine.origin().is_some() {
-                let opening = Opening::of(engine, &record, message, ready, config)?;
-                return Ok(Opening { unknown, ..opening });
+                let opening = RecordedOpening::of(engine, &record, message, ready, config)?;
+                return Ok(RecordedOpening { unknown, ..opening });
             }
             let Some(object) = message.text().and_then(|text| parse_object(text).ok()) else {
                 continue;
@@ -120,12 +120,12 @@ impl Opening {
         message: &Message<'_>,
         ready: Map<String, Value>,
         config: Map<String, Value>,
-    ) -> Result<Opening> {
+    ) -> Result<RecordedOpening> {
         if !message.is_whole() {
             bail!(LEFT_OUT);
         }
         let epoch = engine.epochs().first().context("a buffer begins an epoch")?;
-        Ok(Opening {
+        Ok(RecordedOpening {
             session: record.conn,
             origin: record.t,
             began: record.t,
@@ -140,12 +140,12 @@ impl Opening {
     }
 
     fn entered(
-        middle: Middle,
+        middle: MidSession,
         began: Nanos,
         config: Map<String, Value>,
         unknown: Vec<&'static str>,
-    ) -> Result<Opening> {
-        Ok(Opening {
+    ) -> Result<RecordedOpening> {
+        Ok(RecordedOpening {
             session: middle.session,
             origin: middle.origin,
             began,
@@ -160,7 +160,7 @@ impl Opening {
     }
 }
 
-/// Shows the engine what comes before `until`.
+/// Lets the engine see everything before `until`.
 fn pass(records: &mut Salvage<CaptureFile>, engine: &mut Engine, until: Nanos) -> Result<()> {
     while let Some(record) = records.next_record()? {
         if record.t > until {

@@ -1,8 +1,7 @@
-//! Which message of a client a reply of the server answers.
+//! Which action of a client a reply of the server answers.
 //!
-//! Enters: what a client sends, in order. Leaves: deeds, each of a kind and counted; and for a
-//! recorded reply the deed that it answered. A command that announces a binary message is done when
-//! that has come. Never looks at time beyond what it is given.
+//! Actions are counted by kind. A command that announces a binary message is complete when that has
+//! arrived.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -13,14 +12,14 @@ use crate::wire::json;
 use crate::wire::message::kind_of;
 use crate::wire::names;
 
-/// The deed that opens a session.
+/// The action that opens a session.
 pub const CONFIG: &str = "config";
 /// The audio that follows it.
 pub const UPLOAD: &str = "upload";
 
-/// The events that answer a client, and the commands that they can answer. An event that is not
-/// listed answers nobody: `params_echo` tells of knobs turned elsewhere, and stems follow the buffer
-/// that they belong to. `command_failed` names its command.
+/// The events that answer a client, and the commands that they can answer. Other events answer no
+/// client: `params_echo` reports knobs turned elsewhere, and stems follow their buffer.
+/// `command_failed` names its command.
 const CAUSES: [(&str, &[&str]); 17] = [
     ("prompt_applied", &["prompt"]),
     ("prompt_blend_echo", &["set_prompt_blend"]),
@@ -41,45 +40,45 @@ const CAUSES: [(&str, &[&str]); 17] = [
     ("upload_failed", &["upload_track"]),
 ];
 
-/// Deeds that wait for a reply, at most; the oldest are not expected to get one any more.
+/// Actions that may wait for a reply; the oldest are dropped first.
 const MAX_UNANSWERED: usize = 4096;
-/// Binary messages announced and not yet come, at most.
+/// Announced binary messages that may be outstanding.
 const MAX_ANNOUNCED: usize = 64;
-/// Kinds of deeds that are counted, at most, …
+/// Kinds of actions that are counted.
 const MAX_KINDS: usize = 256;
-/// … the bytes of the name of one, …
+/// Longest name of a kind, in bytes.
 const MAX_KIND_LEN: usize = 64;
-/// … and deeds of one kind. No client of a recording comes near any of them.
+/// Actions of one kind that are counted.
 const MAX_DEEDS: usize = 1 << 20;
 
-/// The deed that a reply answers, and how long it took.
+/// The action that a reply answers, and how long it took.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cause {
-    /// Kind of the deed.
+pub struct ReplyCause {
+    /// Kind of the action.
     pub kind: String,
     /// Which of that kind, counted from 0.
     pub nth: u64,
-    /// From the deed to its reply, in nanoseconds of the tape.
+    /// From the action to its reply, in nanoseconds of the tape.
     pub after_ns: u64,
 }
 
 /// What one client has done so far.
 #[derive(Debug, Default)]
-pub struct Deeds {
+pub struct ClientActions {
     is_open: bool,
     announced: VecDeque<String>,
     done: BTreeMap<String, Vec<Nanos>>,
 }
 
-impl Deeds {
-    /// A session that is open, and in which nothing was done yet.
+impl ClientActions {
+    /// For a session that is already open.
     #[must_use]
-    pub fn reopened() -> Deeds {
-        Deeds { is_open: true, ..Deeds::default() }
+    pub fn reopened() -> ClientActions {
+        ClientActions { is_open: true, ..ClientActions::default() }
     }
 
-    /// Takes a text message that is no report of the playhead; the kind of the deed, if it is done
-    /// with it.
+    /// Takes a text message that is no report of the playhead. Returns the kind of the action that it
+    /// completes, if any.
     pub fn text(&mut self, now: Nanos, fields: Option<&Map<String, Value>>) -> Option<String> {
         if !std::mem::replace(&mut self.is_open, true) {
             let names_fixture = |fields: &Map<String, Value>| {
@@ -101,15 +100,15 @@ impl Deeds {
         Some(self.finish(now, kind))
     }
 
-    /// Takes a binary message; the kind of the deed that it completes.
+    /// Takes a binary message. Returns the kind of the action that it completes.
     pub fn binary(&mut self, now: Nanos) -> String {
         let kind = self.announced.pop_front().unwrap_or_else(|| UPLOAD.to_owned());
         self.finish(now, &kind)
     }
 
-    /// When that deed was done, if it was.
+    /// When the action was completed, if it was.
     #[must_use]
-    pub fn done_at(&self, cause: &Cause) -> Option<Nanos> {
+    pub fn done_at(&self, cause: &ReplyCause) -> Option<Nanos> {
         self.done.get(&cause.kind)?.get(usize::try_from(cause.nth).ok()?).copied()
     }
 
@@ -129,7 +128,7 @@ impl Deeds {
     }
 }
 
-/// Whether a command says that a binary message follows.
+/// Whether a command announces a binary message.
 fn announces_binary(fields: &Map<String, Value>) -> bool {
     let Some(kind) = kind_of(fields) else { return false };
     let command = ["commands", "handshake"].iter().find_map(|section| {
@@ -138,72 +137,73 @@ fn announces_binary(fields: &Map<String, Value>) -> bool {
     });
     let says = |key: &str| command.and_then(|command| command.get(key)) == Some(&Value::Bool(true));
     let has_server_source = fields.get("use_server_source") == Some(&Value::Bool(true));
-    // Not among the published names, and followed by audio all the same.
+    // Not among the published names, but followed by audio too.
     kind == "midi_transcribe" || (says("binary") && !(says("binary_optional") && has_server_source))
 }
 
 /// Finds the causes of recorded replies.
 #[derive(Debug, Default)]
-pub struct Linker {
-    deeds: Deeds,
+pub struct CauseMatcher {
+    actions: ClientActions,
     unanswered: VecDeque<(String, u64, Nanos)>,
 }
 
-impl Linker {
-    /// Of a session that is open, and of whose client nothing is known yet.
+impl CauseMatcher {
+    /// For a session that is already open.
     #[must_use]
-    pub fn reopened() -> Linker {
-        Linker { deeds: Deeds::reopened(), ..Linker::default() }
+    pub fn reopened() -> CauseMatcher {
+        CauseMatcher { actions: ClientActions::reopened(), ..CauseMatcher::default() }
     }
 
     /// Takes a text of the recorded client that is no report.
     pub fn text(&mut self, t: Nanos, text: &str) -> Option<String> {
         let object = json::parse_object(text).ok();
-        let kind = self.deeds.text(t, object.as_ref().map(|object| &object.fields));
+        let kind = self.actions.text(t, object.as_ref().map(|object| &object.fields));
         self.note(t, kind.as_deref());
         kind
     }
 
     /// Takes a binary of the recorded client.
     pub fn binary(&mut self, t: Nanos) -> String {
-        let kind = self.deeds.binary(t);
+        let kind = self.actions.binary(t);
         self.note(t, Some(&kind));
         kind
     }
 
     fn note(&mut self, t: Nanos, kind: Option<&str>) {
         let Some(kind) = kind.filter(|kind| ![CONFIG, UPLOAD].contains(kind)) else { return };
-        let Some(nth) = self.deeds.count(kind).checked_sub(1) else { return };
+        let Some(nth) = self.actions.count(kind).checked_sub(1) else { return };
         if self.unanswered.len() == MAX_UNANSWERED {
             self.unanswered.pop_front();
         }
         self.unanswered.push_back((kind.to_owned(), nth, t));
     }
 
-    /// The cause of a reply before the stream: the last part of what opens a session.
+    /// The cause of a reply before the stream: the config, or the upload after it.
     #[must_use]
-    pub fn handshake(&self, t: Nanos, kind: &str) -> Option<Cause> {
+    pub fn handshake(&self, t: Nanos, kind: &str) -> Option<ReplyCause> {
         let opener = match kind {
-            "ready" | "error" if self.deeds.count(UPLOAD) > 0 => UPLOAD,
+            "ready" | "error" if self.actions.count(UPLOAD) > 0 => UPLOAD,
             "ready" | "error" | "init_ack" => CONFIG,
             _ => return None,
         };
-        let done = *self.deeds.done.get(opener)?.first()?;
+        let done = *self.actions.done.get(opener)?.first()?;
         let after_ns = t.0.saturating_sub(done.0);
-        Some(Cause { kind: opener.to_owned(), nth: 0, after_ns })
+        Some(ReplyCause { kind: opener.to_owned(), nth: 0, after_ns })
     }
 
-    /// The cause of an event of the stream: the oldest deed that it can answer and that nobody has.
-    pub fn event(&mut self, t: Nanos, fields: &Map<String, Value>) -> Option<Cause> {
+    /// The cause of an event of the stream: the oldest unanswered action that it can answer.
+    pub fn event(&mut self, t: Nanos, fields: &Map<String, Value>) -> Option<ReplyCause> {
         let kind = kind_of(fields)?;
         let failed =
             fields.get("command").and_then(Value::as_str).filter(|_| kind == "command_failed");
         let named = failed.as_slice();
         let listed = CAUSES.iter().find(|(event, _)| *event == kind).map(|(_, commands)| *commands);
         let commands = listed.unwrap_or(named);
-        let at = self.unanswered.iter().position(|(deed, ..)| commands.contains(&deed.as_str()))?;
+        let at =
+            self.unanswered.iter().position(|(action, ..)| commands.contains(&action.as_str()))?;
         let (kind, nth, done) = self.unanswered.remove(at)?;
-        Some(Cause { kind, nth, after_ns: t.0.saturating_sub(done.0) })
+        Some(ReplyCause { kind, nth, after_ns: t.0.saturating_sub(done.0) })
     }
 }
 
@@ -215,17 +215,17 @@ mod tests {
     /// braces, else binary. The causes of the server's as `kind#nth+after`.
     #[track_caller]
     fn check(script: &[&str], expected: &[&str]) {
-        let mut linker = Linker::default();
+        let mut matcher = CauseMatcher::default();
         let mut found = Vec::new();
         for (t, message) in (0..).map(Nanos).zip(script) {
             let (way, payload) = message.split_at(1);
             match (way, payload.starts_with('{')) {
-                (">", true) => drop(linker.text(t, payload)),
-                (">", false) => drop(linker.binary(t)),
+                (">", true) => drop(matcher.text(t, payload)),
+                (">", false) => drop(matcher.binary(t)),
                 _ => {
                     let fields = json::parse_object(payload).unwrap().fields;
                     let kind = kind_of(&fields).unwrap();
-                    let cause = linker.handshake(t, kind).or_else(|| linker.event(t, &fields));
+                    let cause = matcher.handshake(t, kind).or_else(|| matcher.event(t, &fields));
                     found.push(cause.map_or("nobody".to_owned(), |cause| {
                         format!("{}#{}+{}", cause.kind, cause.nth, cause.after_ns)
                     }));

@@ -1,21 +1,18 @@
-//! The recorded client: what to say to a live server, and when.
+//! The recorded client: a [`Script`] of what to send to a live server, and when.
 //!
-//! Enters: the records of a capture. Leaves: a [`Script`] for the headless
-//! [`Client`](crate::peer::client::Client), with times from the initial buffer. Config, audio,
-//! commands, knobs and positions are the recorded ones. What a report says about its own connection
-//! is not, unless asked for: the client's time, the bytes and the leads that it received are those of
-//! the live connection, since an acknowledgement of bytes that never came would mislead the server.
-//! Of a recording that begins in the middle of its session the config is the one that opened that,
-//! and everything else what followed from there; the buffer as it stood is uploaded for the audio.
+//! The headless [`Client`](crate::peer::client::Client) performs it, with times from the initial
+//! buffer. Config, audio, commands, knobs and positions are the recorded ones. What reports say about
+//! the connection is not, unless asked for: the client's time, the bytes and the leads are those of
+//! the live connection, since acknowledging bytes that never came would mislead the server.
+//!
+//! Of a recording that begins in the middle of its session, the config is the one that opened the
+//! session, and the buffer as it stood is uploaded as its audio.
 
 use serde_json::{Map, Value};
 
-use super::middle::{self, Middle};
-use crate::capture::{
-    Body, BufferError, ClientKind, Context, Direction, Marker, Message, Opcode, Record,
-    SessionPhase,
-};
-use crate::event::{Event, Interpreter};
+use super::mid_session::{self, MidSession};
+use crate::capture::{Body, ClientKind, Context, Direction, Marker, Message, Opcode, Record};
+use crate::event::{Event, Interpreter, Phase};
 use crate::peer::Outgoing;
 use crate::peer::client::{ClientCommand, Dialect};
 use crate::peer::script::ScriptedOp;
@@ -23,17 +20,17 @@ use crate::time::{Nanos, Span};
 use crate::wire::json::parse_object;
 use crate::wire::message::{ClientText, client_text};
 
-/// Bytes of a client's messages that a script holds; what a client says is little.
+/// Bytes of a client's messages in a script; clients send little.
 pub const MAX_SCRIPT_BYTES: usize = 512 << 20;
 
-/// How to say it.
+/// How a recording is performed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PerformanceOptions {
     /// Seconds of the recording in a second; above 0.
     pub rate: f64,
-    /// Nothing after is said, from the initial buffer on.
+    /// Nothing later is sent, counted from the initial buffer.
     pub until: Option<Span>,
-    /// Reports are sent as they were recorded, to the letter.
+    /// Reports are sent exactly as they were recorded.
     pub verbatim: bool,
 }
 
@@ -143,7 +140,7 @@ impl Performance {
         self.last = self.last.max(record.t);
         match &record.body {
             Body::Marker(marker) => self.op(record.t, marker),
-            // One that repeats what was read tells nothing new.
+            // A later context repeats what was read.
             Body::Context(context) if !self.has_begun => return self.enter(record.t, context),
             Body::Message(message) if record.conn == self.session => {
                 self.has_begun = true;
@@ -174,11 +171,11 @@ impl Performance {
     fn enter(&mut self, t: Nanos, context: &Context<'_>) -> Result<(), PerformanceError> {
         let state = &context.state;
         self.interpreter = Interpreter::resume(state);
-        if let Some(config) = middle::config(state) {
+        if let Some(config) = mid_session::config(state) {
             self.script.config = config;
             self.has_config = true;
         }
-        let middle = Middle::of(context, t).map_err(PerformanceError::BadContext)?;
+        let middle = MidSession::of(context, t).map_err(PerformanceError::BadContext)?;
         let Some(middle) = middle else { return Ok(()) };
         self.session_origin = Some(middle.origin);
         self.origin = Some(t);

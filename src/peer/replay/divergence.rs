@@ -1,34 +1,33 @@
 //! How far a live client and the clock strayed from the recording.
 //!
-//! Enters: what the recorded client did and what the live one does, with moments of the tape; what
-//! was sent, and how late. Leaves: a [`Divergence`]. Positions are compared where one second of the
-//! tape is a second, and up to the first jump; a difference of times is the live client's less the
-//! recorded one's. Never keeps audio.
+//! Positions are compared only at rate 1 and up to the first jump. A difference in time is the live
+//! client's time less the recorded one's. Audio is never kept.
 
 use serde::Serialize;
 
-use super::lane::{Difference, Lane};
 use super::pace::Pace;
-use super::tape::{Deed, Knobs, Tick};
+use super::sequence_diff::{Difference, SequenceDiff};
+use super::tape::{ClientAction, KnobChanges, Tick};
 use crate::lag::stats::round;
 use crate::playhead::ReportedPlayhead;
 use crate::time::Nanos;
 use crate::wire::message::Params;
 
-/// What became of a replay.
+/// How a replay went.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Divergence {
-    /// The live client did all that the recorded one did, and no more, as far as the tape was played.
+    /// The live client did exactly what the recorded one did, as far as the tape was played.
     pub same: bool,
-    /// The first thing that it did otherwise.
+    /// The first thing that it did differently.
     pub first_difference: Option<Difference>,
     /// Configuration, uploads and commands.
-    pub deeds: DeedCounts,
-    /// Changes of knobs, told in reports.
-    pub knobs: DeedCounts,
+    #[serde(rename = "deeds")]
+    pub actions: ActionCounts,
+    /// Changes of knobs in reports.
+    pub knobs: ActionCounts,
     /// Reports of the playhead.
     pub ticks: TickCounts,
-    /// How far the live playhead was from the recorded one; `null` where that has no meaning.
+    /// Distance of the live playhead from the recorded one; `null` where they cannot be compared.
     pub position: Option<Drift>,
     /// How the clock kept time.
     pub time: TimeKept,
@@ -38,24 +37,24 @@ pub struct Divergence {
     pub played_s: f64,
     /// The tape came to its end.
     pub whole: bool,
-    /// Times that it began again.
+    /// How often it began again.
     pub rounds: u64,
-    /// What the last held or waiting replies wait for, in a causal replay.
+    /// What unsent replies still wait for, in a causal replay.
     pub unanswered: Vec<String>,
-    /// Messages that could not be sent because the recording does not hold them whole.
+    /// Messages that could not be sent because the recording does not have them whole.
     pub left_out: u64,
 }
 
-/// Deeds of both clients.
+/// Actions of both clients.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct DeedCounts {
+pub struct ActionCounts {
     /// The recorded client's, as far as the tape was played.
     pub recorded: u64,
     /// The live client's.
     pub live: u64,
     /// Those that are equal, up to the first that is not.
     pub equal: u64,
-    /// The most that an equal one came later, or with a minus sign earlier.
+    /// Largest distance in time of equal ones; negative where the live one came earlier.
     pub most_apart_s: f64,
 }
 
@@ -82,9 +81,9 @@ pub struct Drift {
 /// How the clock of the replay kept time.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct TimeKept {
-    /// Seconds of the tape in a second, as asked for last; `null`: as fast as possible.
+    /// Seconds of the tape in a second, as last asked for; `null`: as fast as possible.
     pub asked_rate: Option<f64>,
-    /// The same as it was, without pauses, jumps and waiting for the client.
+    /// The rate that was achieved, without pauses, jumps and waiting for the client.
     pub achieved_rate: Option<f64>,
     /// Messages sent.
     pub sent: u64,
@@ -92,21 +91,21 @@ pub struct TimeKept {
     pub late_mean_ms: f64,
     /// How late the latest was.
     pub late_max_ms: f64,
-    /// By how much everything was slowed because nobody kept up.
+    /// By how much everything was slowed because client or machine did not keep up.
     pub slowed_s: f64,
-    /// By how much everything was held for messages of the client.
+    /// By how much everything was delayed for messages of the client.
     pub waited_s: f64,
-    /// How long the clock stood still because it was told to.
+    /// How long the clock was paused.
     pub paused_s: f64,
 }
 
 /// Compares a live client with the recorded one.
 #[derive(Debug, Default)]
 pub(super) struct Comparer {
-    pub deeds: Lane,
-    pub knobs: Lane,
+    pub actions: SequenceDiff,
+    pub knobs: SequenceDiff,
     pub ticks: TickCounts,
-    live_knobs: Knobs,
+    live_knobs: KnobChanges,
     recorded_playhead: Option<ReportedPlayhead>,
     recorded_reports: u64,
     loop_s: f64,
@@ -115,12 +114,12 @@ pub(super) struct Comparer {
 }
 
 impl Comparer {
-    /// The two cannot be compared any further, as after a jump.
+    /// Ends the comparison, as a jump does.
     pub fn stop(&mut self) {
         self.is_over = true;
     }
 
-    /// A buffer was sent on which both playheads start at `tape`.
+    /// Takes a buffer on which both playheads start at `tape`.
     pub fn buffer(&mut self, tape: Nanos, frames: u64, sample_rate: Option<u32>) {
         self.recorded_reports = 0;
         match (&mut self.recorded_playhead, sample_rate) {
@@ -137,15 +136,15 @@ impl Comparer {
         }
     }
 
-    pub fn recorded_deed(&mut self, at_s: f64, deed: Deed) {
+    pub fn recorded_action(&mut self, at_s: f64, action: ClientAction) {
         if !self.is_over {
-            self.deeds.recorded(at_s, deed);
+            self.actions.recorded(at_s, action);
         }
     }
 
-    pub fn live_deed(&mut self, at_s: f64, deed: Deed) {
+    pub fn live_action(&mut self, at_s: f64, action: ClientAction) {
         if !self.is_over {
-            self.deeds.live(at_s, deed);
+            self.actions.live(at_s, action);
         }
     }
 
@@ -159,18 +158,19 @@ impl Comparer {
             self.recorded_reports += 1;
         }
         if let Some(knobs) = tick.knobs {
-            self.knobs.recorded(at_s, Deed { kind: "knobs".to_owned(), value: knobs.into() });
+            self.knobs
+                .recorded(at_s, ClientAction { kind: "knobs".to_owned(), value: knobs.into() });
         }
     }
 
-    /// A report of the live client at `tape`; positions count where the clock runs at `pace`'s 1.
+    /// Takes a report of the live client at `tape`; its position counts while `pace` runs at rate 1.
     pub fn live_tick(&mut self, at_s: f64, tape: Nanos, params: &Params<'_>, pace: Option<&Pace>) {
         if self.is_over {
             return;
         }
         self.ticks.live += 1;
         if let Some(knobs) = self.live_knobs.turned(params.raw.as_deref()) {
-            self.knobs.live(at_s, Deed { kind: "knobs".to_owned(), value: knobs.into() });
+            self.knobs.live(at_s, ClientAction { kind: "knobs".to_owned(), value: knobs.into() });
         }
         let is_comparable = pace.is_some_and(|pace| pace.rate() == 1.0 && !pace.is_paused());
         if let (true, Some(playhead), Some(live_s)) = (
@@ -193,18 +193,18 @@ impl Comparer {
     }
 
     pub fn first_difference(&self) -> Option<Difference> {
-        let both = [self.deeds.first_difference(), self.knobs.first_difference()];
+        let both = [self.actions.first_difference(), self.knobs.first_difference()];
         both.into_iter().flatten().min_by(|one, other| one.at_s.total_cmp(&other.at_s))
     }
 }
 
-impl DeedCounts {
-    pub(super) fn of(lane: &Lane) -> DeedCounts {
-        DeedCounts {
-            recorded: lane.recorded_count,
-            live: lane.live_count,
-            equal: lane.equal,
-            most_apart_s: round(lane.most_apart_s, 6),
+impl ActionCounts {
+    pub(super) fn of(diff: &SequenceDiff) -> ActionCounts {
+        ActionCounts {
+            recorded: diff.recorded_count,
+            live: diff.live_count,
+            equal: diff.equal,
+            most_apart_s: round(diff.most_apart_s, 6),
         }
     }
 }
@@ -220,7 +220,7 @@ impl Drift {
     }
 }
 
-/// What was sent, and how late.
+/// Measures what was sent, and how late.
 #[derive(Debug, Default)]
 pub(super) struct TimeKeeper {
     sent: u64,
@@ -238,7 +238,7 @@ pub(super) struct TimeKeeper {
 }
 
 impl TimeKeeper {
-    /// A message was sent; `late_ns` where there was a moment for it.
+    /// Counts a message; `late_ns` is given where it was timed.
     pub fn sent(&mut self, tape: Nanos, now: Nanos, late_ns: Option<u64>) {
         self.sent += 1;
         if let Some(late_ns) = late_ns {
@@ -253,17 +253,17 @@ impl TimeKeeper {
         }
     }
 
-    /// A message was sent on the way to where the tape goes on.
+    /// Counts a message that was sent while catching up.
     pub fn sent_at_once(&mut self) {
         self.sent += 1;
     }
 
-    /// The clock stood still on purpose.
+    /// Leaves out time in which the clock stood still on purpose.
     pub fn stood(&mut self, ns: u64) {
         self.still_ns = self.still_ns.saturating_add(ns);
     }
 
-    /// What follows is not measured against what was before.
+    /// Measures what follows independently of what was before.
     pub fn jump(&mut self) {
         self.mark = None;
         self.still_ns = 0;

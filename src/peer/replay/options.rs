@@ -1,7 +1,6 @@
-//! What can be asked of a replay as the server, and what it asks for and tells.
+//! What a replay as the server can be asked for, and what it asks of its driver.
 //!
-//! Enters and leaves: plain data. Times of the recording are on its own clock, or in seconds from its
-//! initial buffer.
+//! Times of the recording are on its own clock, or in seconds from its initial buffer.
 
 use serde_json::{Map, Value};
 
@@ -34,11 +33,11 @@ pub struct ReplayOptions {
     /// When the buffer that the replay begins with is sent: `origin`, or where a recording begins
     /// in the middle.
     pub began: Nanos,
-    /// Kinds of deeds of the live client that a recording of a middle cannot be compared with.
+    /// Kinds of client actions that a recording without the session's beginning cannot be compared with.
     pub unknown: Vec<&'static str>,
-    /// Everything before is sent at once.
+    /// Everything before this is sent at once.
     pub start_at: Option<Nanos>,
-    /// Nothing after is sent.
+    /// Nothing after this is sent.
     pub until: Option<Nanos>,
     /// Begin again at the end.
     pub looped: bool,
@@ -46,7 +45,7 @@ pub struct ReplayOptions {
     pub ready: Map<String, Value>,
 }
 
-/// What is to be done with the clock.
+/// A change of the replay's clock.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Control {
     /// Stand still.
@@ -59,26 +58,27 @@ pub enum Control {
     Jump(f64),
 }
 
-/// What the driver has to bring.
+/// What the driver has to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
     /// Nothing.
     Nothing,
-    /// The next parts, or word that there are none.
+    /// Offer the next parts, or note the end of the tape.
     Parts,
-    /// The tape from its beginning; then [`ReplayServer::rewound`](super::ReplayServer::rewound).
+    /// Go back to the beginning of the tape, and call
+    /// [`ReplayServer::rewound`](super::ReplayServer::rewound).
     Rewind,
 }
 
 /// Where a replay is.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
-pub struct Status {
+pub struct ReplayStatus {
     /// In seconds of the recording, from its initial buffer.
     pub at_s: f64,
     /// Seconds of the recording in a second; `null`: as fast as the client reads.
     pub rate: Option<f64>,
     /// The clock stands still.
     pub paused: bool,
-    /// Times that it began again.
+    /// How often it began again.
     pub rounds: u64,
 }

@@ -1,12 +1,11 @@
-//! The one clock of a replay: which moment of the recording is now.
+//! The clock of a replay: converts between the driver's clock and the tape's.
 //!
-//! Enters: moments of the driver's clock, and what is to become of the clock. Leaves: moments of the
-//! tape, and back. Rate, pauses and jumps never move what was before them. Never reads a clock.
+//! Rate, pauses and jumps change nothing that was before them.
 
 use crate::time::Nanos;
 
-/// How late a message may be before the clock is held for it: less is a hiccup, and what follows
-/// catches up; more means that nobody keeps up, and everything slows in proportion.
+/// How late a message may be before the clock is delayed: less is a hiccup, and what follows catches
+/// up; more means that client or machine cannot keep up, and everything slows in proportion.
 pub const MAX_LATE_NS: u64 = 100_000_000;
 
 /// Where the tape is.

@@ -1,31 +1,29 @@
-//! When the parts of a recording are due.
+//! When the parts of a recording are due, and how late and how long delayed a reply is.
 //!
-//! Enters: what the live client has done, what is to become of the clock, parts of the recording and
-//! moments. Leaves: the moment of each part, and how late and how long held a reply is. Never plays a
-//! part, and never looks at what it says.
+//! This depends on the clock and on what the live client has done, never on what a part contains.
 
-use super::causes::{CONFIG, Cause, Deeds};
+use super::causes::{CONFIG, ClientActions, ReplyCause};
 use super::options::{ReplayOptions, Timing};
 use super::pace::{MAX_LATE_NS, Pace};
-use super::tape::{Part, PartBody, Reply, ReplyKind};
+use super::tape::{PartBody, ReplyKind, TapePart, TapeReply};
 use crate::time::Nanos;
 
 /// When a part may be played.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Due {
+pub(super) enum PartDue {
     At(Nanos),
     Now,
     Never,
 }
 
-/// What a reply that is being sent has cost.
+/// What sending a reply cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cost {
-    /// It has no moment: it is on the way to where the tape goes on.
+pub(super) enum ReplyCost {
+    /// It is not timed: the tape is catching up with the start or with a jump.
     OnTheWay,
-    /// It has no moment: everything is sent as fast as the client reads.
+    /// It is not timed: everything is sent as fast as the client reads.
     AtOnce,
-    /// It left so late, the tape having been held so long for the client, and now so much slower.
+    /// It was late, the tape had waited for the client, and everything after it comes later.
     Paced { late_ns: u64, waited_ns: u64, slowed_ns: u64 },
 }
 
@@ -39,7 +37,7 @@ pub(super) struct Schedule {
     paused_at: Option<Nanos>,
     /// Parts before this one are not paced.
     catch_up_to: Option<Nanos>,
-    pub deeds: Deeds,
+    pub actions: ClientActions,
 }
 
 impl Schedule {
@@ -49,11 +47,11 @@ impl Schedule {
             is_causal: options.causal,
             pace: None,
             paused_at: None,
-            // What a middle does not hold cannot be caught up with.
+            // A recording without the session's beginning has nothing to catch up with before its own.
             catch_up_to: options
                 .start_at
                 .filter(|at| options.began == options.origin || *at > options.began),
-            deeds: Deeds::default(),
+            actions: ClientActions::default(),
         }
     }
 
@@ -74,7 +72,7 @@ impl Schedule {
         }
     }
 
-    /// The clock, where it is one that the client's can be compared with.
+    /// The clock, where the client's can be compared with it.
     pub fn pace(&self) -> Option<&Pace> {
         self.pace.as_ref().filter(|_| self.timing != Timing::Max)
     }
@@ -89,7 +87,7 @@ impl Schedule {
         pace.map_or(position, |pace| pace.tape_at(now))
     }
 
-    /// Stands still from `now` on.
+    /// Stops the clock at `now`.
     pub fn pause(&mut self, now: Nanos, position: Nanos) {
         let tape = self.tape_at(now, position);
         if let Some(pace) = self.pace.as_mut().filter(|_| self.paused_at.is_none()) {
@@ -99,7 +97,7 @@ impl Schedule {
         }
     }
 
-    /// Goes on; how long it stood still.
+    /// Starts the clock again; returns how long it stood still.
     pub fn resume(&mut self, now: Nanos) -> u64 {
         if let Some(pace) = &mut self.pace {
             pace.resume(now);
@@ -107,7 +105,7 @@ impl Schedule {
         self.paused_at.take().map_or(0, |since| now.0.saturating_sub(since.0))
     }
 
-    /// Runs at another rate from `now` on, also if there was none.
+    /// Changes the rate from `now` on, also from as fast as possible.
     pub fn set_rate(&mut self, now: Nanos, position: Nanos, rate: f64) {
         let tape = self.tape_at(now, position);
         if let Some(pace) = &mut self.pace {
@@ -117,19 +115,19 @@ impl Schedule {
         self.timing = Timing::Recorded { rate };
     }
 
-    /// Is at `tape` from `now` on.
+    /// Moves the clock to `tape` at `now`.
     pub fn jump(&mut self, now: Nanos, tape: Nanos) {
         if let Some(pace) = &mut self.pace {
             pace.jump(now, tape);
         }
     }
 
-    /// Everything before `target` is sent at once.
+    /// Sends everything before `target` at once.
     pub fn catch_up_to(&mut self, target: Option<Nanos>) {
         self.catch_up_to = target;
     }
 
-    /// Where the tape goes on with a part at `tape`, if it has caught up with it.
+    /// The target of catching up, once a part at `tape` reaches it; the clock then continues there.
     pub fn catch_up(&mut self, now: Nanos, tape: Nanos) -> Option<Nanos> {
         let target = self.catch_up_to.take_if(|target| tape >= *target)?;
         self.jump(now, target);
@@ -137,56 +135,59 @@ impl Schedule {
     }
 
     /// When a part may be played.
-    pub fn due(&self, part: &Part) -> Due {
-        let Some(pace) = &self.pace else { return Due::Never };
+    pub fn due(&self, part: &TapePart) -> PartDue {
+        let Some(pace) = &self.pace else { return PartDue::Never };
         let cause = holding(part, self.is_causal);
         let caused = cause.map(|cause| self.caused_at(cause));
         if caused == Some(None) {
-            return Due::Never;
+            return PartDue::Never;
         }
         if self.catch_up_to.is_some() {
-            return Due::Now;
+            return PartDue::Now;
         }
         match (self.timing, pace.now_at(part.t)) {
-            (_, None) => Due::Never,
-            (Timing::Max, Some(_)) => Due::Now,
-            (_, Some(paced)) => Due::At(caused.flatten().map_or(paced, |caused| caused.max(paced))),
+            (_, None) => PartDue::Never,
+            (Timing::Max, Some(_)) => PartDue::Now,
+            (_, Some(paced)) => {
+                PartDue::At(caused.flatten().map_or(paced, |caused| caused.max(paced)))
+            }
         }
     }
 
-    /// The cause for which a part holds the tape.
-    pub fn held_for<'a>(&self, part: &'a Part) -> Option<&'a Cause> {
-        holding(part, self.is_causal).filter(|cause| self.deeds.done_at(cause).is_none())
+    /// The cause that a part waits for while it blocks the tape.
+    pub fn held_for<'a>(&self, part: &'a TapePart) -> Option<&'a ReplyCause> {
+        holding(part, self.is_causal).filter(|cause| self.actions.done_at(cause).is_none())
     }
 
-    /// When a reply may come for what it answers, if the client has done that.
-    fn caused_at(&self, cause: &Cause) -> Option<Nanos> {
-        let done = self.deeds.done_at(cause)?;
+    /// When a reply may follow its cause, if that has happened.
+    fn caused_at(&self, cause: &ReplyCause) -> Option<Nanos> {
+        let done = self.actions.done_at(cause)?;
         let after_ns = self.rate().map_or(0, |rate| (cause.after_ns as f64 / rate) as u64);
         Some(Nanos(done.0.saturating_add(after_ns)))
     }
 
-    /// When a reply may come that waits by itself; never while the clock stands still.
-    pub fn waits_until(&self, cause: &Cause) -> Option<Nanos> {
+    /// When a reply that waits alone may be sent; never while the clock stands still.
+    pub fn waits_until(&self, cause: &ReplyCause) -> Option<Nanos> {
         self.caused_at(cause).filter(|_| self.paused_at.is_none())
     }
 
-    /// What a reply that is its turn has to wait for by itself, if that is still to come.
-    pub fn floats(&self, now: Nanos, reply: &Reply) -> bool {
+    /// Whether a reply whose turn it is has to wait alone for its cause.
+    pub fn waits_alone(&self, now: Nanos, reply: &TapeReply) -> bool {
         let is_its_own = self.is_causal && self.catch_up_to.is_none();
-        let cause = reply.cause.as_ref().filter(|_| is_its_own && !holds(reply, self.is_causal));
+        let cause =
+            reply.cause.as_ref().filter(|_| is_its_own && !blocks_tape(reply, self.is_causal));
         cause.is_some_and(|cause| self.caused_at(cause).is_none_or(|at| at > now))
     }
 
-    /// Holds the clock for a reply at `tape` that had to wait, or is so late that nobody keeps up.
-    pub fn spend(&mut self, now: Nanos, tape: Nanos, reply: &Reply) -> Cost {
+    /// Delays the clock for a reply at `tape` that had to wait, or that is too late to catch up.
+    pub fn spend(&mut self, now: Nanos, tape: Nanos, reply: &TapeReply) -> ReplyCost {
         if self.catch_up_to.is_some() {
-            return Cost::OnTheWay;
+            return ReplyCost::OnTheWay;
         }
         let Some(paced) = self.pace().and_then(|pace| pace.now_at(tape)) else {
-            return Cost::AtOnce;
+            return ReplyCost::AtOnce;
         };
-        let caused = reply.cause.as_ref().filter(|_| holds(reply, self.is_causal));
+        let caused = reply.cause.as_ref().filter(|_| blocks_tape(reply, self.is_causal));
         let caused = caused.and_then(|cause| self.caused_at(cause));
         let waited_ns = caused.map_or(0, |caused| caused.0.saturating_sub(paced.0));
         let late_ns = now.0.saturating_sub(paced.0.saturating_add(waited_ns));
@@ -194,21 +195,21 @@ impl Schedule {
         if let Some(pace) = &mut self.pace {
             pace.delay(waited_ns + slowed_ns);
         }
-        Cost::Paced { late_ns, waited_ns, slowed_ns }
+        ReplyCost::Paced { late_ns, waited_ns, slowed_ns }
     }
 }
 
-/// The cause for which a part holds the tape, come or not.
-fn holding(part: &Part, is_causal: bool) -> Option<&Cause> {
+/// The cause for which a part blocks the tape, whether or not it has happened.
+fn holding(part: &TapePart, is_causal: bool) -> Option<&ReplyCause> {
     match &part.body {
-        PartBody::Reply(reply) if holds(reply, is_causal) => reply.cause.as_ref(),
+        PartBody::Reply(reply) if blocks_tape(reply, is_causal) => reply.cause.as_ref(),
         _ => None,
     }
 }
 
-/// Whether a reply holds the tape until its cause: nothing is said before the config; in a causal
-/// replay nothing of a session or a swap is said before the audio that it is about.
-fn holds(reply: &Reply, is_causal: bool) -> bool {
+/// Whether a reply blocks the tape until its cause: nothing is sent before the config, and in a causal
+/// replay nothing of a session or a swap before the audio that it is about.
+fn blocks_tape(reply: &TapeReply, is_causal: bool) -> bool {
     match (reply.kind, &reply.cause) {
         (ReplyKind::Handshake, Some(cause)) => is_causal || cause.kind == CONFIG,
         (ReplyKind::SwapReady, Some(_)) => is_causal,

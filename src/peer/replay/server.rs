@@ -1,22 +1,20 @@
 //! The recorded server: what to send to a live client, and when.
 //!
-//! Enters: the parts of a recording as they are wanted, messages of the client, orders to pause,
-//! slow down or jump, and moments. Leaves: messages to send. The tape begins when the client has sent
-//! its first message. In a causal replay a recorded reply waits for the message that it answered:
-//! `ready` and `swap_ready` hold the tape, since what follows belongs to them; any other reply waits
-//! by itself. A reply is never early: it keeps its recorded distance both from the beginning and from
-//! its cause. Going back is told to the client as a swap to the initial buffer, the only way in which
-//! a server can.
+//! The tape begins when the client sends its first message. In a causal replay a recorded reply waits
+//! for the message that it answered: `ready` and `swap_ready` block the tape, since what follows
+//! belongs to them; any other reply waits alone. No reply is early: it keeps its recorded distance
+//! both from the beginning and from its cause. Going back reaches the client as a swap to the initial
+//! buffer, since the protocol has no other way.
 
 use std::collections::VecDeque;
 
 use serde_json::{Map, Value, json};
 
-use super::causes::{Cause, Deeds};
-use super::divergence::{Comparer, DeedCounts, Divergence, Drift, TimeKeeper};
-use super::options::{Control, MAX_AHEAD_BYTES, ReplayOptions, Status, Wanted};
-use super::schedule::{Cost, Due, Schedule};
-use super::tape::{Deed, Part, PartBody, Reply, ReplyKind};
+use super::causes::{ClientActions, ReplyCause};
+use super::divergence::{ActionCounts, Comparer, Divergence, Drift, TimeKeeper};
+use super::options::{Control, MAX_AHEAD_BYTES, ReplayOptions, ReplayStatus, Wanted};
+use super::schedule::{PartDue, ReplyCost, Schedule};
+use super::tape::{ClientAction, PartBody, ReplyKind, TapePart, TapeReply};
 use crate::lag::stats::round;
 use crate::peer::Outgoing;
 use crate::peer::server::Incoming;
@@ -24,22 +22,35 @@ use crate::time::Nanos;
 use crate::wire::json::parse_object;
 use crate::wire::message::{ClientText, client_text};
 
-/// Replies that may wait for their causes; further ones are sent without.
+/// Replies that may wait for their causes; further ones are sent at once.
 const MAX_WAITING: usize = 4096;
+
+/// Where a replay is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// The client has not begun its session.
+    Waiting,
+    Playing,
+    /// The tape has to be brought back to its beginning.
+    Rewinding,
+    /// The beginning is being repeated, up to its buffer.
+    BeginningAgain,
+    /// Nothing more is played.
+    Over,
+}
 
 /// The server side of a replay.
 #[derive(Debug)]
 pub struct ReplayServer {
     options: ReplayOptions,
-    parts: VecDeque<Part>,
+    stage: Stage,
+    parts: VecDeque<TapePart>,
     held_bytes: usize,
+    /// No parts follow those that are held.
     is_tape_ended: bool,
     schedule: Schedule,
-    /// The beginning is being repeated, up to its buffer.
-    is_beginning_again: bool,
-    wants_rewind: bool,
     /// Replies whose causes are still to come.
-    waiting: VecDeque<(Cause, Outgoing)>,
+    waiting: VecDeque<(ReplyCause, Outgoing)>,
     outbox: VecDeque<Outgoing>,
     comparer: Comparer,
     time: TimeKeeper,
@@ -47,7 +58,7 @@ pub struct ReplayServer {
     position: Nanos,
     rounds: u64,
     left_out: u64,
-    is_over: bool,
+    /// The end of the tape was played, in this round or an earlier one.
     is_whole: bool,
 }
 
@@ -59,18 +70,16 @@ impl ReplayServer {
             schedule: Schedule::new(&options),
             position: options.origin,
             options,
+            stage: Stage::Waiting,
             parts: VecDeque::new(),
             held_bytes: 0,
             is_tape_ended: false,
-            is_beginning_again: false,
-            wants_rewind: false,
             waiting: VecDeque::new(),
             outbox: VecDeque::new(),
             comparer: Comparer::default(),
             time: TimeKeeper::default(),
             rounds: 0,
             left_out: 0,
-            is_over: false,
             is_whole: false,
         }
     }
@@ -78,37 +87,43 @@ impl ReplayServer {
     /// What the driver should bring next.
     #[must_use]
     pub fn wants(&self) -> Wanted {
-        match () {
-            () if self.is_over => Wanted::Nothing,
-            () if self.wants_rewind => Wanted::Rewind,
-            () if !self.is_tape_ended && self.held_bytes < MAX_AHEAD_BYTES => Wanted::Parts,
-            () => Wanted::Nothing,
+        let has_room = !self.is_tape_ended && self.held_bytes < MAX_AHEAD_BYTES;
+        match self.stage {
+            Stage::Over => Wanted::Nothing,
+            Stage::Rewinding => Wanted::Rewind,
+            _ if has_room => Wanted::Parts,
+            _ => Wanted::Nothing,
         }
     }
 
     /// Takes the next part.
-    pub fn offer(&mut self, part: Part) {
+    pub fn offer(&mut self, part: TapePart) {
         self.held_bytes += part.bytes();
         self.parts.push_back(part);
     }
 
-    /// There are no further parts.
+    /// Notes that no further parts follow.
     pub fn end_of_tape(&mut self) {
         self.is_tape_ended = true;
     }
 
-    /// The tape is at its beginning again.
+    /// Notes that the tape is at its beginning again.
     pub fn rewound(&mut self) {
-        self.wants_rewind = false;
+        self.stage = Stage::BeginningAgain;
         self.is_tape_ended = false;
-        self.is_beginning_again = true;
         self.rounds += 1;
         self.parts.clear();
         self.held_bytes = 0;
         self.waiting.clear();
-        self.schedule.deeds = Deeds::reopened();
+        self.schedule.actions = ClientActions::reopened();
         self.comparer.stop();
         self.time.jump();
+    }
+
+    /// Whether the tape is ready for the client's first message, with which it begins.
+    #[must_use]
+    pub fn can_begin(&self) -> bool {
+        self.has_begun() || self.is_tape_ended || !self.parts.is_empty()
     }
 
     /// Whether the client has begun its session.
@@ -123,6 +138,7 @@ impl ReplayServer {
         if is_first {
             self.position = self.parts.front().map_or(self.options.origin, |part| part.t);
             self.schedule.begin(now, self.position);
+            self.enter(Stage::Playing);
         }
         let (at_s, tape) = (self.at_s(now), self.tape_at(now));
         match message {
@@ -133,24 +149,24 @@ impl ReplayServer {
                 }
                 let object = parse_object(text).ok();
                 let kind =
-                    self.schedule.deeds.text(now, object.as_ref().map(|object| &object.fields));
-                self.compare(at_s, Deed::of_text(text, kind));
+                    self.schedule.actions.text(now, object.as_ref().map(|object| &object.fields));
+                self.compare(at_s, ClientAction::of_text(text, kind));
             }
             Incoming::Binary(bytes) => {
-                let kind = self.schedule.deeds.binary(now);
-                self.compare(at_s, Deed::of_binary(bytes, kind));
+                let kind = self.schedule.actions.binary(now);
+                self.compare(at_s, ClientAction::of_binary(bytes, kind));
             }
-            Incoming::Closed => self.is_over = true,
+            Incoming::Closed => self.stage = Stage::Over,
         }
     }
 
-    fn compare(&mut self, at_s: f64, deed: Deed) {
-        if !self.options.unknown.contains(&deed.kind.as_str()) {
-            self.comparer.live_deed(at_s, deed);
+    fn compare(&mut self, at_s: f64, action: ClientAction) {
+        if !self.options.unknown.contains(&action.kind.as_str()) {
+            self.comparer.live_action(at_s, action);
         }
     }
 
-    /// Does something with the clock.
+    /// Pauses, resumes, changes the rate or jumps.
     pub fn control(&mut self, now: Nanos, control: Control) {
         match control {
             Control::Pause => self.schedule.pause(now, self.position),
@@ -168,7 +184,9 @@ impl ReplayServer {
                 let to = Nanos(self.options.origin.0.saturating_add(to_ns));
                 self.comparer.stop();
                 self.time.jump();
-                self.wants_rewind |= to < self.position;
+                if to < self.position {
+                    self.enter(Stage::Rewinding);
+                }
                 self.schedule.catch_up_to(Some(to));
             }
             Control::Rate(_) | Control::Jump(_) => {}
@@ -177,8 +195,8 @@ impl ReplayServer {
 
     /// Where the replay is.
     #[must_use]
-    pub fn status(&self, now: Nanos) -> Status {
-        Status {
+    pub fn status(&self, now: Nanos) -> ReplayStatus {
+        ReplayStatus {
             at_s: round(self.at_s(now), 6),
             rate: self.schedule.rate(),
             paused: self.schedule.paused_at().is_some(),
@@ -192,17 +210,17 @@ impl ReplayServer {
             if let Some(message) = self.outbox.pop_front() {
                 return Some(message);
             }
-            if self.is_over || self.wants_rewind || !self.has_begun() {
+            if !self.is_running() {
                 return None;
             }
             if let Some(message) = self.take_waiting(now) {
                 return Some(message);
             }
-            let ends = |part: &Part| self.options.until.is_some_and(|until| part.t > until);
+            let ends = |part: &TapePart| self.options.until.is_some_and(|until| part.t > until);
             match self.parts.front() {
                 Some(part) if !ends(part) => {
                     let (tape, due) = (part.t, self.due(part));
-                    if !self.is_beginning_again
+                    if self.stage != Stage::BeginningAgain
                         && let Some(target) = self.schedule.catch_up(now, tape)
                     {
                         self.position = target;
@@ -210,9 +228,9 @@ impl ReplayServer {
                         continue;
                     }
                     match due {
-                        Due::Now => {}
-                        Due::At(at) if at <= now => {}
-                        Due::At(_) | Due::Never => return None,
+                        PartDue::Now => {}
+                        PartDue::At(at) if at <= now => {}
+                        PartDue::At(_) | PartDue::Never => return None,
                     }
                     self.play_next(now);
                 }
@@ -225,19 +243,19 @@ impl ReplayServer {
     /// When to poll again although nothing came.
     #[must_use]
     pub fn wake_at(&self) -> Option<Nanos> {
-        if self.is_over || self.wants_rewind || !self.has_begun() {
+        if !self.is_running() {
             return None;
         }
         let waiting = self.waiting.iter().filter_map(|(cause, _)| self.schedule.waits_until(cause));
         let next = self.parts.front().and_then(|part| match self.due(part) {
-            Due::At(at) => Some(at),
-            Due::Now => Some(Nanos(0)),
-            Due::Never => None,
+            PartDue::At(at) => Some(at),
+            PartDue::Now => Some(Nanos(0)),
+            PartDue::Never => None,
         });
         waiting.chain(next).min()
     }
 
-    /// What became of it, as of `now`.
+    /// How far client and clock strayed, as of `now`.
     #[must_use]
     pub fn divergence(&self, now: Nanos) -> Divergence {
         let first_difference = self.comparer.first_difference();
@@ -250,8 +268,8 @@ impl ReplayServer {
         Divergence {
             same: first_difference.is_none(),
             first_difference,
-            deeds: DeedCounts::of(&self.comparer.deeds),
-            knobs: DeedCounts::of(&self.comparer.knobs),
+            actions: ActionCounts::of(&self.comparer.actions),
+            knobs: ActionCounts::of(&self.comparer.knobs),
             ticks: self.comparer.ticks,
             position: self.comparer.position.map(Drift::rounded),
             time,
@@ -264,17 +282,29 @@ impl ReplayServer {
         }
     }
 
-    /// The cause for which the tape is held.
+    /// The cause that the tape waits for.
     #[must_use]
-    pub fn held_for(&self) -> Option<&Cause> {
-        let part = self.parts.front().filter(|_| !self.is_beginning_again)?;
+    pub fn held_for(&self) -> Option<&ReplyCause> {
+        let part = self.parts.front().filter(|_| self.stage != Stage::BeginningAgain)?;
         self.schedule.held_for(part)
     }
 
-    /// By how much everything was slowed because nobody kept up, in seconds.
+    /// By how much everything was slowed because client or machine did not keep up, in seconds.
     #[must_use]
     pub fn slowed_s(&self) -> f64 {
         self.time.slowed_ns as f64 / 1e9
+    }
+
+    /// Moves on to a stage, unless the replay is over.
+    fn enter(&mut self, stage: Stage) {
+        if self.stage != Stage::Over {
+            self.stage = stage;
+        }
+    }
+
+    /// Whether parts are being played, as far as there are any.
+    fn is_running(&self) -> bool {
+        matches!(self.stage, Stage::Playing | Stage::BeginningAgain)
     }
 
     /// Where the replay begins, on the tape's clock.
@@ -290,27 +320,30 @@ impl ReplayServer {
         self.tape_at(now).seconds_since(self.options.origin)
     }
 
-    fn due(&self, part: &Part) -> Due {
-        if self.is_beginning_again { Due::Now } else { self.schedule.due(part) }
+    fn due(&self, part: &TapePart) -> PartDue {
+        match self.stage {
+            Stage::BeginningAgain => PartDue::Now,
+            _ => self.schedule.due(part),
+        }
     }
 
     fn play_next(&mut self, now: Nanos) {
         let Some(part) = self.parts.pop_front() else { return };
         self.held_bytes = self.held_bytes.saturating_sub(part.bytes());
         self.position = part.t;
-        if self.is_beginning_again {
+        if self.stage == Stage::BeginningAgain {
             self.begin_again(now, part);
             return;
         }
         let at_s = part.t.seconds_since(self.options.origin);
         match part.body {
-            PartBody::Deed(deed) => self.comparer.recorded_deed(at_s, deed),
+            PartBody::Action(action) => self.comparer.recorded_action(at_s, action),
             PartBody::Tick(tick) => self.comparer.recorded_tick(at_s, part.t, tick),
             PartBody::LeftOut => self.left_out += 1,
             PartBody::End => {}
             PartBody::Close { code, reason } => {
                 self.outbox.push_back(Outgoing::Close { code, reason });
-                self.is_over = true;
+                self.stage = Stage::Over;
                 self.is_whole = true;
             }
             PartBody::Reply(reply) => {
@@ -320,11 +353,11 @@ impl ReplayServer {
         }
     }
 
-    fn keep_time(&mut self, now: Nanos, tape: Nanos, reply: &Reply) {
+    fn keep_time(&mut self, now: Nanos, tape: Nanos, reply: &TapeReply) {
         match self.schedule.spend(now, tape, reply) {
-            Cost::OnTheWay => self.time.sent_at_once(),
-            Cost::AtOnce => self.time.sent(tape, now, None),
-            Cost::Paced { late_ns, waited_ns, slowed_ns } => {
+            ReplyCost::OnTheWay => self.time.sent_at_once(),
+            ReplyCost::AtOnce => self.time.sent(tape, now, None),
+            ReplyCost::Paced { late_ns, waited_ns, slowed_ns } => {
                 self.time.waited_ns += waited_ns;
                 self.time.stood(waited_ns);
                 self.time.slowed_ns += slowed_ns;
@@ -333,7 +366,7 @@ impl ReplayServer {
         }
     }
 
-    fn say(&mut self, now: Nanos, tape: Nanos, reply: Reply) {
+    fn say(&mut self, now: Nanos, tape: Nanos, reply: TapeReply) {
         match reply.kind {
             ReplyKind::InitialBuffer { frames, sample_rate } => {
                 self.comparer.buffer(tape, frames, Some(sample_rate));
@@ -341,21 +374,22 @@ impl ReplayServer {
             ReplyKind::SwapBuffer { frames } => self.comparer.buffer(tape, frames, None),
             _ => {}
         }
-        let floats = self.waiting.len() < MAX_WAITING && self.schedule.floats(now, &reply);
-        match reply.cause.filter(|_| floats) {
+        let waits_alone =
+            self.waiting.len() < MAX_WAITING && self.schedule.waits_alone(now, &reply);
+        match reply.cause.filter(|_| waits_alone) {
             Some(cause) => self.waiting.push_back((cause, reply.message)),
             None => self.outbox.push_back(reply.message),
         }
     }
 
-    /// Up to the buffer nothing is repeated but the buffer, announced as a swap's.
-    fn begin_again(&mut self, now: Nanos, part: Part) {
-        let PartBody::Reply(Reply { message, kind: ReplyKind::InitialBuffer { .. }, .. }) =
+    /// Of the beginning, only the buffer is repeated, announced as a swap's.
+    fn begin_again(&mut self, now: Nanos, part: TapePart) {
+        let PartBody::Reply(TapeReply { message, kind: ReplyKind::InitialBuffer { .. }, .. }) =
             part.body
         else {
             return;
         };
-        self.is_beginning_again = false;
+        self.stage = Stage::Playing;
         self.outbox.push_back(Outgoing::Text(self.swap_ready()));
         self.outbox.push_back(message);
         self.schedule.jump(now, part.t);
@@ -374,7 +408,7 @@ impl ReplayServer {
     }
 
     fn take_waiting(&mut self, now: Nanos) -> Option<Outgoing> {
-        let is_due = |(cause, _): &(Cause, Outgoing)| {
+        let is_due = |(cause, _): &(ReplyCause, Outgoing)| {
             self.schedule.waits_until(cause).is_some_and(|at| at <= now)
         };
         let at = self.waiting.iter().position(is_due)?;
@@ -384,11 +418,11 @@ impl ReplayServer {
     fn finish(&mut self) {
         self.is_whole = true;
         if self.options.looped {
-            self.wants_rewind = true;
+            self.stage = Stage::Rewinding;
             self.schedule.catch_up_to(self.options.start_at);
             return;
         }
-        self.is_over = true;
+        self.stage = Stage::Over;
         let reason = "the replay ends here".to_owned();
         self.outbox.push_back(Outgoing::Close { code: 1000, reason });
     }

@@ -1,17 +1,16 @@
-//! A recording as what is to be said and what was done.
+//! A recording as a sequence of parts: what the server sent, with what it answered, and what the client
+//! did.
 //!
-//! Enters: the records of a capture in their order. Leaves: the parts of the session's connection:
-//! what the server said, with what it answered, and what the client did. Of a recording that begins
-//! in the middle of its session the first parts open that where it stood. Pings, pongs and the
-//! answers to closes belong to a connection and are left out. Keeps no audio.
+//! Of a recording that begins in the middle of its session, the first parts open the session where it
+//! stood. Pings, pongs and the answers to closes belong to a connection and are left out.
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::causes::{CONFIG, Cause, Linker};
-use super::middle::{self, Middle};
-use crate::capture::{Body, Context, Direction, Message, Opcode, Record, SessionPhase};
-use crate::event::{Event, Interpreter};
+use super::causes::{CONFIG, CauseMatcher, ReplyCause};
+use super::mid_session::{self, MidSession};
+use crate::capture::{Body, Context, Direction, Message, Opcode, Record};
+use crate::event::{Event, Interpreter, Phase};
 use crate::peer::Outgoing;
 use crate::time::Nanos;
 use crate::wire::halves::HALF_LEN;
@@ -23,7 +22,7 @@ const MAX_COMPARED_LEN: usize = 64 << 10;
 
 /// One part of a recorded session.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Part {
+pub struct TapePart {
     /// When, on the tape's clock.
     pub t: Nanos,
     /// What.
@@ -33,10 +32,10 @@ pub struct Part {
 /// What a part is.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PartBody {
-    /// The server said it.
-    Reply(Reply),
+    /// The server sent it.
+    Reply(TapeReply),
     /// The client did it.
-    Deed(Deed),
+    Action(ClientAction),
     /// The client reported its playhead.
     Tick(Tick),
     /// The server closed.
@@ -46,21 +45,21 @@ pub enum PartBody {
         /// Reason text.
         reason: String,
     },
-    /// A message of which the recording holds only the beginning, or nothing.
+    /// A message of which the recording has only the beginning, or nothing.
     LeftOut,
-    /// The recording was closed in order; the session lasted so long.
+    /// The recording ends properly; the session lasted until then.
     End,
 }
 
 /// A message of the server.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Reply {
+pub struct TapeReply {
     /// The message.
     pub message: Outgoing,
     /// What it is to the session.
     pub kind: ReplyKind,
     /// What it answered.
-    pub cause: Option<Cause>,
+    pub cause: Option<ReplyCause>,
 }
 
 /// What a message of the server is to the session.
@@ -88,33 +87,36 @@ pub enum ReplyKind {
     Event,
 }
 
-/// Something that a client did, reports apart, in a form that can be compared.
+/// What a client did, other than reports, in a form that can be compared.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Deed {
+pub struct ClientAction {
     /// `config`, `upload`, or the type of the command.
     pub kind: String,
     /// The object that was sent, or what stands for bytes: their number and SHA-256.
     pub value: Value,
 }
 
-impl Deed {
-    /// The deed of a text message; `kind` is what completed, if something did.
+impl ClientAction {
+    /// The action of a text message; `kind` is what completed, if something did.
     #[must_use]
-    pub fn of_text(text: &str, kind: Option<String>) -> Deed {
+    pub fn of_text(text: &str, kind: Option<String>) -> ClientAction {
         if text.len() > MAX_COMPARED_LEN {
-            return Deed::of_binary(text.as_bytes(), kind.unwrap_or_else(|| "text".to_owned()));
+            return ClientAction::of_binary(
+                text.as_bytes(),
+                kind.unwrap_or_else(|| "text".to_owned()),
+            );
         }
         let value = parse_object(text).map_or_else(|_| text.into(), |o| Value::Object(o.fields));
         let own = || value.get("type").and_then(Value::as_str).unwrap_or("text").to_owned();
-        Deed { kind: kind.unwrap_or_else(own), value }
+        ClientAction { kind: kind.unwrap_or_else(own), value }
     }
 
-    /// The deed of a binary message.
+    /// The action of a binary message.
     #[must_use]
-    pub fn of_binary(bytes: &[u8], kind: String) -> Deed {
+    pub fn of_binary(bytes: &[u8], kind: String) -> ClientAction {
         let digest = Sha256::digest(bytes);
         let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        Deed { kind, value: json!({"bytes": bytes.len(), "sha256": hex}) }
+        ClientAction { kind, value: json!({"bytes": bytes.len(), "sha256": hex}) }
     }
 }
 
@@ -127,14 +129,14 @@ pub struct Tick {
     pub knobs: Option<Map<String, Value>>,
 }
 
-/// Tells knobs that were turned from those that are only repeated.
+/// Finds the reports in which knobs changed.
 #[derive(Debug, Default)]
-pub struct Knobs {
+pub struct KnobChanges {
     last: String,
 }
 
-impl Knobs {
-    /// The knobs of a report, if they are news. Those of a first report without any are none.
+impl KnobChanges {
+    /// The knobs of a report, if they changed. Empty ones in the first reports are no change.
     pub fn turned(&mut self, raw: Option<&str>) -> Option<Map<String, Value>> {
         let raw = raw?;
         if raw == self.last || (self.last.is_empty() && raw == "{}") {
@@ -150,8 +152,8 @@ impl Knobs {
 pub struct Tape {
     session: u32,
     interpreter: Interpreter,
-    linker: Linker,
-    knobs: Knobs,
+    matcher: CauseMatcher,
+    knobs: KnobChanges,
     ready: Ready,
     channels: u16,
     /// Binary messages to come that were announced before the recording begins.
@@ -168,8 +170,8 @@ impl Tape {
         Tape {
             session,
             interpreter: Interpreter::new(),
-            linker: Linker::default(),
-            knobs: Knobs::default(),
+            matcher: CauseMatcher::default(),
+            knobs: KnobChanges::default(),
             channels: ready.channels,
             ready,
             announced_before: 0,
@@ -179,18 +181,18 @@ impl Tape {
     }
 
     /// What the next record is to the session: mostly one part or none, of a context several.
-    pub fn read(&mut self, record: &Record<'_>) -> Vec<Part> {
+    pub fn read(&mut self, record: &Record<'_>) -> Vec<TapePart> {
         let bodies = match &record.body {
             Body::Message(message) => {
                 self.has_begun = true;
                 self.message(record, message)
             }
-            // One that repeats what was read tells nothing new.
+            // A later context repeats what was read.
             Body::Context(context) if !self.has_begun => self.enter(context, record.t),
             Body::End(_) => vec![PartBody::End],
             _ => Vec::new(),
         };
-        bodies.into_iter().map(|body| Part { t: record.t, body }).collect()
+        bodies.into_iter().map(|body| TapePart { t: record.t, body }).collect()
     }
 
     /// Opens the session in its middle.
@@ -200,17 +202,17 @@ impl Tape {
         self.ready = state.ready.unwrap_or(self.ready);
         self.channels = self.ready.channels;
         self.announced_before = state.expected.len();
-        if state.phase != SessionPhase::BeforeConfig {
-            self.linker = Linker::reopened();
+        if state.phase != Phase::BeforeConfig {
+            self.matcher = CauseMatcher::reopened();
         }
-        let config = middle::config(state).map(|_| {
+        let config = mid_session::config(state).map(|_| {
             let kind = Some(CONFIG.to_owned());
-            PartBody::Deed(Deed::of_text(&state.config, kind))
+            PartBody::Action(ClientAction::of_text(&state.config, kind))
         });
-        let say = |message, kind| PartBody::Reply(Reply { message, kind, cause: None });
+        let say = |message, kind| PartBody::Reply(TapeReply { message, kind, cause: None });
         let ready =
             |fields| say(Outgoing::Text(Value::Object(fields).to_string()), ReplyKind::Handshake);
-        match Middle::of(context, t) {
+        match MidSession::of(context, t) {
             Ok(Some(middle)) => {
                 self.channels = middle.channels;
                 let (frames, sample_rate) = (middle.frames, middle.sample_rate);
@@ -218,7 +220,7 @@ impl Tape {
                     let kind = ReplyKind::InitialBuffer { frames, sample_rate };
                     say(Outgoing::Binary(halves), kind)
                 });
-                let echo = middle::params_echo(state)
+                let echo = mid_session::params_echo(state)
                     .map(|echo| say(Outgoing::Text(echo), ReplyKind::Event));
                 config.into_iter().chain([ready(middle.ready), buffer]).chain(echo).collect()
             }
@@ -242,14 +244,14 @@ impl Tape {
             return vec![PartBody::LeftOut];
         }
         if message.direction == Direction::ClientToServer {
-            return self.done(record.t, message).into_iter().collect();
+            return self.client_part(record.t, message).into_iter().collect();
         }
         let announcement = self.announcement(message, &event);
-        let body = self.said(record.t, message, event, is_before_stream);
+        let body = self.server_part(record.t, message, event, is_before_stream);
         announcement.into_iter().chain([body]).collect()
     }
 
-    /// What has to be said before a swap's buffer that was announced before the recording begins.
+    /// The announcement of a swap's buffer that came before the recording begins.
     fn announcement(&mut self, message: &Message<'_>, event: &Event<'_>) -> Option<PartBody> {
         match event {
             Event::Slice => self.announced_before = 0,
@@ -257,24 +259,24 @@ impl Tape {
                 self.announced_before -= 1;
                 let channels = channels.unwrap_or(self.channels);
                 let frames = frames(message, channels);
-                let text = middle::swap_ready(frames, channels, self.ready.sample_rate);
+                let text = mid_session::swap_ready(frames, channels, self.ready.sample_rate);
                 let (message, kind) = (Outgoing::Text(text), ReplyKind::SwapReady);
-                return Some(PartBody::Reply(Reply { message, kind, cause: None }));
+                return Some(PartBody::Reply(TapeReply { message, kind, cause: None }));
             }
             _ => {}
         }
         None
     }
 
-    fn done(&mut self, t: Nanos, message: &Message<'_>) -> Option<PartBody> {
+    fn client_part(&mut self, t: Nanos, message: &Message<'_>) -> Option<PartBody> {
         match message.opcode {
             Opcode::Close => {
                 self.is_closed = true;
                 None
             }
             Opcode::Binary => {
-                let kind = self.linker.binary(t);
-                Some(PartBody::Deed(Deed::of_binary(message.payload, kind)))
+                let kind = self.matcher.binary(t);
+                Some(PartBody::Action(ClientAction::of_binary(message.payload, kind)))
             }
             _ => {
                 let text = message.text()?;
@@ -282,13 +284,13 @@ impl Tape {
                     let knobs = self.knobs.turned(params.raw.as_deref());
                     return Some(PartBody::Tick(Tick { position_s: params.playback_pos, knobs }));
                 }
-                let kind = self.linker.text(t, text);
-                Some(PartBody::Deed(Deed::of_text(text, kind)))
+                let kind = self.matcher.text(t, text);
+                Some(PartBody::Action(ClientAction::of_text(text, kind)))
             }
         }
     }
 
-    fn said(
+    fn server_part(
         &mut self,
         t: Nanos,
         message: &Message<'_>,
@@ -297,11 +299,11 @@ impl Tape {
     ) -> PartBody {
         if let Event::Close { code, reason } = event {
             self.is_closed = true;
-            // A close without a code cannot be sent with one that says so.
+            // 1005 cannot be sent, so a close without a code becomes a normal one.
             return PartBody::Close { code: code.unwrap_or(1000), reason };
         }
         if event == Event::Aside && self.announced_before > 0 {
-            // Whoever was not told of it would take it for a slice.
+            // A client that has not seen its announcement would take it for a slice.
             self.announced_before -= 1;
             return PartBody::LeftOut;
         }
@@ -309,41 +311,45 @@ impl Tape {
             Opcode::Binary => Outgoing::Binary(message.payload.to_vec()),
             _ => Outgoing::Text(String::from_utf8_lossy(message.payload).into_owned()),
         };
-        let mut cause = None;
-        let kind = match event {
-            Event::InitialBuffer => ReplyKind::InitialBuffer {
-                frames: frames(message, self.channels),
-                sample_rate: self.ready.sample_rate,
-            },
+        let (kind, cause) = self.reply_kind(t, message, event, is_before_stream);
+        PartBody::Reply(TapeReply { message: outgoing, kind, cause })
+    }
+
+    /// What a reply is to the session, and its cause. Follows the shape of the loop.
+    fn reply_kind(
+        &mut self,
+        t: Nanos,
+        message: &Message<'_>,
+        event: Event<'_>,
+        is_before_stream: bool,
+    ) -> (ReplyKind, Option<ReplyCause>) {
+        match event {
+            Event::InitialBuffer => {
+                let frames = frames(message, self.channels);
+                let sample_rate = self.ready.sample_rate;
+                (ReplyKind::InitialBuffer { frames, sample_rate }, None)
+            }
             Event::SwapBuffer { channels } => {
                 self.channels = channels.unwrap_or(self.channels);
-                ReplyKind::SwapBuffer { frames: frames(message, self.channels) }
+                (ReplyKind::SwapBuffer { frames: frames(message, self.channels) }, None)
             }
             Event::Ready(ready) => {
                 self.ready = ready;
                 self.channels = ready.channels;
-                cause = self.linker.handshake(t, "ready");
-                ReplyKind::Handshake
+                (ReplyKind::Handshake, self.matcher.handshake(t, "ready"))
             }
-            Event::Refused { .. } => {
-                cause = self.linker.handshake(t, "error");
-                ReplyKind::Handshake
-            }
+            Event::Refused { .. } => (ReplyKind::Handshake, self.matcher.handshake(t, "error")),
             Event::Server { fields, .. } => {
-                cause = self.linker.event(t, &fields);
-                match kind_of(&fields) {
+                let kind = match kind_of(&fields) {
                     Some("swap_ready") => ReplyKind::SwapReady,
                     _ => ReplyKind::Event,
-                }
+                };
+                (kind, self.matcher.event(t, &fields))
             }
-            _ if is_before_stream => {
-                // What nobody caused comes after the config all the same.
-                cause = self.linker.handshake(t, "init_ack");
-                ReplyKind::Handshake
-            }
-            _ => ReplyKind::Stream,
-        };
-        PartBody::Reply(Reply { message: outgoing, kind, cause })
+            // Without a cause of its own, it still comes after the config.
+            _ if is_before_stream => (ReplyKind::Handshake, self.matcher.handshake(t, "init_ack")),
+            _ => (ReplyKind::Stream, None),
+        }
     }
 }
 
@@ -351,15 +357,15 @@ fn frames(buffer: &Message<'_>, channels: u16) -> u64 {
     buffer.payload.len() as u64 / (HALF_LEN as u64 * u64::from(channels.max(1)))
 }
 
-impl Part {
-    /// Bytes that it holds, about.
+impl TapePart {
+    /// Roughly the bytes that it holds.
     #[must_use]
     pub fn bytes(&self) -> usize {
         const AROUND: usize = 64;
         AROUND
             + match &self.body {
-                PartBody::Reply(Reply { message: Outgoing::Text(text), .. }) => text.len(),
-                PartBody::Reply(Reply { message: Outgoing::Binary(bytes), .. }) => bytes.len(),
+                PartBody::Reply(TapeReply { message: Outgoing::Text(text), .. }) => text.len(),
+                PartBody::Reply(TapeReply { message: Outgoing::Binary(bytes), .. }) => bytes.len(),
                 _ => 0,
             }
     }

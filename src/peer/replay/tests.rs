@@ -17,7 +17,7 @@ type Line = (u64, &'static str);
 const OPENING: [Line; 3] =
     [(0, r#">{"prompt":"x"}"#), (60, r#"<{"type":"ready","channels":1}"#), (100, "<buffer!")];
 
-fn parts(script: &[Line]) -> Vec<Part> {
+fn parts(script: &[Line]) -> Vec<TapePart> {
     let mut tape = Tape::new(0);
     let read = |(seq, &(ms, line)): (usize, &Line)| {
         let (way, payload) = line.split_at(1);
@@ -59,7 +59,7 @@ enum Act {
 }
 
 struct Stage {
-    tape: Vec<Part>,
+    tape: Vec<TapePart>,
     server: ReplayServer,
     sent: Vec<String>,
     now: u64,
@@ -294,7 +294,7 @@ fn causal_replies_wait_for_their_causes() {
     let divergence = check(&script, causal(), &acts, &all);
     assert!(divergence.same, "{divergence:?}");
     assert_eq!((divergence.time.waited_s, divergence.time.slowed_s), (0.69, 0.0));
-    assert_eq!(divergence.deeds.most_apart_s, 0.69);
+    assert_eq!(divergence.actions.most_apart_s, 0.69);
 
     // Early is not too early.
     let acts = [(1010, prompt), (1020, swap)];

@@ -1,7 +1,4 @@
-//! A connection that speaks no HTTP any more: forwarded, and looked at if it is a WebSocket.
-//!
-//! Enters: both ends of it after the handshake. Leaves: a session told to the tap, from its opening to
-//! the reason of its end.
+//! A connection after HTTP: forwarded, and observed as a session if it is a WebSocket.
 
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
@@ -11,25 +8,27 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
 use super::Proxy;
-use super::head::{Request, Response};
-use super::notice::Opening;
+use super::head::{RequestHead, ResponseHead};
+use super::notice::SessionOpening;
 use super::relay::Relay;
 use super::tap::SessionTap;
-use super::upstream::Leg;
+use super::upstream::ServerStream;
 use crate::edge::clock;
+use crate::edge::socket::listener::StopSignal;
 
-/// Forwards until both ends have ended it, or the proxy stops.
+/// Forwards until both ends have closed, or the proxy stops.
 pub(super) async fn run(
     proxy: &Proxy,
-    (client, peer): (TcpStream, SocketAddr),
-    server: Leg,
+    peer: SocketAddr,
+    (client, server): (TcpStream, ServerStream),
     unread: (Bytes, Bytes),
-    (request, response): (&Request, Response),
+    (request, response): (&RequestHead, ResponseHead),
+    mut stop: StopSignal,
 ) {
     let impairment = proxy.options.impairment.clone();
     let impairment = Some(impairment).filter(|impairment| !impairment.is_none());
     let (tell, buffered) = oneshot::channel();
-    let opened = response.websocket.map(|agreed| Opening {
+    let opened = response.websocket.map(|agreed| SessionOpening {
         session: 1 + proxy.sessions.fetch_add(1, Ordering::Relaxed),
         at: proxy.clock.now(),
         utc: clock::utc_now(),
@@ -51,8 +50,7 @@ pub(super) async fn run(
         impairment: impairment.filter(|_| is_websocket),
         buffered: Some(buffered),
     };
-    let mut stop = proxy.stop.clone();
-    let (reason, tap) = relay.run(async move { drop(stop.wait_for(|&stop| stop).await) }).await;
+    let (reason, tap) = relay.run(stop.stopped()).await;
     if let Some(tap) = tap {
         tap.shut(proxy.clock.now(), reason.to_owned());
     }

@@ -1,16 +1,15 @@
-//! Whether a client is still there.
+//! When to ping a client, and when to give it up.
 //!
-//! Enters: pongs, and the passing of time. Leaves: when to ping, and when to give up. A ping that
-//! cannot be sent counts as one that is not answered. Never reads a clock.
+//! A ping that cannot be sent counts as one that is not answered.
 
 use crate::time::{Nanos, Span};
 
 /// When silent clients are given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeepaliveOptions {
-    /// From the beginning or a pong to the next ping.
+    /// From the start or a pong to the next ping.
     pub ping_every: Span,
-    /// From a ping to the end, if there is no pong.
+    /// From a ping to giving up, if there is no pong.
     pub pong_within: Span,
 }
 
@@ -34,14 +33,14 @@ impl Keepalive {
         Self { options, ping_due: later(now, options.ping_every), is_pinged: false }
     }
 
-    /// Whether a ping is to be sent now; once for each.
+    /// Whether a ping is to be sent now; `true` once for each ping.
     pub fn take_ping(&mut self, now: Nanos) -> bool {
         let is_due = !self.is_pinged && now >= self.ping_due;
         self.is_pinged |= is_due;
         is_due
     }
 
-    /// A pong came; one that nobody asked for changes nothing.
+    /// Takes a pong; an unsolicited one changes nothing.
     pub fn on_pong(&mut self, now: Nanos) {
         if self.is_pinged {
             *self = Self::new(self.options, now);
@@ -52,7 +51,7 @@ impl Keepalive {
         now >= self.lost_at()
     }
 
-    /// When something is due next. A ping is not, as long as it cannot be sent.
+    /// When the next ping or the end is due. While nothing can be sent, only the end is.
     pub fn wake_at(&self, can_send: bool) -> Nanos {
         if can_send && !self.is_pinged { self.ping_due } else { self.lost_at() }
     }

@@ -1,17 +1,18 @@
-//! One session under the eyes of the onlooker.
+//! One session as the observer sees it: bytes of both directions become messages, the messages become
+//! records of its capture, and its engine follows them.
 //!
-//! Enters: pieces of its two directions with their times. Leaves: records in its capture, in its
-//! engine, and notices. A message has the time of the piece that made it whole.
+//! A message has the time of the piece that completed it.
 
 use tokio::sync::oneshot;
 
-use super::Captures;
-use super::notice::{Alarm, Change, Notice, Opening, Status, index};
-use super::observer::STATUS_PERIOD;
-use super::tap::Loss;
+use super::SessionCaptures;
+use super::notice::{
+    AlarmChange, LagAlarm, ProxyNotice, STATUS_PERIOD, SessionOpening, SessionStatus, index,
+};
+use super::tap::TapLoss;
 use crate::capture::{Body, Clock, Direction, Gap, Header, Message, Opcode, Record};
 use crate::edge::clock;
-use crate::edge::recorder::{self, Keeping, Recorder, RecorderOptions};
+use crate::edge::recorder::{self, FileLayout, Recorder, RecorderOptions};
 use crate::engine::{Engine, Options};
 use crate::flight::TriggerReason;
 use crate::time::Nanos;
@@ -22,48 +23,48 @@ use crate::wire::websocket::{Inflater, Messages, Whole};
 const REMEMBERED: usize = 4096;
 /// Time between two readings of both clocks in a capture.
 const CLOCK_PERIOD_NS: u64 = 60_000_000_000;
-/// Sessions of one second that get a name.
+/// Sessions that begin in one second and still get different names.
 const MAX_NAMES: usize = 1000;
 /// Why messages are missing from a capture.
 const LOST: &str = "more was forwarded than could be looked at";
 
-type Tell<'a> = &'a (dyn Fn(Notice) + Send + Sync);
+type Notify<'a> = &'a (dyn Fn(ProxyNotice) + Send + Sync);
 
-pub(super) struct Watched {
+pub(super) struct ObservedSession {
     session: u64,
     messages: [Messages; 2],
-    /// Until the first message, which the header may need.
-    opening: Option<Opening>,
-    captures: Option<Captures>,
-    /// Hears of the initial buffer.
+    /// Kept until the first message, which the header may need.
+    opening: Option<SessionOpening>,
+    captures: Option<SessionCaptures>,
+    /// Told of the initial buffer.
     buffered: Option<oneshot::Sender<()>>,
     record: Recording,
-    alarm: Alarm,
+    alarm: LagAlarm,
     status_at_ns: u64,
     clock_at_ns: u64,
 }
 
-/// Where records go, the engine among it.
+/// The engine, and the capture if there is one.
 struct Recording {
     engine: Engine,
     capture: Option<Recorder>,
-    /// Number of the next record without a capture.
+    /// Number of the next record where there is no capture.
     seq: u64,
 }
 
-impl Watched {
+impl ObservedSession {
     pub fn new(
-        opening: Opening,
+        opening: SessionOpening,
         buffered: oneshot::Sender<()>,
-        captures: Option<Captures>,
-    ) -> Watched {
+        captures: Option<SessionCaptures>,
+    ) -> ObservedSession {
         let inflater = |takes_over: Option<bool>| takes_over.map(Inflater::new);
         let deflate = opening.deflate;
         let up = inflater(deflate.map(|deflate| deflate.client_takes_over));
         let down = inflater(deflate.map(|deflate| deflate.server_takes_over));
         let options =
             Options { headers_only: true, tracker_bound: Some(REMEMBERED), ..Options::default() };
-        Watched {
+        ObservedSession {
             session: opening.session,
             messages: [Messages::new(up), Messages::new(down)],
             status_at_ns: 0,
@@ -72,44 +73,44 @@ impl Watched {
             captures,
             buffered: Some(buffered),
             record: Recording { engine: Engine::new(options), capture: None, seq: 0 },
-            alarm: Alarm::default(),
+            alarm: LagAlarm::default(),
         }
     }
 
-    /// Bytes came that way.
-    pub fn bytes(&mut self, direction: Direction, at: Nanos, mut bytes: &[u8], tell: Tell<'_>) {
+    /// Takes bytes of one direction.
+    pub fn bytes(&mut self, direction: Direction, at: Nanos, mut bytes: &[u8], notify: Notify<'_>) {
         let messages = &mut self.messages[index(direction)];
         while let Some(whole) = messages.next(&mut bytes) {
             let message = message_of(direction, &whole);
             if let Some(opening) = self.opening.take() {
-                self.record.begin(opening, config_of(&message), self.captures.as_ref(), tell);
+                self.record.begin(opening, config_of(&message), self.captures.as_ref(), notify);
             }
             self.record.put(at, Body::Message(message));
             if let Some(buffered) = self.buffered.take_if(|_| self.record.engine.origin().is_some())
             {
-                // A session that is over already needs no impairment.
+                // Fails when the session is over already.
                 let _ = buffered.send(());
             }
         }
     }
 
-    /// Messages that way were not looked at.
-    pub fn lose(&mut self, direction: Direction, at: Nanos, loss: Loss, tell: Tell<'_>) {
+    /// Takes a loss: messages that were forwarded without being observed.
+    pub fn lose(&mut self, direction: Direction, at: Nanos, loss: TapLoss, notify: Notify<'_>) {
         if let Some(opening) = self.opening.take() {
-            self.record.begin(opening, None, self.captures.as_ref(), tell);
+            self.record.begin(opening, None, self.captures.as_ref(), notify);
         }
         self.messages[index(direction)].lose();
         self.record.lose(at, loss);
-        let Loss { messages, bytes } = loss;
-        tell(Notice::Lost { session: self.session, messages, bytes });
+        let TapLoss { messages, bytes } = loss;
+        notify(ProxyNotice::Lost { session: self.session, messages, bytes });
     }
 
-    /// Time has passed.
-    pub fn look(&mut self, now: Nanos, tell: Tell<'_>) {
+    /// Sends the notices that are due.
+    pub fn update(&mut self, now: Nanos, notify: Notify<'_>) {
         if self.opening.is_some() {
             return;
         }
-        self.record.pass_on(self.session, tell);
+        self.record.pass_on(self.session, notify);
         if now.0 >= self.clock_at_ns {
             self.clock_at_ns = now.0 + CLOCK_PERIOD_NS;
             self.record.put(now, Body::Clock(Clock { monotonic: now, utc: clock::utc_now() }));
@@ -121,31 +122,31 @@ impl Watched {
             return;
         }
         self.status_at_ns = now.0 + STATUS_PERIOD.as_nanos() as u64;
-        match self.alarm.look(&self.record.engine.episodes(), now.seconds()) {
-            Some(Change::Began { at_s, what }) => {
-                tell(Notice::LagBegan { session, at_s: at_s - origin_s, what });
+        match self.alarm.update(&self.record.engine.episodes(), now.seconds()) {
+            Some(AlarmChange::Began { at_s, what }) => {
+                notify(ProxyNotice::LagBegan { session, at_s: at_s - origin_s, what });
             }
-            Some(Change::Ended { at_s, lasted_s }) => {
-                tell(Notice::LagEnded { session, at_s: at_s - origin_s, lasted_s });
+            Some(AlarmChange::Ended { at_s, lasted_s }) => {
+                notify(ProxyNotice::LagEnded { session, at_s: at_s - origin_s, lasted_s });
             }
             None => {}
         }
-        if let Some(status) = Status::of(session, &self.record.engine, now) {
-            tell(Notice::Status(Status { is_lagging: self.alarm.is_on(), ..status }));
+        if let Some(status) = SessionStatus::of(session, &self.record.engine, now) {
+            notify(ProxyNotice::Status(SessionStatus { is_lagging: self.alarm.is_on(), ..status }));
         }
     }
 
-    /// Somebody wants what the ring holds.
-    pub fn ask(&self) {
+    /// Writes out what the ring holds, if the capture is one.
+    pub fn request_incident(&self) {
         if let Some(capture) = &self.record.capture {
-            capture.ask(TriggerReason::Asked);
+            capture.request_incident(Why::Asked);
         }
     }
 
-    /// The session is over.
-    pub fn shut(mut self, at: Nanos, reason: String, tell: Tell<'_>) {
+    /// Ends the session and its capture.
+    pub fn shut(mut self, at: Nanos, reason: String, notify: Notify<'_>) {
         if let Some(opening) = self.opening.take() {
-            self.record.begin(opening, None, self.captures.as_ref(), tell);
+            self.record.begin(opening, None, self.captures.as_ref(), notify);
         }
         let reason = closed(&self.record.engine).unwrap_or(reason);
         let Recording { engine, capture, .. } = &mut self.record;
@@ -153,15 +154,15 @@ impl Watched {
         let mut captures = Vec::new();
         if let Some(capture) = capture.take() {
             let finished = capture.finish(at, reason.clone(), &mut |record| engine.handle(record));
-            finished.news.iter().for_each(|news| pass_on(session, news, tell));
+            finished.news.iter().for_each(|news| pass_on(session, news, notify));
             if let Some(sentence) = finished.failure {
-                tell(Notice::Trouble { session: Some(session), sentence });
+                notify(ProxyNotice::Trouble { session: Some(session), sentence });
             }
             captures = finished.files;
         }
         let facts = engine.facts();
         let messages = facts.traffic.iter().map(|traffic| traffic.messages).sum();
-        tell(Notice::Closed {
+        notify(ProxyNotice::Closed {
             session,
             reason,
             streamed_s: engine.origin().map(|origin| at.seconds_since(origin)),
@@ -176,10 +177,10 @@ impl Recording {
     /// Begins the capture, if one is wanted.
     fn begin(
         &mut self,
-        opening: Opening,
+        opening: SessionOpening,
         config: Option<String>,
-        captures: Option<&Captures>,
-        tell: Tell<'_>,
+        captures: Option<&SessionCaptures>,
+        notify: Notify<'_>,
     ) {
         let (session, at, utc) = (opening.session, opening.at, opening.utc.clone());
         let header = header_of(opening, config);
@@ -191,12 +192,12 @@ impl Recording {
         match create(captures, &header, &mut |record| engine.handle(record)) {
             Ok(mut capture) => {
                 capture.clock(at, utc, &mut |record| engine.handle(record));
-                tell(Notice::Recording { session, capture: capture.path().to_owned() });
+                notify(ProxyNotice::Recording { session, capture: capture.path().to_owned() });
                 self.capture = Some(capture);
             }
             Err(error) => {
                 let sentence = format!("{error:#}; the session goes on without a capture");
-                tell(Notice::Trouble { session: Some(session), sentence });
+                notify(ProxyNotice::Trouble { session: Some(session), sentence });
                 self.put(at, Body::Header(header));
             }
         }
@@ -215,7 +216,7 @@ impl Recording {
         }
     }
 
-    fn lose(&mut self, at: Nanos, Loss { messages, bytes }: Loss) {
+    fn lose(&mut self, at: Nanos, TapLoss { messages, bytes }: TapLoss) {
         let Recording { engine, capture, seq, .. } = self;
         match capture {
             Some(capture) => {
@@ -230,24 +231,26 @@ impl Recording {
         }
     }
 
-    /// Passes on what the recorder has to say.
-    fn pass_on(&self, session: u64, tell: Tell<'_>) {
+    /// Passes on the recorder's notices.
+    fn pass_on(&self, session: u64, notify: Notify<'_>) {
         let news = self.capture.iter().flat_map(Recorder::news);
-        news.for_each(|news| pass_on(session, &news, tell));
+        news.for_each(|news| pass_on(session, &news, notify));
     }
 }
 
-fn pass_on(session: u64, news: &recorder::Notice, tell: Tell<'_>) {
+fn pass_on(session: u64, news: &recorder::RecorderNotice, notify: Notify<'_>) {
     let sentence = news.to_string();
     match news {
-        // The session's own status tells what people want to know.
-        recorder::Notice::Status(_) => {}
-        news if news.is_trouble() => tell(Notice::Trouble { session: Some(session), sentence }),
-        _ => tell(Notice::Recorder { session, sentence }),
+        // The session's own status says more.
+        recorder::RecorderNotice::Status(_) => {}
+        news if news.is_trouble() => {
+            notify(ProxyNotice::Trouble { session: Some(session), sentence });
+        }
+        _ => notify(ProxyNotice::Recorder { session, sentence }),
     }
 }
 
-/// Who closed a WebSocket and how; what became of its connection afterwards says less.
+/// Who closed the WebSocket and how, which says more than how its connection ended.
 fn closed(engine: &Engine) -> Option<String> {
     let close = engine.facts().closes.first()?;
     let who = match close.direction {
@@ -259,22 +262,22 @@ fn closed(engine: &Engine) -> Option<String> {
     Some(format!("the {who} closed it{code}{reason}{}", close.reason))
 }
 
-/// Creates the capture under a name that nothing has yet.
+/// Creates the capture under a name that no file has yet.
 fn create(
-    captures: &Captures,
+    captures: &SessionCaptures,
     header: &Header,
     see: &mut dyn FnMut(&Record<'_>),
 ) -> anyhow::Result<Recorder> {
-    let Captures { folder, keeping, sync } = captures;
+    let SessionCaptures { folder, layout, sync } = captures;
     let options = |name: String| RecorderOptions {
-        keeping: keeping.clone(),
+        layout: layout.clone(),
         sync: *sync,
         ..RecorderOptions::new(folder.join(name))
     };
-    let mut options = match keeping {
-        // All sessions share what may lie on the disk, and each incident gets a name of its own.
-        Keeping::Ring(_) => vec![options("incident.lagtape".to_owned())],
-        Keeping::Whole | Keeping::Parts(_) => {
+    let mut options = match layout {
+        // All sessions share one quota, and each incident gets a name of its own.
+        FileLayout::Ring(_) => vec![options("incident.lagtape".to_owned())],
+        FileLayout::Whole | FileLayout::Parts(_) => {
             let utc = clock::utc_file_name();
             let further = (2..=MAX_NAMES).map(|count| format!("{utc}-{count}.lagtape"));
             let names = std::iter::once(format!("{utc}.lagtape")).chain(further);
@@ -285,7 +288,7 @@ fn create(
     Recorder::create(options.swap_remove(free), clock::random_marker(), header.clone(), see)
 }
 
-fn header_of(opening: Opening, config: Option<String>) -> Header {
+fn header_of(opening: SessionOpening, config: Option<String>) -> Header {
     let mut header = Header::new(concat!("lagtape ", env!("CARGO_PKG_VERSION")), opening.at);
     header.start_utc = Some(opening.utc);
     header.url = Some(opening.url);
@@ -303,7 +306,7 @@ fn header_of(opening: Opening, config: Option<String>) -> Header {
     header
 }
 
-/// The client's first message, if that is what it is.
+/// The text of the client's first message, if this is one.
 fn config_of(message: &Message<'_>) -> Option<String> {
     let text = message.text().filter(|_| message.direction == Direction::ClientToServer)?;
     parse_object(text).ok().map(|_| text.to_owned())
@@ -332,14 +335,15 @@ mod tests {
         frame
     }
 
-    /// Plays a recorded session to the onlooker, and 5 s of silence after it; looks every 10 ms.
-    fn play(capture: &str) -> (Vec<Notice>, u64) {
+    /// Plays a recorded session and 5 s of silence after it to the observer, which updates every
+    /// 10 ms.
+    fn play(capture: &str) -> (Vec<ProxyNotice>, u64) {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(capture);
         let mut records = open_capture(&path).unwrap();
         let (buffered, _waiting) = oneshot::channel();
         let client = ([127, 0, 0, 1], 1).into();
         let url = "ws://pod/".to_owned();
-        let opening = Opening {
+        let opening = SessionOpening {
             session: 1,
             at: Nanos(0),
             utc: String::new(),
@@ -351,27 +355,27 @@ mod tests {
             impairment: None,
         };
         let said = Mutex::new(Vec::new());
-        let tell = |notice| said.lock().unwrap().push(notice);
-        let mut watched = Watched::new(opening, buffered, None);
+        let notify = |notice| said.lock().unwrap().push(notice);
+        let mut session = ObservedSession::new(opening, buffered, None);
         let mut now = Nanos(0);
         while let Some(record) = records.next_record().unwrap() {
             while now < record.t {
                 now.0 += 10_000_000;
-                watched.look(now, &tell);
+                session.update(now, &notify);
             }
             if let Body::Message(message) = &record.body {
                 let bytes = frame(message.opcode.into(), message.payload);
                 bytes
                     .chunks(1448)
-                    .for_each(|piece| watched.bytes(message.direction, record.t, piece, &tell));
+                    .for_each(|piece| session.bytes(message.direction, record.t, piece, &notify));
             }
         }
         for _ in 0..500 {
             now.0 += 10_000_000;
-            watched.look(now, &tell);
+            session.update(now, &notify);
         }
-        let slices = watched.record.engine.facts().slices;
-        watched.shut(now, "over".to_owned(), &tell);
+        let slices = session.record.engine.facts().slices;
+        session.shut(now, "over".to_owned(), &notify);
         (said.into_inner().unwrap(), slices)
     }
 
@@ -382,16 +386,17 @@ mod tests {
         let lag: Vec<_> = said
             .iter()
             .filter_map(|notice| match notice {
-                Notice::LagBegan { at_s, .. } => Some(("began", (at_s * 10.0).round() / 10.0)),
-                Notice::LagEnded { at_s, .. } => Some(("ended", (at_s * 10.0).round() / 10.0)),
+                ProxyNotice::LagBegan { at_s, .. } => Some(("began", (at_s * 10.0).round() / 10.0)),
+                ProxyNotice::LagEnded { at_s, .. } => Some(("ended", (at_s * 10.0).round() / 10.0)),
                 _ => None,
             })
             .collect();
         assert_eq!(lag, [("began", 3.0), ("ended", 6.3)]);
-        let is_lagging =
-            |notice: &&Notice| matches!(notice, Notice::Status(Status { is_lagging: true, .. }));
+        let is_lagging = |notice: &&ProxyNotice| {
+            matches!(notice, ProxyNotice::Status(SessionStatus { is_lagging: true, .. }))
+        };
         assert!(said.iter().filter(is_lagging).count() > 10);
-        assert!(matches!(said.last(), Some(Notice::Closed { episodes: 1, .. })));
+        assert!(matches!(said.last(), Some(ProxyNotice::Closed { episodes: 1, .. })));
     }
 
     #[test]
@@ -400,8 +405,8 @@ mod tests {
         let rates: Vec<f64> = said
             .iter()
             .filter_map(|notice| match notice {
-                Notice::Status(status) => Some(status.slices_per_s),
-                Notice::Closed { .. } => None,
+                ProxyNotice::Status(status) => Some(status.slices_per_s),
+                ProxyNotice::Closed { .. } => None,
                 other => panic!("{other:?}"),
             })
             .collect();

@@ -1,7 +1,4 @@
-//! A capture read piece by piece.
-//!
-//! Enters: a capture. Leaves: its parts in batches, for a thread that may wait for the disk. DamageReport
-//! ends a capture early, and is told.
+//! Reads a capture piece by piece, on a thread that may wait for the disk.
 
 use std::path::Path;
 
@@ -9,36 +6,36 @@ use anyhow::Result;
 
 use crate::capture::Salvage;
 use crate::edge::files::{self, CaptureFile};
-use crate::peer::replay::{Part, Tape};
-use crate::report::DamageReport;
+use crate::peer::replay::{Tape, TapePart};
+use crate::report::Damage;
 
 /// Bytes of a batch, about; one message may exceed it.
 const BATCH_BYTES: usize = 1 << 20;
 
-/// A capture at some place.
-pub struct Reel {
+/// A capture, read up to some place.
+pub(super) struct BatchReader {
     records: Salvage<CaptureFile>,
     tape: Tape,
 }
 
-/// The next parts of it.
+/// The next parts of a capture.
 #[derive(Default)]
-pub struct Batch {
+pub(super) struct Batch {
     /// In their order.
-    pub parts: Vec<Part>,
-    /// Nothing comes after them.
+    pub parts: Vec<TapePart>,
+    /// Nothing follows; damage ends a capture early.
     pub is_last: bool,
     /// What of the capture was lost, if anything; told with the last batch.
     pub damage: Option<DamageReport>,
 }
 
-impl Reel {
-    /// A capture at its beginning; `session` is the connection to play.
-    pub fn open(path: &Path, session: u32) -> Result<Reel> {
-        Ok(Reel { records: files::open_capture(path)?, tape: Tape::new(session) })
+impl BatchReader {
+    /// Opens a capture at its beginning; `session` is the connection to play.
+    pub fn open(path: &Path, session: u32) -> Result<BatchReader> {
+        Ok(BatchReader { records: files::open_capture(path)?, tape: Tape::new(session) })
     }
 
-    /// Reads on.
+    /// Reads the next batch.
     pub fn next(&mut self) -> Result<Batch> {
         let mut batch = Batch::default();
         let mut bytes = 0;
@@ -49,7 +46,7 @@ impl Reel {
                 return Ok(batch);
             };
             let parts = self.tape.read(&record);
-            bytes += parts.iter().map(Part::bytes).sum::<usize>();
+            bytes += parts.iter().map(TapePart::bytes).sum::<usize>();
             batch.parts.extend(parts);
         }
         Ok(batch)

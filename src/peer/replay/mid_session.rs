@@ -1,9 +1,8 @@
-//! A session entered in its middle: what brings a client to where the recorded one stood.
+//! A session that is entered in its middle, from the context that a part of a recording begins with.
 //!
-//! Enters: the context that a part of a recording begins with. Leaves: the config that opened the
-//! session; the `ready`, the buffer and the knobs with which a server would have opened it here; what
-//! the listener had done with the playhead. The buffer is rounded to halves, as every buffer on the
-//! wire is. Nothing is here of a session whose stream had not begun: its buffer is still to come.
+//! A server would open it here with this `ready`, buffer and knobs, and the listener had moved the
+//! playhead with these ops. The buffer is rounded to half floats, as every buffer on the wire is. A
+//! session whose stream had not begun has none of this: its buffer is still to come.
 
 use serde_json::{Map, Value, json};
 
@@ -16,37 +15,35 @@ use crate::wire::message::Ready;
 
 /// Where a session was entered.
 #[derive(Debug, Clone)]
-pub struct Middle {
+pub struct MidSession {
     /// The connection of the session.
     pub session: u32,
     /// When its first buffer came, on the tape's clock.
     pub origin: Nanos,
-    /// Frames of the loop.
+    /// Of the loop.
     pub frames: u64,
-    /// Channels of it.
     pub channels: u16,
-    /// Frames per second.
     pub sample_rate: u32,
-    /// What to say instead of the `ready` that opened the session: of the loop as it is now.
+    /// The recorded `ready`, changed to the loop as it is now.
     pub ready: Map<String, Value>,
-    /// Where the listener was, if its playhead was simulated: seek, and then rate and pause.
+    /// What brings a simulated playhead to where it was: seek, and then rate and pause.
     pub ops: Vec<Marker>,
     samples: Option<Vec<f32>>,
 }
 
-impl Middle {
-    /// The middle that a context at `t` is of, if the stream had begun.
+impl MidSession {
+    /// The session at `t`, if its stream had begun.
     ///
     /// # Errors
-    /// The context's buffer cannot be unpacked.
-    pub fn of(context: &Context<'_>, t: Nanos) -> Result<Option<Middle>, BufferError> {
+    /// Why the context's buffer cannot be used, as the end of a sentence.
+    pub fn of(context: &Context<'_>, t: Nanos) -> Result<Option<MidSession>, &'static str> {
         let state = &context.state;
         let Some(stream) = &state.stream else { return Ok(None) };
         let sample_rate = state.ready.map_or(DEFAULT_SAMPLE_RATE, |ready| ready.sample_rate);
         let len = stream.frames.saturating_mul(stream.channels.into());
         let samples = context.buffer.as_ref().map(|buffer| buffer.unpack(len)).transpose()?;
         let playhead = PlayheadSim::resume(&stream.simulated, stream.frames, sample_rate);
-        Ok(Some(Middle {
+        Ok(Some(MidSession {
             session: state.connection.unwrap_or_default(),
             origin: stream.origin,
             frames: stream.frames,
@@ -77,14 +74,14 @@ pub fn config(state: &SessionState) -> Option<Map<String, Value>> {
     parse_object(&state.config).ok().map(|object| object.fields)
 }
 
-/// What tells a client the knobs that were turned elsewhere, if some were.
+/// The echo of knobs that were turned elsewhere, if some were.
 #[must_use]
 pub fn params_echo(state: &SessionState) -> Option<String> {
     let raw = parse_object(&state.knobs).ok()?.fields;
     (!raw.is_empty()).then(|| json!({"type": "params_echo", "raw": raw}).to_string())
 }
 
-/// What announces the buffer of a swap whose own announcement is not in the recording.
+/// Announces the buffer of a swap whose own announcement is not in the recording.
 #[must_use]
 pub fn swap_ready(frames: u64, channels: u16, sample_rate: u32) -> String {
     let mut fields = Map::new();

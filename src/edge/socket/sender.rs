@@ -1,7 +1,6 @@
-//! The sending half of a connection.
+//! The sending half of a connection, a task that alone waits for the socket.
 //!
-//! Enters: messages, in order. Leaves: the same on the wire, long ones in fragments as the real
-//! server sends them. Waits for the socket, so that nobody else has to.
+//! Long messages go out in fragments, as the real server sends them.
 
 use futures_util::{Sink, SinkExt};
 use tokio::sync::mpsc;
@@ -9,11 +8,11 @@ use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::{self, Bytes, Message};
 
-/// Longest payload that is sent in one piece, and the length of the pieces of longer ones.
+/// Longest payload that is sent in one piece; longer ones are cut into pieces of this length.
 pub const FRAGMENT_LEN: usize = 262_144;
 
-/// Sends until the queue ends or the connection breaks, of which the reading half hears too.
-/// Gives back the sink, with which the two halves become one socket again.
+/// Sends until the queue ends or the connection breaks, which the reading half notices too. Returns
+/// the sink, so that the two halves can be reunited.
 pub(in crate::edge) async fn send_all<S>(mut sink: S, mut queue: mpsc::Receiver<Message>) -> S
 where
     S: Sink<Message, Error = tungstenite::Error> + Unpin,

@@ -1,7 +1,7 @@
 //! One direction of a connection: what is read at one end is written at the other.
 //!
-//! Enters: the two ends, and a moment to do something. Leaves: the same bytes, a copy for the tap
-//! after the first try to write, and how it ended. Holds one piece, and what an impairment delays.
+//! The tap gets its copy after the first try to write. At most one piece is held, and what an
+//! impairment delays.
 
 use std::io;
 use std::pin::{Pin, pin};
@@ -11,18 +11,16 @@ use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
 use super::impair::Delay;
-use super::tap::SessionTap;
+use super::tap::{PIECE_LEN, SessionTap};
 use crate::capture::Direction;
 use crate::edge::clock::MonotonicClock;
 use crate::time::Nanos;
 
-/// Bytes read at a time.
-pub(super) const PIECE_LEN: usize = 64 << 10;
-/// With less room than this a new piece of memory is begun.
+/// With less room than this, a new buffer is begun.
 const MIN_ROOM: usize = 16 << 10;
 
 /// One direction of a connection.
-pub(super) struct Way {
+pub(super) struct DirectionPump {
     pub direction: Direction,
     room: BytesMut,
     /// Read, and not yet forwarded.
@@ -30,24 +28,24 @@ pub(super) struct Way {
     /// The tap has not seen this piece.
     is_untapped: bool,
     needs_flush: bool,
-    pub state: State,
+    pub state: DirectionState,
     pub delay: Option<Delay>,
     /// The other direction ended before this one.
     pub is_last: bool,
-    /// Who is gone.
+    /// The direction whose sender is gone.
     pub broken: Option<Direction>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum DirectionState {
     Open,
-    /// Nothing more comes; what is left is forwarded.
+    /// The sender has finished; what is left is being forwarded.
     Ending,
-    /// The receiver has been told that nothing more comes.
+    /// The receiver has been told of the end.
     Over,
 }
 
-/// Where copies go.
+/// The tap, if there is one, and the clock for its copies.
 pub(super) struct Tapping<'a> {
     pub clock: MonotonicClock,
     pub tap: Option<&'a mut SessionTap>,
@@ -61,22 +59,22 @@ impl Tapping<'_> {
     }
 }
 
-impl Way {
-    pub fn new(direction: Direction, piece: Bytes) -> Way {
-        Way {
+impl DirectionPump {
+    pub fn new(direction: Direction, piece: Bytes) -> DirectionPump {
+        DirectionPump {
             direction,
             room: BytesMut::new(),
             is_untapped: !piece.is_empty(),
             piece,
             needs_flush: false,
-            state: State::Open,
+            state: DirectionState::Open,
             delay: None,
             is_last: false,
             broken: None,
         }
     }
 
-    /// Forwards what there is; ready once this direction is over.
+    /// Forwards what can be forwarded; ready once this direction is over.
     pub fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -84,7 +82,7 @@ impl Way {
         to: &mut (impl AsyncWrite + Unpin),
         tap: &mut Tapping<'_>,
     ) -> Poll<()> {
-        while self.state != State::Over {
+        while self.state != DirectionState::Over {
             if !self.piece.is_empty() {
                 let written = self.poll_write(cx, to, tap);
                 if written.is_pending() {
@@ -95,12 +93,14 @@ impl Way {
                 }
                 continue;
             }
-            if self.state == State::Ending && !self.delay.as_ref().is_some_and(Delay::holds_any) {
+            if self.state == DirectionState::Ending
+                && !self.delay.as_ref().is_some_and(Delay::holds_any)
+            {
                 if self.broken.is_none() {
-                    // A receiver that is gone needs not be told.
+                    // A receiver that is gone need not be told.
                     let _ = ready!(Pin::new(&mut *to).poll_shutdown(cx));
                 }
-                self.state = State::Over;
+                self.state = DirectionState::Over;
                 break;
             }
             match self.poll_next(cx, from, tap) {
@@ -122,7 +122,7 @@ impl Way {
         Poll::Ready(())
     }
 
-    /// Writes some of the piece, and lets the tap have it.
+    /// Writes some of the piece, and gives the tap its copy.
     fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
@@ -140,7 +140,7 @@ impl Way {
             Ok(written) => {
                 self.piece.advance(written);
                 if self.piece.is_empty() {
-                    // So that nothing here keeps its memory from being used again.
+                    // An empty piece would keep its memory from being reused.
                     self.piece = Bytes::new();
                 }
                 self.needs_flush = true;
@@ -149,7 +149,7 @@ impl Way {
         }
     }
 
-    /// Gets the next piece, or learns that there is none.
+    /// Fetches the next piece, or the end.
     fn poll_next(
         &mut self,
         cx: &mut Context<'_>,
@@ -164,25 +164,25 @@ impl Way {
         };
         if let Poll::Ready(piece) = delay.poll(cx) {
             self.piece = piece.unwrap_or_default();
-            // The capture stands at the client's end of the bad link.
+            // The capture is taken at the client's end of the impaired link.
             self.is_untapped = self.direction == Direction::ServerToClient;
             return Poll::Ready(());
         }
-        if self.state == State::Open && delay.accepts(false) {
+        if self.state == DirectionState::Open && delay.accepts(false) {
             ready!(self.take_in(cx, from, tap));
             return Poll::Ready(());
         }
         Poll::Pending
     }
 
-    /// Reads what the link has room for although the receiver does not read.
+    /// Fills the link's buffer while the receiver does not read.
     fn read_ahead(
         &mut self,
         cx: &mut Context<'_>,
         from: &mut (impl AsyncRead + Unpin),
         tap: &mut Tapping<'_>,
     ) {
-        while self.state == State::Open
+        while self.state == DirectionState::Open
             && self.delay.as_ref().is_some_and(|delay| delay.accepts(true))
         {
             if self.take_in(cx, from, tap).is_pending() {
@@ -211,7 +211,7 @@ impl Way {
         Poll::Ready(())
     }
 
-    /// Reads a piece; `None` when nothing more comes.
+    /// Reads a piece; `None` at the end.
     fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -223,13 +223,13 @@ impl Way {
             self.room = spare.unwrap_or_else(|| std::mem::take(&mut self.room));
             self.room.reserve(PIECE_LEN);
         }
-        // The future keeps nothing from one poll to the next.
+        // Dropping the future loses nothing: it has no state between polls.
         match ready!(pin!(from.read_buf(&mut self.room)).poll(cx)) {
-            Ok(0) => self.state = State::Ending,
+            Ok(0) => self.state = DirectionState::Ending,
             Ok(_) => return Poll::Ready(Some(self.room.split().freeze())),
             Err(error) => {
-                self.state = State::Ending;
-                // A server that ends TLS without saying so has ended it all the same.
+                self.state = DirectionState::Ending;
+                // Servers often close without ending TLS properly.
                 if error.kind() != io::ErrorKind::UnexpectedEof {
                     self.broken = Some(self.direction);
                 }
@@ -238,19 +238,19 @@ impl Way {
         Poll::Ready(None)
     }
 
-    /// Somebody is gone: this direction is over.
+    /// Ends this direction: one side is gone.
     fn give_up(&mut self, gone: Direction) {
         self.broken = Some(gone);
-        self.state = State::Over;
+        self.state = DirectionState::Over;
         self.piece = Bytes::new();
     }
 
-    /// Whoever sent in this direction has reset the connection, and all that came before is forwarded.
+    /// Whether the sender has reset the connection, and all that came before is forwarded.
     pub fn sender_is_gone(&self) -> bool {
-        self.state == State::Over && self.broken == Some(self.direction)
+        self.state == DirectionState::Over && self.broken == Some(self.direction)
     }
 
-    /// The direction that the receiver sends in.
+    /// The direction in which the receiver sends.
     fn receiver(&self) -> Direction {
         match self.direction {
             Direction::ClientToServer => Direction::ServerToClient,

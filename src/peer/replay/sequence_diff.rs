@@ -1,28 +1,26 @@
-//! Two sequences of deeds, compared as they come.
+//! Compares what the recorded client did with what the live one does, as it happens.
 //!
-//! Enters: what the recorded client did and what the live one does, each in its order. Leaves: how
-//! many of each, how far apart in time the equal ones were, and the first that differs. Nothing is
-//! kept of what was compared, and nothing at all after the first difference.
+//! Actions are dropped once they are compared, and all of them after the first difference.
 
 use std::collections::VecDeque;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::tape::Deed;
+use super::tape::ClientAction;
 use crate::lag::stats::round;
 
-/// Deeds that wait for their counterpart, at most; beyond that the sides are not compared further.
+/// Actions that may wait for their counterparts; further ones are not compared.
 const MAX_WAITING: usize = 1024;
-/// Longest text of a value that is told, in characters.
-const MAX_TOLD: usize = 240;
+/// Longest text of a value in a difference, in characters.
+const MAX_SHOWN: usize = 240;
 
 /// The first thing that the live client did otherwise.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Difference {
-    /// When, in seconds of the recording from its initial buffer.
+    /// In seconds of the recording from its initial buffer.
     pub at_s: f64,
-    /// What: the kind of the deed, or `knobs`.
+    /// The kind of the action, or `knobs`.
     pub what: String,
     /// What the recorded client sent, where they differ; `null`: nothing.
     pub recorded: Option<String>,
@@ -30,32 +28,32 @@ pub struct Difference {
     pub live: Option<String>,
 }
 
-/// One pair of sequences.
+/// A pair of sequences, and how far they are equal.
 #[derive(Debug, Default)]
-pub(super) struct Lane {
-    recorded: VecDeque<(f64, Deed)>,
-    live: VecDeque<(f64, Deed)>,
+pub(super) struct SequenceDiff {
+    recorded: VecDeque<(f64, ClientAction)>,
+    live: VecDeque<(f64, ClientAction)>,
     pub recorded_count: u64,
     pub live_count: u64,
     pub equal: u64,
     pub difference: Option<Difference>,
-    /// Most that an equal deed was later or earlier than the recorded one, in seconds.
+    /// Largest distance in time of equal actions, in seconds; positive where the live one was later.
     pub most_apart_s: f64,
 }
 
-impl Lane {
-    pub fn recorded(&mut self, at_s: f64, deed: Deed) {
+impl SequenceDiff {
+    pub fn recorded(&mut self, at_s: f64, action: ClientAction) {
         self.recorded_count += 1;
         if self.difference.is_none() && self.recorded.len() < MAX_WAITING {
-            self.recorded.push_back((at_s, deed));
+            self.recorded.push_back((at_s, action));
             self.compare();
         }
     }
 
-    pub fn live(&mut self, at_s: f64, deed: Deed) {
+    pub fn live(&mut self, at_s: f64, action: ClientAction) {
         self.live_count += 1;
         if self.difference.is_none() && self.live.len() < MAX_WAITING {
-            self.live.push_back((at_s, deed));
+            self.live.push_back((at_s, action));
             self.compare();
         }
     }
@@ -82,28 +80,34 @@ impl Lane {
 
     /// The first difference, once both sides have come to their end.
     pub fn first_difference(&self) -> Option<Difference> {
-        let missing = self.recorded.front().map(|(at_s, deed)| difference(*at_s, Some(deed), None));
-        let further = || self.live.front().map(|(at_s, deed)| difference(*at_s, None, Some(deed)));
+        let missing =
+            self.recorded.front().map(|(at_s, action)| difference(*at_s, Some(action), None));
+        let further =
+            || self.live.front().map(|(at_s, action)| difference(*at_s, None, Some(action)));
         self.difference.clone().or(missing).or_else(further)
     }
 }
 
-fn difference(at_s: f64, recorded: Option<&Deed>, live: Option<&Deed>) -> Difference {
-    let what = live.or(recorded).map(|deed| deed.kind.clone()).unwrap_or_default();
+fn difference(
+    at_s: f64,
+    recorded: Option<&ClientAction>,
+    live: Option<&ClientAction>,
+) -> Difference {
+    let what = live.or(recorded).map(|action| action.kind.clone()).unwrap_or_default();
     let (recorded, live) = match (recorded, live) {
         (Some(recorded), Some(live)) if recorded.kind == live.kind => {
             let (recorded, live) = only_different(&recorded.value, &live.value);
-            (Some(told(&recorded)), Some(told(&live)))
+            (Some(shown(&recorded)), Some(shown(&live)))
         }
         (recorded, live) => {
-            let whole = |deed: &Deed| format!("{} {}", deed.kind, told(&deed.value));
+            let whole = |action: &ClientAction| format!("{} {}", action.kind, shown(&action.value));
             (recorded.map(whole), live.map(whole))
         }
     };
     Difference { at_s: round(at_s, 6), what, recorded, live }
 }
 
-/// Of two objects the fields that differ; anything else as it is.
+/// The fields in which two objects differ; anything else as it is.
 fn only_different(one: &Value, other: &Value) -> (Value, Value) {
     let (Value::Object(a), Value::Object(b)) = (one, other) else {
         return (one.clone(), other.clone());
@@ -115,9 +119,9 @@ fn only_different(one: &Value, other: &Value) -> (Value, Value) {
     (unlike(a, b).into(), unlike(b, a).into())
 }
 
-fn told(value: &Value) -> String {
+fn shown(value: &Value) -> String {
     let text = value.to_string();
-    match text.char_indices().nth(MAX_TOLD) {
+    match text.char_indices().nth(MAX_SHOWN) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
     }
@@ -127,25 +131,25 @@ fn told(value: &Value) -> String {
 mod tests {
     use super::*;
 
-    fn deed(text: &str) -> Deed {
-        Deed::of_text(text, None)
+    fn action(text: &str) -> ClientAction {
+        ClientAction::of_text(text, None)
     }
 
     /// Feeds both sequences, the live one first; what differs, and how many were equal.
     #[track_caller]
     fn check(recorded: &[&str], live: &[&str], expected: Option<[Option<&str>; 2]>, equal: u64) {
-        let mut lane = Lane::default();
+        let mut diff = SequenceDiff::default();
         for (i, text) in live.iter().enumerate() {
-            lane.live(i as f64 + 0.25, deed(text));
+            diff.live(i as f64 + 0.25, action(text));
         }
         for (i, text) in recorded.iter().enumerate() {
-            lane.recorded(i as f64, deed(text));
+            diff.recorded(i as f64, action(text));
         }
-        let found = lane.first_difference();
+        let found = diff.first_difference();
         let found = found.as_ref().map(|d| [d.recorded.as_deref(), d.live.as_deref()]);
         assert_eq!(found, expected, "{recorded:?} and {live:?}");
-        assert_eq!(lane.equal, equal);
-        assert_eq!(lane.most_apart_s, if equal > 0 { 0.25 } else { 0.0 });
+        assert_eq!(diff.equal, equal);
+        assert_eq!(diff.most_apart_s, if equal > 0 { 0.25 } else { 0.0 });
     }
 
     #[test]

@@ -1,0 +1,84 @@
+//! A connection while it is still HTTP, up to the WebSocket that it may become.
+//!
+//! Extensions are never agreed to.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+
+use futures_util::future::{self, Either};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{HeaderValue, UPGRADE};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::upgrade::{OnUpgrade, Parts};
+use hyper::{Request, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
+
+use super::CLOSE_TIMEOUT;
+use super::answers::{HttpAnswer, refusal};
+use super::listener::StopSignal;
+
+/// A connection whose WebSocket handshake is done.
+pub(in crate::edge) struct Upgraded {
+    pub stream: TcpStream,
+    /// Bytes read after the handshake, which belong to the WebSocket.
+    pub read: Vec<u8>,
+    pub client: SocketAddr,
+}
+
+/// Serves HTTP until the connection ends or becomes a WebSocket. `respond` answers whatever asks for
+/// no WebSocket.
+pub(in crate::edge) async fn until_websocket<F: Future<Output = HttpAnswer>>(
+    stream: TcpStream,
+    client: SocketAddr,
+    stop: &mut StopSignal,
+    respond: impl Fn(Request<Incoming>) -> F,
+) -> Option<Upgraded> {
+    // Without it slices would wait for acknowledgements; a socket that refuses is broken anyway.
+    let _ = stream.set_nodelay(true);
+    let (upgrades, mut upgraded) = mpsc::channel(1);
+    let respond = service_fn(|mut request| {
+        let answer = match upgrade(&mut request, &upgrades) {
+            Some(answer) => Either::Left(future::ready(answer)),
+            None => Either::Right(respond(request)),
+        };
+        async move { Ok::<_, Infallible>(answer.await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .serve_connection(TokioIo::new(stream), respond)
+        .with_upgrades();
+    tokio::pin!(connection);
+    tokio::select! {
+        _ = connection.as_mut() => {}
+        () = stop.stopped() => {
+            connection.as_mut().graceful_shutdown();
+            let _ = tokio::time::timeout(CLOSE_TIMEOUT, connection.as_mut()).await;
+        }
+    }
+    let upgrade = upgraded.try_recv().ok()?;
+    let parts: Parts<TokioIo<TcpStream>> = upgrade.await.ok()?.downcast().ok()?;
+    Some(Upgraded { stream: parts.io.into_inner(), read: parts.read_buf.to_vec(), client })
+}
+
+/// The answer to a request for a WebSocket; `None` for any other request.
+fn upgrade(
+    request: &mut Request<Incoming>,
+    upgrades: &mpsc::Sender<OnUpgrade>,
+) -> Option<HttpAnswer> {
+    let wanted = request.headers().get(UPGRADE).map(HeaderValue::as_bytes);
+    if !wanted.is_some_and(|wanted| wanted.eq_ignore_ascii_case(b"websocket")) {
+        return None;
+    }
+    let upgrade = hyper::upgrade::on(&mut *request);
+    Some(match create_response_with_body(request, Full::default) {
+        // The channel has room for the one upgrade of a connection.
+        Ok(response) if upgrades.try_send(upgrade).is_ok() => response,
+        Ok(_) => refusal(StatusCode::BAD_REQUEST, "this connection is upgraded already"),
+        Err(error) => refusal(StatusCode::BAD_REQUEST, &error.to_string()),
+    })
+}
