@@ -66,9 +66,9 @@ pub struct Recorded {
     pub client: Client,
     /// The time of the end record.
     pub ended: Nanos,
-    /// Why it ended, in a sentence.
+    /// TriggerReason it ended, in a sentence.
     pub reason: String,
-    /// Why the session failed; `None` when it ended on time, was stopped, or was closed by the server.
+    /// TriggerReason the session failed; `None` when it ended on time, was stopped, or was closed by the server.
     pub failure: Option<String>,
     pub status: RecorderStatus,
     /// Everything could be written.
@@ -125,7 +125,7 @@ pub async fn record_and_obey(
     Ok(session.finish(end))
 }
 
-/// Why a session's loop ended.
+/// TriggerReason a session's loop ended.
 enum RecordingEnd {
     Finished(String, Option<String>),
     Stopped,
@@ -213,7 +213,7 @@ impl RecordingSession {
                     }
                 }
                 Some(order) = orders.recv() => self.obey(order),
-                () = self.trigger.fired() => self.recorder.request_incident(Why::Asked),
+                () = self.trigger.fired() => self.recorder.request_incident(TriggerReason::Asked),
                 () = self.clock.reached(wake_at) => {}
             }
         }
@@ -307,7 +307,7 @@ impl RecordingSession {
 
     /// The connection ended without a close.
     fn broke(&self, reason: String) -> RecordingEnd {
-        self.recorder.request_incident(Why::Lost);
+        self.recorder.request_incident(TriggerReason::Lost);
         RecordingEnd::Lost(reason)
     }
 

@@ -161,7 +161,7 @@ fn asked_at(
             while recorder.status().waiting_bytes > 0 {
                 std::thread::yield_now();
             }
-            recorder.request_incident(Why::Asked);
+            recorder.request_incident(TriggerReason::Asked);
             wait(recorder, &mut news, |notice| {
                 matches!(notice, Notice::Incident { .. } | Notice::Crowded { .. })
             });

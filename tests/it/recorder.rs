@@ -449,7 +449,7 @@ fn asked_on_a_full_disk(queue_bytes: usize) -> (Medium, Session) {
     let mut session = Session::with(&medium, options);
     session.offer(300);
     session.wait_until_written();
-    session.recorder.request_incident(Why::Asked);
+    session.recorder.request_incident(TriggerReason::Asked);
     session.wait(|notice| matches!(notice, Notice::DiskFails { .. }));
     (medium, session)
 }
@@ -475,7 +475,7 @@ fn an_incident_ends_early_when_too_much_waits_for_a_full_disk() {
         assert_eq!(session.offer(300), Taken::Kept, "the ring goes on");
         session.wait_until_written();
     }
-    session.recorder.request_incident(Why::Asked);
+    session.recorder.request_incident(TriggerReason::Asked);
     session.wait(|notice| matches!(notice, Notice::Crowded { .. }));
     medium.lock().room = usize::MAX;
     session.wait(|notice| matches!(notice, Notice::CutShort(_)));

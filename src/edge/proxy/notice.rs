@@ -59,7 +59,7 @@ pub enum ProxyNotice {
         session: u64,
         /// In seconds from the initial buffer.
         at_s: f64,
-        what: What,
+        what: LagKind,
     },
     /// The listener hears no lag any more.
     LagEnded {
@@ -165,7 +165,7 @@ pub(super) struct LagAlarm {
 /// What an alarm reports.
 #[derive(Debug, PartialEq)]
 pub(super) enum AlarmChange {
-    Began { at_s: f64, what: What },
+    Began { at_s: f64, what: LagKind },
     Ended { at_s: f64, lasted_s: f64 },
 }
 

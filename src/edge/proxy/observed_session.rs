@@ -25,7 +25,7 @@ const REMEMBERED: usize = 4096;
 const CLOCK_PERIOD_NS: u64 = 60_000_000_000;
 /// Sessions that begin in one second and still get different names.
 const MAX_NAMES: usize = 1000;
-/// Why messages are missing from a capture.
+/// TriggerReason messages are missing from a capture.
 const LOST: &str = "more was forwarded than could be looked at";
 
 type Notify<'a> = &'a (dyn Fn(ProxyNotice) + Send + Sync);
@@ -139,7 +139,7 @@ impl ObservedSession {
     /// Writes out what the ring holds, if the capture is one.
     pub fn request_incident(&self) {
         if let Some(capture) = &self.record.capture {
-            capture.request_incident(Why::Asked);
+            capture.request_incident(TriggerReason::Asked);
         }
     }
 

@@ -17,7 +17,7 @@ use super::queue::RecordQueue;
 use super::writer::FileSink;
 use crate::capture::{Body, Reader, Record, Step, SyncMarker, Writer};
 use crate::edge::clock;
-use crate::flight::{INCIDENT_KEY, INCIDENT_NS_KEY, Ring, Sentry, Why};
+use crate::flight::{INCIDENT_KEY, INCIDENT_NS_KEY, Ring, Sentry, TriggerReason};
 use crate::time::Nanos;
 
 /// Incidents that may be written at the same time.
@@ -34,7 +34,7 @@ pub(super) struct Incidents {
     reader: Reader,
     open: Vec<Incident>,
     /// Requested and not yet begun.
-    requested: Vec<Why>,
+    requested: Vec<TriggerReason>,
     disk_fails: bool,
 }
 
@@ -129,7 +129,7 @@ impl Incidents {
     }
 
     /// Begins an incident with what the ring holds.
-    fn happen(&mut self, why: Why, queue: &RecordQueue) {
+    fn happen(&mut self, why: TriggerReason, queue: &RecordQueue) {
         if self.open.len() >= MAX_OPEN || self.is_crowded() {
             queue.notify(RecorderNotice::Crowded { why });
             return;
@@ -160,7 +160,7 @@ impl Incidents {
     }
 
     /// A name that no other incident has, even of the same second.
-    fn free_path(&self, why: Why) -> PathBuf {
+    fn free_path(&self, why: TriggerReason) -> PathBuf {
         let label = format!("{}-{}", clock::utc_file_name(), why.word());
         let names = std::iter::once(label.clone()).chain((2..).map(|n| format!("{label}-{n}")));
         let mut paths = names.map(|name| named(&self.options.path, &name));
@@ -204,7 +204,7 @@ impl FileSink for Incidents {
     fn take(
         &mut self,
         bytes: &[u8],
-        requested: &[Why],
+        requested: &[TriggerReason],
         queue: &RecordQueue,
     ) -> (usize, io::Result<()>) {
         self.requested.extend_from_slice(requested);

@@ -86,7 +86,7 @@ pub struct Finished {
     pub status: RecorderStatus,
     /// The capture, its parts, or the incidents that were not deleted.
     pub files: Vec<PathBuf>,
-    /// Why not everything could be written, in a sentence.
+    /// TriggerReason not everything could be written, in a sentence.
     pub failure: Option<String>,
     /// The notices since the last [`Recorder::news`].
     pub news: Vec<RecorderNotice>,
@@ -190,7 +190,7 @@ impl Recorder {
     }
 
     /// Writes what a ring holds to a file, now. Other recordings have everything in theirs already.
-    pub fn request_incident(&self, why: Why) {
+    pub fn request_incident(&self, why: TriggerReason) {
         self.queue.request_incident(why);
     }
 
@@ -206,7 +206,7 @@ impl Recorder {
         self.queue.take_notices()
     }
 
-    /// Why the capture lacks a part of the session, in a sentence, if it does by now.
+    /// TriggerReason the capture lacks a part of the session, in a sentence, if it does by now.
     #[must_use]
     pub fn failure(&self) -> Option<String> {
         let status = self.queue.status();

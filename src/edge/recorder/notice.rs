@@ -25,11 +25,11 @@ pub enum RecorderNotice {
     /// The next part of a recording began.
     Part(PathBuf),
     /// An incident is being written.
-    Incident { path: PathBuf, why: Why },
+    Incident { path: PathBuf, why: TriggerReason },
     /// An incident is written to its end.
     Written { path: PathBuf, bytes: u64 },
     /// An incident is not written, because too many others are being written.
-    Crowded { why: Why },
+    Crowded { why: TriggerReason },
     /// An incident could not be written to its end.
     CutShort(PathBuf),
     /// An old incident was deleted, to make room for new ones.

@@ -6,7 +6,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::notice::{RecorderNotice, RecorderStatus};
-use crate::flight::Why;
+use crate::flight::TriggerReason;
 
 /// Notices that may wait to be taken; later ones are dropped.
 const MAX_NOTICES: usize = 1000;
@@ -27,7 +27,7 @@ struct QueueState {
     in_flight: usize,
     status: RecorderStatus,
     closed: bool,
-    requested: Vec<Why>,
+    requested: Vec<TriggerReason>,
     notices: Vec<RecorderNotice>,
     files: Vec<PathBuf>,
 }
@@ -41,7 +41,7 @@ impl QueueState {
 /// What the queue has for the writing thread.
 pub(super) enum QueueWork {
     /// Bytes in the batch, or requests for incidents, or only a time-out.
-    Work(Vec<Why>),
+    Work(Vec<TriggerReason>),
     /// The queue is closed and empty.
     Over,
 }
@@ -84,7 +84,7 @@ impl RecordQueue {
         }
     }
 
-    pub fn request_incident(&self, why: Why) {
+    pub fn request_incident(&self, why: TriggerReason) {
         self.lock().requested.push(why);
         self.changed.notify_all();
     }

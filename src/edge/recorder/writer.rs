@@ -10,7 +10,7 @@ use super::disk::{OpenFile, SYNC_PERIOD, SyncPolicy};
 use super::notice::RecorderNotice;
 use super::queue::{QueueWork, RecordQueue};
 use crate::edge::clock::MonotonicClock;
-use crate::flight::Why;
+use crate::flight::TriggerReason;
 use crate::time::Nanos;
 
 /// Buffers that have grown larger than this are shrunk.
@@ -23,7 +23,7 @@ pub(super) trait FileSink: Send {
     fn take(
         &mut self,
         bytes: &[u8],
-        requested: &[Why],
+        requested: &[TriggerReason],
         queue: &RecordQueue,
     ) -> (usize, io::Result<()>);
 
@@ -40,7 +40,7 @@ pub(super) struct WholeFile {
 }
 
 impl FileSink for WholeFile {
-    fn take(&mut self, bytes: &[u8], _: &[Why], _: &RecordQueue) -> (usize, io::Result<()>) {
+    fn take(&mut self, bytes: &[u8], _: &[TriggerReason], _: &RecordQueue) -> (usize, io::Result<()>) {
         self.file.write(bytes)
     }
 
