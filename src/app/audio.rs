@@ -6,9 +6,10 @@ use anyhow::{Context, Result, bail};
 
 use super::analyze::Replay;
 use crate::edge::files::{self, OutputFile};
-use crate::engine::{Engine, Options, PlayheadSource};
-use crate::report::{Damage, wav};
-use crate::time::{DEFAULT_SAMPLE_RATE, Span};
+use crate::engine::{Engine, Options};
+use crate::playhead::PlayheadSource;
+use crate::report::{DamageReport, wav};
+use crate::time::Span;
 
 /// What to write.
 #[derive(Debug, Clone, PartialEq, Default)]

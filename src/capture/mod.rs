@@ -63,7 +63,7 @@ pub use marker::Marker;
 pub use msgpack::Malformed;
 pub use reader::{Ending, ReadStep, Reader};
 pub use record::{
-    Body, ClientKind, Clock, Direction, End, Gap, Header, Kind, Marker, Message, Opcode, Record,
+    Body, ClientKind, Clock, Direction, End, Gap, Header, Kind, Message, Opcode, Record,
 };
 pub use records::Records;
 pub use salvage::{Loss, Losses, MAX_LOSSES, Salvage, Stored};

@@ -12,7 +12,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::format::{MAX_PAYLOAD_LEN, SyncMarker};
-use super::record::{Body, ClientKind, Direction, End, Header, Marker, Message, Opcode, Record};
+use super::marker::Marker;
+use super::record::{Body, ClientKind, Direction, End, Header, Message, Opcode, Record};
 use super::writer::Writer;
 use crate::time::Nanos;
 use crate::wire::json;

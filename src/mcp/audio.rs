@@ -36,7 +36,7 @@ pub struct AudioArgs {
     capture: String,
     /// heard, or buffer
     #[serde(default)]
-    what: LagKind,
+    what: What,
     /// Only so many seconds before the end
     last_s: Option<f64>,
     /// Up to this moment from the initial buffer on, instead of the end
@@ -181,7 +181,7 @@ pub struct LiveAudioArgs {
     handle: String,
     /// heard, or buffer
     #[serde(default)]
-    what: LagKind,
+    what: What,
     /// Only the last so many seconds
     last_s: Option<f64>,
 }

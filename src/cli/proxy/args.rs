@@ -9,6 +9,8 @@ use crate::cli::args::parse_listen;
 use crate::cli::keeping::KeepingArgs;
 use crate::edge::proxy::{DEFAULT_BUFFER, Impairment, ServerTrust, SessionCaptures};
 use crate::edge::recorder::ManualTrigger;
+use crate::parse::{ByteRate, ByteSize};
+use crate::peer::interval::Interval;
 use crate::peer::link::LinkOptions;
 use crate::time::Span;
 

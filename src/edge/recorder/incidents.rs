@@ -15,9 +15,9 @@ use super::notice::RecorderNotice;
 use super::options::{RecorderOptions, RingOptions};
 use super::queue::RecordQueue;
 use super::writer::FileSink;
-use crate::capture::{Body, Reader, Record, Step, SyncMarker, Writer};
+use crate::capture::{Body, ReadStep, Reader, Record, SyncMarker, Writer};
 use crate::edge::clock;
-use crate::flight::{INCIDENT_KEY, INCIDENT_NS_KEY, Ring, Sentry, TriggerReason};
+use crate::flight::{INCIDENT_KEY, INCIDENT_NS_KEY, Ring, TriggerWatch, TriggerReason};
 use crate::time::Nanos;
 
 /// Incidents that may be written at the same time.

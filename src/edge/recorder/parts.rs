@@ -13,7 +13,7 @@ use super::notice::RecorderNotice;
 use super::options::RecorderOptions;
 use super::queue::RecordQueue;
 use super::writer::FileSink;
-use crate::capture::{Body, Header, Reader, Record, Step, SyncMarker, Writer};
+use crate::capture::{Body, Header, ReadStep, Reader, Record, SyncMarker, Writer};
 use crate::engine::{Engine, Options};
 use crate::flight::{PART_KEY, SplitAt, TriggerReason};
 use crate::time::Nanos;

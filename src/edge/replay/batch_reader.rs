@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::capture::Salvage;
 use crate::edge::files::{self, CaptureFile};
 use crate::peer::replay::{Tape, TapePart};
-use crate::report::Damage;
+use crate::report::DamageReport;
 
 /// Bytes of a batch, about; one message may exceed it.
 const BATCH_BYTES: usize = 1 << 20;

@@ -70,7 +70,7 @@ struct ReplaySession<'a> {
     recorder: SessionRecorder,
     /// What an upload gets in place of a session.
     refusal: VecDeque<Outgoing>,
-    damage: Option<Damage>,
+    damage: Option<DamageReport>,
     failure: Option<String>,
     notified_slowed_s: f64,
     notified_held: Option<String>,

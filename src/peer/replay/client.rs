@@ -11,8 +11,10 @@
 use serde_json::{Map, Value};
 
 use super::mid_session::{self, MidSession};
-use crate::capture::{Body, ClientKind, Context, Direction, Marker, Message, Opcode, Record};
-use crate::event::{Event, Interpreter, Phase};
+use crate::capture::{
+    Body, BufferError, ClientKind, Context, Direction, Marker, Message, Opcode, Record, SessionPhase,
+};
+use crate::event::{Event, Interpreter};
 use crate::peer::Outgoing;
 use crate::peer::client::{ClientCommand, Dialect};
 use crate::peer::script::ScriptedOp;

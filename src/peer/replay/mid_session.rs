@@ -35,8 +35,8 @@ impl MidSession {
     /// The session at `t`, if its stream had begun.
     ///
     /// # Errors
-    /// Why the context's buffer cannot be used, as the end of a sentence.
-    pub fn of(context: &Context<'_>, t: Nanos) -> Result<Option<MidSession>, &'static str> {
+    /// The context's buffer cannot be unpacked.
+    pub fn of(context: &Context<'_>, t: Nanos) -> Result<Option<MidSession>, BufferError> {
         let state = &context.state;
         let Some(stream) = &state.stream else { return Ok(None) };
         let sample_rate = state.ready.map_or(DEFAULT_SAMPLE_RATE, |ready| ready.sample_rate);

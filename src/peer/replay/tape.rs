@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 
 use super::causes::{CONFIG, CauseMatcher, ReplyCause};
 use super::mid_session::{self, MidSession};
-use crate::capture::{Body, Context, Direction, Message, Opcode, Record};
-use crate::event::{Event, Interpreter, Phase};
+use crate::capture::{Body, Context, Direction, Message, Opcode, Record, SessionPhase};
+use crate::event::{Event, Interpreter};
 use crate::peer::Outgoing;
 use crate::time::Nanos;
 use crate::wire::halves::HALF_LEN;
@@ -202,7 +202,7 @@ impl Tape {
         self.ready = state.ready.unwrap_or(self.ready);
         self.channels = self.ready.channels;
         self.announced_before = state.expected.len();
-        if state.phase != Phase::BeforeConfig {
+        if state.phase != SessionPhase::BeforeConfig {
             self.matcher = CauseMatcher::reopened();
         }
         let config = mid_session::config(state).map(|_| {
