@@ -13,7 +13,6 @@ use crate::time::Span;
 pub struct ScriptedOp {
     /// When, from the initial buffer on.
     pub at: Span,
-    /// What.
     pub op: Marker,
 }
 
