@@ -1,11 +1,10 @@
-//! The verdict: was there lag that a listener heard, when, and how bad.
+//! The verdict: whether a listener heard lag, when, and how bad it was.
 //!
-//! Enters: what happened to the stream, in seconds of the capture's clock. Leaves: [`Episode`]s.
-//! Two things are lag: audio under the listener older than the stale threshold, and slices that
-//! land behind the listener for a sustained time. Both are judged outside the healthy
-//! look-alikes: a paused player, the transient after a start, a seek, a swap or a resume, and a
-//! server that idles because nothing was changed. Runs along with the stream, in constant memory
-//! but for the episodes themselves. Never looks at audio.
+//! Two things are lag: audio under the listener that is older than the stale threshold, and slices that
+//! land behind the listener for a sustained time. Situations that only look like it are excused: a
+//! paused player, the transient after a start, seek, swap or resume, and a server that idles because
+//! nothing was changed. Times are seconds of the capture's clock. Memory is constant except for the
+//! episodes found.
 
 use serde::Serialize;
 
@@ -49,7 +48,7 @@ impl Default for BehindRule {
     }
 }
 
-/// One spell of lag; times are seconds of the capture's clock.
+/// One episode of lag; times are seconds of the capture's clock.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Episode {
     /// When it began.
@@ -162,7 +161,7 @@ impl BehindSpell {
     }
 }
 
-/// Judges a session while it goes on.
+/// Finds lag while a session is running.
 #[derive(Debug, Clone)]
 pub struct LagDetector {
     stale_threshold_s: f64,
@@ -199,7 +198,7 @@ impl LagDetector {
         }
     }
 
-    /// A judge that goes on from a state. A spell of stale audio goes on only by its own threshold.
+    /// Restores a detector from its state. A stale episode continues only under the same threshold.
     #[must_use]
     pub fn resume(state: &LagDetectorState, stale_threshold_s: f64, loop_s: f64) -> Self {
         let stale = state.stale.as_ref().filter(|spell| spell.threshold_s == stale_threshold_s);
@@ -219,7 +218,7 @@ impl LagDetector {
         }
     }
 
-    /// All that coming verdicts follow from; episodes that are over are not in it.
+    /// Everything that later verdicts depend on; closed episodes are not part of it.
     #[must_use]
     pub fn state(&self) -> LagDetectorState {
         LagDetectorState {
@@ -234,7 +233,7 @@ impl LagDetector {
         }
     }
 
-    /// The same with another rule for slices behind.
+    /// Replaces the rule for slices behind.
     #[must_use]
     pub fn with_behind_rule(self, behind_rule: BehindRule) -> Self {
         LagDetector { behind_rule, ..self }
@@ -339,7 +338,7 @@ impl LagDetector {
         stale.chain(self.behind_episode().filter(|_| goes_on)).next()
     }
 
-    /// The latest spell of either kind, over or not, as far as it counts by now. A spell is known
+    /// The latest spell of either kind, over or not, as far as it counts by now. An episode is identified
     /// by its beginning.
     pub fn spells(&self) -> impl Iterator<Item = Episode> {
         self.stale.iter().map(|spell| spell.episode.clone()).chain(self.behind_episode())
