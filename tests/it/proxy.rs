@@ -12,7 +12,7 @@ use lagtape::edge::proxy::{
     Impairment, ProxyNotice as Notice, ProxyOptions, SessionCaptures as Captures,
 };
 use lagtape::edge::recorder::{FileLayout, Quota, RingOptions};
-use lagtape::engine::PlayheadSource;
+use lagtape::peer::interval::Interval;
 use lagtape::peer::link::LinkOptions;
 use lagtape::peer::rng::{Rng, Stream};
 use lagtape::peer::server::BUILT_IN;

@@ -20,7 +20,7 @@ use lagtape::capture::{
 use lagtape::edge::replay::{Replay, ServeOptions};
 use lagtape::engine::{Engine, Options};
 use lagtape::peer::Outgoing;
-use lagtape::peer::client::{self, ClientOptions, Dialect, Step};
+use lagtape::peer::client::{self, ClientOptions, ClientStep, Dialect};
 use lagtape::peer::replay::{
     Divergence, PerformanceOptions, ReplayOptions, ReplayServer, Tape, Timing,
 };
@@ -215,7 +215,7 @@ fn replay_on_a_virtual_clock(capture: &Path, out: &Path) -> Divergence {
         }
         while let Some(step) = client.poll(now) {
             match step {
-                Step::Send(message) => {
+                ClientStep::Send(message) => {
                     let (opcode, payload) = parts_of(&message);
                     let sent = Message::new(Direction::ClientToServer, opcode, &payload);
                     put(&mut client, now, Body::Message(sent));
@@ -223,8 +223,8 @@ fn replay_on_a_virtual_clock(capture: &Path, out: &Path) -> Divergence {
                         server.receive(now, Incoming::Text(text));
                     }
                 }
-                Step::Mark(marker) => put(&mut client, now, Body::Marker(marker)),
-                Step::Finish(_) => break 'session,
+                ClientStep::Mark(marker) => put(&mut client, now, Body::Marker(marker)),
+                ClientStep::Finish(_) => break 'session,
             }
         }
         let wakes = [server.wake_at(), client.wake_at()];
