@@ -19,6 +19,7 @@ use lagtape::peer::rng::{Rng, Stream};
 use lagtape::peer::server::{ServerFaults, ServerOptions, Source};
 use lagtape::peer::simulation::{SimulationOptions, simulate};
 use lagtape::scenario::columns::{Columns, ColumnsBuilder};
+use lagtape::scenario::knobs::{Knob, PolicyChange};
 use lagtape::scenario::model::{
     Change, DEFAULT_MEMBERS, Fit, FitError, Later, Luck, Outcome, Question, Spread, Trace, Tracer,
     answer, predict,
@@ -169,7 +170,7 @@ impl Hidden {
         let server = ServerOptions {
             seed: self.seed,
             source,
-            policy: change.policy(&self.policy).unwrap(),
+            policy: change.policy(&self.policy),
             generator: self.generator.clone(),
             faults: self.faults.clone(),
         };
@@ -272,8 +273,10 @@ const CASES: [Case; 13] = [
     MORE_LEAD,
 ];
 
-fn floor() -> serde_json::Map<String, serde_json::Value> {
-    json!({"lead": {"floor_s": 0.6}}).as_object().cloned().unwrap()
+fn floor() -> PolicyChange {
+    let mut scenario = Scenario::default();
+    Knob::named("lead-floor").unwrap().set(&mut scenario, 0.6);
+    PolicyChange::of(&scenario.conditions)
 }
 
 fn ops(script: &[&str]) -> Change {
@@ -380,7 +383,7 @@ fn row(case: &Case, hidden: Hidden) -> Result<Row, FitError> {
     let fit = &Fit::of(&trace)?;
     let members = DEFAULT_MEMBERS;
     let question = Question { trace: &trace, fit, change, args, members, seed: 0 };
-    let policy = change.policy(&fit.policy).unwrap();
+    let policy = change.policy(&fit.policy);
     let to_row = |outcome: Outcome| {
         let predicted = predict(&trace, fit, &policy, change, &outcome.luck);
         let (slices, ticks) = (outcome.lag.slices, outcome.lag.ticks);
@@ -395,7 +398,7 @@ fn row(case: &Case, hidden: Hidden) -> Result<Row, FitError> {
             open_loop_error_s: open_loop_error_s(&columns, change, &report),
         }
     };
-    let named = answer(&question).unwrap().outcomes.into_iter();
+    let named = answer(&question).outcomes.into_iter();
     let rows = named.filter(|outcome| outcome.share >= WORTH_NAMING).map(to_row);
     let key = |row: &Row| (!row.is_good(), row.lead_error_s);
     Ok(rows.min_by(|a, b| key(a).partial_cmp(&key(b)).unwrap()).unwrap())
@@ -510,7 +513,7 @@ fn a_change_during_the_session_begins_then() {
     let later = Later { policy: floor(), ..Later::default() };
     let change = Change { later: vec![(Span(7_000_000_000), later)], ..Change::default() };
     let leads = |change: &Change| {
-        let policy = change.policy(&fit.policy).unwrap();
+        let policy = change.policy(&fit.policy);
         let predicted = predict(&trace, &fit, &policy, change, &Luck::default());
         predicted.tracker.slices().map(|slice| (slice.t_s, slice.lead_s)).collect::<Vec<_>>()
     };
