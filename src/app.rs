@@ -3,6 +3,7 @@
 //! Enters: paths and plain options. Leaves: plain results, or an error that says what to do next.
 //! Nothing here prints, parses arguments or ends the process.
 
+mod advice;
 mod analyze;
 mod audio;
 mod captures;
@@ -29,6 +30,7 @@ mod sweep;
 mod verify;
 mod what_if;
 
+pub use advice::worded;
 pub use analyze::{AnalyzeOptions, analyze, analyze_all, next_commands};
 pub use audio::{AudioOptions, AudioSummary, audio};
 pub use captures::{Captures, Found, Listed, header_of};

@@ -15,11 +15,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use rayon::prelude::*;
 
 use crate::lag::ReportArgs;
-use crate::scenario::ask::{Asked, Reply};
+use crate::scenario::answer::{Prepared, ScenarioAnswer};
 use crate::scenario::columns::Columns;
 use crate::scenario::open_loop::{OpenLoop, OpenLoopError, Scratch};
 use axis::Point;
-use rows::Row;
+use rows::SweepRow;
 
 /// Hears how many rows of how many are done, from any thread, and may end the work.
 pub type Progress<'a> = &'a (dyn Fn(usize, usize) -> ControlFlow<()> + Sync);
@@ -63,20 +63,21 @@ pub fn cross<C: Sync, P: Sync, S, R: Send>(
 
 /// The rows of every scenario for every capture, as [`cross`] orders them, each in the best tier
 /// that there is; `None` once `progress` ended the work. A capture comes with its number.
-pub fn ask(
-    captures: &[(usize, Asked<'_>)],
+pub fn answer_all(
+    captures: &[(usize, Prepared<'_>)],
     points: &[Point],
     threads: usize,
     progress: Progress<'_>,
-) -> Result<Option<Vec<Row>>, ThreadsError> {
+) -> Result<Option<Vec<SweepRow>>, ThreadsError> {
     let total = captures.len() * points.len();
     let (done, ended) = (AtomicUsize::new(0), AtomicBool::new(false));
     let rows = cross(captures, points, threads, Scratch::default, |capture, point, scratch| {
         if ended.load(Ordering::Relaxed) {
             return None;
         }
-        let (number, asked) = capture;
-        let row = Row::of(*number, point, asked.answer(&point.scenario, scratch));
+        let (number, prepared) = capture;
+        let answer = prepared.answer(&point.scenario, scratch);
+        let row = SweepRow::of(*number, point, answer.map_err(|why| prepared.worded(&why)));
         if progress(done.fetch_add(1, Ordering::Relaxed) + 1, total).is_break() {
             ended.store(true, Ordering::Relaxed);
         }
@@ -92,13 +93,13 @@ pub fn open_loop(
     points: &[Point],
     args: &ReportArgs,
     threads: usize,
-) -> Result<Result<Vec<Row>, OpenLoopError>, ThreadsError> {
+) -> Result<Result<Vec<SweepRow>, OpenLoopError>, ThreadsError> {
     let captures: Vec<_> =
         captures.iter().map(|columns| OpenLoop::new(columns, *args)).enumerate().collect();
     let rows = cross(&captures, points, threads, Scratch::default, |capture, point, scratch| {
         let (capture, open_loop) = capture;
         let answer = open_loop.answer(&point.scenario, scratch)?;
-        Ok(Row::of(*capture, point, Ok(Reply::of(answer, ""))))
+        Ok(SweepRow::of(*capture, point, Ok(ScenarioAnswer::of(answer, ""))))
     })?;
     Ok(rows.into_iter().collect())
 }

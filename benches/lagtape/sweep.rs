@@ -194,7 +194,7 @@ fn by_model(bench: &mut Bench, trace: &Trace) -> Result<()> {
         .into_iter()
         .map(|(name, scenario)| {
             let change = Change::of(&scenario, trace)?;
-            let (policy, luck) = (change.policy(&fit.policy)?, Luck::default());
+            let (policy, luck) = (change.policy(&fit.policy), Luck::default());
             let fit = &fit;
             let run = move || predict(trace, fit, &policy, &change, &luck);
             Ok(Row::cpu(&format!("one member, {name}"), events, run).aim_s(60e-9))
@@ -219,7 +219,7 @@ fn whole_sweeps(bench: &mut Bench, session: &ForSweeps) -> Result<()> {
     let one = |_: &(), point: &Point, (): &mut ()| {
         let change = Change::of(&point.scenario, trace).ok()?;
         let (members, seed) = (1, 0);
-        answer(&Question { trace, fit, change: &change, args, members, seed }).ok()
+        Some(answer(&Question { trace, fit, change: &change, args, members, seed }))
     };
     let rows = vec![
         Row::wall("open loop", count, || open_loop(columns, &points, &args, 0)).aim_s(0.5e-3),

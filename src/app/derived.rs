@@ -12,7 +12,7 @@ use crate::capture::{Body, Header, Record, SyncMarker, Writer};
 use crate::edge::files::{self, OutputFile};
 use crate::engine::{Engine, Options};
 use crate::scenario::Tier;
-use crate::scenario::ask::Reply;
+use crate::scenario::answer::ScenarioAnswer;
 use crate::scenario::derive::{Deriver, Story};
 use crate::time::Nanos;
 
@@ -30,15 +30,15 @@ pub(super) struct Marks {
 
 impl Marks {
     /// The marks of an answer from the capture at `path`.
-    pub fn of(path: &Path, verb: &WhatIfVerb, reply: &Reply) -> Result<Marks> {
+    pub fn of(path: &Path, verb: &WhatIfVerb, answer: &ScenarioAnswer) -> Result<Marks> {
         let source = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         let mut metadata = vec![
             ("derived_from", source),
             ("scenario", verb.scenario.brief().to_string()),
-            ("tier", serde_json::to_string(&reply.tier)?.trim_matches('"').to_owned()),
+            ("tier", serde_json::to_string(&answer.tier)?.trim_matches('"').to_owned()),
             ("seed", verb.scenario.seed.to_string()),
         ];
-        if reply.tier == Tier::Model {
+        if answer.tier == Tier::Model {
             metadata.push(("members", verb.members.max(1).to_string()));
             metadata.push((
                 "content",

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
 
 use super::index;
 use crate::capture::CheckpointRow;
@@ -10,7 +11,7 @@ use crate::edge::files;
 use crate::engine::{Engine, Options};
 use crate::report::DamageReport;
 use crate::scenario::Scenario;
-use crate::scenario::ask::{Recording, RecordingBuilder};
+use crate::scenario::answer::{Recording, RecordingBuilder};
 use crate::scenario::columns::{Columns, ColumnsBuilder};
 
 /// Longest scenario file in bytes.
@@ -49,6 +50,6 @@ pub fn read_scenario(path: &Path) -> Result<Scenario> {
     let name = path.display();
     let text = files::read_text(path, MAX_SCENARIO_LEN)?;
     ensure!(text.len() <= MAX_SCENARIO_LEN, "{name} is too long for a scenario");
-    let document = toml::from_str(&text).with_context(|| format!("{name} is no TOML"))?;
-    Scenario::from_value(document).with_context(|| format!("{name} is no scenario"))
+    let document: Value = toml::from_str(&text).with_context(|| format!("{name} is no TOML"))?;
+    Scenario::from_value(&document).with_context(|| format!("{name} is no scenario"))
 }

@@ -5,19 +5,21 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
+use super::advice::worded;
 use super::recording;
 use crate::lag::ReportArgs;
 use crate::report::SCHEMA;
 use crate::report::sweep::{Find, Sweep, SweptAxis, SweptCapture};
 use crate::report::what_if::ModelUse;
-use crate::scenario::ask::{Asked, Manner, Recording};
+use crate::scenario::advice::Wording;
+use crate::scenario::answer::{AskOptions, Prepared, Recording};
 use crate::scenario::model::DEFAULT_MEMBERS;
 use crate::scenario::open_loop::Scratch;
 use crate::scenario::{Scenario, Tier};
 use crate::sweep::axis::{Axis, MAX_SCENARIOS, Point, points};
-use crate::sweep::rows::{Predicate, Row, Summary};
-use crate::sweep::search::{Found, search};
-use crate::sweep::{Progress, ask, map_in_order};
+use crate::sweep::rows::{Predicate, SweepRow, SweepSummary};
+use crate::sweep::search::{SearchResult, search};
+use crate::sweep::{Progress, answer_all, map_in_order};
 
 /// What is tried.
 #[derive(Debug, Clone, Default)]
@@ -36,6 +38,8 @@ pub struct SweepVerb {
     pub threads: usize,
     /// The words that say [`SweepVerb::scenario`] on a command line, for commands to try next.
     pub typed: Vec<String>,
+    /// How reasons say what to do.
+    pub wording: Wording,
 }
 
 /// The progress callback ended the work.
@@ -44,9 +48,9 @@ pub struct SweepVerb {
 pub struct Stopped;
 
 impl SweepVerb {
-    fn manner(&self) -> Manner {
-        let (open_loop, members) = (self.open_loop, self.members.max(1));
-        Manner { open_loop, members, report: self.report }
+    fn options(&self) -> AskOptions {
+        let SweepVerb { open_loop, report, wording, .. } = *self;
+        AskOptions { open_loop, members: self.members.max(1), report, wording }
     }
 
     /// All scenarios, none of them impossible.
@@ -99,19 +103,20 @@ impl Captures {
                 Ok(recording) => {
                     let fit = modelled.then(|| recording.model().ok()).flatten();
                     capture.model = fit.map(|(trace, fit)| ModelUse::of(trace, fit));
-                    let asked = recording.asked(verb.manner());
-                    capture.factual = Some(asked.factual(&mut Scratch::default())?);
+                    let prepared = recording.prepare(verb.options());
+                    capture.factual = Some(prepared.factual(&mut Scratch::default())?);
                     usable.push((number, recording));
                 }
-                Err(error) => capture.failure = Some(format!("{error:#}")),
+                Err(error) => capture.failure = Some(worded(&error, verb.wording)),
             }
             all.push(capture);
         }
         Ok(Captures { all, usable })
     }
 
-    fn asked(&self, manner: Manner) -> Vec<(usize, Asked<'_>)> {
-        self.usable.iter().map(|(number, recording)| (*number, recording.asked(manner))).collect()
+    fn prepare(&self, options: AskOptions) -> Vec<(usize, Prepared<'_>)> {
+        let usable = self.usable.iter();
+        usable.map(|(number, recording)| (*number, recording.prepare(options))).collect()
     }
 }
 
@@ -119,12 +124,17 @@ impl Captures {
 pub fn sweep(paths: &[PathBuf], verb: &SweepVerb, progress: Progress<'_>) -> Result<Sweep> {
     let points = verb.points(paths.len())?;
     let captures = Captures::read(paths, verb, &points)?;
-    let asked = captures.asked(verb.manner());
-    let rows = ask(&asked, &points, verb.threads, progress)?.ok_or(Stopped)?;
+    let prepared = captures.prepare(verb.options());
+    let rows = answer_all(&prepared, &points, verb.threads, progress)?.ok_or(Stopped)?;
     Ok(report(verb, &verb.axes, captures.all, rows))
 }
 
-fn report(verb: &SweepVerb, axes: &[Axis], captures: Vec<SweptCapture>, rows: Vec<Row>) -> Sweep {
+fn report(
+    verb: &SweepVerb,
+    axes: &[Axis],
+    captures: Vec<SweptCapture>,
+    rows: Vec<SweepRow>,
+) -> Sweep {
     Sweep {
         schema: SCHEMA,
         scenario: verb.scenario.clone(),
@@ -132,7 +142,7 @@ fn report(verb: &SweepVerb, axes: &[Axis], captures: Vec<SweptCapture>, rows: Ve
         open_loop: verb.open_loop,
         members: verb.members.max(1),
         captures,
-        summary: Summary::of(&rows),
+        summary: SweepSummary::of(&rows),
         rows,
     }
 }
@@ -151,14 +161,14 @@ pub fn find(
     };
     let points = verb.points(paths.len())?;
     let captures = Captures::read(paths, verb, &points)?;
-    let asked = captures.asked(verb.manner());
+    let prepared = captures.prepare(verb.options());
     let unvaried = Point { values: Vec::new(), scenario: verb.scenario.clone() };
     let mut find = Find {
         condition: condition.to_string(),
         figure: *condition,
-        recorded_value: captures.usable.first().map_or(0.0, |(_, first)| first.recorded(axis.key)),
+        recorded_value: captures.usable.first().map_or(0.0, |(_, first)| first.recorded(axis.knob)),
         holds_already: false,
-        unvaried: ask(&asked, &[unvaried], verb.threads, progress)?.ok_or(Stopped)?,
+        unvaried: answer_all(&prepared, &[unvaried], verb.threads, progress)?.ok_or(Stopped)?,
         value: None,
         runs: 0,
         shares: Vec::new(),
@@ -166,9 +176,9 @@ pub fn find(
         sweep: report(verb, &[], captures.all.clone(), Vec::new()),
     };
     find.holds_already =
-        !asked.is_empty() && find.unvaried.iter().all(|row| row.satisfies(condition));
-    if !asked.is_empty() && !find.holds_already {
-        try_values(&mut find, axis, verb, &asked, progress)?;
+        !prepared.is_empty() && find.unvaried.iter().all(|row| row.satisfies(condition));
+    if !prepared.is_empty() && !find.holds_already {
+        try_values(&mut find, axis, verb, &prepared, progress)?;
     }
     if let Some(value) = find.value {
         let rows = confirm(verb, axis, value, &captures, progress)?;
@@ -184,16 +194,19 @@ fn try_values(
     find: &mut Find,
     axis: &Axis,
     verb: &SweepVerb,
-    asked: &[(usize, Asked<'_>)],
+    prepared: &[(usize, Prepared<'_>)],
     progress: Progress<'_>,
 ) -> Result<()> {
     let condition = find.figure;
-    let mut rows: Vec<Row> = Vec::new();
+    let mut rows: Vec<SweepRow> = Vec::new();
     let judge = |values: &[f64]| {
-        let points = points_of(verb, Axis { key: axis.key, values: values.to_vec(), step: None })?;
+        let points =
+            points_of(verb, Axis { knob: axis.knob, values: values.to_vec(), step: None })?;
         let before = rows.len();
         let progress = &|done, total| progress(before + done, before + total);
-        let Some(more) = ask(asked, &points, verb.threads, progress)? else { return Ok(None) };
+        let Some(more) = answer_all(prepared, &points, verb.threads, progress)? else {
+            return Ok(None);
+        };
         let holds = (0..values.len())
             .map(|value| more.iter().skip(value).step_by(values.len()))
             .map(|mut of_value| of_value.all(|row| row.satisfies(&condition)))
@@ -201,12 +214,12 @@ fn try_values(
         rows.extend(more);
         anyhow::Ok(Some(holds))
     };
-    let found: Found = search(axis, find.recorded_value, judge)?.ok_or(Stopped)?;
+    let found: SearchResult = search(axis, find.recorded_value, judge)?.ok_or(Stopped)?;
     find.value = found.value;
     let mut values: Vec<f64> = found.tried.iter().map(|(value, _)| *value).collect();
     values.sort_by(f64::total_cmp);
     rows.sort_by(|a, b| a.capture.cmp(&b.capture).then(a.values[0].total_cmp(&b.values[0])));
-    let tried = Axis { key: axis.key, values, step: axis.step };
+    let tried = Axis { knob: axis.knob, values, step: axis.step };
     find.sweep = report(verb, &[tried], find.sweep.captures.clone(), rows);
     Ok(())
 }
@@ -222,13 +235,13 @@ fn confirm(
     value: f64,
     captures: &Captures,
     progress: Progress<'_>,
-) -> Result<Vec<Row>> {
-    let manner = Manner { members: verb.members.max(DEFAULT_MEMBERS), ..verb.manner() };
-    let points = points_of(verb, Axis { key: axis.key, values: vec![value], step: None })?;
-    Ok(ask(&captures.asked(manner), &points, verb.threads, progress)?.ok_or(Stopped)?)
+) -> Result<Vec<SweepRow>> {
+    let options = AskOptions { members: verb.members.max(DEFAULT_MEMBERS), ..verb.options() };
+    let points = points_of(verb, Axis { knob: axis.knob, values: vec![value], step: None })?;
+    Ok(answer_all(&captures.prepare(options), &points, verb.threads, progress)?.ok_or(Stopped)?)
 }
 
-fn runs(row: &Row, verb: &SweepVerb) -> usize {
+fn runs(row: &SweepRow, verb: &SweepVerb) -> usize {
     if row.tier == Tier::Model { verb.members.max(DEFAULT_MEMBERS) } else { 1 }
 }
 
@@ -237,7 +250,7 @@ fn command(verb: &SweepVerb, axis: &Axis, value: f64, captures: &Captures) -> St
     let capture = captures.usable.first().map_or("", |(n, _)| captures.all[*n].capture.as_str());
     let mut words = vec!["lagtape".to_owned(), "what-if".to_owned(), capture.to_owned()];
     words.extend(verb.typed.iter().cloned());
-    words.extend([format!("--{}", axis.key.name), axis.key.unit.write(value)]);
+    words.extend([format!("--{}", axis.knob.name), axis.knob.unit.write(value)]);
     if verb.open_loop {
         words.push("--open-loop".to_owned());
     }

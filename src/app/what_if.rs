@@ -8,8 +8,9 @@ use super::derived::{Derived, Marks};
 use super::recording;
 use crate::lag::ReportArgs;
 use crate::report::SCHEMA;
-use crate::report::what_if::{ModelUse, Side, WhatIf};
-use crate::scenario::ask::{Manner, Reply};
+use crate::report::what_if::{ModelUse, WhatIf, WhatIfSide};
+use crate::scenario::advice::Wording;
+use crate::scenario::answer::{AskOptions, ScenarioAnswer};
 use crate::scenario::open_loop::Scratch;
 use crate::scenario::{Scenario, Tier};
 
@@ -30,6 +31,8 @@ pub struct WhatIfVerb {
     pub capture: Option<PathBuf>,
     /// Replace existing files.
     pub force: bool,
+    /// How reasons say what to do.
+    pub wording: Wording,
 }
 
 /// Asks what would have been.
@@ -41,27 +44,30 @@ pub fn what_if(path: &Path, verb: &WhatIfVerb) -> Result<WhatIf> {
     }
     let derived = Derived::create(path, verb)?;
     let recording = recording::read(path, need.tier == Tier::Model)?;
-    let manner =
-        Manner { open_loop: verb.open_loop, members: verb.members.max(1), report: verb.report };
-    let asked = recording.asked(manner);
+    let prepared = recording.prepare(AskOptions {
+        open_loop: verb.open_loop,
+        members: verb.members.max(1),
+        report: verb.report,
+        wording: verb.wording,
+    });
     let mut scratch = Scratch::default();
-    let factual = asked.factual(&mut scratch)?;
-    let reply = asked
+    let factual = prepared.factual(&mut scratch)?;
+    let answer = prepared
         .answer(&verb.scenario, &mut scratch)
         .with_context(|| format!("no answer from {}", path.display()))?;
     let end = recording.columns().report_at;
     if let Some(derived) = derived {
-        let story = asked.story(&verb.scenario, &reply)?;
-        derived.write(path, &story, end, &Marks::of(path, verb, &reply)?)?;
+        let story = prepared.story(&verb.scenario, &answer)?;
+        derived.write(path, &story, end, &Marks::of(path, verb, &answer)?)?;
     }
-    let model = match reply.tier {
+    let model = match answer.tier {
         Tier::Model => {
             let (trace, fit) = recording.model()?;
             Some(ModelUse::of(trace, fit))
         }
         _ => None,
     };
-    let Reply { tier, reason, valid_until_s, beyond_share, lag, outcomes } = reply;
+    let ScenarioAnswer { tier, reason, valid_until_s, beyond_share, lag, outcomes } = answer;
     Ok(WhatIf {
         schema: SCHEMA,
         capture: path.display().to_string(),
@@ -70,8 +76,8 @@ pub fn what_if(path: &Path, verb: &WhatIfVerb) -> Result<WhatIf> {
         reason,
         valid_until_s,
         beyond_share,
-        factual: Side { lag: factual },
-        counterfactual: Side { lag },
+        factual: WhatIfSide { lag: factual },
+        counterfactual: WhatIfSide { lag },
         outcomes,
         members: if tier == Tier::Model { verb.members.max(1) } else { 0 },
         model,

@@ -3,6 +3,7 @@
 mod reading;
 mod recording;
 mod rewriting;
+mod scenario;
 mod simulating;
 mod values;
 mod what_if;

@@ -12,6 +12,7 @@ mod mcp;
 mod proxy;
 mod replay;
 mod sweep;
+mod wording;
 
 use std::ffi::OsString;
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
@@ -50,7 +51,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Outcome {
     let outcome = dispatch(args.verb, talk, &mut out)
         .and_then(|outcome| unless_closed(out.flush().map_err(Into::into), outcome));
     outcome.unwrap_or_else(|error| {
-        talk.complain(&format!("{error:#}"));
+        talk.complain(&app::worded(&error, wording::FLAGS));
         Outcome::Failed
     })
 }
@@ -277,10 +278,7 @@ fn simulate(args: &SimulateArgs, out: &mut dyn Write) -> Result<Outcome> {
 fn what_if(args: &WhatIfArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
     let verb = match args.verb() {
         Ok(verb) => verb,
-        Err(error) => {
-            talk.complain(&format!("{error:#}"));
-            return Ok(Outcome::Usage);
-        }
+        Err(error) => return sweep::refused(error, talk),
     };
     let answer = app::what_if(&args.file, &verb)?;
     for (file, what) in [(&answer.audio, "audio"), (&answer.derived, "capture")] {

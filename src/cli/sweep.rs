@@ -7,18 +7,17 @@ use anyhow::Result;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::args::SweepArgs;
+use super::wording::FLAGS;
 use super::{Talk, json_line, unless_closed};
 use crate::app::{self, Outcome};
 use crate::report::sweep::{Sweep, csv, find, table};
+use crate::scenario::ScenarioError;
 
 /// Runs `sweep`.
 pub fn sweep(args: &SweepArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
     let (verb, condition) = match args.verb() {
         Ok(verb) => verb,
-        Err(error) => {
-            talk.complain(&format!("{error:#}"));
-            return Ok(Outcome::Usage);
-        }
+        Err(error) => return refused(error, talk),
     };
     let bar = progress_bar();
     let progress = &|done: usize, total: usize| {
@@ -33,7 +32,7 @@ pub fn sweep(args: &SweepArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcom
         let printed = match (args.json, args.csv) {
             (true, _) => json_line(out, &sweep),
             (_, true) => write!(out, "{}", csv(&sweep)).map_err(Into::into),
-            _ => write!(out, "{}", table::text(&sweep)).map_err(Into::into),
+            _ => write!(out, "{}", table::text(&sweep, FLAGS)).map_err(Into::into),
         };
         return unless_closed(printed, outcome(&sweep, talk));
     };
@@ -46,6 +45,15 @@ pub fn sweep(args: &SweepArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcom
         _ => write!(out, "{}", find::text(&found)).map_err(Into::into),
     };
     unless_closed(printed, outcome(&found.sweep, talk))
+}
+
+/// What a scenario that cannot be asked comes to: wrong usage, unless it is sound and has no answer.
+pub fn refused(error: anyhow::Error, talk: Talk) -> Result<Outcome> {
+    if error.downcast_ref().is_some_and(ScenarioError::is_unanswerable) {
+        return Err(error);
+    }
+    talk.complain(&format!("{error:#}"));
+    Ok(Outcome::Usage)
 }
 
 /// What failed is said on stderr too, for those who read only figures.

@@ -11,6 +11,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::wording::ARGUMENTS;
+use crate::app;
+
 /// Longest answer in bytes of JSON: about 8,000 tokens, counting 2.5 bytes to one as figures take.
 pub const MAX_ANSWER_LEN: usize = 20_000;
 /// Bytes that a list may take of that; the rest is for what stands around it.
@@ -111,7 +114,7 @@ impl Output {
 
     /// A failure: everything in the text, since some clients show nothing else of it.
     pub fn failure(error: &anyhow::Error) -> Output {
-        let sentence = clipped_to(&format!("{error:#}"), MAX_FAILURE_CHARS);
+        let sentence = clipped_to(&app::worded(error, ARGUMENTS), MAX_FAILURE_CHARS);
         Output(CallToolResult::error(vec![ContentBlock::text(sentence)]))
     }
 }

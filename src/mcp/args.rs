@@ -1,13 +1,11 @@
 //! What tools take, and the parts that several of them share.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value};
 
 use crate::lag::{DEFAULT_STALE_THRESHOLD_S, ReportArgs};
 use crate::playhead::PlayheadSource;
-use crate::scenario::{Scenario, words};
 use crate::time::{Offset, Span};
 
 /// Longest length of time that is accepted, in seconds: more than a year.
@@ -40,73 +38,6 @@ impl From<Playhead> for PlayheadSource {
             Playhead::Simulated => PlayheadSource::Simulated,
             Playhead::Reported => PlayheadSource::Reported,
         }
-    }
-}
-
-/// The words of a change: what-if, comparison, counterfactual audio.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-pub struct ChangeArgs {
-    /// What is different from the beginning on, by the words of `lagtape what-if`: rate, skew-ppm,
-    /// start-offset, quantum, params-hz, down, up, latency, jitter, buffer, apply-delay,
-    /// handles-every, acks, lead-floor, lead-ceiling, transport, flow-window,
-    /// staleness-compensation, tick-factor. Example: {"lead-floor": 0.6, "down": "200KB/s"}
-    #[serde(default)]
-    pub set: Map<String, Value>,
-    /// What the listener does, or what changes, at a time: "6s:seek=16s", "10s:pause",
-    /// "12s:resume", "15s:rate=0.98", "3s:down=250KB/s"
-    #[serde(default)]
-    pub ops: Vec<String>,
-    /// The recorded seeks, pauses and rates did not happen
-    #[serde(default)]
-    pub replace_ops: bool,
-    /// Decides what is random in the model
-    pub seed: Option<u64>,
-}
-
-impl ChangeArgs {
-    /// Whether nothing is changed.
-    pub fn is_empty(&self) -> bool {
-        self.set.is_empty() && self.ops.is_empty() && !self.replace_ops
-    }
-
-    /// The scenario that the words stand for.
-    pub fn scenario(&self) -> Result<Scenario> {
-        let mut scenario = Scenario::default();
-        for (word, value) in &self.set {
-            let value = match value {
-                Value::String(text) => text.clone(),
-                Value::Number(_) | Value::Bool(_) => value.to_string(),
-                _ => bail!("{word}: write a number, a text with a unit, or true or false"),
-            };
-            words::assign(&mut scenario, &word.replace('_', "-"), &value)?;
-        }
-        for op in &self.ops {
-            words::add_op(&mut scenario, op)?;
-        }
-        scenario.playback.replace_ops |= self.replace_ops;
-        scenario.seed = self.seed.unwrap_or(scenario.seed);
-        scenario.check()?;
-        Ok(scenario)
-    }
-
-    /// The same as words of a command line.
-    pub fn typed(&self) -> Vec<String> {
-        let mut words = Vec::new();
-        for (word, value) in &self.set {
-            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            words.extend([format!("--{}", word.replace('_', "-")), value]);
-        }
-        for op in &self.ops {
-            words.extend(["--op".to_owned(), op.clone()]);
-        }
-        words.extend(self.replace_ops.then(|| "--replace-ops".to_owned()));
-        words.extend(self.seed.map(|seed| format!("--seed={seed}")));
-        words
-    }
-
-    /// The same in one line, each word after a space.
-    pub fn words(&self) -> String {
-        self.typed().iter().map(|word| format!(" {word}")).collect()
     }
 }
 

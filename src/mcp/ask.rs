@@ -6,12 +6,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::answer::{Answer, clipped, clipped_value, page};
-use super::args::{ChangeArgs, Format, report_args};
+use super::args::{Format, report_args};
 use super::call::Call;
+use super::change::ChangeArgs;
 use super::schema;
 use super::server::Server;
 use super::tool::{About, Effect, Toolset};
 use super::views;
+use super::wording::ARGUMENTS;
 use crate::app::{self, DiffVerb, WhatIfVerb};
 use crate::report::compare::{self, Comparison, FigureComparison, Judgement, Tolerance};
 use crate::scenario::model::DEFAULT_MEMBERS;
@@ -20,7 +22,7 @@ use crate::scenario::model::DEFAULT_MEMBERS;
 pub const MAX_MEMBERS: u64 = 1_000;
 
 #[derive(Debug, Deserialize, JsonSchema)]
-pub struct WhatIfArgs {
+pub struct WhatIfCall {
     /// The capture, by its id or path
     capture: String,
     #[serde(flatten)]
@@ -38,7 +40,7 @@ pub struct WhatIfArgs {
     format: Format,
 }
 
-impl WhatIfArgs {
+impl WhatIfCall {
     fn verb(&self) -> Result<WhatIfVerb> {
         ensure!(
             !self.change.is_empty(),
@@ -54,6 +56,7 @@ impl WhatIfArgs {
             open_loop: self.open_loop,
             members: usize::try_from(members)?,
             report: report_args(self.window_s, self.stale_threshold_s, None)?,
+            wording: ARGUMENTS,
             ..WhatIfVerb::default()
         })
     }
@@ -91,15 +94,12 @@ pub const CAPTURE_WHAT_IF: About = About {
 
 pub async fn capture_what_if(
     server: Server,
-    args: WhatIfArgs,
+    args: WhatIfCall,
     call: Call,
 ) -> Result<Answer<WhatIfAnswer>> {
     let found = server.captures.find(&args.capture)?;
     let (verb, path) = (args.verb()?, found.path.clone());
-    let answer = call
-        .work("replaying", move || app::what_if(&path, &verb))
-        .await
-        .map_err(|error| views::in_words_of_tools(&error))?;
+    let answer = call.work("replaying", move || app::what_if(&path, &verb)).await?;
     let most = if args.format == Format::Detailed { 10 } else { 4 };
     let outcomes = answer.outcomes.iter().map(|outcome| json!(outcome));
     let (outcomes, cut) = page("outcomes", outcomes, 0, most);
@@ -110,14 +110,14 @@ pub async fn capture_what_if(
         factual: json!(answer.factual),
         counterfactual: json!(answer.counterfactual),
         outcomes,
-        command: format!("lagtape what-if {}{}", found.path.display(), args.change.words()),
+        command: format!("lagtape what-if {}{}", found.path.display(), args.change.flags()),
         id: found.id,
     };
     Ok(Answer::new(views::what_if_summary(&answer), body).next([compare]).cut(cut))
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
-pub struct CompareArgs {
+pub struct CompareCall {
     /// The capture, by its id or path
     capture: String,
     /// Another capture to compare it with; leave out for what would have been
@@ -215,7 +215,7 @@ pub const CAPTURE_COMPARE: About = About {
 
 pub async fn capture_compare(
     server: Server,
-    args: CompareArgs,
+    args: CompareCall,
     call: Call,
 ) -> Result<Answer<Compared>> {
     let found = server.captures.find(&args.capture)?;
@@ -242,12 +242,10 @@ pub async fn capture_compare(
                 scenario: args.change.scenario()?,
                 members: DEFAULT_MEMBERS,
                 report,
+                wording: ARGUMENTS,
                 ..WhatIfVerb::default()
             };
-            let answer = call
-                .work("replaying", move || app::what_if(&found.path, &verb))
-                .await
-                .map_err(|error| views::in_words_of_tools(&error))?;
+            let answer = call.work("replaying", move || app::what_if(&found.path, &verb)).await?;
             let (factual, counterfactual) = (&answer.factual.lag, &answer.counterfactual.lag);
             let judgement = Judgement::of_reports(factual, counterfactual, Tolerance::default());
             let body = Compared {

@@ -8,11 +8,13 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::answer::{Answer, clipped};
-use super::args::{ChangeArgs, span};
+use super::args::span;
 use super::call::Call;
+use super::change::ChangeArgs;
 use super::server::Server;
 use super::tool::{About, Effect, Toolset};
 use super::views;
+use super::wording::ARGUMENTS;
 use crate::app::{self, AudioOptions, Found, LiveAudio, WhatIfVerb};
 use crate::edge::files;
 use crate::report::text::{Bytes, Figure};
@@ -127,7 +129,7 @@ async fn counterfactual_audio(
         args.what == What::Heard && args.last_s.is_none() && args.at_s.is_none(),
         "with set or ops all that would have been heard is written; leave what, last_s and at_s out"
     );
-    let words = args.change.words();
+    let words = args.change.flags();
     let digest = Sha256::digest(words.as_bytes());
     let name = format!(
         "out/{}-would-{:02x}{:02x}{:02x}.wav",
@@ -142,6 +144,7 @@ async fn counterfactual_audio(
         members: DEFAULT_MEMBERS,
         audio: Some(out.clone()),
         force: true,
+        wording: ARGUMENTS,
         ..WhatIfVerb::default()
     };
     let asked = move || {

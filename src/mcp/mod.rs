@@ -14,6 +14,7 @@ mod args;
 mod ask;
 mod audio;
 mod call;
+mod change;
 mod clients;
 mod control;
 mod hosts;
@@ -33,6 +34,7 @@ mod stdio;
 mod sweep;
 mod tool;
 mod views;
+mod wording;
 
 use std::path::PathBuf;
 

@@ -6,29 +6,31 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::answer::{Answer, clipped, cursor, page};
-use super::args::{ChangeArgs, limit, report_args};
+use super::args::{limit, report_args};
 use super::ask::MAX_MEMBERS;
 use super::call::{Call, Job};
+use super::change::ChangeArgs;
 use super::server::Server;
 use super::tool::{About, Effect, Toolset};
 use super::views::{self, any_list};
+use super::wording::ARGUMENTS;
 use crate::app::{self, SweepVerb};
 use crate::report::sweep::{Find, Sweep};
 use crate::report::text::Figure;
 use crate::sweep::axis::{Axis, points};
-use crate::sweep::rows::{Predicate, Row};
+use crate::sweep::rows::{Predicate, SweepRow};
 
 /// Rows that one call may compute: a minute's work.
 const MAX_ROWS: usize = 20_000;
 
 #[derive(Debug, Deserialize, JsonSchema)]
-pub struct SweepArgs {
+pub struct SweepCall {
     /// The capture, by its id or path
     capture: String,
-    /// What is varied: "lead-floor=0.25..2:0.05", "down=100KB/s,200KB/s", or a word alone for its usual
+    /// What is varied: "lead-floor=0.25..2:0.05", "down=100KB/s,200KB/s", or a name alone for its usual
     /// range: "lead-floor". Several make a cross product
     vary: Vec<String>,
-    /// Search for the smallest change of the one word in vary after which this holds, in all runs:
+    /// Search for the smallest change of the one knob in vary after which this holds, in all runs:
     /// "stale_ticks == 0", "slices_behind == 0", "lead_p5 >= 0.1", "staleness_p95 < 1"
     find: Option<String>,
     #[serde(flatten)]
@@ -95,7 +97,7 @@ pub const CAPTURE_SWEEP: About = About {
     effect: Effect::Reads,
 };
 
-pub async fn capture_sweep(server: Server, args: SweepArgs, call: Call) -> Result<Answer<Swept>> {
+pub async fn capture_sweep(server: Server, args: SweepCall, call: Call) -> Result<Answer<Swept>> {
     let found = server.captures.find(&args.capture)?;
     let (start, most) = (cursor(args.cursor.as_deref())?, limit(args.limit, 40, 200));
     let condition = args.find.as_deref().map(str::parse::<Predicate>).transpose()?;
@@ -128,7 +130,7 @@ fn steps(job: &Job, done: usize, total: usize) -> std::ops::ControlFlow<()> {
     job.reached(done as u64, total as u64)
 }
 
-impl SweepArgs {
+impl SweepCall {
     fn verb(&self) -> Result<SweepVerb> {
         ensure!(!self.vary.is_empty(), "say what to vary, such as \"lead-floor=0.25..2:0.05\"");
         let members = self.members.unwrap_or(1);
@@ -153,6 +155,7 @@ impl SweepArgs {
             report: report_args(self.window_s, self.stale_threshold_s, None)?,
             threads: 0,
             typed: self.change.typed(),
+            wording: ARGUMENTS,
         })
     }
 }
@@ -181,7 +184,7 @@ impl Swept {
 }
 
 /// A row in few words.
-fn row(row: &Row) -> Value {
+fn row(row: &SweepRow) -> Value {
     let mut short = json!({"values": row.values, "tier": views::word(&row.tier)});
     if let Some(refusal) = &row.refusal {
         short["refusal"] = clipped(refusal).into();
@@ -217,7 +220,7 @@ impl FoundValue {
 /// The capture could be used.
 fn usable(sweep: &Sweep) -> Result<()> {
     match sweep.captures.iter().find_map(|capture| capture.failure.as_deref()) {
-        Some(failure) => Err(views::in_words_of_tools(&anyhow!("{failure}"))),
+        Some(failure) => Err(anyhow!("{failure}")),
         None => Ok(()),
     }
 }
@@ -254,7 +257,7 @@ fn found_summary(find: &Find) -> String {
     }
 }
 
-fn values(row: &Row) -> String {
+fn values(row: &SweepRow) -> String {
     let values: Vec<_> = row.values.iter().map(f64::to_string).collect();
     values.join(", ")
 }

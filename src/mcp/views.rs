@@ -199,11 +199,6 @@ pub fn word(value: &impl Serialize) -> String {
     }
 }
 
-/// An error of a what-if in the words of the tools: what is a flag at the command line is an argument.
-pub fn in_words_of_tools(error: &anyhow::Error) -> anyhow::Error {
-    anyhow::anyhow!(format!("{error:#}").replace("--open-loop", "open_loop: true"))
-}
-
 /// A number of things.
 pub fn counted(count: u64, thing: &str) -> String {
     let s = if count == 1 { "" } else { "s" };

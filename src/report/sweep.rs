@@ -1,8 +1,8 @@
 //! What came of a sweep or a search: as data, as a table, as comma-separated values.
 //!
 //! Enters: rows in the order of captures and scenarios. Leaves: the JSON of `lagtape sweep --json`
-//! (the structs themselves) and [`csv`]; [`table`] and [`find`] print them for a person. Times are seconds. Nothing here
-//! replays anything.
+//! (the structs themselves) and [`csv`]; [`table`] and [`find`] print them for a person. Times are
+//! seconds.
 
 pub mod find;
 pub mod table;
@@ -14,7 +14,7 @@ use crate::lag::LagReport;
 use crate::parse::Unit;
 use crate::scenario::{Scenario, Tier};
 use crate::sweep::axis::Axis;
-use crate::sweep::rows::{Predicate, Row, Summary};
+use crate::sweep::rows::{Predicate, SweepRow, SweepSummary};
 
 /// A sweep.
 #[derive(Debug, Clone, Serialize)]
@@ -32,9 +32,9 @@ pub struct Sweep {
     /// The captures in the order of their naming.
     pub captures: Vec<SweptCapture>,
     /// Rows worth a look, by their numbers; `null` when none has an answer.
-    pub summary: Option<Summary>,
+    pub summary: Option<SweepSummary>,
     /// All scenarios of the first usable capture, then those of the next.
-    pub rows: Vec<Row>,
+    pub rows: Vec<SweepRow>,
 }
 
 /// A key and its values.
@@ -73,7 +73,7 @@ pub struct Find {
     /// The condition holds without a change of the key.
     pub holds_already: bool,
     /// Each capture without a change of the key.
-    pub unvaried: Vec<Row>,
+    pub unvaried: Vec<SweepRow>,
     /// The value found; `null`: none that was tried does it.
     pub value: Option<f64>,
     /// Runs of the model with that value, …
@@ -91,7 +91,7 @@ impl SweptAxis {
     /// What was varied.
     #[must_use]
     pub fn of(axis: &Axis) -> SweptAxis {
-        SweptAxis { key: axis.key.name, values: axis.values.clone(), unit: axis.key.unit }
+        SweptAxis { key: axis.knob.name, values: axis.values.clone(), unit: axis.knob.unit }
     }
 
     /// A value as a person reads it.

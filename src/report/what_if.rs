@@ -30,9 +30,9 @@ pub struct WhatIf {
     /// Share of the slices that came later.
     pub beyond_share: f64,
     /// What was recorded.
-    pub factual: Side,
+    pub factual: WhatIfSide,
     /// What would have been, in the likeliest outcome.
-    pub counterfactual: Side,
+    pub counterfactual: WhatIfSide,
     /// In the model tier: what could have been, the likeliest first.
     pub outcomes: Vec<Outcome>,
     /// Runs of the model; 0 in other tiers.
@@ -49,7 +49,7 @@ pub struct WhatIf {
 
 /// One side of a comparison.
 #[derive(Debug, Clone, Serialize)]
-pub struct Side {
+pub struct WhatIfSide {
     /// The reference's report of the session since the last swap.
     pub lag: LagReport,
 }

@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use serde_json::{Map, Value, json};
 
 use super::Playback;
+use super::advice::Advice;
 use super::model::{Retold, RetoldReport};
 use super::moves::{first_ops, skewed, stays};
 use crate::capture::{Body, Direction, Gap, Header, Marker, Message, Opcode, Record};
@@ -35,8 +36,16 @@ pub enum Story {
 
 /// Positions in quanta follow from no op.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a position in quanta has no audio and no capture; leave --quantum out")]
+#[error("a position in quanta has no audio and no capture")]
 pub struct Quantised;
+
+impl Quantised {
+    /// What to do.
+    #[must_use]
+    pub fn advice(self) -> Advice {
+        Advice::LeaveOut("quantum")
+    }
+}
 
 /// Strength of zstd for slices made anew, as the server has it.
 const ZSTD_LEVEL: i32 = 1;

@@ -1,11 +1,11 @@
 //! Which scenarios a sweep tries.
 //!
-//! Enters: keys with values as people write them, `0.99..1.01:0.0005` or `0.25,0.5,1.0`. Leaves:
+//! Enters: knobs with values as people write them, `0.99..1.01:0.0005` or `0.25,0.5,1.0`. Leaves:
 //! [`Point`]s, the cross product in the order of the axes, the last axis running fastest. What
 //! cannot be is an error that names the key, before any work.
 
 use crate::lag::stats::round;
-use crate::scenario::keys::Key;
+use crate::scenario::knobs::Knob;
 use crate::scenario::{Scenario, ScenarioError};
 
 /// Most scenarios of one sweep.
@@ -13,11 +13,11 @@ pub const MAX_SCENARIOS: usize = 1_000_000;
 /// Decimals of the values of a range, so that steps of 0.0005 are what they look like.
 const DECIMALS: usize = 12;
 
-/// The values that one key takes.
+/// The values that one knob takes.
 #[derive(Debug, Clone)]
 pub struct Axis {
     /// What is varied.
-    pub key: &'static Key,
+    pub knob: &'static Knob,
     /// Its values, in their order.
     pub values: Vec<f64>,
     /// The step between them where they were given as a range.
@@ -36,7 +36,7 @@ pub struct Point {
 /// Why a sweep cannot be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AxisError {
-    /// A key or the scenario with a value in it.
+    /// A knob's name, or the scenario with a value in it.
     #[error(transparent)]
     Scenario(#[from] ScenarioError),
     /// Values that cannot be read.
@@ -64,34 +64,34 @@ pub enum AxisError {
 }
 
 impl Axis {
-    /// An axis from a key's name and the text of its values.
+    /// An axis from a knob's name and the text of its values.
     pub fn parse(name: &str, text: &str) -> Result<Axis, AxisError> {
-        let key = Key::named(name)?;
+        let knob = Knob::named(name)?;
         let refuse =
-            |reason: String| AxisError::Values { key: key.name, text: text.to_owned(), reason };
-        let value = |text: &str| key.unit.parse(text).map_err(|error| refuse(error.to_string()));
+            |reason: String| AxisError::Values { key: knob.name, text: text.to_owned(), reason };
+        let value = |text: &str| knob.unit.parse(text).map_err(|error| refuse(error.to_string()));
         let Some((from, rest)) = text.split_once("..") else {
             let values = text.split(',').map(value).collect::<Result<_, _>>()?;
-            return Ok(Axis { key, values, step: None });
+            return Ok(Axis { knob, values, step: None });
         };
         let (to, step) =
             rest.split_once(':').ok_or_else(|| refuse("the step is missing".to_owned()))?;
         let step = value(step)?;
         let values = range(value(from)?, value(to)?, step).map_err(refuse)?;
-        Ok(Axis { key, values, step: Some(step) })
+        Ok(Axis { knob, values, step: Some(step) })
     }
 
-    /// An axis from a key with its values, `lead-floor=0.25..2:0.05`. A key alone is varied over its
+    /// An axis from a knob with its values, `lead-floor=0.25..2:0.05`. A knob alone is varied over its
     /// own range, as far as that agrees with `base`.
     pub fn vary(text: &str, base: &Scenario) -> Result<Axis, AxisError> {
         if let Some((name, values)) = text.split_once('=') {
             return Axis::parse(name, values);
         }
-        let key = Key::named(text)?;
-        let mut axis = Axis::parse(key.name, key.range)?;
+        let knob = Knob::named(text)?;
+        let mut axis = Axis::parse(knob.name, knob.tries)?;
         axis.values.retain(|value| {
             let mut scenario = base.clone();
-            (key.set)(&mut scenario, *value);
+            knob.set(&mut scenario, *value);
             scenario.check().is_ok()
         });
         Ok(axis)
@@ -117,8 +117,8 @@ fn range(from: f64, to: f64, step: f64) -> Result<Vec<f64>, String> {
 /// The cross product of the axes over a scenario that holds for all.
 pub fn points(base: &Scenario, axes: &[Axis]) -> Result<Vec<Point>, AxisError> {
     for (i, axis) in axes.iter().enumerate() {
-        if axes[..i].iter().any(|before| before.key.name == axis.key.name) {
-            return Err(AxisError::Twice { key: axis.key.name });
+        if axes[..i].iter().any(|before| before.knob.name == axis.knob.name) {
+            return Err(AxisError::Twice { key: axis.knob.name });
         }
     }
     let count = axes.iter().fold(1_usize, |count, axis| count.saturating_mul(axis.values.len()));
@@ -129,7 +129,7 @@ pub fn points(base: &Scenario, axes: &[Axis]) -> Result<Vec<Point>, AxisError> {
     for axis in axes {
         points = points
             .iter()
-            .flat_map(|point| axis.values.iter().map(|value| point.with(axis.key, *value)))
+            .flat_map(|point| axis.values.iter().map(|value| point.with(axis.knob, *value)))
             .collect();
     }
     points.iter().try_for_each(|point| point.scenario.check())?;
@@ -137,9 +137,9 @@ pub fn points(base: &Scenario, axes: &[Axis]) -> Result<Vec<Point>, AxisError> {
 }
 
 impl Point {
-    fn with(&self, key: &Key, value: f64) -> Point {
+    fn with(&self, knob: &Knob, value: f64) -> Point {
         let mut point = self.clone();
-        (key.set)(&mut point.scenario, value);
+        knob.set(&mut point.scenario, value);
         point.values.push(value);
         point
     }
@@ -148,6 +148,7 @@ impl Point {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenario::knobs::KNOBS;
 
     #[track_caller]
     fn check(name: &str, text: &str, expected: &[f64]) {
@@ -171,6 +172,19 @@ mod tests {
         check("rate", "-1,2.5", &[-1.0, 2.5]);
         check("latency", "10ms..50ms:20ms", &[0.01, 0.03, 0.05]);
         check("down", "200KB/s,1MB/s", &[2e5, 1e6]);
+    }
+
+    #[test]
+    fn every_knob_is_an_axis() {
+        for knob in &KNOBS {
+            let (text, value) = knob.last_tried();
+            check(knob.name, text, &[value]);
+            let axis = Axis::vary(knob.name, &Scenario::default()).unwrap();
+            let last = knob.alone(*axis.values.last().unwrap());
+            let points = points(&Scenario::default(), &[axis]).unwrap();
+            assert!(points.len() > 1, "{}", knob.name);
+            assert_eq!(points.last().unwrap().scenario, last, "{}", knob.name);
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What came of the scenarios of a sweep.
 //!
-//! Enters: replies in the order of the scenarios. Leaves: [`Row`]s, a [`Summary`] of which of them
+//! Enters: answers in the order of the scenarios. Leaves: [`SweepRow`]s, a [`SweepSummary`] of which of them
 //! was best, worst and the first that lags, and whether a [`Predicate`] holds for one. Nothing here
 //! replays anything.
 
@@ -13,12 +13,12 @@ use serde::Serialize;
 use crate::lag::{Figures, LagReport};
 use crate::parse::nearest;
 use crate::scenario::Tier;
-use crate::scenario::ask::{Refusal, Reply};
+use crate::scenario::answer::ScenarioAnswer;
 use crate::sweep::axis::Point;
 
 /// One scenario with one capture.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Row {
+pub struct SweepRow {
     /// Number of the capture.
     pub capture: usize,
     /// The value on each axis.
@@ -52,7 +52,7 @@ pub struct Share {
 
 /// Rows worth a look, by their numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Summary {
+pub struct SweepSummary {
     /// The best, or the first of equals.
     pub best: usize,
     /// The worst, or the first of equals.
@@ -61,11 +61,11 @@ pub struct Summary {
     pub first_that_lags: Option<usize>,
 }
 
-impl Row {
-    /// The row of an answer.
+impl SweepRow {
+    /// The row of an answer, or of the sentence that says why there is none.
     #[must_use]
-    pub fn of(capture: usize, point: &Point, answer: Result<Reply, Refusal>) -> Row {
-        let mut row = Row {
+    pub fn of(capture: usize, point: &Point, answer: Result<ScenarioAnswer, String>) -> SweepRow {
+        let mut row = SweepRow {
             capture,
             values: point.values.clone(),
             tier: Tier::Refused,
@@ -77,22 +77,22 @@ impl Row {
             outcomes: Vec::new(),
         };
         match answer {
-            Ok(reply) => row.fill(reply),
-            Err(refusal) => row.refusal = Some(refusal.to_string()),
+            Ok(answer) => row.fill(answer),
+            Err(why) => row.refusal = Some(why),
         }
         row
     }
 
-    fn fill(&mut self, reply: Reply) {
-        self.tier = reply.tier;
-        self.valid_until_s = reply.valid_until_s;
-        self.beyond_share = reply.beyond_share;
-        self.lags = Some(reply.reports().any(|(_, lag)| lags(lag)));
-        if reply.outcomes.len() > 1 {
+    fn fill(&mut self, answer: ScenarioAnswer) {
+        self.tier = answer.tier;
+        self.valid_until_s = answer.valid_until_s;
+        self.beyond_share = answer.beyond_share;
+        self.lags = Some(answer.reports().any(|(_, lag)| lags(lag)));
+        if answer.outcomes.len() > 1 {
             let share = |(share, lag): (f64, &LagReport)| Share { share, lag: lag.clone() };
-            self.outcomes = reply.reports().map(share).collect();
+            self.outcomes = answer.reports().map(share).collect();
         }
-        self.lag = Some(reply.lag);
+        self.lag = Some(answer.lag);
     }
 
     /// Share of the runs for which a condition holds; none without an answer.
@@ -120,13 +120,13 @@ pub fn lags(lag: &LagReport) -> bool {
     lag.ticks.stale_ticks > 0 || lag.slices.behind_playhead > 0
 }
 
-impl Summary {
+impl SweepSummary {
     /// Looks through all rows; `None` when none of them has an answer.
     #[must_use]
-    pub fn of(rows: &[Row]) -> Option<Summary> {
+    pub fn of(rows: &[SweepRow]) -> Option<SweepSummary> {
         let answered = || (0..rows.len()).filter(|&row| rows[row].lag.is_some());
         let better = |a: usize, b: usize| compare(&rows[a], &rows[b]) == Ordering::Less;
-        Some(Summary {
+        Some(SweepSummary {
             best: answered().reduce(|best, i| if better(i, best) { i } else { best })?,
             worst: answered().reduce(|worst, i| if better(worst, i) { i } else { worst })?,
             first_that_lags: rows.iter().position(|row| row.lags == Some(true)),
@@ -135,13 +135,14 @@ impl Summary {
 }
 
 /// The better row first: fewer stale ticks, fewer slices behind, more lead.
-fn compare(a: &Row, b: &Row) -> Ordering {
-    let lead_s = |row: &Row| {
+fn compare(a: &SweepRow, b: &SweepRow) -> Ordering {
+    let lead_s = |row: &SweepRow| {
         let lead = row.lag.as_ref().and_then(|lag| lag.slices.lead_s);
         lead.map_or(f64::NEG_INFINITY, |lead| lead.p5)
     };
-    let counts =
-        |row: &Row| row.lag.as_ref().map(|lag| (lag.ticks.stale_ticks, lag.slices.behind_playhead));
+    let counts = |row: &SweepRow| {
+        row.lag.as_ref().map(|lag| (lag.ticks.stale_ticks, lag.slices.behind_playhead))
+    };
     counts(a).cmp(&counts(b)).then(lead_s(b).total_cmp(&lead_s(a)))
 }
 
@@ -270,7 +271,7 @@ mod tests {
     use crate::scenario::Scenario;
     use crate::scenario::open_loop::Answer;
 
-    fn row(value: f64, lead_s: f64) -> Row {
+    fn row(value: f64, lead_s: f64) -> SweepRow {
         let slice = SliceRecord {
             t_s: 1.0,
             start: 0,
@@ -284,20 +285,23 @@ mod tests {
         let lag = LagReport::of(1.0, [slice].iter(), [].iter(), 2.0, &ReportArgs::default());
         let point = Point { values: vec![value], scenario: Scenario::default() };
         let answer = Answer { tier: Tier::Exact, valid_until_s: None, beyond_share: 0.0, lag };
-        Row::of(0, &point, Ok(Reply::of(answer, "")))
+        SweepRow::of(0, &point, Ok(ScenarioAnswer::of(answer, "")))
     }
 
     #[test]
     fn best_worst_and_the_first_that_lags() {
         let rows = [row(1.0, 0.2), row(2.0, -0.1), row(3.0, 0.3), row(4.0, -0.3), row(5.0, 0.3)];
-        let expected = Summary { best: 2, worst: 3, first_that_lags: Some(1) };
-        assert_eq!(Summary::of(&rows), Some(expected));
-        assert_eq!(Summary::of(&[]), None);
+        let expected = SweepSummary { best: 2, worst: 3, first_that_lags: Some(1) };
+        assert_eq!(SweepSummary::of(&rows), Some(expected));
+        assert_eq!(SweepSummary::of(&[]), None);
         let point = Point { values: vec![1.0], scenario: Scenario::default() };
-        let refused = Row::of(0, &point, Err(Refusal::NoBuffer));
-        assert_eq!(Summary::of(std::slice::from_ref(&refused)), None);
+        let refused = SweepRow::of(0, &point, Err("no stream".to_owned()));
+        assert_eq!(SweepSummary::of(std::slice::from_ref(&refused)), None);
         let rows = [refused, row(1.0, 0.2)];
-        assert_eq!(Summary::of(&rows).map(|summary| (summary.best, summary.worst)), Some((1, 1)));
+        assert_eq!(
+            SweepSummary::of(&rows).map(|summary| (summary.best, summary.worst)),
+            Some((1, 1))
+        );
     }
 
     #[track_caller]

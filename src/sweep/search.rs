@@ -1,7 +1,7 @@
 //! The smallest change that does something.
 //!
 //! Enters: the values of an axis, the value that was recorded, and a judge that tries many values at
-//! once. Leaves: [`Found`]: the tried value nearest to the recorded one that does it. First every
+//! once. Leaves: [`SearchResult`]: the tried value nearest to the recorded one that does it. First every
 //! value of the axis is tried, then the step before the nearest that did it is divided. Nothing is
 //! assumed of the values in between: what does it at one value may not do it at a higher one.
 
@@ -15,7 +15,7 @@ const DECIMALS: usize = 9;
 
 /// What a search came to.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Found {
+pub struct SearchResult {
     /// Every value that was tried, in the order of trying, and whether it did it.
     pub tried: Vec<(f64, bool)>,
     /// The nearest to the recorded value that did it, the lower of equals.
@@ -28,7 +28,7 @@ pub fn search<E>(
     axis: &Axis,
     recorded: f64,
     mut judge: impl FnMut(&[f64]) -> Result<Option<Vec<bool>>, E>,
-) -> Result<Option<Found>, E> {
+) -> Result<Option<SearchResult>, E> {
     let mut tried: Vec<(f64, bool)> = Vec::new();
     let mut values = axis.values.clone();
     loop {
@@ -37,7 +37,7 @@ pub fn search<E>(
         let value = nearest_good(&tried, recorded);
         values = value.map_or(Vec::new(), |value| between(axis, &tried, value, recorded));
         if values.is_empty() {
-            return Ok(Some(Found { tried, value }));
+            return Ok(Some(SearchResult { tried, value }));
         }
     }
 }
@@ -64,7 +64,7 @@ fn between(axis: &Axis, tried: &[(f64, bool)], value: f64, recorded: f64) -> Vec
     let Some(gap) = next.map(|next| (next - value).abs()).filter(|gap| *gap <= step * 1.5) else {
         return Vec::new();
     };
-    let finest = axis.key.finest;
+    let finest = axis.knob.finest;
     let parts = (gap / finest).round().min(PARTS);
     let sign = (recorded - value).signum();
     let whole = |offset: f64| (offset / finest).round() * finest;

@@ -11,7 +11,8 @@ use lagtape::capture::{
 };
 use lagtape::lag::ReportArgs;
 use lagtape::peer::client::Dialect;
-use lagtape::scenario::{Scenario, Tier, words};
+use lagtape::scenario::advice::Wording;
+use lagtape::scenario::{Scenario, Tier, parse};
 use lagtape::time::Span;
 use lagtape::wire::slice::HEADER_LEN;
 use tempfile::TempDir;
@@ -78,9 +79,9 @@ fn verb(said: &[&str]) -> WhatIfVerb {
         match word.split_once('=') {
             _ if *word == "open-loop" => verb.open_loop = true,
             Some((key, value)) if !key.contains(':') => {
-                words::assign(&mut verb.scenario, key, value).unwrap();
+                parse::assign(&mut verb.scenario, key, value).unwrap();
             }
-            _ => words::add_op(&mut verb.scenario, word).unwrap(),
+            _ => parse::add_op(&mut verb.scenario, word).unwrap(),
         }
     }
     verb
@@ -319,8 +320,9 @@ fn what_cannot_be_told() {
     let bench = Bench::new();
     let out = bench.path("out.lagtape");
     let asked = WhatIfVerb { capture: Some(out.clone()), ..verb(&["quantum=4096", "open-loop"]) };
-    let error = format!("{:#}", what_if(Path::new(BUNDLED), &asked).unwrap_err());
-    assert!(error.contains("leave --quantum out"), "{error}");
+    let error = what_if(Path::new(BUNDLED), &asked).unwrap_err();
+    let error = app::worded(&error, Wording::default());
+    assert!(error.contains("leave quantum out"), "{error}");
     assert!(!out.exists());
     let twice = WhatIfVerb { audio: Some(out.clone()), capture: Some(out.clone()), ..verb(&[]) };
     assert!(what_if(Path::new(BUNDLED), &twice).is_err());

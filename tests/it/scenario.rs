@@ -13,7 +13,7 @@ use lagtape::peer::script::ScriptedOp;
 use lagtape::playhead::PlayheadSource;
 use lagtape::scenario::columns::{Columns, ColumnsBuilder};
 use lagtape::scenario::open_loop::{OpenLoop, OpenLoopError, Scratch};
-use lagtape::scenario::{Change, Playback, Scenario, Tier};
+use lagtape::scenario::{Playback, Scenario, Tier, parse};
 use lagtape::sweep;
 use lagtape::sweep::axis::{Axis, points};
 use lagtape::time::{Nanos, Span};
@@ -330,8 +330,8 @@ fn what_the_open_loop_cannot_answer() {
     let open_loop = OpenLoop::new(&columns, ReportArgs::default());
     let ask = |scenario| open_loop.answer(&scenario, &mut Scratch::default()).unwrap_err();
     assert_eq!(ask(scenario(playback(&["1s:pause"]))), OpenLoopError::ReportedPlayhead);
-    let slower = Change { tick_factor: Some(2.0), ..Change::default() };
-    let slower = Scenario { change: slower, ..Scenario::default() };
+    let mut slower = Scenario::default();
+    parse::assign(&mut slower, "tick-factor", "2").unwrap();
     assert_eq!(ask(slower), OpenLoopError::MoreThanPlayhead);
 }
 

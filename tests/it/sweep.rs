@@ -259,14 +259,14 @@ fn refusals_name_the_key_and_come_before_any_work() {
 
 /// Every number that can be varied is a flag of both verbs and searches its own range.
 #[test]
-fn every_key_has_a_flag_and_a_range() {
-    for key in &lagtape::scenario::keys::KEYS {
-        let axis = lagtape::sweep::axis::Axis::vary(key.name, &Default::default()).unwrap();
-        assert!(axis.values.len() > 1, "{}", key.name);
-        let value = key.range.split(',').flat_map(|values| values.split("..")).next().unwrap();
+fn every_knob_has_a_flag_and_a_range() {
+    for knob in &lagtape::scenario::knobs::KNOBS {
+        let axis = lagtape::sweep::axis::Axis::vary(knob.name, &Default::default()).unwrap();
+        assert!(axis.values.len() > 1, "{}", knob.name);
+        let value = knob.tries.split(',').flat_map(|values| values.split("..")).next().unwrap();
         for verb in ["what-if", "sweep"] {
-            let (_, err) = check(&[verb, "no-such-file", &format!("--{}={value}", key.name)], 1);
-            assert!(err.contains("cannot open no-such-file"), "{verb} {}: {err}", key.name);
+            let (_, err) = check(&[verb, "no-such-file", &format!("--{}={value}", knob.name)], 1);
+            assert!(err.contains("cannot open no-such-file"), "{verb} {}: {err}", knob.name);
         }
     }
 }

@@ -70,7 +70,7 @@ fn change_of(pair: &Value) -> Result<Change, String> {
 fn ask(trace: &Trace, fit: &Fit, change: &Change) -> Answer {
     let args = ReportArgs::default();
     let question = Question { trace, fit, change, args, members: DEFAULT_MEMBERS, seed: 0 };
-    answer(&question).unwrap()
+    answer(&question)
 }
 
 const FIGURES: [&str; 5] = ["lead_p5", "lead_p50", "lead_p95", "lead_min", "staleness_p95"];

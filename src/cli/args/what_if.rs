@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
+use super::scenario::ScenarioArgs;
 use super::values::{Seconds, Window, parse_seconds, parse_window};
-use crate::app::{self, SweepVerb, WhatIfVerb};
+use crate::app::{SweepVerb, WhatIfVerb};
+use crate::cli::wording::FLAGS;
 use crate::lag::{DEFAULT_STALE_THRESHOLD_S, ReportArgs};
 use crate::scenario::model::DEFAULT_MEMBERS;
-use crate::scenario::{Scenario, words};
 use crate::sweep::axis::{Axis, points};
 use crate::sweep::rows::Predicate;
 
@@ -69,97 +70,6 @@ impl CoverageArgs {
     }
 }
 
-/// What would have been different.
-#[derive(Debug, clap::Args)]
-#[command(next_help_heading = "What is different")]
-pub struct ScenarioArgs {
-    /// A scenario as TOML; flags change it further
-    #[arg(long, value_name = "FILE")]
-    pub scenario: Option<PathBuf>,
-    /// What the listener would have done and when (6s:seek=30s, 10s:pause, 12s:resume, 15s:rate=0.98),
-    /// or a link that changes at a time (3s:down=250KB/s)
-    #[arg(long, value_name = "TIME:OP")]
-    pub op: Vec<String>,
-    /// The recorded seeks, pauses and rates did not happen
-    #[arg(long)]
-    pub replace_ops: bool,
-    /// Rate of the playhead in place of the recorded ones; 1.002 is 0.2 % fast
-    #[arg(long, value_name = "RATE", allow_hyphen_values = true)]
-    pub rate: Option<String>,
-    /// Parts per million by which the listener's clock is fast
-    #[arg(long, value_name = "PPM", allow_hyphen_values = true)]
-    pub skew_ppm: Option<String>,
-    /// Position where the capture begins, as a rule with the initial buffer
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    pub start_offset: Option<String>,
-    /// Positions are whole multiples of this
-    #[arg(long, value_name = "FRAMES", allow_hyphen_values = true)]
-    pub quantum: Option<String>,
-    /// Reports of the playhead a second
-    #[arg(long, value_name = "HZ", allow_hyphen_values = true)]
-    pub params_hz: Option<String>,
-    /// What the link to the client carries: 200KB/s, 1.5MB/s
-    #[arg(long, value_name = "RATE", allow_hyphen_values = true)]
-    pub down: Option<String>,
-    /// What the link to the server carries
-    #[arg(long, value_name = "RATE", allow_hyphen_values = true)]
-    pub up: Option<String>,
-    /// Added to the recorded transit, each way
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    pub latency: Option<String>,
-    /// The same on the way to the client only
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    pub down_latency: Option<String>,
-    /// The same on the way to the server only
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    pub up_latency: Option<String>,
-    /// Up to this much is added to each message, each way
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    pub jitter: Option<String>,
-    /// The same on the way to the client only
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    pub down_jitter: Option<String>,
-    /// The same on the way to the server only
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    pub up_jitter: Option<String>,
-    /// What may wait in front of the link to the client; unbounded by default
-    #[arg(long, value_name = "SIZE", allow_hyphen_values = true)]
-    pub buffer: Option<String>,
-    /// From the arrival of a slice until it is patched in
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    pub apply_delay: Option<String>,
-    /// The client handles messages only in turns, as a throttled tab does
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    pub handles_every: Option<String>,
-    /// Whether reports acknowledge the bytes received
-    #[arg(long, value_name = "on|off", allow_hyphen_values = true)]
-    pub acks: Option<String>,
-    /// Least lead of the server
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    pub lead_floor: Option<String>,
-    /// Most lead of the server
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    pub lead_ceiling: Option<String>,
-    /// Whether reported leads raise the server's lead
-    #[arg(long, value_name = "on|off", allow_hyphen_values = true)]
-    pub transport: Option<String>,
-    /// Bytes sent and not acknowledged beyond which slices are dropped
-    #[arg(long, value_name = "SIZE", allow_hyphen_values = true)]
-    pub flow_window: Option<String>,
-    /// Whether client_time corrects for the age of a report
-    #[arg(long, value_name = "on|off", allow_hyphen_values = true)]
-    pub staleness_compensation: Option<String>,
-    /// The server acts on the newest report, and works off none before it
-    #[arg(long, value_name = "on|off", allow_hyphen_values = true)]
-    pub newest_wins: Option<String>,
-    /// Generation takes this many times as long
-    #[arg(long, value_name = "FACTOR", allow_hyphen_values = true)]
-    pub tick_factor: Option<String>,
-    /// Decides what is random in the model
-    #[arg(long)]
-    pub seed: Option<u64>,
-}
-
 impl WhatIfArgs {
     pub fn verb(&self) -> anyhow::Result<WhatIfVerb> {
         let scenario = self.change.scenario(|_| false)?;
@@ -172,79 +82,8 @@ impl WhatIfArgs {
             audio: self.audio.clone(),
             capture: self.capture.clone(),
             force: self.force,
+            wording: FLAGS,
         })
-    }
-}
-
-impl ScenarioArgs {
-    /// The scenario, without the words whose values make an axis.
-    fn scenario(&self, is_axis: impl Fn(&str) -> bool) -> anyhow::Result<Scenario> {
-        let mut scenario = match &self.scenario {
-            Some(path) => app::read_scenario(path)?,
-            None => Scenario::default(),
-        };
-        for (word, value) in self.words().filter(|(_, value)| !is_axis(value)) {
-            words::assign(&mut scenario, word, value)?;
-        }
-        for op in &self.op {
-            words::add_op(&mut scenario, op)?;
-        }
-        scenario.playback.replace_ops |= self.replace_ops;
-        scenario.seed = self.seed.unwrap_or(scenario.seed);
-        Ok(scenario)
-    }
-
-    /// The same as it was typed.
-    fn typed(&self, is_axis: impl Fn(&str) -> bool) -> Vec<String> {
-        let mut typed = Vec::new();
-        let mut put = |flag: &str, value: &str| {
-            typed.extend([format!("--{flag}"), value.to_owned()]);
-        };
-        if let Some(path) = &self.scenario {
-            put("scenario", &path.display().to_string());
-        }
-        self.words()
-            .filter(|(_, value)| !is_axis(value))
-            .for_each(|(word, value)| put(word, value));
-        self.op.iter().for_each(|op| put("op", op));
-        if let Some(seed) = self.seed {
-            put("seed", &seed.to_string());
-        }
-        if self.replace_ops {
-            typed.push("--replace-ops".to_owned());
-        }
-        typed
-    }
-
-    /// What was said in words that a scenario knows.
-    fn words(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let words = [
-            ("rate", &self.rate),
-            ("skew-ppm", &self.skew_ppm),
-            ("start-offset", &self.start_offset),
-            ("quantum", &self.quantum),
-            ("params-hz", &self.params_hz),
-            ("down", &self.down),
-            ("up", &self.up),
-            ("latency", &self.latency),
-            ("down-latency", &self.down_latency),
-            ("up-latency", &self.up_latency),
-            ("jitter", &self.jitter),
-            ("down-jitter", &self.down_jitter),
-            ("up-jitter", &self.up_jitter),
-            ("buffer", &self.buffer),
-            ("apply-delay", &self.apply_delay),
-            ("handles-every", &self.handles_every),
-            ("acks", &self.acks),
-            ("lead-floor", &self.lead_floor),
-            ("lead-ceiling", &self.lead_ceiling),
-            ("transport", &self.transport),
-            ("flow-window", &self.flow_window),
-            ("staleness-compensation", &self.staleness_compensation),
-            ("newest-wins", &self.newest_wins),
-            ("tick-factor", &self.tick_factor),
-        ];
-        words.into_iter().filter_map(|(word, value)| Some((word, value.as_deref()?)))
     }
 }
 
@@ -296,8 +135,8 @@ impl SweepArgs {
     pub fn verb(&self) -> anyhow::Result<(SweepVerb, Option<Predicate>)> {
         let condition = self.find.as_deref().map(str::parse::<Predicate>).transpose()?;
         let scenario = self.change.scenario(is_axis)?;
-        let flags = self.change.words().filter(|(_, value)| is_axis(value));
-        let flags = flags.map(|(word, values)| Axis::parse(word, values));
+        let flags = self.change.values().filter(|(_, value)| is_axis(value));
+        let flags = flags.map(|(knob, values)| Axis::parse(knob.name, values));
         let varied = self.vary.iter().map(|text| Axis::vary(text, &scenario));
         let axes = flags.chain(varied).collect::<Result<Vec<_>, _>>()?;
         if condition.is_some() && axes.len() != 1 {
@@ -315,6 +154,7 @@ impl SweepArgs {
             report: self.coverage.report(),
             threads: self.threads,
             typed: self.change.typed(is_axis),
+            wording: FLAGS,
         };
         Ok((verb, condition))
     }

@@ -17,7 +17,7 @@ use super::queue::RecordQueue;
 use super::writer::FileSink;
 use crate::capture::{Body, ReadStep, Reader, Record, SyncMarker, Writer};
 use crate::edge::clock;
-use crate::flight::{INCIDENT_KEY, INCIDENT_NS_KEY, Ring, TriggerWatch, TriggerReason};
+use crate::flight::{INCIDENT_KEY, INCIDENT_NS_KEY, Ring, TriggerReason, TriggerWatch};
 use crate::time::Nanos;
 
 /// Incidents that may be written at the same time.

@@ -115,7 +115,12 @@ impl Parts {
 }
 
 impl FileSink for Parts {
-    fn take(&mut self, bytes: &[u8], _: &[TriggerReason], queue: &RecordQueue) -> (usize, io::Result<()>) {
+    fn take(
+        &mut self,
+        bytes: &[u8],
+        _: &[TriggerReason],
+        queue: &RecordQueue,
+    ) -> (usize, io::Result<()>) {
         let mut done = 0;
         loop {
             let (written, result) = self.file.write(&self.out[self.out_written..]);

@@ -40,7 +40,12 @@ pub(super) struct WholeFile {
 }
 
 impl FileSink for WholeFile {
-    fn take(&mut self, bytes: &[u8], _: &[TriggerReason], _: &RecordQueue) -> (usize, io::Result<()>) {
+    fn take(
+        &mut self,
+        bytes: &[u8],
+        _: &[TriggerReason],
+        _: &RecordQueue,
+    ) -> (usize, io::Result<()>) {
         self.file.write(bytes)
     }
 

@@ -12,7 +12,8 @@ use serde_json::{Map, Value};
 
 use super::mid_session::{self, MidSession};
 use crate::capture::{
-    Body, BufferError, ClientKind, Context, Direction, Marker, Message, Opcode, Record, SessionPhase,
+    Body, BufferError, ClientKind, Context, Direction, Marker, Message, Opcode, Record,
+    SessionPhase,
 };
 use crate::event::{Event, Interpreter};
 use crate::peer::Outgoing;

@@ -4,8 +4,8 @@ use std::fmt::{self, Write as _};
 
 use super::table::{refusals, table};
 use super::{Find, SweptAxis};
-use crate::report::format::{Figure, wrapped};
-use crate::sweep::rows::Row;
+use crate::report::text::{Figure, wrapped};
+use crate::sweep::rows::SweepRow;
 
 /// Prints a search: the value or that there is none, what was tried, what to try next.
 #[must_use]
@@ -66,8 +66,8 @@ fn closest(find: &Find, axis: &SweptAxis, out: &mut String) -> fmt::Result {
     writeln!(out, "closest: {} {value}, with {name} {figure}", axis.key)
 }
 
-fn closest_row(find: &Find, rows: &[&Row]) -> Option<usize> {
-    let miss = |row: &Row| row.lag.as_ref().map_or(f64::INFINITY, |lag| find.figure.miss(lag));
+fn closest_row(find: &Find, rows: &[&SweepRow]) -> Option<usize> {
+    let miss = |row: &SweepRow| row.lag.as_ref().map_or(f64::INFINITY, |lag| find.figure.miss(lag));
     (0..rows.len()).min_by(|a, b| miss(rows[*a]).total_cmp(&miss(rows[*b])))
 }
 
@@ -91,7 +91,7 @@ fn failures(find: &Find, out: &mut String) -> fmt::Result {
 }
 
 /// Of a capture the row that was found and its neighbours; or else the one that comes closest.
-fn telling_rows(find: &Find, capture: usize) -> Vec<&Row> {
+fn telling_rows(find: &Find, capture: usize) -> Vec<&SweepRow> {
     let rows: Vec<_> = find.sweep.rows.iter().filter(|row| row.capture == capture).collect();
     let place = match find.value {
         Some(value) => rows.iter().position(|row| row.values[0] == value),

@@ -7,7 +7,8 @@ use super::{Sweep, SweptCapture, tier};
 use crate::lag::LagReport;
 use crate::report::format::{Figure, wrapped};
 use crate::scenario::Tier;
-use crate::sweep::rows::{Row, lags};
+use crate::scenario::advice::{Advice, Wording};
+use crate::sweep::rows::{SweepRow, lags};
 
 /// Rows of one capture that are printed before the rest is only counted.
 const MAX_ROWS: usize = 24;
@@ -16,17 +17,19 @@ const WIDTH: usize = 80;
 /// Columns before what is mentioned.
 const MARGIN: usize = 17;
 
-/// Prints a sweep: what is best, worst and the first that lags, then the rows.
+/// Prints a sweep: what is best, worst and the first that lags, then the rows; `wording` says where
+/// rows are that are left out.
 #[must_use]
-pub fn text(sweep: &Sweep) -> String {
+pub fn text(sweep: &Sweep, wording: Wording) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
-    let _ = Page { sweep }.write(&mut out);
+    let _ = Page { sweep, wording }.write(&mut out);
     out
 }
 
 struct Page<'a> {
     sweep: &'a Sweep,
+    wording: Wording,
 }
 
 impl Page<'_> {
@@ -98,18 +101,19 @@ impl Page<'_> {
         }
         table(self.sweep, capture, &rows[..rows.len().min(MAX_ROWS)], out)?;
         if let Some(more) = rows.len().checked_sub(MAX_ROWS).filter(|&more| more > 0) {
-            writeln!(out, "and {more} more of {}; --csv or --json has them all", rows.len())?;
+            let more = format!("and {more} more of {}", rows.len());
+            writeln!(out, "{}", Advice::AllRows.after(&more, self.wording))?;
         }
         refusals(&rows, out)
     }
 }
 
-fn any(rows: &[&Row], tier: Tier) -> bool {
+fn any(rows: &[&SweepRow], tier: Tier) -> bool {
     rows.iter().any(|row| row.tier == tier)
 }
 
 /// Why some rows have no answer: the first reason stands for all.
-pub(super) fn refusals(rows: &[&Row], out: &mut String) -> fmt::Result {
+pub(super) fn refusals(rows: &[&SweepRow], out: &mut String) -> fmt::Result {
     let mut refused = rows.iter().filter_map(|row| row.refusal.as_deref());
     let Some(first) = refused.next() else { return Ok(()) };
     let sentence = format!("{} of {} refused: {first}", refused.count() + 1, rows.len());
@@ -150,7 +154,7 @@ fn seconds(value: Option<f64>) -> String {
 pub(super) fn table(
     sweep: &Sweep,
     capture: &SweptCapture,
-    rows: &[&Row],
+    rows: &[&SweepRow],
     out: &mut String,
 ) -> fmt::Result {
     let mut columns = vec![lag_column(capture, rows)];
@@ -182,7 +186,7 @@ pub(super) fn table(
 }
 
 /// Whether a row lags.
-fn lag_column(capture: &SweptCapture, rows: &[&Row]) -> Column {
+fn lag_column(capture: &SweptCapture, rows: &[&SweepRow]) -> Column {
     let word = |lags: Option<bool>| match lags {
         Some(true) => "lags",
         Some(false) => "",

@@ -1,24 +1,25 @@
-//! What is to be different.
+//! What is to be different, as a run of the model takes it.
 //!
-//! Times count from the arrival of the initial buffer. [`Change::default`] changes nothing.
+//! Enters: a [`Scenario`] and the recording it is asked of. Leaves: a [`Change`], or the key that the
+//! model does not know how to change. Times count from the arrival of the initial buffer;
+//! [`Change::default`] changes nothing.
 
-use serde_json::{Map, Value};
-
+use super::trace::Trace;
 use crate::peer::link::LinkOptions;
 use crate::peer::policy::Policy;
 use crate::peer::script::ScriptedOp;
+use crate::scenario::knobs::{AnsweredBy, Knob, PolicyChange, RunChange, Turned};
+use crate::scenario::moves::{first_ops, skewed, stays};
+use crate::scenario::{Conditions, Playback, Scenario};
 use crate::time::{Nanos, Span};
-
-use super::predict::{Luck, later_moment};
-use super::trace::Trace;
 
 /// A counterfactual: everything that it does not name stays as recorded.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Change {
     /// What the listener does instead of what they did; `None`: the same.
     pub ops: Option<Vec<ScriptedOp>>,
-    /// Constants of the server's policy, as the part of its JSON that differs.
-    pub policy: Map<String, Value>,
+    /// Constants of the server's policy that differ.
+    pub policy: PolicyChange,
     /// The link to the server, beside the way that the recording measured: from when on what.
     pub up: Vec<(Span, LinkOptions)>,
     /// The link to the client, likewise.
@@ -42,8 +43,8 @@ pub struct Change {
 /// What is different from a later moment on, beside the link; what is `None` stays.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Later {
-    /// Constants of the server's policy, as the part of its JSON that differs.
-    pub policy: Map<String, Value>,
+    /// Constants of the server's policy that differ.
+    pub policy: PolicyChange,
     /// Factor on every tick of the model.
     pub tick_factor: Option<f64>,
     /// Whether reports acknowledge slices.
@@ -54,77 +55,125 @@ pub struct Later {
     pub handles_every_s: Option<f64>,
 }
 
-/// Why a policy cannot be changed like this.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("the policy cannot be changed like this: {0}")]
-pub struct ChangeError(String);
+/// What the model cannot change.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the model cannot change {key}{when}; leave it out")]
+pub struct UnknownToModel {
+    key: &'static str,
+    when: &'static str,
+}
 
 impl Change {
-    /// Whether reports acknowledge slices at `t`; `None`: as recorded.
-    pub(super) fn acknowledges_at(&self, trace: &Trace, luck: &Luck, t: Nanos) -> Option<bool> {
-        let begun = |(at, _): &&(Span, Later)| later_moment(trace.origin, *at, luck) <= t;
-        let later = self.later.iter().take_while(begun);
-        later.filter_map(|(_, later)| later.acknowledges).last().or(self.acknowledges)
+    /// The change that a scenario asks of a recording.
+    pub fn of(scenario: &Scenario, trace: &Trace) -> Result<Change, UnknownToModel> {
+        known(&scenario.conditions, false)?;
+        let Turned { up, down, policy, run } = Turned::of(&scenario.conditions);
+        let begins = Span(0);
+        let mut change = Change {
+            ops: ops(&scenario.playback, trace),
+            policy,
+            up: up.map(|up| (begins, up)).into_iter().collect(),
+            down: down.map(|down| (begins, down)).into_iter().collect(),
+            tick_factor: run.tick_factor,
+            params_hz: run.params_hz,
+            acknowledges: run.acknowledges,
+            apply_delay_s: run.apply_delay_s.unwrap_or_default(),
+            handles_every_s: run.handles_every_s.unwrap_or_default(),
+            quantum_frames: scenario.playback.quantum_frames,
+            later: Vec::new(),
+        };
+        for timed in &scenario.timed {
+            known(&timed.conditions, true)?;
+            let Turned { up, down, policy, run } = Turned::of(&timed.conditions);
+            change.up.extend(up.map(|up| (timed.at, up)));
+            change.down.extend(down.map(|down| (timed.at, down)));
+            let later = Later::of(policy, &run);
+            change.later.extend((later != Later::default()).then_some((timed.at, later)));
+        }
+        change.later.sort_by_key(|(at, _)| *at);
+        change.up.sort_by_key(|(at, _)| *at);
+        change.down.sort_by_key(|(at, _)| *at);
+        Ok(change)
     }
 
     /// The policy with what differs from the beginning on.
-    ///
-    /// # Errors
-    /// Where there is no constant of that name, or not with such a value, now or later.
-    pub fn policy(&self, recorded: &Policy) -> Result<Policy, ChangeError> {
-        let policy = with(recorded, &self.policy)?;
-        self.later
-            .iter()
-            .try_fold(policy.clone(), |held, (_, later)| with(&held, &later.policy))?;
-        Ok(policy)
+    #[must_use]
+    pub fn policy(&self, recorded: &Policy) -> Policy {
+        self.policy.applied(recorded)
+    }
+
+    /// Whether reports acknowledge slices at `t`, where later changes begin as `begins` says;
+    /// `None`: as recorded.
+    pub(super) fn acknowledges_at(&self, begins: impl Fn(Span) -> Nanos, t: Nanos) -> Option<bool> {
+        let later = self.later.iter().take_while(|(at, _)| begins(*at) <= t);
+        later.filter_map(|(_, later)| later.acknowledges).last().or(self.acknowledges)
     }
 }
 
-/// A policy with some of its constants replaced.
-pub(super) fn with(policy: &Policy, part: &Map<String, Value>) -> Result<Policy, ChangeError> {
-    if part.is_empty() {
-        return Ok(policy.clone());
-    }
-    let refuse = |error: serde_json::Error| ChangeError(error.to_string());
-    let mut policy = serde_json::to_value(policy).map_err(refuse)?;
-    merge(&mut policy, &Value::Object(part.clone()));
-    serde_json::from_value(policy).map_err(refuse)
-}
-
-fn merge(base: &mut Value, change: &Value) {
-    match (base, change) {
-        (Value::Object(base), Value::Object(change)) => {
-            for (key, value) in change {
-                merge(base.entry(key.as_str()).or_insert(Value::Null), value);
-            }
+impl Later {
+    fn of(policy: PolicyChange, run: &RunChange) -> Later {
+        Later {
+            policy,
+            tick_factor: run.tick_factor,
+            acknowledges: run.acknowledges,
+            apply_delay_s: run.apply_delay_s,
+            handles_every_s: run.handles_every_s,
         }
-        (base, change) => *base = change.clone(),
     }
+}
+
+/// Whether the model can change all of `conditions`, from the beginning or from a later moment on.
+fn known(conditions: &Conditions, later: bool) -> Result<(), UnknownToModel> {
+    for (key, value) in conditions.values() {
+        let when = match Knob::with_key(key).map(|knob| knob.answered_by) {
+            Some(AnsweredBy::ModelFromBeginning) if later => " at a time",
+            Some(AnsweredBy::ModelIfOn) if value == 0.0 => " to off",
+            _ => continue,
+        };
+        return Err(UnknownToModel { key, when });
+    }
+    Ok(())
+}
+
+/// What the listener does in all, when that is not what was recorded.
+fn ops(playback: &Playback, trace: &Trace) -> Option<Vec<ScriptedOp>> {
+    let quantum_only = Playback { quantum_frames: playback.quantum_frames, ..Playback::default() };
+    if *playback == quantum_only {
+        return None;
+    }
+    let since_origin = |at: Nanos| Span(at.0.saturating_sub(trace.origin.0));
+    let mut ops = Vec::new();
+    let first = first_ops(playback, &trace.simulated());
+    ops.extend(first.map(|op| ScriptedOp { at: since_origin(trace.begins), op }));
+    let recorded = trace.ops.iter().filter(|(_, op)| stays(op, playback));
+    let recorded = recorded.map(|(at, op)| (since_origin(*at), op));
+    let all = recorded.chain(playback.ops.iter().map(|scripted| (scripted.at, &scripted.op)));
+    ops.extend(all.map(|(at, op)| ScriptedOp { at, op: skewed(op, playback) }));
+    ops.sort_by_key(|op| op.at);
+    Some(ops)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[track_caller]
-    fn changed(policy: &Value) -> Result<Policy, ChangeError> {
-        let policy = policy.as_object().cloned().unwrap();
+    fn changed(settings: &[(&str, f64)]) -> Policy {
+        let mut scenario = Scenario::default();
+        for (name, value) in settings {
+            Knob::named(name).unwrap().set(&mut scenario, *value);
+        }
+        let policy = PolicyChange::of(&scenario.conditions);
         Change { policy, ..Change::default() }.policy(&Policy::default())
     }
 
     #[test]
     fn a_part_of_a_policy_changes_that_part() {
-        let policy = changed(&json!({"lead": {"floor_s": 0.6}})).unwrap();
+        let policy = changed(&[("lead-floor", 0.6)]);
         assert_eq!(policy.lead.floor_s, 0.6);
         assert_eq!(policy.flow, Policy::default().flow);
-        assert_eq!(changed(&json!({"lead": {"transport": null}})).unwrap().lead.transport, None);
-        assert!(changed(&json!({"lead": {"flor_s": 0.6}})).is_err());
-        let later = Later {
-            policy: json!({"flow": {"window": 1}}).as_object().cloned().unwrap(),
-            ..Later::default()
-        };
-        let change = Change { later: vec![(Span(1), later)], ..Change::default() };
-        assert!(change.policy(&Policy::default()).is_err());
+        assert_eq!(changed(&[("transport", 0.0)]).lead.transport, None);
+        assert_eq!(changed(&[("transport", 1.0)]), Policy::default());
+        assert_eq!(changed(&[("down", 1e5), ("rate", 2.0)]), Policy::default());
     }
 }

@@ -4,7 +4,7 @@
 //! between each other, which nobody can ask for, and in the jitter of reports; the first is as asked.
 //! Members whose listeners heard much the same are one outcome; means of two worlds are never given.
 
-use super::change::{Change, ChangeError};
+use super::change::Change;
 use super::fit::Fit;
 use super::predict::{Luck, Predicted, predict};
 use super::trace::Trace;
@@ -102,18 +102,16 @@ struct Member {
 }
 
 /// Runs the ensemble.
-///
-/// # Errors
-/// Where the change names a constant that the policy does not have.
-pub fn answer(question: &Question<'_>) -> Result<Answer, ChangeError> {
-    let policy = question.change.policy(&question.fit.policy)?;
+#[must_use]
+pub fn answer(question: &Question<'_>) -> Answer {
+    let policy = question.change.policy(&question.fit.policy);
     let members: Vec<Member> =
         lucks(question).into_iter().map(|luck| run(question, &policy, luck)).collect();
     let outcomes = clusters(&members, question.fit.tick_s)
         .into_iter()
         .map(|cluster| outcome(&members, &cluster))
         .collect();
-    Ok(Answer { outcomes })
+    Answer { outcomes }
 }
 
 /// What chance decides for each member. All that is asked for moves as a whole, so that pauses are as

@@ -96,9 +96,7 @@ pub struct FactualError {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum FitError {
     /// The model makes slices at other moments.
-    #[error(
-        "the model does not know {missing_share:.2} of the slices that arrived; ask for --open-loop"
-    )]
+    #[error("the model does not know {missing_share:.2} of the slices that arrived")]
     Elsewhere {
         /// Share of slices without a counterpart.
         missing_share: f64,
@@ -106,7 +104,7 @@ pub enum FitError {
     /// The model puts slices elsewhere.
     #[error(
         "the model is off by {lead_error_p95_s:.3} s on the recording itself and may be by at most \
-         {MAX_LEAD_ERROR_S} s; ask for --open-loop"
+         {MAX_LEAD_ERROR_S} s"
     )]
     Unlike {
         /// Its error.

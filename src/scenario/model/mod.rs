@@ -17,9 +17,8 @@ mod predict;
 mod queue;
 mod retell;
 mod trace;
-mod translate;
 
-pub use change::{Change, ChangeError, Later};
+pub use change::{Change, Later, UnknownToModel};
 pub use ensemble::{Answer, DEFAULT_MEMBERS, MAX_OUTCOMES, Outcome, Question, Spread, answer};
 pub use fit::{FactualError, Fit, FitError, MAX_LEAD_ERROR_S, MAX_MISSING_SHARE};
 pub use generations::{Generation, NewFrames};
@@ -28,4 +27,3 @@ pub use predict::{Luck, Predicted, predict};
 pub use queue::{Cause, Queue};
 pub use retell::{Retold, RetoldReport};
 pub use trace::{MIN_SLICES, MIN_TICKS, Trace, TraceError, TracedSlice, TracedTick, Tracer};
-pub use translate::UnknownToModel;

@@ -9,7 +9,7 @@
 
 use std::collections::VecDeque;
 
-use super::change::{Change, Later, with};
+use super::change::{Change, Later};
 use super::due::{Due, Event};
 use super::fit::Fit;
 use super::generations::{Generation, new_frames, shifted};
@@ -303,13 +303,11 @@ impl<'a> Run<'a> {
         self.acknowledges = later.acknowledges.or(self.acknowledges);
         self.apply_delay_s = later.apply_delay_s.unwrap_or(self.apply_delay_s);
         self.handles_every_s = later.handles_every_s.unwrap_or(self.handles_every_s);
-        // Whoever made the first policy has seen that this one can be.
-        if let Ok(policy) = with(&self.policy, &later.policy) {
-            self.clock.change(&policy.clock);
-            self.lead.change(&policy.lead);
-            self.flow.change(&policy.flow);
-            self.policy = policy;
-        }
+        let policy = later.policy.applied(&self.policy);
+        self.clock.change(&policy.clock);
+        self.lead.change(&policy.lead);
+        self.flow.change(&policy.flow);
+        self.policy = policy;
     }
 
     /// A slice has passed the link that the scenario describes; the recorded way remains.

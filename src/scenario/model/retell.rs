@@ -3,10 +3,10 @@
 //! Enters: what [`predict`] takes. Leaves: [`Retold`], slices, reports and ops with their moments, from
 //! which an engine computes just the report of that run. Knows no audio and no text.
 
-use super::change::{Change, ChangeError};
+use super::change::Change;
 use super::fit::Fit;
 use super::listener::Listener;
-use super::predict::{Luck, ops, predict};
+use super::predict::{Luck, later_moment, ops, predict};
 use super::trace::{Trace, TracedTick};
 use crate::capture::Marker;
 use crate::lag::SliceRecord;
@@ -49,16 +49,9 @@ pub struct RetoldReport {
 
 impl Retold {
     /// The run of `luck`.
-    ///
-    /// # Errors
-    /// Where the change names a constant that the policy does not have.
-    pub fn of(
-        trace: &Trace,
-        fit: &Fit,
-        change: &Change,
-        luck: &Luck,
-    ) -> Result<Retold, ChangeError> {
-        let policy = change.policy(&fit.policy)?;
+    #[must_use]
+    pub fn of(trace: &Trace, fit: &Fit, change: &Change, luck: &Luck) -> Retold {
+        let policy = change.policy(&fit.policy);
         let tracker = predict(trace, fit, &policy, change, luck).tracker;
         let ops: Vec<_> = ops(trace, change, luck).into_iter().collect();
         let mut listener = Listener::new(trace, change.quantum_frames);
@@ -78,14 +71,14 @@ impl Retold {
                 position_s: position_s.map(|_| listener.reported_s().unwrap_or(tick.playhead_s)),
                 client_time: recorded.client_time.map(|time| time + passed_s),
                 acknowledges: change
-                    .acknowledges_at(trace, luck, t)
+                    .acknowledges_at(|at| later_moment(trace.origin, at, luck), t)
                     .unwrap_or(recorded.acked.is_some()),
             });
         }
         let (bytes, frames) = trace.slices.iter().fold((0, 0), |(bytes, frames), slice| {
             (bytes + u64::from(slice.bytes), frames + u64::from(slice.header.frames))
         });
-        Ok(Retold {
+        Retold {
             slices: tracker.slices().map(|slice| (moment(slice.t_s), *slice)).collect(),
             ops,
             reports,
@@ -94,7 +87,7 @@ impl Retold {
             channels: trace.slices.first().map_or(1, |slice| slice.header.channels),
             bytes_per_frame: bytes as f64 / frames.max(1) as f64,
             end: trace.end,
-        })
+        }
     }
 }
 

@@ -89,7 +89,7 @@ pub enum TraceError {
     /// Too little to learn from.
     #[error(
         "the capture holds {slices} slices and {ticks} reports; the model needs at least \
-         {MIN_SLICES} and {MIN_TICKS}, so record for some seconds or ask for --open-loop"
+         {MIN_SLICES} and {MIN_TICKS}"
     )]
     TooShort {
         /// Slices in it.
@@ -98,7 +98,7 @@ pub enum TraceError {
         ticks: usize,
     },
     /// Something that the model has no part for.
-    #[error("the session has {what}, which the model does not know; ask for --open-loop")]
+    #[error("the session has {what}, which the model does not know")]
     Unknown {
         /// What.
         what: &'static str,

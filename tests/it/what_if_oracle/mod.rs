@@ -97,7 +97,7 @@ fn a_change_during_the_session_begins_then() {
     let later = Later { policy: floor(), ..Later::default() };
     let change = Change { later: vec![(Span(7_000_000_000), later)], ..Change::default() };
     let leads = |change: &Change| {
-        let policy = change.policy(&fit.policy).unwrap();
+        let policy = change.policy(&fit.policy);
         let predicted = predict(&trace, &fit, &policy, change, &Luck::default());
         predicted.tracker.slices().map(|slice| (slice.t_s, slice.lead_s)).collect::<Vec<_>>()
     };

@@ -19,6 +19,7 @@ use lagtape::peer::rng::{Rng, Stream};
 use lagtape::peer::server::{ServerFaults, ServerOptions, ServerSource};
 use lagtape::peer::simulation::{SimulationOptions, simulate};
 use lagtape::scenario::columns::{Columns, ColumnsBuilder};
+use lagtape::scenario::knobs::{Knob, PolicyChange};
 use lagtape::scenario::model::{
     Change, DEFAULT_MEMBERS, Fit, FitError, Outcome, Question, Spread, Trace, Tracer, answer,
     predict,
@@ -169,7 +170,7 @@ impl Hidden {
         let server = ServerOptions {
             seed: self.seed,
             source,
-            policy: change.policy(&self.policy).unwrap(),
+            policy: change.policy(&self.policy),
             generator: self.generator.clone(),
             faults: self.faults.clone(),
         };
@@ -257,8 +258,10 @@ pub const MORE_LEAD: Case = Case {
     dialects: BOTH,
     change: |_| Change { policy: floor(), ..Change::default() },
 };
-pub fn floor() -> serde_json::Map<String, serde_json::Value> {
-    json!({"lead": {"floor_s": 0.6}}).as_object().cloned().unwrap()
+pub fn floor() -> PolicyChange {
+    let mut scenario = Scenario::default();
+    Knob::named("lead-floor").unwrap().set(&mut scenario, 0.6);
+    PolicyChange::of(&scenario.conditions)
 }
 
 fn ops(script: &[&str]) -> Change {
@@ -367,7 +370,7 @@ fn row(case: &Case, hidden: Hidden) -> Result<Row, FitError> {
     let fit = &Fit::of(&trace)?;
     let members = DEFAULT_MEMBERS;
     let question = Question { trace: &trace, fit, change, args, members, seed: 0 };
-    let policy = change.policy(&fit.policy).unwrap();
+    let policy = change.policy(&fit.policy);
     let to_row = |outcome: Outcome| {
         let predicted = predict(&trace, fit, &policy, change, &outcome.luck);
         let (slices, ticks) = (outcome.lag.slices, outcome.lag.ticks);
@@ -382,7 +385,7 @@ fn row(case: &Case, hidden: Hidden) -> Result<Row, FitError> {
             open_loop_error_s: open_loop_error_s(&columns, change, &report),
         }
     };
-    let named = answer(&question).unwrap().outcomes.into_iter();
+    let named = answer(&question).outcomes.into_iter();
     let rows = named.filter(|outcome| outcome.share >= WORTH_NAMING).map(to_row);
     let key = |row: &Row| (!row.is_good(), row.lead_error_s);
     Ok(rows.min_by(|a, b| key(a).partial_cmp(&key(b)).unwrap()).unwrap())

@@ -1,17 +1,18 @@
 //! One recording, and which tier answers a question about it.
 //!
 //! Enters: the records of a capture, once, through [`RecordingBuilder`]; then any number of
-//! scenarios. Leaves: for each a [`Reply`], or a [`Refusal`] that says why there is none: exact where
-//! no report would have differed, else the model, else, where only the listener moves, the recorded
-//! slices as they were. This decision stands here and nowhere else. The fit of the model is made
-//! once, when it is first needed. Never decodes audio.
+//! scenarios. Leaves: for each a [`ScenarioAnswer`], or a [`NoAnswer`] that says why: exact where no
+//! report would have differed, else the model, else, where only the listener moves, the recorded
+//! slices as they were. Nothing else chooses a tier. The model is fitted once, when it is first
+//! needed. Never decodes audio.
 
 use std::sync::OnceLock;
 
+use super::advice::{Advice, Wording};
 use super::columns::{Columns, ColumnsBuilder};
 use super::derive::Story;
-use super::keys::Key;
-use super::model::{self, Cause, Change, ChangeError, Fit, FitError, Outcome, Question};
+use super::knobs::{Knob, RecordedFacts};
+use super::model::{self, Cause, Change, Fit, FitError, Outcome, Question};
 use super::model::{Retold, Trace, TraceError, Tracer, UnknownToModel};
 use super::open_loop::{self, OpenLoop, OpenLoopError, Scratch};
 use super::{Playback, Scenario, Tier};
@@ -37,27 +38,29 @@ pub struct RecordingBuilder {
 }
 
 /// How scenarios are to be answered.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Manner {
+#[derive(Clone, Copy, Debug)]
+pub struct AskOptions {
     /// Keep the recorded slices, whatever the server would have done.
     pub open_loop: bool,
     /// Runs of the model, at least 1.
     pub members: usize,
     /// What the reports cover.
     pub report: ReportArgs,
+    /// How reasons say what to do.
+    pub wording: Wording,
 }
 
-/// A recording that is ready to be asked.
+/// A recording that is ready for scenarios.
 #[derive(Clone, Debug)]
-pub struct Asked<'a> {
+pub struct Prepared<'a> {
     recording: &'a Recording,
     open_loop: OpenLoop<'a>,
-    manner: Manner,
+    options: AskOptions,
 }
 
 /// What would have been.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Reply {
+pub struct ScenarioAnswer {
     /// How far it can be trusted, …
     pub tier: Tier,
     /// … and why.
@@ -75,7 +78,8 @@ pub struct Reply {
 
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum Refusal {
+#[non_exhaustive]
+pub enum NoAnswer {
     /// The question itself.
     #[error("{0}")]
     Question(&'static str),
@@ -105,15 +109,43 @@ pub enum Refusal {
     /// What waited or was shed in the recording is kept, and not only the listener is to move.
     #[error(
         "slices of the recording {0}; the model keeps that, and so knows only what becomes of \
-         another playhead: ask with --op, --rate or --skew-ppm alone"
+         another playhead"
     )]
     Kept(Cause),
     /// The model cannot change that.
     #[error(transparent)]
     Unknown(#[from] UnknownToModel),
-    /// The policy has no such constant.
-    #[error(transparent)]
-    Change(#[from] ChangeError),
+}
+
+impl Default for AskOptions {
+    fn default() -> Self {
+        let (report, wording) = (ReportArgs::default(), Wording::default());
+        AskOptions { open_loop: false, members: 1, report, wording }
+    }
+}
+
+impl NoAnswer {
+    /// What to do, where it is not said already.
+    #[must_use]
+    pub fn advice(&self) -> Option<Advice> {
+        match self {
+            NoAnswer::Fit(_) | NoAnswer::Trace(TraceError::Unknown { .. }) => {
+                Some(Advice::OpenLoop)
+            }
+            NoAnswer::Trace(TraceError::TooShort { .. }) => Some(Advice::RecordLonger),
+            NoAnswer::Kept(_) => Some(Advice::OnlyMoveListener),
+            _ => None,
+        }
+    }
+
+    /// The sentence with what to do.
+    #[must_use]
+    pub fn worded(&self, wording: Wording) -> String {
+        match self.advice() {
+            Some(advice) => advice.after(&self.to_string(), wording),
+            None => self.to_string(),
+        }
+    }
 }
 
 impl Default for RecordingBuilder {
@@ -140,12 +172,12 @@ impl RecordingBuilder {
     ///
     /// # Errors
     /// Where no initial buffer came.
-    pub fn finish(self) -> Result<Recording, Refusal> {
+    pub fn finish(self) -> Result<Recording, NoAnswer> {
         let facts = self.engine.facts();
         let last = facts.span.map_or(Nanos(0), |(_, last)| last);
         let at = facts.end.as_ref().map_or(last, |(t, _)| *t);
         Ok(Recording {
-            columns: self.columns.finish(&self.engine, at).ok_or(Refusal::NoBuffer)?,
+            columns: self.columns.finish(&self.engine, at).ok_or(NoAnswer::NoBuffer)?,
             trace: self.tracer.finish(),
             fit: OnceLock::new(),
         })
@@ -166,42 +198,37 @@ impl Recording {
     }
 
     /// What the recording fixes, and the model that was fitted to it.
-    pub fn model(&self) -> Result<(&Trace, &Fit), Refusal> {
+    pub fn model(&self) -> Result<(&Trace, &Fit), NoAnswer> {
         let trace = self.trace.as_ref().map_err(Clone::clone)?;
         let fit = self.fit.get_or_init(|| Fit::of(trace)).as_ref().map_err(Clone::clone)?;
         Ok((trace, fit))
     }
 
-    /// The value of a key in the recording, as far as it tells; else the one that changes nothing.
+    /// The value of a knob in the recording, as far as it tells; else the one that changes nothing.
     #[must_use]
-    pub fn recorded(&self, key: &Key) -> f64 {
-        let Ok((trace, fit)) = self.model() else { return key.neutral };
-        match key.name {
-            "lead-floor" => fit.policy.lead.floor_s,
-            "lead-ceiling" => fit.policy.lead.ceiling_s,
-            "flow-window" => fit.policy.flow.window_bytes as f64,
-            "params-hz" => reports_per_s(trace).unwrap_or(key.neutral),
-            "acks" => f64::from(u8::from(trace.acknowledges())),
-            "transport" => f64::from(u8::from(fit.policy.lead.transport.is_some())),
-            "staleness-compensation" => f64::from(u8::from(fit.policy.clock.use_client_time)),
-            "newest-wins" => f64::from(u8::from(fit.policy.intake.backlog_per_s.is_none())),
-            _ => key.neutral,
-        }
+    pub fn recorded(&self, knob: &Knob) -> f64 {
+        let Ok((trace, fit)) = self.model() else { return knob.neutral };
+        let facts = RecordedFacts {
+            policy: &fit.policy,
+            reports_per_s: reports_per_s(trace),
+            acknowledges: trace.acknowledges(),
+        };
+        (knob.recorded)(&facts).unwrap_or(knob.neutral)
     }
 
     /// Whether all that the listener is to do comes after the recording begins.
-    fn knows(&self, playback: &Playback) -> Result<(), Refusal> {
+    fn knows(&self, playback: &Playback) -> Result<(), NoAnswer> {
         let Columns { origin, begins, .. } = self.columns;
         let begins_s = begins.seconds_since(origin);
         let early = playback.ops.iter().find(|op| op.at.seconds() < begins_s);
-        early.map_or(Ok(()), |op| Err(Refusal::BeforeItBegins { at_s: op.at.seconds(), begins_s }))
+        early.map_or(Ok(()), |op| Err(NoAnswer::BeforeItBegins { at_s: op.at.seconds(), begins_s }))
     }
 
     /// Prepares answers.
     #[must_use]
-    pub fn asked(&self, manner: Manner) -> Asked<'_> {
-        let open_loop = OpenLoop::new(&self.columns, manner.report);
-        Asked { recording: self, open_loop, manner }
+    pub fn prepare(&self, options: AskOptions) -> Prepared<'_> {
+        let open_loop = OpenLoop::new(&self.columns, options.report);
+        Prepared { recording: self, open_loop, options }
     }
 }
 
@@ -211,17 +238,27 @@ fn reports_per_s(trace: &Trace) -> Option<f64> {
     (spanned_s > 0.0).then(|| (trace.ticks.len() - 1) as f64 / spanned_s)
 }
 
-impl Asked<'_> {
+impl Prepared<'_> {
+    /// Why there is no answer and what to do, in the words of whoever asks.
+    #[must_use]
+    pub fn worded(&self, why: &NoAnswer) -> String {
+        why.worded(self.options.wording)
+    }
+
     /// The report of the recording itself.
-    pub fn factual(&self, scratch: &mut Scratch) -> Result<LagReport, Refusal> {
+    pub fn factual(&self, scratch: &mut Scratch) -> Result<LagReport, NoAnswer> {
         Ok(self.open_loop.answer(&Scenario::default(), scratch)?.lag)
     }
 
     /// What would have been under `scenario`.
-    pub fn answer(&self, scenario: &Scenario, scratch: &mut Scratch) -> Result<Reply, Refusal> {
-        let need = scenario.needs(self.manner.open_loop);
+    pub fn answer(
+        &self,
+        scenario: &Scenario,
+        scratch: &mut Scratch,
+    ) -> Result<ScenarioAnswer, NoAnswer> {
+        let need = scenario.needs(self.options.open_loop);
         if need.tier == Tier::Refused {
-            return Err(Refusal::Question(need.reason));
+            return Err(NoAnswer::Question(need.reason));
         }
         self.recording.knows(&scenario.playback)?;
         let moved = scenario
@@ -230,15 +267,18 @@ impl Asked<'_> {
             .transpose();
         match moved {
             Ok(Some(moved)) if moved.tier == Tier::Exact => {
-                Ok(Reply::of(moved, "Nothing that the server saw changes."))
+                Ok(ScenarioAnswer::of(moved, "Nothing that the server saw changes."))
             }
-            Ok(Some(moved)) if need.tier == Tier::Horizon => Ok(Reply::of(moved, need.reason)),
+            Ok(Some(moved)) if need.tier == Tier::Horizon => {
+                Ok(ScenarioAnswer::of(moved, need.reason))
+            }
             Err(error) if need.tier == Tier::Horizon => Err(error.into()),
             moved => match (self.modelled(scenario, need.reason), moved) {
-                (Err(refusal), Ok(Some(moved))) => {
+                (Err(why), Ok(Some(moved))) => {
+                    let why = why.worded(self.options.wording);
                     let reason =
-                        format!("The model has no answer ({refusal}), so recorded slices stay.");
-                    Ok(Reply::of(moved, &reason))
+                        format!("The model has no answer ({why}), so recorded slices stay.");
+                    Ok(ScenarioAnswer::of(moved, &reason))
                 }
                 (modelled, _) => modelled,
             },
@@ -247,28 +287,28 @@ impl Asked<'_> {
 
     /// What happened in an answer to `scenario`, to be told as a capture: in the model tier in the
     /// run of its likeliest outcome.
-    pub fn story(&self, scenario: &Scenario, reply: &Reply) -> Result<Story, Refusal> {
-        let Some(likeliest) = reply.outcomes.first() else {
+    pub fn story(&self, scenario: &Scenario, answer: &ScenarioAnswer) -> Result<Story, NoAnswer> {
+        let Some(likeliest) = answer.outcomes.first() else {
             return Ok(Story::Moved(scenario.playback.clone()));
         };
         let (trace, fit) = self.recording.model()?;
         let change = Change::of(scenario, trace)?;
-        Ok(Story::Modelled(Retold::of(trace, fit, &change, &likeliest.luck)?))
+        Ok(Story::Modelled(Retold::of(trace, fit, &change, &likeliest.luck)))
     }
 
-    fn modelled(&self, scenario: &Scenario, reason: &str) -> Result<Reply, Refusal> {
+    fn modelled(&self, scenario: &Scenario, reason: &str) -> Result<ScenarioAnswer, NoAnswer> {
         let (trace, fit) = self.recording.model()?;
         if let Some(queue) = fit.queue
             && !scenario.only_moves_playhead()
         {
-            return Err(Refusal::Kept(queue.cause));
+            return Err(NoAnswer::Kept(queue.cause));
         }
         let change = Change::of(scenario, trace)?;
-        let Manner { report: args, members, .. } = self.manner;
+        let AskOptions { report: args, members, .. } = self.options;
         let question = Question { trace, fit, change: &change, args, members, seed: scenario.seed };
-        let outcomes = model::answer(&question)?.outcomes;
+        let outcomes = model::answer(&question).outcomes;
         let likeliest = outcomes.first().expect("an ensemble has a member and so an outcome");
-        Ok(Reply {
+        Ok(ScenarioAnswer {
             tier: Tier::Model,
             reason: reason.to_owned(),
             valid_until_s: None,
@@ -279,13 +319,13 @@ impl Asked<'_> {
     }
 }
 
-impl Reply {
-    /// A reply without a model.
+impl ScenarioAnswer {
+    /// An answer without a model.
     #[must_use]
-    pub fn of(moved: open_loop::Answer, reason: &str) -> Reply {
+    pub fn of(moved: open_loop::Answer, reason: &str) -> ScenarioAnswer {
         let open_loop::Answer { tier, valid_until_s, beyond_share, lag } = moved;
         let (reason, outcomes) = (reason.to_owned(), Vec::new());
-        Reply { tier, reason, valid_until_s, beyond_share, lag, outcomes }
+        ScenarioAnswer { tier, reason, valid_until_s, beyond_share, lag, outcomes }
     }
 
     /// The report of each outcome with its share of the runs; without a model there is one.

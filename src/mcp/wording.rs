@@ -1,0 +1,18 @@
+//! What to do, as arguments of tools.
+
+use crate::scenario::advice::{Advice, Wording};
+
+/// The words for agents.
+pub const ARGUMENTS: Wording = Wording(arguments);
+
+fn arguments(advice: Advice) -> String {
+    match advice {
+        Advice::OpenLoop => "ask for open_loop: true".to_owned(),
+        Advice::RecordLonger => "record for some seconds or ask for open_loop: true".to_owned(),
+        Advice::OnlyMoveListener => {
+            "ask with ops, or with rate or skew-ppm alone in set".to_owned()
+        }
+        Advice::LeaveOut(knob) => format!("leave {knob} out of set"),
+        Advice::AllRows => "limit and cursor page through them all".to_owned(),
+    }
+}

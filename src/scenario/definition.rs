@@ -1,0 +1,171 @@
+//! What a scenario is: plain values, of which those that are not given stay as recorded.
+//!
+//! What the listener does has a field each, since the open loop walks by it. What else can change is
+//! kept by its key in a document; [`knobs`](super::knobs) say what a key means. Times of changes
+//! count from the initial buffer on.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::peer::interval::Interval;
+use crate::peer::script::ScriptedOp;
+use crate::time::Span;
+
+/// What would have been different.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Scenario {
+    /// Where the listener is.
+    pub playback: Playback,
+    /// What the peers and the link are like from the beginning on.
+    pub conditions: Conditions,
+    /// The same from a later moment on, each over what held before.
+    pub timed: Vec<TimedChange>,
+    /// Decides what is random in a model; a part of the question, not a change.
+    pub seed: u64,
+}
+
+/// Where the listener is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Playback {
+    /// Rate from the recording's beginning on, in place of every recorded one.
+    pub rate: Option<f64>,
+    /// Parts per million by which the listener's clock is fast; multiplies every rate.
+    pub skew_ppm: Option<f64>,
+    /// Position where the recording begins, as a rule with the initial buffer, in seconds.
+    pub start_offset_s: Option<f64>,
+    /// Positions are whole multiples of this many frames.
+    pub quantum_frames: Option<u64>,
+    /// What the listener does beside, or in place of, what was recorded; any order.
+    pub ops: Vec<ScriptedOp>,
+    /// The recorded seeks, pauses and rates did not happen.
+    pub replace_ops: bool,
+}
+
+/// What is different about the peers and the link between them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Conditions {
+    /// By the key in a document, in the unit's base; a switch is 1 or 0.
+    values: BTreeMap<&'static str, f64>,
+    /// Spells in which no byte passes to the server, from the initial buffer on.
+    pub up_outages: Vec<Interval>,
+    /// The same to the client.
+    pub down_outages: Vec<Interval>,
+}
+
+/// A change that begins during the session.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TimedChange {
+    /// When, from the initial buffer on.
+    pub at: Span,
+    /// What.
+    pub conditions: Conditions,
+}
+
+/// How far an answer can be trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tier {
+    /// What a live client would have got, bit for bit.
+    Exact,
+    /// Exact until the server would have learned of the change.
+    Horizon,
+    /// What a model of the server makes of it, with its error.
+    Model,
+    /// No answer.
+    Refused,
+}
+
+/// The tier that a question can be answered in, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Need {
+    /// The tier.
+    pub tier: Tier,
+    /// One sentence.
+    pub reason: &'static str,
+}
+
+impl Conditions {
+    /// The value of that key; `None`: as recorded.
+    #[must_use]
+    pub fn value(&self, key: &str) -> Option<f64> {
+        self.values.get(key).copied()
+    }
+
+    /// All values with their keys.
+    pub(super) fn values(&self) -> impl Iterator<Item = (&'static str, f64)> {
+        self.values.iter().map(|(key, value)| (*key, *value))
+    }
+
+    pub(super) fn set(&mut self, key: &'static str, value: f64) {
+        self.values.insert(key, value);
+    }
+}
+
+impl Scenario {
+    /// Whether it is the recording itself.
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        self.playback == Playback::default() && self.only_moves_playhead()
+    }
+
+    /// Whether nothing but the listener changes.
+    #[must_use]
+    pub fn only_moves_playhead(&self) -> bool {
+        self.conditions == Conditions::default() && self.timed.is_empty()
+    }
+
+    /// The tier of an answer; `open_loop` asks for recorded slices as they were.
+    #[must_use]
+    pub fn needs(&self, open_loop: bool) -> Need {
+        let (tier, reason) = match (self.is_null(), self.only_moves_playhead(), open_loop) {
+            (true, _, _) => (Tier::Exact, "Nothing that the server saw changes."),
+            (_, true, true) => (
+                Tier::Horizon,
+                "Only the listener moves, and the recorded slices stay until the server would \
+                 have learned of it.",
+            ),
+            (_, true, false) => {
+                (Tier::Model, "The server sees other positions and places its slices by them.")
+            }
+            (_, false, true) => (
+                Tier::Refused,
+                "Recorded slices cannot stay when the link, the client's reports or the server \
+                 change; ask without open loop.",
+            ),
+            (_, false, false) => (
+                Tier::Model,
+                "The link, the client's reports or the server change, so slices come at other \
+                 times and places.",
+            ),
+        };
+        Need { tier, reason }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    #[track_caller]
+    fn check_need(scenario: Value, open_loop: bool, expected: Tier) {
+        let scenario = Scenario::from_value(&scenario).unwrap();
+        assert_eq!(scenario.needs(open_loop).tier, expected, "{scenario:?}");
+    }
+
+    #[test]
+    fn tiers_follow_from_what_the_server_would_have_seen() {
+        let (null, moved) = (json!({"seed": 3}), json!({"playback": {"rate": 1.01}}));
+        let thin = json!({"link": {"down": {"bandwidth": 1e5}}});
+        check_need(null.clone(), false, Tier::Exact);
+        check_need(null, true, Tier::Exact);
+        check_need(moved.clone(), false, Tier::Model);
+        check_need(moved, true, Tier::Horizon);
+        check_need(thin.clone(), false, Tier::Model);
+        check_need(thin, true, Tier::Refused);
+        let later = json!({"timed": [{"at": 3, "tick_factor": 2}]});
+        check_need(later.clone(), false, Tier::Model);
+        check_need(later, true, Tier::Refused);
+    }
+}
