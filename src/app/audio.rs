@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use super::analyze::Replay;
+use super::analyze::CaptureReplay;
 use crate::edge::files::{self, Output};
 use crate::engine::{Engine, Options, PlayheadSource};
 use crate::report::{Damage, wav};
@@ -48,7 +48,7 @@ pub fn audio(path: &Path, out: &Path, options: &AudioOptions) -> Result<AudioSum
         ..Options::default()
     };
     let replay = files::open_stream(path)
-        .and_then(|records| Replay::of(records, engine_options, options.at))
+        .and_then(|records| CaptureReplay::of(records, engine_options, options.at))
         .with_context(|| format!("cannot replay {}", path.display()))?;
     let sound = Sound::of(path, &replay.engine, options.last)?;
     sound.write(output, out)?;

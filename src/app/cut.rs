@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
-use super::cat::origin;
-use super::{Lost, Outcome};
+use super::lost::Lost;
+use super::outcome::Outcome;
+use super::peek::origin;
 use crate::capture::{Body, Header, Kind, Record, Stored};
 use crate::edge::files;
 use crate::edge::rewrite::Rewriter;

@@ -8,8 +8,9 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use super::Outcome;
-use crate::capture::{Body, Direction, Ending, Header, Record, Salvage, Totals, last_checkpoint};
+use super::outcome::Outcome;
+use super::peek::direction_name;
+use crate::capture::{Body, Ending, Header, Record, Salvage, Totals, last_checkpoint};
 use crate::edge::files;
 use crate::engine::pings::Pings;
 use crate::report::text::{Bytes, Figure, OneLine};
@@ -156,7 +157,7 @@ impl Info {
             }
             Body::Message(message) => {
                 seen.pings.see(record.t, &message);
-                let count = self.messages.entry(short(message.direction)).or_default();
+                let count = self.messages.entry(direction_name(message.direction)).or_default();
                 count.messages += 1;
                 count.bytes = count.bytes.saturating_add(message.len());
             }
@@ -183,15 +184,6 @@ impl Info {
             }
             _ => {}
         }
-    }
-}
-
-/// The direction as the wire's logs name it.
-#[must_use]
-pub(super) fn short(direction: Direction) -> &'static str {
-    match direction {
-        Direction::ClientToServer => "c2s",
-        Direction::ServerToClient => "s2c",
     }
 }
 

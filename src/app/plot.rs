@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use super::analyze::Replay;
+use super::analyze::CaptureReplay;
 use crate::edge::files;
 use crate::engine::{Options, PlayheadSource};
 use crate::lag::ReportArgs;
@@ -49,7 +49,7 @@ pub fn plot_bytes(path: &Path, form: PlotForm, verb: &PlotVerb) -> Result<(Vec<u
         ..Options::default()
     };
     let replay = files::open_stream(path)
-        .and_then(|records| Replay::of(records, options, None))
+        .and_then(|records| CaptureReplay::of(records, options, None))
         .with_context(|| format!("cannot replay {}", path.display()))?;
     let about = About {
         capture: path.display().to_string(),

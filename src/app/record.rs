@@ -8,10 +8,9 @@ use std::sync::mpsc::Sender;
 use anyhow::{Result, anyhow};
 use serde_json::{Map, Value, json};
 
-use super::{AnalyzeOptions, analyze, next_commands};
+use super::analyze::{AnalyzeOptions, analyze, next_commands};
 use crate::edge;
-use crate::edge::record::Bell;
-use crate::edge::record::Recorded;
+use crate::edge::record::{Bell, Recorded};
 use crate::edge::recorder::{Keeping, Notice, RecorderOptions, Status, SyncPolicy, default_path};
 use crate::engine::Options;
 use crate::lag::ReportArgs;
@@ -31,7 +30,7 @@ pub const LIVE_TRACKER_BOUND: usize = 1_000_000;
 
 /// What the session is about.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub enum Source {
+pub enum SessionSource {
     /// A built-in tune, uploaded.
     #[default]
     Tune,
@@ -64,7 +63,7 @@ pub struct RecordVerb {
     /// Hears at once what becomes of the recording.
     pub notices: Option<Sender<Notice>>,
     /// What is played.
-    pub source: Source,
+    pub source: SessionSource,
     /// The prompt.
     pub prompt: Option<String>,
     /// Further fields of the configuration, which win over all others.
@@ -98,7 +97,7 @@ impl RecordVerb {
             strict: false,
             bell: Bell::default(),
             notices: None,
-            source: Source::default(),
+            source: SessionSource::default(),
             prompt: None,
             set: Map::new(),
             params_hz: client.params_hz,
@@ -222,7 +221,7 @@ pub(super) type PcmMessage = Vec<u8>;
 /// The configuration, in which `further` fields win, and, unless the server has the audio, the PCM
 /// message that follows it.
 pub(super) fn session_of(
-    source: &Source,
+    source: &SessionSource,
     prompt: Option<&str>,
     further: &Map<String, Value>,
 ) -> Result<(Map<String, Value>, Option<PcmMessage>)> {
@@ -232,13 +231,15 @@ pub(super) fn session_of(
         config.insert("prompt".to_owned(), json!(prompt));
     }
     let upload = match source {
-        Source::Fixture(name) => {
+        SessionSource::Fixture(name) => {
             config.insert("fixture_name".to_owned(), json!(name));
             config.insert("use_server_fixture".to_owned(), json!(true));
             None
         }
-        Source::Tune => Some(tune().to_message()),
-        Source::File(path) => Some(edge::audio_file::load(path, DEFAULT_SAMPLE_RATE)?.to_message()),
+        SessionSource::Tune => Some(tune().to_message()),
+        SessionSource::File(path) => {
+            Some(edge::audio_file::load(path, DEFAULT_SAMPLE_RATE)?.to_message())
+        }
     };
     config.extend(further.clone());
     Ok((config, upload))

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
-use super::{Lost, Outcome};
+use super::lost::Lost;
+use super::outcome::Outcome;
 use crate::capture::{Body, Ending, Header, Record, Salvage, Stored};
 use crate::edge::files::{self, CaptureFile};
 use crate::edge::rewrite::Rewriter;

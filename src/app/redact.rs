@@ -6,7 +6,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::{Lost, Outcome};
+use super::lost::Lost;
+use super::outcome::Outcome;
 use crate::capture::{
     Body, Context, Direction, Header, Marker, Message, Opcode, Record, RowKind, Stored,
 };

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
-use super::Outcome;
+use super::outcome::Outcome;
 use super::record::{LIVE_TRACKER_BOUND, RecordedSession, finished};
 use crate::capture::Body;
 use crate::edge;

@@ -13,7 +13,7 @@ use super::call::Call;
 use super::server::Server;
 use super::tool::{About, Effect, Toolset};
 use super::views;
-use crate::app::{self, AudioOptions, Found, LiveAudio, WhatIfVerb};
+use crate::app::{self, AudioOptions, FoundCapture, LiveAudio, WhatIfVerb};
 use crate::edge::files;
 use crate::report::text::{Bytes, Figure};
 use crate::report::wav;
@@ -119,7 +119,7 @@ pub async fn capture_dump_audio(
 /// What would have been heard.
 async fn counterfactual_audio(
     server: &Server,
-    found: Found,
+    found: FoundCapture,
     args: &AudioArgs,
     call: &Call,
 ) -> Result<Answer<AudioFile>> {

@@ -14,7 +14,7 @@ use super::sessions::Held;
 use super::state::{State, shown_events};
 use super::tool::{About, Effect, Toolset};
 use super::views::{self, any_list};
-use crate::app::{self, Phase};
+use crate::app::{self, LivePhase};
 use crate::capture::Marker;
 use crate::peer::client::ClientCommand;
 use crate::peer::{Outgoing, command};
@@ -49,7 +49,7 @@ impl Done {
         // The session takes orders one after the other, so what was ordered stands by now.
         let state = held.session.fresh_state().await;
         let waits =
-            if state.phase == Phase::Streaming { "" } else { ", as soon as the stream runs" };
+            if state.phase == LivePhase::Streaming { "" } else { ", as soon as the stream runs" };
         let next = format!("headless_observe {{\"handle\": \"{}\", \"for_s\": 10}}", held.handle);
         let body = Done { handle: held.handle.clone(), state: State::of(&state) };
         Answer::new(format!("{what}{waits}"), body).next([next])

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::args::{report_args, within};
 use super::call::Call;
-use crate::app::{LiveSession, LiveState, Phase};
+use crate::app::{LivePhase, LiveSession, LiveState};
 use crate::engine::ServerEvent;
 use crate::report::Analysis;
 use crate::time::Nanos;
@@ -43,11 +43,11 @@ pub enum Until {
 impl Until {
     fn is_so(self, state: &LiveState) -> bool {
         match self {
-            Until::Streaming => state.phase == Phase::Streaming,
+            Until::Streaming => state.phase == LivePhase::Streaming,
             Until::LagBegins => state.lag.is_some(),
-            Until::LagEnds => state.phase == Phase::Streaming && state.lag.is_none(),
+            Until::LagEnds => state.phase == LivePhase::Streaming && state.lag.is_none(),
             Until::SliceBehind => state.lead_s.is_some_and(|lead_s| lead_s < 0.0),
-            Until::Ended => state.phase == Phase::Ended,
+            Until::Ended => state.phase == LivePhase::Ended,
         }
     }
 }
@@ -92,7 +92,7 @@ pub async fn observe(
 
 /// Waits until the stream runs, or the session has ended, or the time is over.
 pub async fn streaming(session: &LiveSession, wait_s: f64, call: &Call) -> LiveState {
-    wait(session, wait_s, |state| state.phase == Phase::Streaming, call).await.0
+    wait(session, wait_s, |state| state.phase == LivePhase::Streaming, call).await.0
 }
 
 /// The events after `since`, as soon as there is one.
@@ -107,7 +107,9 @@ pub async fn answers(
     let waited = async {
         loop {
             let (events, total) = session.events(since, most).await;
-            if total > 0 || session.state().phase == Phase::Ended || states.changed().await.is_err()
+            if total > 0
+                || session.state().phase == LivePhase::Ended
+                || states.changed().await.is_err()
             {
                 return (events, total);
             }
@@ -149,7 +151,7 @@ async fn wait(
         if wanted(&state) {
             return (state, Early::Wanted);
         }
-        if state.phase == Phase::Ended {
+        if state.phase == LivePhase::Ended {
             return (state, Early::Ended);
         }
         tokio::select! {

@@ -41,7 +41,7 @@ pub fn tools() -> Vec<Entry> {
 struct ListArgs {
     /// Only captures whose id contains this
     contains: Option<String>,
-    /// Captures at most, 20 unless given, up to 100
+    /// CaptureFolders at most, 20 unless given, up to 100
     limit: Option<u64>,
     /// next_cursor of the answer before
     cursor: Option<String>,
@@ -50,7 +50,7 @@ struct ListArgs {
 #[derive(Debug, Serialize, JsonSchema)]
 struct CaptureList {
     captures: Vec<CaptureLine>,
-    /// Captures there are
+    /// CaptureFolders there are
     total: u64,
 }
 
@@ -86,7 +86,7 @@ async fn capture_list(server: Server, args: ListArgs, call: Call) -> Result<Answ
     let (start, most) = (cursor(args.cursor.as_deref())?, limit(args.limit, 20, 100));
     let running: Vec<_> =
         server.sessions.all().into_iter().filter(|held| held.is_running()).collect();
-    let line = move |listed: &app::Listed| {
+    let line = move |listed: &app::ListedCapture| {
         let header = app::header_of(&listed.path);
         let recording = running.iter().find(|held| held.path == listed.path);
         CaptureLine {

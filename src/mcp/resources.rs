@@ -1,4 +1,4 @@
-//! Captures as resources: report, timeline and chart of each, by its id.
+//! CaptureFolders as resources: report, timeline and chart of each, by its id.
 //!
 //! Enters: an address, or a part of one to be completed. Leaves: text or pixels. What a resource holds
 //! is what the command line prints of the same capture.
@@ -17,13 +17,13 @@ use super::answer::clipped;
 use super::call::Call;
 use super::server::Server;
 use super::tool::Toolset;
-use crate::app::{self, AnalyzeOptions, Found, PlotForm, PlotVerb};
+use crate::app::{self, AnalyzeOptions, FoundCapture, PlotForm, PlotVerb};
 use crate::lag::ReportArgs;
 use crate::report::timeline;
 
 /// What every address begins with.
 const PREFIX: &str = "lagtape://captures/";
-/// Captures on a page of the list.
+/// CaptureFolders on a page of the list.
 const PAGE: usize = 30;
 /// Length of a row of the timeline, in seconds.
 const TIMELINE_STEP_S: f64 = 1.0;
@@ -112,7 +112,7 @@ pub async fn read(
     Ok(ReadResourceResult::new(vec![contents]).into())
 }
 
-fn contents(found: &Found, part: &str, uri: String) -> Result<ResourceContents> {
+fn contents(found: &FoundCapture, part: &str, uri: String) -> Result<ResourceContents> {
     let report = |timeline_step_s| ReportArgs { timeline_step_s, ..ReportArgs::default() };
     let options = |step| AnalyzeOptions { report: report(step), ..AnalyzeOptions::default() };
     Ok(match part {

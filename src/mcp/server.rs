@@ -25,7 +25,7 @@ use super::hosts::Hosts;
 use super::sessions::Sessions;
 use super::tool::{Entry, Toolset};
 use super::{McpOptions, live, prompt, replay, resources};
-use crate::app::Captures;
+use crate::app::CaptureFolders;
 use crate::peer::incident::nearest;
 
 const INSTRUCTIONS: &str = "\
@@ -43,7 +43,7 @@ pub struct Server(Arc<Shared>);
 /// What all clients share.
 pub struct Shared {
     /// Where captures lie.
-    pub captures: Captures,
+    pub captures: CaptureFolders,
     /// Which servers may be called.
     pub hosts: Hosts,
     /// Live sessions.
@@ -83,7 +83,7 @@ impl Server {
             }
         }
         Ok(Server(Arc::new(Shared {
-            captures: Captures::new(captures)?,
+            captures: CaptureFolders::new(captures)?,
             hosts: Hosts::new(allow_hosts),
             sessions: Sessions::default(),
             jobs: Jobs::new(),

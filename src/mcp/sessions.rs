@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::app::{LiveSession, Phase};
+use crate::app::{LivePhase, LiveSession};
 
 /// Sessions that may run at a time.
 pub const MAX_RUNNING: usize = 8;
@@ -40,7 +40,7 @@ pub struct Held {
 impl Held {
     /// Whether it still runs.
     pub fn is_running(&self) -> bool {
-        self.session.state().phase != Phase::Ended
+        self.session.state().phase != LivePhase::Ended
     }
 }
 

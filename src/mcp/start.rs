@@ -13,7 +13,7 @@ use super::server::Server;
 use super::sessions::Held;
 use super::state::State;
 use super::tool::{About, Effect, Toolset};
-use crate::app::{LiveServer, LiveSession, LiveState, LiveVerb, Phase, Source};
+use crate::app::{LivePhase, LiveServer, LiveSession, LiveState, LiveVerb, SessionSource};
 use crate::edge::clock::utc_file_name;
 use crate::peer::client::MAX_PARAMS_HZ;
 use crate::peer::incident::Trouble;
@@ -113,15 +113,15 @@ pub async fn headless_start(
     let summary = format!(
         "{} of {}, recorded as {}; whoever had the server before was pre-empted",
         match state.phase {
-            Phase::Streaming => "streaming",
-            Phase::Ended => "ended already",
+            LivePhase::Streaming => "streaming",
+            LivePhase::Ended => "ended already",
             _ => "the server has not sent its initial buffer yet: a cold one can take minutes",
         },
         held.server,
         held.capture
     );
     let steps = match state.phase {
-        Phase::Streaming => vec![
+        LivePhase::Streaming => vec![
             format!("headless_observe {{\"handle\": \"{handle}\", \"until\": \"lag_begins\"}}"),
             format!("headless_stop {{\"handle\": \"{handle}\"}} seals the capture"),
         ],
@@ -158,8 +158,8 @@ fn live_verb(server: &Server, args: StartArgs, out: std::path::PathBuf) -> Resul
     };
     let source = match (args.fixture, args.audio) {
         (Some(_), Some(_)) => bail!("give either fixture or audio"),
-        (Some(name), None) => Some(Source::Fixture(name)),
-        (None, Some(path)) => Some(Source::File(server.captures.file(&path)?)),
+        (Some(name), None) => Some(SessionSource::Fixture(name)),
+        (None, Some(path)) => Some(SessionSource::File(server.captures.file(&path)?)),
         (None, None) => None,
     };
     let mut set = Map::new();

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::answer::{clipped, clipped_value, page};
-use crate::app::{LiveState, Phase};
+use crate::app::{LivePhase, LiveState};
 use crate::engine::ServerEvent;
 
 /// Events that an answer shows.
@@ -45,10 +45,10 @@ impl State {
     pub fn of(state: &LiveState) -> State {
         State {
             phase: match state.phase {
-                Phase::Connecting => "connecting",
-                Phase::Waiting => "waiting",
-                Phase::Streaming => "streaming",
-                Phase::Ended => "ended",
+                LivePhase::Connecting => "connecting",
+                LivePhase::Waiting => "waiting",
+                LivePhase::Streaming => "streaming",
+                LivePhase::Ended => "ended",
             }
             .to_owned(),
             stream_s: state.stream_s,

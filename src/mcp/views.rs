@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::answer::{Truncated, clipped, clipped_value, page};
-use crate::app::Captures;
+use crate::app::CaptureFolders;
 use crate::lag::LagReport;
 use crate::report::text::Figure;
 use crate::report::what_if::WhatIf;
@@ -211,7 +211,7 @@ pub fn counted(count: u64, thing: &str) -> String {
 }
 
 /// The folders in a sentence.
-pub fn folders(captures: &Captures) -> String {
+pub fn folders(captures: &CaptureFolders) -> String {
     let names: Vec<_> = captures.folders().iter().map(|f| f.display().to_string()).collect();
     names.join(", ")
 }

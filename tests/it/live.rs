@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use lagtape::app::{self, AnalyzeOptions, BackendVerb, RecordVerb, SimulateVerb, Source};
+use lagtape::app::{self, AnalyzeOptions, BackendVerb, RecordVerb, SessionSource, SimulateVerb};
 use lagtape::lag::LagReport;
 use lagtape::peer::client::Dialect;
 use lagtape::peer::incident::{self, Trouble};
@@ -45,7 +45,7 @@ async fn record_socket(incident: &'static str, dialect: Dialect, out: PathBuf) -
     let recording = async {
         let verb = RecordVerb {
             out: Some(out),
-            source: Source::Fixture(BUILT_IN.to_owned()),
+            source: SessionSource::Fixture(BUILT_IN.to_owned()),
             set: client.config,
             params_hz: client.params_hz,
             dialect,

@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use lagtape::app::{
     self, AnalyzeOptions, DiffVerb, Outcome, PerformVerb, RecordVerb, RecordedSession, Replayed,
-    SimulateVerb, Source,
+    SessionSource, SimulateVerb,
 };
 use lagtape::capture::{
     Body, Direction, Header, Message, Opcode, Record, Records, SyncMarker, Writer,
@@ -117,7 +117,7 @@ async fn record(address: SocketAddr, like: &Path, out: &Path) -> RecordedSession
     let config = parse_object(std::str::from_utf8(config).unwrap()).unwrap().fields;
     let verb = RecordVerb {
         out: Some(out.to_owned()),
-        source: Source::Fixture("x.wav".to_owned()),
+        source: SessionSource::Fixture("x.wav".to_owned()),
         set: config,
         dialect: Dialect::Legacy,
         ..RecordVerb::new(format!("ws://{address}"))

@@ -1,4 +1,4 @@
-//! `mcp` at the command line: what to offer, where, to whom.
+//! `mcp`: the server for agents, on stdio or HTTP.
 
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
@@ -6,10 +6,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 
-use super::Talk;
-use super::args::parse_listen;
-use super::live::stop_signal;
 use crate::app::Outcome;
+use crate::cli::signals::stop_signal;
+use crate::cli::stderr::Stderr;
+use crate::cli::values::parse_listen;
 use crate::edge;
 use crate::mcp::{self, HttpOptions, McpClient, McpOptions, Toolset};
 
@@ -85,8 +85,7 @@ impl McpArgs {
     }
 }
 
-/// Runs `mcp`.
-pub fn run(args: &McpArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
+pub fn run(args: &McpArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Outcome> {
     if let Some(client) = args.print_config {
         ensure!(args.http.is_none(), "--print-config is for a server on stdio; leave --http out");
         let program = std::env::current_exe().context("cannot tell where lagtape lies")?;
@@ -98,11 +97,12 @@ pub fn run(args: &McpArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
         .build()
         .context("cannot start the asynchronous runtime")?;
     if args.http.is_none() && std::io::stdin().is_terminal() {
-        talk.say("this speaks MCP with a program, which --print-config configures; Ctrl-D ends it");
+        stderr
+            .say("this speaks MCP with a program, which --print-config configures; Ctrl-D ends it");
     }
     let served = match args.http {
         None => runtime.block_on(mcp::serve_stdio(&args.options(), stop_signal())),
-        Some(address) => runtime.block_on(serve_http(args, address, talk, out)),
+        Some(address) => runtime.block_on(serve_http(args, address, stderr, out)),
     };
     // A read of stdin that nobody ends any more must not keep the process.
     runtime.shutdown_background();
@@ -112,7 +112,7 @@ pub fn run(args: &McpArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
 async fn serve_http(
     args: &McpArgs,
     address: SocketAddr,
-    talk: Talk,
+    stderr: Stderr,
     out: &mut dyn Write,
 ) -> Result<()> {
     let token = std::env::var(TOKEN).ok().filter(|token| !token.is_empty());
@@ -121,6 +121,6 @@ async fn serve_http(
     let address = listener.local_addr()?;
     // Whoever started the server reads the address from the first line.
     writeln!(out, "http://{address}/mcp").and_then(|()| out.flush())?;
-    talk.say("Ctrl-C ends it and seals running captures");
+    stderr.say("Ctrl-C ends it and seals running captures");
     mcp::serve_http(listener, &args.options(), http, stop_signal()).await
 }

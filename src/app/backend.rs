@@ -9,6 +9,7 @@ use std::thread;
 use anyhow::{Context, Result};
 use tokio::sync::oneshot;
 
+use super::runtime::runtime;
 use crate::edge;
 use crate::edge::audio_file;
 use crate::edge::backend::{self, BackendOptions, Links, Notice};
@@ -118,12 +119,4 @@ impl Drop for BuiltIn {
             let _ = thread.join();
         }
     }
-}
-
-/// A runtime for one thread.
-pub(super) fn runtime() -> Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the asynchronous runtime")
 }

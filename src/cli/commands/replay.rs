@@ -1,4 +1,4 @@
-//! `replay` and `diff` at the command line.
+//! `replay`: a recording is played again, as the server or with `--to` as the client.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -8,16 +8,16 @@ use anyhow::Result;
 use clap::ValueEnum;
 use serde_json::json;
 
-use super::args::{PlayheadArg, Seconds, parse_header, parse_listen, parse_seconds};
-use super::display::Display;
-use super::live::{self, runtime, stop_signal};
-use super::{Talk, json_line, unless_closed};
-use crate::app::{self, DiffVerb, Listening, Outcome, PerformVerb, Replayed};
+use crate::app::{self, Listening, Outcome, PerformVerb, Replayed, runtime};
+use crate::cli::recorded::print_recorded;
+use crate::cli::recording_display::RecordingDisplay;
+use crate::cli::signals::stop_signal;
+use crate::cli::stderr::Stderr;
+use crate::cli::stdout::{json_line, unless_closed};
+use crate::cli::values::{parse_header, parse_listen};
 use crate::edge::replay::ServeOptions;
-use crate::lag::DEFAULT_STALE_THRESHOLD_S;
 use crate::peer::client::Client;
 use crate::peer::replay::{PerformanceOptions, Script, Timing};
-use crate::report::compare::{self, Tolerance};
 use crate::report::divergence;
 use crate::report::text::Figure;
 use crate::time::{Offset, Span};
@@ -142,17 +142,16 @@ impl ReplayArgs {
     }
 }
 
-/// Runs `replay`.
-pub fn replay(args: &ReplayArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
+pub fn run(args: &ReplayArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Outcome> {
     if let Some(url) = &args.to {
-        return perform(args, url, talk, out);
+        return perform(args, url, stderr, out);
     }
     if args.is_max() && args.rate.is_some() {
-        talk.complain("--timing max has no rate; leave out --rate");
+        stderr.complain("--timing max has no rate; leave out --rate");
         return Ok(Outcome::Usage);
     }
     if !args.listen.ip().is_loopback() {
-        talk.say(&format!(
+        stderr.say(&format!(
             "listening on {}: whoever reaches this machine can connect",
             args.listen
         ));
@@ -161,46 +160,46 @@ pub fn replay(args: &ReplayArgs, talk: Talk, out: &mut dyn Write) -> Result<Outc
         args.serve_options(),
         args.listen,
         stop_signal(),
-        |listening| announce(args, &listening, talk, out),
-        move |notice| talk.say(&notice.to_string()),
+        |listening| announce(args, &listening, stderr, out),
+        move |notice| stderr.say(&notice.to_string()),
     );
     let replayed = runtime()?.block_on(serving)?;
     if let Some(failure) = &replayed.failure {
-        talk.complain(failure);
+        stderr.complain(failure);
     }
-    talk.damaged(&args.file, replayed.damage.as_ref());
+    stderr.damaged(&args.file, replayed.damage.as_ref());
     let printed = match args.json {
         true => json_line(out, &replayed),
-        false => tell(&replayed, talk, out),
+        false => print_replayed(&replayed, stderr, out),
     };
     unless_closed(printed, replayed.outcome())
 }
 
-fn announce(args: &ReplayArgs, listening: &Listening, talk: Talk, out: &mut dyn Write) {
+fn announce(args: &ReplayArgs, listening: &Listening, stderr: Stderr, out: &mut dyn Write) {
     let address = format!("ws://{}", listening.address);
     let line = if args.json { json!({"listening": address}).to_string() } else { address.clone() };
     // Whoever started the replay reads the address from the first line.
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
     let mut client = format!("lagtape record {address}");
     if let Some(begins_at_s) = listening.begins_at_s {
-        talk.say(&format!(
+        stderr.say(&format!(
             "the capture begins {} s into its session; a client gets the buffer of that moment",
             Figure(begins_at_s)
         ));
     }
     if let Some(position_s) = listening.start_position_s {
         let position = Figure(position_s);
-        talk.say(&format!(
+        stderr.say(&format!(
             "the recorded listener was at {position} s of the loop then; one that starts at 0 sees \
              leads shifted by that"
         ));
         client.push_str(&format!(" --op 0:seek={position_s:.3}"));
     }
-    talk.say(&format!("next: {client}"));
+    stderr.say(&format!("next: {client}"));
 }
 
-fn tell(replayed: &Replayed, talk: Talk, out: &mut dyn Write) -> Result<()> {
-    talk.say(&format!("the replay is over: {}", replayed.reason));
+fn print_replayed(replayed: &Replayed, stderr: Stderr, out: &mut dyn Write) -> Result<()> {
+    stderr.say(&format!("the replay is over: {}", replayed.reason));
     if let Some(divergence) = &replayed.divergence {
         write!(out, "{}", divergence::text(divergence))?;
     }
@@ -210,13 +209,13 @@ fn tell(replayed: &Replayed, talk: Talk, out: &mut dyn Write) -> Result<()> {
     Ok(())
 }
 
-fn perform(args: &ReplayArgs, url: &str, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
-    talk.say("this takes the server over from whoever is listening on it");
-    let mut display = Display::new(talk, None);
+fn perform(args: &ReplayArgs, url: &str, stderr: Stderr, out: &mut dyn Write) -> Result<Outcome> {
+    stderr.say("this takes the server over from whoever is listening on it");
+    let mut display = RecordingDisplay::new(stderr, None);
     let session = runtime()?.block_on(async {
         let begin = |script: &Script| {
             if script.stands_in {
-                talk.say("the audio that the client uploaded is not in the capture; the buffer at its beginning is uploaded instead");
+                stderr.say("the audio that the client uploaded is not in the capture; the buffer at its beginning is uploaded instead");
             }
         };
         let show = |client: &Client, now| display.show(client, now);
@@ -224,73 +223,6 @@ fn perform(args: &ReplayArgs, url: &str, talk: Talk, out: &mut dyn Write) -> Res
     });
     display.end();
     let session = session?;
-    talk.say(&format!("next: lagtape diff {} {}", args.file.display(), session.analysis.capture));
-    live::tell(&session, args.json, talk, out)
-}
-
-#[derive(Debug, clap::Args)]
-#[command(before_long_help = "Examples:
-  lagtape diff before.lagtape after.lagtape
-  lagtape diff a.lagtape b.lagtape --tolerance 5ms --json | jq .worse
-
-Both are aligned at their initial buffers, a capture that begins in the middle of its session where \
-it begins, and compared over the time that both cover. Times that \
-lie within --tolerance, and all figures within --share of the larger one, are the same. Exit code \
-0: the same; 4: they differ. Traffic, start-up time and configuration only inform.")]
-pub struct DiffArgs {
-    /// The first capture, a
-    pub a: PathBuf,
-    /// The second capture, b
-    pub b: PathBuf,
-    /// How far times may lie apart and still be the same
-    #[arg(long, value_name = "TIME", default_value = "50ms")]
-    pub tolerance: Span,
-    /// Part of the larger of two figures by which they may lie apart
-    #[arg(long, value_name = "PART", default_value_t = Tolerance::default().share, value_parser = parse_share)]
-    pub share: f64,
-    /// Audio older than this is stale
-    #[arg(long, default_value_t = Seconds(DEFAULT_STALE_THRESHOLD_S), value_parser = parse_seconds)]
-    pub stale_threshold: Seconds,
-    /// The playhead to measure against: simulated by default for headless clients, else reported
-    #[arg(long, value_enum)]
-    pub playhead: Option<PlayheadArg>,
-    /// Read slice headers only: faster, but corrupt payloads go unnoticed
-    #[arg(long)]
-    pub headers_only: bool,
-    /// One JSON object
-    #[arg(long)]
-    pub json: bool,
-}
-
-fn parse_share(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
-        _ => Err("write a part of one, such as 0.05".to_owned()),
-    }
-}
-
-impl DiffArgs {
-    fn verb(&self) -> DiffVerb {
-        DiffVerb {
-            tolerance: Tolerance { time_s: self.tolerance.seconds(), share: self.share },
-            stale_threshold_s: self.stale_threshold.0,
-            playhead: self.playhead.map(Into::into),
-            headers_only: self.headers_only,
-        }
-    }
-}
-
-/// Runs `diff`.
-pub fn diff(args: &DiffArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
-    let comparison = app::diff(&args.a, &args.b, &args.verb())?;
-    for side in [&comparison.a, &comparison.b] {
-        if let Some(damage) = &side.damage {
-            talk.complain(&format!("{}: {}", side.capture, damage.reason));
-        }
-    }
-    let printed = match args.json {
-        true => json_line(out, &comparison),
-        false => write!(out, "{}", compare::text(&comparison)).map_err(Into::into),
-    };
-    unless_closed(printed, comparison.outcome())
+    stderr.say(&format!("next: lagtape diff {} {}", args.file.display(), session.analysis.capture));
+    print_recorded(&session, args.json, stderr, out)
 }

@@ -1,4 +1,4 @@
-//! How the values of flags are written.
+//! Types and parsers of flag values that several verbs take.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -54,9 +54,9 @@ impl std::fmt::Display for Seconds {
     }
 }
 
-/// `None` is all.
+/// How far a report reaches back; `None` is all the way.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Window(pub Option<f64>);
+pub struct ReportWindow(pub Option<f64>);
 
 pub fn dialect(legacy: bool) -> Dialect {
     if legacy { Dialect::Legacy } else { Dialect::Modern }
@@ -73,10 +73,10 @@ pub fn parse_step(text: &str) -> Result<Seconds, String> {
     })
 }
 
-pub fn parse_window(text: &str) -> Result<Window, String> {
+pub fn parse_window(text: &str) -> Result<ReportWindow, String> {
     match text {
-        "all" => Ok(Window(None)),
-        _ => parse_seconds(text).map(|seconds| Window(Some(seconds.0))),
+        "all" => Ok(ReportWindow(None)),
+        _ => parse_seconds(text).map(|seconds| ReportWindow(Some(seconds.0))),
     }
 }
 

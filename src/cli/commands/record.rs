@@ -1,12 +1,20 @@
-//! `record`, `import`, `join`: where captures come from.
+//! `record`: a live session becomes a capture.
 
+use std::io::Write;
 use std::path::PathBuf;
+use std::sync::mpsc;
 
+use anyhow::Result;
 use serde_json::Value;
 
-use super::values::{dialect, parse_header, parse_hz, parse_rate, parse_setting};
-use crate::app::{RecordVerb, Source};
+use crate::app::{self, Outcome, RecordVerb, SessionSource, runtime};
 use crate::cli::keeping::KeepingArgs;
+use crate::cli::recorded::print_recorded;
+use crate::cli::recording_display::RecordingDisplay;
+use crate::cli::signals::{stop_signal, take_signals};
+use crate::cli::stderr::Stderr;
+use crate::cli::values::{dialect, parse_header, parse_hz, parse_rate, parse_setting};
+use crate::edge::recorder::Keeping;
 use crate::peer::client::DEFAULT_PARAMS_HZ;
 use crate::peer::script::ScriptedOp;
 use crate::time::Span;
@@ -84,15 +92,15 @@ pub struct PlaybackArgs {
 }
 
 impl RecordArgs {
-    pub fn verb(&self) -> RecordVerb {
+    fn verb(&self) -> RecordVerb {
         RecordVerb {
             headers: self.header.clone(),
             out: self.out.clone(),
             force: self.force,
             source: match (&self.fixture, &self.audio) {
-                (Some(name), _) => Source::Fixture(name.clone()),
-                (None, Some(path)) => Source::File(path.clone()),
-                (None, None) => Source::Tune,
+                (Some(name), _) => SessionSource::Fixture(name.clone()),
+                (None, Some(path)) => SessionSource::File(path.clone()),
+                (None, None) => SessionSource::Tune,
             },
             prompt: self.prompt.clone(),
             set: self.set.iter().cloned().collect(),
@@ -110,44 +118,16 @@ impl RecordArgs {
     }
 }
 
-#[derive(Debug, clap::Args)]
-#[command(before_long_help = "Examples:
-  lagtape import choppy.har -o choppy.lagtape
-  lagtape import golden/sessions/stall_mono -o stall.lagtape
-
-A HAR file is what a browser's developer tools save of the network, WebSockets with it, if they were
-open before the page connected.")]
-pub struct ImportArgs {
-    /// A HAR file, or a folder with session.json, frames.jsonl[.zst] and, with payloads, frames.bin[.zst]
-    #[arg(value_name = "HAR|DIR")]
-    pub from: PathBuf,
-    /// Which session of a HAR file that holds several, counted from 1
-    #[arg(long, value_name = "N")]
-    pub session: Option<usize>,
-    /// The capture to write
-    #[arg(short, long)]
-    pub out: PathBuf,
-    /// Replace an existing file
-    #[arg(long)]
-    pub force: bool,
-}
-
-#[derive(Debug, clap::Args)]
-#[command(before_long_help = "Example:
-  lagtape join day-*.lagtape -o day.lagtape
-
-The parts may be named in any order. What comes out is what an undivided recording would have been.")]
-pub struct JoinArgs {
-    /// Parts that record --split made
-    #[arg(required = true)]
-    pub parts: Vec<PathBuf>,
-    /// The capture to write
-    #[arg(short, long)]
-    pub out: PathBuf,
-    /// Replace an existing file
-    #[arg(long)]
-    pub force: bool,
-    /// Say what was joined as JSON
-    #[arg(long)]
-    pub json: bool,
+pub fn run(args: &RecordArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Outcome> {
+    let (notices, heard) = mpsc::channel();
+    let verb = RecordVerb { notices: Some(notices), ..args.verb() };
+    let bell = matches!(verb.keeping, Keeping::Ring(_)).then(|| verb.bell.clone());
+    stderr.say("this takes the server over from whoever is listening on it");
+    let mut display = RecordingDisplay::new(stderr, verb.run_for).hearing(heard, args.status_every);
+    let session = runtime()?.block_on(async {
+        take_signals(bell);
+        app::record(verb, stop_signal(), |client, now| display.show(client, now)).await
+    });
+    display.end();
+    print_recorded(&session?, args.json, stderr, out)
 }

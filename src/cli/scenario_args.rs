@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::values::{Seconds, Window, parse_seconds, parse_window};
+use super::values::{ReportWindow, Seconds, parse_seconds, parse_window};
 use crate::app::{self, SweepVerb, WhatIfVerb};
 use crate::lag::{DEFAULT_STALE_THRESHOLD_S, ReportArgs};
 use crate::scenario::model::DEFAULT_MEMBERS;
@@ -53,7 +53,7 @@ pub struct WhatIfArgs {
 pub struct CoverageArgs {
     /// How far the figures reach back from the capture's end: all, or a length of time
     #[arg(long, default_value = "all", value_parser = parse_window)]
-    pub window: Window,
+    pub window: ReportWindow,
     /// Audio older than this is stale
     #[arg(long, default_value_t = Seconds(DEFAULT_STALE_THRESHOLD_S), value_parser = parse_seconds)]
     pub stale_threshold: Seconds,

@@ -9,29 +9,30 @@ use serde::Serialize;
 
 use super::{ProxyArgs, Said};
 use crate::app::Outcome;
-use crate::cli::{Talk, json_line};
+use crate::cli::stderr::Stderr;
+use crate::cli::stdout::json_line;
 use crate::edge::proxy::{Notice, Status};
 use crate::report::text::{self, Bytes, Figure, Tenths};
 
 /// Version of the form of `--json`.
 const SCHEMA: u32 = 1;
 
-pub struct Display<'a> {
+pub struct ProxyDisplay<'a> {
     args: &'a ProxyArgs,
-    talk: Talk,
+    stderr: Stderr,
     lines: MultiProgress,
     sessions: Vec<(u64, ProgressBar)>,
     pub outcome: Outcome,
 }
 
-impl<'a> Display<'a> {
-    pub fn new(args: &'a ProxyArgs, talk: Talk) -> Self {
+impl<'a> ProxyDisplay<'a> {
+    pub fn new(args: &'a ProxyArgs, stderr: Stderr) -> Self {
         let target = match std::io::stderr().is_terminal() && !args.json {
             true => ProgressDrawTarget::stderr_with_hz(10),
             false => ProgressDrawTarget::hidden(),
         };
         let lines = MultiProgress::with_draw_target(target);
-        Display { args, talk, lines, sessions: Vec::new(), outcome: Outcome::Healthy }
+        ProxyDisplay { args, stderr, lines, sessions: Vec::new(), outcome: Outcome::Healthy }
     }
 
     pub fn show(&mut self, said: Said, out: &mut dyn Write) -> Result<()> {
@@ -52,8 +53,8 @@ impl<'a> Display<'a> {
             .filter(|_| !self.args.json || matches!(notice, Notice::Trouble { .. }))
         {
             self.lines.suspend(|| match notice {
-                Notice::Trouble { .. } => self.talk.complain(&sentence),
-                _ => self.talk.say(&sentence),
+                Notice::Trouble { .. } => self.stderr.complain(&sentence),
+                _ => self.stderr.say(&sentence),
             });
         }
         Ok(())
@@ -71,7 +72,7 @@ impl<'a> Display<'a> {
         }
         writeln!(out, "ws://{address}")?;
         out.flush()?;
-        self.talk.say(&format!("next: connect a client to ws://{address} in place of the server, or open http://{address}"));
+        self.stderr.say(&format!("next: connect a client to ws://{address} in place of the server, or open http://{address}"));
         Ok(())
     }
 

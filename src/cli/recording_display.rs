@@ -6,7 +6,7 @@ use std::sync::mpsc::Receiver;
 
 use serde_json::json;
 
-use super::Talk;
+use super::stderr::Stderr;
 use crate::edge::recorder::{Notice, Status};
 use crate::lag::stats::round;
 use crate::peer::client::Client;
@@ -22,8 +22,8 @@ const BAR: usize = 12;
 const MARGIN: usize = 3;
 
 /// Shows one recording on stderr.
-pub struct Display {
-    talk: Talk,
+pub struct RecordingDisplay {
+    stderr: Stderr,
     run_for: Option<Span>,
     notices: Option<Receiver<Notice>>,
     status: Status,
@@ -33,11 +33,11 @@ pub struct Display {
     draw_due: Nanos,
 }
 
-impl Display {
+impl RecordingDisplay {
     /// A display of a session that runs so long.
-    pub fn new(talk: Talk, run_for: Option<Span>) -> Self {
-        Display {
-            talk,
+    pub fn new(stderr: Stderr, run_for: Option<Span>) -> Self {
+        RecordingDisplay {
+            stderr,
             run_for,
             notices: None,
             status: Status::default(),
@@ -50,7 +50,7 @@ impl Display {
 
     /// The same, passing on what the recorder says, and every so often where it stands.
     pub fn hearing(self, notices: Receiver<Notice>, status_every: Option<Span>) -> Self {
-        Display { notices: Some(notices), status_every, ..self }
+        RecordingDisplay { notices: Some(notices), status_every, ..self }
     }
 
     /// Looks at the session; to be called often.
@@ -59,7 +59,7 @@ impl Display {
         if let Some(period) = self.status_every.filter(|_| now >= self.status_due) {
             self.status_due = now.checked_add(period).unwrap_or(Nanos(u64::MAX));
             self.clear();
-            self.talk.say(&status_line(client, &self.status, now));
+            self.stderr.say(&status_line(client, &self.status, now));
         }
         if self.draws && now >= self.draw_due {
             self.draw_due = now.checked_add(REDRAW).unwrap_or(Nanos(u64::MAX));
@@ -82,8 +82,8 @@ impl Display {
             }
             self.clear();
             match notice.is_trouble() {
-                true => self.talk.complain(&notice.to_string()),
-                false => self.talk.say(&notice.to_string()),
+                true => self.stderr.complain(&notice.to_string()),
+                false => self.stderr.say(&notice.to_string()),
             }
         }
     }

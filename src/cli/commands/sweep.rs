@@ -6,17 +6,18 @@ use std::ops::ControlFlow;
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::args::SweepArgs;
-use super::{Talk, json_line, unless_closed};
 use crate::app::{self, Outcome};
+use crate::cli::stderr::Stderr;
+use crate::cli::stdout::{json_line, unless_closed};
 use crate::report::sweep::{Sweep, csv, find, table};
 
-/// Runs `sweep`.
-pub fn sweep(args: &SweepArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
+pub use crate::cli::scenario_args::SweepArgs;
+
+pub fn run(args: &SweepArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Outcome> {
     let (verb, condition) = match args.verb() {
         Ok(verb) => verb,
         Err(error) => {
-            talk.complain(&format!("{error:#}"));
+            stderr.complain(&format!("{error:#}"));
             return Ok(Outcome::Usage);
         }
     };
@@ -35,7 +36,7 @@ pub fn sweep(args: &SweepArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcom
             (_, true) => write!(out, "{}", csv(&sweep)).map_err(Into::into),
             _ => write!(out, "{}", table::text(&sweep)).map_err(Into::into),
         };
-        return unless_closed(printed, outcome(&sweep, talk));
+        return unless_closed(printed, outcome(&sweep, stderr));
     };
     let found = app::find(&args.files, &verb, &condition, progress);
     bar.finish_and_clear();
@@ -45,14 +46,14 @@ pub fn sweep(args: &SweepArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcom
         (_, true) => write!(out, "{}", csv(&found.sweep)).map_err(Into::into),
         _ => write!(out, "{}", find::text(&found)).map_err(Into::into),
     };
-    unless_closed(printed, outcome(&found.sweep, talk))
+    unless_closed(printed, outcome(&found.sweep, stderr))
 }
 
 /// What failed is said on stderr too, for those who read only figures.
-fn outcome(sweep: &Sweep, talk: Talk) -> Outcome {
+fn outcome(sweep: &Sweep, stderr: Stderr) -> Outcome {
     let failures = sweep.captures.iter().filter_map(|capture| capture.failure.as_deref());
     failures.fold(Outcome::Healthy, |_, failure| {
-        talk.complain(failure);
+        stderr.complain(failure);
         Outcome::Failed
     })
 }

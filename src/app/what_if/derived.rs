@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::audio::Sound;
-use super::what_if::WhatIfVerb;
+use super::WhatIfVerb;
+use crate::app::audio::Sound;
+use crate::app::peek::sync_marker_of;
 use crate::capture::{Body, Header, Record, SyncMarker, Writer};
 use crate::edge::files::{self, Output};
 use crate::engine::{Engine, Options};
@@ -85,7 +86,7 @@ impl Derived {
 
     /// Tells `story` of the capture at `path`, up to `end`.
     pub fn write(self, path: &Path, story: &Story, end: Nanos, marks: &Marks) -> Result<()> {
-        let source = source_marker(path)?;
+        let source = sync_marker_of(path)?;
         let keeps_audio = self.audio.is_some();
         let mut engine = Engine::new(Options {
             heard: keeps_audio.then_some(None),
@@ -114,12 +115,6 @@ impl Derived {
         }
         sink.map_or(Ok(()), |sink| sink.finish(next_seq, end))
     }
-}
-
-fn source_marker(path: &Path) -> Result<SyncMarker> {
-    let mut records = files::open_capture(path)?;
-    records.next_record()?;
-    records.marker().with_context(|| format!("{} is empty", path.display()))
 }
 
 /// A capture that is being written; its first error is kept until the end.

@@ -1,58 +1,12 @@
-//! What can be typed after `proxy`.
+//! What can be typed about a bad link between client and server.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::str::FromStr;
 
-use crate::app::ProxyVerb;
-use crate::cli::args::parse_listen;
-use crate::cli::keeping::KeepingArgs;
-use crate::edge::proxy::{Captures, DEFAULT_BUFFER, Impairment, Trust};
-use crate::edge::record::Bell;
+use crate::edge::proxy::{DEFAULT_BUFFER, Impairment};
 use crate::peer::link::LinkOptions;
 use crate::peer::spell::Spell;
 use crate::peer::units::{ByteRate, ByteSize};
 use crate::time::Span;
-
-#[derive(Debug, clap::Args)]
-#[command(before_long_help = "Examples:
-  lagtape proxy --upstream ws://127.0.0.1:1318
-  lagtape proxy --upstream 'wss://pod.example/ws?signature=…' -o tonight
-  lagtape proxy --upstream ws://pod:1318 --down 200KB/s --after-ready
-  lagtape proxy --upstream ws://pod:1318 --latency 40ms --stall down=6s:2s
-
-Point the client at the address on the first line of stdout instead of the
-server. Pages and API of the server are there, too. Each WebSocket session
-becomes a capture in the folder. The proxy changes no byte, and what it cannot
-record it still forwards. Ctrl-C ends it.")]
-pub struct ProxyArgs {
-    /// The server: ws://, wss://, http:// or https://. A path or query in it is used for clients
-    /// that ask for none of their own; it is never written down
-    #[arg(long, value_name = "URL")]
-    pub upstream: String,
-    /// Where to listen, an address and a port or a port alone; port 0 is any free one
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:13180", value_parser = parse_listen)]
-    pub listen: SocketAddr,
-    /// Folder of the captures
-    #[arg(short, long, value_name = "DIR", default_value = "captures")]
-    pub out: PathBuf,
-    /// Only look on: no captures
-    #[arg(long, conflicts_with = "out")]
-    pub no_capture: bool,
-    /// Believe servers whose certificates these vouch for, in place of the machine's own
-    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
-    pub ca: Option<PathBuf>,
-    /// Believe any certificate
-    #[arg(long)]
-    pub insecure: bool,
-    /// One JSON object per line on stdout: sessions, how they are, lag
-    #[arg(long)]
-    pub json: bool,
-    #[command(flatten)]
-    pub keeping: KeepingArgs,
-    #[command(flatten)]
-    pub impairment: ImpairmentArgs,
-}
 
 /// What is wrong with the way between client and server.
 #[derive(Debug, clap::Args)]
@@ -72,7 +26,7 @@ pub struct ImpairmentArgs {
     pub jitter: Vec<OneWay<Span>>,
     /// What may wait in front of a slow way, 256KB by default; unbounded is 256 MiB
     #[arg(long, value_name = "[WAY=]SIZE|unbounded")]
-    pub buffer: Vec<OneWay<Buffer>>,
+    pub buffer: Vec<OneWay<LinkBuffer>>,
     /// Nothing passes: from when, and for how long
     #[arg(long, value_name = "[WAY=]TIME:TIME")]
     pub stall: Vec<OneWay<Stall>>,
@@ -112,16 +66,16 @@ impl<T: FromStr<Err: std::fmt::Display>> FromStr for OneWay<T> {
 
 /// Bytes that may wait; `None` is unbounded.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Buffer(Option<u64>);
+pub struct LinkBuffer(Option<u64>);
 
-impl FromStr for Buffer {
+impl FromStr for LinkBuffer {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
-            "unbounded" => Ok(Buffer(None)),
+            "unbounded" => Ok(LinkBuffer(None)),
             _ => match text.parse::<ByteSize>() {
-                Ok(size) => Ok(Buffer(Some(size.0))),
+                Ok(size) => Ok(LinkBuffer(Some(size.0))),
                 Err(error) => Err(format!("{error}, or unbounded")),
             },
         }
@@ -177,27 +131,6 @@ impl ImpairmentArgs {
             outages,
             ..LinkOptions::default()
         })
-    }
-}
-
-impl ProxyArgs {
-    pub fn verb(&self) -> ProxyVerb {
-        ProxyVerb {
-            upstream: self.upstream.clone(),
-            trust: match (&self.ca, self.insecure) {
-                (Some(path), _) => Trust::File(path.clone()),
-                (None, true) => Trust::Anybody,
-                (None, false) => Trust::System,
-            },
-            listen: self.listen,
-            captures: (!self.no_capture).then(|| Captures {
-                folder: self.out.clone(),
-                keeping: self.keeping.keeping(),
-                sync: self.keeping.sync(),
-            }),
-            bell: Bell::default(),
-            impairment: self.impairment.impairment(),
-        }
     }
 }
 
