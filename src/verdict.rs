@@ -63,6 +63,7 @@ pub struct Episode {
 /// What is wrong in an episode.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[cfg_attr(feature = "mcp", derive(schemars::JsonSchema))]
 pub enum What {
     /// The audio under the listener was older than the threshold.
     Stale {

@@ -11,6 +11,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::percent::encoded;
+
 /// Longest answer in bytes of JSON: about 8,000 tokens, counting 2.5 bytes to one as figures take.
 pub const MAX_ANSWER_LEN: usize = 20_000;
 /// Bytes that a list may take of that; the rest is for what stands around it.
@@ -22,7 +24,7 @@ const MAX_FAILURE_CHARS: usize = 2_000;
 
 /// An answer with a schema.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Answer<T> {
+pub struct ToolAnswer<T> {
     /// What was found or done
     pub summary: String,
     /// What to try next
@@ -53,12 +55,12 @@ pub struct Truncated {
 
 /// What goes back to the client.
 #[derive(Debug)]
-pub struct Output(CallToolResult);
+pub struct ToolOutput(CallToolResult);
 
-impl<T: Serialize> Answer<T> {
+impl<T: Serialize> ToolAnswer<T> {
     /// An answer without anything left out.
     pub fn new(summary: impl Into<String>, body: T) -> Self {
-        Answer {
+        ToolAnswer {
             summary: summary.into(),
             next_steps: Vec::new(),
             truncated: None,
@@ -86,7 +88,7 @@ impl<T: Serialize> Answer<T> {
     }
 
     /// As it is sent.
-    pub fn output(&self) -> Result<Output> {
+    pub fn output(&self) -> Result<ToolOutput> {
         let value = serde_json::to_value(self)?;
         let text = value.to_string();
         ensure!(
@@ -98,26 +100,26 @@ impl<T: Serialize> Answer<T> {
         content.extend(self.files.iter().map(|path| ContentBlock::resource_link(link(path))));
         let mut result = CallToolResult::success(content);
         result.structured_content = Some(value);
-        Ok(Output(result))
+        Ok(ToolOutput(result))
     }
 }
 
-impl Output {
+impl ToolOutput {
     /// A picture with a sentence; without structured content, beside which some clients drop images.
-    pub fn picture(base64: String, mime: &str, sentence: String) -> Output {
+    pub fn picture(base64: String, mime: &str, sentence: String) -> ToolOutput {
         let content = vec![ContentBlock::text(sentence), ContentBlock::image(base64, mime)];
-        Output(CallToolResult::success(content))
+        ToolOutput(CallToolResult::success(content))
     }
 
     /// A failure: everything in the text, since some clients show nothing else of it.
-    pub fn failure(error: &anyhow::Error) -> Output {
+    pub fn failure(error: &anyhow::Error) -> ToolOutput {
         let sentence = clipped_to(&format!("{error:#}"), MAX_FAILURE_CHARS);
-        Output(CallToolResult::error(vec![ContentBlock::text(sentence)]))
+        ToolOutput(CallToolResult::error(vec![ContentBlock::text(sentence)]))
     }
 }
 
-impl From<Output> for CallToolResult {
-    fn from(output: Output) -> CallToolResult {
+impl From<ToolOutput> for CallToolResult {
+    fn from(output: ToolOutput) -> CallToolResult {
         output.0
     }
 }
@@ -131,11 +133,8 @@ fn link(path: &Path) -> Resource {
         Some("svg") => "image/svg+xml",
         _ => "application/octet-stream",
     };
-    Resource::new(
-        format!("file://{}", super::resources::encoded(&path.display().to_string(), "/")),
-        name,
-    )
-    .with_mime_type(mime)
+    Resource::new(format!("file://{}", encoded(&path.display().to_string(), "/")), name)
+        .with_mime_type(mime)
 }
 
 /// Keeps as many items as fit from number `start` on, at most `limit`; what was left out is told.
@@ -243,9 +242,9 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_too_long_fails_with_advice() {
-        let fits = Answer::new("s", Body { text: "x".repeat(MAX_ANSWER_LEN - 200) });
+        let fits = ToolAnswer::new("s", Body { text: "x".repeat(MAX_ANSWER_LEN - 200) });
         assert!(fits.output().is_ok());
-        let long = Answer::new("s", Body { text: "x".repeat(MAX_ANSWER_LEN) });
+        let long = ToolAnswer::new("s", Body { text: "x".repeat(MAX_ANSWER_LEN) });
         let error = long.output().unwrap_err().to_string();
         assert!(error.contains("ask for less"), "{error}");
     }

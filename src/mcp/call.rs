@@ -84,7 +84,7 @@ impl Call {
         let _ = peer.notify_progress(told).await;
     }
 
-    /// Does work that blocks or computes. CaptureFolders that it reads are its progress, in megabytes.
+    /// Does work that blocks or computes. Captures that it reads are its progress, in megabytes.
     pub async fn work<T: Send + 'static>(
         &self,
         message: &str,

@@ -29,7 +29,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::hosts::is_local;
-use super::{McpOptions, Server};
+use super::options::McpOptions;
+use super::server::McpServer;
 use crate::edge::clock::MonotonicClock;
 
 /// Where the server answers.
@@ -57,7 +58,7 @@ pub struct HttpOptions {
 }
 
 type Body = BoxBody<Bytes, Infallible>;
-type Service = StreamableHttpService<Server, LocalSessionManager>;
+type Service = StreamableHttpService<McpServer, LocalSessionManager>;
 
 /// Serves until `stop` resolves; running captures are then sealed.
 pub async fn serve(
@@ -68,7 +69,7 @@ pub async fn serve(
 ) -> Result<()> {
     let address = listener.local_addr()?;
     check(address, &http)?;
-    let server = Server::new(options)?;
+    let server = McpServer::new(options)?;
     let stopping = CancellationToken::new();
     let made = server.clone();
     let door = Arc::new(Door {

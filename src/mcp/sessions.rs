@@ -1,7 +1,7 @@
 //! The live sessions by their handles.
 //!
-//! Enters: sessions that were started. Leaves: the one that a handle names, also after it has ended,
-//! until [`MAX_KEPT`] newer ones have. When the server closes, every running capture is sealed.
+//! An ended session keeps its handle until [`MAX_KEPT`] newer ones exist. When the server closes, every
+//! running capture is sealed.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -41,6 +41,14 @@ impl Held {
     /// Whether it still runs.
     pub fn is_running(&self) -> bool {
         self.session.state().phase != LivePhase::Ended
+    }
+
+    /// The call that an agent makes next.
+    pub fn next_step(&self) -> String {
+        match self.is_running() {
+            true => format!("headless_stop {{\"handle\": \"{}\"}} seals the capture", self.handle),
+            false => format!("capture_open {{\"capture\": \"{}\"}}", self.capture),
+        }
     }
 }
 
@@ -93,7 +101,7 @@ impl Sessions {
         })
     }
 
-    /// Forgets a session that could not be had.
+    /// Removes a session that never began.
     pub fn forget(&self, handle: &str) {
         self.lock().retain(|_, held| held.handle != handle);
     }

@@ -1,4 +1,4 @@
-//! How a live session stands, and what its server said, as answers show it.
+//! The state of a live session and the events of its server, as answers show them.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -11,9 +11,9 @@ use crate::engine::ServerEvent;
 /// Events that an answer shows.
 const EVENTS: usize = 20;
 
-/// How a session stands.
+/// The state of a live session.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct State {
+pub struct LiveView {
     /// connecting, waiting (for the initial buffer), streaming, ended
     pub phase: String,
     /// Since the initial buffer
@@ -40,10 +40,9 @@ pub struct State {
     pub failure: Option<String>,
 }
 
-impl State {
-    /// Of a session's state.
-    pub fn of(state: &LiveState) -> State {
-        State {
+impl LiveView {
+    pub fn of(state: &LiveState) -> LiveView {
+        LiveView {
             phase: match state.phase {
                 LivePhase::Connecting => "connecting",
                 LivePhase::Waiting => "waiting",

@@ -1,18 +1,21 @@
 //! The tool that tries many changes, or searches for the smallest one that helps.
 
+use std::sync::Arc;
+
 use anyhow::{Result, anyhow, ensure};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::answer::{Answer, clipped, cursor, page};
-use super::args::{ChangeArgs, limit, report_args};
-use super::ask::MAX_MEMBERS;
-use super::call::{Call, Job};
-use super::server::Server;
-use super::tool::{About, Effect, Toolset};
-use super::views::{self, any_list};
+use super::what_if::MAX_MEMBERS;
 use crate::app::{self, SweepVerb};
+use crate::mcp::answer::{ToolAnswer, clipped, cursor, page};
+use crate::mcp::args::{ChangeArgs, limit, report_args};
+use crate::mcp::call::{Call, Job};
+use crate::mcp::options::Toolset;
+use crate::mcp::shared::Shared;
+use crate::mcp::tool::{AboutTool, Effect};
+use crate::mcp::views::{self, any_list};
 use crate::report::sweep::{Find, Sweep};
 use crate::report::text::Figure;
 use crate::sweep::axis::{Axis, points};
@@ -59,7 +62,7 @@ pub struct Swept {
     rows_total: u64,
     /// Rows worth a look, with their values
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "super::schema::any_object")]
+    #[schemars(schema_with = "crate::mcp::schema::any_object")]
     best_worst: Option<Value>,
     /// What a search found
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -86,7 +89,7 @@ struct FoundValue {
 }
 
 /// The tool [`capture_sweep`].
-pub const CAPTURE_SWEEP: About = About {
+pub const CAPTURE_SWEEP: AboutTool = AboutTool {
     name: "capture_sweep",
     title: "Sweep what-ifs",
     description: "Tries many values of one or more settings, or with find searches for the smallest change that \
@@ -95,8 +98,12 @@ pub const CAPTURE_SWEEP: About = About {
     effect: Effect::Reads,
 };
 
-pub async fn capture_sweep(server: Server, args: SweepArgs, call: Call) -> Result<Answer<Swept>> {
-    let found = server.captures.find(&args.capture)?;
+pub async fn capture_sweep(
+    shared: Arc<Shared>,
+    args: SweepArgs,
+    call: Call,
+) -> Result<ToolAnswer<Swept>> {
+    let found = shared.captures.find(&args.capture)?;
     let (start, most) = (cursor(args.cursor.as_deref())?, limit(args.limit, 40, 200));
     let condition = args.find.as_deref().map(str::parse::<Predicate>).transpose()?;
     let (verb, paths) = (args.verb()?, vec![found.path]);
@@ -107,7 +114,7 @@ pub async fn capture_sweep(server: Server, args: SweepArgs, call: Call) -> Resul
             usable(&sweep)?;
             let summary = swept_summary(&sweep);
             let (body, cut) = Swept::of(found.id, &sweep, start, most);
-            Answer::new(summary, body).cut(cut)
+            ToolAnswer::new(summary, body).cut(cut)
         }
         Some(condition) => {
             let run =
@@ -116,7 +123,7 @@ pub async fn capture_sweep(server: Server, args: SweepArgs, call: Call) -> Resul
             usable(&find.sweep)?;
             let (mut body, cut) = Swept::of(found.id, &find.sweep, start, most);
             body.found = Some(FoundValue::of(&find));
-            Answer::new(found_summary(&find), body).cut(cut)
+            ToolAnswer::new(found_summary(&find), body).cut(cut)
         }
     };
     let next = "capture_compare with set to one of the values lists every figure; an answer of the model is no \
@@ -163,7 +170,7 @@ impl Swept {
         sweep: &Sweep,
         start: usize,
         most: usize,
-    ) -> (Swept, Option<super::answer::Truncated>) {
+    ) -> (Swept, Option<crate::mcp::answer::Truncated>) {
         let (rows, cut) = page("rows", sweep.rows.iter().map(row), start, most);
         let named = |number: usize| sweep.rows.get(number).map(row);
         let best_worst = sweep.summary.map(|summary| {

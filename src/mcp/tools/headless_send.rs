@@ -1,122 +1,32 @@
-//! The tools that tell a live session what to do.
+//! `headless_send`: a prompt, knobs, a swap or any other command for the server of a live session.
+
+use std::sync::Arc;
 
 use anyhow::{Result, bail, ensure};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::answer::{Answer, clipped};
-use super::args::within;
-use super::call::Call;
-use super::observe;
-use super::server::Server;
-use super::sessions::Held;
-use super::state::{State, shown_events};
-use super::tool::{About, Effect, Toolset};
-use super::views::{self, any_list};
-use crate::app::{self, LivePhase};
-use crate::capture::Marker;
+use crate::app;
+use crate::mcp::answer::{ToolAnswer, clipped};
+use crate::mcp::args::within;
+use crate::mcp::call::Call;
+use crate::mcp::live_view::{LiveView, shown_events};
+use crate::mcp::options::Toolset;
+use crate::mcp::shared::Shared;
+use crate::mcp::tool::{AboutTool, Effect};
+use crate::mcp::views::{self, any_list};
+use crate::mcp::waiting;
 use crate::peer::client::ClientCommand;
 use crate::peer::{Outgoing, command};
-use crate::report::text::Figure;
 
-/// How long the answer to a command is awaited unless it is told, and at most, in seconds.
+/// Default and greatest time to wait for the answer to a command, in seconds.
 const ANSWER_WAIT_S: (f64, f64) = (1.0, 20.0);
-/// Fastest playback in either direction.
-const MAX_RATE: f64 = 16.0;
-/// Largest clock error, in parts per million.
-const MAX_SKEW_PPM: f64 = 1e6;
 /// Events that an answer shows.
 const EVENTS: usize = 20;
 
 #[derive(Debug, Deserialize, JsonSchema)]
-pub struct SeekArgs {
-    /// The session's handle
-    handle: String,
-    /// Where to, in seconds from the beginning of the loop
-    to_s: f64,
-}
-
-/// What was done, and how the session stands after it.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct Done {
-    handle: String,
-    state: State,
-}
-
-impl Done {
-    async fn answer(held: &Held, what: &str) -> Answer<Done> {
-        // The session takes orders one after the other, so what was ordered stands by now.
-        let state = held.session.fresh_state().await;
-        let waits =
-            if state.phase == LivePhase::Streaming { "" } else { ", as soon as the stream runs" };
-        let next = format!("headless_observe {{\"handle\": \"{}\", \"for_s\": 10}}", held.handle);
-        let body = Done { handle: held.handle.clone(), state: State::of(&state) };
-        Answer::new(format!("{what}{waits}"), body).next([next])
-    }
-}
-
-/// The tool [`headless_seek`].
-pub const HEADLESS_SEEK: About = About {
-    name: "headless_seek",
-    title: "Seek",
-    description: "The listener jumps to a position of the loop, now. The capture remembers it.",
-    set: Toolset::Live,
-    effect: Effect::Acts,
-};
-
-pub async fn headless_seek(server: Server, args: SeekArgs, _: Call) -> Result<Answer<Done>> {
-    let held = server.sessions.find(&args.handle)?;
-    let to_s = within("to_s", args.to_s, 0.0, 1e6)?;
-    held.session.operate(Marker::Seek { to_s }).await?;
-    Ok(Done::answer(&held, &format!("the listener seeks to {} s", Figure(to_s))).await)
-}
-
-#[derive(Debug, Deserialize, JsonSchema)]
-pub struct PlaybackArgs {
-    /// The session's handle
-    handle: String,
-    /// Speed of the playhead; 1 is as recorded
-    rate: Option<f64>,
-    /// Parts per million by which the listener's clock is fast
-    skew_ppm: Option<f64>,
-    /// Stops the playhead, or lets it go on
-    pause: Option<bool>,
-}
-
-/// The tool [`headless_set_playback`].
-pub const HEADLESS_SET_PLAYBACK: About = About {
-    name: "headless_set_playback",
-    title: "Set the playback",
-    description: "The listener's rate, the error of its clock, or a pause, from now on.",
-    set: Toolset::Live,
-    effect: Effect::Sets,
-};
-
-pub async fn headless_set_playback(
-    server: Server,
-    args: PlaybackArgs,
-    _: Call,
-) -> Result<Answer<Done>> {
-    let held = server.sessions.find(&args.handle)?;
-    let mut done = Vec::new();
-    if args.rate.is_some() || args.skew_ppm.is_some() {
-        let rate = within("rate", args.rate.unwrap_or(1.0), -MAX_RATE, MAX_RATE)?;
-        let skew = within("skew_ppm", args.skew_ppm.unwrap_or(0.0), -MAX_SKEW_PPM, MAX_SKEW_PPM)?;
-        let rate = rate * (1.0 + skew / 1e6);
-        held.session.operate(Marker::Rate { rate }).await?;
-        done.push(format!("the rate is {rate}"));
-    }
-    if let Some(pause) = args.pause {
-        held.session.operate(if pause { Marker::Pause } else { Marker::Resume }).await?;
-        done.push(if pause { "the listener pauses" } else { "the listener goes on" }.to_owned());
-    }
-    ensure!(!done.is_empty(), "say what to set: rate, skew_ppm or pause");
-    Ok(Done::answer(&held, &done.join(", ")).await)
-}
-
-#[derive(Debug, Deserialize, JsonSchema)]
-pub struct SendArgs {
+pub(super) struct SendArgs {
     /// The session's handle
     handle: String,
     /// What the music should be
@@ -138,18 +48,18 @@ pub struct SendArgs {
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Sent {
+pub(super) struct Sent {
     handle: String,
     /// What went out
     sent: Vec<String>,
     /// Events that came since
     #[schemars(schema_with = "any_list")]
     events: Vec<Value>,
-    state: State,
+    state: LiveView,
 }
 
 /// The tool [`headless_send`].
-pub const HEADLESS_SEND: About = About {
+pub(super) const HEADLESS_SEND: AboutTool = AboutTool {
     name: "headless_send",
     title: "Send to the server",
     description: "Sends a prompt, knobs (they persist), a swap to another fixture or audio file, or any other \
@@ -158,8 +68,12 @@ pub const HEADLESS_SEND: About = About {
     effect: Effect::Acts,
 };
 
-pub async fn headless_send(server: Server, args: SendArgs, call: Call) -> Result<Answer<Sent>> {
-    let held = server.sessions.find(&args.handle)?;
+pub(super) async fn headless_send(
+    shared: Arc<Shared>,
+    args: SendArgs,
+    call: Call,
+) -> Result<ToolAnswer<Sent>> {
+    let held = shared.sessions.find(&args.handle)?;
     let wait_s = within("wait_s", args.wait_s.unwrap_or(ANSWER_WAIT_S.0), 0.0, ANSWER_WAIT_S.1)?;
     ensure!(held.is_running(), "{} has ended; headless_start begins another", held.handle);
     let commands = commands_of(&args)?;
@@ -178,7 +92,7 @@ pub async fn headless_send(server: Server, args: SendArgs, call: Call) -> Result
     }
     for (command, audio) in commands {
         let upload = match &audio {
-            Some(path) => Some(upload(&server, path, &call).await?),
+            Some(path) => Some(upload(&shared, path, &call).await?),
             None => None,
         };
         sent.push(clipped(&Value::Object(command.clone()).to_string()));
@@ -188,7 +102,7 @@ pub async fn headless_send(server: Server, args: SendArgs, call: Call) -> Result
             held.session.command(ClientCommand::Send(Outgoing::Binary(bytes))).await?;
         }
     }
-    let (events, _) = observe::answers(&held.session, since, wait_s, EVENTS, &call).await;
+    let (events, _) = waiting::events_after(&held.session, since, wait_s, EVENTS, &call).await;
     let state = held.session.fresh_state().await;
     let failed = events.iter().find(|event| {
         event.fields.get("type").and_then(Value::as_str).is_some_and(|t| t.ends_with("failed"))
@@ -204,17 +118,17 @@ pub async fn headless_send(server: Server, args: SendArgs, call: Call) -> Result
         handle: held.handle.clone(),
         sent,
         events: shown_events(&events),
-        state: State::of(&state),
+        state: LiveView::of(&state),
     };
     let next = format!("headless_observe {{\"handle\": \"{}\", \"for_s\": 10}}", held.handle);
-    Ok(Answer::new(summary, body).next([next]))
+    Ok(ToolAnswer::new(summary, body).next([next]))
 }
 
 /// A command, and the audio file that belongs to it.
-type Worded = (Map<String, Value>, Option<String>);
+type CommandWithAudio = (Map<String, Value>, Option<String>);
 
-/// The commands in the order in which they go out, each one that the protocol knows.
-fn commands_of(args: &SendArgs) -> Result<Vec<Worded>> {
+/// The commands in the order in which they go out, each checked against the protocol.
+fn commands_of(args: &SendArgs) -> Result<Vec<CommandWithAudio>> {
     let object = |value: Value| value.as_object().cloned().unwrap_or_default();
     let mut commands = Vec::new();
     if let Some(tags) = &args.prompt {
@@ -239,7 +153,7 @@ fn commands_of(args: &SendArgs) -> Result<Vec<Worded>> {
 }
 
 /// The binary message of an audio file.
-async fn upload(server: &Server, path: &str, call: &Call) -> Result<Vec<u8>> {
-    let file = server.captures.file(path)?;
+async fn upload(shared: &Shared, path: &str, call: &Call) -> Result<Vec<u8>> {
+    let file = shared.captures.file(path)?;
     call.work("decoding", move || app::upload(&file)).await
 }

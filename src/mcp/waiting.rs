@@ -1,8 +1,7 @@
 //! Waiting for something to happen in a live session.
 //!
-//! Enters: a session, what to wait for, how long at most. Leaves: what was seen in exactly that time.
-//! A wait ends early when its call is cancelled or the client has gone. It never looks more often than
-//! the session has news.
+//! A wait ends when the event happens, when its time is over, when its call is cancelled or when the
+//! client has gone. It never polls: the session publishes its states.
 
 use std::time::Duration;
 
@@ -17,11 +16,11 @@ use crate::engine::ServerEvent;
 use crate::report::Analysis;
 use crate::time::Nanos;
 
-/// How long an observation lasts unless it is told, and at most, in seconds.
+/// Default and greatest length of an observation, in seconds.
 const FOR_S: (f64, f64) = (20.0, 110.0);
 /// Time between two progress notifications.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
-/// Events that are looked at.
+/// Most events of an observation.
 const EVENTS: usize = 20;
 
 /// What ends an observation.
@@ -41,7 +40,7 @@ pub enum Until {
 }
 
 impl Until {
-    fn is_so(self, state: &LiveState) -> bool {
+    fn holds(self, state: &LiveState) -> bool {
         match self {
             Until::Streaming => state.phase == LivePhase::Streaming,
             Until::LagBegins => state.lag.is_some(),
@@ -52,9 +51,9 @@ impl Until {
     }
 }
 
-/// What was seen.
+/// What was observed.
 #[derive(Debug)]
-pub struct Seen {
+pub struct Observation {
     /// What was awaited happened.
     pub happened: Option<bool>,
     /// When the observation began, in seconds from the initial buffer.
@@ -74,20 +73,20 @@ pub async fn observe(
     until: Option<Until>,
     stale_threshold_s: Option<f64>,
     call: &Call,
-) -> Result<Seen> {
+) -> Result<Observation> {
     let for_s = within("for_s", for_s.unwrap_or(FOR_S.0), 0.0, FOR_S.1)?;
     let first = session.fresh_state().await;
-    let wanted = |state: &LiveState| until.is_some_and(|until| until.is_so(state));
-    let (last, ended_early) = wait(session, for_s, wanted, call).await;
-    if ended_early == Early::Over {
+    let wanted = |state: &LiveState| until.is_some_and(|until| until.holds(state));
+    let (last, wait_end) = wait(session, for_s, wanted, call).await;
+    if wait_end == WaitEnd::Over {
         bail!("the observation was cancelled; the session goes on");
     }
     let (events, events_total) = session.events(first.at, EVENTS).await;
     let report = report_args(None, stale_threshold_s, None)?;
     let analysis = session.analysis_since(Some(first.at), report).await?;
     let from_s = first.stream_s.unwrap_or(0.0);
-    let happened = until.map(|until| ended_early == Early::Wanted || until.is_so(&last));
-    Ok(Seen { happened, from_s, analysis, events, events_total })
+    let happened = until.map(|until| wait_end == WaitEnd::Wanted || until.holds(&last));
+    Ok(Observation { happened, from_s, analysis, events, events_total })
 }
 
 /// Waits until the stream runs, or the session has ended, or the time is over.
@@ -96,7 +95,7 @@ pub async fn streaming(session: &LiveSession, wait_s: f64, call: &Call) -> LiveS
 }
 
 /// The events after `since`, as soon as there is one.
-pub async fn answers(
+pub async fn events_after(
     session: &LiveSession,
     since: Nanos,
     wait_s: f64,
@@ -124,14 +123,14 @@ pub async fn answers(
 
 /// Why a wait ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Early {
-    /// It did not end early.
-    No,
-    /// What was wanted is so.
+enum WaitEnd {
+    /// Its time was over.
+    TimeOver,
+    /// What was wanted happened.
     Wanted,
     /// The session is over.
     Ended,
-    /// Nobody waits any more.
+    /// The call is over: nobody waits any more.
     Over,
 }
 
@@ -140,7 +139,7 @@ async fn wait(
     wait_s: f64,
     wanted: impl Fn(&LiveState) -> bool,
     call: &Call,
-) -> (LiveState, Early) {
+) -> (LiveState, WaitEnd) {
     let mut states = session.states();
     let timeout = tokio::time::sleep(Duration::from_secs_f64(wait_s));
     tokio::pin!(timeout);
@@ -149,19 +148,19 @@ async fn wait(
     loop {
         let state = states.borrow_and_update().clone();
         if wanted(&state) {
-            return (state, Early::Wanted);
+            return (state, WaitEnd::Wanted);
         }
         if state.phase == LivePhase::Ended {
-            return (state, Early::Ended);
+            return (state, WaitEnd::Ended);
         }
         tokio::select! {
             changed = states.changed() => {
                 if changed.is_err() {
-                    return (state, Early::Ended);
+                    return (state, WaitEnd::Ended);
                 }
             }
-            () = &mut timeout => return (session.state(), Early::No),
-            () = call.over() => return (state, Early::Over),
+            () = &mut timeout => return (session.state(), WaitEnd::TimeOver),
+            () = call.over() => return (state, WaitEnd::Over),
             _ = progress.tick() => {
                 call.progress(passed_s, wait_s.max(passed_s), &line(&state)).await;
                 passed_s += PROGRESS_EVERY.as_secs_f64();

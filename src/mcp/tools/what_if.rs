@@ -1,18 +1,21 @@
 //! The tools that ask what would have been: one change, many of them, side by side.
 
+use std::sync::Arc;
+
 use anyhow::{Result, ensure};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::answer::{Answer, clipped, clipped_value, page};
-use super::args::{ChangeArgs, Format, report_args};
-use super::call::Call;
-use super::schema;
-use super::server::Server;
-use super::tool::{About, Effect, Toolset};
-use super::views;
 use crate::app::{self, DiffVerb, WhatIfVerb};
+use crate::mcp::answer::{ToolAnswer, clipped, clipped_value, page};
+use crate::mcp::args::{ChangeArgs, Format, report_args};
+use crate::mcp::call::Call;
+use crate::mcp::options::Toolset;
+use crate::mcp::schema;
+use crate::mcp::shared::Shared;
+use crate::mcp::tool::{AboutTool, Effect};
+use crate::mcp::views;
 use crate::report::compare::{self, Comparison, FigureComparison, Judgement, Tolerance};
 use crate::scenario::model::DEFAULT_MEMBERS;
 
@@ -63,7 +66,7 @@ impl WhatIfArgs {
 pub struct WhatIfAnswer {
     id: String,
     /// What the answer rests on
-    trust: views::Trust,
+    trust: views::TrustView,
     /// What was recorded, under lag
     #[schemars(schema_with = "schema::any_object")]
     factual: Value,
@@ -79,7 +82,7 @@ pub struct WhatIfAnswer {
 }
 
 /// The tool [`capture_what_if`].
-pub const CAPTURE_WHAT_IF: About = About {
+pub const CAPTURE_WHAT_IF: AboutTool = AboutTool {
     name: "capture_what_if",
     title: "What would have been",
     description: "Asks what the listener would have heard otherwise: another lead floor, a seek, a thinner or \
@@ -90,11 +93,11 @@ pub const CAPTURE_WHAT_IF: About = About {
 };
 
 pub async fn capture_what_if(
-    server: Server,
+    shared: Arc<Shared>,
     args: WhatIfArgs,
     call: Call,
-) -> Result<Answer<WhatIfAnswer>> {
-    let found = server.captures.find(&args.capture)?;
+) -> Result<ToolAnswer<WhatIfAnswer>> {
+    let found = shared.captures.find(&args.capture)?;
     let (verb, path) = (args.verb()?, found.path.clone());
     let answer = call
         .work("replaying", move || app::what_if(&path, &verb))
@@ -106,14 +109,14 @@ pub async fn capture_what_if(
     let compare =
         format!("capture_compare with the same arguments on \"{}\" lists every figure", found.id);
     let body = WhatIfAnswer {
-        trust: views::Trust::of(&answer),
+        trust: views::TrustView::of(&answer),
         factual: json!(answer.factual),
         counterfactual: json!(answer.counterfactual),
         outcomes,
         command: format!("lagtape what-if {}{}", found.path.display(), args.change.words()),
         id: found.id,
     };
-    Ok(Answer::new(views::what_if_summary(&answer), body).next([compare]).cut(cut))
+    Ok(ToolAnswer::new(views::what_if_summary(&answer), body).next([compare]).cut(cut))
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -162,7 +165,7 @@ pub struct Compared {
     events: Vec<Value>,
     /// How far b can be trusted, when it was not recorded
     #[serde(skip_serializing_if = "Option::is_none")]
-    trust: Option<views::Trust>,
+    trust: Option<views::TrustView>,
 }
 
 impl Compared {
@@ -204,7 +207,7 @@ impl Compared {
 }
 
 /// The tool [`capture_compare`].
-pub const CAPTURE_COMPARE: About = About {
+pub const CAPTURE_COMPARE: AboutTool = AboutTool {
     name: "capture_compare",
     title: "Compare",
     description: "Compares a capture with another one (with), or with what would have been (set, ops), figure by \
@@ -214,11 +217,11 @@ pub const CAPTURE_COMPARE: About = About {
 };
 
 pub async fn capture_compare(
-    server: Server,
+    shared: Arc<Shared>,
     args: CompareArgs,
     call: Call,
-) -> Result<Answer<Compared>> {
-    let found = server.captures.find(&args.capture)?;
+) -> Result<ToolAnswer<Compared>> {
+    let found = shared.captures.find(&args.capture)?;
     let report = report_args(args.window_s, args.stale_threshold_s, None)?;
     let (summary, body) = match &args.with {
         Some(other) => {
@@ -227,7 +230,7 @@ pub async fn capture_compare(
                 args.window_s.is_none(),
                 "two captures are compared over the time that both cover; leave out window_s"
             );
-            let (a, b) = (found.path, server.captures.find(other)?.path);
+            let (a, b) = (found.path, shared.captures.find(other)?.path);
             let verb =
                 DiffVerb { stale_threshold_s: report.stale_threshold_s, ..DiffVerb::default() };
             let compared = call.work("replaying", move || app::diff(&a, &b, &verb)).await?;
@@ -251,7 +254,7 @@ pub async fn capture_compare(
             let (factual, counterfactual) = (&answer.factual.lag, &answer.counterfactual.lag);
             let judgement = Judgement::of_reports(factual, counterfactual, Tolerance::default());
             let body = Compared {
-                trust: Some(views::Trust::of(&answer)),
+                trust: Some(views::TrustView::of(&answer)),
                 ..Compared::new("recorded", "with the change", &judgement)
             };
             let summary =
@@ -259,6 +262,6 @@ pub async fn capture_compare(
             (summary, body)
         }
     };
-    Ok(Answer::new(summary, body)
+    Ok(ToolAnswer::new(summary, body)
         .next(["capture_chart shows when; capture_dump_audio lets a person hear it"]))
 }

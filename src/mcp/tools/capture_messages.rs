@@ -1,22 +1,25 @@
-//! The tool that reads the messages of a capture.
+//! `capture_messages`: the messages of a capture, filtered and paged.
+
+use std::sync::Arc;
 
 use anyhow::Result;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::answer::{Answer, LIST_LEN, Truncated, clipped, clipped_value, cursor};
-use super::args::{Format, limit, offset};
-use super::call::Call;
-use super::server::Server;
-use super::tool::{About, Effect, Toolset};
-use super::views;
 use crate::app::{self, CatFilter};
 use crate::capture::Direction;
+use crate::mcp::answer::{LIST_LEN, ToolAnswer, Truncated, clipped, clipped_value, cursor};
+use crate::mcp::args::{Format, limit, offset};
+use crate::mcp::call::Call;
+use crate::mcp::options::Toolset;
+use crate::mcp::shared::Shared;
+use crate::mcp::tool::{AboutTool, Effect};
+use crate::mcp::views;
 
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Way {
+pub(super) enum MessageDirection {
     /// Client to server
     C2s,
     /// Server to client
@@ -24,7 +27,7 @@ pub enum Way {
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
-pub struct MessagesArgs {
+pub(super) struct MessagesArgs {
     /// The capture, by its id or path
     capture: String,
     /// Only these: a JSON type (params, prompt, ready, swap_ready, …), an opcode (text, binary), or
@@ -35,7 +38,7 @@ pub struct MessagesArgs {
     #[serde(default)]
     not_types: Vec<String>,
     /// Only what went this way
-    direction: Option<Way>,
+    direction: Option<MessageDirection>,
     /// From this moment on, in seconds from the initial buffer
     from_s: Option<f64>,
     /// Up to this moment
@@ -50,7 +53,7 @@ pub struct MessagesArgs {
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Messages {
+pub(super) struct CaptureMessages {
     id: String,
     /// Concise: number, seconds, direction, type, size, beginning
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -67,7 +70,7 @@ pub struct Messages {
 }
 
 /// The tool [`capture_messages`].
-pub const CAPTURE_MESSAGES: About = About {
+pub(super) const CAPTURE_MESSAGES: AboutTool = AboutTool {
     name: "capture_messages",
     title: "Messages of a capture",
     description: "The messages of a capture in their order, filtered and paged: events, commands, slices, \
@@ -76,21 +79,21 @@ pub const CAPTURE_MESSAGES: About = About {
     effect: Effect::Reads,
 };
 
-pub async fn capture_messages(
-    server: Server,
+pub(super) async fn capture_messages(
+    shared: Arc<Shared>,
     args: MessagesArgs,
     call: Call,
-) -> Result<Answer<Messages>> {
-    let found = server.captures.find(&args.capture)?;
+) -> Result<ToolAnswer<CaptureMessages>> {
+    let found = shared.captures.find(&args.capture)?;
     let detailed = args.format == Format::Detailed;
     let filter = CatFilter {
         json: detailed,
         records: false,
         kinds: args.types,
         not_kinds: args.not_types,
-        direction: args.direction.map(|way| match way {
-            Way::C2s => Direction::ClientToServer,
-            Way::S2c => Direction::ServerToClient,
+        direction: args.direction.map(|direction| match direction {
+            MessageDirection::C2s => Direction::ClientToServer,
+            MessageDirection::S2c => Direction::ServerToClient,
         }),
         from: args.from_s.map(|s| offset("from_s", s)).transpose()?,
         to: args.to_s.map(|s| offset("to_s", s)).transpose()?,
@@ -111,7 +114,7 @@ pub async fn capture_messages(
         total: messages.total,
         next_cursor: messages.next.map(|next| next.to_string()),
     });
-    let mut body = Messages {
+    let mut body = CaptureMessages {
         id: found.id,
         lines: Vec::new(),
         messages: Vec::new(),
@@ -132,5 +135,5 @@ pub async fn capture_messages(
             "narrow with types, not_types [\"params\", \"params_update\", \"slice\"], from_s and to_s"
         }
     };
-    Ok(Answer::new(summary, body).next([hint]).cut(cut))
+    Ok(ToolAnswer::new(summary, body).next([hint]).cut(cut))
 }

@@ -1,20 +1,22 @@
-//! The tools that write audio: what was heard, the loop, what would have been heard.
+//! The tools that write audio: what was heard, the loop, or what would have been heard.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::answer::{Answer, clipped};
-use super::args::{ChangeArgs, span};
-use super::call::Call;
-use super::server::Server;
-use super::tool::{About, Effect, Toolset};
-use super::views;
 use crate::app::{self, AudioOptions, FoundCapture, LiveAudio, WhatIfVerb};
 use crate::edge::files;
+use crate::mcp::answer::{ToolAnswer, clipped};
+use crate::mcp::args::{ChangeArgs, span};
+use crate::mcp::call::Call;
+use crate::mcp::options::Toolset;
+use crate::mcp::shared::Shared;
+use crate::mcp::tool::{AboutTool, Effect};
+use crate::mcp::views;
 use crate::report::text::{Bytes, Figure};
 use crate::report::wav;
 use crate::scenario::model::DEFAULT_MEMBERS;
@@ -22,7 +24,7 @@ use crate::scenario::model::DEFAULT_MEMBERS;
 /// Which audio.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum What {
+pub(super) enum AudioChoice {
     /// What the listener heard.
     #[default]
     Heard,
@@ -31,12 +33,12 @@ pub enum What {
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
-pub struct AudioArgs {
+pub(super) struct CaptureAudioArgs {
     /// The capture, by its id or path
     capture: String,
     /// heard, or buffer
     #[serde(default)]
-    what: What,
+    what: AudioChoice,
     /// Only so many seconds before the end
     last_s: Option<f64>,
     /// Up to this moment from the initial buffer on, instead of the end
@@ -47,7 +49,7 @@ pub struct AudioArgs {
 
 /// A WAV file that was written.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct AudioFile {
+pub(super) struct AudioFile {
     path: PathBuf,
     seconds: f64,
     channels: u16,
@@ -69,7 +71,7 @@ impl AudioFile {
 }
 
 /// The tool [`capture_dump_audio`].
-pub const CAPTURE_DUMP_AUDIO: About = About {
+pub(super) const CAPTURE_DUMP_AUDIO: AboutTool = AboutTool {
     name: "capture_dump_audio",
     title: "Audio of a capture",
     description: "Writes a WAV file of what the listener heard, of the loop as it stood (what: buffer), or of what \
@@ -78,23 +80,23 @@ pub const CAPTURE_DUMP_AUDIO: About = About {
     effect: Effect::WritesFiles,
 };
 
-pub async fn capture_dump_audio(
-    server: Server,
-    args: AudioArgs,
+pub(super) async fn capture_dump_audio(
+    shared: Arc<Shared>,
+    args: CaptureAudioArgs,
     call: Call,
-) -> Result<Answer<AudioFile>> {
-    let found = server.captures.find(&args.capture)?;
+) -> Result<ToolAnswer<AudioFile>> {
+    let found = shared.captures.find(&args.capture)?;
     if !args.change.is_empty() {
-        return counterfactual_audio(&server, found, &args, &call).await;
+        return counterfactual_audio(&shared, found, &args, &call).await;
     }
     let options = AudioOptions {
-        buffer: args.what == What::Buffer,
+        buffer: args.what == AudioChoice::Buffer,
         last: args.last_s.map(|s| span("last_s", s)).transpose()?,
         at: args.at_s.map(|s| span("at_s", s)).transpose()?,
         force: true,
         ..AudioOptions::default()
     };
-    let out = server.captures.place(&audio_name(&found.id, &args))?;
+    let out = shared.captures.place(&audio_name(&found.id, &args))?;
     let written = out.clone();
     let (summary, bytes) = call
         .work("replaying", move || {
@@ -118,13 +120,13 @@ pub async fn capture_dump_audio(
 
 /// What would have been heard.
 async fn counterfactual_audio(
-    server: &Server,
+    shared: &Shared,
     found: FoundCapture,
-    args: &AudioArgs,
+    args: &CaptureAudioArgs,
     call: &Call,
-) -> Result<Answer<AudioFile>> {
+) -> Result<ToolAnswer<AudioFile>> {
     ensure!(
-        args.what == What::Heard && args.last_s.is_none() && args.at_s.is_none(),
+        args.what == AudioChoice::Heard && args.last_s.is_none() && args.at_s.is_none(),
         "with set or ops all that would have been heard is written; leave what, last_s and at_s out"
     );
     let words = args.change.words();
@@ -136,7 +138,7 @@ async fn counterfactual_audio(
         digest[1],
         digest[2]
     );
-    let out = server.captures.place(&name)?;
+    let out = shared.captures.place(&name)?;
     let verb = WhatIfVerb {
         scenario: args.change.scenario()?,
         members: DEFAULT_MEMBERS,
@@ -144,22 +146,25 @@ async fn counterfactual_audio(
         force: true,
         ..WhatIfVerb::default()
     };
-    let asked = move || {
+    let replay = move || {
         let answer = app::what_if(&found.path, &verb)?;
-        Ok((views::Trust::of(&answer), AudioFile::of(out)?))
+        Ok((views::TrustView::of(&answer), AudioFile::of(out)?))
     };
-    let (trust, file) = call.work("replaying", asked).await?;
+    let (trust, file) = call.work("replaying", replay).await?;
     let remark = format!(", heard with{words} ({}: {})", trust.tier, trust.reason);
     Ok(audio_answer(file, &remark))
 }
 
 /// An answer about a file of audio.
-fn audio_answer(file: AudioFile, remark: &str) -> Answer<AudioFile> {
+fn audio_answer(file: AudioFile, remark: &str) -> ToolAnswer<AudioFile> {
     let path = file.path.clone();
     let (seconds, bytes) = (Figure(file.seconds).to_string(), Bytes(file.bytes).to_string());
-    Answer::new(format!("wrote {seconds} s of audio, {bytes}, to {}{remark}", path.display()), file)
-        .next(["give the path to the person; agents cannot listen"])
-        .file(&path)
+    ToolAnswer::new(
+        format!("wrote {seconds} s of audio, {bytes}, to {}{remark}", path.display()),
+        file,
+    )
+    .next(["give the path to the person; agents cannot listen"])
+    .file(&path)
 }
 
 /// An id as a part of a file's name.
@@ -167,8 +172,8 @@ fn flat(id: &str) -> String {
     id.replace('/', "-")
 }
 
-fn audio_name(id: &str, args: &AudioArgs) -> String {
-    let what = if args.what == What::Buffer { "buffer" } else { "heard" };
+fn audio_name(id: &str, args: &CaptureAudioArgs) -> String {
+    let what = if args.what == AudioChoice::Buffer { "buffer" } else { "heard" };
     let seconds =
         |name: &str, value: Option<f64>| value.map_or(String::new(), |s| format!("-{name}{s}s"));
     let (last, at) = (seconds("last", args.last_s), seconds("at", args.at_s));
@@ -176,18 +181,18 @@ fn audio_name(id: &str, args: &AudioArgs) -> String {
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
-pub struct LiveAudioArgs {
+pub(super) struct LiveAudioArgs {
     /// The session's handle
     handle: String,
     /// heard, or buffer
     #[serde(default)]
-    what: What,
+    what: AudioChoice,
     /// Only the last so many seconds
     last_s: Option<f64>,
 }
 
 /// The tool [`headless_dump_audio`].
-pub const HEADLESS_DUMP_AUDIO: About = About {
+pub(super) const HEADLESS_DUMP_AUDIO: AboutTool = AboutTool {
     name: "headless_dump_audio",
     title: "Audio of a live session",
     description: "Writes a WAV file of what was heard (the last 120 s at most), or of the loop as it stands \
@@ -196,18 +201,18 @@ pub const HEADLESS_DUMP_AUDIO: About = About {
     effect: Effect::WritesFiles,
 };
 
-pub async fn headless_dump_audio(
-    server: Server,
+pub(super) async fn headless_dump_audio(
+    shared: Arc<Shared>,
     args: LiveAudioArgs,
     call: Call,
-) -> Result<Answer<AudioFile>> {
-    let held = server.sessions.find(&args.handle)?;
+) -> Result<ToolAnswer<AudioFile>> {
+    let held = shared.sessions.find(&args.handle)?;
     let last = args.last_s.map(|s| span("last_s", s)).transpose()?;
-    let buffer = args.what == What::Buffer;
+    let buffer = args.what == AudioChoice::Buffer;
     let what = if buffer { "buffer" } else { "heard" };
     let at_ms = held.session.state().at.0 / 1_000_000;
     let name = format!("out/{}-{what}-{at_ms}.wav", held.capture);
-    let out = server.captures.place(&name)?;
+    let out = shared.captures.place(&name)?;
     if let Some(audio) = held.session.audio(buffer, last).await {
         let write = move || write_audio(&audio, out);
         return Ok(audio_answer(call.work("writing", write).await?, ""));

@@ -1,33 +1,36 @@
 //! The tool that starts a live session.
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result, bail};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::answer::Answer;
-use super::args::{span, within};
-use super::call::Call;
-use super::observe;
-use super::server::Server;
-use super::sessions::Held;
-use super::state::State;
-use super::tool::{About, Effect, Toolset};
 use crate::app::{LivePhase, LiveServer, LiveSession, LiveState, LiveVerb, SessionSource};
 use crate::edge::clock::utc_file_name;
+use crate::mcp::answer::ToolAnswer;
+use crate::mcp::args::{span, within};
+use crate::mcp::call::Call;
+use crate::mcp::live_view::LiveView;
+use crate::mcp::options::Toolset;
+use crate::mcp::sessions::Held;
+use crate::mcp::shared::Shared;
+use crate::mcp::tool::{AboutTool, Effect};
+use crate::mcp::waiting;
 use crate::peer::client::MAX_PARAMS_HZ;
 use crate::peer::incident::Trouble;
 use crate::wire::url::without_secrets;
 
-/// How long a session may run after the initial buffer unless it is told, and at most, in seconds.
+/// Default and greatest length of a session after its initial buffer, in seconds.
 const RUN_FOR_S: (f64, f64) = (600.0, 86_400.0);
-/// How long a server may take until its initial buffer unless it is told, and at most, in seconds.
+/// Default and greatest time until the initial buffer, in seconds.
 const TIMEOUT_S: (f64, f64) = (600.0, 3_600.0);
-/// How long a start waits for the stream unless it is told, and at most: some clients give up at 60 s.
+/// Default and greatest time that a start waits for the stream: some clients give up at 60 s.
 const START_WAIT_S: (f64, f64) = (20.0, 50.0);
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-pub struct StartArgs {
+pub(super) struct StartArgs {
     /// The server, ws:// or wss://; its query string is used and never shown or written
     url: Option<String>,
     /// Without url: the trouble of the built-in server, such as stall, stall:at=6,for=4, behind,
@@ -58,7 +61,7 @@ pub struct StartArgs {
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Started {
+pub(super) struct Started {
     handle: String,
     /// Until when the handle leads to the session
     lifetime: String,
@@ -67,11 +70,11 @@ pub struct Started {
     path: std::path::PathBuf,
     /// The server, without secrets
     server: String,
-    state: State,
+    state: LiveView,
 }
 
 /// The tool [`headless_start`].
-pub const HEADLESS_START: About = About {
+pub(super) const HEADLESS_START: AboutTool = AboutTool {
     name: "headless_start",
     title: "Start a live session",
     description: "Starts and records a session as a headless client. PRE-EMPTS whoever has the server: a DEMON \
@@ -82,17 +85,17 @@ pub const HEADLESS_START: About = About {
     effect: Effect::TakesOver,
 };
 
-pub async fn headless_start(
-    server: Server,
+pub(super) async fn headless_start(
+    shared: Arc<Shared>,
     args: StartArgs,
     call: Call,
-) -> Result<Answer<Started>> {
+) -> Result<ToolAnswer<Started>> {
     let wait_s = within("wait_s", args.wait_s.unwrap_or(START_WAIT_S.0), 0.0, START_WAIT_S.1)?;
-    let number = server.sessions.next_number();
+    let number = shared.sessions.next_number();
     let handle = format!("live-{number}");
-    let out = server.captures.place(&format!("{}-{handle}.lagtape", utc_file_name()))?;
-    let verb = live_verb(&server, args, out)?;
-    let held = server.sessions.hold(number, || {
+    let out = shared.captures.place(&format!("{}-{handle}.lagtape", utc_file_name()))?;
+    let verb = live_verb(&shared, args, out)?;
+    let held = shared.sessions.hold(number, || {
         Ok(Held {
             capture: out_id(&verb)?,
             path: verb.out.clone(),
@@ -102,10 +105,10 @@ pub async fn headless_start(
             session: LiveSession::start(verb)?,
         })
     })?;
-    let state = observe::streaming(&held.session, wait_s, &call).await;
-    let never_was = state.end.as_ref().is_some_and(|end| end.analysis.is_none());
-    if never_was {
-        server.sessions.forget(&handle);
+    let state = waiting::streaming(&held.session, wait_s, &call).await;
+    let never_began = state.end.as_ref().is_some_and(|end| end.analysis.is_none());
+    if never_began {
+        shared.sessions.forget(&handle);
     }
     if let Some(failure) = state.end.as_ref().and_then(|end| end.failure.as_deref()) {
         bail!("{}; {}", failure.trim_end_matches(['.', '?']), after_failure(&state));
@@ -137,18 +140,18 @@ pub async fn headless_start(
         capture: held.capture.clone(),
         path: held.path.clone(),
         server: held.server.clone(),
-        state: State::of(&state),
+        state: LiveView::of(&state),
     };
-    Ok(Answer::new(summary, body).next(steps))
+    Ok(ToolAnswer::new(summary, body).next(steps))
 }
 
-fn live_verb(server: &Server, args: StartArgs, out: std::path::PathBuf) -> Result<LiveVerb> {
+fn live_verb(shared: &Shared, args: StartArgs, out: std::path::PathBuf) -> Result<LiveVerb> {
     let place = match (args.url, args.incident) {
         (Some(_), Some(_)) => {
             bail!("give either url or incident: incidents are the built-in server's")
         }
         (Some(url), None) => {
-            server.hosts.check(&url)?;
+            shared.hosts.check(&url)?;
             LiveServer::Url(url)
         }
         (None, incident) => {
@@ -159,7 +162,7 @@ fn live_verb(server: &Server, args: StartArgs, out: std::path::PathBuf) -> Resul
     let source = match (args.fixture, args.audio) {
         (Some(_), Some(_)) => bail!("give either fixture or audio"),
         (Some(name), None) => Some(SessionSource::Fixture(name)),
-        (None, Some(path)) => Some(SessionSource::File(server.captures.file(&path)?)),
+        (None, Some(path)) => Some(SessionSource::File(shared.captures.file(&path)?)),
         (None, None) => None,
     };
     let mut set = Map::new();
