@@ -41,8 +41,8 @@ pub(super) struct CaptureReplay {
 }
 
 impl CaptureReplay {
-    /// Feeds a capture to an engine, up to and including `at`, or to its end. What comes
-    /// after `at` only tells whether the capture is whole.
+    /// Feeds a capture to an engine, up to and including `at`, or to its end. Records
+    /// after `at` are read only to see whether the capture is whole.
     pub fn of(
         records: Salvage<CaptureFile>,
         options: Options,
@@ -51,7 +51,7 @@ impl CaptureReplay {
         Self::watched(records, options, at, |_| ())
     }
 
-    /// The same, with `watch` called for every record that the engine is fed.
+    /// Like [`CaptureReplay::of`], calling `watch` for every record that the engine gets.
     pub fn watched(
         mut records: Salvage<CaptureFile>,
         options: Options,

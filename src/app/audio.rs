@@ -68,7 +68,8 @@ pub(super) struct Sound {
 }
 
 impl Sound {
-    /// What was heard, where the engine kept that, or else the buffer; of either the last part.
+    /// The audio that was heard if the engine kept it, or else the buffer; only its last part if `last`
+    /// is given.
     pub fn of(path: &Path, engine: &Engine, last: Option<Span>) -> Result<Sound> {
         let Some(mirror) = engine.mirror() else {
             bail!(
@@ -100,7 +101,7 @@ impl Sound {
         self.samples.len() as u64 / u64::from(self.channels)
     }
 
-    /// Puts it into `output`, which becomes `out`.
+    /// Writes the audio as WAV to `output`, which becomes the file `out`.
     pub fn write(&self, mut output: Output, out: &Path) -> Result<()> {
         wav::write(output.writer(), &self.samples, self.channels, self.sample_rate)
             .with_context(|| format!("cannot write {}", out.display()))?;

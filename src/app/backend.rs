@@ -37,7 +37,8 @@ pub struct BackendVerb {
     pub audio: Option<PathBuf>,
 }
 
-/// Serves until `shutdown` resolves. `listening` hears the address, `notice` of every connection.
+/// Serves until `shutdown` resolves. Calls `listening` with the address and `notice` for every
+/// connection.
 pub async fn backend(
     verb: BackendVerb,
     shutdown: impl Future<Output = ()>,
@@ -93,16 +94,16 @@ impl BuiltIn {
                 let failed = listening.clone();
                 let served = runtime().and_then(|runtime| {
                     let stopped = async {
-                        // A sender that is gone stops it as well.
+                        // Dropping the sender stops it as well.
                         let _ = stopped.await;
                     };
-                    let told = move |address| {
+                    let report = move |address| {
                         let _ = listening.send(Ok(address));
                     };
-                    runtime.block_on(backend(verb, stopped, told, |_| ()))
+                    runtime.block_on(backend(verb, stopped, report, |_| ()))
                 });
                 if let Err(error) = served {
-                    // Heard only if it failed before it listened.
+                    // Received only if it failed before it listened.
                     let _ = failed.try_send(Err(error));
                 }
             })?;

@@ -2,7 +2,7 @@
 //!
 //! Enters: ids and paths as somebody wrote them. Leaves: files that exist inside the folders, links
 //! resolved, or why not. An id is the path below its folder, with `/`, without `.lagtape`.
-//! What lies outside is refused alike whether it exists or not.
+//! A path outside the folders gets the same refusal whether it exists or not.
 
 use std::cmp::Reverse;
 use std::fs;
@@ -52,13 +52,13 @@ pub struct ListedCapture {
 }
 
 impl CaptureFolders {
-    /// Of these folders; they need not exist yet.
+    /// The folders need not exist yet.
     pub fn new(folders: Vec<PathBuf>) -> Result<CaptureFolders> {
         ensure!(!folders.is_empty(), "name at least one folder for captures");
         Ok(CaptureFolders { folders })
     }
 
-    /// The folders as they were named.
+    /// The folders as the user named them.
     #[must_use]
     pub fn folders(&self) -> &[PathBuf] {
         &self.folders

@@ -54,7 +54,7 @@ pub fn cat(path: &Path, filter: &CatFilter, out: &mut dyn Write) -> Result<Optio
 /// Some of the messages of a capture, with how many there are in all.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MessagePage {
-    /// A line each, without its end: JSON if the filter says so.
+    /// One line for each record, without its newline: JSON if the filter asks for it.
     pub lines: Vec<String>,
     /// Records that pass the filter.
     pub total: u64,
@@ -96,7 +96,7 @@ pub fn messages(
     Ok(page)
 }
 
-/// What is done with a record: its role and the origin of the times come along.
+/// Called with a record, its role, and the origin of the times.
 type Visit<'a> = dyn FnMut(&Record<'_>, &str, Nanos) -> Result<ControlFlow<()>> + 'a;
 
 /// Visits the records that pass the filter until the visitor has enough.
@@ -117,7 +117,7 @@ fn each(path: &Path, filter: &CatFilter, visit: &mut Visit<'_>) -> Result<Option
     Ok(Damage::of(records.losses()))
 }
 
-/// What a record is to the session, in a word.
+/// The role of a record in the session, in one word.
 fn role(interpreter: &mut Interpreter, record: &Record<'_>) -> String {
     if let Body::Context(context) = &record.body {
         *interpreter = Interpreter::resume(&context.state);

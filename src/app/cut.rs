@@ -1,4 +1,4 @@
-//! `cut`: a part of a capture that says by itself what the whole says of that time.
+//! `cut`: a part of a capture whose figures are those of the whole capture for that time.
 
 use std::path::{Path, PathBuf};
 

@@ -71,7 +71,7 @@ impl DiffVerb {
         let replay = files::open_stream(path)
             .and_then(|records| {
                 CaptureReplay::watched(records, options, until, |record| {
-                    digests.extend(digest(record))
+                    digests.extend(digest(record));
                 })
             })
             .with_context(|| format!("cannot compare {}", path.display()))?;

@@ -33,7 +33,7 @@ pub struct Info {
     /// Messages of each direction, and their payload bytes.
     pub messages: BTreeMap<&'static str, Count>,
     /// How long messages travel, there and back; `null` where no ping of the client was answered.
-    /// Of a recording that was not closed, up to its last checkpoint, where it has one.
+    /// In a recording that was not closed it covers the time up to the last checkpoint, if there is one.
     pub round_trip: Option<RoundTripReport>,
     /// Records lost while recording.
     pub lost: u64,
@@ -41,7 +41,7 @@ pub struct Info {
     pub duration_s: f64,
     /// The capture ends with its end record.
     pub complete: bool,
-    /// Why the recording ended, where it says.
+    /// Why the recording ended, if the end record gives a reason.
     pub end_reason: Option<String>,
     /// Bytes of a record that was cut off at the end.
     pub torn_bytes: u64,
@@ -163,7 +163,7 @@ impl Info {
             }
             Body::Gap(gap) => self.lost = self.lost.saturating_add(gap.count),
             Body::End(end) => self.end_reason = end.reason,
-            // Of a file that is read from the beginning it says what is known by then.
+            // In a file that is read from the beginning it repeats what has been counted so far.
             Body::Checkpoint(checkpoint) => {
                 let Totals {
                     records,

@@ -1,9 +1,9 @@
-//! Live sessions that others hold: started, looked at, told what to do, and stopped.
+//! Live sessions as handles: a caller starts one, inspects it, controls it and stops it.
 //!
-//! Enters: what to record, then orders and looks while it runs. Leaves: states, reports of the live
-//! engine, and at the end the sealed capture with its analysis. A session has a thread of its own,
-//! so that whoever asks can neither delay its stamps nor be delayed by its disk; the built-in
-//! backend has another. Dropping a session stops it.
+//! Enters: what to record, then orders while it runs. Leaves: states, reports of the live engine, and
+//! at the end the sealed capture with its analysis. A session has a thread of its own, so that its
+//! callers can neither delay its timestamps nor wait for its disk; the built-in backend has another.
+//! Dropping a session stops it.
 
 mod state;
 mod thread;
@@ -41,7 +41,7 @@ pub struct LiveSession {
 }
 
 impl LiveSession {
-    /// Starts a session; whether it can be had shows in its states.
+    /// Starts a session; its states show whether the server accepts it.
     pub fn start(verb: LiveVerb) -> Result<LiveSession> {
         if let LiveServer::BuiltIn { trouble, .. } = &verb.server {
             ensure!(
@@ -94,7 +94,7 @@ impl LiveSession {
         self.state.clone()
     }
 
-    /// Asks the session to end; [`LiveSession::ended`] tells when it has.
+    /// Asks the session to end; [`LiveSession::ended`] resolves when it has.
     pub fn stop(&self) {
         self.stop.send_replace(true);
     }
@@ -117,26 +117,26 @@ impl LiveSession {
         self.order(Order::Command(command)).await
     }
 
-    /// Looks at the client, which changes nothing; `None` when the session is over.
+    /// Reads something from the client without changing it; `None` when the session is over.
     pub async fn look<T: Send + 'static>(
         &self,
         look: impl FnOnce(&Client, Nanos) -> T + Send + 'static,
     ) -> Option<T> {
         let (answer, seen) = oneshot::channel();
         let order = Order::Look(Box::new(move |client, now| {
-            // Whoever asked may have gone meanwhile.
+            // The caller may have gone in the meantime.
             let _ = answer.send(look(client, now));
         }));
         self.orders.send(order).await.ok()?;
         seen.await.ok()
     }
 
-    /// The analysis of this moment; of an ended session, that of its capture.
+    /// The analysis up to now; once the session has ended, the analysis of its capture.
     pub async fn analysis(&self, args: ReportArgs) -> Result<Analysis> {
         self.analysis_since(None, args).await
     }
 
-    /// The same, with a lag report that reaches back to `since` and no further.
+    /// Like [`LiveSession::analysis`], with a lag report that reaches back to `since` and no further.
     pub async fn analysis_since(&self, since: Option<Nanos>, args: ReportArgs) -> Result<Analysis> {
         args.check(0.0)?;
         let from = move |now: Nanos| ReportArgs {
@@ -171,8 +171,7 @@ impl LiveSession {
         seen.await.unwrap_or_default()
     }
 
-    /// What was heard last, or the buffer as it stands; `None` when the session is over or has no
-    /// audio yet.
+    /// The audio heard last, or the present buffer; `None` when the session is over or has no audio yet.
     pub async fn audio(&self, buffer: bool, last: Option<Span>) -> Option<LiveAudio> {
         self.look(move |client, _| audio_of(client, buffer, last)).await?
     }

@@ -11,7 +11,7 @@ use crate::report::text::Records;
 /// What is lost of a capture.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Lost {
-    /// Records that are missing, as far as their numbers tell.
+    /// Records that are missing, counted by the gaps in their numbers.
     pub records_lost: u64,
     /// Bytes that are no sound records.
     pub bytes_lost: u64,

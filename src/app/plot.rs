@@ -40,7 +40,7 @@ pub struct PlotVerb {
     pub report: ReportArgs,
 }
 
-/// Draws a capture, and says what the picture shows.
+/// Draws a capture; the analysis says what the picture shows.
 pub fn plot_bytes(path: &Path, form: PlotForm, verb: &PlotVerb) -> Result<(Vec<u8>, Analysis)> {
     verb.report.check(0.0)?;
     let options = Options {
@@ -72,7 +72,7 @@ pub fn plot_bytes(path: &Path, form: PlotForm, verb: &PlotVerb) -> Result<(Vec<u
     Ok((bytes, analysis))
 }
 
-/// Draws a capture into a file, in the form that its name asks for.
+/// Draws a capture into a file; the ending of its name decides the form.
 pub fn plot(path: &Path, out: &Path, force: bool, verb: &PlotVerb) -> Result<Analysis> {
     files::refuse_input(path, out)?;
     let form = PlotForm::of(out)?;

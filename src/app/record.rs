@@ -28,7 +28,7 @@ const TUNE_S: usize = 24;
 /// does not fill the memory: more than nine hours of ticks at the usual rate.
 pub const LIVE_TRACKER_BOUND: usize = 1_000_000;
 
-/// What the session is about.
+/// The audio that the session begins with.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum SessionSource {
     /// A built-in tune, uploaded.
@@ -113,9 +113,9 @@ impl RecordVerb {
 /// A recording and its report.
 #[derive(Debug)]
 pub struct RecordedSession {
-    /// What the live engine says: the same bytes that `analyze` will print of the capture, unless
-    /// the disk failed and `status` tells of lost records. When a strict recording was stopped by
-    /// its disk, what `analyze` says of the part that was written.
+    /// The report of the live engine: the same bytes that `analyze` prints for the capture, unless the
+    /// disk failed and `status` counts lost records. When its disk stopped a strict recording, the
+    /// report of the part that was written.
     pub analysis: Analysis,
     /// What the recorder made of it.
     pub status: Status,
@@ -123,7 +123,7 @@ pub struct RecordedSession {
     pub files: Vec<PathBuf>,
     /// Why it ended.
     pub reason: String,
-    /// The session could not be had or broke, in a sentence.
+    /// Why the session could not start or broke, in a sentence.
     pub failure: Option<String>,
     /// What was to be written.
     pub keeping: Keeping,

@@ -115,7 +115,7 @@ fn begin(out: &Path, force: bool, first: &Stored<'_>) -> Result<Rewriter> {
     Ok(mended)
 }
 
-/// Says for a person what was recovered.
+/// The result as text for a person.
 #[must_use]
 pub fn recovered_text(recovered: &[Recovered]) -> String {
     let mut text = String::new();

@@ -55,7 +55,7 @@ impl Replayed {
     }
 }
 
-/// What a replay tells before its first client.
+/// What is known of a replay before its first client.
 #[derive(Debug, Clone, Copy)]
 pub struct Listening {
     /// Where it listens.
@@ -107,14 +107,14 @@ pub struct PerformVerb {
     pub out: Option<PathBuf>,
     /// Replace an existing file.
     pub force: bool,
-    /// How to say it.
+    /// How the client of the capture is performed.
     pub performance: PerformanceOptions,
     /// How long the server may take until the initial buffer.
     pub ready_timeout: Span,
 }
 
-/// Performs the client of a capture against a live server, and records that. `begin` sees what it
-/// will do, `watch` the client after every record.
+/// Performs the client of a capture against a live server, and records that. Calls `begin`
+/// with the script, and `watch` with the client after every record.
 pub async fn perform(
     verb: PerformVerb,
     stop: impl Future<Output = ()>,

@@ -34,12 +34,12 @@ pub struct Verified {
     /// What is lost.
     #[serde(flatten)]
     pub lost: Lost,
-    /// What a replay proved, if it was asked for.
+    /// The comparison with the checkpoints, if a replay was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replay: Option<ReplayCheck>,
 }
 
-/// What a replay proved against the checkpoints of a capture.
+/// How a replay compares with the checkpoints of a capture.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct ReplayCheck {
     /// Checkpoints before the first loss; after it the state is not known.
@@ -145,7 +145,7 @@ fn replayed(records: &mut Salvage<CaptureFile>) -> Result<ReplayCheck> {
     Ok(replayed)
 }
 
-/// Prints what was found for a person.
+/// The result as text for a person.
 #[must_use]
 pub fn verified_text(found: &[Verified]) -> String {
     let mut out = String::new();

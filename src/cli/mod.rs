@@ -96,13 +96,12 @@ enum Verb {
     Mcp(mcp::McpArgs),
 }
 
-/// Runs one command line, its first word being the program's name.
+/// Runs one command line, whose first word is the name of the program.
 pub fn run(words: impl IntoIterator<Item = OsString>) -> Outcome {
     let args = match CommandLine::try_parse_from(words) {
         Ok(args) => args,
         Err(error) => {
-            // Help and version go to stdout and are no error; nobody is left to hear of a failure
-            // to print.
+            // Help and version go to stdout and are no error. A failure to print has no reader.
             let _ = error.print();
             return match error.kind() {
                 UsageKind::DisplayHelp | UsageKind::DisplayVersion => Outcome::Healthy,

@@ -12,7 +12,7 @@ use crate::app::{Outcome, RecordedSession};
 use crate::edge::recorder::Status;
 use crate::report::{Analysis, text};
 
-/// Prints what was recorded, and says why if it is not all.
+/// Prints the report of a recording, and why it failed if it did.
 pub fn print_recorded(
     session: &RecordedSession,
     json: bool,

@@ -1,5 +1,5 @@
-//! What is shown while a session is recorded: one line on a terminal, what the recorder has to say
-//! at once, and where it stands, for programs.
+//! What stderr shows while a session is recorded: one line on a terminal, every notice of the
+//! recorder at once, and for programs a status line at intervals.
 
 use std::io::{IsTerminal, Write};
 use std::sync::mpsc::Receiver;
@@ -34,7 +34,7 @@ pub struct RecordingDisplay {
 }
 
 impl RecordingDisplay {
-    /// A display of a session that runs so long.
+    /// A display of a session that ends after `run_for`.
     pub fn new(stderr: Stderr, run_for: Option<Span>) -> Self {
         RecordingDisplay {
             stderr,
@@ -48,14 +48,14 @@ impl RecordingDisplay {
         }
     }
 
-    /// The same, passing on what the recorder says, and every so often where it stands.
-    pub fn hearing(self, notices: Receiver<Notice>, status_every: Option<Span>) -> Self {
+    /// The same display, which also prints the notices of the recorder, and its status at intervals.
+    pub fn with_notices(self, notices: Receiver<Notice>, status_every: Option<Span>) -> Self {
         RecordingDisplay { notices: Some(notices), status_every, ..self }
     }
 
-    /// Looks at the session; to be called often.
+    /// Updates the display; to be called after every record.
     pub fn show(&mut self, client: &Client, now: Nanos) {
-        self.pass_on();
+        self.print_notices();
         if let Some(period) = self.status_every.filter(|_| now >= self.status_due) {
             self.status_due = now.checked_add(period).unwrap_or(Nanos(u64::MAX));
             self.clear();
@@ -67,13 +67,13 @@ impl RecordingDisplay {
         }
     }
 
-    /// Passes on what the recorder said last, and leaves an empty line.
+    /// Prints the last notices and leaves an empty line.
     pub fn end(mut self) {
-        self.pass_on();
+        self.print_notices();
         self.clear();
     }
 
-    fn pass_on(&mut self) {
+    fn print_notices(&mut self) {
         let news: Vec<_> = self.notices.iter().flat_map(Receiver::try_iter).collect();
         for notice in news {
             if let Notice::Status(status) = notice {
@@ -132,7 +132,7 @@ impl RecordingDisplay {
 
     fn put(&self, text: &str) {
         let mut stderr = std::io::stderr();
-        // When stderr is gone, nobody is left to hear of that.
+        // An error is ignored: a closed stderr has no reader.
         let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
     }
 }
@@ -147,7 +147,7 @@ fn last_lead_s(client: &Client) -> Option<f64> {
     epoch.tracker.slices().next_back().map(|slice| slice.lead_s)
 }
 
-/// Where a recording stands, as one line of JSON.
+/// The state of a recording as one line of JSON.
 fn status_line(client: &Client, status: &Status, now: Nanos) -> String {
     let engine = client.engine();
     let epoch = engine.epochs().last();

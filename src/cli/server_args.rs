@@ -1,4 +1,4 @@
-//! What can be typed about the simulated server; for `simulate` and `backend`.
+//! Flags about the simulated server, shared by `simulate` and `backend`.
 
 use std::io::Write;
 

@@ -5,8 +5,8 @@ use std::future::Future;
 use crate::app::{Outcome, runtime};
 use crate::edge::record::Bell;
 
-/// Resolves at Ctrl-C, or SIGTERM where there is such a thing. A second one ends the program at
-/// once: the orderly end waits for the disk, and some disks never answer.
+/// Resolves at Ctrl-C, and on Unix at SIGTERM. A second signal ends the program at once, because the
+/// orderly end waits for the disk and some disks never answer.
 pub async fn stop_signal() {
     signalled().await;
     std::thread::spawn(|| {
@@ -24,7 +24,7 @@ pub fn take_signals(bell: Option<Bell>) {
     use tokio::signal::unix::{SignalKind, signal};
     /// On Linux, the BSDs and macOS alike, on all but a few rare processors.
     const SIGXFSZ: i32 = 25;
-    // Once it is listened to, it does nothing any more; the write says what is wrong.
+    // A signal that has a handler does not kill; the write that failed reports the reason.
     drop(signal(SignalKind::from_raw(SIGXFSZ)));
     let Some(bell) = bell else { return };
     if let Ok(mut signals) = signal(SignalKind::user_defined1()) {

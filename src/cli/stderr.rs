@@ -24,7 +24,7 @@ pub struct Stderr {
 }
 
 impl Stderr {
-    /// Prints a sentence. A stderr that is closed or full is ignored: nobody could read about it.
+    /// Prints a sentence. Errors are ignored: a closed stderr has no reader.
     pub fn say(self, sentence: &str) {
         let _ = writeln!(io::stderr(), "{sentence}");
     }

@@ -87,7 +87,7 @@ impl<T: Serialize> ToolAnswer<T> {
         self
     }
 
-    /// As it is sent.
+    /// The answer as it is sent.
     pub fn output(&self) -> Result<ToolOutput> {
         let value = serde_json::to_value(self)?;
         let text = value.to_string();
@@ -137,7 +137,7 @@ fn link(path: &Path) -> Resource {
         .with_mime_type(mime)
 }
 
-/// Keeps as many items as fit from number `start` on, at most `limit`; what was left out is told.
+/// Keeps as many items as fit from number `start` on, at most `limit`, and counts the rest.
 pub fn page<T: Serialize>(
     list: &'static str,
     items: impl ExactSizeIterator<Item = T>,
@@ -189,7 +189,7 @@ fn clipped_to(text: &str, most: usize) -> String {
     }
 }
 
-/// JSON out of a capture, with every text in it short and no list or object long.
+/// JSON out of a capture with every text shortened and every list and object cut.
 pub fn clipped_value(value: &Value) -> Value {
     const MOST: usize = 24;
     match value {
@@ -224,9 +224,9 @@ mod tests {
         let text = "x".repeat(len);
         let (kept, truncated) = page("items", (0..items).map(|_| &text), start, limit);
         assert_eq!(kept.len() as u64, shown);
-        let told = truncated.as_ref().map(|t| (t.shown, t.total, t.next_cursor.as_deref()));
+        let shown_as = truncated.as_ref().map(|t| (t.shown, t.total, t.next_cursor.as_deref()));
         let expected = (kept.len() < items).then_some((shown, items as u64, next));
-        assert_eq!(told, expected);
+        assert_eq!(shown_as, expected);
     }
 
     #[test]

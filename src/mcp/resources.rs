@@ -1,7 +1,6 @@
 //! Captures as resources: report, timeline and chart of each, by its id.
 //!
-//! Enters: an address, or a part of one to be completed. Leaves: text or pixels. What a resource holds
-//! is what the command line prints of the same capture.
+//! A resource holds what the command line prints for the same capture.
 
 use std::sync::Arc;
 
@@ -31,7 +30,7 @@ const PAGE: usize = 30;
 /// Length of a row of the timeline, in seconds.
 const TIMELINE_STEP_S: f64 = 1.0;
 
-/// What there is of a capture: the end of the address, the media type, what it is.
+/// The parts of a capture: end of the address, media type, description.
 const PARTS: [(&str, &str, &str); 3] = [
     ("report", "application/json", "everything that lagtape analyze --json says"),
     ("timeline", "text/csv", "lowest lead, highest staleness and playhead, second by second"),
@@ -135,7 +134,7 @@ fn contents(found: &FoundCapture, part: &str, uri: String) -> Result<ResourceCon
     })
 }
 
-/// Ids that begin like what was typed: of resources, and of the prompt's capture.
+/// Completes the id in the address of a resource, or the capture of the prompt.
 pub async fn complete(
     shared: &Arc<Shared>,
     params: &CompleteRequestParams,

@@ -65,7 +65,7 @@ impl Sessions {
         self.started.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Keeps the session that `start` makes, unless too many run.
+    /// Starts a session with `start` and keeps it, unless too many run.
     pub fn hold(&self, number: u64, start: impl FnOnce() -> Result<Held>) -> Result<Arc<Held>> {
         let mut held = self.lock();
         let running = held.values().filter(|held| held.is_running()).count();
@@ -132,7 +132,7 @@ impl Sessions {
     }
 }
 
-/// A line on stderr; when that is closed nobody is left to hear it.
+/// Prints a line on stderr; errors are ignored because a closed stderr has no reader.
 fn say(line: &str) {
     use std::io::Write;
     let _ = writeln!(std::io::stderr(), "lagtape mcp: {line}");

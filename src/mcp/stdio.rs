@@ -15,13 +15,13 @@ use tokio_util::sync::CancellationToken;
 use super::options::McpOptions;
 use super::server::McpServer;
 
-/// Serves one client on stdin and stdout until it goes or `stop` resolves.
+/// Serves one client on stdin and stdout until it leaves or `stop` resolves.
 pub async fn serve(options: &McpOptions, stop: impl Future<Output = ()>) -> Result<()> {
     let (input, output) = rmcp::transport::stdio_pipes();
     serve_on(&McpServer::new(options)?, input, output, stop).await
 }
 
-/// The same on any pair of streams.
+/// Serves one client on any pair of streams.
 pub async fn serve_on(
     server: &McpServer,
     input: impl AsyncRead + Send + Unpin + 'static,
@@ -32,7 +32,7 @@ pub async fn serve_on(
     let served = async {
         match server.clone().serve((input, output)).await {
             Ok(service) => service.waiting().await.map(|_| ()).context("the protocol broke"),
-            // A client that goes before it has said anything is no failure.
+            // A client that leaves before its first message is no failure.
             Err(_) if server.leaving().is_cancelled() => Ok(()),
             Err(error) => Err(error).context("the client did not begin as MCP clients do"),
         }

@@ -51,7 +51,6 @@ pub struct IntegrityView {
 }
 
 impl IntegrityView {
-    /// Of an analysis.
     pub fn of(analysis: &Analysis) -> IntegrityView {
         let state = match (&analysis.damage, analysis.complete) {
             (Some(_), _) => "damaged",
@@ -105,7 +104,6 @@ pub struct SessionView {
 }
 
 impl SessionView {
-    /// Of an analysis.
     pub fn of(analysis: &Analysis, detailed: bool) -> SessionView {
         let session = &analysis.session;
         let short = |text: &Option<String>| text.as_deref().map(clipped);
@@ -155,7 +153,6 @@ pub struct TrustView {
 }
 
 impl TrustView {
-    /// Of an answer.
     pub fn of(answer: &WhatIf) -> TrustView {
         TrustView {
             tier: word(&answer.tier),
@@ -178,7 +175,7 @@ pub fn any_list(_: &mut SchemaGenerator) -> Schema {
     schemars::json_schema!({"type": "array", "items": {"type": "object"}})
 }
 
-/// A word that serde makes of a value.
+/// The text that serde writes for a value without fields.
 pub fn word(value: &impl Serialize) -> String {
     match json!(value) {
         Value::String(word) => word,
@@ -191,19 +188,19 @@ pub fn in_words_of_tools(error: &anyhow::Error) -> anyhow::Error {
     anyhow::anyhow!(format!("{error:#}").replace("--open-loop", "open_loop: true"))
 }
 
-/// A number of things.
+/// A count with its noun, in the plural where it has to be.
 pub fn counted(count: u64, thing: &str) -> String {
     let s = if count == 1 { "" } else { "s" };
     format!("{count} {thing}{s}")
 }
 
-/// The folders in a sentence.
+/// The folders, separated by commas.
 pub fn folders(captures: &CaptureFolders) -> String {
     let names: Vec<_> = captures.folders().iter().map(|f| f.display().to_string()).collect();
     names.join(", ")
 }
 
-/// An event of the server, short.
+/// An event of the server, clipped.
 pub fn event(event: &EventReport) -> Value {
     clipped_value(&json!(event))
 }

@@ -39,7 +39,7 @@ pub struct LiveState {
     pub staleness_s: Option<f64>,
     /// The position of the playhead.
     pub playhead_s: Option<f64>,
-    /// The spell of lag that goes on; times are the session's clock.
+    /// The lag episode that is under way; times are on the session's clock.
     pub lag: Option<Episode>,
     /// How it ended.
     pub end: Option<Arc<LiveEnd>>,
@@ -50,7 +50,7 @@ pub struct LiveState {
 pub struct LiveEnd {
     /// Why, in a sentence.
     pub reason: String,
-    /// The session could not be had or broke, in a sentence.
+    /// Why the session could not start or broke, in a sentence.
     pub failure: Option<String>,
     /// The live engine's analysis; `None` when there was no session.
     pub analysis: Option<Analysis>,

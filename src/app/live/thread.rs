@@ -20,14 +20,14 @@ use crate::peer::incident::Trouble;
 use crate::peer::server::BUILT_IN;
 use crate::time::{DEFAULT_SAMPLE_RATE, Span};
 
-/// Audio heard that a session keeps, as the reference client does, in seconds.
+/// Seconds of heard audio that a session keeps, as the reference client does.
 pub const HEARD_S: u64 = 120;
-/// Where a session is had.
+/// The server of a session.
 #[derive(Debug, Clone)]
 pub enum LiveServer {
     /// At that address.
     Url(String),
-    /// Of the built-in backend, in this trouble.
+    /// The built-in backend with this incident.
     BuiltIn {
         /// The trouble.
         trouble: Trouble,
@@ -36,7 +36,7 @@ pub enum LiveServer {
     },
 }
 
-/// What to do in a session.
+/// What to record, and how the client behaves.
 #[derive(Debug, Clone)]
 pub struct LiveVerb {
     /// Where.
@@ -98,7 +98,7 @@ fn record_session(
         options,
         orders,
         async {
-            // That nobody holds the session any more is a stop too.
+            // Dropping the session stops it as well.
             let _ = stopped.wait_for(|stopped| *stopped).await;
         },
         |client, now| {
@@ -107,12 +107,13 @@ fn record_session(
     ))
 }
 
-/// What the recording client does: what was asked for, over what the incident makes of a client.
+/// The options of the recording client: those of the verb take precedence over those of the
+/// incident.
 fn record_options(verb: LiveVerb, url: String) -> Result<RecordOptions> {
     let (setup, mut metadata) = match &verb.server {
         LiveServer::BuiltIn { trouble, .. } => {
-            let told = [("backend".to_owned(), format!("built-in, {trouble}"))];
-            (trouble.setup().client, BTreeMap::from(told))
+            let facts = [("backend".to_owned(), format!("built-in, {trouble}"))];
+            (trouble.setup().client, BTreeMap::from(facts))
         }
         LiveServer::Url(_) => Default::default(),
     };

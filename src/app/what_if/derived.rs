@@ -1,5 +1,5 @@
-//! What a what-if writes beside its answer: what would have been heard, and the counterfactual
-//! session as a capture.
+//! The files that a what-if writes beside its answer: the audio that would have been heard, and the
+//! counterfactual session as a capture.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ pub(super) struct Derived {
     capture: Option<(PathBuf, Output)>,
 }
 
-/// How a capture says that it is no recording.
+/// The metadata that mark a capture as derived.
 pub(super) struct Marks {
     /// Facts for the header.
     metadata: Vec<(&'static str, String)>,
@@ -69,7 +69,7 @@ fn hex(marker: SyncMarker) -> String {
 }
 
 impl Derived {
-    /// Prepares what was asked for, before any work; `None` when that is nothing.
+    /// Creates the files that were asked for before any work begins; `None` when there are none.
     pub fn create(path: &Path, verb: &WhatIfVerb) -> Result<Option<Derived>> {
         let outputs = verb.audio.iter().chain(&verb.capture);
         outputs.into_iter().try_for_each(|out| files::refuse_input(path, out))?;

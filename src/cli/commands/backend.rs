@@ -63,7 +63,7 @@ pub fn run(args: &BackendArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Ou
         verb,
         stop_signal(),
         |address| {
-            // Whoever started the backend reads the address from the first line.
+            // Programs that start the backend read the address from the first line.
             let _ = writeln!(out, "ws://{address}").and_then(|()| out.flush());
             stderr.say(&format!(
                 "next: lagtape record ws://{address} --fixture {BUILT_IN} --for 30s"

@@ -61,7 +61,7 @@ impl McpArgs {
         }
     }
 
-    /// The same arguments as a client is to give them; folders as they are found from anywhere.
+    /// These arguments as a client has to pass them, with absolute folders.
     fn words(&self) -> Result<Vec<String>> {
         let mut words = vec!["mcp".to_owned()];
         for folder in &self.captures {
@@ -104,7 +104,7 @@ pub fn run(args: &McpArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Outcom
         None => runtime.block_on(mcp::serve_stdio(&args.options(), stop_signal())),
         Some(address) => runtime.block_on(serve_http(args, address, stderr, out)),
     };
-    // A read of stdin that nobody ends any more must not keep the process.
+    // A read of stdin that never returns must not keep the process alive.
     runtime.shutdown_background();
     served.map(|()| Outcome::Healthy)
 }
@@ -119,7 +119,7 @@ async fn serve_http(
     let http = HttpOptions { token, hosts: args.http_host.clone() };
     let listener = edge::listen(address).await?;
     let address = listener.local_addr()?;
-    // Whoever started the server reads the address from the first line.
+    // Programs that start the server read the address from the first line.
     writeln!(out, "http://{address}/mcp").and_then(|()| out.flush())?;
     stderr.say("Ctrl-C ends it and seals running captures");
     mcp::serve_http(listener, &args.options(), http, stop_signal()).await

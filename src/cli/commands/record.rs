@@ -119,11 +119,12 @@ impl RecordArgs {
 }
 
 pub fn run(args: &RecordArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Outcome> {
-    let (notices, heard) = mpsc::channel();
+    let (notices, received) = mpsc::channel();
     let verb = RecordVerb { notices: Some(notices), ..args.verb() };
     let bell = matches!(verb.keeping, Keeping::Ring(_)).then(|| verb.bell.clone());
     stderr.say("this takes the server over from whoever is listening on it");
-    let mut display = RecordingDisplay::new(stderr, verb.run_for).hearing(heard, args.status_every);
+    let mut display =
+        RecordingDisplay::new(stderr, verb.run_for).with_notices(received, args.status_every);
     let session = runtime()?.block_on(async {
         take_signals(bell);
         app::record(verb, stop_signal(), |client, now| display.show(client, now)).await

@@ -178,7 +178,7 @@ pub fn run(args: &ReplayArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Out
 fn announce(args: &ReplayArgs, listening: &Listening, stderr: Stderr, out: &mut dyn Write) {
     let address = format!("ws://{}", listening.address);
     let line = if args.json { json!({"listening": address}).to_string() } else { address.clone() };
-    // Whoever started the replay reads the address from the first line.
+    // Programs that start the replay read the address from the first line.
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
     let mut client = format!("lagtape record {address}");
     if let Some(begins_at_s) = listening.begins_at_s {

@@ -58,7 +58,7 @@ pub(super) struct AudioFile {
 }
 
 impl AudioFile {
-    /// Of a file that was just written.
+    /// Reads the facts of a file that was just written.
     fn of(path: PathBuf) -> Result<AudioFile> {
         let read = || format!("cannot read {}", path.display());
         let file = hound::WavReader::open(&path).with_context(read)?;
@@ -118,7 +118,7 @@ pub(super) async fn capture_dump_audio(
     Ok(audio_answer(file, &damaged.unwrap_or_default()))
 }
 
-/// What would have been heard.
+/// Writes what would have been heard.
 async fn counterfactual_audio(
     shared: &Shared,
     found: FoundCapture,

@@ -1,4 +1,4 @@
-//! `headless_status`: how live sessions stand.
+//! `headless_status`: the state of live sessions.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What is said while a proxy runs: sentences once, a line for each session, or JSON.
+//! What is printed while a proxy runs: sentences, one live line for each session, or JSON.
 
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
@@ -7,7 +7,7 @@ use anyhow::Result;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
-use super::{ProxyArgs, Said};
+use super::{ProxyArgs, ProxyMessage};
 use crate::app::Outcome;
 use crate::cli::stderr::Stderr;
 use crate::cli::stdout::json_line;
@@ -35,10 +35,10 @@ impl<'a> ProxyDisplay<'a> {
         ProxyDisplay { args, stderr, lines, sessions: Vec::new(), outcome: Outcome::Healthy }
     }
 
-    pub fn show(&mut self, said: Said, out: &mut dyn Write) -> Result<()> {
-        let notice = match said {
-            Said::Listening(address) => return self.listening(address, out),
-            Said::Notice(notice) => notice,
+    pub fn show(&mut self, message: ProxyMessage, out: &mut dyn Write) -> Result<()> {
+        let notice = match message {
+            ProxyMessage::Listening(address) => return self.listening(address, out),
+            ProxyMessage::Notice(notice) => notice,
         };
         match &notice {
             Notice::Trouble { session: Some(_), .. } => self.outcome = Outcome::Failed,
@@ -60,7 +60,7 @@ impl<'a> ProxyDisplay<'a> {
         Ok(())
     }
 
-    /// Whoever started the proxy reads the address from the first line.
+    /// Programs that start the proxy read the address from the first line.
     fn listening(&self, address: SocketAddr, out: &mut dyn Write) -> Result<()> {
         if self.args.json {
             #[derive(Serialize)]
@@ -115,7 +115,7 @@ fn print_json(value: &impl Serialize, out: &mut dyn Write) -> Result<()> {
     Ok(out.flush()?)
 }
 
-/// A session in one line; the most telling first, since a terminal cuts what it has no room for.
+/// A session in one line, the most important first because a terminal cuts the rest.
 fn status_line(status: &Status) -> String {
     let seconds = |value: Option<f64>| value.map_or("–".to_owned(), |s| Figure(s).to_string());
     let verdict = if status.is_lagging { "LAG" } else { "ok" };
@@ -143,7 +143,7 @@ fn status_line(status: &Status) -> String {
     line
 }
 
-/// What is said once, in words.
+/// A notice as a sentence, unless it only updates the live line.
 fn sentence_of(notice: &Notice) -> Option<String> {
     Some(match notice {
         Notice::Status(_) => return None,

@@ -1,4 +1,4 @@
-//! What can be typed about a bad link between client and server.
+//! Flags about a bad link between client and server.
 
 use std::str::FromStr;
 
@@ -82,7 +82,7 @@ impl FromStr for LinkBuffer {
     }
 }
 
-/// A spell in which nothing passes.
+/// An interval in which nothing passes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Stall(Spell);
 
@@ -108,7 +108,7 @@ impl ImpairmentArgs {
         }
     }
 
-    /// The link of one way, if anything is wrong with it; `is` tells whether a value is for it.
+    /// The link of one way, if anything impairs it; `is` selects the values of that way.
     fn way(
         &self,
         rate: Option<ByteRate>,

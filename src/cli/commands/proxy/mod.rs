@@ -23,11 +23,11 @@ use crate::cli::values::parse_listen;
 use crate::edge::proxy::{Captures, Notice, Trust};
 use crate::edge::record::Bell;
 
-/// Notices that may wait to be printed; beyond that they are left out.
-const MAX_UNSAID: usize = 4096;
+/// Notices that may wait to be printed; further ones are dropped.
+const MAX_WAITING_NOTICES: usize = 4096;
 
-/// What the proxy's thread has to say.
-enum Said {
+/// A message from the thread of the proxy.
+enum ProxyMessage {
     Listening(SocketAddr),
     Notice(Notice),
 }
@@ -105,30 +105,30 @@ pub fn run(args: &ProxyArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Outc
             args.listen
         ));
     }
-    let (tell, told) = mpsc::sync_channel(MAX_UNSAID);
+    let (sender, messages) = mpsc::sync_channel(MAX_WAITING_NOTICES);
     let verb = args.verb();
     let bell = args.keeping.ring.is_some().then(|| verb.bell.clone());
     let serving = std::thread::Builder::new()
         .name("lagtape-proxy".to_owned())
         .spawn(move || {
-            let (address, notices) = (tell.clone(), tell);
+            let (address, notices) = (sender.clone(), sender);
             runtime()?.block_on(async {
                 take_signals(bell);
                 app::proxy(
                     verb,
                     stop_signal(),
-                    // Nobody is left to hear only when the program ends.
-                    move |at| drop(address.try_send(Said::Listening(at))),
-                    move |notice| drop(notices.try_send(Said::Notice(notice))),
+                    // The receiver is gone only when the program ends.
+                    move |at| drop(address.try_send(ProxyMessage::Listening(at))),
+                    move |notice| drop(notices.try_send(ProxyMessage::Notice(notice))),
                 )
                 .await
             })
         })
         .context("cannot start the proxy's thread")?;
     let mut display = ProxyDisplay::new(args, stderr);
-    for said in told {
-        // A reader that has left has seen enough; the clients have not.
-        let _ = display.show(said, out);
+    for message in messages {
+        // A reader that has closed stdout does not end the sessions of the clients.
+        let _ = display.show(message, out);
     }
     serving.join().map_err(|_| anyhow!("the proxy has failed; this is a bug of lagtape"))??;
     Ok(display.outcome)
