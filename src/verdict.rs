@@ -61,6 +61,7 @@ pub struct Episode {
 
 /// What is wrong in an episode.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "mcp", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum LagKind {
     /// The audio under the listener was older than the threshold.

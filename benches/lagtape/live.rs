@@ -9,7 +9,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use lagtape::app::{
-    self, BackendVerb, DiffVerb, RecordVerb, RecordedSession, Replayed, SimulateVerb, Source,
+    self, BackendVerb, DiffVerb, RecordVerb, RecordedSession, Replayed, SessionSource, SimulateVerb,
 };
 use lagtape::edge::replay::ServeOptions;
 use lagtape::lag::LagReport;
@@ -85,7 +85,7 @@ async fn record_backend(incident: &str, out: &Path) -> Result<Analysis> {
         let verb = RecordVerb {
             out: Some(out.to_owned()),
             force: true,
-            source: Source::Fixture(BUILT_IN.to_owned()),
+            source: SessionSource::Fixture(BUILT_IN.to_owned()),
             dialect: Dialect::Legacy,
             run_for: Some(LENGTH),
             ..RecordVerb::new(format!("ws://{}", listening.await?))
@@ -126,7 +126,7 @@ async fn record_replay(capture: &Path, out: &Path) -> Result<(Replayed, Recorded
     let recording = async {
         let verb = RecordVerb {
             out: Some(out.to_owned()),
-            source: Source::Fixture("x.wav".to_owned()),
+            source: SessionSource::Fixture("x.wav".to_owned()),
             dialect: Dialect::Legacy,
             ..RecordVerb::new(format!("ws://{}", listening.await?))
         };

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::Outcome;
-use super::index::Recalled;
+use super::index::{self, Recalled};
+use super::outcome::Outcome;
 use crate::capture::{Ending, Record, Salvage};
 use crate::edge::files::{self, CaptureFile};
 use crate::engine::{Engine, Options};
@@ -34,27 +34,31 @@ pub struct AnalyzeOptions {
 }
 
 /// An engine that has seen a capture.
-pub(super) struct Replay {
+pub(super) struct CaptureReplay {
     pub engine: Engine,
     pub at: Nanos,
     pub complete: bool,
     pub damage: Option<DamageReport>,
 }
 
-impl Replay {
-    /// Feeds a capture to an engine, up to and including `at`, or to its end. What comes
-    /// after `at` only tells whether the capture is whole.
-    pub fn of(records: Salvage<CaptureFile>, options: Options, at: Option<Span>) -> Result<Replay> {
+impl CaptureReplay {
+    /// Feeds a capture to an engine, up to and including `at`, or to its end. Records
+    /// after `at` are read only to see whether the capture is whole.
+    pub fn of(
+        records: Salvage<CaptureFile>,
+        options: Options,
+        at: Option<Span>,
+    ) -> Result<CaptureReplay> {
         Self::watched(records, options, at, |_| ())
     }
 
-    /// The same, with `watch` called for every record that the engine is fed.
+    /// Like [`CaptureReplay::of`], calling `watch` for every record that the engine gets.
     pub fn watched(
         mut records: Salvage<CaptureFile>,
         options: Options,
         at: Option<Span>,
         mut watch: impl FnMut(&Record<'_>),
-    ) -> Result<Replay> {
+    ) -> Result<CaptureReplay> {
         let mut engine = Engine::new(options);
         let moment = |engine: &Engine| {
             let (at, origin) = at.zip(engine.origin())?;
@@ -73,7 +77,7 @@ impl Replay {
         let at = moment(&engine).unwrap_or(ended);
         let damage = DamageReport::of(records.losses());
         let complete = records.ending() == Some(Ending::Complete);
-        Ok(Replay { engine, at, complete, damage })
+        Ok(CaptureReplay { engine, at, complete, damage })
     }
 
     /// The time that the longest of the reports covers.
@@ -95,16 +99,16 @@ pub fn analyze(path: &Path, options: &AnalyzeOptions) -> Result<Analysis> {
         ..Options::default()
     };
     let recalled = match options.quick && options.at.is_none() {
-        true => super::index::recall(path, engine_options.clone(), |_, _| ())?,
+        true => index::recall(path, engine_options.clone(), |_, _| ())?,
         false => None,
     };
     let quick = recalled.is_some();
     let replay = match recalled {
         Some(Recalled { engine, ended }) => {
-            Ok(Replay { engine, at: ended, complete: true, damage: None })
+            Ok(CaptureReplay { engine, at: ended, complete: true, damage: None })
         }
         None => files::open_stream(path)
-            .and_then(|records| Replay::of(records, engine_options, options.at)),
+            .and_then(|records| CaptureReplay::of(records, engine_options, options.at)),
     };
     let replay = replay
         .and_then(|replay| {

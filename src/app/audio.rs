@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use super::analyze::Replay;
+use super::analyze::CaptureReplay;
 use crate::edge::files::{self, OutputFile};
 use crate::engine::{Engine, Options};
 use crate::playhead::PlayheadSource;
@@ -49,7 +49,7 @@ pub fn audio(path: &Path, out: &Path, options: &AudioOptions) -> Result<AudioSum
         ..Options::default()
     };
     let replay = files::open_stream(path)
-        .and_then(|records| Replay::of(records, engine_options, options.at))
+        .and_then(|records| CaptureReplay::of(records, engine_options, options.at))
         .with_context(|| format!("cannot replay {}", path.display()))?;
     let sound = Sound::of(path, &replay.engine, options.last)?;
     sound.write(output, out)?;
@@ -69,7 +69,8 @@ pub(super) struct Sound {
 }
 
 impl Sound {
-    /// What was heard, where the engine kept that, or else the buffer; of either the last part.
+    /// The audio that was heard if the engine kept it, or else the buffer; only its last part if `last`
+    /// is given.
     pub fn of(path: &Path, engine: &Engine, last: Option<Span>) -> Result<Sound> {
         let Some(mirror) = engine.mirror() else {
             bail!(
@@ -101,7 +102,7 @@ impl Sound {
         self.samples.len() as u64 / u64::from(self.channels)
     }
 
-    /// Puts it into `output`, which becomes `out`.
+    /// Writes the audio as WAV to `output`, which becomes the file `out`.
     pub fn write(&self, mut output: OutputFile, out: &Path) -> Result<()> {
         wav::write(output.writer(), &self.samples, self.channels, self.sample_rate)
             .with_context(|| format!("cannot write {}", out.display()))?;

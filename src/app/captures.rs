@@ -2,7 +2,7 @@
 //!
 //! Enters: ids and paths as somebody wrote them. Leaves: files that exist inside the folders, links
 //! resolved, or why not. An id is the path below its folder, with `/`, without `.lagtape`.
-//! What lies outside is refused alike whether it exists or not.
+//! A path outside the folders gets the same refusal whether it exists or not.
 
 use std::cmp::Reverse;
 use std::fs;
@@ -12,8 +12,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
 
-use crate::capture::{Body, Header};
-use crate::edge::files;
 use crate::parse::nearest;
 
 /// Ending of a capture's name.
@@ -27,13 +25,13 @@ const MAX_NAME_LEN: usize = 4096;
 
 /// The folders, the first being where new files go.
 #[derive(Debug, Clone)]
-pub struct Captures {
+pub struct CaptureFolders {
     folders: Vec<PathBuf>,
 }
 
 /// A capture in one of the folders.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct FoundCapture {
     /// Its id.
     pub id: String,
     /// Where it lies, links resolved.
@@ -42,7 +40,7 @@ pub struct Found {
 
 /// A capture in a listing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Listed {
+pub struct ListedCapture {
     /// Its id.
     pub id: String,
     /// Where it lies.
@@ -53,21 +51,21 @@ pub struct Listed {
     pub modified_ns: u64,
 }
 
-impl Captures {
-    /// Of these folders; they need not exist yet.
-    pub fn new(folders: Vec<PathBuf>) -> Result<Captures> {
+impl CaptureFolders {
+    /// The folders need not exist yet.
+    pub fn new(folders: Vec<PathBuf>) -> Result<CaptureFolders> {
         ensure!(!folders.is_empty(), "name at least one folder for captures");
-        Ok(Captures { folders })
+        Ok(CaptureFolders { folders })
     }
 
-    /// The folders as they were named.
+    /// The folders as the user named them.
     #[must_use]
     pub fn folders(&self) -> &[PathBuf] {
         &self.folders
     }
 
     /// The capture that `text` names, by its id or by its path.
-    pub fn find(&self, text: &str) -> Result<Found> {
+    pub fn find(&self, text: &str) -> Result<FoundCapture> {
         if let Some(path) = self.resolve(text, true)? {
             return self.found(&path);
         }
@@ -105,7 +103,7 @@ impl Captures {
     }
 
     /// All captures, the newest first; of the same age by their ids.
-    pub fn list(&self) -> Result<Vec<Listed>> {
+    pub fn list(&self) -> Result<Vec<ListedCapture>> {
         let mut listed = Vec::new();
         let mut entries = 0;
         let mut folders: Vec<_> =
@@ -171,26 +169,17 @@ impl Captures {
             .any(|folder| path.starts_with(folder))
     }
 
-    fn found(&self, path: &Path) -> Result<Found> {
+    fn found(&self, path: &Path) -> Result<FoundCapture> {
         let path = path.canonicalize()?;
         let folders = self.folders.iter().filter_map(|folder| folder.canonicalize().ok());
         let below = folders.filter_map(|folder| path.strip_prefix(folder).ok().map(id_of)).next();
         let id = below.flatten().context("a name that is no text cannot be used")?;
-        Ok(Found { id, path })
+        Ok(FoundCapture { id, path })
     }
 
     fn named(&self) -> String {
         let names: Vec<_> = self.folders.iter().map(|f| f.display().to_string()).collect();
         names.join(", ")
-    }
-}
-
-/// The header of a capture, if its first record is whole.
-#[must_use]
-pub fn header_of(path: &Path) -> Option<Header> {
-    match files::open_capture(path).ok()?.next_record().ok()??.body {
-        Body::Header(header) => Some(header),
-        _ => None,
     }
 }
 
@@ -213,7 +202,7 @@ fn walk(
     folder: &Path,
     depth: usize,
     entries: &mut usize,
-    listed: &mut Vec<Listed>,
+    listed: &mut Vec<ListedCapture>,
 ) -> Result<()> {
     let read = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
     for entry in read.flatten() {
@@ -231,7 +220,7 @@ fn walk(
                 continue;
             };
             let modified_ns = metadata.modified().map_or(0, nanos_since_1970);
-            listed.push(Listed { id, path, bytes: metadata.len(), modified_ns });
+            listed.push(ListedCapture { id, path, bytes: metadata.len(), modified_ns });
         }
     }
     Ok(())
@@ -251,7 +240,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(captures: &Captures, text: &str, expected: &str) {
+    fn check(captures: &CaptureFolders, text: &str, expected: &str) {
         let said = match captures.find(text) {
             Ok(found) => found.id,
             Err(error) => error.to_string(),
@@ -268,7 +257,7 @@ mod tests {
         for path in [&outside, &inside.join("a.lagtape"), &inside.join("deep/b.lagtape")] {
             fs::write(path, b"x").unwrap();
         }
-        let captures = Captures::new(vec![inside.clone()]).unwrap();
+        let captures = CaptureFolders::new(vec![inside.clone()]).unwrap();
         let absolute = |name: &str| inside.join(name).display().to_string();
         check(&captures, "a", "a");
         check(&captures, "a.lagtape", "a");

@@ -1,12 +1,13 @@
-//! `cut`: a part of a capture that says by itself what the whole says of that time.
+//! `cut`: a part of a capture whose figures are those of the whole capture for that time.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
-use super::cat::origin;
-use super::{Lost, Outcome};
+use super::lost::Lost;
+use super::outcome::Outcome;
+use super::peek::origin;
 use crate::capture::{Body, Header, Kind, Record, Stored};
 use crate::edge::files;
 use crate::edge::rewrite::Rewriter;

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use tokio::net::TcpListener;
 
-use super::record::{RecordVerb, RecordedSession, Source, record};
-use super::{AnalyzeOptions, AudioOptions, analyze, audio, next_commands};
+use super::analyze::{AnalyzeOptions, analyze, next_commands};
+use super::audio::{AudioOptions, audio};
+use super::record::{RecordVerb, RecordedSession, SessionSource, record};
 use crate::edge::backend::{self, BackendOptions};
 use crate::edge::files;
 use crate::peer::client::Client;
@@ -78,7 +79,7 @@ async fn record_backend(out: &Path, watch: impl FnMut(&Client, Nanos)) -> Result
     let verb = RecordVerb {
         out: Some(out.to_owned()),
         force: true,
-        source: Source::Fixture(BUILT_IN.to_owned()),
+        source: SessionSource::Fixture(BUILT_IN.to_owned()),
         run_for: Some(LENGTH),
         ..RecordVerb::new(url)
     };

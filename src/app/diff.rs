@@ -5,8 +5,8 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
-use super::Outcome;
-use super::analyze::Replay;
+use super::analyze::CaptureReplay;
+use super::outcome::Outcome;
 use crate::capture::{Body, Direction, Opcode, Record};
 use crate::edge::files;
 use crate::engine::Options;
@@ -71,7 +71,9 @@ impl DiffVerb {
         let mut digests = Vec::new();
         let replay = files::open_stream(path)
             .and_then(|records| {
-                Replay::watched(records, options, until, |record| digests.extend(digest(record)))
+                CaptureReplay::watched(records, options, until, |record| {
+                    digests.extend(digest(record));
+                })
             })
             .with_context(|| format!("cannot compare {}", path.display()))?;
         if replay.engine.origin().is_none() {

@@ -1,4 +1,4 @@
-//! Captures known from their checkpoints alone: neither payloads nor JSON are read.
+//! Captures read from their checkpoints alone, without payloads and JSON.
 
 use std::fs::File;
 use std::path::Path;
@@ -17,8 +17,8 @@ pub(super) struct Recalled {
     pub ended: Nanos,
 }
 
-/// Recalls a capture from its checkpoints, with `watch` called for every row; `None` when these do not
-/// cover all of it, as in one that was not closed in order or that has none.
+/// Recalls a capture from its checkpoints and calls `watch` for every row; `None` when the checkpoints
+/// do not cover all of it, because the capture was not closed in order or has none.
 pub(super) fn recall(
     path: &Path,
     options: Options,

@@ -8,8 +8,9 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use super::Outcome;
-use crate::capture::{Body, Direction, Ending, Header, Record, Salvage, Totals, last_checkpoint};
+use super::outcome::Outcome;
+use super::peek::direction_name;
+use crate::capture::{Body, Ending, Header, Record, Salvage, Totals, last_checkpoint};
 use crate::edge::files;
 use crate::engine::pings::Pings;
 use crate::report::text::{Bytes, Figure, OneLine};
@@ -32,7 +33,7 @@ pub struct Info {
     /// Messages of each direction, and their payload bytes.
     pub messages: BTreeMap<&'static str, Count>,
     /// How long messages travel, there and back; `null` where no ping of the client was answered.
-    /// Of a recording that was not closed, up to its last checkpoint, where it has one.
+    /// In a recording that was not closed it covers the time up to the last checkpoint, if there is one.
     pub round_trip: Option<RoundTripReport>,
     /// Records lost while recording.
     pub lost: u64,
@@ -40,7 +41,7 @@ pub struct Info {
     pub duration_s: f64,
     /// The capture ends with its end record.
     pub complete: bool,
-    /// Why the recording ended, where it says.
+    /// Why the recording ended, if the end record gives a reason.
     pub end_reason: Option<String>,
     /// Bytes of a record that was cut off at the end.
     pub torn_bytes: u64,
@@ -156,13 +157,13 @@ impl Info {
             }
             Body::Message(message) => {
                 seen.pings.see(record.t, &message);
-                let count = self.messages.entry(short(message.direction)).or_default();
+                let count = self.messages.entry(direction_name(message.direction)).or_default();
                 count.messages += 1;
                 count.bytes = count.bytes.saturating_add(message.len());
             }
             Body::Gap(gap) => self.lost = self.lost.saturating_add(gap.count),
             Body::End(end) => self.end_reason = end.reason,
-            // Of a file that is read from the beginning it says what is known by then.
+            // In a file that is read from the beginning it repeats what has been counted so far.
             Body::Checkpoint(checkpoint) => {
                 let Totals {
                     records,
@@ -183,15 +184,6 @@ impl Info {
             }
             _ => {}
         }
-    }
-}
-
-/// The direction as the wire's logs name it.
-#[must_use]
-pub(super) fn short(direction: Direction) -> &'static str {
-    match direction {
-        Direction::ClientToServer => "c2s",
-        Direction::ServerToClient => "s2c",
     }
 }
 

@@ -1,123 +1,35 @@
-//! Live sessions that others hold: started, looked at, told what to do, and stopped.
+//! Live sessions as handles: a caller starts one, inspects it, controls it and stops it.
 //!
-//! Enters: what to record, then orders and looks while it runs. Leaves: states, reports of the live
-//! engine, and at the end the sealed capture with its analysis. A session has a thread of its own,
-//! so that whoever asks can neither delay its stamps nor be delayed by its disk; the built-in
-//! backend has another. Dropping a session stops it.
+//! Enters: what to record, then orders while it runs. Leaves: states, reports of the live engine, and
+//! at the end the sealed capture with its analysis. A session has a thread of its own, so that its
+//! callers can neither delay its timestamps nor wait for its disk; the built-in backend has another.
+//! Dropping a session stops it.
 
-use std::collections::BTreeMap;
+mod state;
+mod thread;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::record::session_of;
-use super::serve::{BuiltIn, runtime};
-use super::{AnalyzeOptions, LIVE_TRACKER_BOUND, Source, analyze, live_analysis};
+use self::state::audio_of;
+use super::analyze::{AnalyzeOptions, analyze};
 use crate::capture::Marker;
 use crate::edge::audio_file::load;
-use crate::edge::record::{RecordOptions, RecordOrder, Recorded, record_and_obey};
-use crate::edge::recorder::{ManualTrigger, RecorderOptions};
-use crate::engine::{Options, ServerEvent};
+use crate::edge::record::RecordOrder;
+use crate::engine::ServerEvent;
 use crate::lag::ReportArgs;
-use crate::peer::client::{Client, ClientCommand, ClientOptions};
-use crate::peer::incident::Trouble;
-use crate::peer::server::BUILT_IN;
+use crate::peer::client::{Client, ClientCommand};
 use crate::report::{Analysis, CaptureDescription};
 use crate::time::{DEFAULT_SAMPLE_RATE, Nanos, Span};
-use crate::verdict::Episode;
 
-/// Audio heard that a session keeps, as the reference client does, in seconds.
-pub const HEARD_S: u64 = 120;
+pub use state::{LiveAudio, LiveEnd, LivePhase, LiveState};
+pub use thread::{HEARD_S, LiveServer, LiveVerb};
+
 /// Orders that may wait for a session.
 const MAX_ORDERS: usize = 64;
-
-/// Where a session is had.
-#[derive(Debug, Clone)]
-pub enum LiveServer {
-    /// At that address.
-    Url(String),
-    /// Of the built-in backend, in this trouble.
-    BuiltIn {
-        /// The trouble.
-        trouble: Trouble,
-        /// Decides everything random.
-        seed: u64,
-    },
-}
-
-/// What to do in a session.
-#[derive(Debug, Clone)]
-pub struct LiveVerb {
-    /// Where.
-    pub server: LiveServer,
-    /// What is played; `None`: a built-in tune, or the built-in backend's own.
-    pub source: Option<Source>,
-    /// The prompt.
-    pub prompt: Option<String>,
-    /// Further fields of the configuration, which win over all others.
-    pub set: Map<String, Value>,
-    /// Reports a second; `None`: the incident's, or the usual.
-    pub params_hz: Option<f64>,
-    /// How long to go on after the initial buffer.
-    pub run_for: Span,
-    /// How long the server may take until the initial buffer.
-    pub ready_timeout: Span,
-    /// The capture.
-    pub out: PathBuf,
-}
-
-/// How far a session has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
-    /// Audio is decoded, and the server called.
-    Connecting,
-    /// Connected; the server has not sent its initial buffer.
-    Waiting,
-    /// Slices are expected.
-    Streaming,
-    /// Over; the capture is sealed.
-    Ended,
-}
-
-/// A session at a moment.
-#[derive(Debug, Clone)]
-pub struct LiveState {
-    /// How far it has come.
-    pub phase: Phase,
-    /// The moment, on the session's clock.
-    pub at: Nanos,
-    /// Since the initial buffer, in seconds.
-    pub stream_s: Option<f64>,
-    /// Slices applied.
-    pub slices: u64,
-    /// Positions reported.
-    pub ticks: u64,
-    /// Lead of the newest slice.
-    pub lead_s: Option<f64>,
-    /// Age of the audio at the newest tick.
-    pub staleness_s: Option<f64>,
-    /// The position of the playhead.
-    pub playhead_s: Option<f64>,
-    /// The spell of lag that goes on; times are the session's clock.
-    pub lag: Option<Episode>,
-    /// How it ended.
-    pub end: Option<Arc<LiveEnd>>,
-}
-
-/// How a session ended.
-#[derive(Debug)]
-pub struct LiveEnd {
-    /// Why, in a sentence.
-    pub reason: String,
-    /// The session could not be had or broke, in a sentence.
-    pub failure: Option<String>,
-    /// The live engine's analysis; `None` when there was no session.
-    pub analysis: Option<Analysis>,
-}
 
 /// A session that runs, or has run.
 #[derive(Debug)]
@@ -128,24 +40,8 @@ pub struct LiveSession {
     state: watch::Receiver<LiveState>,
 }
 
-/// An audio file as the binary message that uploads it.
-pub fn upload(path: &Path) -> Result<Vec<u8>> {
-    Ok(load(path, DEFAULT_SAMPLE_RATE)?.to_message())
-}
-
-/// Audio of a session.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LiveAudio {
-    /// Interleaved samples.
-    pub samples: Vec<f32>,
-    /// Channels.
-    pub channels: u16,
-    /// Frames per second.
-    pub sample_rate: u32,
-}
-
 impl LiveSession {
-    /// Starts a session; whether it can be had shows in its states.
+    /// Starts a session; its states show whether the server accepts it.
     pub fn start(verb: LiveVerb) -> Result<LiveSession> {
         if let LiveServer::BuiltIn { trouble, .. } = &verb.server {
             ensure!(
@@ -159,12 +55,12 @@ impl LiveSession {
         let (orders, taken) = mpsc::channel(MAX_ORDERS);
         let (stop, stopped) = watch::channel(false);
         let (publish, state) = watch::channel(LiveState::first());
-        thread::Builder::new()
+        std::thread::Builder::new()
             .name("lagtape-session".to_owned())
             .spawn(move || {
-                let end = run(verb, taken, stopped, &publish);
+                let end = thread::run(verb, taken, stopped, &publish);
                 publish.send_modify(|state| {
-                    state.phase = Phase::Ended;
+                    state.phase = LivePhase::Ended;
                     state.end = Some(Arc::new(end));
                 });
             })
@@ -198,7 +94,7 @@ impl LiveSession {
         self.state.clone()
     }
 
-    /// Asks the session to end; [`LiveSession::ended`] tells when it has.
+    /// Asks the session to end; [`LiveSession::ended`] resolves when it has.
     pub fn stop(&self) {
         self.stop.send_replace(true);
     }
@@ -221,26 +117,26 @@ impl LiveSession {
         self.order(RecordOrder::Command(command)).await
     }
 
-    /// Looks at the client, which changes nothing; `None` when the session is over.
+    /// Reads something from the client without changing it; `None` when the session is over.
     pub async fn look<T: Send + 'static>(
         &self,
         look: impl FnOnce(&Client, Nanos) -> T + Send + 'static,
     ) -> Option<T> {
         let (answer, seen) = oneshot::channel();
         let order = RecordOrder::Look(Box::new(move |client, now| {
-            // Whoever asked may have gone meanwhile.
+            // The caller may have gone in the meantime.
             let _ = answer.send(look(client, now));
         }));
         self.orders.send(order).await.ok()?;
         seen.await.ok()
     }
 
-    /// The analysis of this moment; of an ended session, that of its capture.
+    /// The analysis up to now; once the session has ended, the analysis of its capture.
     pub async fn analysis(&self, args: ReportArgs) -> Result<Analysis> {
         self.analysis_since(None, args).await
     }
 
-    /// The same, with a lag report that reaches back to `since` and no further.
+    /// Like [`LiveSession::analysis`], with a lag report that reaches back to `since` and no further.
     pub async fn analysis_since(&self, since: Option<Nanos>, args: ReportArgs) -> Result<Analysis> {
         args.check(0.0)?;
         let from = move |now: Nanos| ReportArgs {
@@ -275,8 +171,7 @@ impl LiveSession {
         seen.await.unwrap_or_default()
     }
 
-    /// What was heard last, or the buffer as it stands; `None` when the session is over or has no
-    /// audio yet.
+    /// The audio heard last, or the present buffer; `None` when the session is over or has no audio yet.
     pub async fn audio(&self, buffer: bool, last: Option<Span>) -> Option<LiveAudio> {
         self.look(move |client, _| audio_of(client, buffer, last)).await?
     }
@@ -292,150 +187,7 @@ impl Drop for LiveSession {
     }
 }
 
-impl LiveState {
-    fn first() -> LiveState {
-        LiveState {
-            phase: Phase::Connecting,
-            at: Nanos(0),
-            stream_s: None,
-            slices: 0,
-            ticks: 0,
-            lead_s: None,
-            staleness_s: None,
-            playhead_s: None,
-            lag: None,
-            end: None,
-        }
-    }
-
-    fn of(client: &Client, at: Nanos) -> LiveState {
-        let engine = client.engine();
-        let facts = engine.facts();
-        let tracker = engine.epochs().last().map(|epoch| &epoch.tracker);
-        let (slice, tick) = match tracker {
-            Some(tracker) => (tracker.slices().next_back(), tracker.ticks().next_back()),
-            None => (None, None),
-        };
-        LiveState {
-            phase: if engine.origin().is_some() { Phase::Streaming } else { Phase::Waiting },
-            at,
-            stream_s: engine.origin().map(|origin| at.seconds_since(origin)),
-            slices: facts.slices,
-            ticks: facts.ticks,
-            lead_s: slice.map(|slice| slice.lead_s),
-            staleness_s: tick.map(|tick| tick.staleness_s),
-            playhead_s: engine.playhead_s(at),
-            lag: engine.lag_detector().and_then(|detector| detector.current(at.seconds())),
-            end: None,
-        }
-    }
-}
-
-/// The whole life of a session, on its own thread.
-fn run(
-    verb: LiveVerb,
-    orders: mpsc::Receiver<RecordOrder>,
-    stopped: watch::Receiver<bool>,
-    publish: &watch::Sender<LiveState>,
-) -> LiveEnd {
-    match record_session(verb, orders, stopped, publish) {
-        Ok(recorded) => LiveEnd {
-            analysis: Some(live_analysis(&recorded)),
-            reason: recorded.reason,
-            failure: recorded.failure,
-        },
-        Err(error) => LiveEnd {
-            reason: "there was no session".to_owned(),
-            failure: Some(format!("{error:#}")),
-            analysis: None,
-        },
-    }
-}
-
-fn record_session(
-    verb: LiveVerb,
-    orders: mpsc::Receiver<RecordOrder>,
-    mut stopped: watch::Receiver<bool>,
-    publish: &watch::Sender<LiveState>,
-) -> Result<Recorded> {
-    let backend = match &verb.server {
-        LiveServer::BuiltIn { trouble, seed } => Some(BuiltIn::start(trouble.clone(), *seed)?),
-        LiveServer::Url(_) => None,
-    };
-    let url = match (&verb.server, &backend) {
-        (LiveServer::Url(url), _) => url.clone(),
-        (LiveServer::BuiltIn { .. }, Some(backend)) => backend.url.clone(),
-        (LiveServer::BuiltIn { .. }, None) => bail!("the built-in backend did not start"),
-    };
-    let options = record_options(verb, url)?;
-    runtime()?.block_on(record_and_obey(
-        options,
-        orders,
-        async {
-            // That nobody holds the session any more is a stop too.
-            let _ = stopped.wait_for(|stopped| *stopped).await;
-        },
-        |client, now| {
-            publish.send_replace(LiveState::of(client, now));
-        },
-    ))
-}
-
-/// What the recording client does: what was asked for, over what the incident makes of a client.
-fn record_options(verb: LiveVerb, url: String) -> Result<RecordOptions> {
-    let (setup, mut metadata) = match &verb.server {
-        LiveServer::BuiltIn { trouble, .. } => {
-            let told = [("backend".to_owned(), format!("built-in, {trouble}"))];
-            (trouble.setup().client, BTreeMap::from(told))
-        }
-        LiveServer::Url(_) => Default::default(),
-    };
-    metadata.insert("held_by".to_owned(), "mcp".to_owned());
-    let source = verb.source.unwrap_or(match &verb.server {
-        LiveServer::BuiltIn { .. } => Source::Fixture(BUILT_IN.to_owned()),
-        LiveServer::Url(_) => Source::Tune,
-    });
-    let (mut config, upload) = session_of(&source, verb.prompt.as_deref(), &setup.config)?;
-    config.extend(verb.set);
-    let heard_frames = HEARD_S * u64::from(DEFAULT_SAMPLE_RATE);
-    Ok(RecordOptions {
-        url,
-        headers: Vec::new(),
-        recorder: RecorderOptions::new(verb.out),
-        strict: false,
-        trigger: ManualTrigger::default(),
-        notices: None,
-        client: ClientOptions {
-            config,
-            upload,
-            params_hz: verb.params_hz.unwrap_or(setup.params_hz),
-            rate: setup.rate,
-            script: setup.script,
-            commands: setup.commands,
-            run_for: Some(verb.run_for),
-            ready_timeout: verb.ready_timeout,
-            engine: Options {
-                heard: Some(Some(heard_frames)),
-                tracker_bound: Some(LIVE_TRACKER_BOUND),
-                ..Options::default()
-            },
-            ..ClientOptions::default()
-        },
-        metadata,
-    })
-}
-
-fn audio_of(client: &Client, buffer: bool, last: Option<Span>) -> Option<LiveAudio> {
-    let engine = client.engine();
-    let mirror = engine.mirror()?;
-    let sample_rate = engine.sample_rate();
-    let channels = mirror.channels();
-    let frames = last.map(|last| (last.seconds() * f64::from(sample_rate)).round() as u64);
-    let samples = if buffer {
-        let kept = frames.map_or(mirror.frames(), |frames| mirror.frames().min(frames as usize));
-        mirror.samples()[(mirror.frames() - kept) * usize::from(channels)..].to_vec()
-    } else {
-        engine.heard()?.samples(frames)
-    };
-    Some(LiveAudio { samples, channels, sample_rate })
+/// An audio file as the binary message that uploads it.
+pub fn upload(path: &Path) -> Result<Vec<u8>> {
+    Ok(load(path, DEFAULT_SAMPLE_RATE)?.to_message())
 }

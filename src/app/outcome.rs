@@ -1,8 +1,8 @@
-//! How a run of lagtape ended, as its exit code says it.
+//! The outcome of a run, which is its exit code.
 
 use std::process::ExitCode;
 
-/// The outcomes, the more telling first: of several, the first in this order is the run's.
+/// The outcomes in the order of their weight: a run with several has the first of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
     /// The command line was wrong. Exit code 2.

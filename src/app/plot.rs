@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use super::analyze::Replay;
+use super::analyze::CaptureReplay;
 use crate::edge::files;
 use crate::engine::Options;
 use crate::lag::ReportArgs;
@@ -41,7 +41,7 @@ pub struct PlotVerb {
     pub report: ReportArgs,
 }
 
-/// Draws a capture, and says what the picture shows.
+/// Draws a capture; the analysis says what the picture shows.
 pub fn plot_bytes(path: &Path, form: PlotForm, verb: &PlotVerb) -> Result<(Vec<u8>, Analysis)> {
     verb.report.check(0.0)?;
     let options = Options {
@@ -50,7 +50,7 @@ pub fn plot_bytes(path: &Path, form: PlotForm, verb: &PlotVerb) -> Result<(Vec<u
         ..Options::default()
     };
     let replay = files::open_stream(path)
-        .and_then(|records| Replay::of(records, options, None))
+        .and_then(|records| CaptureReplay::of(records, options, None))
         .with_context(|| format!("cannot replay {}", path.display()))?;
     let about = CaptureDescription {
         capture: path.display().to_string(),
@@ -73,7 +73,7 @@ pub fn plot_bytes(path: &Path, form: PlotForm, verb: &PlotVerb) -> Result<(Vec<u
     Ok((bytes, analysis))
 }
 
-/// Draws a capture into a file, in the form that its name asks for.
+/// Draws a capture into a file; the ending of its name decides the form.
 pub fn plot(path: &Path, out: &Path, force: bool, verb: &PlotVerb) -> Result<Analysis> {
     files::refuse_input(path, out)?;
     let form = PlotForm::of(out)?;

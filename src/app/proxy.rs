@@ -1,4 +1,4 @@
-//! `proxy`: in between a client and its server.
+//! `proxy`: between a client and its server.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -12,13 +12,13 @@ use crate::edge::proxy::{
 };
 use crate::edge::recorder::ManualTrigger;
 
-/// What to put in between.
+/// Which server, where to listen, and what to record.
 #[derive(Clone, Debug)]
 pub struct ProxyVerb {
     /// The server: `ws://`, `wss://`, `http://` or `https://`. Its query string is used and never
     /// written down.
     pub upstream: String,
-    /// Whom to believe that they are the server.
+    /// Which certificates of the server are trusted.
     pub trust: ServerTrust,
     /// Where to listen; port 0 is any free one.
     pub listen: SocketAddr,
@@ -30,8 +30,8 @@ pub struct ProxyVerb {
     pub impairment: Impairment,
 }
 
-/// Serves until `shutdown` resolves. `listening` hears the address; `watch` hears how the sessions
-/// are, on another thread.
+/// Serves until `shutdown` resolves. Calls `listening` with the address, and `watch` on
+/// another thread with news of the sessions.
 pub async fn proxy(
     verb: ProxyVerb,
     shutdown: impl Future<Output = ()>,
@@ -52,7 +52,7 @@ pub async fn proxy(
     );
     let watch: Arc<dyn Fn(ProxyNotice) + Send + Sync> = Arc::new(watch);
     listening(address);
-    // Whoever mistyped the server wants to know before the first client does.
+    // A mistyped server is reported before the first client connects.
     let probe = tokio::spawn(probe(upstream.clone(), Arc::clone(&watch)));
     let options = ProxyOptions {
         captures: verb.captures,

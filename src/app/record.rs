@@ -8,12 +8,12 @@ use std::sync::mpsc::Sender;
 use anyhow::{Result, anyhow};
 use serde_json::{Map, Value, json};
 
-use super::{AnalyzeOptions, analyze, next_commands};
+use super::analyze::{AnalyzeOptions, analyze, next_commands};
 use crate::edge;
 use crate::edge::record::Recorded;
+use crate::edge::recorder::ManualTrigger;
 use crate::edge::recorder::{
-    FileLayout, ManualTrigger, RecorderNotice, RecorderOptions, RecorderStatus, SyncPolicy,
-    default_path,
+    FileLayout, RecorderNotice, RecorderOptions, RecorderStatus, SyncPolicy, default_path,
 };
 use crate::engine::Options;
 use crate::lag::ReportArgs;
@@ -31,9 +31,9 @@ const TUNE_S: usize = 24;
 /// does not fill the memory: more than nine hours of ticks at the usual rate.
 pub const LIVE_TRACKER_BOUND: usize = 1_000_000;
 
-/// What the session is about.
+/// The audio that the session begins with.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub enum Source {
+pub enum SessionSource {
     /// A built-in tune, uploaded.
     #[default]
     Tune,
@@ -66,7 +66,7 @@ pub struct RecordVerb {
     /// Hears at once what becomes of the recording.
     pub notices: Option<Sender<RecorderNotice>>,
     /// What is played.
-    pub source: Source,
+    pub source: SessionSource,
     /// The prompt.
     pub prompt: Option<String>,
     /// Further fields of the configuration, which win over all others.
@@ -100,7 +100,7 @@ impl RecordVerb {
             strict: false,
             trigger: ManualTrigger::default(),
             notices: None,
-            source: Source::default(),
+            source: SessionSource::default(),
             prompt: None,
             set: Map::new(),
             params_hz: client.params_hz,
@@ -116,9 +116,9 @@ impl RecordVerb {
 /// A recording and its report.
 #[derive(Debug)]
 pub struct RecordedSession {
-    /// What the live engine says: the same bytes that `analyze` will print of the capture, unless
-    /// the disk failed and `status` tells of lost records. When a strict recording was stopped by
-    /// its disk, what `analyze` says of the part that was written.
+    /// The report of the live engine: the same bytes that `analyze` prints for the capture, unless the
+    /// disk failed and `status` counts lost records. When its disk stopped a strict recording, the
+    /// report of the part that was written.
     pub analysis: Analysis,
     /// What the recorder made of it.
     pub status: RecorderStatus,
@@ -126,7 +126,7 @@ pub struct RecordedSession {
     pub files: Vec<PathBuf>,
     /// Why it ended.
     pub reason: String,
-    /// The session could not be had or broke, in a sentence.
+    /// Why the session could not start or broke, in a sentence.
     pub failure: Option<String>,
     /// What was to be written.
     pub keeping: FileLayout,
@@ -224,7 +224,7 @@ pub(super) type PcmMessage = Vec<u8>;
 /// The configuration, in which `further` fields win, and, unless the server has the audio, the PCM
 /// message that follows it.
 pub(super) fn session_of(
-    source: &Source,
+    source: &SessionSource,
     prompt: Option<&str>,
     further: &Map<String, Value>,
 ) -> Result<(Map<String, Value>, Option<PcmMessage>)> {
@@ -234,13 +234,15 @@ pub(super) fn session_of(
         config.insert("prompt".to_owned(), json!(prompt));
     }
     let upload = match source {
-        Source::Fixture(name) => {
+        SessionSource::Fixture(name) => {
             config.insert("fixture_name".to_owned(), json!(name));
             config.insert("use_server_fixture".to_owned(), json!(true));
             None
         }
-        Source::Tune => Some(tune().to_message()),
-        Source::File(path) => Some(edge::audio_file::load(path, DEFAULT_SAMPLE_RATE)?.to_message()),
+        SessionSource::Tune => Some(tune().to_message()),
+        SessionSource::File(path) => {
+            Some(edge::audio_file::load(path, DEFAULT_SAMPLE_RATE)?.to_message())
+        }
     };
     config.extend(further.clone());
     Ok((config, upload))

@@ -1,4 +1,4 @@
-//! Captures as what-ifs and sweeps ask them.
+//! Captures and scenario files as what-ifs and sweeps read them.
 
 use std::path::Path;
 
@@ -17,8 +17,8 @@ use crate::scenario::columns::{Columns, ColumnsBuilder};
 /// Longest scenario file in bytes.
 const MAX_SCENARIO_LEN: usize = 1 << 20;
 
-/// Reads a capture once, headers only; or unless the model will be asked, its checkpoints, where
-/// these cover all of it.
+/// Reads a capture once, slice headers only. When no model is needed and the checkpoints cover all of
+/// the capture, only these are read.
 pub(super) fn read(path: &Path, modelled: bool) -> Result<Recording> {
     let read = || {
         if !modelled && let Some(columns) = columns(path)? {
@@ -37,7 +37,7 @@ pub(super) fn read(path: &Path, modelled: bool) -> Result<Recording> {
     read().with_context(|| format!("cannot replay {}", path.display()))
 }
 
-/// The columns that the checkpoints of a capture tell, where these cover all of it.
+/// The columns of a capture from its checkpoints, if these cover all of it.
 fn columns(path: &Path) -> Result<Option<Columns>> {
     let mut columns = ColumnsBuilder::new();
     let see = |engine: &Engine, row: &CheckpointRow| columns.recall(engine, row);

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
-use super::{Lost, Outcome};
+use super::lost::Lost;
+use super::outcome::Outcome;
 use crate::capture::{Body, Ending, Header, Record, Salvage, Stored};
 use crate::edge::files::{self, CaptureFile};
 use crate::edge::rewrite::Rewriter;
@@ -114,7 +115,7 @@ fn begin(out: &Path, force: bool, first: &Stored<'_>) -> Result<Rewriter> {
     Ok(mended)
 }
 
-/// Says for a person what was recovered.
+/// The result as text for a person.
 #[must_use]
 pub fn recovered_text(recovered: &[Recovered]) -> String {
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! `redact`: a capture without what should not be passed on.
+//! `redact`: a copy of a capture that can be shared.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::{Lost, Outcome};
+use super::lost::Lost;
+use super::outcome::Outcome;
 use crate::capture::{
     Body, Context, Direction, Header, Marker, Message, Opcode, Record, RowKind, Stored,
 };
@@ -64,8 +65,8 @@ impl RedactSummary {
     }
 }
 
-/// Writes `path` to `out` without what `options` name. The header of `out` says how much is gone;
-/// it never says what.
+/// Copies `path` to `out` without what `options` name. The header of `out` records how much was
+/// removed, and never what.
 pub fn redact(path: &Path, out: &Path, options: &RedactOptions) -> Result<RedactSummary> {
     if !options.drop_audio && options.patterns.is_empty() {
         bail!("nothing to remove was named; give --drop-audio, or --text with a pattern");
@@ -74,7 +75,7 @@ pub fn redact(path: &Path, out: &Path, options: &RedactOptions) -> Result<Redact
     ensure!(!blank, "a pattern of nothing but * would remove everything; name a part of the text");
     let context = || format!("cannot redact {}", path.display());
     files::refuse_input(path, out)?;
-    // The header comes first and says what is removed behind it: hence twice.
+    // The header comes first and counts what is removed after it, so the capture is read twice.
     let mut removed = Removed::default();
     pass(path, options, &mut removed, &mut |_, _| Ok(())).with_context(context)?;
     let mut rewriter = None;

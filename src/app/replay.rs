@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
-use super::Outcome;
+use super::outcome::Outcome;
 use super::record::{LIVE_TRACKER_BOUND, RecordedSession, finished};
 use crate::capture::Body;
 use crate::edge;
@@ -54,7 +54,7 @@ impl Replayed {
     }
 }
 
-/// What a replay tells before its first client.
+/// What is known of a replay before its first client.
 #[derive(Debug, Clone, Copy)]
 pub struct Listening {
     /// Where it listens.
@@ -106,14 +106,14 @@ pub struct PerformVerb {
     pub out: Option<PathBuf>,
     /// Replace an existing file.
     pub force: bool,
-    /// How to say it.
+    /// How the client of the capture is performed.
     pub performance: PerformanceOptions,
     /// How long the server may take until the initial buffer.
     pub ready_timeout: Span,
 }
 
-/// Performs the client of a capture against a live server, and records that. `begin` sees what it
-/// will do, `watch` the client after every record.
+/// Performs the client of a capture against a live server, and records that. Calls `begin`
+/// with the script, and `watch` with the client after every record.
 pub async fn perform(
     verb: PerformVerb,
     stop: impl Future<Output = ()>,

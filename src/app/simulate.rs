@@ -85,7 +85,7 @@ pub(super) fn fixture_config(fixture: &str, further: Map<String, Value>) -> Map<
     config
 }
 
-/// Simulates a session, writes its capture, and reports what its live engine says.
+/// Simulates a session, writes its capture, and returns the report of its live engine.
 pub fn simulate(verb: &SimulateVerb) -> Result<Analysis> {
     let options = verb.options()?;
     let mut output = OutputFile::create(&verb.out, verb.force)?;

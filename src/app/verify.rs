@@ -6,12 +6,13 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use super::Outcome;
-use crate::capture::{Body, Digest, Ending, Losses, Record, Salvage};
+use super::lost::Lost;
+use super::outcome::Outcome;
+use crate::capture::{Body, Digest, Ending, Record, Salvage};
 use crate::edge::files::{self, CaptureFile};
 use crate::engine::{Engine, Options};
-use crate::report::text::{Bytes, RecordCount};
-use crate::report::{DamagedPlace, SCHEMA};
+use crate::report::SCHEMA;
+use crate::report::text::Bytes;
 
 /// What a check of one capture found.
 #[derive(Debug, Clone, Serialize)]
@@ -33,14 +34,14 @@ pub struct Verified {
     /// What is lost.
     #[serde(flatten)]
     pub lost: Lost,
-    /// What a replay proved, if it was asked for.
+    /// The comparison with the checkpoints, if a replay was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub replay: Option<Proof>,
+    pub replay: Option<ReplayCheck>,
 }
 
-/// What a replay proved against the checkpoints of a capture.
+/// How a replay compares with the checkpoints of a capture.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Proof {
+pub struct ReplayCheck {
     /// Checkpoints before the first loss; after it the state is not known.
     pub checkpoints: u64,
     /// Those at which the replay had just the state that was recorded.
@@ -51,7 +52,7 @@ pub struct Proof {
     pub first_difference: Option<String>,
 }
 
-impl Proof {
+impl ReplayCheck {
     fn compare(&mut self, engine: &Engine, record: &Record<'_>, recorded: &Digest) {
         let computed = engine.digest(record.t);
         self.checkpoints += 1;
@@ -74,60 +75,6 @@ impl Proof {
                 record.t.0,
                 different.join(", ")
             ));
-        }
-    }
-}
-
-/// What is lost of a capture.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Lost {
-    /// Records that are missing, as far as their numbers tell.
-    pub records_lost: u64,
-    /// Bytes that are no sound records.
-    pub bytes_lost: u64,
-    /// The time in which records are missing.
-    pub seconds_lost: f64,
-    /// Records that stand in the file again or out of order.
-    pub repeated: u64,
-    /// Places that are damaged.
-    pub places: u64,
-    /// The first thousand of them.
-    pub damage: Vec<DamagedPlace>,
-}
-
-impl Lost {
-    /// What a reader lost.
-    #[must_use]
-    pub fn of(losses: &Losses) -> Lost {
-        let damage = DamagedPlace::all(losses);
-        Lost {
-            records_lost: losses.records,
-            bytes_lost: losses.bytes,
-            seconds_lost: damage.iter().map(DamagedPlace::lost_s).sum(),
-            repeated: losses.repeated,
-            places: losses.count,
-            damage,
-        }
-    }
-
-    /// Whether anything is damaged.
-    #[must_use]
-    pub fn anything(&self) -> bool {
-        self.places > 0 || self.repeated > 0
-    }
-
-    /// A line for each place, and one for what came again.
-    pub(super) fn lines(&self, out: &mut String) {
-        for place in &self.damage {
-            let _ = writeln!(out, "  {place}");
-        }
-        let more = self.places - self.damage.len() as u64;
-        if more > 0 {
-            let _ = writeln!(out, "  … and {more} places more");
-        }
-        if self.repeated > 0 {
-            let _ =
-                writeln!(out, "  {} again or out of order in the file", RecordCount(self.repeated));
         }
     }
 }
@@ -181,10 +128,10 @@ fn verify_one(path: &Path, records: &mut Salvage<CaptureFile>, replay: bool) -> 
     })
 }
 
-fn replayed(records: &mut Salvage<CaptureFile>) -> Result<Proof> {
+fn replayed(records: &mut Salvage<CaptureFile>) -> Result<ReplayCheck> {
     let options = Options { audio_crc: true, tracker_bound: Some(1), ..Options::default() };
     let mut engine = Engine::new(options);
-    let mut replayed = Proof::default();
+    let mut replayed = ReplayCheck::default();
     let mut whole = true;
     while let Some(stored) = records.next_stored()? {
         whole &= stored.lost.is_none();
@@ -198,7 +145,7 @@ fn replayed(records: &mut Salvage<CaptureFile>) -> Result<Proof> {
     Ok(replayed)
 }
 
-/// Prints what was found for a person.
+/// The result as text for a person.
 #[must_use]
 pub fn verified_text(found: &[Verified]) -> String {
     let mut out = String::new();
@@ -216,7 +163,7 @@ pub fn verified_text(found: &[Verified]) -> String {
         let Verified { records, bytes, .. } = verified;
         let _ = writeln!(out, "{name} · {} · {records} records · {state}", Bytes(*bytes));
         verified.lost.lines(&mut out);
-        if let Some(Proof { checkpoints, proven, audio_proven, first_difference }) =
+        if let Some(ReplayCheck { checkpoints, proven, audio_proven, first_difference }) =
             &verified.replay
         {
             let _ = writeln!(

@@ -1,10 +1,12 @@
 //! `what-if`: a recorded session under a change, and how far the answer can be trusted.
 
+mod derived;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::derived::{Derived, Marks};
+use self::derived::{Derived, Marks};
 use super::recording;
 use crate::lag::ReportArgs;
 use crate::report::SCHEMA;

@@ -1,4 +1,4 @@
-//! What can be typed about the files that a recording becomes; for every verb that records.
+//! Flags about the files that a recording becomes, shared by the verbs that record.
 
 use std::str::FromStr;
 
@@ -50,7 +50,7 @@ pub enum SyncArg {
     Record,
 }
 
-/// A trigger, or the word that there is to be none.
+/// A trigger, or `none`.
 #[derive(Clone, Copy, Debug)]
 pub struct TriggerArg(Option<Trigger>);
 

@@ -14,6 +14,7 @@ use super::{MAX_TIMELINE_ROWS, ReportArgs, SliceRecord, TickRecord};
 
 /// The reference's lag report.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "mcp", derive(schemars::JsonSchema))]
 pub struct LagReport {
     /// The window asked for.
     pub window_s: Option<f64>,
@@ -30,21 +31,26 @@ pub struct LagReport {
 
 /// Figures over the slices of the window.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "mcp", derive(schemars::JsonSchema))]
 pub struct SliceSummary {
     /// Slices in the window.
     pub count: usize,
     /// Those with a negative lead.
     pub behind_playhead: usize,
     #[serde(serialize_with = "figures_or_empty_map")]
+    #[cfg_attr(feature = "mcp", schemars(schema_with = "figures_schema"))]
     pub lead_s: Option<Figures>,
     /// Time since the slice before, where above 0: the first of an epoch has no slice before.
     #[serde(serialize_with = "figures_or_empty_map")]
+    #[cfg_attr(feature = "mcp", schemars(schema_with = "figures_schema"))]
     pub interval_s: Option<Figures>,
     /// Generation times that the server declared.
     #[serde(serialize_with = "figures_or_empty_map")]
+    #[cfg_attr(feature = "mcp", schemars(schema_with = "figures_schema"))]
     pub tick_ms: Option<Figures>,
     /// Decoding times that the server declared.
     #[serde(serialize_with = "figures_or_empty_map")]
+    #[cfg_attr(feature = "mcp", schemars(schema_with = "figures_schema"))]
     pub dec_ms: Option<Figures>,
     /// The generation count of the newest slice.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,6 +59,7 @@ pub struct SliceSummary {
 
 /// Figures over the ticks of the window.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "mcp", derive(schemars::JsonSchema))]
 pub struct TickSummary {
     /// Ticks in the window.
     pub count: usize,
@@ -62,6 +69,7 @@ pub struct TickSummary {
     pub stale_ticks: usize,
     /// Age of the audio under the playhead.
     #[serde(serialize_with = "figures_or_empty_map")]
+    #[cfg_attr(feature = "mcp", schemars(schema_with = "figures_schema"))]
     pub staleness_s: Option<Figures>,
     /// The stalest tick above the threshold, the first of equals.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,6 +78,7 @@ pub struct TickSummary {
 
 /// Where and when the audio was stalest.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "mcp", derive(schemars::JsonSchema))]
 pub struct WorstStale {
     /// Seconds before the time of asking, to 2 decimals.
     pub ago_s: f64,
@@ -82,6 +91,7 @@ pub struct WorstStale {
 /// One step of the timeline. Slice fields stand only where a slice fell in, tick fields only where
 /// a tick did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "mcp", derive(schemars::JsonSchema))]
 pub struct TimelineRow {
     /// How long before the time of asking the row ends, to 2 decimals; negative for a last row
     /// that is not over yet.
@@ -202,6 +212,16 @@ fn figures_or_empty_map<S: Serializer>(
         Some(figures) => figures.serialize(serializer),
         None => serializer.serialize_map(Some(0))?.end(),
     }
+}
+
+/// The schema of what [`figures_or_empty_map`] writes: an object that may be empty, and whose values
+/// are `null` where the list had a value that is not a number.
+#[cfg(feature = "mcp")]
+fn figures_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "type": "object",
+        "properties": {"min": {}, "p5": {}, "p50": {}, "p95": {}, "max": {}, "mean": {}},
+    })
 }
 
 /// Rows of `step_s` from the oldest record on; the last row also takes what comes after it.

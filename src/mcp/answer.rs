@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::percent::encoded;
 use super::wording::ARGUMENTS;
 use crate::app;
 
@@ -25,7 +26,7 @@ const MAX_FAILURE_CHARS: usize = 2_000;
 
 /// An answer with a schema.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Answer<T> {
+pub struct ToolAnswer<T> {
     /// What was found or done
     pub summary: String,
     /// What to try next
@@ -56,12 +57,12 @@ pub struct Truncated {
 
 /// What goes back to the client.
 #[derive(Debug)]
-pub struct Output(CallToolResult);
+pub struct ToolOutput(CallToolResult);
 
-impl<T: Serialize> Answer<T> {
+impl<T: Serialize> ToolAnswer<T> {
     /// An answer without anything left out.
     pub fn new(summary: impl Into<String>, body: T) -> Self {
-        Answer {
+        ToolAnswer {
             summary: summary.into(),
             next_steps: Vec::new(),
             truncated: None,
@@ -88,8 +89,8 @@ impl<T: Serialize> Answer<T> {
         self
     }
 
-    /// As it is sent.
-    pub fn output(&self) -> Result<Output> {
+    /// The answer as it is sent.
+    pub fn output(&self) -> Result<ToolOutput> {
         let value = serde_json::to_value(self)?;
         let text = value.to_string();
         ensure!(
@@ -101,26 +102,26 @@ impl<T: Serialize> Answer<T> {
         content.extend(self.files.iter().map(|path| ContentBlock::resource_link(link(path))));
         let mut result = CallToolResult::success(content);
         result.structured_content = Some(value);
-        Ok(Output(result))
+        Ok(ToolOutput(result))
     }
 }
 
-impl Output {
+impl ToolOutput {
     /// A picture with a sentence; without structured content, beside which some clients drop images.
-    pub fn picture(base64: String, mime: &str, sentence: String) -> Output {
+    pub fn picture(base64: String, mime: &str, sentence: String) -> ToolOutput {
         let content = vec![ContentBlock::text(sentence), ContentBlock::image(base64, mime)];
-        Output(CallToolResult::success(content))
+        ToolOutput(CallToolResult::success(content))
     }
 
     /// A failure: everything in the text, since some clients show nothing else of it.
-    pub fn failure(error: &anyhow::Error) -> Output {
+    pub fn failure(error: &anyhow::Error) -> ToolOutput {
         let sentence = clipped_to(&app::worded(error, ARGUMENTS), MAX_FAILURE_CHARS);
-        Output(CallToolResult::error(vec![ContentBlock::text(sentence)]))
+        ToolOutput(CallToolResult::error(vec![ContentBlock::text(sentence)]))
     }
 }
 
-impl From<Output> for CallToolResult {
-    fn from(output: Output) -> CallToolResult {
+impl From<ToolOutput> for CallToolResult {
+    fn from(output: ToolOutput) -> CallToolResult {
         output.0
     }
 }
@@ -134,14 +135,11 @@ fn link(path: &Path) -> Resource {
         Some("svg") => "image/svg+xml",
         _ => "application/octet-stream",
     };
-    Resource::new(
-        format!("file://{}", super::resources::encoded(&path.display().to_string(), "/")),
-        name,
-    )
-    .with_mime_type(mime)
+    Resource::new(format!("file://{}", encoded(&path.display().to_string(), "/")), name)
+        .with_mime_type(mime)
 }
 
-/// Keeps as many items as fit from number `start` on, at most `limit`; what was left out is told.
+/// Keeps as many items as fit from number `start` on, at most `limit`, and counts the rest.
 pub fn page<T: Serialize>(
     list: &'static str,
     items: impl ExactSizeIterator<Item = T>,
@@ -193,7 +191,7 @@ fn clipped_to(text: &str, most: usize) -> String {
     }
 }
 
-/// JSON out of a capture, with every text in it short and no list or object long.
+/// JSON out of a capture with every text shortened and every list and object cut.
 pub fn clipped_value(value: &Value) -> Value {
     const MOST: usize = 24;
     match value {
@@ -228,9 +226,9 @@ mod tests {
         let text = "x".repeat(len);
         let (kept, truncated) = page("items", (0..items).map(|_| &text), start, limit);
         assert_eq!(kept.len() as u64, shown);
-        let told = truncated.as_ref().map(|t| (t.shown, t.total, t.next_cursor.as_deref()));
+        let shown_as = truncated.as_ref().map(|t| (t.shown, t.total, t.next_cursor.as_deref()));
         let expected = (kept.len() < items).then_some((shown, items as u64, next));
-        assert_eq!(told, expected);
+        assert_eq!(shown_as, expected);
     }
 
     #[test]
@@ -246,9 +244,9 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_too_long_fails_with_advice() {
-        let fits = Answer::new("s", Body { text: "x".repeat(MAX_ANSWER_LEN - 200) });
+        let fits = ToolAnswer::new("s", Body { text: "x".repeat(MAX_ANSWER_LEN - 200) });
         assert!(fits.output().is_ok());
-        let long = Answer::new("s", Body { text: "x".repeat(MAX_ANSWER_LEN) });
+        let long = ToolAnswer::new("s", Body { text: "x".repeat(MAX_ANSWER_LEN) });
         let error = long.output().unwrap_err().to_string();
         assert!(error.contains("ask for less"), "{error}");
     }

@@ -1,4 +1,4 @@
-//! What tools take, and the parts that several of them share.
+//! Arguments that several tools share, and the checks of their values.
 
 use anyhow::{Result, ensure};
 use schemars::JsonSchema;
@@ -25,18 +25,18 @@ pub enum Format {
 /// Which playhead reports measure against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Playhead {
+pub enum PlayheadChoice {
     /// The reference's, moved by the capture's own seeks, pauses and rates.
     Simulated,
     /// What the client reported.
     Reported,
 }
 
-impl From<Playhead> for PlayheadSource {
-    fn from(playhead: Playhead) -> Self {
+impl From<PlayheadChoice> for PlayheadSource {
+    fn from(playhead: PlayheadChoice) -> Self {
         match playhead {
-            Playhead::Simulated => PlayheadSource::Simulated,
-            Playhead::Reported => PlayheadSource::Reported,
+            PlayheadChoice::Simulated => PlayheadSource::Simulated,
+            PlayheadChoice::Reported => PlayheadSource::Reported,
         }
     }
 }

@@ -1,7 +1,7 @@
-//! One call of a tool while it goes on: its cancellation, its progress, and the work it may do.
+//! One call of a tool in progress: its cancellation, its progress, and its work.
 //!
-//! Enters: the request. Leaves: progress notifications, if the client asked for them, and work that
-//! runs off the asynchronous workers, a few at a time, and ends early when the call is cancelled.
+//! Progress goes out only if the client asked for it. Work runs off the asynchronous workers, a few jobs
+//! at a time, and ends early when the call is cancelled.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -34,13 +34,13 @@ impl Jobs {
         Jobs { permits: Arc::new(Semaphore::new(cores)), running: Arc::default() }
     }
 
-    /// Jobs at work now.
+    /// How many jobs run now.
     pub fn running(&self) -> usize {
         self.running.load(Ordering::Acquire)
     }
 }
 
-/// A call that goes on.
+/// A call in progress.
 #[derive(Clone)]
 pub struct Call {
     cancelled: CancellationToken,
@@ -50,7 +50,7 @@ pub struct Call {
 }
 
 impl Call {
-    /// Of a request; `leaving` is cancelled when the client's input has ended.
+    /// The call of a request; `leaving` is cancelled when the client's input has ended.
     pub fn of(
         context: &RequestContext<RoleServer>,
         jobs: Jobs,
@@ -65,8 +65,8 @@ impl Call {
         }
     }
 
-    /// Resolves when it is no use to wait for something to happen: the call was cancelled, or the
-    /// input has ended. Work that was begun before that end is still answered.
+    /// Resolves when waiting has become useless: the call was cancelled, or the input has ended. Work
+    /// that began before the input ended is still answered.
     pub async fn over(&self) {
         tokio::select! {
             () = self.cancelled.cancelled() => {}
@@ -74,14 +74,14 @@ impl Call {
         }
     }
 
-    /// Tells how far the call has come.
+    /// Sends a progress notification.
     pub async fn progress(&self, done: f64, total: f64, message: &str) {
         let Some((peer, token)) = &self.listener else { return };
-        let told = ProgressNotificationParam::new(token.clone(), done)
+        let notification = ProgressNotificationParam::new(token.clone(), done)
             .with_total(total)
             .with_message(message);
-        // A client that has gone is noticed elsewhere.
-        let _ = peer.notify_progress(told).await;
+        // That a client has left is noticed elsewhere.
+        let _ = peer.notify_progress(notification).await;
     }
 
     /// Does work that blocks or computes. Captures that it reads are its progress, in megabytes.
@@ -123,15 +123,15 @@ impl Call {
             let _running = (permit, running);
             work(job)
         });
-        let mut told = 0.0;
+        let mut reported = 0.0;
         loop {
             tokio::select! {
                 done = &mut task => return done.map_err(|error| broken(&error))?,
                 () = self.cancelled.cancelled() => bail!(CANCELLED),
                 () = tokio::time::sleep(PROGRESS_EVERY) => {
                     let [now, total] = done.read().map(|count| count as f64 * unit);
-                    if now > told {
-                        told = now;
+                    if now > reported {
+                        reported = now;
                         self.progress(now, total, message).await;
                     }
                 }
@@ -140,14 +140,14 @@ impl Call {
     }
 }
 
-/// A job at work, as it tells how far it has come.
+/// A running job, which reports its progress.
 pub struct Job {
     done: Arc<Done>,
     cancelled: CancellationToken,
 }
 
 impl Job {
-    /// Notes how far the job has come; it is to end when this breaks.
+    /// Reports progress; the job has to end when this breaks.
     pub fn reached(&self, done: u64, total: u64) -> ControlFlow<()> {
         self.done.now.store(done, Ordering::Relaxed);
         self.done.total.store(total, Ordering::Relaxed);

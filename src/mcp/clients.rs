@@ -21,7 +21,7 @@ pub enum McpClient {
     Codex,
 }
 
-/// What to write where, for a server started as `program` with `words`.
+/// The configuration of a client that starts the server as `program` with `words`.
 #[must_use]
 pub fn config(client: McpClient, program: &Path, words: &[String]) -> String {
     let program = program.display().to_string();

@@ -12,7 +12,7 @@ use crate::wire::url::without_secrets;
 pub struct Hosts(Vec<String>);
 
 impl Hosts {
-    /// Of names or addresses, each with or without a port.
+    /// Allows names or addresses, each with or without a port.
     pub fn new(allowed: &[String]) -> Hosts {
         Hosts(allowed.iter().map(|host| host.to_ascii_lowercase()).collect())
     }

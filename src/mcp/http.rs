@@ -1,9 +1,8 @@
 //! The server over streamable HTTP, at `/mcp`.
 //!
-//! Enters: a bound listener, who may call, a future that resolves when it has to stop. Leaves: answers
-//! to any number of clients, which share captures and live sessions. Host and Origin are checked, so
-//! that no page in a browser reaches a server on this machine; a server that others reach asks for a
-//! token. Connections, requests a second and their sizes are bounded.
+//! All clients share captures and live sessions. Host and Origin are checked, so that no page in a
+//! browser reaches a server on this machine; a server that other machines reach needs a token.
+//! Connections, requests a second and their sizes are bounded.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -29,7 +28,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::hosts::is_local;
-use super::{McpOptions, Server};
+use super::options::McpOptions;
+use super::server::McpServer;
 use crate::edge::clock::MonotonicClock;
 
 /// Where the server answers.
@@ -57,7 +57,7 @@ pub struct HttpOptions {
 }
 
 type Body = BoxBody<Bytes, Infallible>;
-type Service = StreamableHttpService<Server, LocalSessionManager>;
+type Service = StreamableHttpService<McpServer, LocalSessionManager>;
 
 /// Serves until `stop` resolves; running captures are then sealed.
 pub async fn serve(
@@ -68,7 +68,7 @@ pub async fn serve(
 ) -> Result<()> {
     let address = listener.local_addr()?;
     check(address, &http)?;
-    let server = Server::new(options)?;
+    let server = McpServer::new(options)?;
     let stopping = CancellationToken::new();
     let made = server.clone();
     let door = Arc::new(Door {
@@ -104,12 +104,12 @@ pub async fn serve(
     server.close().await;
     stopping.cancel();
     let over = async { while connections.join_next().await.is_some() {} };
-    // Whoever still listens to a stream has been told; the rest is cut off.
+    // Clients on open streams were notified; the others are cut off.
     let _ = tokio::time::timeout(STOP_TIMEOUT, over).await;
     Ok(())
 }
 
-/// Refuses to serve others without a token.
+/// Refuses to serve other machines without a token.
 fn check(address: SocketAddr, http: &HttpOptions) -> Result<()> {
     match &http.token {
         Some(token) if token.len() < MIN_TOKEN_LEN => {
@@ -180,7 +180,7 @@ impl Door {
         self.service.handle(request).await
     }
 
-    /// Compares digests, so that the time it takes tells nothing of the token.
+    /// Compares digests, so that the time it takes reveals nothing about the token.
     fn admits(&self, request: &Request<Incoming>) -> bool {
         let Some(token) = &self.token else { return true };
         let shown = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());

@@ -12,7 +12,7 @@ use crate::parse::nearest;
 
 const NAME: &str = "diagnose_lag";
 
-/// The prompt as clients see it.
+/// The prompt as clients list it.
 pub fn described() -> Prompt {
     let argument = |name: &str, what: &str| {
         PromptArgument::new(name).with_description(what).with_required(false)

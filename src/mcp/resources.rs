@@ -1,7 +1,8 @@
 //! Captures as resources: report, timeline and chart of each, by its id.
 //!
-//! Enters: an address, or a part of one to be completed. Leaves: text or pixels. What a resource holds
-//! is what the command line prints of the same capture.
+//! A resource holds what the command line prints for the same capture.
+
+use std::sync::Arc;
 
 use anyhow::Result;
 use base64::Engine as _;
@@ -15,9 +16,10 @@ use rmcp::model::{
 
 use super::answer::clipped;
 use super::call::Call;
-use super::server::Server;
-use super::tool::Toolset;
-use crate::app::{self, AnalyzeOptions, Found, PlotForm, PlotVerb};
+use super::options::Toolset;
+use super::percent::{decoded, encoded};
+use super::shared::Shared;
+use crate::app::{self, AnalyzeOptions, FoundCapture, PlotForm, PlotVerb};
 use crate::lag::ReportArgs;
 use crate::report::timeline;
 
@@ -28,7 +30,7 @@ const PAGE: usize = 30;
 /// Length of a row of the timeline, in seconds.
 const TIMELINE_STEP_S: f64 = 1.0;
 
-/// What there is of a capture: the end of the address, the media type, what it is.
+/// The parts of a capture: end of the address, media type, description.
 const PARTS: [(&str, &str, &str); 3] = [
     ("report", "application/json", "everything that lagtape analyze --json says"),
     ("timeline", "text/csv", "lowest lead, highest staleness and playhead, second by second"),
@@ -41,8 +43,8 @@ pub fn address(id: &str, part: &str) -> String {
 }
 
 /// The templates of addresses.
-pub fn templates(server: &Server) -> Vec<ResourceTemplate> {
-    if !server.has(Toolset::Replay) {
+pub fn templates(shared: &Arc<Shared>) -> Vec<ResourceTemplate> {
+    if !shared.has(Toolset::Replay) {
         return Vec::new();
     }
     PARTS
@@ -59,17 +61,17 @@ pub fn templates(server: &Server) -> Vec<ResourceTemplate> {
 
 /// A page of all resources, those of the newest capture first.
 pub async fn list(
-    server: &Server,
+    shared: &Arc<Shared>,
     cursor: Option<&str>,
     call: &Call,
 ) -> Result<ListResourcesResult, ErrorData> {
     let refuse = |error: anyhow::Error| ErrorData::invalid_params(format!("{error:#}"), None);
-    if !server.has(Toolset::Replay) {
+    if !shared.has(Toolset::Replay) {
         return Ok(ListResourcesResult::with_all_items(Vec::new()));
     }
     let start = super::answer::cursor(cursor).map_err(refuse)?;
-    let asked = server.clone();
-    let listed = call.work("listing", move || asked.captures.list()).await.map_err(refuse)?;
+    let listing = Arc::clone(shared);
+    let listed = call.work("listing", move || listing.captures.list()).await.map_err(refuse)?;
     let end = start.saturating_add(PAGE);
     let shown = listed.iter().skip(start).take(PAGE);
     let resources = shown.flat_map(|listed| PARTS.map(|part| described(&listed.id, part)));
@@ -86,14 +88,14 @@ fn described(id: &str, (part, mime, what): (&str, &str, &str)) -> Resource {
 
 /// The contents of an address.
 pub async fn read(
-    server: &Server,
+    shared: &Arc<Shared>,
     uri: String,
     call: &Call,
 ) -> Result<ReadResourceResponse, ErrorData> {
     let unknown = |why: String| {
         ErrorData::resource_not_found(why, Some(serde_json::json!({"uri": clipped(&uri)})))
     };
-    let path = uri.strip_prefix(PREFIX).filter(|_| server.has(Toolset::Replay));
+    let path = uri.strip_prefix(PREFIX).filter(|_| shared.has(Toolset::Replay));
     let named = path.and_then(|path| path.rsplit_once('/'));
     let known = named.filter(|(_, part)| PARTS.iter().any(|(known, ..)| known == part));
     let Some((id, part)) = known else {
@@ -105,14 +107,14 @@ pub async fn read(
     let Some(id) = decoded(id) else {
         return Err(unknown("the id is not percent-encoded UTF-8".to_owned()));
     };
-    let found = server.captures.find(&id).map_err(|error| unknown(format!("{error:#}")))?;
+    let found = shared.captures.find(&id).map_err(|error| unknown(format!("{error:#}")))?;
     let (part, address) = (part.to_owned(), uri.clone());
     let contents = call.work("reading the capture", move || contents(&found, &part, address)).await;
     let contents = contents.map_err(|e| ErrorData::internal_error(format!("{e:#}"), None))?;
     Ok(ReadResourceResult::new(vec![contents]).into())
 }
 
-fn contents(found: &Found, part: &str, uri: String) -> Result<ResourceContents> {
+fn contents(found: &FoundCapture, part: &str, uri: String) -> Result<ResourceContents> {
     let report = |timeline_step_s| ReportArgs { timeline_step_s, ..ReportArgs::default() };
     let options = |step| AnalyzeOptions { report: report(step), ..AnalyzeOptions::default() };
     Ok(match part {
@@ -132,9 +134,9 @@ fn contents(found: &Found, part: &str, uri: String) -> Result<ResourceContents> 
     })
 }
 
-/// Ids that begin like what was typed: of resources, and of the prompt's capture.
+/// Completes the id in the address of a resource, or the capture of the prompt.
 pub async fn complete(
-    server: &Server,
+    shared: &Arc<Shared>,
     params: &CompleteRequestParams,
     call: &Call,
 ) -> Result<CompleteResult, ErrorData> {
@@ -143,11 +145,11 @@ pub async fn complete(
         Reference::Resource(_) => ("id", true),
         _ => ("capture", false),
     };
-    if params.argument.name != wanted || !server.has(Toolset::Replay) {
+    if params.argument.name != wanted || !shared.has(Toolset::Replay) {
         return Ok(CompleteResult::new(CompletionInfo::default()));
     }
-    let asked = server.clone();
-    let listed = call.work("listing", move || asked.captures.list()).await;
+    let listing = Arc::clone(shared);
+    let listed = call.work("listing", move || listing.captures.list()).await;
     let listed = listed.map_err(|error| refuse(format!("{error:#}")))?;
     let shown = |id: String| if escapes { encoded(&id, "") } else { id };
     let ids: Vec<_> = listed.into_iter().map(|listed| shown(listed.id)).collect();
@@ -158,55 +160,4 @@ pub async fn complete(
     let has_more = values.len() < total as usize;
     let completion = CompletionInfo::with_pagination(values, Some(total), has_more);
     Ok(CompleteResult::new(completion.map_err(refuse)?))
-}
-
-/// Percent-encodes all but letters, digits, `-._~` and what is in `also`.
-pub fn encoded(text: &str, also: &str) -> String {
-    let plain = |byte: u8| {
-        byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || also.as_bytes().contains(&byte)
-    };
-    text.bytes()
-        .map(|byte| match plain(byte) {
-            true => char::from(byte).to_string(),
-            false => format!("%{byte:02X}"),
-        })
-        .collect()
-}
-
-/// Undoes [`encoded`].
-fn decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        rest = after;
-        if first != b'%' {
-            bytes.push(first);
-            continue;
-        }
-        let digits = std::str::from_utf8(rest.get(..2)?).ok()?;
-        bytes.push(u8::from_str_radix(digits, 16).ok()?);
-        rest = &rest[2..];
-    }
-    String::from_utf8(bytes).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(id: &str, expected: &str) {
-        assert_eq!(encoded(id, ""), expected);
-        assert_eq!(decoded(expected).as_deref(), Some(id));
-    }
-
-    #[test]
-    fn ids_survive_addresses() {
-        check("stall", "stall");
-        check("out/demo", "out%2Fdemo");
-        check("späti 100%", "sp%C3%A4ti%20100%25");
-        for broken in ["%", "%4", "%zz", "%ff", "a%c3"] {
-            assert_eq!(decoded(broken), None, "{broken}");
-        }
-    }
 }

@@ -1,14 +1,15 @@
 //! Schemas as clients want them: self-contained, and without `null` beside a type.
 //!
-//! Enters: a type. Leaves: JSON Schema of 2020-12 whose root is an object. What is optional is left
-//! out of answers, so no schema needs to allow `null`; formats that only Rust knows are dropped.
+//! Enters: a type. Leaves: JSON Schema of 2020-12 whose root is an object. Formats that only Rust
+//! knows are dropped. An optional field that is left out where it has no value needs no `null`; one
+//! that is always there may hold `null`, and its schema names no type.
 
 use std::sync::Arc;
 
 use rmcp::model::JsonObject;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// The schema of what a tool takes, which is nothing else.
 pub fn input<T: JsonSchema>() -> Arc<JsonObject> {
@@ -45,6 +46,7 @@ fn tidy(schema: &mut Value) {
     }
     match schema {
         Value::Object(fields) => {
+            untype_nullable(fields);
             let known = ["date-time", "uri"];
             fields.retain(|key, value| match key.as_str() {
                 "format" => value.as_str().is_none_or(|format| known.contains(&format)),
@@ -63,6 +65,19 @@ fn tidy(schema: &mut Value) {
         }
         Value::Array(items) => items.iter_mut().for_each(tidy),
         _ => {}
+    }
+}
+
+/// Removes the type of properties that are always there and may be `null`.
+fn untype_nullable(fields: &mut Map<String, Value>) {
+    let Some(required) = fields.get("required").and_then(Value::as_array).cloned() else { return };
+    let Some(Value::Object(properties)) = fields.get_mut("properties") else { return };
+    for (_, property) in properties.iter_mut().filter(|(name, _)| required.contains(&json!(name))) {
+        let is_nullable = not_null(property).is_some()
+            || property["type"].as_array().is_some_and(|types| types.contains(&json!("null")));
+        if let (true, Value::Object(fields)) = (is_nullable, property) {
+            fields.retain(|key, _| key == "description");
+        }
     }
 }
 
@@ -94,21 +109,10 @@ pub fn any_object(_: &mut SchemaGenerator) -> Schema {
     schemars::json_schema!({"type": "object", "additionalProperties": true})
 }
 
-/// The lag report of the reference client.
-pub fn lag(_: &mut SchemaGenerator) -> Schema {
-    schemars::json_schema!({
-        "type": "object",
-        "description": "the reference client's lag report: window_s (null is all), buffer_duration_s, \
-            slices {count, behind_playhead, lead_s, interval_s, tick_ms, dec_ms}, ticks {count, \
-            stale_threshold_s, stale_ticks, staleness_s, worst_stale}, timeline; figures are min, p5, \
-            p50, p95, max, mean",
-        "required": ["window_s", "buffer_duration_s", "slices", "ticks"],
-        "additionalProperties": true,
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use serde::Serialize;
+
     use super::*;
 
     #[derive(JsonSchema)]
@@ -124,6 +128,22 @@ mod tests {
     #[expect(dead_code, reason = "only its schema is looked at")]
     struct Inner {
         text: Option<String>,
+    }
+
+    #[derive(Serialize, JsonSchema)]
+    struct Nullable {
+        /// Always there
+        window_s: Option<f64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        timeline: Option<Vec<f64>>,
+    }
+
+    #[test]
+    fn what_may_be_null_has_no_type() {
+        let schema = Value::Object(output::<Nullable>().as_ref().clone());
+        assert_eq!(schema["required"], json!(["window_s"]));
+        assert_eq!(schema["properties"]["window_s"], json!({"description": "Always there"}));
+        assert_eq!(schema["properties"]["timeline"]["type"], "array");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The live sessions by their handles.
 //!
-//! Enters: sessions that were started. Leaves: the one that a handle names, also after it has ended,
-//! until [`MAX_KEPT`] newer ones have. When the server closes, every running capture is sealed.
+//! An ended session keeps its handle until [`MAX_KEPT`] newer ones exist. When the server closes, every
+//! running capture is sealed.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::app::{LiveSession, Phase};
+use crate::app::{LivePhase, LiveSession};
 
 /// Sessions that may run at a time.
 pub const MAX_RUNNING: usize = 8;
@@ -40,7 +40,15 @@ pub struct Held {
 impl Held {
     /// Whether it still runs.
     pub fn is_running(&self) -> bool {
-        self.session.state().phase != Phase::Ended
+        self.session.state().phase != LivePhase::Ended
+    }
+
+    /// The call that an agent makes next.
+    pub fn next_step(&self) -> String {
+        match self.is_running() {
+            true => format!("headless_stop {{\"handle\": \"{}\"}} seals the capture", self.handle),
+            false => format!("capture_open {{\"capture\": \"{}\"}}", self.capture),
+        }
     }
 }
 
@@ -57,7 +65,7 @@ impl Sessions {
         self.started.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Keeps the session that `start` makes, unless too many run.
+    /// Starts a session with `start` and keeps it, unless too many run.
     pub fn hold(&self, number: u64, start: impl FnOnce() -> Result<Held>) -> Result<Arc<Held>> {
         let mut held = self.lock();
         let running = held.values().filter(|held| held.is_running()).count();
@@ -93,7 +101,7 @@ impl Sessions {
         })
     }
 
-    /// Forgets a session that could not be had.
+    /// Removes a session that never began.
     pub fn forget(&self, handle: &str) {
         self.lock().retain(|_, held| held.handle != handle);
     }
@@ -124,7 +132,7 @@ impl Sessions {
     }
 }
 
-/// A line on stderr; when that is closed nobody is left to hear it.
+/// Prints a line on stderr; errors are ignored because a closed stderr has no reader.
 fn say(line: &str) {
     use std::io::Write;
     let _ = writeln!(std::io::stderr(), "lagtape mcp: {line}");

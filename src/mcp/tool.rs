@@ -1,48 +1,41 @@
-//! A tool: what it is called, what it says of itself, and what it does.
+//! A tool: its name, its description, and the function that it calls.
 //!
-//! Enters: a function of typed arguments. Leaves: the tool as clients see it, and one call that takes
-//! and gives JSON. Arguments that do not fit are failures in the answer, which agents can read.
+//! Enters: a function of typed arguments. Leaves: the tool as clients see it, with schemas of its
+//! arguments and answer, and a function from JSON to JSON. Arguments that do not fit make an answer
+//! that says so, because agents do not read protocol errors.
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use anyhow::{Result, anyhow, bail};
-use clap::ValueEnum;
 use rmcp::model::{JsonObject, Tool, ToolAnnotations};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::answer::{Answer, Output, clipped};
+use super::answer::{ToolAnswer, ToolOutput, clipped};
 use super::call::Call;
+use super::options::Toolset;
 use super::schema;
-use super::server::Server;
+use super::shared::Shared;
 use crate::parse::nearest;
 
-/// Groups of tools that can be left out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Toolset {
-    /// Sessions that run: the headless_ tools
-    Live,
-    /// Sessions that were recorded: the capture_ tools
-    Replay,
-}
-
-/// What a call does to the world.
+/// What a call changes.
 #[derive(Debug, Clone, Copy)]
 pub enum Effect {
-    /// Looks only.
+    /// Nothing.
     Reads,
-    /// Writes files of its own, the same ones when called again.
+    /// Writes files that lagtape names; the same call writes the same files.
     WritesFiles,
-    /// Changes a session of ours; again is more of it.
+    /// Changes a live session, and more with every call.
     Acts,
-    /// Changes a session of ours into a state; again changes nothing.
+    /// Brings a live session into a state; a second call changes nothing.
     Sets,
-    /// Ends a session of ours; again changes nothing.
+    /// Ends a live session; a second call changes nothing.
     Ends,
-    /// Takes a server over from whoever has it.
+    /// Takes a server over from its present listener.
     TakesOver,
 }
 
@@ -60,9 +53,9 @@ impl Effect {
     }
 }
 
-/// What a tool says of itself.
+/// How a tool is described to clients.
 #[derive(Debug, Clone, Copy)]
-pub struct About {
+pub struct AboutTool {
     /// Its name.
     pub name: &'static str,
     /// Its name for people.
@@ -71,65 +64,65 @@ pub struct About {
     pub description: &'static str,
     /// Its group.
     pub set: Toolset,
-    /// What it does to the world.
+    /// What it changes.
     pub effect: Effect,
 }
 
-type Answering = Pin<Box<dyn Future<Output = Result<Output>> + Send>>;
+type Answering = Pin<Box<dyn Future<Output = Result<ToolOutput>> + Send>>;
 
 /// A tool that can be called.
-pub struct Entry {
+pub struct ToolEntry {
     /// As clients see it.
     pub tool: Tool,
     /// Its group.
     pub set: Toolset,
-    /// It changes nothing.
+    /// Whether it changes nothing.
     pub read_only: bool,
     /// What it does.
-    pub call: Box<dyn Fn(Server, JsonObject, Call) -> Answering + Send + Sync>,
+    pub call: Box<dyn Fn(Arc<Shared>, JsonObject, Call) -> Answering + Send + Sync>,
 }
 
 /// A tool whose answer has a schema.
-pub fn answering<A, T, F, R>(about: About, run: F) -> Entry
+pub fn answering<A, T, F, R>(about: AboutTool, run: F) -> ToolEntry
 where
     A: DeserializeOwned + JsonSchema + Send + 'static,
     T: Serialize + JsonSchema + Send + 'static,
-    F: Fn(Server, A, Call) -> R + Send + Sync + Copy + 'static,
-    R: Future<Output = Result<Answer<T>>> + Send + 'static,
+    F: Fn(Arc<Shared>, A, Call) -> R + Send + Sync + Copy + 'static,
+    R: Future<Output = Result<ToolAnswer<T>>> + Send + 'static,
 {
-    let tool = described::<A>(about).with_raw_output_schema(schema::output::<Answer<T>>());
+    let tool = described::<A>(about).with_raw_output_schema(schema::output::<ToolAnswer<T>>());
     let known = argument_names(&tool);
-    entry(about, tool, move |server, args, call| {
+    entry(about, tool, move |shared, args, call| {
         let args = parsed(about.name, &known, args);
-        Box::pin(async move { run(server, args?, call).await?.output() })
+        Box::pin(async move { run(shared, args?, call).await?.output() })
     })
 }
 
 /// A tool that answers with a picture, which has no schema.
-pub fn picturing<A, F, R>(about: About, run: F) -> Entry
+pub fn picturing<A, F, R>(about: AboutTool, run: F) -> ToolEntry
 where
     A: DeserializeOwned + JsonSchema + Send + 'static,
-    F: Fn(Server, A, Call) -> R + Send + Sync + Copy + 'static,
-    R: Future<Output = Result<Output>> + Send + 'static,
+    F: Fn(Arc<Shared>, A, Call) -> R + Send + Sync + Copy + 'static,
+    R: Future<Output = Result<ToolOutput>> + Send + 'static,
 {
     let tool = described::<A>(about);
     let known = argument_names(&tool);
-    entry(about, tool, move |server, args, call| {
+    entry(about, tool, move |shared, args, call| {
         let args = parsed(about.name, &known, args);
-        Box::pin(async move { run(server, args?, call).await })
+        Box::pin(async move { run(shared, args?, call).await })
     })
 }
 
 fn entry(
-    about: About,
+    about: AboutTool,
     tool: Tool,
-    call: impl Fn(Server, JsonObject, Call) -> Answering + Send + Sync + 'static,
-) -> Entry {
+    call: impl Fn(Arc<Shared>, JsonObject, Call) -> Answering + Send + Sync + 'static,
+) -> ToolEntry {
     let [read_only, ..] = about.effect.hints();
-    Entry { tool, set: about.set, read_only, call: Box::new(call) }
+    ToolEntry { tool, set: about.set, read_only, call: Box::new(call) }
 }
 
-fn described<A: JsonSchema>(about: About) -> Tool {
+fn described<A: JsonSchema>(about: AboutTool) -> Tool {
     let [read_only, destructive, idempotent, open_world] = about.effect.hints();
     let annotations = ToolAnnotations::with_title(about.title)
         .read_only(read_only)
@@ -146,7 +139,7 @@ fn argument_names(tool: &Tool) -> Vec<String> {
     properties.into_iter().flatten().map(|(name, _)| name.clone()).collect()
 }
 
-/// Arguments as the tool takes them. A `null` is as good as nothing, since some clients send one for
+/// Arguments as the tool takes them. A `null` counts as absent, since some clients send one for
 /// every argument that they leave out.
 fn parsed<A: DeserializeOwned>(tool: &str, known: &[String], mut args: JsonObject) -> Result<A> {
     args.retain(|_, value| !value.is_null());

@@ -1,59 +1,46 @@
-//! What several tools show of a report, short enough for an agent.
+//! The parts of a report that several tools show, short enough for an agent.
 //!
-//! Enters: analyses, reports and answers of [`crate::app`]. Leaves: the parts of them that answers
-//! show, and their sentences. Figures are taken over as they are, never rounded again.
+//! Reports keep their own types and schemas; here they are only cut to size and put into sentences.
+//! Figures are copied and never rounded again.
 
 use std::collections::BTreeMap;
 
-use anyhow::Result;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::answer::{Truncated, clipped, clipped_value, page};
-use crate::app::Captures;
+use crate::app::CaptureFolders;
 use crate::lag::LagReport;
 use crate::report::text::Figure;
 use crate::report::what_if::WhatIf;
-use crate::report::{Analysis, EventReport};
+use crate::report::{Analysis, EventReport, Verdict};
 use crate::scenario::Tier;
 use crate::wire::url::without_secrets;
 
 /// Episodes that are shown of a verdict.
 const EPISODES: usize = 10;
 
-/// Pass or fail.
+/// A verdict with as many of its episodes as an answer has room for.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Verdict {
-    /// A listener heard lag
-    pub lag: bool,
-    /// stale_ticks, slices_behind
-    pub reasons: Vec<String>,
-    /// Seconds of lag
-    pub lag_s: f64,
-    /// The first spells: from_s, to_s, kind and how bad
-    #[schemars(schema_with = "any_list")]
-    pub episodes: Vec<Value>,
-    /// Spells there are
+pub struct VerdictView {
+    #[serde(flatten)]
+    pub verdict: Verdict,
+    /// Episodes there are
     pub episodes_total: u64,
 }
 
-impl Verdict {
-    /// Of a verdict.
-    pub fn of(verdict: &crate::report::Verdict) -> Verdict {
-        Verdict {
-            lag: verdict.lag,
-            reasons: verdict.reasons.iter().map(|&reason| reason.to_owned()).collect(),
-            lag_s: verdict.lag_s,
-            episodes: verdict.episodes.iter().take(EPISODES).map(|e| json!(e)).collect(),
-            episodes_total: verdict.episodes.len() as u64,
-        }
+impl VerdictView {
+    pub fn of(verdict: &Verdict) -> VerdictView {
+        let mut shown = verdict.clone();
+        shown.episodes.truncate(EPISODES);
+        VerdictView { verdict: shown, episodes_total: verdict.episodes.len() as u64 }
     }
 }
 
 /// Whether a capture is whole.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Integrity {
+pub struct IntegrityView {
     /// complete, incomplete (cut off, or still being written), or damaged
     pub state: String,
     /// Where it is damaged
@@ -63,15 +50,14 @@ pub struct Integrity {
     pub decode_errors: u64,
 }
 
-impl Integrity {
-    /// Of an analysis.
-    pub fn of(analysis: &Analysis) -> Integrity {
+impl IntegrityView {
+    pub fn of(analysis: &Analysis) -> IntegrityView {
         let state = match (&analysis.damage, analysis.complete) {
             (Some(_), _) => "damaged",
             (None, true) => "complete",
             (None, false) => "incomplete",
         };
-        Integrity {
+        IntegrityView {
             state: state.to_owned(),
             damage: analysis.damage.as_ref().map(|damage| clipped(&damage.reason)),
             decode_errors: analysis.decode_errors,
@@ -81,7 +67,7 @@ impl Integrity {
 
 /// What a session was.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Session {
+pub struct SessionView {
     /// Length from the initial buffer to the report
     pub stream_s: f64,
     /// Length of the newest loop
@@ -117,12 +103,11 @@ pub struct Session {
     pub metadata: Value,
 }
 
-impl Session {
-    /// Of an analysis.
-    pub fn of(analysis: &Analysis, detailed: bool) -> Session {
+impl SessionView {
+    pub fn of(analysis: &Analysis, detailed: bool) -> SessionView {
         let session = &analysis.session;
         let short = |text: &Option<String>| text.as_deref().map(clipped);
-        Session {
+        SessionView {
             stream_s: analysis.report_at_s,
             loop_s: analysis.epochs.last().map(|epoch| epoch.loop_s),
             client: session.client.as_ref().map(word),
@@ -149,7 +134,7 @@ impl Session {
 
 /// How far a counterfactual can be trusted.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Trust {
+pub struct TrustView {
     /// exact, horizon (exact until a moment), model, refused
     pub tier: String,
     pub reason: String,
@@ -167,10 +152,9 @@ pub struct Trust {
     pub not_modelled: String,
 }
 
-impl Trust {
-    /// Of an answer.
-    pub fn of(answer: &WhatIf) -> Trust {
-        Trust {
+impl TrustView {
+    pub fn of(answer: &WhatIf) -> TrustView {
+        TrustView {
             tier: word(&answer.tier),
             reason: clipped(&answer.reason),
             valid_until_s: answer.valid_until_s,
@@ -191,7 +175,7 @@ pub fn any_list(_: &mut SchemaGenerator) -> Schema {
     schemars::json_schema!({"type": "array", "items": {"type": "object"}})
 }
 
-/// A word that serde makes of a value.
+/// The text that serde writes for a value without fields.
 pub fn word(value: &impl Serialize) -> String {
     match json!(value) {
         Value::String(word) => word,
@@ -199,19 +183,19 @@ pub fn word(value: &impl Serialize) -> String {
     }
 }
 
-/// A number of things.
+/// A count with its noun, in the plural where it has to be.
 pub fn counted(count: u64, thing: &str) -> String {
     let s = if count == 1 { "" } else { "s" };
     format!("{count} {thing}{s}")
 }
 
-/// The folders in a sentence.
-pub fn folders(captures: &Captures) -> String {
+/// The folders, separated by commas.
+pub fn folders(captures: &CaptureFolders) -> String {
     let names: Vec<_> = captures.folders().iter().map(|f| f.display().to_string()).collect();
     names.join(", ")
 }
 
-/// An event of the server, short.
+/// An event of the server, clipped.
 pub fn event(event: &EventReport) -> Value {
     clipped_value(&json!(event))
 }
@@ -278,12 +262,12 @@ pub fn figures(lag: &LagReport) -> String {
 }
 
 /// A report whose timeline is cut to a page.
-pub fn lag(report: &LagReport, start: usize, most: usize) -> Result<(Value, Option<Truncated>)> {
-    let mut lag = serde_json::to_value(report)?;
-    let Some(rows) = &report.timeline else { return Ok((lag, None)) };
-    let (rows, cut) = page("lag.timeline", rows.iter(), start, most);
-    lag["timeline"] = json!(rows);
-    Ok((lag, cut))
+pub fn lag(report: &LagReport, start: usize, most: usize) -> (LagReport, Option<Truncated>) {
+    let mut report = report.clone();
+    let Some(rows) = report.timeline.take() else { return (report, None) };
+    let (rows, cut) = page("lag.timeline", rows.into_iter(), start, most);
+    report.timeline = Some(rows);
+    (report, cut)
 }
 
 /// Tool calls worth making after an analysis.

@@ -74,6 +74,7 @@ pub struct Analysis {
 
 /// Pass or fail, with the reasons.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "mcp", derive(schemars::JsonSchema))]
 pub struct Verdict {
     /// A listener heard lag.
     pub lag: bool,
@@ -87,6 +88,7 @@ pub struct Verdict {
 
 /// One spell of lag.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "mcp", derive(schemars::JsonSchema))]
 pub struct EpisodeReport {
     /// Beginning.
     pub from_s: f64,

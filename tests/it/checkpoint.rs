@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lagtape::app::{self, AnalyzeOptions, CutOptions, Outcome, Proof, RedactOptions, WhatIfVerb};
+use lagtape::app::{
+    self, AnalyzeOptions, CutOptions, Outcome, RedactOptions, ReplayCheck, WhatIfVerb,
+};
 use lagtape::capture::{
     Body, Gap, Header, Kind, Opcode, ReadStep, Reader, Record, Salvage, SyncMarker, Writer,
 };
@@ -64,7 +66,7 @@ pub fn woven(plain: &[u8]) -> Vec<u8> {
 /// The checkpoints of a capture cover all of it: what is read from them alone is what is read from
 /// all of it, and a replay proves them.
 #[track_caller]
-pub fn check_indexed(path: &Path) -> Proof {
+pub fn check_indexed(path: &Path) -> ReplayCheck {
     let name = path.display();
     assert!(!app::info(path).unwrap().checked, "{name}: the end is enough");
     let verified = app::verify(path, true).unwrap().remove(0);

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use lagtape::app::{self, AnalyzeOptions, BackendVerb, RecordVerb, Source};
+use lagtape::app::{self, AnalyzeOptions, BackendVerb, RecordVerb, SessionSource};
 use lagtape::peer::client::Dialect;
 use lagtape::peer::incident::{self, Trouble};
 use lagtape::peer::server::BUILT_IN;
@@ -44,7 +44,7 @@ async fn record_socket(incident: &'static str, out: PathBuf) -> Analysis {
     let recording = async {
         let verb = RecordVerb {
             out: Some(out),
-            source: Source::Fixture(BUILT_IN.to_owned()),
+            source: SessionSource::Fixture(BUILT_IN.to_owned()),
             set: client.config,
             params_hz: client.params_hz,
             dialect: Dialect::Modern,

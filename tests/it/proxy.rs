@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, mpsc as blocking};
 use std::time::Duration;
 
-use lagtape::app::{self, AnalyzeOptions, RecordVerb, Source};
+use lagtape::app::{self, AnalyzeOptions, RecordVerb, SessionSource};
 use lagtape::capture::{Body, Direction};
 use lagtape::edge::backend::serve;
 use lagtape::edge::proxy::{
@@ -433,7 +433,7 @@ async fn a_recording_in_between_reports_what_the_client_does() {
     let own = folder.path().join("own.lagtape");
     let verb = RecordVerb {
         out: Some(own.clone()),
-        source: Source::Fixture(BUILT_IN.to_owned()),
+        source: SessionSource::Fixture(BUILT_IN.to_owned()),
         run_for: Some(Span(4_000_000_000)),
         ..RecordVerb::new(format!("ws://{}", between.address))
     };

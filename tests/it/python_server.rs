@@ -6,7 +6,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
 
-use lagtape::app::{self, AnalyzeOptions, RecordVerb, Source};
+use lagtape::app::{self, AnalyzeOptions, RecordVerb, SessionSource};
 use lagtape::time::Span;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -31,7 +31,7 @@ async fn a_server_in_python_is_recorded() {
     let out = folder.path().join("x.lagtape");
     let verb = RecordVerb {
         out: Some(out.clone()),
-        source: Source::Fixture("x.wav".to_owned()),
+        source: SessionSource::Fixture("x.wav".to_owned()),
         run_for: Some(Span(500_000_000)),
         ..RecordVerb::new(format!("ws://127.0.0.1:{}", port.trim()))
     };

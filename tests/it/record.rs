@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use futures_util::{SinkExt, StreamExt};
-use lagtape::app::{self, AnalyzeOptions, RecordVerb, RecordedSession, Source};
+use lagtape::app::{self, AnalyzeOptions, RecordVerb, RecordedSession, SessionSource};
 use lagtape::capture::{Body, Direction, Opcode, Records};
 use lagtape::time::Span;
 use lagtape::wire::slice::SliceHeader;
@@ -50,7 +50,7 @@ fn verb(url: String, out: PathBuf) -> RecordVerb {
     RecordVerb {
         headers: vec![("Authorization".to_owned(), "Bearer SECRET-TOKEN".to_owned())],
         out: Some(out),
-        source: Source::Fixture("x.wav".to_owned()),
+        source: SessionSource::Fixture("x.wav".to_owned()),
         prompt: Some("mellow".to_owned()),
         run_for: Some(Span(300_000_000)),
         ready_timeout: Span(2_000_000_000),

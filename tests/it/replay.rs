@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use lagtape::app::{
     self, AnalyzeOptions, DiffVerb, Outcome, PerformVerb, RecordVerb, RecordedSession, Replayed,
-    SimulateVerb, Source,
+    SessionSource, SimulateVerb,
 };
 use lagtape::capture::{
     Body, Direction, End, Header, Message, Opcode, Record, Records, SyncMarker, Writer,
@@ -126,7 +126,7 @@ fn recorded_config(capture: &Path) -> Map<String, Value> {
 async fn record(address: SocketAddr, like: &Path, out: &Path) -> RecordedSession {
     let verb = RecordVerb {
         out: Some(out.to_owned()),
-        source: Source::Fixture("x.wav".to_owned()),
+        source: SessionSource::Fixture("x.wav".to_owned()),
         set: recorded_config(like),
         dialect: Dialect::Legacy,
         ..RecordVerb::new(format!("ws://{address}"))

@@ -14,6 +14,7 @@ use source::{NamedPath, Sources, UnitTests};
 const CORRIDOR: [&str; 23] = [
     "time",
     "parse",
+    "parse",
     "wire",
     "capture",
     "event",

@@ -1,0 +1,123 @@
+//! `backend`: the simulated server on a real port.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::mpsc::sync_channel;
+use std::thread;
+
+use anyhow::{Context, Result};
+use tokio::sync::oneshot;
+
+use super::runtime::runtime;
+use crate::edge;
+use crate::edge::audio_file;
+use crate::edge::backend::{self, BackendNotice, BackendOptions, Links};
+use crate::peer::incident::Trouble;
+use crate::peer::server::{ServerOptions, ServerSource};
+use crate::time::DEFAULT_SAMPLE_RATE;
+
+/// Length of the built-in backend's loop in seconds, and its channels.
+const BUILT_IN_LOOP: (f64, u16) = (24.0, 2);
+
+/// What to serve.
+#[derive(Debug, Clone)]
+pub struct BackendVerb {
+    /// Where to listen; port 0 is any free one.
+    pub listen: SocketAddr,
+    /// The trouble that every session gets.
+    pub trouble: Trouble,
+    /// Decides everything random.
+    pub seed: u64,
+    /// Length of the built-in loop in seconds.
+    pub loop_s: f64,
+    /// Channels of the built-in loop.
+    pub channels: u16,
+    /// An audio file in place of the built-in music.
+    pub audio: Option<PathBuf>,
+}
+
+/// Serves until `shutdown` resolves. Calls `listening` with the address and `notice` for every
+/// connection.
+pub async fn backend(
+    verb: BackendVerb,
+    shutdown: impl Future<Output = ()>,
+    listening: impl FnOnce(SocketAddr),
+    notice: impl Fn(&BackendNotice) + Send + Sync + 'static,
+) -> Result<()> {
+    let setup = verb.trouble.setup();
+    let source = match &verb.audio {
+        Some(path) => ServerSource::Pcm(audio_file::load(path, DEFAULT_SAMPLE_RATE)?),
+        None => ServerSource::built_in(verb.loop_s, verb.channels)?,
+    };
+    let options = BackendOptions {
+        server: ServerOptions {
+            seed: verb.seed,
+            source,
+            policy: setup.policy,
+            generator: setup.generator,
+            faults: setup.faults,
+        },
+        links: Links { up: setup.up, down: setup.down },
+        watch: Box::new(notice),
+        ..BackendOptions::default()
+    };
+    let listener = edge::listen(verb.listen).await?;
+    listening(listener.local_addr()?);
+    backend::serve(listener, options, shutdown).await
+}
+
+/// The built-in backend on a thread of its own; it ends when this is dropped.
+pub(super) struct BuiltIn {
+    /// Its address.
+    pub url: String,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl BuiltIn {
+    /// Starts it; it listens when this returns.
+    pub fn start(trouble: Trouble, seed: u64) -> Result<BuiltIn> {
+        let (loop_s, channels) = BUILT_IN_LOOP;
+        let verb = BackendVerb {
+            listen: ([127, 0, 0, 1], 0).into(),
+            trouble,
+            seed,
+            loop_s,
+            channels,
+            audio: None,
+        };
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (listening, address) = sync_channel(1);
+        let thread =
+            thread::Builder::new().name("lagtape-backend".to_owned()).spawn(move || {
+                let failed = listening.clone();
+                let served = runtime().and_then(|runtime| {
+                    let stopped = async {
+                        // Dropping the sender stops it as well.
+                        let _ = stopped.await;
+                    };
+                    let report = move |address| {
+                        let _ = listening.send(Ok(address));
+                    };
+                    runtime.block_on(backend(verb, stopped, report, |_| ()))
+                });
+                if let Err(error) = served {
+                    // Received only if it failed before it listened.
+                    let _ = failed.try_send(Err(error));
+                }
+            })?;
+        let address = address.recv().context("the built-in backend ended")??;
+        Ok(BuiltIn { url: format!("ws://{address}"), stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Drop for BuiltIn {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // Its panic has been printed; the session has ended all the same.
+            let _ = thread.join();
+        }
+    }
+}

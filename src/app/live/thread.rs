@@ -1,0 +1,154 @@
+//! The thread of a live session: it starts the built-in server if one was asked for, records, and
+//! publishes a state after every record.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use serde_json::{Map, Value};
+use tokio::sync::{mpsc, watch};
+
+use super::state::{LiveEnd, LiveState};
+use crate::app::backend::BuiltIn;
+use crate::app::record::{LIVE_TRACKER_BOUND, SessionSource, live_analysis, session_of};
+use crate::app::runtime::runtime;
+use crate::edge::record::{RecordOptions, RecordOrder, Recorded, record_and_obey};
+use crate::edge::recorder::ManualTrigger;
+use crate::edge::recorder::RecorderOptions;
+use crate::engine::Options;
+use crate::peer::client::ClientOptions;
+use crate::peer::incident::Trouble;
+use crate::peer::server::BUILT_IN;
+use crate::time::{DEFAULT_SAMPLE_RATE, Span};
+
+/// Seconds of heard audio that a session keeps, as the reference client does.
+pub const HEARD_S: u64 = 120;
+/// The server of a session.
+#[derive(Debug, Clone)]
+pub enum LiveServer {
+    /// At that address.
+    Url(String),
+    /// The built-in backend with this incident.
+    BuiltIn {
+        /// The trouble.
+        trouble: Trouble,
+        /// Decides everything random.
+        seed: u64,
+    },
+}
+
+/// What to record, and how the client behaves.
+#[derive(Debug, Clone)]
+pub struct LiveVerb {
+    /// Where.
+    pub server: LiveServer,
+    /// What is played; `None`: a built-in tune, or the built-in backend's own.
+    pub source: Option<SessionSource>,
+    /// The prompt.
+    pub prompt: Option<String>,
+    /// Further fields of the configuration, which win over all others.
+    pub set: Map<String, Value>,
+    /// Reports a second; `None`: the incident's, or the usual.
+    pub params_hz: Option<f64>,
+    /// How long to go on after the initial buffer.
+    pub run_for: Span,
+    /// How long the server may take until the initial buffer.
+    pub ready_timeout: Span,
+    /// The capture.
+    pub out: PathBuf,
+}
+
+/// The whole life of a session, on its own thread.
+pub(super) fn run(
+    verb: LiveVerb,
+    orders: mpsc::Receiver<RecordOrder>,
+    stopped: watch::Receiver<bool>,
+    publish: &watch::Sender<LiveState>,
+) -> LiveEnd {
+    match record_session(verb, orders, stopped, publish) {
+        Ok(recorded) => LiveEnd {
+            analysis: Some(live_analysis(&recorded)),
+            reason: recorded.reason,
+            failure: recorded.failure,
+        },
+        Err(error) => LiveEnd {
+            reason: "there was no session".to_owned(),
+            failure: Some(format!("{error:#}")),
+            analysis: None,
+        },
+    }
+}
+
+fn record_session(
+    verb: LiveVerb,
+    orders: mpsc::Receiver<RecordOrder>,
+    mut stopped: watch::Receiver<bool>,
+    publish: &watch::Sender<LiveState>,
+) -> Result<Recorded> {
+    let backend = match &verb.server {
+        LiveServer::BuiltIn { trouble, seed } => Some(BuiltIn::start(trouble.clone(), *seed)?),
+        LiveServer::Url(_) => None,
+    };
+    let url = match (&verb.server, &backend) {
+        (LiveServer::Url(url), _) => url.clone(),
+        (LiveServer::BuiltIn { .. }, Some(backend)) => backend.url.clone(),
+        (LiveServer::BuiltIn { .. }, None) => bail!("the built-in backend did not start"),
+    };
+    let options = record_options(verb, url)?;
+    runtime()?.block_on(record_and_obey(
+        options,
+        orders,
+        async {
+            // Dropping the session stops it as well.
+            let _ = stopped.wait_for(|stopped| *stopped).await;
+        },
+        |client, now| {
+            publish.send_replace(LiveState::of(client, now));
+        },
+    ))
+}
+
+/// The options of the recording client: those of the verb take precedence over those of the
+/// incident.
+fn record_options(verb: LiveVerb, url: String) -> Result<RecordOptions> {
+    let (setup, mut metadata) = match &verb.server {
+        LiveServer::BuiltIn { trouble, .. } => {
+            let facts = [("backend".to_owned(), format!("built-in, {trouble}"))];
+            (trouble.setup().client, BTreeMap::from(facts))
+        }
+        LiveServer::Url(_) => Default::default(),
+    };
+    metadata.insert("held_by".to_owned(), "mcp".to_owned());
+    let source = verb.source.unwrap_or(match &verb.server {
+        LiveServer::BuiltIn { .. } => SessionSource::Fixture(BUILT_IN.to_owned()),
+        LiveServer::Url(_) => SessionSource::Tune,
+    });
+    let (mut config, upload) = session_of(&source, verb.prompt.as_deref(), &setup.config)?;
+    config.extend(verb.set);
+    let heard_frames = HEARD_S * u64::from(DEFAULT_SAMPLE_RATE);
+    Ok(RecordOptions {
+        url,
+        headers: Vec::new(),
+        recorder: RecorderOptions::new(verb.out),
+        strict: false,
+        trigger: ManualTrigger::default(),
+        notices: None,
+        client: ClientOptions {
+            config,
+            upload,
+            params_hz: verb.params_hz.unwrap_or(setup.params_hz),
+            rate: setup.rate,
+            script: setup.script,
+            commands: setup.commands,
+            run_for: Some(verb.run_for),
+            ready_timeout: verb.ready_timeout,
+            engine: Options {
+                heard: Some(Some(heard_frames)),
+                tracker_bound: Some(LIVE_TRACKER_BOUND),
+                ..Options::default()
+            },
+            ..ClientOptions::default()
+        },
+        metadata,
+    })
+}

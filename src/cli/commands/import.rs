@@ -1,0 +1,39 @@
+//! `import`: HAR files and session logs become captures.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::app::{self, Outcome};
+use crate::cli::stderr::Stderr;
+
+#[derive(Debug, clap::Args)]
+#[command(before_long_help = "Examples:
+  lagtape import choppy.har -o choppy.lagtape
+  lagtape import golden/sessions/stall_mono -o stall.lagtape
+
+A HAR file is what a browser's developer tools save of the network, WebSockets with it, if they were
+open before the page connected.")]
+pub struct ImportArgs {
+    /// A HAR file, or a folder with session.json, frames.jsonl[.zst] and, with payloads, frames.bin[.zst]
+    #[arg(value_name = "HAR|DIR")]
+    pub from: PathBuf,
+    /// Which session of a HAR file that holds several, counted from 1
+    #[arg(long, value_name = "N")]
+    pub session: Option<usize>,
+    /// The capture to write
+    #[arg(short, long)]
+    pub out: PathBuf,
+    /// Replace an existing file
+    #[arg(long)]
+    pub force: bool,
+}
+
+pub fn run(args: &ImportArgs, stderr: Stderr, _: &mut dyn Write) -> Result<Outcome> {
+    let messages = app::import_any(&args.from, args.session, &args.out, args.force)?;
+    let out = args.out.display();
+    stderr.say(&format!("wrote {out}: {messages} messages"));
+    stderr.say(&format!("next: lagtape analyze {out}"));
+    Ok(Outcome::Healthy)
+}

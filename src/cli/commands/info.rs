@@ -1,0 +1,41 @@
+//! `info`: what a capture is.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::app::{self, Outcome};
+use crate::cli::stderr::Stderr;
+use crate::cli::stdout::{json_line, unless_closed};
+
+#[derive(Debug, clap::Args)]
+pub struct InfoArgs {
+    /// Captures to look at
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+    /// One JSON object per capture and line
+    #[arg(long)]
+    pub json: bool,
+}
+
+pub fn run(args: &InfoArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Outcome> {
+    let mut worst = Outcome::Healthy;
+    let mut printed = Ok(());
+    for file in &args.files {
+        match app::info(file) {
+            Ok(info) => {
+                worst = worst.min(info.outcome());
+                printed = printed.and_then(|()| match args.json {
+                    true => json_line(out, &info),
+                    false => Ok(write!(out, "{}", app::info_text(&info))?),
+                });
+            }
+            Err(error) => {
+                stderr.complain(&format!("{error:#}"));
+                worst = worst.min(Outcome::Failed);
+            }
+        }
+    }
+    unless_closed(printed, worst)
+}

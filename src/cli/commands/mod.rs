@@ -1,0 +1,24 @@
+//! The verbs, one file each: its arguments, and what it prints.
+
+pub mod analyze;
+pub mod audio;
+pub mod backend;
+pub mod cat;
+pub mod cut;
+pub mod demo;
+pub mod diff;
+pub mod import;
+pub mod info;
+pub mod join;
+#[cfg(feature = "mcp")]
+pub mod mcp;
+pub mod plot;
+pub mod proxy;
+pub mod record;
+pub mod recover;
+pub mod redact;
+pub mod replay;
+pub mod simulate;
+pub mod sweep;
+pub mod verify;
+pub mod what_if;

@@ -1,0 +1,42 @@
+//! `plot`: a capture as a picture.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::app::{self, Outcome, PlotVerb};
+use crate::cli::stderr::Stderr;
+use crate::cli::values::{PlayheadArg, Seconds, parse_seconds};
+use crate::lag::{DEFAULT_STALE_THRESHOLD_S, ReportArgs};
+
+#[derive(Debug, clap::Args)]
+#[command(before_long_help = "Examples:
+  lagtape plot stall.lagtape -o stall.png
+  lagtape plot stall.lagtape -o stall.svg --stale-threshold 1
+
+The name says the form: .png or .svg.")]
+pub struct PlotArgs {
+    /// The capture to draw
+    pub file: PathBuf,
+    /// The image to write, .png or .svg
+    #[arg(short, long)]
+    pub out: PathBuf,
+    /// Audio older than this is stale
+    #[arg(long, default_value_t = Seconds(DEFAULT_STALE_THRESHOLD_S), value_parser = parse_seconds)]
+    pub stale_threshold: Seconds,
+    /// The playhead to measure against: simulated by default for headless clients, else reported
+    #[arg(long, value_enum)]
+    pub playhead: Option<PlayheadArg>,
+    /// Replace an existing file
+    #[arg(long)]
+    pub force: bool,
+}
+
+pub fn run(args: &PlotArgs, stderr: Stderr, _: &mut dyn Write) -> Result<Outcome> {
+    let report = ReportArgs { stale_threshold_s: args.stale_threshold.0, ..ReportArgs::default() };
+    let verb = PlotVerb { playhead: args.playhead.map(Into::into), report };
+    let analysis = app::plot(&args.file, &args.out, args.force, &verb)?;
+    stderr.say(&format!("wrote {}", args.out.display()));
+    Ok(stderr.damaged(&args.file, analysis.damage.as_ref()))
+}

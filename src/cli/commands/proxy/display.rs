@@ -1,0 +1,187 @@
+//! What is printed while a proxy runs: sentences, one live line for each session, or JSON.
+
+use std::io::{IsTerminal, Write};
+use std::net::SocketAddr;
+
+use anyhow::Result;
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+use super::{ProxyArgs, ProxyMessage};
+use crate::app::Outcome;
+use crate::cli::stderr::Stderr;
+use crate::cli::stdout::json_line;
+use crate::edge::proxy::{ProxyNotice, SessionStatus};
+use crate::report::text::{self, Bytes, Figure, Tenths};
+
+/// Version of the form of `--json`.
+const SCHEMA: u32 = 1;
+
+pub struct ProxyDisplay<'a> {
+    args: &'a ProxyArgs,
+    stderr: Stderr,
+    lines: MultiProgress,
+    sessions: Vec<(u64, ProgressBar)>,
+    pub outcome: Outcome,
+}
+
+impl<'a> ProxyDisplay<'a> {
+    pub fn new(args: &'a ProxyArgs, stderr: Stderr) -> Self {
+        let target = match std::io::stderr().is_terminal() && !args.json {
+            true => ProgressDrawTarget::stderr_with_hz(10),
+            false => ProgressDrawTarget::hidden(),
+        };
+        let lines = MultiProgress::with_draw_target(target);
+        ProxyDisplay { args, stderr, lines, sessions: Vec::new(), outcome: Outcome::Healthy }
+    }
+
+    pub fn show(&mut self, message: ProxyMessage, out: &mut dyn Write) -> Result<()> {
+        let notice = match message {
+            ProxyMessage::Listening(address) => return self.listening(address, out),
+            ProxyMessage::Notice(notice) => notice,
+        };
+        match &notice {
+            ProxyNotice::Trouble { session: Some(_), .. } => self.outcome = Outcome::Failed,
+            ProxyNotice::Closed { episodes: 1.., .. } => {
+                self.outcome = self.outcome.min(Outcome::Lag);
+            }
+            _ => {}
+        }
+        if self.args.json {
+            print_json(&notice, out)?;
+        }
+        self.follow(&notice);
+        if let Some(sentence) = sentence_of(&notice)
+            .filter(|_| !self.args.json || matches!(notice, ProxyNotice::Trouble { .. }))
+        {
+            self.lines.suspend(|| match notice {
+                ProxyNotice::Trouble { .. } => self.stderr.complain(&sentence),
+                _ => self.stderr.say(&sentence),
+            });
+        }
+        Ok(())
+    }
+
+    /// Programs that start the proxy read the address from the first line.
+    fn listening(&self, address: SocketAddr, out: &mut dyn Write) -> Result<()> {
+        if self.args.json {
+            #[derive(Serialize)]
+            #[serde(tag = "type", rename = "listening")]
+            struct Listening {
+                address: SocketAddr,
+            }
+            return print_json(&Listening { address }, out);
+        }
+        writeln!(out, "ws://{address}")?;
+        out.flush()?;
+        self.stderr.say(&format!("next: connect a client to ws://{address} in place of the server, or open http://{address}"));
+        Ok(())
+    }
+
+    /// Keeps a line for each session that streams.
+    fn follow(&mut self, notice: &ProxyNotice) {
+        match notice {
+            ProxyNotice::Status(status) => {
+                let found =
+                    self.sessions.iter().position(|(session, _)| *session == status.session);
+                let place = found.unwrap_or_else(|| {
+                    let style = ProgressStyle::with_template("{wide_msg}");
+                    let line = ProgressBar::no_length()
+                        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+                    self.sessions.push((status.session, self.lines.add(line)));
+                    self.sessions.len() - 1
+                });
+                if let Some((_, line)) = self.sessions.get(place) {
+                    line.set_message(status_line(status));
+                }
+            }
+            ProxyNotice::Closed { session, .. } => {
+                for (_, line) in self.sessions.extract_if(.., |(open, _)| open == session) {
+                    line.finish_and_clear();
+                    self.lines.remove(&line);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn print_json(value: &impl Serialize, out: &mut dyn Write) -> Result<()> {
+    #[derive(Serialize)]
+    struct Line<'a, T> {
+        schema: u32,
+        #[serde(flatten)]
+        value: &'a T,
+    }
+    json_line(out, &Line { schema: SCHEMA, value })?;
+    Ok(out.flush()?)
+}
+
+/// A session in one line, the most important first because a terminal cuts the rest.
+fn status_line(status: &SessionStatus) -> String {
+    let seconds = |value: Option<f64>| value.map_or("–".to_owned(), |s| Figure(s).to_string());
+    let verdict = if status.is_lagging { "LAG" } else { "ok" };
+    let in_flight = match status.in_flight_bytes {
+        Some(bytes) => format!("{} in flight", Bytes(bytes)),
+        None => "no acks".to_owned(),
+    };
+    let mut line = format!(
+        "{}  {} s  {verdict}  lead {} p5 {} s  {} s old  {:.0} slices/s  {in_flight}  params {:.0}/s",
+        status.session,
+        Figure(status.at_s),
+        seconds(status.lead_s),
+        seconds(status.lead_p5_s),
+        seconds(status.staleness_s),
+        status.slices_per_s,
+        status.params_per_s,
+    );
+    if status.lost > 0 {
+        line.push_str(&format!("  {} not recorded", status.lost));
+    }
+    if let Some(event) = &status.last_event {
+        line.push_str("  ");
+        line.push_str(event);
+    }
+    line
+}
+
+/// A notice as a sentence, unless it only updates the live line.
+fn sentence_of(notice: &ProxyNotice) -> Option<String> {
+    Some(match notice {
+        ProxyNotice::Status(_) => return None,
+        ProxyNotice::Opened { session, client, url } => {
+            format!("session {session}: {client} asks for {url}")
+        }
+        ProxyNotice::Recording { session, capture } => {
+            format!("session {session}: recording to {}", capture.display())
+        }
+        ProxyNotice::LagBegan { session, at_s, what } => {
+            format!("session {session}: LAG since {} s: {}", Tenths(*at_s), text::what(what))
+        }
+        ProxyNotice::LagEnded { session, at_s, lasted_s } => format!(
+            "session {session}: the lag is over since {} s; it lasted {} s",
+            Tenths(*at_s),
+            Figure(*lasted_s)
+        ),
+        ProxyNotice::Lost { session, messages, bytes } => format!(
+            "session {session}: {messages} messages ({}) were forwarded and not recorded; \
+             this machine is too busy",
+            Bytes(*bytes)
+        ),
+        ProxyNotice::Trouble { session: Some(session), sentence }
+        | ProxyNotice::Recorder { session, sentence } => format!("session {session}: {sentence}"),
+        ProxyNotice::Trouble { session: None, sentence } => sentence.clone(),
+        ProxyNotice::Closed { session, reason, streamed_s, messages, episodes, captures } => {
+            let what = match (streamed_s, episodes) {
+                (None, _) => format!("{messages} messages, no stream"),
+                (Some(s), 0) => format!("healthy for {} s", Figure(*s)),
+                (Some(s), 1) => format!("1 spell of LAG in {} s", Figure(*s)),
+                (Some(s), more) => format!("{more} spells of LAG in {} s", Figure(*s)),
+            };
+            let next = captures.last().map_or(String::new(), |capture| {
+                format!("\nnext: lagtape analyze {}", capture.display())
+            });
+            format!("session {session}: over, {reason}: {what}{next}")
+        }
+    })
+}

@@ -1,0 +1,134 @@
+//! `record`: a live session becomes a capture.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::mpsc;
+
+use anyhow::Result;
+use serde_json::Value;
+
+use crate::app::{self, Outcome, RecordVerb, SessionSource, runtime};
+use crate::cli::keeping::KeepingArgs;
+use crate::cli::recorded::print_recorded;
+use crate::cli::recording_display::RecordingDisplay;
+use crate::cli::signals::{stop_signal, take_signals};
+use crate::cli::stderr::Stderr;
+use crate::cli::values::{dialect, parse_header, parse_hz, parse_rate, parse_setting};
+use crate::edge::recorder::FileLayout;
+use crate::peer::client::DEFAULT_PARAMS_HZ;
+use crate::peer::script::ScriptedOp;
+use crate::time::Span;
+
+#[derive(Debug, clap::Args)]
+#[command(before_long_help = "Examples:
+  lagtape record ws://127.0.0.1:1318 --fixture lofi.wav --for 60s
+  lagtape record ws://127.0.0.1:1318 --audio song.flac --prompt 'lo-fi, mellow' -o live.lagtape
+  lagtape record ws://127.0.0.1:1318 --rate 1.002 --op 6s:seek=30s --op 10s:pause --op 12s:resume
+  lagtape record ws://127.0.0.1:1318 --fixture lofi.wav --split 10min -o day.lagtape
+  lagtape record ws://127.0.0.1:1318 --fixture lofi.wav --ring 60s -o captures/incident.lagtape
+
+A recording takes the server over from whoever is listening on it. Ctrl-C ends it cleanly.")]
+pub struct RecordArgs {
+    /// The server, ws:// or wss://; its query string is used and never written down
+    pub url: String,
+    /// The capture to write; captures/<UTC>.lagtape by default, captures/incident.lagtape with --ring
+    #[arg(short, long)]
+    pub out: Option<PathBuf>,
+    /// Replace an existing file
+    #[arg(long)]
+    pub force: bool,
+    /// What the music should be
+    #[arg(long)]
+    pub prompt: Option<String>,
+    /// Play a fixture that the server loads; without this and --audio a built-in tune is uploaded
+    #[arg(long, value_name = "NAME", conflicts_with = "audio")]
+    pub fixture: Option<String>,
+    /// Play an audio file, decoded and resampled to 48 kHz
+    #[arg(long, value_name = "FILE")]
+    pub audio: Option<PathBuf>,
+    /// Any other field of the configuration; the value is JSON, or else text
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_setting)]
+    pub set: Vec<(String, Value)>,
+    /// Reports of the playhead a second
+    #[arg(long, default_value_t = DEFAULT_PARAMS_HZ, value_parser = parse_hz)]
+    pub params_hz: f64,
+    /// Report knobs and position only, as clients did before June 2026
+    #[arg(long)]
+    pub legacy: bool,
+    /// A further header of the handshake, such as 'Authorization: Bearer …'; never written down
+    #[arg(long, value_name = "NAME: VALUE", value_parser = parse_header)]
+    pub header: Vec<(String, String)>,
+    /// How long to record after the initial buffer; until Ctrl-C by default
+    #[arg(long = "for", value_name = "TIME")]
+    pub run_for: Option<Span>,
+    /// How long the server may take until its initial buffer
+    #[arg(long, value_name = "TIME", default_value = "10min")]
+    pub timeout: Span,
+    #[command(flatten)]
+    pub playback: PlaybackArgs,
+    /// Print the report as JSON, as analyze --json does, with what became of the recording
+    #[arg(long)]
+    pub json: bool,
+    /// Print where the recording stands on stderr this often, as a line of JSON
+    #[arg(long, value_name = "TIME")]
+    pub status_every: Option<Span>,
+    /// Stop, with exit code 1, as soon as the disk fails or a record is lost; otherwise that is
+    /// told, in the capture too, and measuring goes on
+    #[arg(long, help_heading = "Files")]
+    pub strict: bool,
+    #[command(flatten)]
+    pub keeping: KeepingArgs,
+}
+
+/// What the listener does.
+#[derive(Debug, clap::Args)]
+pub struct PlaybackArgs {
+    /// Rate of the playhead; 1.002 is 0.2 % fast
+    #[arg(long, default_value_t = 1.0, value_parser = parse_rate)]
+    pub rate: f64,
+    /// What the listener does and when: 6s:seek=30s, 10s:pause, 12s:resume, 15s:rate=0.98
+    #[arg(long, value_name = "TIME:OP")]
+    pub op: Vec<ScriptedOp>,
+}
+
+impl RecordArgs {
+    fn verb(&self) -> RecordVerb {
+        RecordVerb {
+            headers: self.header.clone(),
+            out: self.out.clone(),
+            force: self.force,
+            source: match (&self.fixture, &self.audio) {
+                (Some(name), _) => SessionSource::Fixture(name.clone()),
+                (None, Some(path)) => SessionSource::File(path.clone()),
+                (None, None) => SessionSource::Tune,
+            },
+            prompt: self.prompt.clone(),
+            set: self.set.iter().cloned().collect(),
+            params_hz: self.params_hz,
+            dialect: dialect(self.legacy),
+            rate: self.playback.rate,
+            script: self.playback.op.clone(),
+            run_for: self.run_for,
+            ready_timeout: self.timeout,
+            keeping: self.keeping.keeping(),
+            sync: self.keeping.sync(),
+            strict: self.strict,
+            ..RecordVerb::new(self.url.clone())
+        }
+    }
+}
+
+pub fn run(args: &RecordArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Outcome> {
+    let (notices, received) = mpsc::channel();
+    let verb = RecordVerb { notices: Some(notices), ..args.verb() };
+    let trigger = matches!(verb.keeping, FileLayout::Ring(_)).then(|| verb.trigger.clone());
+    stderr.say("this takes the server over from whoever is listening on it");
+    let mut display =
+        RecordingDisplay::new(stderr, verb.run_for).with_notices(received, args.status_every);
+    let session = runtime()?.block_on(async {
+        take_signals(trigger);
+        app::record(verb, stop_signal(), |client, now| display.show(client, now)).await
+    });
+    display.end();
+    print_recorded(&session?, args.json, stderr, out)
+}

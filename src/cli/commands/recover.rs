@@ -1,0 +1,43 @@
+//! `recover`: what a damaged capture still holds.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::app::{self, Outcome};
+use crate::cli::stderr::Stderr;
+use crate::cli::stdout::{json_line, unless_closed};
+
+#[derive(Debug, clap::Args)]
+#[command(before_long_help = "Example:
+  lagtape recover damaged.lagtape -o sound.lagtape
+
+Records are copied byte for byte, with their numbers, times and sync marker; gap records stand for
+what is lost. A record whose checksum fails is never written. Exit code 3 when anything was lost.")]
+pub struct RecoverArgs {
+    /// The capture to read
+    pub file: PathBuf,
+    /// The capture to write
+    #[arg(short, long)]
+    pub out: PathBuf,
+    /// Replace an existing file
+    #[arg(long)]
+    pub force: bool,
+    /// One JSON object per capture that was found
+    #[arg(long)]
+    pub json: bool,
+}
+
+pub fn run(args: &RecoverArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Outcome> {
+    let recovered = app::recover(&args.file, &args.out, args.force)?;
+    let outcomes = recovered.iter().map(app::Recovered::outcome);
+    let worst = outcomes.fold(Outcome::Healthy, Outcome::min);
+    if args.json {
+        let printed = recovered.iter().try_for_each(|one| json_line(out, one));
+        return unless_closed(printed, worst);
+    }
+    stderr.say(app::recovered_text(&recovered).trim_end());
+    stderr.say(&format!("next: lagtape analyze {}", args.out.display()));
+    Ok(worst)
+}

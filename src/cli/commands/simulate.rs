@@ -1,0 +1,78 @@
+//! `simulate`: a session on a virtual clock.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::app::{self, Outcome, SimulateVerb};
+use crate::cli::server_args::{ServerArgs, list_incidents};
+use crate::cli::stderr::Stderr;
+use crate::cli::stdout::{print_analyses, unless_closed};
+use crate::cli::values::{dialect, parse_hz, parse_rate};
+use crate::peer::script::ScriptedOp;
+use crate::time::Span;
+
+#[derive(Debug, clap::Args)]
+#[command(before_long_help = "Examples:
+  lagtape simulate --incident stall --seed 7 --for 90s -o x.lagtape
+  lagtape simulate --incident healthy --op 6s:seek=16s --for 20s -o seek.lagtape
+  lagtape simulate --list")]
+pub struct SimulateArgs {
+    /// The capture to write
+    #[arg(short, long, required_unless_present = "list")]
+    pub out: Option<PathBuf>,
+    /// Replace an existing file
+    #[arg(long)]
+    pub force: bool,
+    #[command(flatten)]
+    pub server: ServerArgs,
+    /// How long to go on after the initial buffer
+    #[arg(long = "for", value_name = "TIME", default_value = "30s")]
+    pub run_for: Span,
+    /// Reports of the playhead a second; the incident's by default
+    #[arg(long, value_parser = parse_hz)]
+    pub params_hz: Option<f64>,
+    /// Report knobs and position only, as clients did before June 2026
+    #[arg(long)]
+    pub legacy: bool,
+    /// Rate of the playhead; 1.002 is 0.2 % fast
+    #[arg(long, value_parser = parse_rate)]
+    pub rate: Option<f64>,
+    /// What the listener does and when: 6s:seek=30s, 10s:pause, 12s:resume, 15s:rate=0.98
+    #[arg(long, value_name = "TIME:OP")]
+    pub op: Vec<ScriptedOp>,
+    /// Print the report as JSON, as analyze --json does
+    #[arg(long)]
+    pub json: bool,
+    /// List the incidents with what can be set
+    #[arg(long)]
+    pub list: bool,
+}
+
+impl SimulateArgs {
+    /// The simulation, unless only the list is wanted.
+    fn verb(&self) -> Option<SimulateVerb> {
+        let out = self.out.clone().filter(|_| !self.list)?;
+        Some(SimulateVerb {
+            trouble: self.server.incident.clone(),
+            seed: self.server.seed,
+            run_for: self.run_for,
+            loop_s: self.server.loop_length.seconds(),
+            channels: self.server.channels,
+            params_hz: self.params_hz,
+            dialect: dialect(self.legacy),
+            rate: self.rate,
+            script: self.op.clone(),
+            out,
+            force: self.force,
+        })
+    }
+}
+
+pub fn run(args: &SimulateArgs, _: Stderr, out: &mut dyn Write) -> Result<Outcome> {
+    let Some(verb) = args.verb() else { return list_incidents(out) };
+    let analysis = app::simulate(&verb)?;
+    let outcome = analysis.outcome();
+    unless_closed(print_analyses(&[analysis], args.json, out), outcome)
+}

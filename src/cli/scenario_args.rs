@@ -1,0 +1,183 @@
+//! What can be typed after `what-if` and `sweep`.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use super::values::{ReportWindow, Seconds, parse_seconds, parse_window};
+use crate::app::{Outcome, SweepVerb, WhatIfVerb};
+use crate::cli::scenario::ScenarioArgs;
+use crate::cli::stderr::Stderr;
+use crate::cli::wording::FLAGS;
+use crate::lag::{DEFAULT_STALE_THRESHOLD_S, ReportArgs};
+use crate::scenario::ScenarioError;
+use crate::scenario::model::DEFAULT_MEMBERS;
+use crate::sweep::axis::{Axis, points};
+use crate::sweep::rows::Predicate;
+
+#[derive(Debug, clap::Args)]
+#[command(before_long_help = "Examples:
+  lagtape what-if incident.lagtape --lead-floor 0.6
+  lagtape what-if incident.lagtape --op 6s:seek=16s --op 3s:down=250KB/s
+  lagtape what-if incident.lagtape --rate 1.002 --open-loop
+  lagtape what-if incident.lagtape --scenario change.toml --json
+  lagtape what-if incident.lagtape --op 6s:seek=16s --audio heard.wav --capture seek.lagtape
+
+The answer says how far it can be trusted: exact, exact until a moment, or by a model of the
+server together with the model's error on this very capture.")]
+pub struct WhatIfArgs {
+    /// The capture to ask about
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub change: ScenarioArgs,
+    /// Keep the recorded slices, whatever the server would have done
+    #[arg(long)]
+    pub open_loop: bool,
+    /// Runs of the model
+    #[arg(long, default_value_t = DEFAULT_MEMBERS, value_parser = parse_members())]
+    pub members: usize,
+    #[command(flatten)]
+    pub coverage: CoverageArgs,
+    /// Write what would have been heard as a WAV file; with a model an approximation: the recording's
+    /// own audio where the model puts it, and the source where none was rendered
+    #[arg(long, value_name = "FILE")]
+    pub audio: Option<PathBuf>,
+    /// Write the counterfactual session as a capture for every other command, marked in its header
+    #[arg(long, value_name = "FILE")]
+    pub capture: Option<PathBuf>,
+    /// Replace existing files
+    #[arg(long)]
+    pub force: bool,
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What the reports of what-ifs cover.
+#[derive(Debug, clap::Args)]
+pub struct CoverageArgs {
+    /// How far the figures reach back from the capture's end: all, or a length of time
+    #[arg(long, default_value = "all", value_parser = parse_window)]
+    pub window: ReportWindow,
+    /// Audio older than this is stale
+    #[arg(long, default_value_t = Seconds(DEFAULT_STALE_THRESHOLD_S), value_parser = parse_seconds)]
+    pub stale_threshold: Seconds,
+}
+
+impl CoverageArgs {
+    fn report(&self) -> ReportArgs {
+        ReportArgs {
+            window_s: self.window.0,
+            stale_threshold_s: self.stale_threshold.0,
+            timeline_step_s: None,
+        }
+    }
+}
+
+impl WhatIfArgs {
+    pub fn verb(&self) -> anyhow::Result<WhatIfVerb> {
+        let scenario = self.change.scenario(|_| false)?;
+        scenario.check()?;
+        Ok(WhatIfVerb {
+            scenario,
+            open_loop: self.open_loop,
+            members: self.members,
+            report: self.coverage.report(),
+            audio: self.audio.clone(),
+            capture: self.capture.clone(),
+            force: self.force,
+            wording: FLAGS,
+        })
+    }
+}
+
+#[derive(Debug, clap::Args)]
+#[command(before_long_help = "Examples:
+  lagtape sweep incident.lagtape --rate 0.99..1.01:0.0005 --lead-floor 0.25,0.5,1.0
+  lagtape sweep captures/*.lagtape --lead-floor 0.25..1:0.05 --csv > floors.csv
+  lagtape sweep incident.lagtape --find 'stale_ticks == 0' --vary lead-floor
+  lagtape sweep incident.lagtape --op 6s:seek=16s --find 'lead_p5 > 0.1' --vary rate=0.98..1.02:0.001
+
+A number of a scenario may be a list, 0.25,0.5,1.0, or a range with its step, 0.99..1.01:0.0005, and a
+switch both, on,off;
+all combinations are tried with every capture. One value holds for all of them. With --find the
+smallest change is searched for that makes a condition hold. Exit code 1 means that a capture could
+not be used; the others are answered all the same.")]
+pub struct SweepArgs {
+    /// The captures to ask about
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub change: ScenarioArgs,
+    /// A number to vary, with its values, or for --find over its own range
+    #[arg(long, value_name = "KEY[=VALUES]")]
+    pub vary: Vec<String>,
+    /// Search for the smallest change with which this holds: stale_ticks == 0, lead_p5 > 0.1, …
+    #[arg(long, value_name = "CONDITION")]
+    pub find: Option<String>,
+    /// Keep the recorded slices, whatever the server would have done
+    #[arg(long)]
+    pub open_loop: bool,
+    /// Runs of the model for each scenario
+    #[arg(long, default_value_t = 1, value_parser = parse_members())]
+    pub members: usize,
+    #[command(flatten)]
+    pub coverage: CoverageArgs,
+    /// Scenarios at once; 0 is one for each core
+    #[arg(long, default_value_t = 0, env = "LAGTAPE_THREADS")]
+    pub threads: usize,
+    /// Comma-separated values, a line for each scenario
+    #[arg(long, conflicts_with = "json")]
+    pub csv: bool,
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl SweepArgs {
+    /// What is tried, and what is searched for, if anything is.
+    pub fn verb(&self) -> anyhow::Result<(SweepVerb, Option<Predicate>)> {
+        let condition = self.find.as_deref().map(str::parse::<Predicate>).transpose()?;
+        let scenario = self.change.scenario(is_axis)?;
+        let flags = self.change.values().filter(|(_, value)| is_axis(value));
+        let flags = flags.map(|(knob, values)| Axis::parse(knob.name, values));
+        let varied = self.vary.iter().map(|text| Axis::vary(text, &scenario));
+        let axes = flags.chain(varied).collect::<Result<Vec<_>, _>>()?;
+        if condition.is_some() && axes.len() != 1 {
+            anyhow::bail!(
+                "--find varies one key, and these are {}; say which with --vary lead-floor",
+                axes.len()
+            );
+        }
+        points(&scenario, &axes)?;
+        let verb = SweepVerb {
+            scenario,
+            axes,
+            open_loop: self.open_loop,
+            members: self.members,
+            report: self.coverage.report(),
+            threads: self.threads,
+            typed: self.change.typed(is_axis),
+            wording: FLAGS,
+        };
+        Ok((verb, condition))
+    }
+}
+
+/// Whether a value stands for several.
+fn is_axis(value: &str) -> bool {
+    value.contains(',') || value.contains("..")
+}
+
+fn parse_members() -> clap::builder::RangedU64ValueParser<usize> {
+    clap::builder::RangedU64ValueParser::new().range(1..=10_000)
+}
+
+/// What a scenario that cannot be asked comes to: wrong usage, unless it is sound and has no answer.
+pub fn refused(error: anyhow::Error, stderr: Stderr) -> Result<Outcome> {
+    if error.downcast_ref().is_some_and(ScenarioError::is_unanswerable) {
+        return Err(error);
+    }
+    stderr.complain(&format!("{error:#}"));
+    Ok(Outcome::Usage)
+}

@@ -1,0 +1,73 @@
+//! Sentences for people, on stderr.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+
+use clap::ValueEnum;
+
+use crate::app::{Lost, Outcome};
+use crate::report::DamageReport;
+use crate::report::text::RecordCount;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+/// Prints sentences for people to stderr.
+#[derive(Clone, Copy)]
+pub struct Stderr {
+    pub color: ColorChoice,
+}
+
+impl Stderr {
+    /// Prints a sentence. Errors are ignored: a closed stderr has no reader.
+    pub fn say(self, sentence: &str) {
+        let _ = writeln!(io::stderr(), "{sentence}");
+    }
+
+    /// Prints a sentence that begins with the name of the program.
+    pub fn complain(self, sentence: &str) {
+        let (on, off) = if self.colored() { ("\u{1b}[1;31m", "\u{1b}[0m") } else { ("", "") };
+        self.say(&format!("{on}lagtape:{off} {sentence}"));
+    }
+
+    /// Prints what is damaged; the rest of the capture was used.
+    pub fn damaged(self, file: &Path, damage: Option<&DamageReport>) -> Outcome {
+        match damage {
+            Some(damage) => {
+                self.complain(&format!("{}: {}", file.display(), damage.reason));
+                Outcome::Damaged
+            }
+            None => Outcome::Healthy,
+        }
+    }
+
+    /// Prints how much of a damaged capture could not be copied.
+    pub fn lost(self, file: &Path, lost: &Lost) {
+        if lost.anything() {
+            let (name, records) = (file.display(), RecordCount(lost.records_lost));
+            self.complain(&format!(
+                "{name} is damaged: {records} and {} bytes of it are lost; `lagtape verify` lists \
+                 every place",
+                lost.bytes_lost
+            ));
+        }
+    }
+
+    /// `auto` colours a terminal, unless NO_COLOR or TERM=dumb forbids it.
+    fn colored(self) -> bool {
+        match self.color {
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+            ColorChoice::Auto => {
+                let stderr = io::stderr();
+                stderr.is_terminal()
+                    && anstream::AutoStream::choice(&stderr) != anstream::ColorChoice::Never
+            }
+        }
+    }
+}

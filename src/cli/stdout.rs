@@ -1,0 +1,66 @@
+//! Results for programs and people, on stdout.
+
+use std::io::{self, ErrorKind, Write};
+
+use anyhow::Result;
+
+use crate::app::{self, Outcome};
+use crate::report::{Analysis, text};
+
+/// Prints analyses as text, or as JSON with one object a line.
+pub fn print_analyses(analyses: &[Analysis], json: bool, out: &mut dyn Write) -> Result<()> {
+    for (i, analysis) in analyses.iter().enumerate() {
+        if json {
+            json_line(out, analysis)?;
+            continue;
+        }
+        if i > 0 {
+            writeln!(out)?;
+        }
+        write!(out, "{}", text::analysis(analysis, &app::next_commands(analysis)))?;
+    }
+    Ok(())
+}
+
+/// Prints a value as one line of JSON.
+pub fn json_line(out: &mut dyn Write, value: &impl serde::Serialize) -> Result<()> {
+    serde_json::to_writer(&mut *out, value)?;
+    Ok(writeln!(out)?)
+}
+
+/// stdout, with errors that name it.
+pub struct Stdout(pub io::Stdout);
+
+impl Stdout {
+    fn named(error: &io::Error) -> io::Error {
+        io::Error::new(error.kind(), format!("cannot write to stdout: {error}"))
+    }
+}
+
+impl Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes).map_err(|error| Stdout::named(&error))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush().map_err(|error| Stdout::named(&error))
+    }
+}
+
+/// The outcome of a verb that has printed. A reader that closed stdout has read enough and changes
+/// nothing; any other failure to print is an error.
+pub fn unless_closed(printed: Result<()>, outcome: Outcome) -> Result<Outcome> {
+    match printed {
+        Err(error) if !is_closed_pipe(&error) => Err(error),
+        Ok(()) | Err(_) => Ok(outcome),
+    }
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let io = cause.downcast_ref::<io::Error>().map(io::Error::kind);
+        let json =
+            cause.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
+        io.or(json) == Some(ErrorKind::BrokenPipe)
+    })
+}

@@ -1,0 +1,70 @@
+//! The state of a live session and the events of its server, as answers show them.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::answer::{clipped, clipped_value, page};
+use crate::app::{LivePhase, LiveState};
+use crate::engine::ServerEvent;
+
+/// Events that an answer shows.
+const EVENTS: usize = 20;
+
+/// The state of a live session.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct LiveView {
+    /// connecting, waiting (for the initial buffer), streaming, ended
+    pub phase: String,
+    /// Since the initial buffer
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stream_s: Option<f64>,
+    pub slices: u64,
+    pub ticks: u64,
+    /// Lead of the newest slice; negative is behind the listener
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lead_s: Option<f64>,
+    /// Age of the audio heard
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub staleness_s: Option<f64>,
+    /// Position of the listener in the loop
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub playhead_s: Option<f64>,
+    /// The listener hears lag now
+    pub lagging: bool,
+    /// Why it ended
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended: Option<String>,
+    /// What went wrong
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+}
+
+impl LiveView {
+    pub fn of(state: &LiveState) -> LiveView {
+        LiveView {
+            phase: match state.phase {
+                LivePhase::Connecting => "connecting",
+                LivePhase::Waiting => "waiting",
+                LivePhase::Streaming => "streaming",
+                LivePhase::Ended => "ended",
+            }
+            .to_owned(),
+            stream_s: state.stream_s,
+            slices: state.slices,
+            ticks: state.ticks,
+            lead_s: state.lead_s,
+            staleness_s: state.staleness_s,
+            playhead_s: state.playhead_s,
+            lagging: state.lag.is_some(),
+            ended: state.end.as_ref().map(|end| clipped(&end.reason)),
+            failure: state.end.as_ref().and_then(|end| end.failure.as_deref().map(clipped)),
+        }
+    }
+}
+
+/// Events, short, as many as fit.
+pub fn shown_events(events: &[ServerEvent]) -> Vec<Value> {
+    let shown = events.iter().map(|event| clipped_value(&Value::Object(event.fields.clone())));
+    page("events", shown.collect::<Vec<_>>().into_iter(), 0, EVENTS).0
+}

@@ -1,0 +1,106 @@
+//! `capture_list`: the captures of the folders.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Result;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::app;
+use crate::mcp::answer::{ToolAnswer, clipped, cursor, page};
+use crate::mcp::args::limit;
+use crate::mcp::call::Call;
+use crate::mcp::options::Toolset;
+use crate::mcp::shared::Shared;
+use crate::mcp::tool::{AboutTool, Effect};
+use crate::mcp::views;
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+pub(super) struct ListArgs {
+    /// Only captures whose id contains this
+    contains: Option<String>,
+    /// Captures at most, 20 unless given, up to 100
+    limit: Option<u64>,
+    /// next_cursor of the answer before
+    cursor: Option<String>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct CaptureList {
+    captures: Vec<CaptureLine>,
+    /// Captures there are
+    total: u64,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct CaptureLine {
+    id: String,
+    path: PathBuf,
+    bytes: u64,
+    /// When the recording began, UTC
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started_utc: Option<String>,
+    /// Whose client it was: headless or foreign
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<String>,
+    /// The server, without secrets
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<String>,
+    /// The handle of the live session that still writes it
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recording: Option<String>,
+}
+
+/// The tool [`capture_list`].
+pub(super) const CAPTURE_LIST: AboutTool = AboutTool {
+    name: "capture_list",
+    title: "List captures",
+    description: "Lists recorded sessions, the newest first. Their ids are what the other capture_ tools take.",
+    set: Toolset::Replay,
+    effect: Effect::Reads,
+};
+
+pub(super) async fn capture_list(
+    shared: Arc<Shared>,
+    args: ListArgs,
+    call: Call,
+) -> Result<ToolAnswer<CaptureList>> {
+    let (start, most) = (cursor(args.cursor.as_deref())?, limit(args.limit, 20, 100));
+    let running: Vec<_> =
+        shared.sessions.all().into_iter().filter(|held| held.is_running()).collect();
+    let line = move |listed: &app::ListedCapture| {
+        let header = app::header_of(&listed.path);
+        let recording = running.iter().find(|held| held.path == listed.path);
+        CaptureLine {
+            id: listed.id.clone(),
+            path: listed.path.clone(),
+            bytes: listed.bytes,
+            started_utc: header.as_ref().and_then(|h| h.start_utc.as_deref().map(clipped)),
+            client: header.as_ref().map(|h| views::word(&h.client)),
+            url: header.and_then(|h| h.url.as_deref().map(views::address)),
+            recording: recording.map(|held| held.handle.clone()),
+        }
+    };
+    let folders = Arc::clone(&shared);
+    let (captures, cut) = call
+        .work("listing", move || {
+            let mut listed = folders.captures.list()?;
+            if let Some(part) = &args.contains {
+                listed.retain(|listed| listed.id.contains(part));
+            }
+            Ok(page("captures", listed.iter().map(line), start, most))
+        })
+        .await?;
+    let total = cut.as_ref().map_or(captures.len() as u64, |cut| cut.total);
+    let first =
+        captures.first().map(|capture| format!("capture_open {{\"capture\": \"{}\"}}", capture.id));
+    let (summary, next) = match first {
+        Some(open) => (format!("{}, the newest first", views::counted(total, "capture")), open),
+        None => (
+            format!("no capture in {}", views::folders(&shared.captures)),
+            "headless_start records one, also without a server".to_owned(),
+        ),
+    };
+    Ok(ToolAnswer::new(summary, CaptureList { captures, total }).next([next]).cut(cut))
+}
