@@ -564,7 +564,7 @@ mod tests {
     #[test]
     fn transients_of_seek_and_swap_are_healthy_and_what_outlasts_them_is_not() {
         for command in [LagDetector::on_seek, |detector: &mut LagDetector, now_s| {
-            detector.on_swap(now_s, 24.0)
+            detector.on_swap(now_s, 24.0);
         }] {
             Stream::new(24.0)
                 .healthy(2.0)

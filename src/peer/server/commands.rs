@@ -53,7 +53,7 @@ impl Session {
             "set_structure_source" => self.expect_reference(Reference::Structure, fields),
             "set_timbre_fixture" => self.reference_fixture(now, Reference::Timbre, fields, outbox),
             "set_structure_fixture" => {
-                self.reference_fixture(now, Reference::Structure, fields, outbox)
+                self.reference_fixture(now, Reference::Structure, fields, outbox);
             }
             "clear_timbre_source" => self.clear_reference(now, Reference::Timbre, outbox),
             "clear_structure_source" => self.clear_reference(now, Reference::Structure, outbox),
