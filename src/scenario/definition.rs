@@ -149,8 +149,8 @@ mod tests {
     use serde_json::{Value, json};
 
     #[track_caller]
-    fn check_need(scenario: Value, open_loop: bool, expected: Tier) {
-        let scenario = Scenario::from_value(&scenario).unwrap();
+    fn check_need(scenario: &Value, open_loop: bool, expected: Tier) {
+        let scenario = Scenario::from_value(scenario).unwrap();
         assert_eq!(scenario.needs(open_loop).tier, expected, "{scenario:?}");
     }
 
@@ -158,14 +158,14 @@ mod tests {
     fn tiers_follow_from_what_the_server_would_have_seen() {
         let (null, moved) = (json!({"seed": 3}), json!({"playback": {"rate": 1.01}}));
         let thin = json!({"link": {"down": {"bandwidth": 1e5}}});
-        check_need(null.clone(), false, Tier::Exact);
-        check_need(null, true, Tier::Exact);
-        check_need(moved.clone(), false, Tier::Model);
-        check_need(moved, true, Tier::Horizon);
-        check_need(thin.clone(), false, Tier::Model);
-        check_need(thin, true, Tier::Refused);
+        check_need(&null, false, Tier::Exact);
+        check_need(&null, true, Tier::Exact);
+        check_need(&moved, false, Tier::Model);
+        check_need(&moved, true, Tier::Horizon);
+        check_need(&thin, false, Tier::Model);
+        check_need(&thin, true, Tier::Refused);
         let later = json!({"timed": [{"at": 3, "tick_factor": 2}]});
-        check_need(later.clone(), false, Tier::Model);
-        check_need(later, true, Tier::Refused);
+        check_need(&later, false, Tier::Model);
+        check_need(&later, true, Tier::Refused);
     }
 }

@@ -90,9 +90,9 @@ impl Conditions {
     fn set_outages(&mut self, key: &str, value: &Value) -> Result<(), ScenarioError> {
         let outages = plain(key, value)?;
         if key == OUTAGES[0] {
-            self.up_outages = outages
+            self.up_outages = outages;
         } else {
-            self.down_outages = outages
+            self.down_outages = outages;
         }
         Ok(())
     }
@@ -288,46 +288,46 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check_refused(scenario: Value, expected: &str) {
-        assert_eq!(Scenario::from_value(&scenario).unwrap_err().to_string(), expected);
+    fn check_refused(scenario: &Value, expected: &str) {
+        assert_eq!(Scenario::from_value(scenario).unwrap_err().to_string(), expected);
     }
 
     #[test]
     fn errors_name_the_key_and_the_nearest_one() {
         check_refused(
-            json!({"playbak": {}}),
+            &json!({"playbak": {}}),
             "a scenario has no \"playbak\"; did you mean playback?",
         );
         check_refused(
-            json!({"server": {"lead_flor_s": 0.5}}),
+            &json!({"server": {"lead_flor_s": 0.5}}),
             "a scenario has no \"server.lead_flor_s\"; did you mean lead_floor_s?",
         );
         check_refused(
-            json!({"timed": [{"at": "3s", "link": {"dwn": {}}}]}),
+            &json!({"timed": [{"at": "3s", "link": {"dwn": {}}}]}),
             "a scenario has no \"timed.link.dwn\"; did you mean down?",
         );
         check_refused(
-            json!({"prompt": "jazz"}),
+            &json!({"prompt": "jazz"}),
             "\"prompt\" cannot be changed: the recording does not tell what would have been generated",
         );
         check_refused(
-            json!({"playback": {"quantum_frames": 0}}),
+            &json!({"playback": {"quantum_frames": 0}}),
             "playback.quantum_frames: 0 is out of range; give 1 frame or more",
         );
         check_refused(
-            json!({"link": {"down": {"bandwidth": 0}}}),
+            &json!({"link": {"down": {"bandwidth": 0}}}),
             "link.down.bandwidth: 0 is out of range; give more than 0 B/s",
         );
         check_refused(
-            json!({"server": {"lead_floor_s": 2, "lead_ceiling_s": 1}}),
+            &json!({"server": {"lead_floor_s": 2, "lead_ceiling_s": 1}}),
             "server.lead_floor_s: 2 s is above server.lead_ceiling_s, 1 s",
         );
         check_refused(
-            json!({"timed": [{"at": "3s", "tick_factor": 0}]}),
+            &json!({"timed": [{"at": "3s", "tick_factor": 0}]}),
             "timed.tick_factor: 0 is out of range; give a number above 0 and at most 1000000",
         );
         check_refused(
-            json!({"playback": {"ops": ["6s:jump"]}}),
+            &json!({"playback": {"ops": ["6s:jump"]}}),
             "scenario: \"6s:jump\" is not an op: there is no such op; \
              write 6s:seek=30s, 10s:pause, 12s:resume or 15s:rate=0.98",
         );

@@ -98,8 +98,8 @@ mod tests {
         assert!(error.contains(sentence), "{op}: {error}");
     }
 
-    fn scenario(document: serde_json::Value) -> Scenario {
-        Scenario::from_value(&document).unwrap()
+    fn scenario(document: &serde_json::Value) -> Scenario {
+        Scenario::from_value(document).unwrap()
     }
 
     #[test]
@@ -107,7 +107,7 @@ mod tests {
         check(
             &[("rate", "1.002"), ("lead-floor", "500ms"), ("acks", "off")],
             &["6s:seek=30s"],
-            &scenario(serde_json::json!({
+            &scenario(&serde_json::json!({
                 "playback": {"rate": 1.002, "ops": ["6s:seek=30s"]},
                 "server": {"lead_floor_s": 0.5},
                 "client": {"acks": false},
@@ -116,7 +116,7 @@ mod tests {
         check(
             &[("latency", "40ms")],
             &["3s:down=250KB/s"],
-            &scenario(serde_json::json!({
+            &scenario(&serde_json::json!({
                 "link": {"down": {"latency_s": 0.04}, "up": {"latency_s": 0.04}},
                 "timed": [{"at": "3s", "link": {"down": {"bandwidth": "250KB/s"}}}],
             })),
