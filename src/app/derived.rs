@@ -13,7 +13,7 @@ use crate::edge::files::{self, Output};
 use crate::engine::{Engine, Options};
 use crate::scenario::Tier;
 use crate::scenario::ask::Reply;
-use crate::scenario::derive::{Deriver, Story};
+use crate::scenario::derive::{Counterfactual, Deriver};
 use crate::time::Nanos;
 
 /// Files that will be written.
@@ -84,7 +84,13 @@ impl Derived {
     }
 
     /// Tells `story` of the capture at `path`, up to `end`.
-    pub fn write(self, path: &Path, story: &Story, end: Nanos, marks: &Marks) -> Result<()> {
+    pub fn write(
+        self,
+        path: &Path,
+        story: &Counterfactual,
+        end: Nanos,
+        marks: &Marks,
+    ) -> Result<()> {
         let source = source_marker(path)?;
         let keeps_audio = self.audio.is_some();
         let mut engine = Engine::new(Options {

@@ -9,10 +9,10 @@
 use std::sync::OnceLock;
 
 use super::columns::{Columns, ColumnsBuilder};
-use super::derive::Story;
+use super::derive::Counterfactual;
 use super::keys::Key;
 use super::model::{self, Cause, Change, ChangeError, Fit, FitError, Outcome, Question};
-use super::model::{Retold, Trace, TraceError, Tracer, UnknownToModel};
+use super::model::{Trace, TraceError, Tracer, UnknownToModel};
 use super::open_loop::{self, OpenLoop, OpenLoopError, Scratch};
 use super::{Playback, Scenario, Tier};
 use crate::capture::Record;
@@ -177,14 +177,14 @@ impl Recording {
     pub fn recorded(&self, key: &Key) -> f64 {
         let Ok((trace, fit)) = self.model() else { return key.neutral };
         match key.name {
-            "lead-floor" => fit.policy.lead.floor_s,
-            "lead-ceiling" => fit.policy.lead.ceiling_s,
-            "flow-window" => fit.policy.flow.window_bytes as f64,
+            "lead-floor" => fit.policy().lead.floor_s,
+            "lead-ceiling" => fit.policy().lead.ceiling_s,
+            "flow-window" => fit.policy().flow.window_bytes as f64,
             "params-hz" => reports_per_s(trace).unwrap_or(key.neutral),
             "acks" => f64::from(u8::from(trace.acknowledges())),
-            "transport" => f64::from(u8::from(fit.policy.lead.transport.is_some())),
-            "staleness-compensation" => f64::from(u8::from(fit.policy.clock.use_client_time)),
-            "newest-wins" => f64::from(u8::from(fit.policy.intake.backlog_per_s.is_none())),
+            "transport" => f64::from(u8::from(fit.policy().lead.transport.is_some())),
+            "staleness-compensation" => f64::from(u8::from(fit.policy().clock.use_client_time)),
+            "newest-wins" => f64::from(u8::from(fit.policy().intake.backlog_per_s.is_none())),
             _ => key.neutral,
         }
     }
@@ -247,18 +247,20 @@ impl Asked<'_> {
 
     /// What happened in an answer to `scenario`, to be told as a capture: in the model tier in the
     /// run of its likeliest outcome.
-    pub fn story(&self, scenario: &Scenario, reply: &Reply) -> Result<Story, Refusal> {
+    pub fn story(&self, scenario: &Scenario, reply: &Reply) -> Result<Counterfactual, Refusal> {
         let Some(likeliest) = reply.outcomes.first() else {
-            return Ok(Story::Moved(scenario.playback.clone()));
+            return Ok(Counterfactual::Moved(scenario.playback.clone()));
         };
         let (trace, fit) = self.recording.model()?;
         let change = Change::of(scenario, trace)?;
-        Ok(Story::Modelled(Retold::of(trace, fit, &change, &likeliest.luck)?))
+        let (server, policy) = (&fit.server, change.policy(fit.policy())?);
+        let emitted = model::emit(trace, server, &policy, &change, &likeliest.perturbation);
+        Ok(Counterfactual::Modelled(emitted))
     }
 
     fn modelled(&self, scenario: &Scenario, reason: &str) -> Result<Reply, Refusal> {
         let (trace, fit) = self.recording.model()?;
-        if let Some(queue) = fit.queue
+        if let Some(queue) = fit.server.queue
             && !scenario.only_moves_playhead()
         {
             return Err(Refusal::Kept(queue.cause));

@@ -7,13 +7,13 @@
 //! Nothing here changes what a recording fixes: prompts, knobs and audio.
 
 pub mod ask;
+mod bucket_index;
 pub mod columns;
 pub mod derive;
 pub mod keys;
 pub mod model;
-mod moves;
 pub mod open_loop;
-mod refreshes;
+mod playhead_plan;
 mod text;
 pub mod words;
 

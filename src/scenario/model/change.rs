@@ -7,10 +7,7 @@ use serde_json::{Map, Value};
 use crate::peer::link::LinkOptions;
 use crate::peer::policy::Policy;
 use crate::peer::script::ScriptedOp;
-use crate::time::{Nanos, Span};
-
-use super::predict::{Luck, later_moment};
-use super::trace::Trace;
+use crate::time::Span;
 
 /// A counterfactual: everything that it does not name stays as recorded.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -60,13 +57,6 @@ pub struct Later {
 pub struct ChangeError(String);
 
 impl Change {
-    /// Whether reports acknowledge slices at `t`; `None`: as recorded.
-    pub(super) fn acknowledges_at(&self, trace: &Trace, luck: &Luck, t: Nanos) -> Option<bool> {
-        let begun = |(at, _): &&(Span, Later)| later_moment(trace.origin, *at, luck) <= t;
-        let later = self.later.iter().take_while(begun);
-        later.filter_map(|(_, later)| later.acknowledges).last().or(self.acknowledges)
-    }
-
     /// The policy with what differs from the beginning on.
     ///
     /// # Errors

@@ -6,7 +6,8 @@
 
 use super::change::{Change, ChangeError};
 use super::fit::Fit;
-use super::predict::{Luck, Predicted, predict};
+use super::perturbation::Perturbation;
+use super::run::{Predicted, predict};
 use super::trace::Trace;
 use crate::lag::stats::percentile;
 use crate::lag::{LagReport, ReportArgs};
@@ -81,7 +82,7 @@ pub struct Outcome {
     pub transport_peak_s: Spread,
     /// What chance decided in the member of the report; repeats it with [`predict`].
     #[serde(skip)]
-    pub luck: Luck,
+    pub perturbation: Perturbation,
 }
 
 /// How far the members of an outcome lie apart.
@@ -96,7 +97,7 @@ pub struct Spread {
 }
 
 struct Member {
-    luck: Luck,
+    perturbation: Perturbation,
     lag: LagReport,
     transport_peak_s: f64,
 }
@@ -106,9 +107,11 @@ struct Member {
 /// # Errors
 /// Where the change names a constant that the policy does not have.
 pub fn answer(question: &Question<'_>) -> Result<Answer, ChangeError> {
-    let policy = question.change.policy(&question.fit.policy)?;
-    let members: Vec<Member> =
-        lucks(question).into_iter().map(|luck| run(question, &policy, luck)).collect();
+    let policy = question.change.policy(&question.fit.server.policy)?;
+    let members: Vec<Member> = perturbations(question)
+        .into_iter()
+        .map(|perturbation| run(question, &policy, perturbation))
+        .collect();
     let outcomes = clusters(&members, question.fit.tick_s)
         .into_iter()
         .map(|cluster| outcome(&members, &cluster))
@@ -119,27 +122,28 @@ pub fn answer(question: &Question<'_>) -> Result<Answer, ChangeError> {
 /// What chance decides for each member. All that is asked for moves as a whole, so that pauses are as
 /// long as asked; its moments are spread evenly over one period of slices, the phase of the reports
 /// at random.
-fn lucks(question: &Question<'_>) -> Vec<Luck> {
+fn perturbations(question: &Question<'_>) -> Vec<Perturbation> {
     let members = question.members.max(1);
     let period_ns = question.fit.period_ns as f64;
     let tick_ns = question.fit.tick_s * 1e9;
     let mut rng = Rng::new(question.seed, Stream::Client);
-    let mut lucks = vec![Luck { seed: question.seed, ..Luck::default() }];
-    lucks.extend((1..members).map(|member| {
+    let mut perturbations = vec![Perturbation { seed: question.seed, ..Perturbation::default() }];
+    perturbations.extend((1..members).map(|member| {
         let seed = rng.next_u64();
         let even = member as f64 / (members - 1) as f64;
         let shift_ns = ((even - 0.5) * period_ns) as i64;
         let tick_shift_ns = ((rng.unit() - 0.5) * tick_ns) as i64;
         let new_frames_cost = (2.0 * rng.unit() - 1.0) * COST_UNKNOWN;
-        Luck { seed, shift_ns, tick_shift_ns, new_frames_cost, jitters: true }
+        Perturbation { seed, shift_ns, tick_shift_ns, new_frames_cost, jitters: true }
     }));
-    lucks
+    perturbations
 }
 
-fn run(question: &Question<'_>, policy: &Policy, luck: Luck) -> Member {
+fn run(question: &Question<'_>, policy: &Policy, perturbation: Perturbation) -> Member {
     let Question { trace, fit, change, args, .. } = question;
-    let Predicted { tracker, transport_peak_s, .. } = predict(trace, fit, policy, change, &luck);
-    Member { luck, lag: tracker.report(trace.end.seconds(), args), transport_peak_s }
+    let Predicted { tracker, transport_peak_s, .. } =
+        predict(trace, &fit.server, policy, change, &perturbation);
+    Member { perturbation, lag: tracker.report(trace.end.seconds(), args), transport_peak_s }
 }
 
 /// The figures by which outcomes differ, in units of what still counts as the same.
@@ -219,7 +223,7 @@ fn outcome(members: &[Member], cluster: &[usize]) -> Outcome {
         stale_ticks: spread(&|member| member.lag.ticks.stale_ticks as f64),
         behind_playhead: spread(&|member| member.lag.slices.behind_playhead as f64),
         transport_peak_s: spread(&|member| member.transport_peak_s),
-        luck: typical.luck.clone(),
+        perturbation: typical.perturbation.clone(),
     };
     outcome(&members[typical(members, cluster)])
 }
@@ -233,7 +237,7 @@ fn typical(members: &[Member], cluster: &[usize]) -> usize {
     };
     let groups = cluster.iter().rev().map(|&i| alike(i));
     let group = groups.max_by_key(Vec::len).unwrap_or_default();
-    group.into_iter().min_by_key(|&i| members[i].luck.distance_ns()).unwrap_or_default()
+    group.into_iter().min_by_key(|&i| members[i].perturbation.distance_ns()).unwrap_or_default()
 }
 
 fn is_alike(a: &LagReport, b: &LagReport) -> bool {

@@ -5,10 +5,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Change, Later, Trace};
+use super::change::{Change, Later};
+use super::trace::Trace;
 use crate::peer::link::LinkOptions;
 use crate::peer::script::ScriptedOp;
-use crate::scenario::moves::{first_ops, skewed, stays};
+use crate::scenario::playhead_plan::{first_ops, skewed, stays};
 use crate::scenario::{self, LinkChange, Playback, Scenario};
 use crate::time::Span;
 
