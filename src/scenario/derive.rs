@@ -1,10 +1,9 @@
 //! The counterfactual session as a capture of its own.
 //!
-//! Enters: the records of a recording, in their order, and a [`Counterfactual`] of what would have happened.
-//! Leaves: the records of the counterfactual, of which an engine makes just the report that the
-//! answer gives, and the audio that would have been heard. Without a model the slices are the
-//! recorded ones and the ops are others. With one the slices are made anew, where and when the model
-//! puts them, and hold what the recording's loop held there at that moment: an approximation, for
+//! Renders a [`Counterfactual`] into the records of its recording: of what leaves an engine makes just
+//! the report that the answer gives, and the audio that would have been heard. Without a model the
+//! slices are the recorded ones and the ops are others. With one the slices and reports are those that
+//! a run emitted, and hold what the recording's loop held there at that moment: an approximation, for
 //! nobody knows what the server would have rendered. Messages that are neither slices nor reports
 //! stay where they were. Neither reads nor writes a file.
 
@@ -26,7 +25,7 @@ use crate::wire::slice::{HEADER_LEN, SliceEncoder, SliceHeader};
 /// What would have happened.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Counterfactual {
-    /// The recorded slices came and the listener was elsewhere.
+    /// The recorded slices came, and the listener was elsewhere.
     Moved(Playback),
     /// A run of the model.
     Modelled(Emitted),

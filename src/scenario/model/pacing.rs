@@ -309,3 +309,69 @@ impl<'a> PacingReplay<'a> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    #[track_caller]
+    fn check_intake(per_s: Option<f64>, arrive_ms: &[u64], expected_ms: &[u64]) {
+        let mut policy = Policy::default();
+        policy.intake.backlog_per_s = per_s;
+        let mut intake = Intake::new(&policy);
+        let taken_ms = arrive_ms.iter().map(|ms| {
+            let at = intake.taken_at(Nanos(ms * MS));
+            intake.take(at);
+            at.0 / MS
+        });
+        assert_eq!(taken_ms.collect::<Vec<_>>(), expected_ms);
+    }
+
+    #[test]
+    fn reports_are_taken_in_turn() {
+        check_intake(None, &[10, 30, 20, 40], &[10, 30, 30, 40]);
+        check_intake(Some(50.0), &[10, 20, 30, 200], &[30, 50, 70, 220]);
+    }
+
+    fn trace() -> Trace {
+        Trace { frames: 480_000, sample_rate: 48_000, ..Trace::default() }
+    }
+
+    #[track_caller]
+    fn check_start(rule: &Rule, at_ms: u64, expected_s: f64) {
+        let trace = trace();
+        let mut pacing = rule.pacing(&trace, &Policy::default(), Nanos(0));
+        let start = pacing.look(Nanos(at_ms * MS)).placed.region.start;
+        assert_eq!(f64::from(start) / 48_000.0, expected_s);
+    }
+
+    #[test]
+    fn slices_go_ahead_of_the_listener_and_behind_them_in_a_spell() {
+        // The floor of 0.25 s ahead, rounded down to the grid of 0.04 s.
+        check_start(&Rule::AheadOfListener, 2_000, 2.24);
+        let (from, to) = (Nanos(1_000 * MS), Nanos(3_000 * MS));
+        let displaced = Rule::Displaced(vec![Displaced { from, to, behind_s: 0.8 }]);
+        check_start(&displaced, 2_000, 1.2);
+        check_start(&displaced, 4_000, 4.24);
+    }
+
+    #[test]
+    fn leads_of_displaced_slices_are_not_heeded() {
+        let trace = trace();
+        let spell = Displaced { from: Nanos(0), to: Nanos(MS), behind_s: 0.8 };
+        let transport_s = |rule: &Rule, taken: Nanos| {
+            let mut pacing = rule.pacing(&trace, &Policy::default(), Nanos(0));
+            let lead_s = Some(-0.5);
+            let report = PacingReport { position_s: 0.0, client_time: None, acked: None, lead_s };
+            pacing.take(taken, &report);
+            pacing.look(Nanos(5_000 * MS));
+            pacing.transport_s()
+        };
+        let displaced = Rule::Displaced(vec![spell]);
+        assert!(transport_s(&Rule::AheadOfListener, Nanos(500 * MS)) > 0.6);
+        assert_eq!(transport_s(&displaced, Nanos(500 * MS)), 0.0);
+        assert!(transport_s(&displaced, Nanos(1_002 * MS)) > 0.6);
+    }
+}

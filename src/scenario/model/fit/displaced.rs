@@ -19,6 +19,7 @@ const MOST_DISPLACED: f64 = 0.5;
 const AT_ONE_DISTANCE: f64 = 0.9;
 /// Steps in which that distance is looked for, in seconds.
 const DISTANCE_STEP_S: f64 = 0.001;
+
 /// Upstream's server, but for the spells in which slices surely went behind the listener.
 pub(super) fn candidates<'a>(clues: &'a Clues<'a>) -> Box<dyn Iterator<Item = Hypothesis> + 'a> {
     let displaced = || Hypothesis { rule: Rule::Displaced(spells(clues)), ..clues.plain.clone() };

@@ -23,6 +23,7 @@ use super::trace::Trace;
 use crate::lag::stats::percentile;
 use crate::peer::policy::Policy;
 use clues::Clues;
+use places::GOOD_SHARE;
 
 /// A model whose leads are off by more than this in one of twenty slices of the recording itself
 /// answers no question about another: one and a half steps of the grid on which slices start.
@@ -30,9 +31,6 @@ pub const MAX_LEAD_ERROR_S: f64 = 0.06;
 
 /// A model without a counterpart for more than this share of the slices answers none either.
 pub const MAX_MISSING_SHARE: f64 = 0.1;
-
-/// With this share of places met upstream's constants are taken as they are.
-const GOOD_SHARE: f64 = 0.85;
 
 /// Servers that a recording may come from, the likeliest first.
 type Generator = for<'a> fn(&'a Clues<'a>) -> Box<dyn Iterator<Item = Hypothesis> + 'a>;

@@ -7,6 +7,8 @@ use super::super::trace::Trace;
 use crate::lag::stats::{fold_lead, percentile};
 use crate::peer::policy::Policy;
 
+/// With this share of places met upstream's constants are taken as they are.
+pub(super) const GOOD_SHARE: f64 = 0.85;
 /// One place missed costs as much as a lead that is off by this, in seconds, and no place more.
 const MISS_S: f64 = 0.2;
 /// The first places tell the floor and the round trip apart, because no report has come yet or only

@@ -8,12 +8,10 @@ use std::ops::Range;
 
 use super::super::hypothesis::Hypothesis;
 use super::clues::Clues;
-use super::places::Places;
+use super::places::{GOOD_SHARE, Places};
 
 /// Slices that the search for the round trip looks at: the first ones, enough for a half minute.
 pub(super) const SEARCHED_SLICES: usize = 600;
-/// With this share of places met upstream's floor is taken as it is.
-const GOOD_SHARE: f64 = 0.85;
 /// A slice answers a report by this much later than a pong answers a ping at most, in nanoseconds:
 /// jitter, the intake's turn, encoding.
 const LATER_THAN_PONG_NS: i64 = 10_000_000;
