@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use lagtape::lag::stats::{Rank, interpolate, mean};
 use lagtape::lag::{Figures, ReportArgs};
 use lagtape::scenario::columns::Columns;
-use lagtape::scenario::model::{Change, Fit, Luck, Question, Trace, answer, predict};
+use lagtape::scenario::model::{Change, Fit, Perturbation, Question, Trace, answer, predict};
 use lagtape::scenario::open_loop::{OpenLoop, Scratch};
 use lagtape::scenario::{Playback, Scenario};
 use lagtape::sweep::axis::{Axis, Point, points};
@@ -194,9 +194,9 @@ fn by_model(bench: &mut Bench, trace: &Trace) -> Result<()> {
         .into_iter()
         .map(|(name, scenario)| {
             let change = Change::of(&scenario, trace)?;
-            let (policy, luck) = (change.policy(&fit.policy), Luck::default());
+            let (policy, as_asked) = (change.policy(fit.policy()), Perturbation::default());
             let fit = &fit;
-            let run = move || predict(trace, fit, &policy, &change, &luck);
+            let run = move || predict(trace, &fit.server, &policy, &change, &as_asked);
             Ok(Row::cpu(&format!("one member, {name}"), events, run).aim_s(60e-9))
         })
         .collect::<Result<_>>()?;

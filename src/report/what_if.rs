@@ -72,7 +72,7 @@ impl ModelUse {
     #[must_use]
     pub fn of(trace: &Trace, fit: &Fit) -> ModelUse {
         ModelUse {
-            parameters: fit.policy.clone(),
+            parameters: fit.policy().clone(),
             factual_error: fit.factual_error,
             found: found(trace, fit),
         }
@@ -92,7 +92,7 @@ impl ModelUse {
 
 /// What a recording tells of a server or a client that is not like upstream's.
 fn found(trace: &Trace, fit: &Fit) -> Vec<String> {
-    let Policy { lead, clock, intake, .. } = &fit.policy;
+    let Policy { lead, clock, intake, .. } = fit.policy();
     let lacks = [
         (lead.reserve_cap_s == 0.0, "the server holds no reserve against stalls"),
         (lead.transport.is_none(), "the server does not heed the leads that are reported to it"),
@@ -102,12 +102,12 @@ fn found(trace: &Trace, fit: &Fit) -> Vec<String> {
     let late = intake.backlog_per_s.map(|per_s| {
         format!("the server takes {} reports a second, one after another", Figure(per_s))
     });
-    let displaced = fit.displaced.iter().map(|spell| {
+    let displaced = fit.server.rule.displaced().iter().map(|spell| {
         let [from, to] = [spell.from, spell.to].map(|at| Figure(at.seconds_since(trace.origin)));
         let behind = Figure(spell.behind_s);
         format!("from {from} to {to} s the server put slices {behind} s behind the listener")
     });
-    let waited = fit.queue.map(|queue| format!("slices {}", queue.cause));
+    let waited = fit.server.queue.map(|queue| format!("slices {}", queue.cause));
     lacks.chain(late).chain(displaced).chain(waited).collect()
 }
 

@@ -10,10 +10,10 @@ use std::sync::OnceLock;
 
 use super::advice::{Advice, Wording};
 use super::columns::{Columns, ColumnsBuilder};
-use super::derive::Story;
+use super::derive::Counterfactual;
 use super::knobs::{Knob, RecordedFacts};
 use super::model::{self, Cause, Change, Fit, FitError, Outcome, Question};
-use super::model::{Retold, Trace, TraceError, Tracer, UnknownToModel};
+use super::model::{Trace, TraceError, Tracer, UnknownToModel};
 use super::open_loop::{self, OpenLoop, OpenLoopError, Scratch};
 use super::{Playback, Scenario, Tier};
 use crate::capture::Record;
@@ -209,7 +209,7 @@ impl Recording {
     pub fn recorded(&self, knob: &Knob) -> f64 {
         let Ok((trace, fit)) = self.model() else { return knob.neutral };
         let facts = RecordedFacts {
-            policy: &fit.policy,
+            policy: fit.policy(),
             reports_per_s: reports_per_s(trace),
             acknowledges: trace.acknowledges(),
         };
@@ -287,18 +287,24 @@ impl Prepared<'_> {
 
     /// What happened in an answer to `scenario`, to be told as a capture: in the model tier in the
     /// run of its likeliest outcome.
-    pub fn story(&self, scenario: &Scenario, answer: &ScenarioAnswer) -> Result<Story, NoAnswer> {
+    pub fn story(
+        &self,
+        scenario: &Scenario,
+        answer: &ScenarioAnswer,
+    ) -> Result<Counterfactual, NoAnswer> {
         let Some(likeliest) = answer.outcomes.first() else {
-            return Ok(Story::Moved(scenario.playback.clone()));
+            return Ok(Counterfactual::Moved(scenario.playback.clone()));
         };
         let (trace, fit) = self.recording.model()?;
         let change = Change::of(scenario, trace)?;
-        Ok(Story::Modelled(Retold::of(trace, fit, &change, &likeliest.luck)))
+        let (server, policy) = (&fit.server, change.policy(fit.policy()));
+        let emitted = model::emit(trace, server, &policy, &change, &likeliest.perturbation);
+        Ok(Counterfactual::Modelled(emitted))
     }
 
     fn modelled(&self, scenario: &Scenario, reason: &str) -> Result<ScenarioAnswer, NoAnswer> {
         let (trace, fit) = self.recording.model()?;
-        if let Some(queue) = fit.queue
+        if let Some(queue) = fit.server.queue
             && !scenario.only_moves_playhead()
         {
             return Err(NoAnswer::Kept(queue.cause));

@@ -8,6 +8,7 @@
 
 pub mod advice;
 pub mod answer;
+mod bucket_index;
 mod check;
 pub mod columns;
 mod definition;
@@ -16,10 +17,9 @@ mod document;
 mod error;
 pub mod knobs;
 pub mod model;
-mod moves;
 pub mod open_loop;
 pub mod parse;
-mod refreshes;
+mod playhead_plan;
 
 pub use definition::{Conditions, Need, Playback, Scenario, Tier, TimedChange};
 pub use error::ScenarioError;

@@ -14,9 +14,9 @@ use std::ops::Range;
 
 use serde::Serialize;
 
+use super::bucket_index::{BucketIndex, Cursors};
 use super::columns::{Columns, EpochColumns, Place};
-use super::moves::{Piece, diverges, pieces};
-use super::refreshes::{Cursors, Refreshes};
+use super::playhead_plan::{Piece, diverges, pieces};
 use super::{Playback, Scenario, Tier};
 use crate::lag::quantiles::{ListSummary, Quantiles};
 use crate::lag::stats::{fold_lead, staleness_s};
@@ -84,7 +84,7 @@ pub struct Scratch {
 pub struct OpenLoop<'a> {
     columns: &'a Columns,
     /// What the slices of the last epoch refresh, unless that is too much to lay out.
-    refreshes: Option<Refreshes>,
+    index: Option<BucketIndex>,
     args: ReportArgs,
     /// What of a report no scenario of this kind changes.
     unmoved: LagReport,
@@ -107,8 +107,8 @@ impl<'a> OpenLoop<'a> {
         let slices: Vec<_> =
             (0..epoch.slices.t_s.len()).map(|row| slice_record(epoch, row, 0.0)).collect();
         let unmoved = LagReport::of(loop_s(columns), slices.iter(), [].iter(), now_s, &args);
-        let (refreshes, reaction_ns) = (Refreshes::of(epoch), shortest_generation_ns(columns));
-        OpenLoop { columns, refreshes, args, unmoved, tail, reaction_ns }
+        let (index, reaction_ns) = (BucketIndex::of(epoch), shortest_generation_ns(columns));
+        OpenLoop { columns, index, args, unmoved, tail, reaction_ns }
     }
 
     /// What would have been heard under `scenario`.
@@ -169,8 +169,8 @@ impl<'a> OpenLoop<'a> {
         let (epoch, number) = (self.columns.last(), self.columns.epochs.len() - 1);
         let EpochColumns { slices, ticks, .. } = epoch;
         let Scratch { pieces, lead_s, staleness_s, cursors, .. } = scratch;
-        if let Some(refreshes) = &self.refreshes {
-            refreshes.rewind(cursors);
+        if let Some(index) = &self.index {
+            index.rewind(cursors);
         }
         // A reset begins the epoch, so the last piece at its beginning holds from there.
         let first = pieces.partition_point(|piece| piece.from.epoch < number);
@@ -182,12 +182,12 @@ impl<'a> OpenLoop<'a> {
             let rows = from.slice..until.slice;
             let frames = slices.t_s[rows.clone()].iter().map(|&t_s| walk.frame(t_s));
             self.fold_leads(rows, frames, quantum, lead_s);
-            if let Some(refreshes) = &self.refreshes {
+            if let Some(index) = &self.index {
                 let rows = from.tick..until.tick;
-                refreshes.age(&ticks.t_s, rows, &mut walk, quantum, cursors, staleness_s);
+                index.age(&ticks.t_s, rows, &mut walk, quantum, cursors, staleness_s);
             }
         }
-        if self.refreshes.is_none() {
+        if self.index.is_none() {
             self.age_in_turn(quantum, scratch);
         }
     }
@@ -427,8 +427,8 @@ mod tests {
     fn check_both_ways(playback: Playback, args: ReportArgs) {
         let columns = columns();
         let laid_out = OpenLoop::new(&columns, args);
-        let in_turn = OpenLoop { refreshes: None, ..laid_out.clone() };
-        assert!(laid_out.refreshes.is_some());
+        let in_turn = OpenLoop { index: None, ..laid_out.clone() };
+        assert!(laid_out.index.is_some());
         let scenario = Scenario { playback, ..Scenario::default() };
         let ask = |open_loop: &OpenLoop<'_>| {
             open_loop.answer(&scenario, &mut Scratch::default()).unwrap()

@@ -166,7 +166,7 @@ fn check_pair(path: &Path, pair: &Value, change: &Change, open_loop: &Value) {
     eprintln!(
         "{}: {:.2} ms, {:?}",
         path.display(),
-        fit.round_trip_ns as f64 / 1e6,
+        fit.server.round_trip_ns as f64 / 1e6,
         fit.factual_error
     );
     for outcome in answer.outcomes.iter().filter(|outcome| outcome.share >= 0.2) {

@@ -14,7 +14,7 @@ use crate::edge::files::{self, OutputFile};
 use crate::engine::{Engine, Options};
 use crate::scenario::Tier;
 use crate::scenario::answer::ScenarioAnswer;
-use crate::scenario::derive::{Deriver, Story};
+use crate::scenario::derive::{Counterfactual, Deriver};
 use crate::time::Nanos;
 
 /// Files that will be written.
@@ -85,7 +85,13 @@ impl Derived {
     }
 
     /// Tells `story` of the capture at `path`, up to `end`.
-    pub fn write(self, path: &Path, story: &Story, end: Nanos, marks: &Marks) -> Result<()> {
+    pub fn write(
+        self,
+        path: &Path,
+        story: &Counterfactual,
+        end: Nanos,
+        marks: &Marks,
+    ) -> Result<()> {
         let source = sync_marker_of(path)?;
         let keeps_audio = self.audio.is_some();
         let mut engine = Engine::new(Options {

@@ -9,7 +9,7 @@ use crate::peer::link::LinkOptions;
 use crate::peer::policy::Policy;
 use crate::peer::script::ScriptedOp;
 use crate::scenario::knobs::{AnsweredBy, Knob, PolicyChange, RunChange, Turned};
-use crate::scenario::moves::{first_ops, skewed, stays};
+use crate::scenario::playhead_plan::{first_ops, skewed, stays};
 use crate::scenario::{Conditions, Playback, Scenario};
 use crate::time::{Nanos, Span};
 
@@ -100,13 +100,6 @@ impl Change {
     #[must_use]
     pub fn policy(&self, recorded: &Policy) -> Policy {
         self.policy.applied(recorded)
-    }
-
-    /// Whether reports acknowledge slices at `t`, where later changes begin as `begins` says;
-    /// `None`: as recorded.
-    pub(super) fn acknowledges_at(&self, begins: impl Fn(Span) -> Nanos, t: Nanos) -> Option<bool> {
-        let later = self.later.iter().take_while(|(at, _)| begins(*at) <= t);
-        later.filter_map(|(_, later)| later.acknowledges).last().or(self.acknowledges)
     }
 }
 

@@ -6,10 +6,11 @@
 
 use super::change::Change;
 use super::fit::Fit;
-use super::predict::{Luck, Predicted, predict};
+use super::outcome::{Member, Outcome};
+use super::perturbation::Perturbation;
+use super::run::{Predicted, predict};
 use super::trace::Trace;
-use crate::lag::stats::percentile;
-use crate::lag::{LagReport, ReportArgs};
+use crate::lag::ReportArgs;
 use crate::peer::policy::Policy;
 use crate::peer::rng::{Rng, Stream};
 
@@ -24,11 +25,6 @@ const SAME_TRANSPORT_S: f64 = 0.5;
 const SAME_LEAD_S: f64 = 0.02;
 /// and time that stale audio was heard, in seconds.
 const SAME_STALE_S: f64 = 1.0;
-/// Two members are alike where no figure differs by more than this, in seconds,
-const ALIKE_S: f64 = 0.02;
-/// and no count by more than this.
-const ALIKE_COUNT: usize = 3;
-
 /// Share by which the length of slices that go elsewhere is unknown: they hold other audio.
 const COST_UNKNOWN: f64 = 0.10;
 
@@ -56,60 +52,17 @@ pub struct Answer {
     pub outcomes: Vec<Outcome>,
 }
 
-/// One thing that could have happened.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
-pub struct Outcome {
-    /// Share of the members that came to it.
-    pub share: f64,
-    /// The report of the member that is most like all others of the outcome.
-    pub lag: LagReport,
-    /// Over the members: smallest lead, in seconds.
-    pub lead_min_s: Spread,
-    /// 5th percentile of the lead.
-    pub lead_p5_s: Spread,
-    /// Median of the lead.
-    pub lead_p50_s: Spread,
-    /// 95th percentile of the lead.
-    pub lead_p95_s: Spread,
-    /// 95th percentile of the staleness.
-    pub staleness_p95_s: Spread,
-    /// Stale ticks.
-    pub stale_ticks: Spread,
-    /// Slices behind the playhead.
-    pub behind_playhead: Spread,
-    /// Most transport lead that the server took, in seconds.
-    pub transport_peak_s: Spread,
-    /// What chance decided in the member of the report; repeats it with [`predict`].
-    #[serde(skip)]
-    pub luck: Luck,
-}
-
-/// How far the members of an outcome lie apart.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
-pub struct Spread {
-    /// 5th percentile.
-    pub p5: f64,
-    /// Median.
-    pub p50: f64,
-    /// 95th percentile.
-    pub p95: f64,
-}
-
-struct Member {
-    luck: Luck,
-    lag: LagReport,
-    transport_peak_s: f64,
-}
-
 /// Runs the ensemble.
 #[must_use]
 pub fn answer(question: &Question<'_>) -> Answer {
-    let policy = question.change.policy(&question.fit.policy);
-    let members: Vec<Member> =
-        lucks(question).into_iter().map(|luck| run(question, &policy, luck)).collect();
+    let policy = question.change.policy(question.fit.policy());
+    let members: Vec<Member> = perturbations(question)
+        .into_iter()
+        .map(|perturbation| run(question, &policy, perturbation))
+        .collect();
     let outcomes = clusters(&members, question.fit.tick_s)
         .into_iter()
-        .map(|cluster| outcome(&members, &cluster))
+        .map(|cluster| Outcome::of(&members, &cluster))
         .collect();
     Answer { outcomes }
 }
@@ -117,27 +70,28 @@ pub fn answer(question: &Question<'_>) -> Answer {
 /// What chance decides for each member. All that is asked for moves as a whole, so that pauses are as
 /// long as asked; its moments are spread evenly over one period of slices, the phase of the reports
 /// at random.
-fn lucks(question: &Question<'_>) -> Vec<Luck> {
+fn perturbations(question: &Question<'_>) -> Vec<Perturbation> {
     let members = question.members.max(1);
     let period_ns = question.fit.period_ns as f64;
     let tick_ns = question.fit.tick_s * 1e9;
     let mut rng = Rng::new(question.seed, Stream::Client);
-    let mut lucks = vec![Luck { seed: question.seed, ..Luck::default() }];
-    lucks.extend((1..members).map(|member| {
+    let mut perturbations = vec![Perturbation { seed: question.seed, ..Perturbation::default() }];
+    perturbations.extend((1..members).map(|member| {
         let seed = rng.next_u64();
         let even = member as f64 / (members - 1) as f64;
         let shift_ns = ((even - 0.5) * period_ns) as i64;
         let tick_shift_ns = ((rng.unit() - 0.5) * tick_ns) as i64;
         let new_frames_cost = (2.0 * rng.unit() - 1.0) * COST_UNKNOWN;
-        Luck { seed, shift_ns, tick_shift_ns, new_frames_cost, jitters: true }
+        Perturbation { seed, shift_ns, tick_shift_ns, new_frames_cost, jitters: true }
     }));
-    lucks
+    perturbations
 }
 
-fn run(question: &Question<'_>, policy: &Policy, luck: Luck) -> Member {
+fn run(question: &Question<'_>, policy: &Policy, perturbation: Perturbation) -> Member {
     let Question { trace, fit, change, args, .. } = question;
-    let Predicted { tracker, transport_peak_s, .. } = predict(trace, fit, policy, change, &luck);
-    Member { luck, lag: tracker.report(trace.end.seconds(), args), transport_peak_s }
+    let Predicted { tracker, transport_peak_s, .. } =
+        predict(trace, &fit.server, policy, change, &perturbation);
+    Member::new(perturbation, tracker.report(trace.end.seconds(), args), transport_peak_s)
 }
 
 /// The figures by which outcomes differ, in units of what still counts as the same.
@@ -194,64 +148,6 @@ fn closest(clusters: &[Vec<usize>], places: &[[f64; 3]]) -> Option<(usize, usize
 fn by_size(clusters: &mut [Vec<usize>]) {
     clusters.iter_mut().for_each(|cluster| cluster.sort_unstable());
     clusters.sort_by_key(|cluster| (std::cmp::Reverse(cluster.len()), cluster[0]));
-}
-
-fn outcome(members: &[Member], cluster: &[usize]) -> Outcome {
-    let lead = |figure: fn(&crate::lag::Figures) -> f64| {
-        move |member: &Member| member.lag.slices.lead_s.as_ref().map_or(f64::NAN, figure)
-    };
-    let stale = |figure: fn(&crate::lag::Figures) -> f64| {
-        move |member: &Member| member.lag.ticks.staleness_s.as_ref().map_or(f64::NAN, figure)
-    };
-    let spread = |figure: &dyn Fn(&Member) -> f64| {
-        Spread::of(cluster.iter().map(|&i| figure(&members[i])).collect())
-    };
-    let outcome = |typical: &Member| Outcome {
-        share: cluster.len() as f64 / members.len() as f64,
-        lag: typical.lag.clone(),
-        lead_min_s: spread(&lead(|lead| lead.min)),
-        lead_p5_s: spread(&lead(|lead| lead.p5)),
-        lead_p50_s: spread(&lead(|lead| lead.p50)),
-        lead_p95_s: spread(&lead(|lead| lead.p95)),
-        staleness_p95_s: spread(&stale(|stale| stale.p95)),
-        stale_ticks: spread(&|member| member.lag.ticks.stale_ticks as f64),
-        behind_playhead: spread(&|member| member.lag.slices.behind_playhead as f64),
-        transport_peak_s: spread(&|member| member.transport_peak_s),
-        luck: typical.luck.clone(),
-    };
-    outcome(&members[typical(members, cluster)])
-}
-
-/// Of the largest group of members that are alike the one that is most as it was asked for. Not the
-/// nearest to the medians of all: within an outcome a figure may still have two values.
-fn typical(members: &[Member], cluster: &[usize]) -> usize {
-    let alike = |i: usize| -> Vec<usize> {
-        let like = |&j: &usize| is_alike(&members[i].lag, &members[j].lag);
-        cluster.iter().copied().filter(like).collect()
-    };
-    let groups = cluster.iter().rev().map(|&i| alike(i));
-    let group = groups.max_by_key(Vec::len).unwrap_or_default();
-    group.into_iter().min_by_key(|&i| members[i].luck.distance_ns()).unwrap_or_default()
-}
-
-fn is_alike(a: &LagReport, b: &LagReport) -> bool {
-    let figures = |report: &LagReport| {
-        let lead = report.slices.lead_s.map(|lead| [lead.min, lead.p5, lead.p50, lead.p95]);
-        (lead.unwrap_or_default(), report.ticks.staleness_s.map_or(0.0, |stale| stale.p95))
-    };
-    let ((leads_a, stale_a), (leads_b, stale_b)) = (figures(a), figures(b));
-    let near = |a: f64, b: f64| (a - b).abs() <= ALIKE_S;
-    leads_a.into_iter().zip(leads_b).all(|(a, b)| near(a, b))
-        && near(stale_a, stale_b)
-        && a.ticks.stale_ticks.abs_diff(b.ticks.stale_ticks) <= ALIKE_COUNT
-        && a.slices.behind_playhead.abs_diff(b.slices.behind_playhead) <= ALIKE_COUNT
-}
-
-impl Spread {
-    fn of(mut values: Vec<f64>) -> Self {
-        let mut at = |q| percentile(&mut values, q);
-        Self { p5: at(0.05), p50: at(0.5), p95: at(0.95) }
-    }
 }
 
 #[cfg(test)]

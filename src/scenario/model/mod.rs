@@ -1,29 +1,44 @@
 //! The closed loop, predicted: what the server would have done had the client reported otherwise.
 //!
-//! Enters: a [`Trace`] of one recording and a [`Change`]. Leaves: [`Answer`]: the outcomes that were
-//! possible with their shares, and how well the model repeats what is known. The moments at which
-//! slices were made stay as recorded; where they go follows from the reports. Nothing here is random
-//! but for an explicit seed, and nothing that the counterfactual arm recorded is ever used.
+//! The moments at which slices were made stay as recorded; where they go follows from the reports.
+//! Nothing here is random but for an explicit seed, and nothing that the counterfactual session
+//! recorded is ever used. Data walks downwards through the files, and no file uses a later one:
+//!
+//! - [`Trace`]: what a recording fixes, from its records. [`Generation`]: from that, when the server
+//!   worked on what.
+//! - `pacing`: the one replay of a server's clock, lead and placement. [`Rule`] names the families of
+//!   servers; a new one is a type that implements `PacingRule`, and its line there.
+//! - [`Hypothesis`]: a server that may have made the recording: its [`Rule`] and constants, the way to
+//!   it, its generations, and the [`Queue`] that they waited in.
+//! - [`Change`]: what is to be different, translated from a scenario. [`Perturbation`]: what differs
+//!   from run to run and nobody can ask for.
+//! - `run`: a client and a server anew, with the links between them and the timers that order what
+//!   they do. [`predict`] leaves what the listener met, [`emit`] what would stand in a capture.
+//! - `fit`: [`score`] says how well a hypothesis repeats its recording, generators of candidates offer
+//!   some, and a [`Fit`] is the first that repeats it well enough.
+//! - [`answer`]: many perturbed runs of one question, and the few outcomes that they come to.
 
 mod change;
-mod due;
 mod ensemble;
 mod fit;
 mod generations;
-mod habits;
+mod hypothesis;
 mod listener;
-mod looks;
-mod predict;
+mod outcome;
+mod pacing;
+mod perturbation;
 mod queue;
-mod retell;
+mod run;
 mod trace;
 
 pub use change::{Change, Later, UnknownToModel};
-pub use ensemble::{Answer, DEFAULT_MEMBERS, MAX_OUTCOMES, Outcome, Question, Spread, answer};
-pub use fit::{FactualError, Fit, FitError, MAX_LEAD_ERROR_S, MAX_MISSING_SHARE};
+pub use ensemble::{Answer, DEFAULT_MEMBERS, MAX_OUTCOMES, Question, answer};
+pub use fit::{FactualError, Fit, FitError, MAX_LEAD_ERROR_S, MAX_MISSING_SHARE, score};
 pub use generations::{Generation, NewFrames};
-pub use habits::Displaced;
-pub use predict::{Luck, Predicted, predict};
+pub use hypothesis::Hypothesis;
+pub use outcome::{Outcome, Spread};
+pub use pacing::{Displaced, Rule};
+pub use perturbation::Perturbation;
 pub use queue::{Cause, Queue};
-pub use retell::{Retold, RetoldReport};
+pub use run::{Emitted, EmittedReport, Predicted, emit, predict};
 pub use trace::{MIN_SLICES, MIN_TICKS, Trace, TraceError, TracedSlice, TracedTick, Tracer};

@@ -4,7 +4,7 @@
 mod sessions;
 
 use lagtape::peer::client::Dialect;
-use lagtape::scenario::model::{Change, Fit, FitError, Later, Luck, predict};
+use lagtape::scenario::model::{Change, Fit, FitError, Later, Perturbation, predict};
 use lagtape::time::{Nanos, Span};
 
 use sessions::{
@@ -97,8 +97,8 @@ fn a_change_during_the_session_begins_then() {
     let later = Later { policy: floor(), ..Later::default() };
     let change = Change { later: vec![(Span(7_000_000_000), later)], ..Change::default() };
     let leads = |change: &Change| {
-        let policy = change.policy(&fit.policy);
-        let predicted = predict(&trace, &fit, &policy, change, &Luck::default());
+        let policy = change.policy(fit.policy());
+        let predicted = predict(&trace, &fit.server, &policy, change, &Perturbation::default());
         predicted.tracker.slices().map(|slice| (slice.t_s, slice.lead_s)).collect::<Vec<_>>()
     };
     let changed = leads(&change);
@@ -106,7 +106,7 @@ fn a_change_during_the_session_begins_then() {
     let (before, after): (Vec<_>, Vec<_>) =
         leads(&Change::default()).into_iter().zip(changed).partition(|(was, _)| was.0 < at_s);
     assert!(before.iter().all(|(was, is)| was == is) && before.len() > 100);
-    let raised_s = 0.6 - fit.policy.lead.floor_s;
+    let raised_s = 0.6 - fit.policy().lead.floor_s;
     let is_raised = |lead_s: f64, was_s: f64| (lead_s - was_s - raised_s).abs() < 0.05;
     assert!(after.iter().skip(3).all(|(was, is)| is_raised(is.1, was.1)) && after.len() > 100);
 }
@@ -117,7 +117,7 @@ fn positions_go_in_steps() {
         read(&Hidden::of(1, Dialect::Legacy).run(&Change::default(), Nanos(0)).capture);
     let fit = Fit::of(&trace).unwrap();
     let change = Change { quantum_frames: Some(4_096), ..Change::default() };
-    let predicted = predict(&trace, &fit, &fit.policy, &change, &Luck::default());
+    let predicted = predict(&trace, &fit.server, fit.policy(), &change, &Perturbation::default());
     let frame = |playhead_s: f64| (playhead_s * 48_000.0).round() as u64;
     assert!(predicted.tracker.ticks().all(|tick| frame(tick.playhead_s) % 4_096 == 0));
     assert!(predicted.tracker.ticks().any(|tick| tick.playhead_s > 1.0));

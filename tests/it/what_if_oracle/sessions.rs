@@ -370,9 +370,9 @@ fn row(case: &Case, hidden: Hidden) -> Result<Row, FitError> {
     let fit = &Fit::of(&trace)?;
     let members = DEFAULT_MEMBERS;
     let question = Question { trace: &trace, fit, change, args, members, seed: 0 };
-    let policy = change.policy(&fit.policy);
+    let policy = change.policy(fit.policy());
     let to_row = |outcome: Outcome| {
-        let predicted = predict(&trace, fit, &policy, change, &outcome.luck);
+        let predicted = predict(&trace, &fit.server, &policy, change, &outcome.perturbation);
         let (slices, ticks) = (outcome.lag.slices, outcome.lag.ticks);
         let behind = report.slices.behind_playhead;
         Row {

@@ -5,9 +5,9 @@
 
 use crate::time::Nanos;
 
-/// Kinds of events, in the order in which simultaneous things happen.
+/// What may happen, in the order in which simultaneous things happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Event {
+pub(super) enum Timer {
     /// A slice has passed the link to the client.
     Departed,
     /// A slice is heard of by the client.
@@ -24,39 +24,39 @@ pub(super) enum Event {
     Send,
 }
 
-impl Event {
-    const ALL: [Event; 7] = [
-        Event::Departed,
-        Event::Landed,
-        Event::Command,
-        Event::Tick,
-        Event::ReportPassed,
-        Event::Generate,
-        Event::Send,
+impl Timer {
+    const ALL: [Timer; 7] = [
+        Timer::Departed,
+        Timer::Landed,
+        Timer::Command,
+        Timer::Tick,
+        Timer::ReportPassed,
+        Timer::Generate,
+        Timer::Send,
     ];
 }
 
 const NEVER: Nanos = Nanos(u64::MAX);
 
 /// When each kind of event happens next.
-pub(super) struct Due([Nanos; Event::ALL.len()]);
+pub(super) struct Timers([Nanos; Timer::ALL.len()]);
 
-impl Default for Due {
+impl Default for Timers {
     fn default() -> Self {
-        Due([NEVER; Event::ALL.len()])
+        Timers([NEVER; Timer::ALL.len()])
     }
 }
 
-impl Due {
+impl Timers {
     /// This kind happens then, or never.
-    pub fn set(&mut self, event: Event, at: Option<Nanos>) {
+    pub fn set(&mut self, event: Timer, at: Option<Nanos>) {
         self.0[event as usize] = at.unwrap_or(NEVER);
     }
 
     /// What happens next, and when.
-    pub fn next(&self) -> (Nanos, Event) {
-        let mut next = (NEVER, Event::Command);
-        for (event, at) in Event::ALL.into_iter().zip(self.0) {
+    pub fn next(&self) -> (Nanos, Timer) {
+        let mut next = (NEVER, Timer::Command);
+        for (event, at) in Timer::ALL.into_iter().zip(self.0) {
             // A choice between values: which is the earliest no processor can guess.
             next = if at < next.0 { (at, event) } else { next };
         }
@@ -69,22 +69,22 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(due: &[(Event, u64)], expected: (u64, Event)) {
-        let mut all = Due::default();
-        due.iter().for_each(|&(event, at)| all.set(event, Some(Nanos(at))));
-        assert_eq!(all.next(), (Nanos(expected.0), expected.1));
+    fn check(at: &[(Timer, u64)], expected: (u64, Timer)) {
+        let mut timers = Timers::default();
+        at.iter().for_each(|&(event, at)| timers.set(event, Some(Nanos(at))));
+        assert_eq!(timers.next(), (Nanos(expected.0), expected.1));
     }
 
     #[test]
     fn the_earliest_and_of_simultaneous_ones_the_first_kind() {
-        check(&[], (u64::MAX, Event::Command));
-        check(&[(Event::Send, 3), (Event::Tick, 4)], (3, Event::Send));
-        check(&[(Event::Send, 3), (Event::Tick, 3), (Event::Generate, 3)], (3, Event::Tick));
-        check(&[(Event::Tick, 0), (Event::Landed, 0)], (0, Event::Landed));
+        check(&[], (u64::MAX, Timer::Command));
+        check(&[(Timer::Send, 3), (Timer::Tick, 4)], (3, Timer::Send));
+        check(&[(Timer::Send, 3), (Timer::Tick, 3), (Timer::Generate, 3)], (3, Timer::Tick));
+        check(&[(Timer::Tick, 0), (Timer::Landed, 0)], (0, Timer::Landed));
     }
 
     #[test]
     fn events_stand_in_their_order() {
-        assert!(Event::ALL.into_iter().map(|event| event as usize).eq(0..Event::ALL.len()));
+        assert!(Timer::ALL.into_iter().map(|event| event as usize).eq(0..Timer::ALL.len()));
     }
 }

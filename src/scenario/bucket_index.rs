@@ -18,7 +18,7 @@ const MOST_PER_SLICE: usize = 64;
 
 /// The refreshes of an epoch, bucket by bucket.
 #[derive(Clone, Debug)]
-pub(super) struct Refreshes {
+pub(super) struct BucketIndex {
     buckets: Buckets,
     /// First frame of each bucket, and twice the end of the loop.
     edges: Vec<u64>,
@@ -35,9 +35,9 @@ pub(super) struct Refreshes {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Cursors(Vec<u32>);
 
-impl Refreshes {
+impl BucketIndex {
     /// Lays out an epoch; `None` where slices cover so much that it would not pay.
-    pub fn of(epoch: &EpochColumns) -> Option<Refreshes> {
+    pub fn of(epoch: &EpochColumns) -> Option<BucketIndex> {
         let EpochColumns { buckets, slices, .. } = epoch;
         let lengths = slices.refreshed.iter().map(|&(from, until)| (until - from) as usize);
         let most = slices.refreshed.len() * MOST_PER_SLICE;
@@ -74,7 +74,7 @@ impl Refreshes {
             }
         }
         let edges = (0..=buckets.count() + 1).map(|bucket| buckets.first_frame(bucket)).collect();
-        Some(Refreshes { buckets: *buckets, edges, second, from_tick, t_s })
+        Some(BucketIndex { buckets: *buckets, edges, second, from_tick, t_s })
     }
 
     /// Begins a walk through the ticks.
@@ -216,14 +216,14 @@ mod tests {
     }
 
     fn actual(playhead: &PlayheadSim, quantum: u64, epoch: &EpochColumns, cut: usize) -> Vec<f64> {
-        let (refreshes, mut cursors) = (Refreshes::of(epoch).unwrap(), Cursors::default());
+        let (index, mut cursors) = (BucketIndex::of(epoch).unwrap(), Cursors::default());
         let ticks_s = &epoch.ticks.t_s;
         let mut ages_s = vec![f64::NAN; ticks_s.len()];
-        refreshes.rewind(&mut cursors);
+        index.rewind(&mut cursors);
         let cut = cut.min(ticks_s.len());
         for rows in [0..cut, cut..ticks_s.len()] {
             let mut walk = PlayheadWalk::new(playhead);
-            refreshes.age(ticks_s, rows, &mut walk, quantum, &mut cursors, &mut ages_s);
+            index.age(ticks_s, rows, &mut walk, quantum, &mut cursors, &mut ages_s);
         }
         ages_s
     }
@@ -254,7 +254,7 @@ mod tests {
     fn slices_that_cover_very_much_are_not_laid_out() {
         let frames = 250 * (MOST_PER_SLICE as u64 + 1);
         let is_laid_out =
-            |length| Refreshes::of(&epoch(frames, &vec![vec![(0, length)]])).is_some();
+            |length| BucketIndex::of(&epoch(frames, &vec![vec![(0, length)]])).is_some();
         assert!(is_laid_out(250 * MOST_PER_SLICE as u32));
         assert!(!is_laid_out(250 * MOST_PER_SLICE as u32 + 1));
     }

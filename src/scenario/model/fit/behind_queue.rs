@@ -1,0 +1,251 @@
+//! When the server made what arrived over a link too thin for the stream.
+//!
+//! Behind a queue arrivals tell how much the link carries and nothing of the moments at which slices
+//! were made. Their places do: a slice starts where the server believed the listener to be, which
+//! follows from the reports, plus its advance. So each turn's look is the likeliest moment at which
+//! the pacing would have put the slice where it is. A round trip taken too short and moments found too
+//! early undo each other.
+
+use super::super::generations::{Generation, Leading, shifted};
+use super::super::hypothesis::Hypothesis;
+use super::super::pacing::{PacingReplay, Rule};
+use super::super::queue::{Cause, Queue};
+use super::super::trace::Trace;
+use super::clues::Clues;
+use super::next_look::{FIRST_TURNS, FoundLook, MISSED_COST, Usual, next_look, rest_ns};
+use super::search::SEARCHED_SLICES;
+use crate::lag::stats::percentile;
+use crate::peer::policy::Policy;
+use crate::time::Nanos;
+
+/// Slices that may have been made before the first report, and every which of them is tried.
+const EARLY_SLICES: usize = 200;
+const EARLY_STEP: usize = 4;
+/// Arrivals that follow each other as the work did are paced by the generator, not by a link: with
+/// this share of them so, and so exactly (in nanoseconds), there was no queue.
+const PACED_SHARE: f64 = 0.5;
+const PACED_NS: i64 = 3_000_000;
+/// Slices that a client takes in one go arrive within this of each other, in nanoseconds; where
+/// more than this share of them do, it is the client that they waited for.
+const TOGETHER_NS: u64 = 1_000_000;
+const IN_BURSTS_SHARE: f64 = 0.5;
+/// Round trips that are tried behind a queue, where only the first slices depend on it.
+const QUEUED_WAYS_NS: [i64; 6] = [0, 10_000_000, 25_000_000, 50_000_000, 80_000_000, 120_000_000];
+/// What a second costs by which a server began before the initial buffer arrived, in spreads.
+const AHEAD_COST: f64 = 0.1;
+/// Behind a queue a floor further than this from upstream's is as unlikely as each slice made one
+/// spread from its likely moment.
+const QUEUED_FLOOR_S: f64 = 0.5;
+
+/// The server behind a queue of each length, where arrivals are not paced by the generator itself.
+pub(super) fn candidates<'a>(clues: &'a Clues<'a>) -> Box<dyn Iterator<Item = Hypothesis> + 'a> {
+    Box::new(std::iter::once_with(move || candidate(clues)).flatten())
+}
+
+fn candidate(clues: &Clues<'_>) -> Option<Hypothesis> {
+    let Clues { trace, plain, leading, .. } = clues;
+    // Of the first slices only, so that long recordings take no longer.
+    let searched = &leading[..leading.len().min(SEARCHED_SLICES)];
+    let ahead_s = likeliest_ahead_s(clues, searched)?;
+    let usual_s = plain.policy.lead.floor_s;
+    let weighed = |round_trip_ns: i64, floor_s: f64| {
+        let mut policy = plain.policy.clone();
+        policy.lead.floor_s = floor_s;
+        let server = QueuedServer { trace, policy: &policy, round_trip_ns, ahead_s };
+        let behind = server.behind_queue(&plain.generations, searched)?;
+        let cost = behind.cost + (floor_s - usual_s).abs() / QUEUED_FLOOR_S;
+        Some((cost, round_trip_ns, floor_s))
+    };
+    let ways = || QUEUED_WAYS_NS.into_iter().map(|step_ns| clues.way_ns(step_ns));
+    let floors = (-4..=8).map(|step| usual_s + 0.02 * f64::from(step));
+    let candidates = floors.flat_map(|floor_s| ways().map(move |way_ns| (way_ns, floor_s)));
+    let costs = candidates.filter_map(|(way_ns, floor_s)| weighed(way_ns, floor_s));
+    let (_, round_trip_ns, floor_s) = costs.min_by(|a, b| a.0.total_cmp(&b.0))?;
+    let mut server = Hypothesis { round_trip_ns, ..plain.clone() };
+    server.policy.lead.floor_s = floor_s;
+    let all = QueuedServer { trace, policy: &server.policy, round_trip_ns, ahead_s }
+        .behind_queue(&plain.generations, leading)?;
+    (server.generations, server.queue) = (all.turns, Some(all.queue));
+    Some(server)
+}
+
+/// How long before the initial buffer arrived the server most likely began, in seconds.
+fn likeliest_ahead_s(clues: &Clues<'_>, searched: &[Leading]) -> Option<f64> {
+    let Clues { trace, plain, .. } = clues;
+    let begun = ahead_s(trace, &plain.policy, searched).into_iter().filter_map(|ahead_s| {
+        let round_trip_ns = clues.known_way_ns();
+        let server = QueuedServer { trace, policy: &plain.policy, round_trip_ns, ahead_s };
+        let behind = server.behind_queue(&plain.generations, searched)?;
+        // A little more than none: beside equal costs the server began when it should.
+        Some((behind.cost + AHEAD_COST * ahead_s, ahead_s))
+    });
+    begun.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, ahead_s)| ahead_s)
+}
+
+/// What the places tell.
+struct Behind {
+    /// The turns, shed ones included.
+    turns: Vec<Generation>,
+    /// How unlikely their moments are, per slice, in spreads.
+    cost: f64,
+    /// The link.
+    queue: Queue,
+}
+
+/// A server whose slices waited.
+struct QueuedServer<'a> {
+    trace: &'a Trace,
+    policy: &'a Policy,
+    round_trip_ns: i64,
+    /// How long before the initial buffer arrived it began, in seconds.
+    ahead_s: f64,
+}
+
+impl QueuedServer<'_> {
+    /// The turns behind a queue; `None` where arrivals are paced by the generator itself.
+    fn behind_queue(&self, plain: &[Generation], known: &[Leading]) -> Option<Behind> {
+        let Self { trace, policy, round_trip_ns, ahead_s } = *self;
+        let usual = Usual::of(known);
+        if plain.len() < FIRST_TURNS || paced_by_generator(known, &usual) {
+            return None;
+        }
+        let began = shifted(trace.begins, -(ahead_s * 1e9) as i64);
+        let server = PacingReplay::new(trace, &Rule::AheadOfListener, policy, round_trip_ns, began);
+        let mut look = shifted(known[0].arrived, -usual.decode_ns);
+        if began < trace.begins {
+            look = look.min(shifted(began, usual.period_ns - usual.decode_ns));
+        }
+        let mut course = Course { usual: &usual, server, handed_over: began, turns: Vec::new() };
+        course.arrives(look, &plain[0], known[0].arrived);
+        let mut cost = 0.0;
+        for i in 1..known.len() {
+            let found = next_look(&course.server, look, &usual, &known[i..]);
+            course.sheds_between(look, &found, &plain[i]);
+            look = found.look;
+            cost += found.cost.min(MISSED_COST);
+            course.arrives(look, &plain[i], known[i].arrived);
+        }
+        let queue = queue_of(trace, began, known, &course.turns);
+        course.goes_on(look, known.last()?.arrived, trace.end, plain, &queue);
+        Some(Behind { turns: course.turns, cost: cost / known.len() as f64, queue })
+    }
+}
+
+/// The turns as they are found.
+struct Course<'a> {
+    usual: &'a Usual,
+    server: PacingReplay<'a>,
+    handed_over: Nanos,
+    turns: Vec<Generation>,
+}
+
+impl Course<'_> {
+    /// A look whose slice arrived.
+    fn arrives(&mut self, look: Nanos, like: &Generation, arrived: Nanos) {
+        self.server.look(look);
+        self.push_arrived(look, like, arrived);
+    }
+
+    /// The turns between two looks whose slices arrived.
+    fn sheds_between(&mut self, last: Nanos, found: &FoundLook, like: &Generation) {
+        for turn in 1..found.turns {
+            let gap_ns = (found.look.0 as i64 - last.0 as i64) * turn / found.turns;
+            let between = shifted(last, gap_ns);
+            self.server.look(between);
+            self.push_shed(between, like);
+        }
+    }
+
+    /// What was made and still on its way at the end would have come like most of what did.
+    fn goes_on(
+        &mut self,
+        last: Nanos,
+        arrived: Nanos,
+        end: Nanos,
+        plain: &[Generation],
+        queue: &Queue,
+    ) {
+        let (mut look, mut arrives) = (last, arrived);
+        let mut by_length: Vec<&Generation> = plain.iter().collect();
+        by_length.sort_by_key(|turn| turn.bytes);
+        let usual_turn = by_length[by_length.len() / 2];
+        while look < end {
+            look = shifted(look, self.usual.period_ns);
+            let decoded = shifted(look, self.usual.decode_ns);
+            arrives = shifted(arrives, queue.waits_ns).max(decoded);
+            if queue.ns_per_byte > 0.0 {
+                self.push_arrived(look, usual_turn, arrives);
+            } else {
+                self.push_shed(look, usual_turn);
+            }
+        }
+    }
+
+    fn push_arrived(&mut self, look: Nanos, like: &Generation, arrived: Nanos) {
+        self.push(look, Generation { shed: false, ..*like });
+        let transit_ns = arrived.0 as i64 - self.handed_over.0 as i64;
+        self.turns.iter_mut().last().into_iter().for_each(|turn| turn.transit_ns = transit_ns);
+    }
+
+    fn push_shed(&mut self, look: Nanos, like: &Generation) {
+        self.push(look, Generation { shed: true, transit_ns: 0, ..*like });
+    }
+
+    fn push(&mut self, look: Nanos, turn: Generation) {
+        let decode_ns = self.usual.decode_ns;
+        let since_ns = look.0 as i64 - self.handed_over.0 as i64;
+        let rest_ns = self.usual.rest_ns;
+        let tick_ns = since_ns - rest_ns;
+        self.turns.push(Generation { rest_ns, tick_ns, decode_ns, ..turn });
+        self.handed_over = shifted(look, decode_ns);
+    }
+}
+
+fn queue_of(trace: &Trace, began: Nanos, known: &[Leading], turns: &[Generation]) -> Queue {
+    let mut gaps: Vec<f64> =
+        known.windows(2).map(|pair| pair[1].arrived.seconds_since(pair[0].arrived) * 1e9).collect();
+    let waits_ns = percentile(&mut gaps, 0.5) as i64;
+    let arrived = turns.iter().filter(|turn| !turn.shed);
+    let waited = gaps_and_bytes(known, arrived).filter(|&(transit, ..)| transit > waits_ns);
+    let (ns, bytes) = waited.fold((0.0, 0.0), |(ns, bytes), (_, gap_ns, own)| {
+        (ns + gap_ns as f64, bytes + f64::from(own))
+    });
+    let together = known
+        .windows(2)
+        .filter(|pair| pair[1].arrived.0.saturating_sub(pair[0].arrived.0) < TOGETHER_NS);
+    let in_bursts = together.count() as f64 > IN_BURSTS_SHARE * known.len() as f64;
+    let cause = if in_bursts { Cause::Client } else { Cause::Link };
+    // What waits for the client waits no longer because it is longer.
+    let is_paid = bytes > 0.0 && !in_bursts && !trace.acknowledges();
+    let ns_per_byte = if is_paid { ns / bytes } else { 0.0 };
+    Queue { cause, ns_per_byte, began, waits_ns }
+}
+
+/// Of each slice but the first how long it was on its way, how long after the one before it came,
+/// and its length.
+fn gaps_and_bytes<'a>(
+    known: &'a [Leading],
+    arrived: impl Iterator<Item = &'a Generation> + 'a,
+) -> impl Iterator<Item = (i64, i64, u32)> + 'a {
+    let gap_ns = |pair: &[Leading]| pair[1].arrived.0 as i64 - pair[0].arrived.0 as i64;
+    let gaps = known.windows(2).map(gap_ns);
+    arrived.skip(1).zip(gaps).map(|(turn, gap_ns)| (turn.transit_ns, gap_ns, turn.bytes))
+}
+
+/// How long before the initial buffer arrived the server may have begun, in seconds. It takes the
+/// listener to be as far as it is itself until the first report comes, which the arrival of the
+/// initial buffer brings about: one of its slices is the last that was made before that.
+fn ahead_s(trace: &Trace, policy: &Policy, leading: &[Leading]) -> Vec<f64> {
+    let sample_rate = f64::from(trace.sample_rate);
+    let made_s = |slice: &Leading| f64::from(slice.start) / sample_rate - policy.lead.floor_s;
+    let early = leading.iter().take(EARLY_SLICES).step_by(EARLY_STEP).map(made_s);
+    let longest_s = (trace.frames / 2) as f64 / sample_rate;
+    std::iter::once(0.0)
+        .chain(early.filter(|&ahead_s| 0.1 < ahead_s && ahead_s < longest_s))
+        .collect()
+}
+
+fn paced_by_generator(known: &[Leading], usual: &Usual) -> bool {
+    let paced = known.windows(3).filter(|three| (rest_ns(three) - usual.rest_ns).abs() < PACED_NS);
+    paced.count() as f64 > PACED_SHARE * known.len() as f64
+}

@@ -1,0 +1,224 @@
+//! The client of a run: where its listener is, when it reports, and when it handles what came.
+
+use std::collections::VecDeque;
+
+use super::super::change::{Change, Later};
+use super::super::generations::shifted;
+use super::super::hypothesis::Hypothesis;
+use super::super::listener::Listener;
+use super::super::pacing::PacingReport;
+use super::super::perturbation::Perturbation;
+use super::super::trace::Trace;
+use super::emitted::{Emitted, EmittedReport};
+use super::slice::MadeSlice;
+use crate::capture::Marker;
+use crate::lag::{Arrival, LagTracker};
+use crate::peer::client::{MAX_PARAMS_HZ, reported_lead_s};
+use crate::time::Nanos;
+
+/// The client.
+pub(super) struct ClientSide<'a> {
+    trace: &'a Trace,
+    hypothesis: &'a Hypothesis,
+    listener: Listener,
+    pub tracker: LagTracker,
+    schedule: ReportSchedule<'a>,
+    /// Whether reports acknowledge; `None`: as recorded.
+    acknowledges: Option<bool>,
+    lowest_lead_s: Option<f64>,
+    slice_bytes: u64,
+    inbox: Inbox,
+    /// What is written down beside the tracker, if anything.
+    pub emitted: Option<&'a mut Emitted>,
+}
+
+impl<'a> ClientSide<'a> {
+    pub fn new(
+        trace: &'a Trace,
+        hypothesis: &'a Hypothesis,
+        change: &Change,
+        schedule: ReportSchedule<'a>,
+        emitted: Option<&'a mut Emitted>,
+    ) -> Self {
+        Self {
+            trace,
+            hypothesis,
+            listener: Listener::new(trace, change.quantum_frames),
+            tracker: trace.tracker(),
+            schedule,
+            acknowledges: change.acknowledges,
+            lowest_lead_s: None,
+            slice_bytes: 0,
+            inbox: Inbox::new(change, trace.begins),
+            emitted,
+        }
+    }
+
+    pub fn change(&mut self, later: &Later) {
+        self.acknowledges = later.acknowledges.or(self.acknowledges);
+        self.inbox.change(later);
+    }
+
+    pub fn operate(&mut self, now: Nanos, op: Marker) {
+        self.listener.operate(now, &op);
+        if let Some(emitted) = &mut self.emitted {
+            emitted.ops.push((now, op));
+        }
+    }
+
+    /// A slice arrives and waits until the client has time for it.
+    #[inline]
+    pub fn receive(&mut self, arrives: Nanos, slice: MadeSlice) {
+        self.inbox.receive(arrives, slice);
+    }
+
+    /// When the client handles the next slice.
+    #[inline]
+    pub fn lands_at(&self) -> Option<Nanos> {
+        self.inbox.waiting.front().map(|waiting| waiting.0)
+    }
+
+    /// The client handles a slice.
+    pub fn land(&mut self, now: Nanos) {
+        let Some((_, slice)) = self.inbox.waiting.pop_front() else { return };
+        let generation = self.hypothesis.turn(slice.turn);
+        let now_s = now.seconds();
+        let (playhead, playhead_s) = self.listener.place(now_s);
+        let arrival = Arrival {
+            start: slice.region.start,
+            frames: slice.region.frames,
+            playhead,
+            tick_ms: f64::from(generation.tick_ms),
+            dec_ms: f64::from(generation.dec_ms),
+            generations: generation.generations,
+        };
+        self.slice_bytes += slice.bytes;
+        let record = self.tracker.on_slice(now_s, arrival);
+        if let Some(emitted) = &mut self.emitted {
+            emitted.slices.push((now, record));
+        }
+        let (frames, sample_rate) = (self.trace.frames, self.trace.sample_rate);
+        let lead_s = reported_lead_s(slice.region.start, playhead_s, frames, sample_rate);
+        self.lowest_lead_s = Some(self.lowest_lead_s.map_or(lead_s, |lowest| lowest.min(lead_s)));
+    }
+
+    /// The client reports: what, and in how many bytes.
+    pub fn report(&mut self, now: Nanos) -> (PacingReport, u32) {
+        let recorded = self.schedule.recorded(now);
+        let tick = &self.trace.ticks[recorded];
+        let passed_s = now.seconds_since(tick.at);
+        self.listener.report(now, tick.position_s.map(|position_s| position_s + passed_s));
+        let now_s = now.seconds();
+        let heard = self.tracker.on_tick(now_s, self.listener.frame(now_s));
+        let acknowledges = self.acknowledges.unwrap_or(tick.acked.is_some());
+        let modern = tick.client_time.is_some();
+        let lowest_lead_s = self.lowest_lead_s.take();
+        // What was reported before anything differed is known better than any model makes it.
+        let as_recorded = now < self.schedule.differs_at;
+        let client_time = tick.client_time.map(|time| time + passed_s);
+        if let Some(emitted) = &mut self.emitted {
+            let heard_s = self.listener.reported_s().unwrap_or(heard.playhead_s);
+            let position_s = tick.position_s.map(|_| heard_s);
+            emitted.reports.push(EmittedReport { t: now, position_s, client_time, acknowledges });
+        }
+        let acked = acknowledges.then_some(self.slice_bytes as f64);
+        let report = PacingReport {
+            position_s: if tick.position_s.is_some() { heard.playhead_s } else { 0.0 },
+            client_time,
+            acked: if as_recorded { tick.acked } else { acked },
+            lead_s: if as_recorded { tick.lead_s } else { lowest_lead_s.filter(|_| modern) },
+        };
+        self.schedule.number += 1;
+        (report, tick.bytes)
+    }
+
+    /// When the client reports next.
+    #[inline]
+    pub fn reports_at(&self) -> Nanos {
+        self.schedule.next_at()
+    }
+}
+
+/// When the client reports.
+pub(super) struct ReportSchedule<'a> {
+    trace: &'a Trace,
+    /// Reports a second; `None`: at the recorded moments.
+    params_hz: Option<f64>,
+    tick_shift_ns: i64,
+    /// Before this moment everything is as recorded.
+    differs_at: Nanos,
+    number: usize,
+}
+
+impl<'a> ReportSchedule<'a> {
+    pub fn new(
+        trace: &'a Trace,
+        change: &Change,
+        perturbation: &Perturbation,
+        differs_at: Nanos,
+    ) -> Self {
+        let tick_shift_ns = perturbation.tick_shift_ns;
+        Self { trace, params_hz: change.params_hz, tick_shift_ns, differs_at, number: 0 }
+    }
+
+    #[inline]
+    fn next_at(&self) -> Nanos {
+        let never = Nanos(u64::MAX);
+        let at = match self.params_hz {
+            None => self.trace.ticks.get(self.number).map_or(never, |tick| tick.at),
+            Some(hz) => {
+                let period_s = 1.0 / hz.clamp(f64::MIN_POSITIVE, MAX_PARAMS_HZ);
+                let first = self.trace.ticks.first().map_or(never, |tick| tick.at);
+                Nanos(first.0.saturating_add((self.number as f64 * period_s * 1e9) as u64))
+            }
+        };
+        let shift_ns = if at < self.differs_at { 0 } else { self.tick_shift_ns };
+        shifted(at, shift_ns).max(self.trace.begins)
+    }
+
+    /// The recorded tick that a tick at `now` is like: the same, or the last one before.
+    #[inline]
+    fn recorded(&self, now: Nanos) -> usize {
+        match self.params_hz {
+            None => self.number,
+            Some(_) => self.trace.ticks.partition_point(|tick| tick.at <= now).saturating_sub(1),
+        }
+    }
+}
+
+/// Slices that arrived, and when the client has time for them.
+struct Inbox {
+    waiting: VecDeque<(Nanos, MadeSlice)>,
+    free_at: Nanos,
+    /// How long the client is busy with each slice, in seconds.
+    apply_delay_s: f64,
+    /// How often a throttled client handles what came, in seconds; 0: at once.
+    handles_every_s: f64,
+}
+
+impl Inbox {
+    fn new(change: &Change, begins: Nanos) -> Self {
+        let Change { apply_delay_s, handles_every_s, .. } = *change;
+        Self { waiting: VecDeque::new(), free_at: begins, apply_delay_s, handles_every_s }
+    }
+
+    fn change(&mut self, later: &Later) {
+        self.apply_delay_s = later.apply_delay_s.unwrap_or(self.apply_delay_s);
+        self.handles_every_s = later.handles_every_s.unwrap_or(self.handles_every_s);
+    }
+
+    #[inline]
+    fn receive(&mut self, arrives: Nanos, slice: MadeSlice) {
+        let busy_ns = (self.apply_delay_s.max(0.0) * 1e9) as u64;
+        let begins = self.next_turn(arrives.max(self.free_at));
+        self.free_at = Nanos(begins.0.saturating_add(busy_ns));
+        self.waiting.push_back((self.free_at, slice));
+    }
+
+    /// When a client that is busy until its next turn handles what arrives at `at`.
+    #[inline]
+    fn next_turn(&self, at: Nanos) -> Nanos {
+        let turn_ns = (self.handles_every_s * 1e9) as u64;
+        if turn_ns == 0 { at } else { Nanos(at.0.div_ceil(turn_ns).saturating_mul(turn_ns)) }
+    }
+}

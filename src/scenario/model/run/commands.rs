@@ -1,0 +1,92 @@
+//! What is asked for at a time: ops of the listener, other links, other peers.
+
+use std::collections::VecDeque;
+
+use super::super::change::{Change, Later};
+use super::super::generations::shifted;
+use super::super::perturbation::Perturbation;
+use super::super::trace::Trace;
+use crate::capture::Marker;
+use crate::peer::link::LinkOptions;
+use crate::time::{Nanos, Span};
+
+/// Which link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    Up,
+    Down,
+}
+
+/// What is to happen, each list in the order of time.
+pub(super) struct Commands<'a> {
+    ops: VecDeque<(Nanos, Marker)>,
+    links: VecDeque<(Nanos, Side, LinkOptions)>,
+    later: VecDeque<(Nanos, &'a Later)>,
+}
+
+impl<'a> Commands<'a> {
+    pub fn new(trace: &Trace, change: &'a Change, perturbation: &Perturbation) -> Self {
+        let at = |span: Span| perturbation.moment(trace.origin, span);
+        let later = change.later.iter().map(|(span, later)| (at(*span), later)).collect();
+        let up = change.up.iter().map(|(span, options)| (at(*span), Side::Up, options.clone()));
+        let down =
+            change.down.iter().map(|(span, options)| (at(*span), Side::Down, options.clone()));
+        let mut links: Vec<_> = up.chain(down).collect();
+        links.sort_by_key(|change| change.0);
+        Self { ops: ops(trace, change, perturbation), links: links.into(), later }
+    }
+
+    /// The first op or change that the recording has not.
+    pub fn differs_at(&self, trace: &Trace, change: &Change) -> Nanos {
+        let from_the_beginning = Change {
+            ops: None,
+            up: Vec::new(),
+            down: Vec::new(),
+            later: Vec::new(),
+            ..change.clone()
+        };
+        if from_the_beginning != Change::default() {
+            return trace.origin;
+        }
+        let mut recorded = trace.ops.iter();
+        let op = self.ops.iter().find(|op| recorded.next() != Some(op)).map(|op| op.0);
+        let dropped = recorded.next().map(|op| op.0);
+        let link = self.links.front().map(|change| change.0);
+        let later = self.later.front().map(|later| later.0);
+        [link, later, op, dropped].into_iter().flatten().min().unwrap_or(Nanos(u64::MAX))
+    }
+
+    /// When the next of them is due.
+    pub fn next_at(&self) -> Option<Nanos> {
+        let link = self.links.front().map(|change| change.0);
+        let later = self.later.front().map(|later| later.0);
+        let op = self.ops.front().map(|op| op.0);
+        [link, later, op].into_iter().flatten().min()
+    }
+
+    /// Another link that is due.
+    pub fn link(&mut self, now: Nanos) -> Option<(Side, LinkOptions)> {
+        let (_, side, options) = self.links.pop_front_if(|(at, ..)| *at <= now)?;
+        Some((side, options))
+    }
+
+    /// A change of the peers that is due.
+    pub fn later(&mut self, now: Nanos) -> Option<&'a Later> {
+        self.later.pop_front_if(|(at, _)| *at <= now).map(|(_, later)| later)
+    }
+
+    /// An op that is due.
+    pub fn op(&mut self, now: Nanos) -> Option<Marker> {
+        self.ops.pop_front_if(|(at, _)| *at <= now).map(|(_, op)| op)
+    }
+}
+
+/// The ops in their order, each at its moment or as much later as chance has it.
+fn ops(trace: &Trace, change: &Change, perturbation: &Perturbation) -> VecDeque<(Nanos, Marker)> {
+    let Some(scripted) = &change.ops else { return trace.ops.iter().cloned().collect() };
+    let at = |span: Span| trace.origin.checked_add(span).unwrap_or(Nanos(u64::MAX));
+    let mut scripted: Vec<_> = scripted.iter().collect();
+    scripted.sort_by_key(|op| op.at);
+    let moment = |span| shifted(at(span), perturbation.shift_ns).max(trace.begins);
+    scripted.into_iter().map(|op| (moment(op.at), op.op.clone())).collect()
+}

@@ -1,0 +1,164 @@
+//! The ways between the peers of a run: the links that a scenario adds, and the recorded way.
+//!
+//! The server's clock is that of arrivals: the recorded way to the client takes no time beyond what
+//! one slice needs more than the fastest, and that to the server takes both ways' time. Only their
+//! sum can be known, and only their sum matters.
+
+use super::super::change::Change;
+use super::super::generations::shifted;
+use super::super::hypothesis::Hypothesis;
+use super::super::pacing::PacingReport;
+use super::super::perturbation::Perturbation;
+use super::commands::Side;
+use super::slice::MadeSlice;
+use crate::peer::link::{Link, LinkOptions, websocket_len};
+use crate::peer::rng::{Rng, Stream};
+use crate::time::Nanos;
+
+/// The links that a scenario adds to the recorded way, where it has any.
+pub(super) struct Links {
+    up: Option<Link<PacingReport>>,
+    /// Texts are `None`.
+    down: Option<Link<Option<MadeSlice>>>,
+}
+
+impl Links {
+    pub fn new(change: &Change, perturbation: &Perturbation, begins: Nanos) -> Self {
+        let seed = perturbation.seed;
+        let plain = LinkOptions::default;
+        let up = || Link::new(plain(), seed, Stream::Uplink, begins);
+        let down = || Link::new(plain(), seed, Stream::Downlink, begins);
+        Self { up: (!change.up.is_empty()).then(up), down: (!change.down.is_empty()).then(down) }
+    }
+
+    pub fn change(&mut self, side: Side, options: LinkOptions) {
+        match side {
+            Side::Up => self.up.iter_mut().for_each(|link| link.change(options.clone())),
+            Side::Down => self.down.iter_mut().for_each(|link| link.change(options.clone())),
+        }
+    }
+
+    /// Whether a slice has to wait for room on the link to the client.
+    #[inline]
+    pub fn has_down(&self) -> bool {
+        self.down.is_some()
+    }
+
+    /// Whether there are links whose moments have to be watched.
+    #[inline]
+    pub fn any(&self) -> bool {
+        self.up.is_some() || self.down.is_some()
+    }
+
+    /// Sends a report; one that no link takes is given back.
+    #[inline]
+    pub fn send_report(
+        &mut self,
+        now: Nanos,
+        report: PacingReport,
+        bytes: u32,
+    ) -> Option<PacingReport> {
+        let Some(link) = &mut self.up else { return Some(report) };
+        link.send(now, report, u64::from(bytes));
+        None
+    }
+
+    /// Sends a slice and the texts that follow it; one that no link takes is given back.
+    #[inline]
+    pub fn send_slice(&mut self, now: Nanos, slice: MadeSlice, texts: u32) -> Option<MadeSlice> {
+        let Some(link) = &mut self.down else { return Some(slice) };
+        link.send(now, Some(slice), websocket_len(slice.bytes as usize, false));
+        if texts > 0 {
+            link.send(now, None, u64::from(texts));
+        }
+        None
+    }
+
+    /// A report that has passed, with the moment it did.
+    pub fn passed_report(&mut self, now: Nanos) -> Option<(Nanos, PacingReport)> {
+        self.up.as_mut()?.poll(now)
+    }
+
+    /// A slice that has passed.
+    pub fn passed_slice(&mut self, now: Nanos) -> Option<MadeSlice> {
+        self.down.as_mut()?.poll(now)?.1
+    }
+
+    /// When the next report passes.
+    pub fn report_passes_at(&self) -> Option<Nanos> {
+        self.up.as_ref()?.wake_at()
+    }
+
+    /// When the next message to the client passes.
+    pub fn slice_passes_at(&self) -> Option<Nanos> {
+        self.down.as_ref()?.wake_at()
+    }
+
+    /// When there is room for a slice that was made at `made`.
+    pub fn accepts_at(&self, made: Nanos) -> Option<Nanos> {
+        Some(self.down.as_ref()?.accepts_at(made))
+    }
+}
+
+/// The way that the recording measured, which every message takes beside the links.
+pub(super) struct RecordedWay<'a> {
+    hypothesis: &'a Hypothesis,
+    rng: Rng,
+    /// From then on reports jitter.
+    jitters_from: Nanos,
+    /// By how much longer than recorded the recorded queue is, in nanoseconds.
+    longer_ns: f64,
+}
+
+impl<'a> RecordedWay<'a> {
+    pub fn new(hypothesis: &'a Hypothesis, perturbation: &Perturbation, differs_at: Nanos) -> Self {
+        Self {
+            hypothesis,
+            rng: Rng::new(perturbation.seed, Stream::Client),
+            jitters_from: if perturbation.jitters { differs_at } else { Nanos(u64::MAX) },
+            longer_ns: 0.0,
+        }
+    }
+
+    /// When a report arrives that the client sent, or a link let pass, at `now`.
+    #[inline]
+    pub fn report_arrives(&mut self, now: Nanos) -> Nanos {
+        let jitters = now >= self.jitters_from;
+        let jitter_ns = if jitters { self.hypothesis.jitter_ns(&mut self.rng) } else { 0 };
+        shifted(now, self.hypothesis.round_trip_ns + jitter_ns).max(now)
+    }
+
+    /// When a slice of that turn arrives: as late as recorded, but for what the recorded queue is
+    /// longer or shorter. An empty one is as long as it was.
+    #[inline]
+    pub fn slice_arrives(&mut self, now: Nanos, turn: usize) -> Nanos {
+        let mut transit_ns = self.hypothesis.turn(turn).transit_ns;
+        if let Some(queue) = self.hypothesis.queue {
+            if transit_ns <= queue.waits_ns {
+                self.longer_ns = 0.0;
+            }
+            transit_ns += self.longer_ns as i64;
+        }
+        shifted(now, transit_ns).max(now)
+    }
+
+    /// The recorded slice of that turn does not join the queue, …
+    #[inline]
+    pub fn leaves_out(&mut self, turn: usize) {
+        let generation = self.hypothesis.turn(turn);
+        if !generation.shed {
+            self.longer_ns -= self.queued_ns(u64::from(generation.bytes));
+        }
+    }
+
+    /// … and one of that length does.
+    #[inline]
+    pub fn joins(&mut self, bytes: u64) {
+        self.longer_ns += self.queued_ns(bytes);
+    }
+
+    /// How long the recorded link takes for that many bytes, where there was a queue.
+    fn queued_ns(&self, bytes: u64) -> f64 {
+        self.hypothesis.queue.map_or(0.0, |queue| queue.ns_per_byte * bytes as f64)
+    }
+}

@@ -1,0 +1,196 @@
+//! The server of a run: it takes reports, generates, and sends or sheds what it made.
+
+use std::collections::VecDeque;
+
+use super::super::change::{Change, Later};
+use super::super::generations::{Generation, new_frames, shifted};
+use super::super::hypothesis::Hypothesis;
+use super::super::pacing::{Intake, Pacing, PacingReport, PacingRule};
+use super::super::perturbation::Perturbation;
+use super::super::trace::Trace;
+use super::slice::MadeSlice;
+use crate::peer::pacing::{Fate, FlowControl, Placed, Region};
+use crate::peer::policy::Policy;
+use crate::time::Nanos;
+use crate::wire::slice::HEADER_LEN;
+
+/// The server.
+pub(super) struct ServerSide<'a> {
+    hypothesis: &'a Hypothesis,
+    policy: Policy,
+    intake: Intake,
+    /// Reports that it has not taken yet, each with the moment at which it will.
+    reports: VecDeque<(Nanos, PacingReport)>,
+    pacing: Pacing<'a>,
+    generator: Generator,
+    flow: FlowControl,
+    outbox: VecDeque<MadeSlice>,
+    lengths: Lengths<'a>,
+    /// A slice of that length was asked for.
+    loop_frames: u64,
+    pub transport_peak_s: f64,
+    pub shed: u64,
+}
+
+/// The loop that generates.
+struct Generator {
+    turn: usize,
+    stage: Stage,
+    /// Factor on every tick of the model.
+    tick_factor: f64,
+    /// When the stage is over; `None`: never.
+    done_at: Option<Nanos>,
+}
+
+/// Where the loop that generates stands.
+enum Stage {
+    Ticking,
+    Decoding(Placed),
+}
+
+impl<'a> ServerSide<'a> {
+    pub fn new(
+        trace: &Trace,
+        hypothesis: &'a Hypothesis,
+        policy: &Policy,
+        change: &Change,
+        perturbation: &Perturbation,
+    ) -> Self {
+        let began = hypothesis.began(trace);
+        let tick_factor = change.tick_factor.unwrap_or(1.0);
+        let generator = Generator { turn: 0, stage: Stage::Ticking, tick_factor, done_at: None };
+        let cost = perturbation.new_frames_cost;
+        let mut server = Self {
+            hypothesis,
+            policy: policy.clone(),
+            intake: Intake::new(policy),
+            reports: VecDeque::new(),
+            pacing: hypothesis.rule.pacing(trace, policy, began),
+            generator,
+            flow: FlowControl::new(&policy.flow),
+            outbox: VecDeque::new(),
+            lengths: Lengths { hypothesis, new_frames_cost: cost, last_sent: None },
+            loop_frames: trace.frames,
+            transport_peak_s: 0.0,
+            shed: 0,
+        };
+        server.begin_turn(began);
+        server
+    }
+
+    pub fn change(&mut self, later: &Later) {
+        self.generator.tick_factor = later.tick_factor.unwrap_or(self.generator.tick_factor);
+        let policy = later.policy.applied(&self.policy);
+        self.pacing.change(&policy);
+        self.flow.change(&policy.flow);
+        self.policy = policy;
+    }
+
+    /// A report arrives.
+    #[inline]
+    pub fn hear(&mut self, arrives: Nanos, report: PacingReport) {
+        let at = self.intake.taken_at(arrives);
+        self.intake.take(at);
+        self.reports.push_back((at, report));
+    }
+
+    /// The server takes what has come by now, each report as of its own moment.
+    #[inline]
+    fn take_reports(&mut self, now: Nanos) {
+        while let Some((at, report)) = self.reports.pop_front_if(|(at, _)| *at <= now) {
+            self.pacing.take(at, &report);
+            report.acked.into_iter().for_each(|acked| self.flow.acknowledge(acked));
+        }
+    }
+
+    /// When the loop that generates goes on.
+    #[inline]
+    pub fn generates_at(&self) -> Option<Nanos> {
+        self.generator.done_at
+    }
+
+    /// The loop that generates goes on; the turn, if it is over and its slices can be sent.
+    pub fn generate(&mut self, now: Nanos) -> Option<usize> {
+        let turn = self.generator.turn;
+        match std::mem::replace(&mut self.generator.stage, Stage::Ticking) {
+            Stage::Ticking => {
+                self.take_reports(now);
+                let placed = self.pacing.look(now).placed;
+                self.transport_peak_s = self.transport_peak_s.max(self.pacing.transport_s());
+                self.generator.stage = Stage::Decoding(placed);
+                let decode_ns = self.hypothesis.turn(turn).decode_ns;
+                self.generator.done_at = Some(shifted(now, decode_ns));
+                None
+            }
+            Stage::Decoding(placed) => {
+                for region in [Some(placed.region), placed.spill].into_iter().flatten() {
+                    self.outbox.push_back(MadeSlice { turn, region, made: now, bytes: 0 });
+                }
+                self.generator.turn += 1;
+                self.begin_turn(now);
+                Some(turn)
+            }
+        }
+    }
+
+    fn begin_turn(&mut self, now: Nanos) {
+        let Generator { turn, tick_factor, .. } = self.generator;
+        // Whatever kept the server from another turn keeps one that is no faster from it, too.
+        let is_over = turn >= self.hypothesis.generations.len() && tick_factor >= 1.0;
+        let done_at = || {
+            let generation = self.hypothesis.turn(turn);
+            let tick_ns = (generation.tick_ns as f64 * tick_factor) as i64;
+            shifted(now, generation.rest_ns + tick_ns)
+        };
+        self.generator.done_at = (!is_over).then(done_at);
+    }
+
+    /// When the slice was made that is sent next.
+    #[inline]
+    pub fn sends_next(&self) -> Option<Nanos> {
+        self.outbox.front().map(|slice| slice.made)
+    }
+
+    /// The server sends the next slice, with the bytes of the texts that follow it, or sheds it.
+    pub fn send(&mut self, now: Nanos) -> Option<(MadeSlice, u32)> {
+        let mut slice = self.outbox.pop_front()?;
+        self.take_reports(now);
+        let asked_for = u64::from(slice.region.frames) == self.loop_frames;
+        let generation = self.hypothesis.turn(slice.turn);
+        // Behind a queue both are facts: what was shed, and how long the rest was on its way.
+        let is_shed = if self.hypothesis.queue.is_some() {
+            generation.shed
+        } else {
+            self.flow.fate(now.seconds_since(slice.made), asked_for) != Fate::Send
+        };
+        if is_shed {
+            self.shed += 1;
+            return None;
+        }
+        slice.bytes = self.lengths.send(generation, slice.region);
+        self.flow.sent(slice.bytes as usize);
+        Some((slice, generation.text_bytes))
+    }
+}
+
+/// How long the messages of slices are.
+struct Lengths<'a> {
+    hypothesis: &'a Hypothesis,
+    new_frames_cost: f64,
+    last_sent: Option<Region>,
+}
+
+impl Lengths<'_> {
+    /// Length of the message of a slice over that region, which is sent next.
+    #[inline]
+    fn send(&mut self, generation: &Generation, region: Region) -> u64 {
+        let cost = |new| self.hypothesis.new_frames.cost(new, region.frames);
+        let new_bytes = cost(new_frames(region, self.last_sent));
+        // Of a slice that goes where it went nothing is unknown.
+        let unknown_bytes = (new_bytes - cost(generation.new_frames)) * self.new_frames_cost;
+        let bytes =
+            generation.bytes_per_frame * f64::from(region.frames) + new_bytes + unknown_bytes;
+        self.last_sent = Some(region);
+        HEADER_LEN as u64 + bytes as u64
+    }
+}
