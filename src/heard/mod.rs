@@ -1,0 +1,28 @@
+//! What the listener heard: the audio itself, and how old it was when it was heard.
+//!
+//! Enters: slices with the times at which they came, reports and commands that move the playhead,
+//! and until when what is wrong counts as a transient. Leaves: [`HeardAudio`], and a
+//! [`HeardReport`]: for every moment of listening, when the frame under the playhead was last
+//! written, and by whom. Moments are integer nanoseconds and every nanosecond of listening is
+//! counted once, so that no sum depends on where it was cut. Age is taken continuously: a frame
+//! that is overwritten while it is heard is old in its first part and new in its second.
+//! Never looks at samples except to copy them, and never decides what is an alarm for whom.
+
+mod ages;
+mod applied;
+mod audio;
+mod behind;
+mod excuses;
+mod meter;
+mod path;
+mod tally;
+mod writes;
+
+pub use ages::AgeQuantiles;
+pub use applied::{AppliedBy, ClientReport, HITCH_NS, HeardMeter, Steering};
+pub use audio::HeardAudio;
+pub use behind::{BEHIND_END_NS, BEHIND_LEAD_NS, BEHIND_SUSTAINED_NS};
+pub use excuses::{Excuses, IDLE_AFTER_NS, SETTLE_NS, START_NS};
+pub use path::Line;
+pub use tally::{ALARM_NS, BadKind, HeardEpisode, HeardReport, JOIN_NS, SeamHoles};
+pub use writes::{LastWrites, MAX_REGIONS, Write, Writer};
