@@ -8,9 +8,7 @@ use std::path::Path;
 
 use lagtape::capture::{Records, RowKind, Shape, import_session_log};
 use lagtape::engine::{Engine, Options};
-use lagtape::heard::{
-    AppliedBy, ClientReport, HeardMeter, HeardReport, Line, Steering,
-};
+use lagtape::heard::{AppliedBy, ClientReport, HeardMeter, HeardReport, Line, Steering};
 use lagtape::playhead::{Movement, PlayheadSim, ReportedPlayhead};
 use lagtape::time::Nanos;
 use lagtape::wire::slice::SliceHeader;
@@ -21,9 +19,13 @@ const THRESHOLD_NS: u64 = 3_000_000_000;
 fn main() {
     let folder = std::env::args().nth(1).expect("give the folder of the labelled sessions");
     let only = std::env::args().nth(2);
-    let mut folders: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut folders: Vec<_> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     folders.sort();
-    println!("{:32} {:>5} {:>15} {:>15} {:>9}  ", "session", "src", "bad truth/ours", "onset tr/ours", "verdict");
+    println!(
+        "{:32} {:>5} {:>15} {:>15} {:>9}  ",
+        "session", "src", "bad truth/ours", "onset tr/ours", "verdict"
+    );
     let mut misses = 0;
     for folder in folders.iter().filter(|folder| folder.join("session.json").exists()) {
         if only.as_ref().is_some_and(|only| !folder.to_string_lossy().contains(only.as_str())) {
@@ -166,7 +168,7 @@ impl Listener {
                 let jumped = matches!(marker, lagtape::capture::Marker::Seek { .. });
                 let speed = if paused { 0.0 } else { self.simulated.rate() * f64::from(self.rate) };
                 let line = Line { at, position: self.simulated.position(now_s), speed };
-                self.meter.on_steering(at, Steering { line, jumped, paused });
+                self.meter.on_op(at, Steering { line, jumped, paused });
             }
             _ => {}
         }

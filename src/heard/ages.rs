@@ -24,8 +24,7 @@ pub struct AgeQuantiles {
 }
 
 /// Nanoseconds heard of each age.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Ages {
     heard_ns: Vec<u64>,
 }
@@ -119,7 +118,8 @@ mod tests {
                 halves.add(age + heard / 3, heard - heard / 3);
                 halves.add(age, heard / 3);
             }
-            prop_assert_eq!(ages.heard_ns.iter().sum::<u64>(), spans.iter().map(|s| s.1).sum());
+            let heard_ns: u64 = spans.iter().map(|span| span.1).sum();
+            prop_assert_eq!(ages.heard_ns.iter().sum::<u64>(), heard_ns);
             prop_assert_eq!(ages, halves);
         }
     }

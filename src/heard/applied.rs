@@ -1,8 +1,9 @@
 //! When slices count: from the moment at which the client applied them.
 //!
 //! Enters: slices as they come, the client's reports, what moves the playhead. Leaves: a
-//! [`HeardReport`]. A client that records itself applies what it records. Of a foreign client only
-//! its reports tell, so what came since the last report waits for the next one:
+//! [`HeardReport`]. What came since the last report waits for the next one: after the last nobody
+//! is known to listen. A client that records itself applies what it records. Of a foreign one only
+//! its reports tell:
 //!
 //! - A report that acknowledges fewer bytes than have come says that the slices beyond them are not
 //!   applied yet. They count from that report on, at the earliest. An acknowledgement that is the
@@ -12,7 +13,7 @@
 //!   blocked, and applied what had come when it reported again; unless the lead that it reports
 //!   (its worst since the report before) fits better to slices that were applied as they came.
 //! - A silence after which the position is elsewhere was a pause or a seek. What was heard in it is
-//!   not known, and after the last report nobody is known to listen.
+//!   not known.
 //! - In all other cases slices count from their arrival.
 
 use std::collections::VecDeque;
@@ -20,7 +21,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use super::excuses::Excuses;
-use super::meter::{Meter, Patch};
+use super::meter::{Meter, MeterState, Patch};
 use super::path::Line;
 use super::tally::HeardReport;
 use crate::time::Nanos;
@@ -63,11 +64,36 @@ pub struct Steering {
     pub paused: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// A slice that is not applied yet, as far as is known.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Came {
+    /// When it was applied at the earliest.
+    at: Nanos,
+    patch: Patch,
+    /// Bytes of slices with it.
+    received_to: u64,
+    /// A report said that it was not applied.
+    held_back: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 enum Waiting {
-    Slice { at: Nanos, patch: Patch, received_to: u64 },
+    Slice(Came),
     Excuse { at: Nanos, until: Nanos },
     Forgive,
+}
+
+/// What coming reports depend on, so that a capture can begin in the middle of its session. What was
+/// heard until then is not in it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HeardState {
+    origin: Nanos,
+    excuses: Excuses,
+    meter: MeterState,
+    waiting: Vec<Waiting>,
+    reported_at: Nanos,
+    acknowledged: u64,
+    paused: bool,
 }
 
 /// Measures what is heard of one session.
@@ -106,9 +132,47 @@ impl HeardMeter {
         }
     }
 
+    /// A measure that goes on from a state; `None` when that is none of a loop.
+    #[must_use]
+    pub fn resume(
+        state: &HeardState,
+        sample_rate: u32,
+        threshold_ns: u64,
+        foreign: bool,
+    ) -> Option<Self> {
+        Some(HeardMeter {
+            origin: state.origin,
+            sample_rate,
+            foreign,
+            excuses: state.excuses,
+            meter: Meter::resume(&state.meter, sample_rate, threshold_ns)?,
+            waiting: state.waiting.iter().copied().collect(),
+            reported_at: state.reported_at,
+            acknowledged: state.acknowledged,
+            paused: state.paused,
+            held_back: 0,
+        })
+    }
+
+    /// All that coming reports depend on.
+    #[must_use]
+    pub fn state(&self) -> HeardState {
+        HeardState {
+            origin: self.origin,
+            excuses: self.excuses,
+            meter: self.meter.state(),
+            waiting: self.waiting.iter().copied().collect(),
+            reported_at: self.reported_at,
+            acknowledged: self.acknowledged,
+            paused: self.paused,
+        }
+    }
+
     /// A slice came, with which the client has received so many bytes of slices.
     pub fn on_slice(&mut self, at: Nanos, start: u64, frames: u64, received_to: u64) {
-        self.waiting.push_back(Waiting::Slice { at, patch: Patch { start, frames }, received_to });
+        let patch = Patch { start, frames };
+        let came = Came { at, patch, received_to, held_back: false };
+        self.waiting.push_back(Waiting::Slice(came));
         let started = self.excuses.on_slice(at);
         if started {
             self.waiting.push_back(Waiting::Forgive);
@@ -126,16 +190,23 @@ impl HeardMeter {
     pub fn on_report(&mut self, at: Nanos, said: &ClientReport, steering: Option<Steering>) {
         if self.foreign {
             self.settle(at, said, steering.is_some_and(|steering| steering.jumped));
+        } else {
+            self.apply_waiting(None, None);
         }
         self.reported_at = at;
         self.meter.advance(at);
         if let Some(steering) = steering {
-            self.on_steering(at, steering);
+            self.steer(at, steering);
         }
     }
 
-    /// The playhead goes on like this.
-    pub fn on_steering(&mut self, at: Nanos, steering: Steering) {
+    /// Somebody moved the playhead, which goes on like this.
+    pub fn on_op(&mut self, at: Nanos, steering: Steering) {
+        self.apply_waiting(None, None);
+        self.steer(at, steering);
+    }
+
+    fn steer(&mut self, at: Nanos, steering: Steering) {
         self.meter.steer(at, steering.line, steering.jumped);
         let resumed = std::mem::replace(&mut self.paused, steering.paused) && !steering.paused;
         if steering.jumped || resumed {
@@ -177,10 +248,10 @@ impl HeardMeter {
         self.held_back
     }
 
-    /// Puts down what is excused from now on, and goes on at once if nothing has to wait.
+    /// Puts down what is excused from now on.
     fn excuse(&mut self, at: Nanos) {
         self.waiting.push_back(Waiting::Excuse { at, until: self.excuses.until() });
-        if !self.foreign || self.waiting.len() > MAX_WAITING {
+        if self.waiting.len() > MAX_WAITING {
             self.apply_waiting(None, None);
         }
     }
@@ -200,8 +271,8 @@ impl HeardMeter {
     fn applied_in_time(&self, at: Nanos, lead_s: Option<f64>) -> bool {
         let worst_ns = |late: bool| {
             let slices = self.waiting.iter().filter_map(|waiting| match *waiting {
-                Waiting::Slice { at: came, patch, .. } => {
-                    Some(self.meter.lead_ns(if late { at } else { came }, patch).0)
+                Waiting::Slice(came) => {
+                    Some(self.meter.lead_ns(if late { at } else { came.at }, came.patch).0)
                 }
                 _ => None,
             });
@@ -218,9 +289,7 @@ impl HeardMeter {
     /// The acknowledgement, if it is one of slices that came.
     fn acknowledged_by(&mut self, bytes: Option<f64>) -> Option<u64> {
         let bytes = bytes.filter(|bytes| *bytes > 0.0)? as u64;
-        let is_end = |waiting: &Waiting| {
-            matches!(waiting, Waiting::Slice { received_to, .. } if *received_to == bytes)
-        };
+        let is_end = |waiting: &Waiting| matches!(waiting, Waiting::Slice(came) if came.received_to == bytes);
         let known = bytes == self.acknowledged || self.waiting.iter().any(is_end);
         if known {
             self.acknowledged = bytes;
@@ -236,14 +305,17 @@ impl HeardMeter {
             match waiting {
                 Waiting::Excuse { at, until } => self.meter.excuse(at, until),
                 Waiting::Forgive => self.meter.forgive(),
-                Waiting::Slice { at, patch, received_to } => match acknowledged {
-                    Some((bytes, reported)) if received_to > bytes => {
-                        self.held_back += u64::from(at < reported);
-                        let at = reported;
-                        self.waiting.push_back(Waiting::Slice { at, patch, received_to });
+                Waiting::Slice(came) => match acknowledged {
+                    Some((bytes, at)) if came.received_to > bytes => {
+                        self.held_back += u64::from(!came.held_back);
+                        self.waiting.push_back(Waiting::Slice(Came {
+                            at,
+                            held_back: true,
+                            ..came
+                        }));
                     }
-                    _ if late.is_some() => late_patches.push(patch),
-                    _ => self.meter.apply(at, patch),
+                    _ if late.is_some() => late_patches.push(came.patch),
+                    _ => self.meter.apply(came.at, came.patch),
                 },
             }
         }
@@ -256,4 +328,115 @@ impl HeardMeter {
 
 fn loop_ns(frames: u64, sample_rate: u32) -> u64 {
     (frames as f64 / f64::from(sample_rate.max(1)) * 1e9) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tally::BadKind;
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+    /// Of a slice message.
+    const LEN: u64 = 100;
+
+    /// A foreign client of a loop of 10 s with frames of a millisecond. The server sends a slice of
+    /// 300 ms every 50 ms, 200 ms ahead of the listener.
+    struct Session {
+        meter: HeardMeter,
+        now_ms: u64,
+        sent: u64,
+    }
+
+    impl Session {
+        fn new() -> Self {
+            let meter = HeardMeter::new(Nanos(0), 10_000, 1_000, 3_000 * MS, true);
+            Session { meter, now_ms: 0, sent: 0 }
+        }
+
+        /// Goes on; `report` says what the client says, if it reports then.
+        fn run(
+            mut self,
+            span_ms: u64,
+            mut report: impl FnMut(u64, u64) -> Option<(Option<u64>, Option<f64>)>,
+        ) -> Self {
+            for _ in 0..span_ms / 50 {
+                self.now_ms += 50;
+                let at = Nanos(self.now_ms * MS);
+                if let Some((bytes, slice_lead_s)) = report(self.now_ms, self.sent) {
+                    let said = ClientReport {
+                        slice_bytes_rx: bytes.map(|bytes| bytes as f64),
+                        slice_lead_s,
+                    };
+                    self.report(at, self.now_ms as f64, &said, false);
+                }
+                self.sent += LEN;
+                self.meter.on_slice(at, (self.now_ms + 200) % 10_000, 300, self.sent);
+            }
+            self
+        }
+
+        fn report(&mut self, at: Nanos, position: f64, said: &ClientReport, jumped: bool) {
+            let line = Line { at, position: position % 10_000.0, speed: 1_000.0 };
+            self.meter.on_report(at, said, Some(Steering { line, jumped, paused: false }));
+        }
+
+        fn sound(self, span_ms: u64) -> Self {
+            self.run(span_ms, |_, sent| Some((Some(sent), None)))
+        }
+
+        /// Bad seconds and slices that were held back.
+        #[track_caller]
+        fn check(self, bad_s: f64, held_back: u64, by: AppliedBy) {
+            let report = self.meter.report();
+            assert!((report.bad_s - bad_s).abs() < 1e-6, "{report:#?}");
+            assert_eq!((self.meter.held_back(), self.meter.applied_by()), (held_back, by));
+            assert!(report.episodes.iter().all(|episode| episode.kind != BadKind::Behind));
+        }
+    }
+
+    #[test]
+    fn applied_slices_are_those_that_the_client_acknowledged() {
+        Session::new().sound(5_000).check(0.0, 0, AppliedBy::Acknowledgement);
+        // For a second it reports and does not apply: what was there reaches 450 ms far.
+        Session::new()
+            .sound(5_000)
+            .run(1_000, |_, _| Some((Some(99 * LEN), None)))
+            .sound(2_000)
+            .check(0.55, 20, AppliedBy::Acknowledgement);
+    }
+
+    #[test]
+    fn applied_slices_count_from_arrival_where_nothing_tells() {
+        let silent = |_, _| Some((None, None));
+        Session::new().run(8_000, silent).check(0.0, 0, AppliedBy::Arrival);
+        let stuck = |_, _| Some((Some(7), None));
+        Session::new().run(8_000, stuck).check(0.0, 0, AppliedBy::Arrival);
+        let beyond = |_, sent: u64| Some((Some(sent + 1_000_000), None));
+        Session::new().run(8_000, beyond).check(0.0, 0, AppliedBy::Arrival);
+    }
+
+    #[test]
+    fn applied_late_is_what_came_while_the_client_was_blocked() {
+        let hitch = |lead_s: Option<f64>| {
+            Session::new()
+                .sound(5_000)
+                .run(1_000, move |now_ms, sent| (now_ms == 6_000).then_some((Some(sent), lead_s)))
+                .sound(2_000)
+        };
+        hitch(None).check(0.55, 20, AppliedBy::Acknowledgement);
+        hitch(Some(-0.75)).check(0.55, 20, AppliedBy::Acknowledgement);
+        hitch(Some(0.2)).check(0.0, 0, AppliedBy::Acknowledgement);
+    }
+
+    #[test]
+    fn a_silence_that_ends_elsewhere_is_not_heard() {
+        let mut session = Session::new().sound(5_000).run(3_000, |_, _| None);
+        let said = ClientReport { slice_bytes_rx: Some(session.sent as f64), slice_lead_s: None };
+        session.report(Nanos(8_000 * MS), 5_000.0, &said, true);
+        assert_eq!(session.meter.report().s, 5.0);
+        session.check(0.0, 0, AppliedBy::Acknowledgement);
+        // Nobody is known to listen after the last report.
+        let half_open = Session::new().sound(5_000).run(20_000, |_, _| None);
+        assert_eq!(half_open.meter.report().s, 5.0);
+    }
 }

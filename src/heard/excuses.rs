@@ -66,7 +66,11 @@ impl Excuses {
             return self.settled_at;
         }
         let woken = self.changed_at > self.last_slice;
-        if woken { after(self.changed_at, IDLE_RESUME_NS).max(self.settled_at) } else { Nanos(u64::MAX) }
+        if woken {
+            after(self.changed_at, IDLE_RESUME_NS).max(self.settled_at)
+        } else {
+            Nanos(u64::MAX)
+        }
     }
 
     /// Whether bad audio so far may yet turn out to be the transient of the start.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::behind::Behind;
 use super::path::Line;
-use super::tally::{HeardReport, Tally};
+use super::tally::{Episode, HeardReport, Tally};
 use super::writes::{LastWrites, Write, Writer};
 use crate::time::Nanos;
 
@@ -42,6 +42,21 @@ pub(super) struct Meter {
     tally: Tally,
 }
 
+/// What coming spans depend on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct MeterState {
+    frames: u64,
+    writes: Vec<(u64, Write)>,
+    line: Line,
+    walked_to: Nanos,
+    listening: bool,
+    excused_until: Nanos,
+    swapping_until: Nanos,
+    slices: u32,
+    behind: Behind,
+    episode: Option<Episode>,
+}
+
 impl Meter {
     /// A buffer came, and the playhead is at its beginning.
     pub fn new(at: Nanos, frames: u64, sample_rate: u32, threshold_ns: u64) -> Self {
@@ -56,6 +71,38 @@ impl Meter {
             slices: 0,
             behind: Behind::default(),
             tally: Tally::new(threshold_ns),
+        }
+    }
+
+    /// A listener that goes on from a state; what was heard before is not in the tally. `None` when
+    /// the writes are none of a loop.
+    pub fn resume(state: &MeterState, sample_rate: u32, threshold_ns: u64) -> Option<Self> {
+        Some(Meter {
+            sample_rate,
+            writes: LastWrites::resume(state.frames, &state.writes)?,
+            line: state.line,
+            walked_to: state.walked_to,
+            listening: state.listening,
+            excused_until: state.excused_until,
+            swapping_until: state.swapping_until,
+            slices: state.slices,
+            behind: state.behind.clone(),
+            tally: Tally::resume(threshold_ns, state.episode),
+        })
+    }
+
+    pub fn state(&self) -> MeterState {
+        MeterState {
+            frames: self.writes.frames(),
+            writes: self.writes.state(),
+            line: self.line,
+            walked_to: self.walked_to,
+            listening: self.listening,
+            excused_until: self.excused_until,
+            swapping_until: self.swapping_until,
+            slices: self.slices,
+            behind: self.behind.clone(),
+            episode: self.tally.last_episode(),
         }
     }
 
@@ -92,7 +139,8 @@ impl Meter {
         let loop_frames = self.writes.frames();
         let playhead = self.line.frame(at, loop_frames);
         let start = patch.start % loop_frames;
-        let ahead = if start >= playhead { start - playhead } else { start + loop_frames - playhead };
+        let ahead =
+            if start >= playhead { start - playhead } else { start + loop_frames - playhead };
         let lead = if ahead >= loop_frames.div_ceil(2) {
             -((loop_frames - ahead) as f64)
         } else {

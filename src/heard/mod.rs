@@ -16,10 +16,12 @@ mod excuses;
 mod meter;
 mod path;
 mod tally;
+#[cfg(test)]
+mod tests;
 mod writes;
 
 pub use ages::AgeQuantiles;
-pub use applied::{AppliedBy, ClientReport, HITCH_NS, HeardMeter, Steering};
+pub use applied::{AppliedBy, ClientReport, HITCH_NS, HeardMeter, HeardState, Steering};
 pub use audio::HeardAudio;
 pub use behind::{BEHIND_END_NS, BEHIND_LEAD_NS, BEHIND_SUSTAINED_NS};
 pub use excuses::{Excuses, IDLE_AFTER_NS, SETTLE_NS, START_NS};

@@ -205,7 +205,9 @@ mod tests {
     fn path_is_walked_two_laps_at_once_and_nowhere_when_it_is_no_number() {
         let mut heard = 0;
         let line = Line { at: Nanos(0), position: 0.0, speed: RATE };
-        line.walk(Nanos(0), Nanos(9_000_000_000), &writes(), |span| heard += span.to.0 - span.from.0);
+        line.walk(Nanos(0), Nanos(9_000_000_000), &writes(), |span| {
+            heard += span.to.0 - span.from.0
+        });
         assert_eq!(heard, 2_000_000_000);
         check(f64::NAN, RATE, (0, 100), &[]);
         check(0.0, f64::NAN, (0, 100), &[]);

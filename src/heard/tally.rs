@@ -88,7 +88,7 @@ pub struct HeardReport {
 
 /// An episode in the making.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-struct Episode {
+pub(super) struct Episode {
     from: Nanos,
     to: Nanos,
     /// Stale, raw, old track.
@@ -124,7 +124,7 @@ impl Episode {
 }
 
 /// The sums.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Tally {
     threshold_ns: u64,
     heard_ns: u64,
@@ -150,6 +150,16 @@ impl Tally {
             episodes: Vec::new(),
             behind: Vec::new(),
         }
+    }
+
+    /// A tally that begins in the middle of a session, with the episode that may go on there.
+    pub fn resume(threshold_ns: u64, episode: Option<Episode>) -> Self {
+        Tally { episodes: episode.into_iter().collect(), ..Tally::new(threshold_ns) }
+    }
+
+    /// The last episode, which may go on.
+    pub fn last_episode(&self) -> Option<Episode> {
+        self.episodes.last().copied()
     }
 
     /// Something was heard; what was bad before `excused_until` does not count.

@@ -4,6 +4,8 @@
 //! any frame, and how far to the right it is the same. A slice overlaps the one before for most of
 //! its length, so a loop has about one region for each slice of the last lap.
 
+use serde::{Deserialize, Serialize};
+
 use crate::time::Nanos;
 
 /// Regions kept at most. Real loops have some thousands; beyond this bound a write takes the
@@ -11,7 +13,7 @@ use crate::time::Nanos;
 pub const MAX_REGIONS: usize = 1 << 16;
 
 /// Who wrote a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Writer {
     /// Nobody since the buffer came.
     Buffer,
@@ -22,7 +24,7 @@ pub enum Writer {
 }
 
 /// The last write of a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Write {
     /// When it was applied, or the buffer came.
     pub at: Nanos,
@@ -52,6 +54,22 @@ impl LastWrites {
         LastWrites { frames: frames.max(1), regions: vec![Region { start: 0, write }] }
     }
 
+    /// A loop with these writes, each from its first frame to the next one's; `None` when they do
+    /// not begin at 0 and ascend.
+    pub(super) fn resume(frames: u64, writes: &[(u64, Write)]) -> Option<Self> {
+        let regions: Vec<_> =
+            writes.iter().map(|&(start, write)| Region { start, write }).collect();
+        let ascends = regions.is_sorted_by(|a, b| a.start < b.start);
+        let fits = regions.first().is_some_and(|first| first.start == 0)
+            && regions.last().is_some_and(|last| last.start < frames);
+        (ascends && fits && regions.len() <= MAX_REGIONS).then_some(LastWrites { frames, regions })
+    }
+
+    /// The first frame and the write of each region, in order.
+    pub(super) fn state(&self) -> Vec<(u64, Write)> {
+        self.regions.iter().map(|region| (region.start, region.write)).collect()
+    }
+
     /// Length of the loop in frames.
     #[must_use]
     pub fn frames(&self) -> u64 {
@@ -78,8 +96,8 @@ impl LastWrites {
             end = self.end(last);
         }
         let from = first + usize::from(self.regions[first].start < start);
-        let tail = (end < self.end(last))
-            .then(|| Region { start: end, write: self.regions[last].write });
+        let tail =
+            (end < self.end(last)).then(|| Region { start: end, write: self.regions[last].write });
         let new = Region { start, write };
         if from > last {
             // The write lies inside one region, whose head and perhaps tail stay.
