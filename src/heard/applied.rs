@@ -188,15 +188,16 @@ impl HeardMeter {
 
     /// The client reported; its playhead goes on like this, if the report says so.
     pub fn on_report(&mut self, at: Nanos, said: &ClientReport, steering: Option<Steering>) {
-        if self.foreign {
-            self.settle(at, said, steering.is_some_and(|steering| steering.jumped));
+        let went_on = if self.foreign {
+            self.settle(at, said, steering.map(|steering| steering.line.position))
         } else {
             self.apply_waiting(None, None);
-        }
+            true
+        };
         self.reported_at = at;
         self.meter.advance(at);
         if let Some(steering) = steering {
-            self.steer(at, steering);
+            self.steer(at, Steering { jumped: steering.jumped || !went_on, ..steering });
         }
     }
 
@@ -256,15 +257,18 @@ impl HeardMeter {
         }
     }
 
-    /// Decides when what came since the last report was applied.
-    fn settle(&mut self, at: Nanos, said: &ClientReport, jumped: bool) {
+    /// Decides when what came since the last report was applied. Says whether the playhead went on
+    /// meanwhile, or nobody can tell that it did not.
+    fn settle(&mut self, at: Nanos, said: &ClientReport, position: Option<f64>) -> bool {
         let silent = at.0.saturating_sub(self.reported_at.0) > HITCH_NS;
-        if silent && jumped {
+        let went_on = !silent || position.is_none_or(|position| self.meter.went_on(at, position));
+        if !went_on {
             self.meter.listen(false);
         }
-        let late = silent && !jumped && !self.applied_in_time(at, said.slice_lead_s);
+        let late = silent && went_on && !self.applied_in_time(at, said.slice_lead_s);
         let acknowledged = self.acknowledged_by(said.slice_bytes_rx);
         self.apply_waiting(late.then_some(at), acknowledged.map(|bytes| (bytes, at)));
+        went_on
     }
 
     /// Whether the client's own worst lead is that of slices applied as they came.
@@ -430,10 +434,15 @@ mod tests {
 
     #[test]
     fn a_silence_that_ends_elsewhere_is_not_heard() {
+        // A paused page says nothing, and first says where it stopped when it goes on. What it hears
+        // then is old, and a transient.
         let mut session = Session::new().sound(5_000).run(3_000, |_, _| None);
         let said = ClientReport { slice_bytes_rx: Some(session.sent as f64), slice_lead_s: None };
-        session.report(Nanos(8_000 * MS), 5_000.0, &said, true);
+        session.report(Nanos(8_000 * MS), 5_000.0, &said, false);
         assert_eq!(session.meter.report().s, 5.0);
+        session.report(Nanos(8_050 * MS), 5_050.0, &said, false);
+        assert_eq!(session.meter.report().s, 5.05);
+        session.report(Nanos(9_000 * MS), 6_000.0, &said, false);
         session.check(0.0, 0, AppliedBy::Acknowledgement);
         // Nobody is known to listen after the last report.
         let half_open = Session::new().sound(5_000).run(20_000, |_, _| None);

@@ -10,6 +10,7 @@ use super::behind::Behind;
 use super::path::Line;
 use super::tally::{Episode, HeardReport, Tally};
 use super::writes::{LastWrites, Write, Writer};
+use crate::playhead::JUMP_S;
 use crate::time::Nanos;
 
 /// Length of the usual window. A hole of the loop's beginning lies within it.
@@ -132,6 +133,16 @@ impl Meter {
             let over = self.behind.on_slice(at, lead_ns, end_ns);
             self.tally.add_behind(over);
         }
+    }
+
+    /// Whether a playhead that was at the beginning of the present line and played since would be at
+    /// this position by now.
+    pub fn went_on(&self, at: Nanos, position: f64) -> bool {
+        let played = Line { speed: self.sample_rate.into(), ..self.line };
+        let loop_frames = self.writes.frames() as f64;
+        let off =
+            (position - played.frame(at, self.writes.frames()) as f64).rem_euclid(loop_frames);
+        off.min(loop_frames - off) <= JUMP_S * f64::from(self.sample_rate)
     }
 
     /// How far ahead of the listener a slice begins and ends, folded to half a lap.

@@ -206,7 +206,7 @@ mod tests {
         let mut heard = 0;
         let line = Line { at: Nanos(0), position: 0.0, speed: RATE };
         line.walk(Nanos(0), Nanos(9_000_000_000), &writes(), |span| {
-            heard += span.to.0 - span.from.0
+            heard += span.to.0 - span.from.0;
         });
         assert_eq!(heard, 2_000_000_000);
         check(f64::NAN, RATE, (0, 100), &[]);
