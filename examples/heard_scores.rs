@@ -8,7 +8,7 @@ use std::path::Path;
 
 use lagtape::capture::{Records, RowKind, Shape, import_session_log};
 use lagtape::engine::{Engine, Options};
-use lagtape::heard::{AppliedBy, ClientReport, HeardMeter, HeardReport, Line, Steering};
+use lagtape::heard::{AppliedBy, ClientReport, HeardMeter, HeardReport, PlayheadLine, Steering};
 use lagtape::playhead::{Movement, PlayheadSim, ReportedPlayhead};
 use lagtape::time::Nanos;
 use lagtape::wire::slice::SliceHeader;
@@ -159,7 +159,7 @@ impl Listener {
                 } else {
                     self.simulated.rate() * f64::from(self.rate)
                 };
-                self.meter.on_swap(at, shape.frames, Line { at, position: 0.0, speed });
+                self.meter.on_swap(at, shape.frames, PlayheadLine { at, position: 0.0, speed });
             }
             RowKind::Op(marker) if !self.foreign => {
                 let now_s = at.seconds();
@@ -167,7 +167,7 @@ impl Listener {
                 let paused = self.simulated.paused() || self.simulated.rate() == 0.0;
                 let jumped = matches!(marker, lagtape::capture::Marker::Seek { .. });
                 let speed = if paused { 0.0 } else { self.simulated.rate() * f64::from(self.rate) };
-                let line = Line { at, position: self.simulated.position(now_s), speed };
+                let line = PlayheadLine { at, position: self.simulated.position(now_s), speed };
                 self.meter.on_op(at, Steering { line, jumped, paused });
             }
             _ => {}
@@ -179,7 +179,7 @@ impl Listener {
         let movement = self.reported.report(position_s, now_s);
         let held = self.reported.state().held_since_s.is_some();
         let position = (position_s * f64::from(self.rate)).rem_euclid(self.frames as f64);
-        let line = Line { at, position, speed: if held { 0.0 } else { self.rate.into() } };
+        let line = PlayheadLine { at, position, speed: if held { 0.0 } else { self.rate.into() } };
         Steering { line, jumped: movement == Movement::Jumped, paused: self.reported.paused(now_s) }
     }
 }

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::excuses::Excuses;
 use super::meter::{Meter, MeterState, Patch};
-use super::path::Line;
+use super::path::PlayheadLine;
 use super::tally::HeardReport;
 use crate::time::Nanos;
 
@@ -57,7 +57,7 @@ pub struct ClientReport {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Steering {
     /// From where, and how fast.
-    pub line: Line,
+    pub line: PlayheadLine,
     /// It is not where it should have been.
     pub jumped: bool,
     /// It stands still, and nothing is heard.
@@ -66,7 +66,7 @@ pub struct Steering {
 
 /// A slice that is not applied yet, as far as is known.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-struct Came {
+struct Arrived {
     /// When it was applied at the earliest.
     at: Nanos,
     patch: Patch,
@@ -78,7 +78,7 @@ struct Came {
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 enum Waiting {
-    Slice(Came),
+    Slice(Arrived),
     Excuse { at: Nanos, until: Nanos },
     Forgive,
 }
@@ -171,8 +171,8 @@ impl HeardMeter {
     /// A slice came, with which the client has received so many bytes of slices.
     pub fn on_slice(&mut self, at: Nanos, start: u64, frames: u64, received_to: u64) {
         let patch = Patch { start, frames };
-        let came = Came { at, patch, received_to, held_back: false };
-        self.waiting.push_back(Waiting::Slice(came));
+        let slice = Arrived { at, patch, received_to, held_back: false };
+        self.waiting.push_back(Waiting::Slice(slice));
         let started = self.excuses.on_slice(at);
         if started {
             self.waiting.push_back(Waiting::Forgive);
@@ -218,7 +218,7 @@ impl HeardMeter {
     }
 
     /// Another buffer came, and its playhead goes on like this.
-    pub fn on_swap(&mut self, at: Nanos, frames: u64, line: Line) {
+    pub fn on_swap(&mut self, at: Nanos, frames: u64, line: PlayheadLine) {
         self.apply_waiting(None, None);
         self.excuses.on_swap(at, loop_ns(frames, self.sample_rate));
         self.meter.swap(at, frames, self.excuses.until());
@@ -275,8 +275,8 @@ impl HeardMeter {
     fn applied_in_time(&self, at: Nanos, lead_s: Option<f64>) -> bool {
         let worst_ns = |late: bool| {
             let slices = self.waiting.iter().filter_map(|waiting| match *waiting {
-                Waiting::Slice(came) => {
-                    Some(self.meter.lead_ns(if late { at } else { came.at }, came.patch).0)
+                Waiting::Slice(slice) => {
+                    Some(self.meter.lead_ns(if late { at } else { slice.at }, slice.patch).0)
                 }
                 _ => None,
             });
@@ -293,7 +293,7 @@ impl HeardMeter {
     /// The acknowledgement, if it is one of slices that came.
     fn acknowledged_by(&mut self, bytes: Option<f64>) -> Option<u64> {
         let bytes = bytes.filter(|bytes| *bytes > 0.0)? as u64;
-        let is_end = |waiting: &Waiting| matches!(waiting, Waiting::Slice(came) if came.received_to == bytes);
+        let is_end = |waiting: &Waiting| matches!(waiting, Waiting::Slice(slice) if slice.received_to == bytes);
         let known = bytes == self.acknowledged || self.waiting.iter().any(is_end);
         if known {
             self.acknowledged = bytes;
@@ -309,17 +309,17 @@ impl HeardMeter {
             match waiting {
                 Waiting::Excuse { at, until } => self.meter.excuse(at, until),
                 Waiting::Forgive => self.meter.forgive(),
-                Waiting::Slice(came) => match acknowledged {
-                    Some((bytes, at)) if came.received_to > bytes => {
-                        self.held_back += u64::from(!came.held_back);
-                        self.waiting.push_back(Waiting::Slice(Came {
+                Waiting::Slice(slice) => match acknowledged {
+                    Some((bytes, at)) if slice.received_to > bytes => {
+                        self.held_back += u64::from(!slice.held_back);
+                        self.waiting.push_back(Waiting::Slice(Arrived {
                             at,
                             held_back: true,
-                            ..came
+                            ..slice
                         }));
                     }
-                    _ if late.is_some() => late_patches.push(came.patch),
-                    _ => self.meter.apply(came.at, came.patch),
+                    _ if late.is_some() => late_patches.push(slice.patch),
+                    _ => self.meter.apply(slice.at, slice.patch),
                 },
             }
         }
@@ -380,7 +380,7 @@ mod tests {
         }
 
         fn report(&mut self, at: Nanos, position: f64, said: &ClientReport, jumped: bool) {
-            let line = Line { at, position: position % 10_000.0, speed: 1_000.0 };
+            let line = PlayheadLine { at, position: position % 10_000.0, speed: 1_000.0 };
             self.meter.on_report(at, said, Some(Steering { line, jumped, paused: false }));
         }
 

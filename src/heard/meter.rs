@@ -7,9 +7,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::behind::Behind;
-use super::path::Line;
+use super::path::PlayheadLine;
 use super::tally::{Episode, HeardReport, Tally};
-use super::writes::{LastWrites, Write, Writer};
+use super::writes::{LastWrite, LastWrites, WrittenBy};
 use crate::playhead::JUMP_S;
 use crate::time::Nanos;
 
@@ -32,7 +32,7 @@ pub(super) struct Patch {
 pub(super) struct Meter {
     sample_rate: u32,
     writes: LastWrites,
-    line: Line,
+    line: PlayheadLine,
     walked_to: Nanos,
     listening: bool,
     excused_until: Nanos,
@@ -47,8 +47,8 @@ pub(super) struct Meter {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct MeterState {
     frames: u64,
-    writes: Vec<(u64, Write)>,
-    line: Line,
+    writes: Vec<(u64, LastWrite)>,
+    line: PlayheadLine,
     walked_to: Nanos,
     listening: bool,
     excused_until: Nanos,
@@ -64,7 +64,7 @@ impl Meter {
         Meter {
             sample_rate,
             writes: LastWrites::new(frames, at),
-            line: Line { at, position: 0.0, speed: sample_rate.into() },
+            line: PlayheadLine { at, position: 0.0, speed: sample_rate.into() },
             walked_to: at,
             listening: true,
             excused_until: at,
@@ -126,8 +126,9 @@ impl Meter {
         self.advance(at);
         let (lead_ns, end_ns) = self.lead_ns(at, patch);
         let foreign = at < self.swapping_until && !PLACED_NS.contains(&lead_ns);
-        let by = if foreign { Writer::OldTrack(self.slices) } else { Writer::Slice(self.slices) };
-        self.writes.write(patch.start, patch.frames, Write { at, by });
+        let by =
+            if foreign { WrittenBy::OldTrack(self.slices) } else { WrittenBy::Slice(self.slices) };
+        self.writes.write(patch.start, patch.frames, LastWrite { at, by });
         self.slices = self.slices.wrapping_add(1);
         if self.listening && at >= self.excused_until {
             let over = self.behind.on_slice(at, lead_ns, end_ns);
@@ -138,7 +139,7 @@ impl Meter {
     /// Whether a playhead that was at the beginning of the present line and played since would be at
     /// this position by now.
     pub fn went_on(&self, at: Nanos, position: f64) -> bool {
-        let played = Line { speed: self.sample_rate.into(), ..self.line };
+        let played = PlayheadLine { speed: self.sample_rate.into(), ..self.line };
         let loop_frames = self.writes.frames() as f64;
         let off =
             (position - played.frame(at, self.writes.frames()) as f64).rem_euclid(loop_frames);
@@ -163,7 +164,7 @@ impl Meter {
     }
 
     /// The playhead goes on like this. One that is somewhere else now has no slices behind it.
-    pub fn steer(&mut self, at: Nanos, line: Line, jumped: bool) {
+    pub fn steer(&mut self, at: Nanos, line: PlayheadLine, jumped: bool) {
         self.advance(at);
         self.line = line;
         if jumped {

@@ -25,6 +25,5 @@ pub use applied::{AppliedBy, ClientReport, HITCH_NS, HeardMeter, HeardState, Ste
 pub use audio::HeardAudio;
 pub use behind::{BEHIND_END_NS, BEHIND_LEAD_NS, BEHIND_SUSTAINED_NS};
 pub use excuses::{Excuses, IDLE_AFTER_NS, SETTLE_NS, START_NS};
-pub use path::Line;
+pub use path::PlayheadLine;
 pub use tally::{ALARM_NS, BadKind, HeardEpisode, HeardReport, JOIN_NS, SeamHoles};
-pub use writes::{LastWrites, MAX_REGIONS, Write, Writer};

@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::writes::{LastWrites, Write};
+use super::writes::{LastWrite, LastWrites};
 use crate::time::Nanos;
 
 /// Laps walked at once at most. Whoever says nothing for longer than that is not known to listen.
@@ -18,7 +18,7 @@ const NS_PER_S: f64 = 1e9;
 
 /// A playhead that moves evenly, or stands still.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Line {
+pub struct PlayheadLine {
     /// When the position was that.
     pub at: Nanos,
     /// In frames of the loop.
@@ -32,12 +32,12 @@ pub struct Line {
 pub(super) struct Span {
     pub from: Nanos,
     pub to: Nanos,
-    pub write: Write,
+    pub write: LastWrite,
     /// The region's first frame.
     pub region: u64,
 }
 
-impl Line {
+impl PlayheadLine {
     /// The position at a moment, not wrapped. Before the line begins it stands where that begins.
     fn walked(&self, at: Nanos) -> f64 {
         self.position + at.0.saturating_sub(self.at.0) as f64 / NS_PER_S * self.speed
@@ -88,7 +88,7 @@ impl Line {
 /// A walk over regions. Distances are frames in the direction of the walk from the edge of the loop
 /// at which it would begin.
 struct Walk<'a> {
-    line: &'a Line,
+    line: &'a PlayheadLine,
     writes: &'a LastWrites,
     backwards: bool,
     frames: f64,
@@ -102,7 +102,7 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn new(line: &'a Line, from: Nanos, writes: &'a LastWrites) -> Self {
+    fn new(line: &'a PlayheadLine, from: Nanos, writes: &'a LastWrites) -> Self {
         let frames = writes.frames() as f64;
         let backwards = line.speed < 0.0;
         let origin = if backwards { frames - line.position } else { line.position };
@@ -161,7 +161,7 @@ impl<'a> Walk<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::writes::Writer;
+    use super::super::writes::WrittenBy;
     use super::*;
 
     const RATE: f64 = 1000.0;
@@ -169,19 +169,19 @@ mod tests {
     /// A loop of 1000 frames at 1 ms each; frames 200..300 are slice 1, 900..1000 slice 2.
     fn writes() -> LastWrites {
         let mut writes = LastWrites::new(1000, Nanos(0));
-        writes.write(200, 100, Write { at: Nanos(1), by: Writer::Slice(1) });
-        writes.write(900, 500, Write { at: Nanos(2), by: Writer::Slice(2) });
+        writes.write(200, 100, LastWrite { at: Nanos(1), by: WrittenBy::Slice(1) });
+        writes.write(900, 500, LastWrite { at: Nanos(2), by: WrittenBy::Slice(2) });
         writes
     }
 
     #[track_caller]
     fn check(position: f64, speed: f64, (from, to): (u64, u64), expected: &[(u64, u64, u32)]) {
-        let line = Line { at: Nanos(0), position, speed };
+        let line = PlayheadLine { at: Nanos(0), position, speed };
         let mut spans = Vec::new();
         let ms = |ms: u64| Nanos(ms * 1_000_000);
         line.walk(ms(from), ms(to), &writes(), |span| {
             let slice = match span.write.by {
-                Writer::Slice(slice) => slice,
+                WrittenBy::Slice(slice) => slice,
                 _ => 0,
             };
             spans.push((span.from.0 / 1_000_000, span.to.0.div_ceil(1_000_000), slice));
@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn path_is_walked_two_laps_at_once_and_nowhere_when_it_is_no_number() {
         let mut heard = 0;
-        let line = Line { at: Nanos(0), position: 0.0, speed: RATE };
+        let line = PlayheadLine { at: Nanos(0), position: 0.0, speed: RATE };
         line.walk(Nanos(0), Nanos(9_000_000_000), &writes(), |span| {
             heard += span.to.0 - span.from.0;
         });

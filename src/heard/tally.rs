@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::ages::{AgeQuantiles, Ages};
 use super::behind::BehindSpell;
 use super::path::Span;
-use super::writes::Writer;
+use super::writes::WrittenBy;
 use crate::time::Nanos;
 
 /// Bad moments closer together than this belong to one episode.
@@ -103,7 +103,7 @@ impl Episode {
         self.bad_ns.iter().sum()
     }
 
-    fn told(&self, origin: Nanos) -> HeardEpisode {
+    fn reported(&self, origin: Nanos) -> HeardEpisode {
         let [stale, raw, old_track] = self.bad_ns;
         let kind = if old_track > stale.max(raw) {
             BadKind::OldTrack
@@ -173,9 +173,9 @@ impl Tally {
         }
         let too_old = Nanos(write.at.0.saturating_add(self.threshold_ns));
         let (kind, bad_from) = match write.by {
-            Writer::Buffer => (1, from),
-            Writer::Slice(_) => (0, from.max(too_old)),
-            Writer::OldTrack(_) => (2, from),
+            WrittenBy::Buffer => (1, from),
+            WrittenBy::Slice(_) => (0, from.max(too_old)),
+            WrittenBy::OldTrack(_) => (2, from),
         };
         if bad_from >= to {
             return;
@@ -214,7 +214,7 @@ impl Tally {
     }
 
     pub fn report(&self, origin: Nanos, behind_now: Option<BehindSpell>) -> HeardReport {
-        let mut episodes: Vec<_> = self.episodes.iter().map(|e| e.told(origin)).collect();
+        let mut episodes: Vec<_> = self.episodes.iter().map(|e| e.reported(origin)).collect();
         episodes.extend(self.behind.iter().copied().chain(behind_now).map(|spell| HeardEpisode {
             from_s: spell.from.seconds_since(origin),
             to_s: spell.to.seconds_since(origin),

@@ -182,7 +182,7 @@ impl Measured {
     fn steering(&self, at: Nanos) -> Steering {
         let paused = self.playhead.paused() || self.playhead.rate() == 0.0;
         let speed = if paused { 0.0 } else { self.playhead.rate() * f64::from(SAMPLE_RATE) };
-        let line = Line { at, position: self.playhead.position(at.seconds()), speed };
+        let line = PlayheadLine { at, position: self.playhead.position(at.seconds()), speed };
         Steering { line, jumped: false, paused }
     }
 

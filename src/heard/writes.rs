@@ -10,11 +10,11 @@ use crate::time::Nanos;
 
 /// Regions kept at most. Real loops have some thousands; beyond this bound a write takes the
 /// regions that it cuts whole, and the map is no longer exact to the frame.
-pub const MAX_REGIONS: usize = 1 << 16;
+const MAX_REGIONS: usize = 1 << 16;
 
 /// Who wrote a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Writer {
+pub(super) enum WrittenBy {
     /// Nobody since the buffer came.
     Buffer,
     /// The slice with this number, counted from the session's beginning.
@@ -25,22 +25,22 @@ pub enum Writer {
 
 /// The last write of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Write {
+pub(super) struct LastWrite {
     /// When it was applied, or the buffer came.
     pub at: Nanos,
     /// By whom.
-    pub by: Writer,
+    pub by: WrittenBy,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Region {
     start: u64,
-    write: Write,
+    write: LastWrite,
 }
 
 /// The last write of every frame of one loop.
 #[derive(Clone, Debug, PartialEq)]
-pub struct LastWrites {
+pub(super) struct LastWrites {
     frames: u64,
     /// Sorted; the first starts at 0, each reaches to the next, the last to the loop's end.
     regions: Vec<Region>,
@@ -48,15 +48,14 @@ pub struct LastWrites {
 
 impl LastWrites {
     /// A loop of which nothing was patched since its buffer came. A length of 0 becomes 1.
-    #[must_use]
     pub fn new(frames: u64, at: Nanos) -> Self {
-        let write = Write { at, by: Writer::Buffer };
+        let write = LastWrite { at, by: WrittenBy::Buffer };
         LastWrites { frames: frames.max(1), regions: vec![Region { start: 0, write }] }
     }
 
     /// A loop with these writes, each from its first frame to the next one's; `None` when they do
     /// not begin at 0 and ascend.
-    pub(super) fn resume(frames: u64, writes: &[(u64, Write)]) -> Option<Self> {
+    pub(super) fn resume(frames: u64, writes: &[(u64, LastWrite)]) -> Option<Self> {
         let regions: Vec<_> =
             writes.iter().map(|&(start, write)| Region { start, write }).collect();
         let ascends = regions.is_sorted_by(|a, b| a.start < b.start);
@@ -66,24 +65,22 @@ impl LastWrites {
     }
 
     /// The first frame and the write of each region, in order.
-    pub(super) fn state(&self) -> Vec<(u64, Write)> {
+    pub(super) fn state(&self) -> Vec<(u64, LastWrite)> {
         self.regions.iter().map(|region| (region.start, region.write)).collect()
     }
 
     /// Length of the loop in frames.
-    #[must_use]
     pub fn frames(&self) -> u64 {
         self.frames
     }
 
     /// Regions with different writes.
-    #[must_use]
     pub fn regions(&self) -> usize {
         self.regions.len()
     }
 
     /// Writes `len` frames from `start`, as far as they lie in the loop.
-    pub fn write(&mut self, start: u64, len: u64, write: Write) {
+    pub fn write(&mut self, start: u64, len: u64, write: LastWrite) {
         let mut start = start;
         let mut end = start.saturating_add(len).min(self.frames);
         if start >= end {
@@ -118,12 +115,6 @@ impl LastWrites {
         }
     }
 
-    /// The last write of a frame; frames past the end read as the last one.
-    #[must_use]
-    pub fn at(&self, frame: u64) -> Write {
-        self.regions[self.index_of(frame)].write
-    }
-
     /// The region that holds a frame.
     pub(super) fn index_of(&self, frame: u64) -> usize {
         self.regions.partition_point(|region| region.start <= frame) - 1
@@ -140,7 +131,7 @@ impl LastWrites {
     }
 
     /// The write that a region comes from.
-    pub(super) fn write_of(&self, index: usize) -> Write {
+    pub(super) fn write_of(&self, index: usize) -> LastWrite {
         self.regions[index].write
     }
 }
@@ -150,8 +141,14 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn by(slice: u32) -> Write {
-        Write { at: Nanos(slice.into()), by: Writer::Slice(slice) }
+    impl LastWrites {
+        fn at(&self, frame: u64) -> LastWrite {
+            self.write_of(self.index_of(frame))
+        }
+    }
+
+    fn by(slice: u32) -> LastWrite {
+        LastWrite { at: Nanos(slice.into()), by: WrittenBy::Slice(slice) }
     }
 
     #[track_caller]
@@ -162,7 +159,7 @@ mod tests {
         }
         let found: Vec<u32> = (0..8)
             .map(|frame| match map.at(frame).by {
-                Writer::Slice(slice) => slice,
+                WrittenBy::Slice(slice) => slice,
                 _ => 0,
             })
             .collect();
@@ -193,7 +190,7 @@ mod tests {
             writes in proptest::collection::vec((0_u64..70, 0_u64..70), 0..200),
         ) {
             let mut map = LastWrites::new(64, Nanos(0));
-            let mut array = [Write { at: Nanos(0), by: Writer::Buffer }; 64];
+            let mut array = [LastWrite { at: Nanos(0), by: WrittenBy::Buffer }; 64];
             for (slice, (start, len)) in (1..).zip(writes) {
                 map.write(start, len, by(slice));
                 let end = (start + len).min(64) as usize;
