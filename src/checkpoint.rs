@@ -7,9 +7,9 @@
 //! it. It never changes a record, and the same records give the same checkpoints.
 
 use crate::capture::{
-    Body, CHECKPOINT_AT_LATEST_NS, CHECKPOINT_EVERY_NS, CHECKPOINT_SHARE, Checkpoint, Direction,
-    MAX_ROWS, PackedRows, ReadError, Reader, Record, Row, Step, Summary, SyncMarker, Totals,
-    Writer,
+    Body, CHECKPOINT_AT_LATEST_NS, CHECKPOINT_EVERY_NS, CHECKPOINT_SHARE, Checkpoint,
+    CheckpointRow, CheckpointSummary, Direction, MAX_ROWS, PackedRows, ReadError, ReadStep, Reader,
+    Record, SyncMarker, Totals, Writer,
 };
 use crate::engine::{Engine, Options};
 use crate::time::Nanos;
@@ -22,7 +22,7 @@ pub struct Checkpointer {
     reader: Reader,
     /// Bytes of the capture so far, checkpoints included.
     written: u64,
-    rows: Vec<Row>,
+    rows: Vec<CheckpointRow>,
     first_row_at: u64,
     /// Where, and when, what the next checkpoint speaks of began.
     since_at: u64,
@@ -86,7 +86,7 @@ impl Checkpointer {
         let mut at = 0;
         while at < bytes.len() {
             let mut reader = self.reader.clone();
-            let Step::Record { record, len } = reader.step(&bytes[at..])? else {
+            let ReadStep::Record { record, len } = reader.step(&bytes[at..])? else {
                 self.written += (bytes.len() - at) as u64;
                 return Ok(bytes.len());
             };
@@ -134,7 +134,7 @@ impl Checkpointer {
     /// Appends a checkpoint of what there is.
     fn put(&mut self, out: &mut Vec<u8>) {
         let (rows, ops) = PackedRows::pack(&self.rows);
-        let summary = Box::new(Summary {
+        let summary = Box::new(CheckpointSummary {
             at: self.written,
             previous: self.previous,
             first_row_at: self.first_row_at,
@@ -163,7 +163,7 @@ impl Checkpointer {
             self.first_row_at = at;
         }
         let stored_len = u32::try_from(len).unwrap_or(u32::MAX);
-        self.rows.push(Row { t: record.t, stored_len, what: self.engine.did().clone() });
+        self.rows.push(CheckpointRow { t: record.t, stored_len, what: self.engine.did().clone() });
     }
 
     fn count(&mut self, record: &Record<'_>) {

@@ -12,15 +12,14 @@ mod listener;
 pub mod pings;
 mod stream;
 
-pub use crate::capture::TickReport;
 pub use facts::{
     Close, Facts, MAX_EVENTS, MAX_NESTED_LEN, Oddity, OddityKind, ServerEvent, Traffic,
 };
 pub use stream::Epoch;
 
 use crate::capture::{
-    Body, Buffer, ClientKind, Context, Digest, Header, Marker, Message, Record, Row, RowKind,
-    Shape, State, Totals,
+    Body, BufferShape, CheckpointRow, ClientKind, Context, Digest, Header, Marker, Message,
+    PackedBuffer, Record, RowKind, SessionState, TickReport, Totals,
 };
 use crate::event::{Event, Interpreter};
 use crate::heard::HeardAudio;
@@ -28,7 +27,7 @@ use crate::lag::{LagReport, LagTracker, ReportArgs};
 use crate::mirror::Mirror;
 use crate::playhead::PlayheadSim;
 use crate::time::Nanos;
-use crate::verdict::{BehindRule, Episode, Watch};
+use crate::verdict::{BehindRule, Episode, LagDetector};
 use crate::wire::message::Ready;
 use crate::wire::slice::SliceHeader;
 use stream::{DEFAULT_READY, Stream};
@@ -150,7 +149,7 @@ impl Engine {
     #[must_use]
     pub fn context(&self) -> Record<'static> {
         let state = Box::new(self.state());
-        let buffer = self.mirror().and_then(|mirror| Buffer::pack(mirror.samples()));
+        let buffer = self.mirror().and_then(|mirror| PackedBuffer::pack(mirror.samples()));
         Record {
             seq: self.facts.last_seq(),
             t: state.latest,
@@ -167,11 +166,11 @@ impl Engine {
 
     /// Takes a row of a checkpoint for the record that it stands for. Lag reports, the verdict and
     /// the playhead are the same then; audio, events and traffic stay unknown.
-    pub fn recall(&mut self, row: &Row) {
+    pub fn recall(&mut self, row: &CheckpointRow) {
         self.facts.note_time(row.t);
         self.did = row.what.clone();
         if let RowKind::Begin(shape) = row.what {
-            let Shape { channels, sample_rate, .. } = shape;
+            let BufferShape { channels, sample_rate, .. } = shape;
             self.ready = Some(Ready { channels, sample_rate });
             let source = self.playhead_source();
             self.stream = Some(Stream::new(&self.options, source, row.t, shape));
@@ -187,7 +186,7 @@ impl Engine {
             RowKind::Tick { report, turned } => {
                 stream.tick_of(row.t, *report, *turned, &mut self.facts);
             }
-            RowKind::Command => stream.watch.on_knob(row.t.seconds()),
+            RowKind::Command => stream.detector.on_knob(row.t.seconds()),
             RowKind::Swap(shape) => {
                 stream.swap_to(row.t, shape.frames, shape.channels);
                 self.facts.swaps += 1;
@@ -222,8 +221,8 @@ impl Engine {
 
     /// All that coming records depend on, but for the audio.
     #[must_use]
-    pub fn state(&self) -> State {
-        let mut state = State::default();
+    pub fn state(&self) -> SessionState {
+        let mut state = SessionState::default();
         self.interpreter.save(&mut state);
         self.facts.save(&mut state);
         state.ready = self.ready;
@@ -310,6 +309,12 @@ impl Engine {
         self.ready
     }
 
+    /// Frames per second of the session: what `ready` declared, or the protocol's usual rate.
+    #[must_use]
+    pub fn sample_rate(&self) -> u32 {
+        self.ready.unwrap_or(DEFAULT_READY).sample_rate
+    }
+
     /// Counts, events, oddities.
     #[must_use]
     pub fn facts(&self) -> &Facts {
@@ -356,7 +361,7 @@ impl Engine {
     /// The episodes of lag so far; times are seconds of the capture's clock.
     #[must_use]
     pub fn episodes(&self) -> Vec<Episode> {
-        self.stream.as_ref().map_or_else(Vec::new, |stream| stream.watch.episodes())
+        self.stream.as_ref().map_or_else(Vec::new, |stream| stream.detector.episodes())
     }
 
     /// The frame under the playhead at `at`.
@@ -389,9 +394,9 @@ impl Engine {
         self.stream.as_ref().and_then(|stream| stream.heard.as_ref())
     }
 
-    /// The judge of the verdict, for displays that follow it live.
+    /// The lag detector, for displays that follow it live.
     #[must_use]
-    pub fn watch(&self) -> Option<&Watch> {
-        self.stream.as_ref().map(|stream| &stream.watch)
+    pub fn lag_detector(&self) -> Option<&LagDetector> {
+        self.stream.as_ref().map(|stream| &stream.detector)
     }
 }

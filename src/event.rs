@@ -12,8 +12,7 @@ use std::collections::VecDeque;
 
 use serde_json::{Map, Value};
 
-use crate::capture::{Direction, Message, Opcode, State};
-pub use crate::capture::{Expectation, Phase};
+use crate::capture::{Direction, Expectation, Message, Opcode, SessionPhase, SessionState};
 use crate::wire::json::JsonError;
 use crate::wire::message::{self, ClientText, Params, Ready, ServerText, channels_of, kind_of};
 use crate::wire::slice::{Coding, HEADER_LEN, SliceHeader};
@@ -85,7 +84,7 @@ pub enum Event<'a> {
 pub struct Interpreter {
     /// The session's, or until `ready` the one that spoke last.
     connection: Option<u32>,
-    phase: Phase,
+    phase: SessionPhase,
     expected: VecDeque<Expectation>,
     /// Records are missing, so that what was announced may have come, or never been announced.
     doubtful: bool,
@@ -100,7 +99,7 @@ impl Interpreter {
 
     /// An interpreter that goes on from a state.
     #[must_use]
-    pub fn resume(state: &State) -> Self {
+    pub fn resume(state: &SessionState) -> Self {
         Interpreter {
             connection: state.connection,
             phase: state.phase,
@@ -110,7 +109,7 @@ impl Interpreter {
     }
 
     /// Writes down all that it knows.
-    pub fn save(&self, state: &mut State) {
+    pub fn save(&self, state: &mut SessionState) {
         state.connection = self.connection;
         state.phase = self.phase;
         state.expected = self.expected.iter().cloned().collect();
@@ -125,7 +124,7 @@ impl Interpreter {
 
     /// Where the session stands.
     #[must_use]
-    pub fn phase(&self) -> Phase {
+    pub fn phase(&self) -> SessionPhase {
         self.phase
     }
 
@@ -141,7 +140,7 @@ impl Interpreter {
             return Event::Nothing;
         }
         if *self.connection.get_or_insert(connection) != connection {
-            if matches!(self.phase, Phase::BeforeBuffer | Phase::Streaming) {
+            if matches!(self.phase, SessionPhase::BeforeBuffer | SessionPhase::Streaming) {
                 return Event::Elsewhere;
             }
             *self = Interpreter { connection: Some(connection), ..Interpreter::default() };
@@ -163,8 +162,8 @@ impl Interpreter {
 
     fn client_text<'a>(&mut self, payload: &'a [u8]) -> Event<'a> {
         let Ok(text) = std::str::from_utf8(payload) else { return Event::Nothing };
-        if self.phase == Phase::BeforeConfig {
-            self.phase = Phase::BeforeReady;
+        if self.phase == SessionPhase::BeforeConfig {
+            self.phase = SessionPhase::BeforeReady;
             return Event::Config(text);
         }
         match message::client_text(text) {
@@ -180,9 +179,9 @@ impl Interpreter {
             Err(error) => Err(JsonError::NotJson(error.to_string())),
         };
         match self.phase {
-            Phase::BeforeConfig | Phase::BeforeReady => self.handshake(read),
-            Phase::Refused => Event::Nothing,
-            Phase::BeforeBuffer | Phase::Streaming => match read {
+            SessionPhase::BeforeConfig | SessionPhase::BeforeReady => self.handshake(read),
+            SessionPhase::Refused => Event::Nothing,
+            SessionPhase::BeforeBuffer | SessionPhase::Streaming => match read {
                 Ok(ServerText::ParamsUpdate) => Event::ParamsUpdate,
                 Ok(ServerText::Event(object)) => {
                     self.expect(&object.fields);
@@ -197,11 +196,11 @@ impl Interpreter {
         let Ok(ServerText::Event(object)) = read else { return Event::Skipped };
         match kind_of(&object.fields) {
             Some("ready") => {
-                self.phase = Phase::BeforeBuffer;
+                self.phase = SessionPhase::BeforeBuffer;
                 Event::Ready(Ready::of(&object.fields))
             }
             Some("error") => {
-                self.phase = Phase::Refused;
+                self.phase = SessionPhase::Refused;
                 let text =
                     |key: &str| object.fields.get(key).and_then(Value::as_str).map(str::to_owned);
                 Event::Refused { code: text("code"), message: text("message") }
@@ -236,13 +235,15 @@ impl Interpreter {
         }
         match self.phase {
             // The buffer that it patches is among what is missing.
-            Phase::BeforeBuffer if surely_slice => Event::Skipped,
-            Phase::BeforeConfig | Phase::BeforeReady | Phase::Refused => Event::Skipped,
-            Phase::BeforeBuffer => {
-                self.phase = Phase::Streaming;
+            SessionPhase::BeforeBuffer if surely_slice => Event::Skipped,
+            SessionPhase::BeforeConfig | SessionPhase::BeforeReady | SessionPhase::Refused => {
+                Event::Skipped
+            }
+            SessionPhase::BeforeBuffer => {
+                self.phase = SessionPhase::Streaming;
                 Event::InitialBuffer
             }
-            Phase::Streaming => match self.expected.pop_front() {
+            SessionPhase::Streaming => match self.expected.pop_front() {
                 None => Event::Slice,
                 Some(Expectation::SwapBuffer(channels)) => Event::SwapBuffer { channels },
                 Some(Expectation::Stem | Expectation::Bounce) => Event::Aside,
@@ -419,7 +420,7 @@ mod tests {
         let slice = [&[0; 23][..]].concat();
         let binary = |payload| Message::new(Direction::ServerToClient, Opcode::Binary, payload);
         let mut interpreter = Interpreter {
-            phase: Phase::BeforeBuffer,
+            phase: SessionPhase::BeforeBuffer,
             expected: [Expectation::Stem].into(),
             ..Interpreter::new()
         };

@@ -11,6 +11,7 @@
 //! | room | what it knows |
 //! |---|---|
 //! | [`time`] | nanoseconds, and how people write them |
+//! | [`parse`] | values that people type, and hints for misspelt names |
 //! | [`wire`] | the bytes of one message: slice header, payload, JSON |
 //! | [`capture`] | records and the file format that holds them |
 //! | [`event`] | what a record means |
@@ -42,6 +43,7 @@ pub mod flight;
 pub mod heard;
 pub mod lag;
 pub mod mirror;
+pub mod parse;
 pub mod peer;
 pub mod playhead;
 pub mod report;

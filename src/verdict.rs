@@ -9,7 +9,7 @@
 
 use serde::Serialize;
 
-use crate::capture::{BehindState, JudgeState, StaleState};
+use crate::capture::{BehindState, LagDetectorState, StaleState};
 
 /// A slice counts as behind the listener below this lead.
 pub const BEHIND_LEAD_S: f64 = -0.05;
@@ -57,13 +57,13 @@ pub struct Episode {
     /// When it was over, or the time of the last look.
     pub to_s: f64,
     /// What was wrong.
-    pub what: What,
+    pub what: LagKind,
 }
 
 /// What is wrong in an episode.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum What {
+pub enum LagKind {
     /// The audio under the listener was older than the threshold.
     Stale {
         /// Ticks over the threshold.
@@ -98,7 +98,7 @@ impl StaleSpell {
             episode: Episode {
                 from_s,
                 to_s,
-                what: What::Stale { ticks, worst_staleness_s, silence_s },
+                what: LagKind::Stale { ticks, worst_staleness_s, silence_s },
             },
             last_stale_s: state.last_stale_s,
             over: state.over,
@@ -108,10 +108,10 @@ impl StaleSpell {
     fn state(&self, threshold_s: f64) -> StaleState {
         let Episode { from_s, to_s, ref what } = self.episode;
         let (ticks, worst_staleness_s, silence_s) = match *what {
-            What::Stale { ticks, worst_staleness_s, silence_s } => {
+            LagKind::Stale { ticks, worst_staleness_s, silence_s } => {
                 (ticks, worst_staleness_s, silence_s)
             }
-            What::Behind { .. } => (0, 0.0, 0.0),
+            LagKind::Behind { .. } => (0, 0.0, 0.0),
         };
         StaleState {
             threshold_s,
@@ -153,7 +153,7 @@ impl BehindSpell {
         (self.last_behind_s - self.from_s >= rule.sustained_s).then_some(Episode {
             from_s: self.from_s,
             to_s: self.last_behind_s,
-            what: What::Behind {
+            what: LagKind::Behind {
                 slices: self.slices,
                 of: self.of_at_last_behind,
                 worst_lead_s: self.worst_lead_s,
@@ -164,7 +164,7 @@ impl BehindSpell {
 
 /// Judges a session while it goes on.
 #[derive(Debug, Clone)]
-pub struct Watch {
+pub struct LagDetector {
     stale_threshold_s: f64,
     behind_rule: BehindRule,
     loop_s: f64,
@@ -179,11 +179,11 @@ pub struct Watch {
     behind: Option<BehindSpell>,
 }
 
-impl Watch {
+impl LagDetector {
     /// Begins with the initial buffer at `now_s`.
     #[must_use]
     pub fn new(stale_threshold_s: f64, loop_s: f64, now_s: f64) -> Self {
-        Watch {
+        LagDetector {
             stale_threshold_s,
             behind_rule: BehindRule::default(),
             loop_s,
@@ -201,9 +201,9 @@ impl Watch {
 
     /// A judge that goes on from a state. A spell of stale audio goes on only by its own threshold.
     #[must_use]
-    pub fn resume(state: &JudgeState, stale_threshold_s: f64, loop_s: f64) -> Self {
+    pub fn resume(state: &LagDetectorState, stale_threshold_s: f64, loop_s: f64) -> Self {
         let stale = state.stale.as_ref().filter(|spell| spell.threshold_s == stale_threshold_s);
-        Watch {
+        LagDetector {
             stale_threshold_s,
             behind_rule: BehindRule::default(),
             loop_s,
@@ -221,8 +221,8 @@ impl Watch {
 
     /// All that coming verdicts follow from; episodes that are over are not in it.
     #[must_use]
-    pub fn state(&self) -> JudgeState {
-        JudgeState {
+    pub fn state(&self) -> LagDetectorState {
+        LagDetectorState {
             paused: self.paused,
             settled_at_s: self.settled_at_s,
             advance_s: self.advance_s,
@@ -237,7 +237,7 @@ impl Watch {
     /// The same with another rule for slices behind.
     #[must_use]
     pub fn with_behind_rule(self, behind_rule: BehindRule) -> Self {
-        Watch { behind_rule, ..self }
+        LagDetector { behind_rule, ..self }
     }
 
     /// A new source buffer.
@@ -305,7 +305,7 @@ impl Watch {
             episode: Episode {
                 from_s: now_s,
                 to_s: now_s,
-                what: What::Stale { ticks: 0, worst_staleness_s: 0.0, silence_s: 0.0 },
+                what: LagKind::Stale { ticks: 0, worst_staleness_s: 0.0, silence_s: 0.0 },
             },
             last_stale_s: now_s,
             over: false,
@@ -313,7 +313,7 @@ impl Watch {
         spell.last_stale_s = now_s;
         spell.episode.to_s = now_s;
         spell.over = false;
-        if let What::Stale { ticks, worst_staleness_s, .. } = &mut spell.episode.what {
+        if let LagKind::Stale { ticks, worst_staleness_s, .. } = &mut spell.episode.what {
             *ticks += 1;
             *worst_staleness_s = worst_staleness_s.max(staleness_s);
         }
@@ -376,7 +376,7 @@ impl Watch {
 
     fn note_silence(&mut self, silence: f64) {
         if let Some(StaleSpell {
-            episode: Episode { what: What::Stale { silence_s, .. }, .. },
+            episode: Episode { what: LagKind::Stale { silence_s, .. }, .. },
             over: false,
             ..
         }) = self.stale.as_mut()
@@ -419,29 +419,29 @@ mod tests {
 
     /// A stream in the making: a slice every 50 ms and a tick every 25 ms.
     struct Stream {
-        watch: Watch,
+        detector: LagDetector,
         now_s: f64,
     }
 
     impl Stream {
         fn new(loop_s: f64) -> Self {
-            Stream { watch: Watch::new(3.0, loop_s, 0.0), now_s: 0.0 }
+            Stream { detector: LagDetector::new(3.0, loop_s, 0.0), now_s: 0.0 }
         }
 
         /// Goes on for `span_s` with slices of `lead_s`, or none, and audio `staleness_s` old.
         fn run(mut self, span_s: f64, lead_s: Option<f64>, staleness_s: f64) -> Self {
             for step in 0..(span_s / 0.025).round() as u64 {
                 self.now_s += 0.025;
-                self.watch.on_tick(self.now_s, staleness_s);
+                self.detector.on_tick(self.now_s, staleness_s);
                 if let Some(lead_s) = lead_s.filter(|_| step % 2 == 0) {
-                    self.watch.on_slice(self.now_s, lead_s);
+                    self.detector.on_slice(self.now_s, lead_s);
                 }
             }
             self
         }
 
-        fn then(mut self, command: impl FnOnce(&mut Watch, f64)) -> Self {
-            command(&mut self.watch, self.now_s);
+        fn then(mut self, command: impl FnOnce(&mut LagDetector, f64)) -> Self {
+            command(&mut self.detector, self.now_s);
             self
         }
 
@@ -453,13 +453,13 @@ mod tests {
         #[track_caller]
         fn check(self, expected: &[(&str, f64, f64)]) {
             let found: Vec<_> = self
-                .watch
+                .detector
                 .episodes()
                 .iter()
                 .map(|episode| {
                     let kind = match episode.what {
-                        What::Stale { .. } => "stale",
-                        What::Behind { .. } => "behind",
+                        LagKind::Stale { .. } => "stale",
+                        LagKind::Behind { .. } => "behind",
                     };
                     let rounded = |s: f64| (s * 1e3).round() / 1e3;
                     (kind, rounded(episode.from_s), rounded(episode.to_s))
@@ -471,9 +471,9 @@ mod tests {
 
     #[track_caller]
     fn check_current(stream: &Stream, expected: Option<&str>) {
-        let current = stream.watch.current(stream.now_s).map(|episode| match episode.what {
-            What::Stale { .. } => "stale",
-            What::Behind { .. } => "behind",
+        let current = stream.detector.current(stream.now_s).map(|episode| match episode.what {
+            LagKind::Stale { .. } => "stale",
+            LagKind::Behind { .. } => "behind",
         });
         assert_eq!(current, expected);
     }
@@ -532,9 +532,9 @@ mod tests {
     fn a_paused_player_hears_nothing() {
         Stream::new(24.0)
             .healthy(2.0)
-            .then(|watch, now_s| watch.on_pause(now_s, true))
+            .then(|detector, now_s| detector.on_pause(now_s, true))
             .run(5.0, Some(-2.0), 5.0)
-            .then(|watch, now_s| watch.on_pause(now_s, false))
+            .then(|detector, now_s| detector.on_pause(now_s, false))
             .run(0.5, Some(0.2), 5.0)
             .healthy(1.0)
             .check(&[]);
@@ -545,15 +545,17 @@ mod tests {
         let one_behind = |stream: Stream| stream.run(0.05, Some(-0.1), 0.1);
         one_behind(
             one_behind(Stream::new(24.0).healthy(2.0))
-                .then(|watch, now_s| watch.on_pause(now_s, true))
+                .then(|detector, now_s| detector.on_pause(now_s, true))
                 .run(60.0, None, 0.1)
-                .then(|watch, now_s| watch.on_pause(now_s, false))
+                .then(|detector, now_s| detector.on_pause(now_s, false))
                 .run(1.0, None, 0.1),
         )
         .healthy(1.0)
         .check(&[]);
         one_behind(
-            one_behind(Stream::new(24.0).healthy(2.0)).then(Watch::on_seek).run(1.2, None, 0.1),
+            one_behind(Stream::new(24.0).healthy(2.0))
+                .then(LagDetector::on_seek)
+                .run(1.2, None, 0.1),
         )
         .healthy(1.0)
         .check(&[]);
@@ -561,7 +563,9 @@ mod tests {
 
     #[test]
     fn transients_of_seek_and_swap_are_healthy_and_what_outlasts_them_is_not() {
-        for command in [Watch::on_seek, |watch: &mut Watch, now_s| watch.on_swap(now_s, 24.0)] {
+        for command in [LagDetector::on_seek, |detector: &mut LagDetector, now_s| {
+            detector.on_swap(now_s, 24.0)
+        }] {
             Stream::new(24.0)
                 .healthy(2.0)
                 .then(command)
@@ -571,7 +575,7 @@ mod tests {
         }
         Stream::new(24.0)
             .healthy(2.0)
-            .then(Watch::on_seek)
+            .then(LagDetector::on_seek)
             .run(2.0, Some(3.2), 9.0)
             .check(&[("stale", 2.775, 4.0)]);
     }
@@ -584,12 +588,15 @@ mod tests {
         idles(12.0).check(&[("stale", 12.025, 22.0)]);
         // A knob wakes it; the first slices land far ahead, and old audio is heard until then.
         idles(24.0)
-            .then(Watch::on_knob)
+            .then(LagDetector::on_knob)
             .run(1.0, None, 5.0)
             .run(1.5, Some(1.35), 5.0)
             .healthy(1.0)
             .check(&[]);
         // One that does not wake is stuck.
-        idles(24.0).then(Watch::on_knob).run(4.0, None, 5.0).check(&[("stale", 36.025, 38.0)]);
+        idles(24.0)
+            .then(LagDetector::on_knob)
+            .run(4.0, None, 5.0)
+            .check(&[("stale", 36.025, 38.0)]);
     }
 }

@@ -10,7 +10,7 @@ use crate::capture::{Ending, Record, Salvage};
 use crate::edge::files::{self, CaptureFile};
 use crate::engine::{Engine, Options, PlayheadSource};
 use crate::lag::ReportArgs;
-use crate::report::{About, Analysis, Damage};
+use crate::report::{Analysis, CaptureDescription, DamageReport};
 use crate::sweep;
 use crate::time::{Nanos, Span};
 
@@ -37,7 +37,7 @@ pub(super) struct Replay {
     pub engine: Engine,
     pub at: Nanos,
     pub complete: bool,
-    pub damage: Option<Damage>,
+    pub damage: Option<DamageReport>,
 }
 
 impl Replay {
@@ -70,7 +70,7 @@ impl Replay {
         let last = engine.facts().span.map_or(Nanos(0), |(_, last)| last);
         let ended = engine.facts().end.as_ref().map_or(last, |(t, _)| *t);
         let at = moment(&engine).unwrap_or(ended);
-        let damage = Damage::of(records.losses());
+        let damage = DamageReport::of(records.losses());
         let complete = records.ending() == Some(Ending::Complete);
         Ok(Replay { engine, at, complete, damage })
     }
@@ -111,7 +111,7 @@ pub fn analyze(path: &Path, options: &AnalyzeOptions) -> Result<Analysis> {
             Ok(replay)
         })
         .with_context(|| format!("cannot analyse {}", path.display()))?;
-    let about = About {
+    let about = CaptureDescription {
         capture: path.display().to_string(),
         at: replay.at,
         headers_only: options.headers_only,

@@ -7,8 +7,8 @@ use anyhow::{Context, Result, bail};
 use super::analyze::Replay;
 use crate::edge::files::{self, Output};
 use crate::engine::{Engine, Options, PlayheadSource};
-use crate::report::{Damage, wav};
-use crate::time::{DEFAULT_SAMPLE_RATE, Span};
+use crate::report::{DamageReport, wav};
+use crate::time::Span;
 
 /// What to write.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -35,7 +35,7 @@ pub struct AudioSummary {
     /// Frames per second.
     pub sample_rate: u32,
     /// What of the capture is damaged.
-    pub damage: Option<Damage>,
+    pub damage: Option<DamageReport>,
 }
 
 /// Replays a capture and writes audio of it to `out`.
@@ -81,7 +81,7 @@ impl Sound {
                 }
             );
         };
-        let sample_rate = engine.ready().map_or(DEFAULT_SAMPLE_RATE, |ready| ready.sample_rate);
+        let sample_rate = engine.sample_rate();
         let channels = mirror.channels();
         let last_frames = last.map(|last| (last.seconds() * f64::from(sample_rate)).round() as u64);
         let samples = match engine.heard() {

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::capture::{Body, Header};
 use crate::edge::files;
-use crate::peer::incident::nearest;
+use crate::parse::nearest;
 
 /// Ending of a capture's name.
 const EXTENSION: &str = "lagtape";

@@ -13,7 +13,7 @@ use crate::capture::{Body, Direction, Kind, Message, Opcode, Record};
 use crate::edge::files;
 use crate::event::{Event, Interpreter};
 use crate::report::text::{Bytes, Figure, OneLine};
-use crate::report::{Damage, SCHEMA};
+use crate::report::{DamageReport, SCHEMA};
 use crate::time::{Nanos, Offset};
 use crate::wire::slice::SliceHeader;
 
@@ -41,7 +41,7 @@ pub struct CatFilter {
 
 /// Prints the records of a capture that pass the filter; returns what was damaged, if
 /// anything.
-pub fn cat(path: &Path, filter: &CatFilter, out: &mut dyn Write) -> Result<Option<Damage>> {
+pub fn cat(path: &Path, filter: &CatFilter, out: &mut dyn Write) -> Result<Option<DamageReport>> {
     let mut left = filter.limit.unwrap_or(u64::MAX);
     each(path, filter, &mut |record, role, origin| {
         if left == 0 {
@@ -63,7 +63,7 @@ pub struct MessagePage {
     /// The record after which the next page begins, if there is one.
     pub next: Option<u64>,
     /// Where the capture is damaged; what is lost is left out.
-    pub damage: Option<Damage>,
+    pub damage: Option<DamageReport>,
 }
 
 /// The records that pass the filter and come after record number `after`, at most the filter's limit
@@ -102,7 +102,7 @@ pub fn messages(
 type Visit<'a> = dyn FnMut(&Record<'_>, &str, Nanos) -> Result<ControlFlow<()>> + 'a;
 
 /// Visits the records that pass the filter until the visitor has enough.
-fn each(path: &Path, filter: &CatFilter, visit: &mut Visit<'_>) -> Result<Option<Damage>> {
+fn each(path: &Path, filter: &CatFilter, visit: &mut Visit<'_>) -> Result<Option<DamageReport>> {
     let context = || format!("cannot read {}", path.display());
     let origin = origin(path).with_context(context)?;
     let mut records = files::open_capture(path).with_context(context)?;
@@ -116,7 +116,7 @@ fn each(path: &Path, filter: &CatFilter, visit: &mut Visit<'_>) -> Result<Option
             return Ok(None);
         }
     }
-    Ok(Damage::of(records.losses()))
+    Ok(DamageReport::of(records.losses()))
 }
 
 /// When the initial buffer arrived, or the first record where none did.
@@ -266,8 +266,8 @@ enum RecordBody<'a> {
     Gap(&'a crate::capture::Gap),
     Marker(&'a crate::capture::Marker),
     End(&'a crate::capture::End),
-    Context(&'a crate::capture::State),
-    Checkpoint(&'a crate::capture::Summary),
+    Context(&'a crate::capture::SessionState),
+    Checkpoint(&'a crate::capture::CheckpointSummary),
     Unknown,
 }
 

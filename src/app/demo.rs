@@ -12,16 +12,17 @@ use crate::edge::backend::{self, BackendOptions};
 use crate::edge::files;
 use crate::peer::client::Client;
 use crate::peer::server::{BUILT_IN, ServerOptions};
-use crate::peer::{server, spell::Spell};
+use crate::peer::{interval::Interval, server};
 use crate::report::text;
 use crate::time::{Nanos, Span};
 
 /// Length of the demo's stream.
 pub const LENGTH: Span = Span(13_000_000_000);
 /// The generator stops, …
-const STALL: Spell = Spell { at_s: 2.0, for_s: 4.0 };
+const STALL: Interval = Interval { at_s: 2.0, for_s: 4.0 };
 /// … and later slices land behind the listener.
-const BEHIND: server::Behind = server::Behind { spell: Spell { at_s: 9.0, for_s: 2.0 }, by_s: 0.6 };
+const BEHIND: server::Behind =
+    server::Behind { interval: Interval { at_s: 9.0, for_s: 2.0 }, by_s: 0.6 };
 /// The loop of the demo, in seconds.
 const LOOP_S: f64 = 8.0;
 
@@ -67,7 +68,7 @@ async fn record_backend(out: &Path, watch: impl FnMut(&Client, Nanos)) -> Result
     let url = format!("ws://{}", listener.local_addr()?);
     let mut options = ServerOptions {
         seed: 7,
-        source: server::Source::BuiltIn { seconds: LOOP_S, channels: 2 },
+        source: server::ServerSource::BuiltIn { seconds: LOOP_S, channels: 2 },
         ..ServerOptions::default()
     };
     options.faults.stalls.push(STALL);

@@ -11,8 +11,8 @@ use crate::capture::{Body, Direction, Opcode, Record};
 use crate::edge::files;
 use crate::engine::{Options, PlayheadSource};
 use crate::lag::{DEFAULT_STALE_THRESHOLD_S, ReportArgs};
-use crate::report::About;
-use crate::report::compare::{Comparison, Side, Tolerance};
+use crate::report::CaptureDescription;
+use crate::report::compare::{ComparedSide, Comparison, Tolerance};
 use crate::sweep;
 use crate::time::Span;
 
@@ -43,12 +43,12 @@ impl Default for DiffVerb {
 /// Compares two captures over the time that both cover.
 pub fn diff(a: &Path, b: &Path, verb: &DiffVerb) -> Result<Comparison> {
     let sides = sweep::map_in_order(&[a, b], 0, |path| verb.side(path, None))?;
-    let [a_side, b_side] = <[Result<Side>; 2]>::try_from(sides)
+    let [a_side, b_side] = <[Result<ComparedSide>; 2]>::try_from(sides)
         .unwrap_or_else(|_| unreachable!("two paths give two sides"));
     let (mut a_side, mut b_side) = (a_side?, b_side?);
-    let lengths_s = [&a_side, &b_side].map(Side::length_s);
+    let lengths_s = [&a_side, &b_side].map(ComparedSide::length_s);
     let [length_a_s, length_b_s] = lengths_s;
-    let until = |side: &Side, length_s: f64| {
+    let until = |side: &ComparedSide, length_s: f64| {
         Some(Span(((side.from_s() + length_s).max(0.0) * 1e9).round() as u64))
     };
     if length_a_s > length_b_s {
@@ -60,7 +60,7 @@ pub fn diff(a: &Path, b: &Path, verb: &DiffVerb) -> Result<Comparison> {
 }
 
 impl DiffVerb {
-    fn side(&self, path: &Path, until: Option<Span>) -> Result<Side> {
+    fn side(&self, path: &Path, until: Option<Span>) -> Result<ComparedSide> {
         let options = Options {
             playhead: self.playhead,
             headers_only: self.headers_only,
@@ -79,7 +79,7 @@ impl DiffVerb {
                 "cannot compare {path}: it has no initial buffer to be aligned at; look at it with: lagtape cat {path}"
             );
         }
-        let about = About {
+        let about = CaptureDescription {
             capture: path.display().to_string(),
             at: replay.at,
             headers_only: self.headers_only,
@@ -90,7 +90,7 @@ impl DiffVerb {
         };
         let args =
             ReportArgs { stale_threshold_s: self.stale_threshold_s, ..ReportArgs::default() };
-        Ok(Side::of(&replay.engine, about, &args, digests))
+        Ok(ComparedSide::of(&replay.engine, about, &args, digests))
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use crate::capture::{Index, Kind, Row, Salvage, whole_index};
+use crate::capture::{CheckpointRow, Index, Kind, Salvage, whole_index};
 use crate::edge::files;
 use crate::engine::{Engine, Options};
 use crate::time::Nanos;
@@ -22,7 +22,7 @@ pub(super) struct Recalled {
 pub(super) fn recall(
     path: &Path,
     options: Options,
-    mut watch: impl FnMut(&Engine, &Row),
+    mut watch: impl FnMut(&Engine, &CheckpointRow),
 ) -> Result<Option<Recalled>> {
     let context = || format!("cannot read {}", path.display());
     let (file, _) = files::open_file(path)?;

@@ -13,7 +13,7 @@ use crate::capture::{Body, Direction, Ending, Header, Record, Salvage, Totals, l
 use crate::edge::files;
 use crate::engine::pings::Pings;
 use crate::report::text::{Bytes, Figure, OneLine};
-use crate::report::{Damage, RoundTripReport, SCHEMA};
+use crate::report::{DamageReport, RoundTripReport, SCHEMA};
 use crate::time::Nanos;
 
 /// The facts of a capture.
@@ -47,7 +47,7 @@ pub struct Info {
     /// Every record was checked; otherwise only what follows the last checkpoint was.
     pub checked: bool,
     /// What is damaged of what was checked.
-    pub damage: Option<Damage>,
+    pub damage: Option<DamageReport>,
 }
 
 /// The header record.
@@ -137,7 +137,7 @@ impl Info {
         while let Some(record) = records.next_record()? {
             self.count(record, seen);
         }
-        self.damage = Damage::of(records.losses());
+        self.damage = DamageReport::of(records.losses());
         match records.ending() {
             Some(Ending::Complete) => self.complete = true,
             Some(Ending::Incomplete { torn_bytes }) => self.torn_bytes = torn_bytes,

@@ -14,7 +14,7 @@ use crate::capture::{Body, End, Ending, Gap, Header, Record, Salvage, SyncMarker
 use crate::edge::files::{self, CaptureFile, Output};
 use crate::edge::rewrite::Woven;
 use crate::flight::PART_KEY;
-use crate::report::Damage;
+use crate::report::DamageReport;
 use crate::time::Nanos;
 
 /// What was joined.
@@ -147,7 +147,7 @@ impl Joined {
             out.write_all(&self.bytes)?;
             self.bytes.clear();
         }
-        if let Some(damage) = Damage::of(part.records.losses()) {
+        if let Some(damage) = DamageReport::of(part.records.losses()) {
             bail!(damage.reason);
         }
         self.complete = is_last && part.records.ending() == Some(Ending::Complete);

@@ -26,7 +26,7 @@ use crate::lag::ReportArgs;
 use crate::peer::client::{Client, ClientCommand, ClientOptions};
 use crate::peer::incident::Trouble;
 use crate::peer::server::BUILT_IN;
-use crate::report::{About, Analysis};
+use crate::report::{Analysis, CaptureDescription};
 use crate::time::{DEFAULT_SAMPLE_RATE, Nanos, Span};
 use crate::verdict::Episode;
 
@@ -249,7 +249,7 @@ impl LiveSession {
         };
         let capture = self.capture.display().to_string();
         let live = self.look(move |client, now| {
-            Analysis::of(client.engine(), About::live(capture, now), &from(now))
+            Analysis::of(client.engine(), CaptureDescription::live(capture, now), &from(now))
         });
         if let Some(analysis) = live.await {
             return Ok(analysis);
@@ -325,7 +325,7 @@ impl LiveState {
             lead_s: slice.map(|slice| slice.lead_s),
             staleness_s: tick.map(|tick| tick.staleness_s),
             playhead_s: engine.playhead_s(at),
-            lag: engine.watch().and_then(|watch| watch.current(at.seconds())),
+            lag: engine.lag_detector().and_then(|detector| detector.current(at.seconds())),
             end: None,
         }
     }
@@ -428,7 +428,7 @@ fn record_options(verb: LiveVerb, url: String) -> Result<RecordOptions> {
 fn audio_of(client: &Client, buffer: bool, last: Option<Span>) -> Option<LiveAudio> {
     let engine = client.engine();
     let mirror = engine.mirror()?;
-    let sample_rate = engine.ready().map_or(DEFAULT_SAMPLE_RATE, |ready| ready.sample_rate);
+    let sample_rate = engine.sample_rate();
     let channels = mirror.channels();
     let frames = last.map(|last| (last.seconds() * f64::from(sample_rate)).round() as u64);
     let samples = if buffer {

@@ -9,7 +9,7 @@ use crate::edge::files;
 use crate::engine::{Options, PlayheadSource};
 use crate::lag::ReportArgs;
 use crate::report::plot::Plot;
-use crate::report::{About, Analysis};
+use crate::report::{Analysis, CaptureDescription};
 
 /// The form of a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub fn plot_bytes(path: &Path, form: PlotForm, verb: &PlotVerb) -> Result<(Vec<u
     let replay = files::open_stream(path)
         .and_then(|records| Replay::of(records, options, None))
         .with_context(|| format!("cannot replay {}", path.display()))?;
-    let about = About {
+    let about = CaptureDescription {
         capture: path.display().to_string(),
         at: replay.at,
         headers_only: false,

@@ -19,7 +19,7 @@ use crate::peer::client::{Client, ClientOptions, Dialect};
 use crate::peer::music;
 use crate::peer::script::ScriptedOp;
 use crate::peer::server::Pcm;
-use crate::report::{About, Analysis};
+use crate::report::{Analysis, CaptureDescription};
 use crate::time::{DEFAULT_SAMPLE_RATE, Nanos, Span};
 
 /// Length of the built-in tune that is uploaded when nothing else is named, in seconds.
@@ -208,10 +208,10 @@ pub(super) fn finished(
 /// The report of the live engine, as `analyze` makes it of the capture.
 #[must_use]
 pub fn live_analysis(recorded: &Recorded) -> Analysis {
-    let about = About {
+    let about = CaptureDescription {
         tracker_bound: Some(LIVE_TRACKER_BOUND),
         complete: recorded.is_written,
-        ..About::live(recorded.path.display().to_string(), recorded.ended)
+        ..CaptureDescription::live(recorded.path.display().to_string(), recorded.ended)
     };
     Analysis::of(recorded.client.engine(), about, &ReportArgs::default())
 }

@@ -5,10 +5,10 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 
 use super::index;
-use crate::capture::Row;
+use crate::capture::CheckpointRow;
 use crate::edge::files;
 use crate::engine::{Engine, Options};
-use crate::report::Damage;
+use crate::report::DamageReport;
 use crate::scenario::Scenario;
 use crate::scenario::ask::{Recording, RecordingBuilder};
 use crate::scenario::columns::{Columns, ColumnsBuilder};
@@ -28,7 +28,7 @@ pub(super) fn read(path: &Path, modelled: bool) -> Result<Recording> {
         while let Some(record) = records.next_record()? {
             recording.handle(&record);
         }
-        if let Some(damage) = Damage::of(records.losses()) {
+        if let Some(damage) = DamageReport::of(records.losses()) {
             bail!(damage.reason);
         }
         anyhow::Ok(recording.finish()?)
@@ -39,7 +39,7 @@ pub(super) fn read(path: &Path, modelled: bool) -> Result<Recording> {
 /// The columns that the checkpoints of a capture tell, where these cover all of it.
 fn columns(path: &Path) -> Result<Option<Columns>> {
     let mut columns = ColumnsBuilder::new();
-    let see = |engine: &Engine, row: &Row| columns.recall(engine, row);
+    let see = |engine: &Engine, row: &CheckpointRow| columns.recall(engine, row);
     let recalled = index::recall(path, Options::default(), see)?;
     Ok(recalled.and_then(|recalled| columns.finish(&recalled.engine, recalled.ended)))
 }

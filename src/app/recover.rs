@@ -12,7 +12,7 @@ use crate::capture::{Body, Ending, Header, Record, Salvage, Stored};
 use crate::edge::files::{self, CaptureFile};
 use crate::edge::rewrite::Rewriter;
 use crate::report::SCHEMA;
-use crate::report::text::Records;
+use crate::report::text::RecordCount;
 
 /// What was recovered of one capture.
 #[derive(Debug, Clone, Serialize)]
@@ -125,11 +125,11 @@ pub fn recovered_text(recovered: &[Recovered]) -> String {
             true => writeln!(
                 text,
                 "wrote {out}: {}; {}, {bytes_lost} bytes and {seconds_lost:.3} s are lost",
-                Records(one.records),
-                Records(*records_lost)
+                RecordCount(one.records),
+                RecordCount(*records_lost)
             ),
             false => {
-                writeln!(text, "wrote {out}: all of {}; nothing is lost", Records(one.records))
+                writeln!(text, "wrote {out}: all of {}; nothing is lost", RecordCount(one.records))
             }
         };
         one.lost.lines(&mut text);

@@ -19,7 +19,7 @@ use crate::edge::replay::{Notice, Replay, ServeOptions};
 use crate::engine::{Engine, Options};
 use crate::peer::client::{Client, ClientOptions};
 use crate::peer::replay::{Divergence, Performance, PerformanceOptions, Script};
-use crate::report::{Damage, SCHEMA};
+use crate::report::{DamageReport, SCHEMA};
 use crate::time::{Nanos, Span};
 
 /// A session that was replayed to a client.
@@ -36,7 +36,7 @@ pub struct Replayed {
     /// The capture that was written of it.
     pub out: Option<PathBuf>,
     /// Where the replayed capture is damaged.
-    pub damage: Option<Damage>,
+    pub damage: Option<DamageReport>,
     /// Why it could not go on.
     pub failure: Option<String>,
 }

@@ -13,7 +13,7 @@ use crate::edge;
 use crate::edge::audio_file;
 use crate::edge::backend::{self, BackendOptions, Links, Notice};
 use crate::peer::incident::Trouble;
-use crate::peer::server::{ServerOptions, Source};
+use crate::peer::server::{ServerOptions, ServerSource};
 use crate::time::DEFAULT_SAMPLE_RATE;
 
 /// Length of the built-in backend's loop in seconds, and its channels.
@@ -45,8 +45,8 @@ pub async fn backend(
 ) -> Result<()> {
     let setup = verb.trouble.setup();
     let source = match &verb.audio {
-        Some(path) => Source::Pcm(audio_file::load(path, DEFAULT_SAMPLE_RATE)?),
-        None => Source::built_in(verb.loop_s, verb.channels)?,
+        Some(path) => ServerSource::Pcm(audio_file::load(path, DEFAULT_SAMPLE_RATE)?),
+        None => ServerSource::built_in(verb.loop_s, verb.channels)?,
     };
     let options = BackendOptions {
         server: ServerOptions {

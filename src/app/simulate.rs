@@ -13,9 +13,9 @@ use crate::lag::ReportArgs;
 use crate::peer::client::{ClientOptions, Dialect};
 use crate::peer::incident::Trouble;
 use crate::peer::script::ScriptedOp;
-use crate::peer::server::{BUILT_IN, ServerOptions, Source, TooLong};
+use crate::peer::server::{BUILT_IN, ServerOptions, ServerSource, TooLong};
 use crate::peer::simulation::{Simulated, SimulationOptions, simulate as run};
-use crate::report::{About, Analysis};
+use crate::report::{Analysis, CaptureDescription};
 use crate::time::{Nanos, Span};
 
 /// What to simulate.
@@ -63,7 +63,7 @@ impl SimulateVerb {
             },
             server: ServerOptions {
                 seed: self.seed,
-                source: Source::built_in(self.loop_s, self.channels)?,
+                source: ServerSource::built_in(self.loop_s, self.channels)?,
                 policy: setup.policy,
                 generator: setup.generator,
                 faults: setup.faults,
@@ -117,6 +117,6 @@ pub fn simulate(verb: &SimulateVerb) -> Result<Analysis> {
         return Err(error).with_context(writing);
     }
     output.finish()?;
-    let about = About::live(verb.out.display().to_string(), ended);
+    let about = CaptureDescription::live(verb.out.display().to_string(), ended);
     Ok(Analysis::of(client.engine(), about, &ReportArgs::default()))
 }

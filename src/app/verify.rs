@@ -10,8 +10,8 @@ use super::Outcome;
 use crate::capture::{Body, Digest, Ending, Losses, Record, Salvage};
 use crate::edge::files::{self, CaptureFile};
 use crate::engine::{Engine, Options};
-use crate::report::text::{Bytes, Records};
-use crate::report::{Place, SCHEMA};
+use crate::report::text::{Bytes, RecordCount};
+use crate::report::{DamagedPlace, SCHEMA};
 
 /// What a check of one capture found.
 #[derive(Debug, Clone, Serialize)]
@@ -92,18 +92,18 @@ pub struct Lost {
     /// Places that are damaged.
     pub places: u64,
     /// The first thousand of them.
-    pub damage: Vec<Place>,
+    pub damage: Vec<DamagedPlace>,
 }
 
 impl Lost {
     /// What a reader lost.
     #[must_use]
     pub fn of(losses: &Losses) -> Lost {
-        let damage = Place::all(losses);
+        let damage = DamagedPlace::all(losses);
         Lost {
             records_lost: losses.records,
             bytes_lost: losses.bytes,
-            seconds_lost: damage.iter().map(Place::lost_s).sum(),
+            seconds_lost: damage.iter().map(DamagedPlace::lost_s).sum(),
             repeated: losses.repeated,
             places: losses.count,
             damage,
@@ -126,7 +126,8 @@ impl Lost {
             let _ = writeln!(out, "  … and {more} places more");
         }
         if self.repeated > 0 {
-            let _ = writeln!(out, "  {} again or out of order in the file", Records(self.repeated));
+            let _ =
+                writeln!(out, "  {} again or out of order in the file", RecordCount(self.repeated));
         }
     }
 }

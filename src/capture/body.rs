@@ -8,15 +8,15 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::context::{Buffer, Context};
-use super::error::{Damage, ReadError};
+use super::checkpoint::{Checkpoint, PackedRows};
+use super::error::{DamageReason, ReadError};
 use super::format::{
     BODY_FIELDS, FLAG_AUTOMATIC, FLAG_COMPRESSED, FLAG_FAILED, FORMAT_VERSION, PAYLOAD_AT, fixed,
     tag,
 };
-use super::index::{Checkpoint, PackedRows};
 use super::msgpack::{Cursor, Malformed};
 use super::record::{Body, Direction, Header, Kind, Message, Record};
+use super::snapshot::{Context, PackedBuffer};
 use crate::time::Nanos;
 
 /// Nested values that the payload of a record other than a message may have.
@@ -25,7 +25,7 @@ const MAX_DEPTH: usize = 64;
 /// What a body says that is no fault of its bytes, or what is wrong with it.
 #[derive(Debug, PartialEq)]
 pub(super) enum BodyError {
-    Damage(Damage),
+    Damage(DamageReason),
     ForeignVersion { found: u32 },
 }
 
@@ -39,19 +39,19 @@ impl BodyError {
     }
 }
 
-impl From<Damage> for BodyError {
-    fn from(damage: Damage) -> Self {
+impl From<DamageReason> for BodyError {
+    fn from(damage: DamageReason) -> Self {
         BodyError::Damage(damage)
     }
 }
 
 /// Reads the body of a record.
 pub(super) fn decode(body: &[u8]) -> Result<Record<'_>, BodyError> {
-    let fields = Fields::read(body).map_err(Damage::Body)?;
+    let fields = Fields::read(body).map_err(DamageReason::Body)?;
     let kind = Kind::from(fields.kind);
     let body = match kind {
         Kind::Header => Body::Header(header(fields.payload)?),
-        Kind::Message => Body::Message(message(&fields).map_err(Damage::Body)?),
+        Kind::Message => Body::Message(message(&fields).map_err(DamageReason::Body)?),
         Kind::Clock => Body::Clock(payload(kind, fields.payload)?),
         Kind::Gap => Body::Gap(payload(kind, fields.payload)?),
         Kind::Marker => Body::Marker(payload(kind, fields.payload)?),
@@ -95,7 +95,7 @@ impl<'a> Fields<'a> {
                 _ => rest.skip()?,
             }
         }
-        if rest.is_empty() { Ok(fields) } else { Err("bytes follow its last value") }
+        if rest.is_empty() { Ok(fields) } else { Err(Malformed::TrailingBytes) }
     }
 
     /// The first seven values where every tag is the one that this version writes, the number of
@@ -135,7 +135,7 @@ impl<'a> Fields<'a> {
         let mut cursor = Cursor::new(body);
         let count = cursor.array_len()?;
         if count < u64::from(BODY_FIELDS) {
-            return Err("it has fewer than 7 values");
+            return Err(Malformed::TooFewValues);
         }
         let fields = Fields {
             kind: narrow(cursor.uint()?)?,
@@ -155,9 +155,9 @@ impl<'a> Fields<'a> {
 }
 
 fn message<'a>(fields: &Fields<'a>) -> Result<Message<'a>, Malformed> {
-    let direction = Direction::from_id(fields.direction).ok_or("a message goes neither way")?;
+    let direction = Direction::from_id(fields.direction).ok_or(Malformed::NoDirection)?;
     if fields.whole_len.is_some_and(|whole| whole < fields.payload.len() as u64) {
-        return Err("its payload is longer than its whole length");
+        return Err(Malformed::PayloadTooLong);
     }
     let sha256 = fields.sha256.map(<[u8; 32]>::try_from).transpose();
     Ok(Message {
@@ -168,19 +168,19 @@ fn message<'a>(fields: &Fields<'a>) -> Result<Message<'a>, Malformed> {
         failed: fields.flags & u64::from(FLAG_FAILED) != 0,
         compressed: fields.flags & u64::from(FLAG_COMPRESSED) != 0,
         whole_len: fields.whole_len,
-        sha256: sha256.map_err(|_| "its SHA-256 has not 32 bytes")?,
+        sha256: sha256.map_err(|_| Malformed::Sha256Length)?,
     })
 }
 
 fn context<'a>(fields: &Fields<'a>) -> Result<Context<'a>, BodyError> {
     let state = Box::new(payload(Kind::Context, fields.payload)?);
-    let buffer = fields.extra.map(|packed| Buffer(Cow::Borrowed(packed)));
+    let buffer = fields.extra.map(|packed| PackedBuffer(Cow::Borrowed(packed)));
     Ok(Context { state, buffer })
 }
 
 fn checkpoint<'a>(fields: &Fields<'a>) -> Result<Checkpoint<'a>, BodyError> {
     let summary = Box::new(payload(Kind::Checkpoint, fields.payload)?);
-    let columns = fields.extra.ok_or(Damage::Body("a checkpoint has no columns"))?;
+    let columns = fields.extra.ok_or(DamageReason::Body(Malformed::NoColumns))?;
     Ok(Checkpoint { summary, rows: PackedRows(Cow::Borrowed(columns)) })
 }
 
@@ -198,13 +198,13 @@ fn header(bytes: &[u8]) -> Result<Header, BodyError> {
 }
 
 /// Decodes the map that is the payload of every record but messages.
-fn payload<T: DeserializeOwned>(kind: Kind, bytes: &[u8]) -> Result<T, Damage> {
+fn payload<T: DeserializeOwned>(kind: Kind, bytes: &[u8]) -> Result<T, DamageReason> {
     let mut decoder = rmp_serde::Deserializer::from_read_ref(bytes);
     decoder.set_max_depth(MAX_DEPTH);
     T::deserialize(&mut decoder)
-        .map_err(|error| Damage::Payload { kind, detail: error.to_string() })
+        .map_err(|error| DamageReason::Payload { kind, detail: error.to_string() })
 }
 
 fn narrow<T: TryFrom<u64>>(value: u64) -> Result<T, Malformed> {
-    T::try_from(value).map_err(|_| "a number is too large for its place")
+    T::try_from(value).map_err(|_| Malformed::TooLarge)
 }

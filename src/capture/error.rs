@@ -3,6 +3,7 @@
 use std::io;
 
 use super::format::{FORMAT_VERSION, MAX_BODY_LEN, PREAMBLE};
+use super::msgpack::Malformed;
 use super::record::Kind;
 
 /// Why reading stopped before the end of the input.
@@ -36,7 +37,7 @@ pub enum ReadError {
         /// Where it begins, in bytes from the beginning of the capture.
         offset: u64,
         /// What is wrong with it.
-        reason: Damage,
+        reason: DamageReason,
     },
     /// The source of the bytes failed.
     #[error(transparent)]
@@ -45,7 +46,7 @@ pub enum ReadError {
 
 /// What is wrong with a damaged record.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Damage {
+pub enum DamageReason {
     /// The fixed bytes around the record are others.
     #[error("it does not begin as a record does")]
     Framing,
@@ -63,7 +64,7 @@ pub enum Damage {
     Checksum,
     /// The checksum agrees, but the body is not the array that the format promises.
     #[error("its body is malformed: {0}")]
-    Body(&'static str),
+    Body(Malformed),
     /// The checksum agrees, but the payload of a record other than a message cannot be decoded.
     #[error("its {kind} cannot be decoded: {detail}")]
     Payload {

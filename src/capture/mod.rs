@@ -37,37 +37,42 @@
 //! ```
 
 mod body;
-mod context;
+mod checkpoint;
 mod error;
 mod format;
-mod index;
+mod marker;
 mod msgpack;
 mod reader;
 mod record;
 mod records;
 mod salvage;
 mod session_log;
+mod snapshot;
 mod tail;
 mod window;
 mod writer;
 
-pub use context::{
-    BehindState, Buffer, Context, Expectation, JudgeState, Phase, Refusal, ReportedState,
-    SimulatedState, StaleState, State, StreamState, TickReport,
+pub use checkpoint::{
+    BufferShape, CHECKPOINT_AT_LATEST_NS, CHECKPOINT_EVERY_NS, CHECKPOINT_SHARE, Checkpoint,
+    CheckpointRow, CheckpointSummary, Digest, MAX_ROWS, PackedRows, RoundTrips, RowKind, RowsError,
+    Totals,
 };
-pub use error::{Damage, ReadError};
+pub use error::{DamageReason, ReadError};
 pub use format::{FORMAT_VERSION, MAGIC, MAX_BODY_LEN, MAX_PAYLOAD_LEN, SyncMarker};
-pub use index::{
-    CHECKPOINT_AT_LATEST_NS, CHECKPOINT_EVERY_NS, CHECKPOINT_SHARE, Checkpoint, Digest, MAX_ROWS,
-    PackedRows, RoundTrips, Row, RowKind, Shape, Summary, Totals,
-};
-pub use reader::{Ending, Reader, Step};
+pub use marker::Marker;
+pub use msgpack::Malformed;
+pub use reader::{Ending, ReadStep, Reader};
 pub use record::{
-    Body, ClientKind, Clock, Direction, End, Gap, Header, Kind, Marker, Message, Opcode, Record,
-    public_url,
+    Body, ClientKind, Clock, Direction, End, Gap, Header, Kind, Message, Opcode, Record, public_url,
 };
 pub use records::Records;
 pub use salvage::{Loss, Losses, MAX_LOSSES, Salvage, Stored};
-pub use session_log::{ImportError, MAX_LINE_LEN, import_session_log, session_log_marker};
+pub use session_log::{
+    BlobError, ImportError, LineError, MAX_LINE_LEN, import_session_log, session_log_marker,
+};
+pub use snapshot::{
+    BehindState, BufferError, Context, Expectation, LagDetectorState, PackedBuffer, ReportedState,
+    ServerRefusal, SessionPhase, SessionState, SimulatedState, StaleState, StreamState, TickReport,
+};
 pub use tail::{Index, last_checkpoint, whole_index};
 pub use writer::Writer;

@@ -1,13 +1,41 @@
 //! The few msgpack values that frame a record, read by hand.
 //!
 //! Enters: a body whose checksum agreed, which a foreign writer may have written all the same.
-//! Leaves: integers of any width, byte strings that borrow, and what does not fit as a sentence.
+//! Leaves: integers of any width, byte strings that borrow, and [`Malformed`].
 //! Never recurses and never allocates, so neither depth nor claimed lengths can hurt.
 
 use super::format::tag;
 
-/// What does not fit, to stand after "its body is malformed: ".
-pub(super) type Malformed = &'static str;
+/// The body of a record is not the array that the format describes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    #[error("there is no array where one belongs")]
+    NoArray,
+    #[error("it has fewer than 7 values")]
+    TooFewValues,
+    #[error("there is no integer where one belongs")]
+    NoInteger,
+    #[error("there is no byte string where one belongs")]
+    NoByteString,
+    #[error("a number is negative")]
+    Negative,
+    #[error("a number is too large for its place")]
+    TooLarge,
+    #[error("it holds a byte that msgpack never uses")]
+    InvalidByte,
+    #[error("it ends within a value")]
+    CutShort,
+    #[error("bytes follow its last value")]
+    TrailingBytes,
+    #[error("a message goes neither way")]
+    NoDirection,
+    #[error("its payload is longer than its whole length")]
+    PayloadTooLong,
+    #[error("its SHA-256 has not 32 bytes")]
+    Sha256Length,
+    #[error("a checkpoint has no columns")]
+    NoColumns,
+}
 
 /// Reads values from the front of a byte string.
 #[derive(Clone, Copy)]
@@ -30,7 +58,7 @@ impl<'a> Cursor<'a> {
             tag @ 0x90..=0x9f => Ok(u64::from(tag & 0x0f)),
             0xdc => self.unsigned(2),
             0xdd => self.unsigned(4),
-            _ => Err("there is no array where one belongs"),
+            _ => Err(Malformed::NoArray),
         }
     }
 
@@ -93,7 +121,7 @@ impl<'a> Cursor<'a> {
             0xdd => (0, self.unsigned(4)?),
             0xde => (0, 2 * self.unsigned(2)?),
             0xdf => (0, 2 * self.unsigned(4)?),
-            0xc1 => return Err("it holds a byte that msgpack never uses"),
+            0xc1 => return Err(Malformed::InvalidByte),
         };
         self.take(content_len)?;
         Ok(children)
@@ -110,8 +138,8 @@ impl<'a> Cursor<'a> {
             0xd1 => self.not_negative(2),
             0xd2 => self.not_negative(4),
             0xd3 => self.not_negative(8),
-            0xe0..=0xff => Err("a number is negative"),
-            _ => Err("there is no integer where one belongs"),
+            0xe0..=0xff => Err(Malformed::Negative),
+            _ => Err(Malformed::NoInteger),
         }
     }
 
@@ -120,7 +148,7 @@ impl<'a> Cursor<'a> {
             0xc4 => self.unsigned(1)?,
             0xc5 => self.unsigned(2)?,
             0xc6 => self.unsigned(4)?,
-            _ => return Err("there is no byte string where one belongs"),
+            _ => return Err(Malformed::NoByteString),
         };
         self.take(len)
     }
@@ -129,7 +157,7 @@ impl<'a> Cursor<'a> {
     fn not_negative(&mut self, width: u64) -> Result<u64, Malformed> {
         let value = self.unsigned(width)?;
         let negative = value >> (8 * width - 1) == 1;
-        if negative { Err("a number is negative") } else { Ok(value) }
+        if negative { Err(Malformed::Negative) } else { Ok(value) }
     }
 
     fn unsigned(&mut self, width: u64) -> Result<u64, Malformed> {
@@ -143,7 +171,7 @@ impl<'a> Cursor<'a> {
 
     fn take(&mut self, len: u64) -> Result<&'a [u8], Malformed> {
         let split = usize::try_from(len).ok().and_then(|len| self.rest.split_at_checked(len));
-        let (taken, rest) = split.ok_or("it ends within a value")?;
+        let (taken, rest) = split.ok_or(Malformed::CutShort)?;
         self.rest = rest;
         Ok(taken)
     }

@@ -9,7 +9,7 @@
 use std::ops::Range;
 
 use super::body;
-use super::error::{Damage, ReadError, not_a_capture};
+use super::error::{DamageReason, ReadError, not_a_capture};
 use super::format::{
     BODY_AT, CHECKSUM_AT, LENGTH_AT, MARKER_AT, MAX_BODY_LEN, OPENING, PREAMBLE, SyncMarker,
     agrees, fixed, tag,
@@ -27,7 +27,7 @@ pub struct Reader {
 
 /// What [`Reader::step`] found at the front of its input.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Step<'a> {
+pub enum ReadStep<'a> {
     /// A record. The next step begins `len` bytes further.
     Record {
         /// The record, whose payload borrows from the input.
@@ -84,14 +84,14 @@ impl Reader {
     /// # Errors
     /// As soon as the bytes at hand show it: the input is no capture, has another format, or the
     /// record is damaged. The reader stays where it is.
-    pub fn step<'a>(&mut self, input: &'a [u8]) -> Result<Step<'a>, ReadError> {
+    pub fn step<'a>(&mut self, input: &'a [u8]) -> Result<ReadStep<'a>, ReadError> {
         match self.survey(input)? {
-            Extent::NeedMore { at_least } => Ok(Step::NeedMore { at_least }),
+            Extent::NeedMore { at_least } => Ok(ReadStep::NeedMore { at_least }),
             Extent::Whole(place) => {
                 let len = place.end;
                 let record = self.open(&input[place])?;
                 self.offset += len as u64;
-                Ok(Step::Record { record, len })
+                Ok(ReadStep::Record { record, len })
             }
         }
     }
@@ -131,12 +131,12 @@ impl Reader {
     fn open<'a>(&mut self, record: &'a [u8]) -> Result<Record<'a>, ReadError> {
         let marker = self.marker.unwrap_or(SyncMarker(fixed(record, MARKER_AT)));
         if !agrees(record) {
-            return Err(self.damaged(Damage::Checksum));
+            return Err(self.damaged(DamageReason::Checksum));
         }
         let record = body::decode(&record[BODY_AT..])
             .map_err(|error| error.at(self.records, self.offset + self.record_at() as u64))?;
         if self.records == 0 && record.kind() != Kind::Header {
-            return Err(self.damaged(Damage::NoHeader { found: record.kind() }));
+            return Err(self.damaged(DamageReason::NoHeader { found: record.kind() }));
         }
         self.marker = Some(marker);
         self.records += 1;
@@ -149,7 +149,7 @@ impl Reader {
         if self.records == 0 { PREAMBLE.len() } else { 0 }
     }
 
-    fn damaged(&self, reason: Damage) -> ReadError {
+    fn damaged(&self, reason: DamageReason) -> ReadError {
         let offset = self.offset + self.record_at() as u64;
         ReadError::Damaged { record: self.records, offset, reason }
     }
@@ -167,18 +167,21 @@ pub(super) enum Extent {
 ///
 /// The fixed bytes are checked in the order in which they stand, as far as they are there, so that
 /// input in pieces is refused for the same reason as input at once.
-pub(super) fn body_len(record: &[u8], marker: Option<SyncMarker>) -> Result<Option<usize>, Damage> {
+pub(super) fn body_len(
+    record: &[u8],
+    marker: Option<SyncMarker>,
+) -> Result<Option<usize>, DamageReason> {
     let differs = |at: usize, expected: &[u8]| {
         record.iter().skip(at).zip(expected).any(|(byte, expected)| byte != expected)
     };
     if differs(0, &OPENING) {
-        return Err(Damage::Framing);
+        return Err(DamageReason::Framing);
     }
     if marker.is_some_and(|marker| differs(MARKER_AT, &marker.0)) {
-        return Err(Damage::OtherMarker);
+        return Err(DamageReason::OtherMarker);
     }
     if differs(CHECKSUM_AT - 1, &[tag::U32]) || differs(LENGTH_AT - 1, &[tag::BIN32]) {
-        return Err(Damage::Framing);
+        return Err(DamageReason::Framing);
     }
     if record.len() < BODY_AT {
         return Ok(None);
@@ -186,6 +189,6 @@ pub(super) fn body_len(record: &[u8], marker: Option<SyncMarker>) -> Result<Opti
     let len = u32::from_be_bytes(fixed(record, LENGTH_AT));
     match usize::try_from(len) {
         Ok(body_len) if body_len <= MAX_BODY_LEN => Ok(Some(body_len)),
-        _ => Err(Damage::TooLong { len }),
+        _ => Err(DamageReason::TooLong { len }),
     }
 }

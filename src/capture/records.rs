@@ -4,7 +4,7 @@ use std::io::Read;
 
 use super::error::ReadError;
 use super::format::SyncMarker;
-use super::reader::{Ending, Extent, Reader, Step};
+use super::reader::{Ending, Extent, ReadStep, Reader};
 use super::record::Record;
 use super::window::Window;
 
@@ -35,7 +35,7 @@ impl<R: Read> Records<R> {
     /// end it is.
     ///
     /// # Errors
-    /// See [`ReadError`]. Damage does not go away: the next call reports it again.
+    /// See [`ReadError`]. DamageReason does not go away: the next call reports it again.
     pub fn next_record(&mut self) -> Result<Option<Record<'_>>, ReadError> {
         while let Extent::NeedMore { .. } = self.reader.survey(self.window.unread())? {
             if !self.window.fill()? {
@@ -45,11 +45,11 @@ impl<R: Read> Records<R> {
         }
         let Window { buffer, unread, .. } = &mut self.window;
         match self.reader.step(&buffer[unread.clone()])? {
-            Step::Record { record, len } => {
+            ReadStep::Record { record, len } => {
                 unread.start += len;
                 Ok(Some(record))
             }
-            Step::NeedMore { .. } => unreachable!("the survey found the record whole"),
+            ReadStep::NeedMore { .. } => unreachable!("the survey found the record whole"),
         }
     }
 

@@ -12,7 +12,7 @@ use std::ops::Range;
 use memchr::memmem;
 
 use super::body::{self, BodyError};
-use super::error::{Damage, ReadError, not_a_capture};
+use super::error::{DamageReason, ReadError, not_a_capture};
 use super::format::{BODY_AT, MARKER_AT, OPENING, PREAMBLE, SyncMarker, agrees, fixed};
 use super::reader::{Ending, body_len};
 use super::record::{Body, Kind, Record};
@@ -41,7 +41,7 @@ pub struct Loss {
     /// Bytes that are no records; 0 where only numbers are missing.
     pub bytes: u64,
     /// What is wrong with the first of them.
-    pub reason: Damage,
+    pub reason: DamageReason,
     /// Numbers that are missing here: the first, and how many. Unknown at the end of a file.
     pub missing: Option<(u64, u64)>,
     /// The time of the last record before, and of the first after it.
@@ -129,7 +129,7 @@ enum Front {
     /// A record whose checksum agrees and whose body is what it should be.
     Sound { len: usize },
     /// Bytes that are none.
-    Lost { len: usize, reason: Damage },
+    Lost { len: usize, reason: DamageReason },
     /// A record of this length that was read before, or later ones were.
     Repeated { len: usize },
     /// The beginning of another capture.
@@ -343,14 +343,14 @@ impl Place {
             Err(reason) => Ok(self.skip(input, over, self.named(reason))),
             Ok(Some(len)) if BODY_AT + len <= input.len() => self.whole(input, BODY_AT + len, over),
             Ok(_) if over => Ok(match self.search(input, 1, true) {
-                Some(len) => Front::Lost { len, reason: Damage::Overlong },
+                Some(len) => Front::Lost { len, reason: DamageReason::Overlong },
                 None => Front::Torn,
             }),
             Ok(Some(len)) if BODY_AT + len > input.len() + PATIENCE => {
                 let from = self.searched.saturating_sub(self.offset).max(1) as usize;
                 let Candidates { sound, partial } = self.candidates(input, from);
                 if let Some(len) = sound {
-                    return Ok(Front::Lost { len, reason: Damage::Overlong });
+                    return Ok(Front::Lost { len, reason: DamageReason::Overlong });
                 }
                 let unsearched = input.len().saturating_sub(LONGEST_START);
                 self.searched = self.offset + partial.unwrap_or(unsearched) as u64;
@@ -364,7 +364,7 @@ impl Place {
     fn whole(&self, input: &[u8], len: usize, over: bool) -> Result<Front, ReadError> {
         let record = &input[..len];
         if !agrees(record) {
-            return Ok(self.skip(input, over, Damage::Checksum));
+            return Ok(self.skip(input, over, DamageReason::Checksum));
         }
         match body::decode(&record[BODY_AT..]) {
             Ok(record) if self.is_repeated(&record) => Ok(Front::Repeated { len }),
@@ -375,7 +375,7 @@ impl Place {
     }
 
     /// Passes over bytes that are no record, to the next one as far as that can be told.
-    fn skip(&self, input: &[u8], over: bool, reason: Damage) -> Front {
+    fn skip(&self, input: &[u8], over: bool, reason: DamageReason) -> Front {
         let len = match self.search(input, 1, over) {
             Some(len) => len,
             None if over => input.len(),
@@ -385,8 +385,8 @@ impl Place {
     }
 
     /// The reason, where the first value of the file is damaged and not a record.
-    fn named(&self, reason: Damage) -> Damage {
-        if self.begun || self.records > 0 { reason } else { Damage::Magic }
+    fn named(&self, reason: DamageReason) -> DamageReason {
+        if self.begun || self.records > 0 { reason } else { DamageReason::Magic }
     }
 
     /// Where from `from` on a sound record may begin, or another capture.
@@ -456,7 +456,7 @@ impl Place {
         let begins = matches!(record.body, Body::Context(_)) || std::mem::take(&mut self.midway);
         let mut loss = self.losing.take();
         if let Some(count) = missing.filter(|_| !begins) {
-            let loss = loss.get_or_insert_with(|| self.loss(Damage::Missing));
+            let loss = loss.get_or_insert_with(|| self.loss(DamageReason::Missing));
             loss.missing = Some((next, count));
         } else if let Some(loss) = &mut loss {
             loss.missing = Some((next, 0));
@@ -470,13 +470,13 @@ impl Place {
         loss
     }
 
-    fn lose(&mut self, len: usize, reason: Damage) {
+    fn lose(&mut self, len: usize, reason: DamageReason) {
         let mut loss = self.losing.take().unwrap_or_else(|| self.loss(reason));
         loss.bytes += len as u64;
         self.losing = Some(loss);
     }
 
-    fn loss(&self, reason: Damage) -> Loss {
+    fn loss(&self, reason: DamageReason) -> Loss {
         let before = self.last.map(|(_, t)| t);
         Loss {
             record: self.records,

@@ -12,8 +12,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::format::{MAX_PAYLOAD_LEN, SyncMarker};
+use super::marker::Marker;
 use super::record::{
-    Body, ClientKind, Direction, End, Header, Marker, Message, Opcode, Record, public_url,
+    Body, ClientKind, Direction, End, Header, Message, Opcode, Record, public_url,
 };
 use super::writer::Writer;
 use crate::time::Nanos;
@@ -36,16 +37,14 @@ pub enum ImportError {
     Line {
         /// Which line, counted from 1.
         line: u64,
-        /// What is wrong with it.
-        reason: String,
+        reason: LineError,
     },
     /// The payload that a line refers to is not to be had.
     #[error("the payload of line {line} is missing: {reason}")]
     Blob {
         /// Which line, counted from 1.
         line: u64,
-        /// What is wrong and what to give instead.
-        reason: String,
+        reason: BlobError,
     },
     /// The log or the blob cannot be read.
     #[error("the session log cannot be read")]
@@ -53,6 +52,40 @@ pub enum ImportError {
     /// The capture cannot be written.
     #[error("the capture cannot be written")]
     Write(#[source] io::Error),
+}
+
+/// What is wrong with one line of a session log.
+#[derive(Debug, thiserror::Error)]
+pub enum LineError {
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    #[error("it has more than {MAX_LINE_LEN} bytes")]
+    LineTooLong,
+    #[error("its header_hex is not hexadecimal")]
+    HeadNotHex,
+    #[error("its header_hex is longer than its length")]
+    HeadTooLong,
+    #[error("its length is more than a message can have")]
+    PayloadTooLong,
+    #[error("it has neither text, nor offset and length, nor a length of what was omitted")]
+    NoContent,
+}
+
+/// Why the payload that a line refers to is not available.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BlobError {
+    #[error("give the blob of binary messages too, uncompressed")]
+    NotGiven,
+    #[error(
+        "it lies at byte {offset} of the blob, which is read up to {at}; put the lines in the \
+         order of their offsets"
+    )]
+    Backwards { offset: u64, at: u64 },
+    #[error(
+        "the blob ends before byte {offset} + {len}; give the one that belongs to this log, whole \
+         and uncompressed"
+    )]
+    CutShort { offset: u64, len: u64 },
 }
 
 /// The sync marker of the capture that is made of a session log.
@@ -212,15 +245,14 @@ enum Content {
 
 impl Entry {
     fn parse(line: u64, text: &[u8]) -> Result<Self, ImportError> {
-        let wrong = |reason: String| ImportError::Line { line, reason };
-        let parsed: Line =
-            serde_json::from_slice(text).map_err(|error| wrong(error.to_string()))?;
+        let wrong = |reason: LineError| ImportError::Line { line, reason };
+        let parsed: Line = serde_json::from_slice(text).map_err(|error| wrong(error.into()))?;
         let direction = match parsed.dir {
             Way::C2s => Direction::ClientToServer,
             Way::S2c => Direction::ServerToClient,
         };
         let t = parsed.t_ns;
-        let content = Content::of(parsed).map_err(|reason| wrong(reason.to_owned()))?;
+        let content = Content::of(parsed).map_err(wrong)?;
         Ok(Entry { line, t, direction, content })
     }
 
@@ -239,24 +271,22 @@ impl Entry {
 }
 
 impl Content {
-    fn of(line: Line) -> Result<Self, &'static str> {
+    fn of(line: Line) -> Result<Self, LineError> {
         match (line.text, line.offset, line.length) {
             (Some(text), _, _) => Ok(Content::Text(text)),
             (None, _, Some(len)) if line.payload_omitted => {
                 let head = unhex(line.header_hex.as_deref().unwrap_or_default())
-                    .ok_or("its header_hex is not hexadecimal")?;
+                    .ok_or(LineError::HeadNotHex)?;
                 if head.len() as u64 > len {
-                    return Err("its header_hex is longer than its length");
+                    return Err(LineError::HeadTooLong);
                 }
                 Ok(Content::Omitted { head, len })
             }
             (None, Some(_), Some(len)) if len > MAX_PAYLOAD_LEN as u64 => {
-                Err("its length is more than a message can have")
+                Err(LineError::PayloadTooLong)
             }
             (None, Some(offset), Some(len)) => Ok(Content::Stored { offset, len }),
-            _ => {
-                Err("it has neither text, nor offset and length, nor a length of what was omitted")
-            }
+            _ => Err(LineError::NoContent),
         }
     }
 }
@@ -292,8 +322,7 @@ impl<R: BufRead> Entries<R> {
         limited.read_until(b'\n', &mut text).map_err(ImportError::Read)?;
         self.read += 1;
         if text.len() > MAX_LINE_LEN {
-            let reason = format!("it has more than {MAX_LINE_LEN} bytes");
-            return Err(ImportError::Line { line: self.read, reason });
+            return Err(ImportError::Line { line: self.read, reason: LineError::LineTooLong });
         }
         Ok(Some(text).filter(|text| !text.is_empty()))
     }
@@ -328,27 +357,16 @@ struct Blob<'a> {
 
 impl Blob<'_> {
     fn read(&mut self, line: u64, offset: u64, len: u64) -> Result<&[u8], ImportError> {
-        let missing = |reason: String| ImportError::Blob { line, reason };
-        let Some(source) = &mut self.source else {
-            return Err(missing("give the blob of binary messages too, uncompressed".to_owned()));
-        };
-        let Some(skipped) = offset.checked_sub(self.at) else {
-            let at = self.at;
-            let reason = format!(
-                "it lies at byte {offset} of the blob, which is read up to {at}; \
-                put the lines in the order of their offsets"
-            );
-            return Err(missing(reason));
-        };
+        let missing = |reason| ImportError::Blob { line, reason };
+        let source = self.source.as_mut().ok_or(missing(BlobError::NotGiven))?;
+        let at = self.at;
+        let skipped = offset.checked_sub(at);
+        let skipped = skipped.ok_or(missing(BlobError::Backwards { offset, at }))?;
         io::copy(&mut source.take(skipped), &mut io::sink()).map_err(ImportError::Read)?;
         self.payload.clear();
         source.take(len).read_to_end(&mut self.payload).map_err(ImportError::Read)?;
         if (self.payload.len() as u64) < len {
-            let reason = format!(
-                "the blob ends before byte {offset} + {len}; \
-                give the one that belongs to this log, whole and uncompressed"
-            );
-            return Err(missing(reason));
+            return Err(missing(BlobError::CutShort { offset, len }));
         }
         self.at = offset + len;
         Ok(&self.payload)

@@ -9,9 +9,9 @@ use std::io::{self, Read, Seek, SeekFrom};
 use memchr::memmem;
 
 use super::body;
+use super::checkpoint::{Checkpoint, CheckpointRow, Totals, Unpacker};
 use super::error::ReadError;
 use super::format::{BODY_AT, OPENING, SyncMarker, agrees};
-use super::index::{Checkpoint, Row, Totals, Unpacker};
 use super::reader::body_len;
 use super::record::{Body, Kind, Record};
 use super::salvage::Salvage;
@@ -147,7 +147,7 @@ impl Index {
 
     /// Shows every row, in the order of the file; says whether all of them were there.
     #[must_use]
-    pub fn visit(&self, see: &mut dyn FnMut(&Row)) -> bool {
+    pub fn visit(&self, see: &mut dyn FnMut(&CheckpointRow)) -> bool {
         let mut unpacker = Unpacker::default();
         self.checkpoints.iter().all(|Checkpoint { summary, rows }| {
             let Ok(rows) = unpacker.rows(rows, &summary.ops) else { return false };

@@ -5,11 +5,11 @@
 
 use serde::Serialize;
 
+use super::checkpoint::Checkpoint;
 use super::format::{
     BODY_AT, BODY_FIELDS, CHECKSUM_AT, FLAG_AUTOMATIC, FLAG_COMPRESSED, FLAG_FAILED, LENGTH_AT,
     MAX_BODY_LEN, MAX_PAYLOAD_LEN, OPENING, PREAMBLE, SyncMarker, tag,
 };
-use super::index::Checkpoint;
 use super::record::{Body, End, Message, Record};
 
 /// Writes the records of one capture and counts them.

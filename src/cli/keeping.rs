@@ -6,7 +6,7 @@ use clap::ValueEnum;
 
 use crate::edge::recorder::{Keeping, Quota, RingOptions, SyncPolicy};
 use crate::flight::{RingLimits, SplitAt, Trigger, TriggerError};
-use crate::peer::units::ByteSize;
+use crate::parse::ByteSize;
 use crate::time::Span;
 
 #[derive(Debug, clap::Args)]

@@ -24,8 +24,8 @@ use clap::error::ErrorKind as UsageKind;
 use crate::app::{self, AudioOptions, Outcome, PlotVerb};
 use crate::lag::ReportArgs;
 use crate::peer::incident;
-use crate::report::text::Records;
-use crate::report::{Analysis, Damage, text, what_if};
+use crate::report::text::RecordCount;
+use crate::report::{Analysis, DamageReport, text, what_if};
 use args::{
     AnalyzeArgs, Args, AudioArgs, CatArgs, ColorChoice, CutArgs, ImportArgs, InfoArgs, JoinArgs,
     PlotArgs, RecoverArgs, RedactArgs, SimulateArgs, Verb, VerifyArgs, WhatIfArgs,
@@ -97,7 +97,11 @@ fn import(args: &ImportArgs, talk: Talk) -> Result<Outcome> {
 fn join(args: &JoinArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
     let summary = app::join(&args.parts, &args.out, args.force)?;
     let shown = args.out.display();
-    talk.say(&format!("wrote {shown}: {} of {} parts", Records(summary.records), summary.parts));
+    talk.say(&format!(
+        "wrote {shown}: {} of {} parts",
+        RecordCount(summary.records),
+        summary.parts
+    ));
     for missing in &summary.missing {
         talk.complain(&format!(
             "{} records are missing before {}; a gap record says so",
@@ -222,7 +226,7 @@ fn cut(args: &CutArgs, talk: Talk, out: &mut dyn Write) -> Result<Outcome> {
     }
     let (from, to) = (text::Figure(summary.from_s), text::Figure(summary.to_s));
     let name = args.out.display();
-    talk.say(&format!("wrote {name}: {}, {from} s to {to} s", Records(summary.records)));
+    talk.say(&format!("wrote {name}: {}, {from} s to {to} s", RecordCount(summary.records)));
     talk.lost(&args.file, &summary.lost);
     talk.say(&format!("next: lagtape analyze {name}"));
     Ok(summary.outcome())
@@ -326,7 +330,7 @@ impl Talk {
     }
 
     /// Tells of damage, past which everything was used.
-    fn damaged(self, file: &Path, damage: Option<&Damage>) -> Outcome {
+    fn damaged(self, file: &Path, damage: Option<&DamageReport>) -> Outcome {
         match damage {
             Some(damage) => {
                 self.complain(&format!("{}: {}", file.display(), damage.reason));
@@ -339,7 +343,7 @@ impl Talk {
     /// Tells what could not be taken over from a damaged capture.
     fn lost(self, file: &Path, lost: &app::Lost) {
         if lost.anything() {
-            let (name, records) = (file.display(), Records(lost.records_lost));
+            let (name, records) = (file.display(), RecordCount(lost.records_lost));
             self.complain(&format!(
                 "{name} is damaged: {records} and {} bytes of it are lost; `lagtape verify` lists \
                  every place",

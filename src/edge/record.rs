@@ -21,9 +21,9 @@ use super::clock::{self, MonotonicClock};
 use super::connect::{connect, sentence_of};
 use super::recorder::{Finished, Notice, Recorder, RecorderOptions, Status};
 use crate::capture::{Body, Direction, Header, Marker, Message, Opcode};
-use crate::flight::Why;
+use crate::flight::TriggerReason;
 use crate::peer::Outgoing;
-use crate::peer::client::{Client, ClientCommand, ClientOptions, Dialect, Step};
+use crate::peer::client::{Client, ClientCommand, ClientOptions, ClientStep, Dialect};
 use crate::time::{Nanos, Span};
 use crate::wire::url::without_secrets;
 
@@ -233,7 +233,7 @@ impl Session {
                     }
                 }
                 Some(order) = orders.recv() => self.obey(order),
-                () = self.bell.rung() => self.recorder.ask(Why::Asked),
+                () = self.bell.rung() => self.recorder.ask(TriggerReason::Asked),
                 () = self.clock.reached(wake_at) => {}
             }
         }
@@ -266,13 +266,13 @@ impl Session {
         }
         while let Some(step) = self.client.poll(now) {
             match step {
-                Step::Send(message) => self.send(now, message, unsent),
-                Step::Mark(marker) => {
+                ClientStep::Send(message) => self.send(now, message, unsent),
+                ClientStep::Mark(marker) => {
                     let client = &mut self.client;
                     self.recorder
                         .offer(now, 0, Body::Marker(marker), &mut |record| client.see(record));
                 }
-                Step::Finish(finish) => {
+                ClientStep::Finish(finish) => {
                     let failure = finish.is_failure().then(|| finish.sentence());
                     return Some(End::Finished(finish.sentence(), failure));
                 }
@@ -317,7 +317,7 @@ impl Session {
     /// Tells an end that the server's close explains from a connection that broke.
     fn lost(&mut self, error: &tungstenite::Error) -> End {
         match self.client.poll(self.clock.now()) {
-            Some(Step::Finish(finish)) => {
+            Some(ClientStep::Finish(finish)) => {
                 let failure = finish.is_failure().then(|| finish.sentence());
                 End::Finished(finish.sentence(), failure)
             }
@@ -327,7 +327,7 @@ impl Session {
 
     /// The connection ended without a close.
     fn broke(&self, reason: String) -> End {
-        self.recorder.ask(Why::Lost);
+        self.recorder.ask(TriggerReason::Lost);
         End::Lost(reason)
     }
 

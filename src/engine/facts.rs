@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::pings::Pings;
 use crate::capture::{
-    Body, Direction, End, Gap, Marker, Message, Opcode, Record, Refusal, State, Totals,
+    Body, Direction, End, Gap, Marker, Message, Opcode, Record, ServerRefusal, SessionState, Totals,
 };
 use crate::time::Nanos;
 use crate::wire::json;
@@ -199,7 +199,7 @@ impl Facts {
     }
 
     /// Goes on from a state; what was counted so far stays.
-    pub(super) fn resume(&mut self, state: &State) {
+    pub(super) fn resume(&mut self, state: &SessionState) {
         let (first, last) = self.span.unwrap_or((state.latest, state.latest));
         self.span = Some((first, last.max(state.latest)));
         self.resumed = Some(state.latest);
@@ -212,12 +212,12 @@ impl Facts {
     }
 
     /// Writes down what coming records depend on.
-    pub(super) fn save(&self, state: &mut State) {
+    pub(super) fn save(&self, state: &mut SessionState) {
         state.latest = self.span.map_or(Nanos(0), |(_, last)| last);
         state.slice_bytes = self.slice_bytes;
         state.config = self.config.clone();
         state.ready_text = self.ready_text.clone();
-        state.refusal = self.refusal.clone().map(|(code, message)| Refusal { code, message });
+        state.refusal = self.refusal.clone().map(|(code, message)| ServerRefusal { code, message });
         state.knobs = serde_json::to_string(&self.raw).unwrap_or_default();
         state.params_update = String::from_utf8_lossy(&self.last_params_update).into_owned();
     }

@@ -5,14 +5,16 @@ use std::fmt;
 use super::facts::{Facts, OddityKind};
 use super::listener::Listener;
 use super::{Options, PlayheadSource};
-use crate::capture::{Context, Marker, Message, Record, RowKind, Shape, StreamState, TickReport};
+use crate::capture::{
+    BufferError, BufferShape, Context, Marker, Message, Record, RowKind, StreamState, TickReport,
+};
 use crate::event::Event;
 use crate::heard::HeardAudio;
 use crate::lag::{Arrival, LagTracker};
 use crate::mirror::{ApplyError, Mirror, applied_range};
 use crate::playhead::Movement;
 use crate::time::Nanos;
-use crate::verdict::Watch;
+use crate::verdict::LagDetector;
 use crate::wire::message::{Params, Ready};
 use crate::wire::slice::{Coding, HEADER_LEN, SliceDecoder, SliceError, SliceHeader};
 
@@ -54,7 +56,16 @@ pub(super) enum Undecodable {
     Buffer { bytes: u64, channels: u16 },
     /// A context does not describe a stream.
     #[error("the context cannot be used: {0}")]
-    Context(&'static str),
+    Context(#[from] ContextError),
+}
+
+/// Why a snapshot is not the state of a stream.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ContextError {
+    #[error("its buckets do not fit its loop")]
+    Buckets,
+    #[error(transparent)]
+    Buffer(#[from] BufferError),
 }
 
 pub(super) struct Stream {
@@ -67,7 +78,7 @@ pub(super) struct Stream {
     pub playhead: Listener,
     pub origin: Nanos,
     pub epochs: Vec<Epoch>,
-    pub watch: Watch,
+    pub detector: LagDetector,
     pub last_report: TickReport,
     ticked: bool,
     raw: String,
@@ -91,16 +102,17 @@ impl Stream {
         message: &Message<'_>,
     ) -> Result<Stream, Undecodable> {
         let Ready { channels, sample_rate } = ready;
-        let shape = Shape { frames: frames_of(message.len(), channels)?, channels, sample_rate };
+        let shape =
+            BufferShape { frames: frames_of(message.len(), channels)?, channels, sample_rate };
         let mut stream = Stream::new(options, source, record.t, shape);
         stream.mirror = stream.read_buffer(message, channels);
         Ok(stream)
     }
 
     /// A stream of audio that is not known.
-    pub fn new(options: &Options, source: PlayheadSource, t: Nanos, shape: Shape) -> Stream {
+    pub fn new(options: &Options, source: PlayheadSource, t: Nanos, shape: BufferShape) -> Stream {
         let now_s = t.seconds();
-        let Shape { frames, channels, sample_rate } = shape;
+        let BufferShape { frames, channels, sample_rate } = shape;
         let ready = Ready { channels, sample_rate };
         let loop_s = loop_seconds(frames, sample_rate);
         let mut stream = Stream {
@@ -113,7 +125,7 @@ impl Stream {
             playhead: Listener::new(source, frames, ready.sample_rate, now_s),
             origin: t,
             epochs: Vec::new(),
-            watch: Watch::new(options.stale_threshold_s, loop_s, now_s)
+            detector: LagDetector::new(options.stale_threshold_s, loop_s, now_s)
                 .with_behind_rule(options.behind),
             last_report: TickReport::default(),
             ticked: false,
@@ -126,9 +138,9 @@ impl Stream {
     }
 
     /// The shape of the present buffer.
-    pub fn shape(&self) -> Shape {
+    pub fn shape(&self) -> BufferShape {
         let Epoch { frames, channels, .. } = *self.epoch();
-        Shape { frames, channels, sample_rate: self.sample_rate }
+        BufferShape { frames, channels, sample_rate: self.sample_rate }
     }
 
     /// A stream that goes on from a context; `None` where that has none yet.
@@ -146,11 +158,11 @@ impl Stream {
             state.refreshed_s.clone(),
             state.last_slice_s,
         );
-        let tracker = tracker.ok_or(Undecodable::Context("its buckets do not fit its loop"))?;
+        let tracker = tracker.ok_or(Undecodable::Context(ContextError::Buckets))?;
         let mirror = match &context.buffer {
             Some(buffer) if !options.headers_only => {
                 let samples = state.frames.saturating_mul(state.channels.into());
-                let samples = buffer.unpack(samples).map_err(Undecodable::Context)?;
+                let samples = buffer.unpack(samples).map_err(ContextError::Buffer)?;
                 Mirror::from_samples(samples, state.channels)
             }
             _ => None,
@@ -174,7 +186,7 @@ impl Stream {
                 channels: state.channels,
                 tracker,
             }],
-            watch: Watch::resume(&state.judge, options.stale_threshold_s, loop_s)
+            detector: LagDetector::resume(&state.judge, options.stale_threshold_s, loop_s)
                 .with_behind_rule(options.behind),
             last_report: state.last_tick,
             ticked: state.ticked,
@@ -200,7 +212,7 @@ impl Stream {
             last_tick: self.last_report,
             ticked: self.ticked,
             tick_knobs: self.raw.clone(),
-            judge: self.watch.state(),
+            judge: self.detector.state(),
             audio_crc: self.audio_crc,
         }
     }
@@ -227,7 +239,7 @@ impl Stream {
             }),
             Event::Tick(params) => Ok(self.tick(record.t, &params, facts)),
             Event::Command(_) => {
-                self.watch.on_knob(record.t.seconds());
+                self.detector.on_knob(record.t.seconds());
                 Ok(RowKind::Command)
             }
             _ => Ok(RowKind::Other),
@@ -246,9 +258,9 @@ impl Stream {
         playhead.operate(marker, now_s);
         if is_source {
             if matches!(marker, Marker::Seek { .. }) {
-                self.watch.on_seek(now_s);
+                self.detector.on_seek(now_s);
             }
-            self.watch.on_pause(now_s, playhead.paused() || playhead.rate() == 0.0);
+            self.detector.on_pause(now_s, playhead.paused() || playhead.rate() == 0.0);
         }
     }
 
@@ -290,7 +302,7 @@ impl Stream {
     pub fn swap_to(&mut self, t: Nanos, frames: u64, channels: u16) {
         self.begin_epoch(t, frames, channels);
         self.playhead.reset(frames, t.seconds());
-        self.watch.on_swap(t.seconds(), loop_seconds(frames, self.sample_rate));
+        self.detector.on_swap(t.seconds(), loop_seconds(frames, self.sample_rate));
         self.heard_to = None;
         if let Some(heard) = &mut self.heard {
             heard.clear(channels);
@@ -349,7 +361,7 @@ impl Stream {
             generations: header.generations,
         };
         let landed = self.epoch_mut().tracker.on_slice(now_s, arrival);
-        self.watch.on_slice(now_s, landed.lead_s);
+        self.detector.on_slice(now_s, landed.lead_s);
         facts.slices += 1;
     }
 
@@ -371,14 +383,14 @@ impl Stream {
         self.last_report = report;
         self.ticked = true;
         if turned {
-            self.watch.on_knob(now_s);
+            self.detector.on_knob(now_s);
         }
         if let Some(position_s) = report.playback_pos {
             self.reported(now_s, position_s);
         }
         let playhead = self.playhead.frame(now_s);
         let heard = self.epoch_mut().tracker.on_tick(now_s, playhead);
-        self.watch.on_tick(now_s, heard.staleness_s);
+        self.detector.on_tick(now_s, heard.staleness_s);
         self.heard_to = Some(playhead);
         if let (Some(heard), Some(mirror)) = (&mut self.heard, &self.mirror) {
             heard.on_tick(playhead, mirror.samples());
@@ -390,9 +402,9 @@ impl Stream {
     fn reported(&mut self, now_s: f64, position_s: f64) {
         let movement = self.playhead.reported.report(position_s, now_s);
         if self.playhead.source == PlayheadSource::Reported {
-            self.watch.on_pause(now_s, self.playhead.reported.paused(now_s));
+            self.detector.on_pause(now_s, self.playhead.reported.paused(now_s));
             if movement == Movement::Jumped {
-                self.watch.on_seek(now_s);
+                self.detector.on_seek(now_s);
             }
         }
     }

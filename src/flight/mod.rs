@@ -2,17 +2,17 @@
 //!
 //! Enters: the records of a live stream, each with its bytes. Leaves: the beginning of a capture
 //! that shows the last seconds on its own ([`Ring`]), and the moment at which somebody will want it
-//! ([`Sentry`]). Times are those of the records. Memory is bounded by what [`RingLimits`] allow and
+//! ([`TriggerWatch`]). Times are those of the records. Memory is bounded by what [`RingLimits`] allow and
 //! one context. Nothing here reads a clock or opens a file; both run beside the live engine and
 //! never change what it says.
 
 mod ring;
-mod sentry;
 mod split;
+mod trigger_watch;
 
 pub use ring::{Ring, RingLimits, RingLimitsError};
-pub use sentry::{Sentry, Trigger, TriggerError, Why};
 pub use split::{SplitAt, SplitAtError};
+pub use trigger_watch::{Trigger, TriggerError, TriggerReason, TriggerWatch};
 
 /// Key of a header's metadata: the number of the part of a recording, from 1.
 pub const PART_KEY: &str = "part";

@@ -9,9 +9,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use crate::capture::{Body, Header, Reader, Record, Step, SyncMarker, Writer};
+use crate::capture::{Body, Header, ReadStep, Reader, Record, SyncMarker, Writer};
 use crate::engine::{Engine, Options};
-use crate::peer::units::ByteSize;
+use crate::parse::ByteSize;
 use crate::time::{Nanos, Span};
 
 /// Bytes that a ring holds unless it is told otherwise.
@@ -120,7 +120,7 @@ impl Ring {
             {
                 return;
             }
-            if let Ok(Step::Record { record, .. }) = self.reader.step(&oldest.bytes) {
+            if let Ok(ReadStep::Record { record, .. }) = self.reader.step(&oldest.bytes) {
                 self.before.handle(&record);
             }
             self.held_bytes -= oldest.bytes.len() + OVERHEAD;
@@ -152,7 +152,7 @@ impl Ring {
     pub fn visit(&self, see: &mut dyn FnMut(&Record<'_>, &Arc<[u8]>)) {
         let mut reader = self.reader.clone();
         for held in &self.held {
-            if let Ok(Step::Record { record, .. }) = reader.step(&held.bytes) {
+            if let Ok(ReadStep::Record { record, .. }) = reader.step(&held.bytes) {
                 see(&record, &held.bytes);
             }
         }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::peer::units::ByteSize;
+use crate::parse::ByteSize;
 use crate::time::Span;
 
 /// The most that a part holds.

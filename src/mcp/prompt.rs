@@ -8,7 +8,7 @@ use rmcp::model::{
 use serde_json::Value;
 
 use super::answer::clipped;
-use crate::peer::incident::nearest;
+use crate::parse::nearest;
 
 const NAME: &str = "diagnose_lag";
 

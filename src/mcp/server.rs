@@ -26,7 +26,7 @@ use super::sessions::Sessions;
 use super::tool::{Entry, Toolset};
 use super::{McpOptions, live, prompt, replay, resources};
 use crate::app::Captures;
-use crate::peer::incident::nearest;
+use crate::parse::nearest;
 
 const INSTRUCTIONS: &str = "\
 lagtape is the flight recorder for DEMON's realtime audio: it says whether a listener heard lag (audio \

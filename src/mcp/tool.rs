@@ -18,7 +18,7 @@ use super::answer::{Answer, Output, clipped};
 use super::call::Call;
 use super::schema;
 use super::server::Server;
-use crate::peer::incident::nearest;
+use crate::parse::nearest;
 
 /// Groups of tools that can be left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

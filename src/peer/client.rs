@@ -12,9 +12,8 @@ use serde_json::{Map, Value, json};
 
 use super::Outgoing;
 use super::script::ScriptedOp;
-use crate::capture::{Body, ClientKind, Marker, Record};
+use crate::capture::{Body, ClientKind, Marker, Record, SessionPhase};
 use crate::engine::{Engine, Options};
-use crate::event::Phase;
 use crate::playhead::wrapped;
 use crate::time::{Nanos, Span};
 use crate::wire::json::parse_object;
@@ -105,7 +104,7 @@ pub enum ClientCommand {
 
 /// What a client wants done next.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Step {
+pub enum ClientStep {
     /// Record this message, show it to the client, send it.
     Send(Outgoing),
     /// Record this marker and show it to the client.
@@ -252,37 +251,38 @@ impl Client {
     }
 
     /// What to do now; to be asked until there is nothing.
-    pub fn poll(&mut self, now: Nanos) -> Option<Step> {
+    pub fn poll(&mut self, now: Nanos) -> Option<ClientStep> {
         if let Some(finish) = self.finish.clone() {
-            return Some(Step::Finish(finish));
+            return Some(ClientStep::Finish(finish));
         }
         if let Some(message) = self.config.take().or_else(|| self.upload.take()) {
-            return Some(Step::Send(message));
+            return Some(ClientStep::Send(message));
         }
         let Some(origin) = self.engine.origin() else {
             let late = now.seconds_since(self.started) >= self.options.ready_timeout.seconds();
-            return late.then_some(Step::Finish(Finish::NoBuffer(self.options.ready_timeout)));
+            return late
+                .then_some(ClientStep::Finish(Finish::NoBuffer(self.options.ready_timeout)));
         };
         if !self.rate_set {
             self.rate_set = true;
-            return Some(Step::Mark(Marker::Rate { rate: self.options.rate }));
+            return Some(ClientStep::Mark(Marker::Rate { rate: self.options.rate }));
         }
         if let Some(op) = self.due_op(now, origin).or_else(|| self.ops.pop_front()) {
-            return Some(Step::Mark(op));
+            return Some(ClientStep::Mark(op));
         }
         if self.ends_at(origin).is_some_and(|end| now >= end) {
-            return Some(Step::Finish(Finish::TimeUp));
+            return Some(ClientStep::Finish(Finish::TimeUp));
         }
         self.do_commands(now, origin);
         if let Some(message) = self.queue.pop_front() {
-            return Some(Step::Send(message));
+            return Some(ClientStep::Send(message));
         }
         if let Some(ping) = self.due_ping(now) {
-            return Some(Step::Send(ping));
+            return Some(ClientStep::Send(ping));
         }
         if self.next_tick.is_some_and(|tick| now >= tick) {
             self.next_tick = Some(self.tick_after(now, origin));
-            return Some(Step::Send(Outgoing::Text(self.params(now))));
+            return Some(ClientStep::Send(Outgoing::Text(self.params(now))));
         }
         None
     }
@@ -357,8 +357,7 @@ impl Client {
 
     /// The report of a tick at `now`, which counts as sent.
     pub fn params(&mut self, now: Nanos) -> String {
-        let sample_rate =
-            self.engine.ready().map_or(crate::time::DEFAULT_SAMPLE_RATE, |r| r.sample_rate);
+        let sample_rate = self.engine.sample_rate();
         let frame = self.engine.playhead_frame(now).unwrap_or_default();
         let mut params = Map::new();
         params.insert("type".to_owned(), json!("params"));
@@ -410,8 +409,7 @@ impl Client {
         else {
             return;
         };
-        let sample_rate =
-            self.engine.ready().map_or(crate::time::DEFAULT_SAMPLE_RATE, |r| r.sample_rate);
+        let sample_rate = self.engine.sample_rate();
         let lead_s = reported_lead_s(slice.start, playhead_s, epoch.frames, sample_rate);
         self.lowest_lead_s = Some(self.lowest_lead_s.map_or(lead_s, |lowest| lowest.min(lead_s)));
     }
@@ -433,7 +431,7 @@ impl Client {
             self.finish = Some(Finish::Refused(parts.join(": ")));
         } else if let Some(close) = facts.closes.first() {
             self.finish = Some(Finish::Closed(close.code, close.reason.clone()));
-        } else if self.engine.interpreter().phase() == Phase::Streaming
+        } else if self.engine.interpreter().phase() == SessionPhase::Streaming
             && self.engine.origin().is_none()
         {
             let reason = facts.events.back().and_then(|event| event.fields.get("error")?.as_str());

@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value};
 
-use super::incident::nearest;
+use crate::parse::nearest;
 use crate::wire::message::kind_of;
 use crate::wire::names;
 

@@ -1,7 +1,7 @@
 //! The fake model: how long it works, and how many generations it has finished.
 //!
 //! Enters: a seed and what the model is like. Leaves: durations in seconds, one pair for each slice,
-//! the same for the same seed. What it plays is [`Canvas`](super::canvas::Canvas)'s concern.
+//! the same for the same seed. What it plays is [`LoopAudio`](super::loop_audio::LoopAudio)'s concern.
 
 use serde::{Deserialize, Serialize};
 

@@ -8,8 +8,8 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use crate::peer::interval::Interval;
 use crate::peer::rng::{Rng, Stream};
-use crate::peer::spell::Spell;
 use crate::time::Nanos;
 
 /// What a link is like.
@@ -27,7 +27,7 @@ pub struct LinkOptions {
     /// Bytes that may wait; a sender should wait while there are more. `None`: any number.
     pub buffer_bytes: Option<u64>,
     /// Spells in which no byte passes, the earliest first, from the making of the link.
-    pub outages: Vec<Spell>,
+    pub outages: Vec<Interval>,
 }
 
 impl LinkOptions {
@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn nothing_passes_during_an_outage() {
         let outages =
-            vec![Spell { at_s: 0.010, for_s: 0.100 }, Spell { at_s: 0.120, for_s: 0.030 }];
+            vec![Interval { at_s: 0.010, for_s: 0.100 }, Interval { at_s: 0.120, for_s: 0.030 }];
         let options = LinkOptions { outages, ..rate(1e6) };
         check(options.clone(), &[(0, 5_000), (5, 14_000), (50, 8_000)], &[5, 119, 157]);
         check(options, &[(10, 0), (115, 0)], &[110, 115]);

@@ -5,12 +5,13 @@
 //! clock. Equal inputs at equal moments give equal bytes on every platform.
 //! Never reads a clock, never opens a socket, never waits.
 
-pub mod canvas;
 pub mod client;
 pub mod command;
 pub mod generator;
 pub mod incident;
+pub mod interval;
 pub mod link;
+pub mod loop_audio;
 pub mod music;
 pub mod pacing;
 pub mod policy;
@@ -19,8 +20,6 @@ pub mod rng;
 pub mod script;
 pub mod server;
 pub mod simulation;
-pub mod spell;
-pub mod units;
 
 /// A message that a peer wants sent.
 #[derive(Clone, Debug, PartialEq)]

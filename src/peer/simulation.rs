@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 
 use super::Outgoing;
-use super::client::{Client, ClientOptions, Finish, Step};
+use super::client::{Client, ClientOptions, ClientStep, Finish};
 use super::link::{Link, LinkOptions, websocket_len};
 use super::rng::Stream;
 use super::server::{Incoming, Server, ServerOptions};
@@ -112,13 +112,13 @@ impl<'a> Simulation<'a> {
         }
         while let Some(step) = self.client.poll(now) {
             match step {
-                Step::Send(message) => {
+                ClientStep::Send(message) => {
                     self.record(now, Direction::ClientToServer, &message);
                     let bytes = websocket_len(parts(&message).1.len(), true);
                     self.up.send(now, message, bytes);
                 }
-                Step::Mark(marker) => self.put(now, Body::Marker(marker)),
-                Step::Finish(finish) => return Some(finish),
+                ClientStep::Mark(marker) => self.put(now, Body::Marker(marker)),
+                ClientStep::Finish(finish) => return Some(finish),
             }
         }
         None

@@ -7,12 +7,12 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::text::Records;
+use super::format::RecordCount;
 use crate::capture::{Loss, Losses};
 
 /// What of a capture is damaged; the rest was used.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Damage {
+pub struct DamageReport {
     /// Sound records before the first damage.
     pub record: u64,
     /// Offset of that in the file.
@@ -29,10 +29,10 @@ pub struct Damage {
     pub repeated: u64,
 }
 
-impl Damage {
+impl DamageReport {
     /// What a reader lost of a capture, if anything.
     #[must_use]
-    pub fn of(losses: &Losses) -> Option<Damage> {
+    pub fn of(losses: &Losses) -> Option<DamageReport> {
         if losses.is_empty() {
             return None;
         }
@@ -41,18 +41,18 @@ impl Damage {
         let what = match first {
             Some(loss) => format!(
                 "damaged after {}, at byte {}: {}",
-                Records(loss.record),
+                RecordCount(loss.record),
                 loss.offset,
                 loss.reason
             ),
-            None => format!("damaged: {} again or out of order in it", Records(repeated)),
+            None => format!("damaged: {} again or out of order in it", RecordCount(repeated)),
         };
         let reason = format!(
             "{what}; {} and {bytes} bytes are lost, and all others were used; `lagtape verify` \
              lists every place, `lagtape recover` writes a sound copy",
-            Records(records_lost)
+            RecordCount(records_lost)
         );
-        Some(Damage {
+        Some(DamageReport {
             record: first.map_or(0, |loss| loss.record),
             offset: first.map_or(0, |loss| loss.offset),
             reason,
@@ -66,7 +66,7 @@ impl Damage {
 
 /// One place where a capture is damaged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Place {
+pub struct DamagedPlace {
     /// Sound records before it.
     pub record: u64,
     /// Where it begins in the file.
@@ -85,15 +85,15 @@ pub struct Place {
     pub before_ns: Option<u64>,
 }
 
-impl Place {
+impl DamagedPlace {
     /// The places that a reader noted.
     #[must_use]
-    pub fn all(losses: &Losses) -> Vec<Place> {
-        losses.first.iter().map(Place::of).collect()
+    pub fn all(losses: &Losses) -> Vec<DamagedPlace> {
+        losses.first.iter().map(DamagedPlace::of).collect()
     }
 
-    fn of(loss: &Loss) -> Place {
-        Place {
+    fn of(loss: &Loss) -> DamagedPlace {
+        DamagedPlace {
             record: loss.record,
             offset: loss.offset,
             bytes: loss.bytes,
@@ -115,10 +115,10 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for DamagedPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Place { record, offset, bytes, reason, .. } = self;
-        let before = Records(*record);
+        let DamagedPlace { record, offset, bytes, reason, .. } = self;
+        let before = RecordCount(*record);
         write!(f, "byte {offset}, after {before}: {reason}; {bytes} bytes are no records")?;
         match (self.missing, self.first_missing) {
             (Some(count), Some(first)) if count > 1 => {

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use super::text::{Figure, OneLine, plural};
+use super::format::{Figure, OneLine, plural};
 use crate::peer::replay::{DeedCounts, Difference, Divergence, Drift};
 
 /// Prints a divergence.

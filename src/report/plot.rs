@@ -11,8 +11,8 @@ mod png;
 use crate::engine::Engine;
 use crate::time::Nanos;
 
-use super::Analysis;
-use super::text::{Figure, OneLine};
+use super::data::Analysis;
+use super::format::{Figure, OneLine};
 
 pub use draw::{HEIGHT, WIDTH};
 
@@ -74,8 +74,7 @@ impl Plot {
         let origin_s = engine.origin().unwrap_or(at).seconds();
         let length_s = analysis.report_at_s.max(0.1);
         let column_s = length_s / COLUMNS as f64;
-        let rate =
-            f64::from(engine.ready().map_or(crate::time::DEFAULT_SAMPLE_RATE, |r| r.sample_rate));
+        let rate = f64::from(engine.sample_rate());
         let (mut ahead, mut behind, mut staleness, mut playhead) = (
             Columns::new(column_s),
             Columns::new(column_s),

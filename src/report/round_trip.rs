@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter};
 
 use serde::Serialize;
 
-use super::text::Figure;
+use super::format::Figure;
 use crate::capture::RoundTrips;
 
 /// Round trips in milliseconds.

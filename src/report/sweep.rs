@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::what_if::ModelUse;
 use crate::lag::LagReport;
-use crate::peer::incident::Unit;
+use crate::parse::Unit;
 use crate::scenario::{Scenario, Tier};
 use crate::sweep::axis::Axis;
 use crate::sweep::rows::{Predicate, Row, Summary};

@@ -1,13 +1,16 @@
-//! The analysis as a person reads it: the first line answers, figures follow, the last line says
-//! what to try. At most 80 columns where the facts allow; no colour carries meaning alone.
+//! The analysis as text for people: the first line is the answer, figures follow, and the last lines
+//! suggest what to run next. At most 80 columns where possible; no meaning depends on colour.
 
-use std::fmt::{self, Display, Formatter, Write as _};
+use std::fmt::{self, Write as _};
 
-use super::{Analysis, CloseReport, Warning};
+use super::data::{Analysis, CloseReport};
+use super::format::plural;
+pub use super::format::{Bytes, Figure, OneLine, RecordCount, Tenths, wrapped};
+use super::warnings::Warning;
 use crate::capture::{ClientKind, Marker};
 use crate::engine::PlayheadSource;
 use crate::lag::{LagReport, TimelineRow};
-use crate::verdict::{SILENCE_S, What};
+use crate::verdict::{LagKind, SILENCE_S};
 
 /// Episodes printed before the rest is only counted.
 const MAX_EPISODES: usize = 12;
@@ -114,7 +117,7 @@ impl Page<'_> {
     }
 
     fn figures(&self, lag: &LagReport, out: &mut String) -> fmt::Result {
-        let shape = &self.analysis.shape;
+        let shape = &self.analysis.trend;
         if let Some(lead) = lag.slices.lead_s {
             let figures = format!(
                 "p5 {}   p50 {}   p95 {} s",
@@ -265,18 +268,18 @@ fn slices(lag: &LagReport) -> String {
 
 /// What was wrong, in words.
 #[must_use]
-pub fn what(what: &What) -> String {
+pub fn what(what: &LagKind) -> String {
     match what {
-        What::Stale { worst_staleness_s, silence_s, .. } if *silence_s >= SILENCE_S => format!(
+        LagKind::Stale { worst_staleness_s, silence_s, .. } if *silence_s >= SILENCE_S => format!(
             "no slices for {} s; the audio heard grew {} s old",
             Figure(*silence_s),
             Figure(*worst_staleness_s)
         ),
-        What::Stale { worst_staleness_s, .. } => format!(
+        LagKind::Stale { worst_staleness_s, .. } => format!(
             "slices landed elsewhere; the audio heard grew {} s old",
             Figure(*worst_staleness_s)
         ),
-        What::Behind { slices, of, worst_lead_s } => format!(
+        LagKind::Behind { slices, of, worst_lead_s } => format!(
             "{slices} of {of} slices landed behind the listener, worst {} s",
             Figure(-worst_lead_s)
         ),
@@ -302,20 +305,6 @@ fn channels(channels: u16) -> String {
     }
 }
 
-/// A number of records, with its word.
-pub struct Records(pub u64);
-
-impl fmt::Display for Records {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} record{}", self.0, plural(self.0 as usize))
-    }
-}
-
-/// The ending of a word that counts.
-pub(super) fn plural(count: usize) -> &'static str {
-    if count == 1 { "" } else { "s" }
-}
-
 /// One character a column, from the lowest value or zero to the highest or `least`, so that a
 /// quiet stream looks quiet; blank where nothing was.
 fn bars(values: &[Option<f64>], least: f64) -> String {
@@ -327,86 +316,4 @@ fn bars(values: &[Option<f64>], least: f64) -> String {
     let level =
         |value: f64| LEVELS[(((value - low) / step).round() as usize).min(LEVELS.len() - 1)];
     values.iter().map(|value| value.map_or(' ', level)).collect()
-}
-
-/// A number with about three significant digits and a real minus sign.
-#[derive(Clone, Copy)]
-pub struct Figure(pub f64);
-
-impl Display for Figure {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let size = self.0.abs();
-        let decimals = match size {
-            _ if size >= 100.0 => 0,
-            _ if size >= 10.0 => 1,
-            _ => 2,
-        };
-        signed(self.0, decimals, f)
-    }
-}
-
-/// A moment, to the tenth of a second.
-#[derive(Clone, Copy)]
-pub struct Tenths(pub f64);
-
-impl Display for Tenths {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        signed(self.0, 1, f)
-    }
-}
-
-fn signed(value: f64, decimals: usize, f: &mut Formatter<'_>) -> fmt::Result {
-    let digits = format!("{:.decimals$}", value.abs());
-    let is_zero = digits.bytes().all(|digit| matches!(digit, b'0' | b'.'));
-    let sign = if value < 0.0 && !is_zero { "−" } else { "" };
-    write!(f, "{sign}{digits}")
-}
-
-/// Text of a peer or of a capture on one line: what would move the cursor, colour the terminal or
-/// begin a line is escaped.
-#[derive(Clone, Copy)]
-pub struct OneLine<'a>(pub &'a str);
-
-impl Display for OneLine<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        self.0.chars().try_for_each(|c| match c.is_control() {
-            true => write!(f, "{}", c.escape_default()),
-            false => f.write_char(c),
-        })
-    }
-}
-
-/// A sentence in lines of at most 80 columns, unless a word is longer.
-#[must_use]
-pub fn wrapped(sentence: &str) -> String {
-    let (mut text, mut column) = (String::new(), 0);
-    for word in sentence.split(' ') {
-        let width = word.chars().count();
-        if column > 0 && column + 1 + width > 80 {
-            text.push('\n');
-            column = 0;
-        } else if column > 0 {
-            text.push(' ');
-            column += 1;
-        }
-        text.push_str(word);
-        column += width;
-    }
-    text
-}
-
-/// A count of bytes in the unit that suits it.
-#[derive(Clone, Copy)]
-pub struct Bytes(pub u64);
-
-impl Display for Bytes {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let bytes = self.0 as f64;
-        match self.0 {
-            0..1_000 => write!(f, "{} B", self.0),
-            1_000..1_000_000 => write!(f, "{} KB", Figure(bytes / 1e3)),
-            1_000_000..1_000_000_000 => write!(f, "{} MB", Figure(bytes / 1e6)),
-            _ => write!(f, "{} GB", Figure(bytes / 1e9)),
-        }
-    }
 }

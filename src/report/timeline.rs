@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use super::Analysis;
+use super::data::Analysis;
 use crate::lag::stats::round;
 
 /// The columns.

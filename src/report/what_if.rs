@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 use serde::Serialize;
 
-use super::text::{Figure, wrapped};
+use super::format::{Figure, wrapped};
 use crate::lag::LagReport;
 use crate::peer::policy::Policy;
 use crate::scenario::model::{FactualError, Fit, Outcome, Spread, Trace};

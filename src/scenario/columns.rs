@@ -8,12 +8,12 @@
 
 use std::ops::Range;
 
-use crate::capture::{Body, Marker, Record, Row, RowKind};
-use crate::engine::{Engine, PlayheadSource, TickReport};
+use crate::capture::{Body, CheckpointRow, Marker, Record, RowKind, TickReport};
+use crate::engine::{Engine, PlayheadSource};
 use crate::lag::DEFAULT_BUCKET_S;
 use crate::lag::stats::Buckets;
 use crate::playhead::PlayheadSim;
-use crate::time::{DEFAULT_SAMPLE_RATE, Nanos};
+use crate::time::Nanos;
 
 /// A capture as columns.
 #[derive(Clone, Debug)]
@@ -184,7 +184,7 @@ impl ColumnsBuilder {
     }
 
     /// Looks at an engine that has just recalled `row`.
-    pub fn recall(&mut self, engine: &Engine, row: &Row) {
+    pub fn recall(&mut self, engine: &Engine, row: &CheckpointRow) {
         let bytes = match row.what {
             RowKind::Slice { len, .. } => u64::from(len),
             _ => 0,
@@ -286,7 +286,7 @@ impl ColumnsBuilder {
 }
 
 fn sample_rate(engine: &Engine) -> u32 {
-    engine.ready().map_or(DEFAULT_SAMPLE_RATE, |ready| ready.sample_rate)
+    engine.sample_rate()
 }
 
 /// A number of a row; a capture of more than 2³² slices or ticks does not fit in memory.

@@ -20,7 +20,7 @@ use crate::engine::{Engine, Options, PlayheadSource};
 use crate::event::{Event, Interpreter};
 use crate::lag::SliceRecord;
 use crate::peer::client::reported_lead_s;
-use crate::time::{DEFAULT_SAMPLE_RATE, Nanos};
+use crate::time::Nanos;
 use crate::wire::slice::{HEADER_LEN, SliceEncoder, SliceHeader};
 
 /// What would have happened.
@@ -285,7 +285,7 @@ impl<'a> Deriver<'a> {
             return None;
         }
         let mut fields: Map<String, Value> = serde_json::from_str(text).ok()?;
-        let sample_rate = self.told.ready().map_or(DEFAULT_SAMPLE_RATE, |ready| ready.sample_rate);
+        let sample_rate = self.told.sample_rate();
         let position_s = self.told.playhead_frame(t)? as f64 / f64::from(sample_rate);
         let said = [("playback_pos", Some(position_s)), ("slice_lead_s", self.lowest_lead_s)];
         let mut changed = false;
@@ -365,7 +365,7 @@ impl<'a> Deriver<'a> {
         let Some(epoch) = self.told.epochs().last() else { return };
         let slice = epoch.tracker.slices().next_back();
         let (Some(slice), Some(playhead_s)) = (slice, self.told.playhead_s(t)) else { return };
-        let sample_rate = self.told.ready().map_or(DEFAULT_SAMPLE_RATE, |ready| ready.sample_rate);
+        let sample_rate = self.told.sample_rate();
         let lead_s = reported_lead_s(slice.start, playhead_s, epoch.frames, sample_rate);
         self.lowest_lead_s = Some(self.lowest_lead_s.map_or(lead_s, |lowest| lowest.min(lead_s)));
     }

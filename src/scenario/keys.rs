@@ -4,7 +4,7 @@
 //! value into a scenario. What is new to vary is a line in [`KEYS`].
 
 use super::{Scenario, ScenarioError};
-use crate::peer::incident::{Unit, nearest};
+use crate::parse::{Unit, nearest};
 
 /// A number of a scenario, or a switch, which is 1 or 0.
 #[derive(Debug)]

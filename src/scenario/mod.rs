@@ -21,10 +21,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use crate::capture::Marker;
+use crate::parse::nearest;
 use crate::peer::client::MAX_PARAMS_HZ;
-use crate::peer::incident::nearest;
+use crate::peer::interval::Interval;
 use crate::peer::script::ScriptedOp;
-use crate::peer::spell::Spell;
 use crate::time::Span;
 
 /// What would have been different.
@@ -125,7 +125,7 @@ pub struct LinkChange {
     #[serde(with = "text::byte_size")]
     pub buffer: Option<u64>,
     /// Spells in which no byte passes, from the initial buffer on.
-    pub outages: Vec<Spell>,
+    pub outages: Vec<Interval>,
 }
 
 /// How the client takes slices in.

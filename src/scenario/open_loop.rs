@@ -379,7 +379,7 @@ fn loop_s(columns: &Columns) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::TickReport;
+    use crate::capture::TickReport;
     use crate::lag::stats::Buckets;
     use crate::playhead::PlayheadSim;
     use crate::scenario::columns::{SliceColumns, TickColumns};

@@ -53,7 +53,7 @@ pub mod seconds {
 pub mod byte_rate {
     use serde::{Deserializer, Serialize, Serializer};
 
-    use crate::peer::units::ByteRate;
+    use crate::parse::ByteRate;
 
     pub fn serialize<S: Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
         value.serialize(serializer)
@@ -70,7 +70,7 @@ pub mod byte_rate {
 pub mod byte_size {
     use serde::{Deserializer, Serialize, Serializer};
 
-    use crate::peer::units::ByteSize;
+    use crate::parse::ByteSize;
 
     pub fn serialize<S: Serializer>(value: &Option<u64>, serializer: S) -> Result<S::Ok, S::Error> {
         value.serialize(serializer)

@@ -6,7 +6,7 @@
 
 use super::keys::{KEYS, Key};
 use super::{Playback, Scenario, ScenarioError, TimedChange, wrong};
-use crate::peer::incident::{Unit, nearest};
+use crate::parse::{Unit, nearest};
 use crate::peer::script::ScriptedOp;
 use crate::time::Span;
 
@@ -22,7 +22,7 @@ const SWITCHES: [Switch; 2] = [
 /// Sets what a word stands for.
 pub fn assign(scenario: &mut Scenario, word: &str, value: &str) -> Result<(), ScenarioError> {
     if let Some((_, set)) = SWITCHES.iter().find(|(known, _)| *known == word) {
-        let on = Unit::Switch.parse(value).map_err(|reason| wrong(word, &reason))?;
+        let on = Unit::Switch.parse(value).map_err(|reason| wrong(word, &reason.to_string()))?;
         set(scenario, on != 0.0);
         return Ok(());
     }
@@ -37,7 +37,7 @@ pub fn assign(scenario: &mut Scenario, word: &str, value: &str) -> Result<(), Sc
 fn set_number(scenario: &mut Scenario, key: &Key, value: &str) -> Result<(), ScenarioError> {
     let number = key.unit.parse(value).map_err(|reason| match value.contains("..") {
         true => wrong(key.name, "one value is wanted here; sweep takes ranges"),
-        false => wrong(key.name, &reason),
+        false => wrong(key.name, &reason.to_string()),
     })?;
     (key.set)(scenario, number);
     Ok(())

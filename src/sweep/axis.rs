@@ -69,7 +69,7 @@ impl Axis {
         let key = Key::named(name)?;
         let refuse =
             |reason: String| AxisError::Values { key: key.name, text: text.to_owned(), reason };
-        let value = |text: &str| key.unit.parse(text).map_err(refuse);
+        let value = |text: &str| key.unit.parse(text).map_err(|error| refuse(error.to_string()));
         let Some((from, rest)) = text.split_once("..") else {
             let values = text.split(',').map(value).collect::<Result<_, _>>()?;
             return Ok(Axis { key, values, step: None });

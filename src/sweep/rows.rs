@@ -11,7 +11,7 @@ use std::str::FromStr;
 use serde::Serialize;
 
 use crate::lag::{Figures, LagReport};
-use crate::peer::incident::nearest;
+use crate::parse::nearest;
 use crate::scenario::Tier;
 use crate::scenario::ask::{Refusal, Reply};
 use crate::sweep::axis::Point;

@@ -10,7 +10,7 @@ use lagtape::edge::backend::{
 };
 use lagtape::edge::clock::MonotonicClock;
 use lagtape::peer::link::LinkOptions;
-use lagtape::peer::server::{Pcm, ServerOptions, Source, fixture_names, knob_manifest};
+use lagtape::peer::server::{Pcm, ServerOptions, ServerSource, fixture_names, knob_manifest};
 use lagtape::time::Span;
 use lagtape::wire::names;
 use lagtape::wire::slice::SliceHeader;
@@ -32,7 +32,7 @@ const CONFIG: &str = r#"{"use_server_fixture": true, "fixture_name": "built-in"}
 
 /// A backend with a short loop.
 pub fn options() -> BackendOptions {
-    let source = Source::BuiltIn { seconds: 2.0, channels: 1 };
+    let source = ServerSource::BuiltIn { seconds: 2.0, channels: 1 };
     let server = ServerOptions { seed: 7, source, ..ServerOptions::default() };
     BackendOptions { server, ..BackendOptions::default() }
 }
@@ -222,7 +222,7 @@ fn an_upload_in_place_of_a_fixture() {
 fn long_payloads_come_in_fragments() {
     let mut options = options();
     let audio = vec![0.0; FRAGMENT_LEN];
-    options.server.source = Source::Pcm(Pcm { channels: 1, audio });
+    options.server.source = ServerSource::Pcm(Pcm { channels: 1, audio });
     let backend = Running::start(options);
     let client = backend.session();
     let frames = backend.act(async {
@@ -368,7 +368,7 @@ fn a_client_that_does_not_read_is_heard_all_the_same() {
     let mut options = options();
     // More than two sockets hold.
     let audio = vec![0.0; 8 << 20];
-    options.server.source = Source::Pcm(Pcm { channels: 8, audio });
+    options.server.source = ServerSource::Pcm(Pcm { channels: 8, audio });
     let backend = Running::start(options);
     let deaf = backend.session();
     backend.await_notice(1, &Happening::Ready);

@@ -4,8 +4,8 @@ use std::io::{self, Read};
 
 use lagtape::capture::{
     Body, ClientKind, Clock, Direction, End, Ending, FORMAT_VERSION, Gap, Header, Kind, MAGIC,
-    MAX_BODY_LEN, MAX_PAYLOAD_LEN, Marker, Message, Opcode, ReadError, Reader, Record, Records,
-    Step, SyncMarker, Writer,
+    MAX_BODY_LEN, MAX_PAYLOAD_LEN, Marker, Message, Opcode, ReadError, ReadStep, Reader, Record,
+    Records, SyncMarker, Writer,
 };
 use lagtape::time::Nanos;
 use proptest::prelude::*;
@@ -92,11 +92,11 @@ fn count_agreeing(bytes: &[u8], expected: &[Record<'_>]) -> (usize, Result<Endin
     let mut rest = bytes;
     for count in 0.. {
         match reader.step(rest) {
-            Ok(Step::Record { record, len }) => {
+            Ok(ReadStep::Record { record, len }) => {
                 assert_eq!(Some(&record), expected.get(count), "a record was altered");
                 rest = &rest[len..];
             }
-            Ok(Step::NeedMore { at_least }) => {
+            Ok(ReadStep::NeedMore { at_least }) => {
                 assert!(at_least > rest.len());
                 return (count, reader.ending(rest));
             }
@@ -262,14 +262,14 @@ fn a_step_never_asks_for_more_than_the_record_has() {
     for (record, end) in records.iter().zip(ends) {
         for cut in start..end {
             match reader.step(&bytes[start..cut]).unwrap() {
-                Step::NeedMore { at_least } => {
+                ReadStep::NeedMore { at_least } => {
                     assert!((cut - start + 1..=end - start).contains(&at_least), "cut at {cut}");
                 }
-                Step::Record { record, .. } => panic!("cut at {cut}: {record:?}"),
+                ReadStep::Record { record, .. } => panic!("cut at {cut}: {record:?}"),
             }
         }
         let step = reader.step(&bytes[start..]).unwrap();
-        assert_eq!(step, Step::Record { record: record.clone(), len: end - start });
+        assert_eq!(step, ReadStep::Record { record: record.clone(), len: end - start });
         assert_eq!(reader.offset(), end as u64);
         start = end;
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use lagtape::app::{self, AnalyzeOptions, CutOptions, Outcome, Proof, RedactOptions, WhatIfVerb};
 use lagtape::capture::{
-    Body, Gap, Header, Kind, Opcode, Reader, Record, Salvage, Step, SyncMarker, Writer,
+    Body, Gap, Header, Kind, Opcode, ReadStep, Reader, Record, Salvage, SyncMarker, Writer,
 };
 use lagtape::checkpoint::Checkpointer;
 use lagtape::edge::recorder::{Recorder, RecorderOptions};
@@ -208,7 +208,7 @@ fn pieces_are_woven_as_the_whole_is() {
     let mut reader = Reader::new();
     let mut ends = Vec::new();
     let mut rest = &plain[..];
-    while let Ok(Step::Record { len, .. }) = reader.step(rest) {
+    while let Ok(ReadStep::Record { len, .. }) = reader.step(rest) {
         ends.push(plain.len() - rest.len() + len);
         rest = &rest[len..];
     }

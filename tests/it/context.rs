@@ -1,6 +1,6 @@
 //! Contexts: a capture that begins in the middle says what the whole one says from there on.
 
-use lagtape::capture::{Body, Record, Records, State, StreamState, SyncMarker, Writer};
+use lagtape::capture::{Body, Record, Records, SessionState, StreamState, SyncMarker, Writer};
 use lagtape::engine::{Engine, Options, PlayheadSource};
 use lagtape::lag::{SliceRecord, TickRecord};
 use lagtape::time::Nanos;
@@ -50,7 +50,7 @@ fn tape(incident: &str, seed: u64) -> Tape {
 #[derive(Debug, PartialEq)]
 struct Look {
     /// Depends on the playhead, and a context knows the default one.
-    state: Option<State>,
+    state: Option<SessionState>,
     playhead: Option<u64>,
     slice: Option<SliceRecord>,
     tick: Option<TickRecord>,

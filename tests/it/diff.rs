@@ -114,7 +114,7 @@ fn a_part_is_aligned_where_it_begins() {
     for (a, b, worse) in [(&part, &healthy, Which::A), (&healthy, &part, Which::B)] {
         let comparison = app::diff(a, b, &DiffVerb::default()).unwrap();
         assert!((comparison.compared_s - 8.0).abs() < 0.1, "{}", text(&comparison));
-        let is_gap = |span: &&compare::Span| span.kind == SpanKind::Slices;
+        let is_gap = |span: &&compare::SpanDifference| span.kind == SpanKind::Slices;
         let gap = comparison.spans.iter().find(is_gap).unwrap();
         assert_eq!((gap.from_s, gap.worse), (0.0, Some(worse)), "{}", text(&comparison));
         assert!((1.0..=4.0).contains(&gap.to_s), "{}", text(&comparison));

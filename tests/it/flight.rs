@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use lagtape::capture::{
-    Body, Direction, Header, Kind, Message, Opcode, Reader, Record, Step, SyncMarker, Writer,
+    Body, Direction, Header, Kind, Message, Opcode, ReadStep, Reader, Record, SyncMarker, Writer,
 };
 use lagtape::edge::recorder::{Disk, Recorder, RecorderOptions, Store, Taken};
 use lagtape::engine::{Engine, Options};
-use lagtape::flight::{Ring, RingLimits, Sentry, Trigger};
-use lagtape::peer::units::ByteSize;
+use lagtape::flight::{Ring, RingLimits, Trigger, TriggerWatch};
+use lagtape::parse::ByteSize;
 use lagtape::time::{Nanos, Span};
 use lagtape::wire::slice::SliceHeader;
 
@@ -26,7 +26,7 @@ const SECOND: u64 = 1_000_000_000;
 pub fn each(mut bytes: &[u8], mut see: impl FnMut(&Record<'_>, &[u8])) {
     let mut reader = Reader::new();
     while !bytes.is_empty() {
-        let Step::Record { record, len } = reader.step(bytes).unwrap() else {
+        let ReadStep::Record { record, len } = reader.step(bytes).unwrap() else {
             panic!("{} bytes are left", bytes.len())
         };
         if record.kind() != Kind::Checkpoint {
@@ -87,7 +87,7 @@ fn a_ring_can_become_a_capture_at_any_moment() {
 
 /// What the sentry reports of a session, in order.
 fn reported(incident: &str, triggers: &[Trigger]) -> Vec<&'static str> {
-    let mut sentry = Sentry::new(triggers);
+    let mut sentry = TriggerWatch::new(triggers);
     let mut reported = Vec::new();
     each(&simulated_bytes(incident, 7, 14), |record, _| {
         reported.extend(sentry.see(record).map(|why| why.word()));
@@ -220,7 +220,7 @@ fn slice(start: u32) -> Vec<u8> {
 struct Live {
     engine: Engine,
     ring: Ring,
-    sentry: Sentry,
+    sentry: TriggerWatch,
     recorder: Recorder,
     reported: Vec<&'static str>,
     /// Bytes of all records.
@@ -265,7 +265,7 @@ impl Live {
         Live {
             engine: Engine::new(Options { tracker_bound: Some(10_000), ..Options::default() }),
             ring: Ring::new(limits),
-            sentry: Sentry::new(&Trigger::defaults()),
+            sentry: TriggerWatch::new(&Trigger::defaults()),
             recorder: Recorder::start(options, store, MARKER, header, &mut |_| ()).unwrap(),
             reported: Vec::new(),
             recorded: 0,

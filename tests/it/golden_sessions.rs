@@ -4,9 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use lagtape::app::{self, AnalyzeOptions};
-use lagtape::capture::Records;
+use lagtape::capture::{Expectation, Records, SessionPhase};
 use lagtape::engine::{Engine, Options};
-use lagtape::event::{Expectation, Phase};
 use lagtape::lag::ReportArgs;
 use lagtape::time::Nanos;
 use serde_json::{Value, json};
@@ -169,7 +168,7 @@ fn check_state(session: &Session) {
             .collect();
         assert_eq!(ours, theirs, "{name}");
     }
-    let refused = engine.interpreter().phase() == Phase::Refused;
+    let refused = engine.interpreter().phase() == SessionPhase::Refused;
     let names_refusal =
         expected["start_error"].as_str().is_some_and(|error| error.contains("session init failed"));
     assert_eq!(refused, names_refusal, "{name}");

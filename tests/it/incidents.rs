@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use lagtape::capture::{Body, Records};
 use lagtape::edge::recorder::{Keeping, Notice, Quota, Recorder, RecorderOptions, RingOptions};
 use lagtape::engine::{Engine, Options};
-use lagtape::flight::{INCIDENT_KEY, RingLimits, Trigger, Why};
-use lagtape::peer::units::ByteSize;
+use lagtape::flight::{INCIDENT_KEY, RingLimits, Trigger, TriggerReason};
+use lagtape::parse::ByteSize;
 use lagtape::time::{Nanos, Span};
 use tempfile::TempDir;
 
@@ -159,7 +159,7 @@ fn asked_at(
             while recorder.status().waiting_bytes > 0 {
                 std::thread::yield_now();
             }
-            recorder.ask(Why::Asked);
+            recorder.ask(TriggerReason::Asked);
             wait(recorder, &mut news, |notice| {
                 matches!(notice, Notice::Incident { .. } | Notice::Crowded { .. })
             });

@@ -7,7 +7,7 @@ use lagtape::app::{self, AnalyzeOptions};
 use lagtape::capture::{Body, Record, SyncMarker};
 use lagtape::edge::recorder::{Finished, Keeping, Recorder, RecorderOptions};
 use lagtape::flight::SplitAt;
-use lagtape::peer::units::ByteSize;
+use lagtape::parse::ByteSize;
 use lagtape::time::Span;
 use tempfile::TempDir;
 

@@ -9,7 +9,7 @@ use lagtape::peer::link::LinkOptions;
 use lagtape::peer::pacing::{LeadController, Placement, PlayheadClock};
 use lagtape::peer::policy::Policy;
 use lagtape::peer::script::ScriptedOp;
-use lagtape::peer::server::{ServerOptions, Source};
+use lagtape::peer::server::{ServerOptions, ServerSource};
 use lagtape::peer::simulation::{SimulationOptions, simulate};
 use lagtape::time::{Nanos, Span};
 use lagtape::wire::slice::SliceHeader;
@@ -132,7 +132,7 @@ fn arm(session: &Value, seed: u64) -> SimulationOptions {
     let figure = |name: &str| report["slices"][name]["p50"].as_f64().unwrap();
     let seconds = report["buffer_duration_s"].as_f64().unwrap();
     let channels = session["expected"]["channels"].as_u64().unwrap() as u16;
-    let source = Source::BuiltIn { seconds, channels };
+    let source = ServerSource::BuiltIn { seconds, channels };
     let mut server = ServerOptions { seed, source, ..ServerOptions::default() };
     server.generator.tick_ms = (figure("tick_ms") / 5.0).round() * 5.0;
     server.generator.decode_ms = figure("dec_ms");

@@ -11,10 +11,10 @@ use lagtape::edge::backend::serve;
 use lagtape::edge::proxy::{Captures, Impairment, Notice, ProxyOptions};
 use lagtape::edge::recorder::{Keeping, Quota, RingOptions};
 use lagtape::engine::PlayheadSource;
+use lagtape::peer::interval::Interval;
 use lagtape::peer::link::LinkOptions;
 use lagtape::peer::rng::{Rng, Stream};
 use lagtape::peer::server::BUILT_IN;
-use lagtape::peer::spell::Spell;
 use lagtape::time::Span;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -356,7 +356,7 @@ async fn what_cannot_be_looked_at_is_told_and_forwarded() {
 #[tokio::test(flavor = "multi_thread")]
 async fn impairments_are_of_one_way_and_in_the_header() {
     let folder = TempDir::new().unwrap();
-    let outage = Spell { at_s: 0.0, for_s: 1e6 };
+    let outage = Interval { at_s: 0.0, for_s: 1e6 };
     let down = LinkOptions { outages: vec![outage], ..LinkOptions::default() };
     let up = LinkOptions { latency_s: 0.001, jitter_s: 0.001, ..LinkOptions::default() };
     let impairment = Impairment {
@@ -401,7 +401,7 @@ async fn every_byte_of_an_impaired_connection() {
         latency_s: 0.002,
         jitter_s: 0.003,
         buffer_bytes: Some(10_000),
-        outages: vec![Spell { at_s: 0.02, for_s: 0.03 }],
+        outages: vec![Interval { at_s: 0.02, for_s: 0.03 }],
         ..LinkOptions::default()
     };
     let impairment =

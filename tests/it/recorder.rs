@@ -16,7 +16,7 @@ use lagtape::edge::recorder::{
     Disk, Keeping, Notice, Quota, Recorder, RecorderOptions, RingOptions, Store, SyncPolicy, Taken,
 };
 use lagtape::engine::{Engine, OddityKind, Options};
-use lagtape::flight::{RingLimits, Why};
+use lagtape::flight::{RingLimits, TriggerReason};
 use lagtape::time::Nanos;
 
 use crate::checkpoint::woven;
@@ -448,7 +448,7 @@ fn asked_on_a_full_disk(queue_bytes: usize) -> (Medium, Session) {
     let mut session = Session::with(&medium, options);
     session.offer(300);
     session.wait_until_written();
-    session.recorder.ask(Why::Asked);
+    session.recorder.ask(TriggerReason::Asked);
     session.wait(|notice| matches!(notice, Notice::DiskFails { .. }));
     (medium, session)
 }
@@ -474,7 +474,7 @@ fn an_incident_ends_early_when_too_much_waits_for_a_full_disk() {
         assert_eq!(session.offer(300), Taken::Kept, "the ring goes on");
         session.wait_until_written();
     }
-    session.recorder.ask(Why::Asked);
+    session.recorder.ask(TriggerReason::Asked);
     session.wait(|notice| matches!(notice, Notice::Crowded { .. }));
     medium.lock().room = usize::MAX;
     session.wait(|notice| matches!(notice, Notice::CutShort(_)));

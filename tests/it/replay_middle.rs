@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use futures_util::SinkExt;
 use lagtape::app::{self, CutOptions, Outcome};
 use lagtape::capture::{
-    Body, Buffer, ClientKind, Context, Direction, Expectation, Header, Marker, Message, Opcode,
-    Record, Records,
+    Body, ClientKind, Context, Direction, Expectation, Header, Marker, Message, Opcode,
+    PackedBuffer, Record, Records,
 };
 use lagtape::engine::{Engine, Options};
 use lagtape::lag::SliceRecord;
@@ -80,7 +80,7 @@ fn rounded(context: &Context<'_>) -> Context<'static> {
         // Half a unit in the last of a half's eleven places, or of its smallest number.
         assert!((exact - sent).abs() <= (exact.abs() / 2048.0).max(2.0_f32.powi(-25)));
     }
-    Context { state: context.state.clone(), buffer: Buffer::pack(&as_sent) }
+    Context { state: context.state.clone(), buffer: PackedBuffer::pack(&as_sent) }
 }
 
 /// A client of what the tape says, whose listener does what `ops` say on the first buffer.

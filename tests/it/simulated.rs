@@ -11,7 +11,7 @@ use lagtape::peer::incident::{self, Trouble};
 use lagtape::report::{Analysis, EpisodeReport};
 use lagtape::sweep;
 use lagtape::time::Span;
-use lagtape::verdict::What;
+use lagtape::verdict::LagKind;
 use tempfile::TempDir;
 
 fn verb(incident: &str, seed: u64, run_for_s: u64, out: PathBuf) -> SimulateVerb {
@@ -111,7 +111,7 @@ fn healthy_is_healthy() {
 
 /// The only episode of a kind.
 #[track_caller]
-fn only(analysis: &Analysis, kind: impl Fn(&What) -> bool) -> EpisodeReport {
+fn only(analysis: &Analysis, kind: impl Fn(&LagKind) -> bool) -> EpisodeReport {
     let found: Vec<_> = analysis.verdict.episodes.iter().filter(|e| kind(&e.what)).collect();
     assert_eq!(found.len(), 1, "{:?}", analysis.verdict);
     found[0].clone()
@@ -149,8 +149,8 @@ fn a_stall_shows_where_it_was_put() {
         let (begins_s, lasts_s) = longest_gap(&slices(&stall));
         check_near(begins_s, 5.0);
         check_near(lasts_s, 4.0);
-        let What::Stale { silence_s, .. } =
-            only(&stall.live, |what| matches!(what, What::Stale { .. })).what
+        let LagKind::Stale { silence_s, .. } =
+            only(&stall.live, |what| matches!(what, LagKind::Stale { .. })).what
         else {
             unreachable!("it was filtered");
         };
@@ -162,7 +162,7 @@ fn a_stall_shows_where_it_was_put() {
 fn late_slices_show_where_they_were_put() {
     for seed in 0..5 {
         let behind = simulate("behind:at=5,for=2,by=0.6", seed, 12);
-        let episode = only(&behind.live, |what| matches!(what, What::Behind { .. }));
+        let episode = only(&behind.live, |what| matches!(what, LagKind::Behind { .. }));
         check_near(episode.from_s, 5.0);
         check_near(episode.to_s, 7.0);
         let leads: Vec<_> = slices(&behind).iter().filter(|s| s.1 < 0.0).map(|s| s.1).collect();

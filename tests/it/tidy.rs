@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms, in the order in which data walks through them.
-const CORRIDOR: [&str; 22] = [
+const CORRIDOR: [&str; 23] = [
     "time",
+    "parse",
     "wire",
     "capture",
     "event",

@@ -16,7 +16,7 @@ use lagtape::peer::incident::{ClientSetup, Trouble};
 use lagtape::peer::link::LinkOptions;
 use lagtape::peer::policy::Policy;
 use lagtape::peer::rng::{Rng, Stream};
-use lagtape::peer::server::{ServerFaults, ServerOptions, Source};
+use lagtape::peer::server::{ServerFaults, ServerOptions, ServerSource};
 use lagtape::peer::simulation::{SimulationOptions, simulate};
 use lagtape::scenario::columns::{Columns, ColumnsBuilder};
 use lagtape::scenario::model::{
@@ -144,7 +144,7 @@ impl Hidden {
     /// The session with that change; changes of the link count from the recorded `origin`.
     fn run(&self, change: &Change, origin: Nanos) -> Session {
         let channels = if self.seed % 4 < 2 { 1 } else { 2 };
-        let source = Source::BuiltIn { seconds: LOOP_S, channels };
+        let source = ServerSource::BuiltIn { seconds: LOOP_S, channels };
         let mut down = self.down.clone();
         if let Some((at, thin)) = change.down.first() {
             down.bytes_per_s = thin.bytes_per_s;

@@ -9,9 +9,9 @@ use crate::cli::args::parse_listen;
 use crate::cli::keeping::KeepingArgs;
 use crate::edge::proxy::{Captures, DEFAULT_BUFFER, Impairment, Trust};
 use crate::edge::record::Bell;
+use crate::parse::{ByteRate, ByteSize};
+use crate::peer::interval::Interval;
 use crate::peer::link::LinkOptions;
-use crate::peer::spell::Spell;
-use crate::peer::units::{ByteRate, ByteSize};
 use crate::time::Span;
 
 #[derive(Debug, clap::Args)]
@@ -130,7 +130,7 @@ impl FromStr for Buffer {
 
 /// A spell in which nothing passes.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Stall(Spell);
+pub struct Stall(Interval);
 
 impl FromStr for Stall {
     type Err = String;
@@ -139,7 +139,7 @@ impl FromStr for Stall {
         let example = || format!("\"{text}\" is no stall; write when and how long, as 6s:2s");
         let (at, length) = text.split_once(':').ok_or_else(example)?;
         let seconds = |text: &str| text.parse::<Span>().map(Span::seconds).map_err(|_| example());
-        Ok(Stall(Spell { at_s: seconds(at)?, for_s: seconds(length)? }))
+        Ok(Stall(Interval { at_s: seconds(at)?, for_s: seconds(length)? }))
     }
 }
 
@@ -164,7 +164,7 @@ impl ImpairmentArgs {
             values.iter().rev().find(|one| is((one.is_down, one.is_up))).map(|one| one.value)
         }
         let stalls = self.stall.iter().filter(|one| is((one.is_down, one.is_up)));
-        let mut outages: Vec<Spell> = stalls.map(|one| one.value.0).collect();
+        let mut outages: Vec<Interval> = stalls.map(|one| one.value.0).collect();
         outages.sort_by(|a, b| a.at_s.total_cmp(&b.at_s));
         let (latency, jitter) = (last(&self.latency, &is), last(&self.jitter, &is));
         let is_impaired =
@@ -243,7 +243,7 @@ mod tests {
                 ..Impairment::default()
             },
         );
-        let outages = vec![Spell { at_s: 6.0, for_s: 2.0 }, Spell { at_s: 9.0, for_s: 0.5 }];
+        let outages = vec![Interval { at_s: 6.0, for_s: 2.0 }, Interval { at_s: 9.0, for_s: 0.5 }];
         check(
             "--stall down=9:500ms --stall down=6s:2s",
             &down(LinkOptions { outages, ..plain.clone() }),

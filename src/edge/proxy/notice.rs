@@ -13,7 +13,7 @@ use crate::capture::Direction;
 use crate::engine::Engine;
 use crate::lag::ReportArgs;
 use crate::time::Nanos;
-use crate::verdict::{Episode, What};
+use crate::verdict::{Episode, LagKind};
 use crate::wire::websocket::Deflate;
 
 /// How far back the figures of a status reach, in seconds.
@@ -72,7 +72,7 @@ pub enum Notice {
         /// When, in seconds from the initial buffer.
         at_s: f64,
         /// What is wrong.
-        what: What,
+        what: LagKind,
     },
     /// The listener hears no lag any more.
     LagEnded {
@@ -185,7 +185,7 @@ pub(super) struct Alarm {
 /// A change that is worth saying.
 #[derive(Debug, PartialEq)]
 pub(super) enum Change {
-    Began { at_s: f64, what: What },
+    Began { at_s: f64, what: LagKind },
     Ended { at_s: f64, lasted_s: f64 },
 }
 
@@ -226,7 +226,7 @@ mod tests {
     use super::*;
 
     fn episode(from_s: f64, to_s: f64) -> Episode {
-        Episode { from_s, to_s, what: What::Behind { slices: 1, of: 1, worst_lead_s: -1.0 } }
+        Episode { from_s, to_s, what: LagKind::Behind { slices: 1, of: 1, worst_lead_s: -1.0 } }
     }
 
     #[test]

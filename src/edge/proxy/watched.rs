@@ -13,7 +13,7 @@ use crate::capture::{Body, Clock, Direction, Gap, Header, Message, Opcode, Recor
 use crate::edge::clock;
 use crate::edge::recorder::{self, Keeping, Recorder, RecorderOptions};
 use crate::engine::{Engine, Options};
-use crate::flight::Why;
+use crate::flight::TriggerReason;
 use crate::time::Nanos;
 use crate::wire::json::parse_object;
 use crate::wire::websocket::{Inflater, Messages, Whole};
@@ -138,7 +138,7 @@ impl Watched {
     /// Somebody wants what the ring holds.
     pub fn ask(&self) {
         if let Some(capture) = &self.record.capture {
-            capture.ask(Why::Asked);
+            capture.ask(TriggerReason::Asked);
         }
     }
 

@@ -14,8 +14,10 @@ use super::queue::Queue;
 use super::quota::Quota;
 use super::writer::Keeper;
 use super::{Notice, RecorderOptions, clock, named};
-use crate::capture::{Body, Reader, Record, Step, SyncMarker, Writer};
-use crate::flight::{INCIDENT_KEY, INCIDENT_NS_KEY, Ring, RingLimits, Sentry, Trigger, Why};
+use crate::capture::{Body, ReadStep, Reader, Record, SyncMarker, Writer};
+use crate::flight::{
+    INCIDENT_KEY, INCIDENT_NS_KEY, Ring, RingLimits, Trigger, TriggerReason, TriggerWatch,
+};
 use crate::time::{Nanos, Span};
 
 /// Incidents that may be written at the same time.
@@ -41,11 +43,11 @@ pub(super) struct Incidents {
     store: Box<dyn Store>,
     marker: SyncMarker,
     ring: Ring,
-    sentry: Sentry,
+    sentry: TriggerWatch,
     reader: Reader,
     open: Vec<Incident>,
     /// Asked for, and not yet begun.
-    asked: Vec<Why>,
+    asked: Vec<TriggerReason>,
     disk_fails: bool,
 }
 
@@ -75,7 +77,7 @@ impl Incidents {
     ) -> Self {
         Incidents {
             ring: Ring::new(ring_options.limits),
-            sentry: Sentry::new(&ring_options.triggers),
+            sentry: TriggerWatch::new(&ring_options.triggers),
             reader: Reader::new(),
             open: Vec::new(),
             asked: Vec::new(),
@@ -91,7 +93,7 @@ impl Incidents {
         let mut rest = bytes;
         let mut reader = std::mem::take(&mut self.reader);
         while !rest.is_empty() {
-            let Ok(Step::Record { record, len }) = reader.step(rest) else {
+            let Ok(ReadStep::Record { record, len }) = reader.step(rest) else {
                 debug_assert!(false, "the recorder's own records read back");
                 break;
             };
@@ -140,7 +142,7 @@ impl Incidents {
     }
 
     /// Begins an incident with what the ring holds.
-    fn happen(&mut self, why: Why, queue: &Queue) {
+    fn happen(&mut self, why: TriggerReason, queue: &Queue) {
         if self.open.len() >= MAX_OPEN || self.is_crowded() {
             queue.tell(Notice::Crowded { why });
             return;
@@ -171,7 +173,7 @@ impl Incidents {
     }
 
     /// A name that no other incident has: two may happen within a second.
-    fn free_path(&self, why: Why) -> PathBuf {
+    fn free_path(&self, why: TriggerReason) -> PathBuf {
         let label = format!("{}-{}", clock::utc_file_name(), why.word());
         let names = std::iter::once(label.clone()).chain((2..).map(|n| format!("{label}-{n}")));
         let mut paths = names.map(|name| named(&self.options.path, &name));
@@ -212,7 +214,12 @@ impl Incidents {
 }
 
 impl Keeper for Incidents {
-    fn take(&mut self, bytes: &[u8], asked: &[Why], queue: &Queue) -> (usize, io::Result<()>) {
+    fn take(
+        &mut self,
+        bytes: &[u8],
+        asked: &[TriggerReason],
+        queue: &Queue,
+    ) -> (usize, io::Result<()>) {
         self.asked.extend_from_slice(asked);
         self.read(bytes, queue);
         self.answer(queue);

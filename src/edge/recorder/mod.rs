@@ -32,7 +32,7 @@ use anyhow::{Context, Result};
 
 use super::clock;
 use crate::capture::{Body, Clock, Gap, Header, Message, Record, SyncMarker, Writer};
-use crate::flight::Why;
+use crate::flight::TriggerReason;
 use crate::time::Nanos;
 use disk::OpenFile;
 pub use disk::{Disk, Files, Store, SyncPolicy};
@@ -190,7 +190,7 @@ impl Recorder {
     }
 
     /// Has a ring written to a file, now. Other recordings have everything in theirs.
-    pub fn ask(&self, why: Why) {
+    pub fn ask(&self, why: TriggerReason) {
         self.queue.ask(why);
     }
 

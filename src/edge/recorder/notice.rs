@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::flight::Why;
+use crate::flight::TriggerReason;
 
 /// Something that is told at once.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,7 +40,7 @@ pub enum Notice {
         /// Where to.
         path: PathBuf,
         /// What happened.
-        why: Why,
+        why: TriggerReason,
     },
     /// An incident is written to its end.
     Written {
@@ -52,7 +52,7 @@ pub enum Notice {
     /// An incident is not written, because too many are at this moment.
     Crowded {
         /// What happened.
-        why: Why,
+        why: TriggerReason,
     },
     /// An incident could not be written to its end.
     CutShort(PathBuf),

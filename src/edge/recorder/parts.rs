@@ -12,9 +12,9 @@ use super::disk::{OpenFile, Store};
 use super::queue::Queue;
 use super::writer::Keeper;
 use super::{Notice, RecorderOptions, named};
-use crate::capture::{Body, Header, Reader, Record, Step, SyncMarker, Writer};
+use crate::capture::{Body, Header, ReadStep, Reader, Record, SyncMarker, Writer};
 use crate::engine::{Engine, Options};
-use crate::flight::{PART_KEY, SplitAt, Why};
+use crate::flight::{PART_KEY, SplitAt, TriggerReason};
 use crate::time::Nanos;
 
 /// Bytes that are written at a time.
@@ -85,7 +85,7 @@ impl Parts {
         while self.out.len() < CHUNK && self.ahead < bytes.len() {
             let rest = &bytes[self.ahead..];
             let mut reader = self.part.reader.clone();
-            let Ok(Step::Record { record, len }) = reader.step(rest) else {
+            let Ok(ReadStep::Record { record, len }) = reader.step(rest) else {
                 debug_assert!(false, "the recorder's own records read back");
                 self.ahead = bytes.len();
                 return;
@@ -119,7 +119,12 @@ impl Parts {
 }
 
 impl Keeper for Parts {
-    fn take(&mut self, bytes: &[u8], _: &[Why], queue: &Queue) -> (usize, io::Result<()>) {
+    fn take(
+        &mut self,
+        bytes: &[u8],
+        _: &[TriggerReason],
+        queue: &Queue,
+    ) -> (usize, io::Result<()>) {
         let mut done = 0;
         loop {
             let (written, result) = self.file.write(&self.out[self.out_written..]);

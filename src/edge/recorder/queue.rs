@@ -7,7 +7,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{Notice, Status};
-use crate::flight::Why;
+use crate::flight::TriggerReason;
 
 /// Notices that may wait to be heard; later ones are not kept.
 const MAX_NOTICES: usize = 1000;
@@ -28,7 +28,7 @@ struct State {
     in_flight: usize,
     status: Status,
     closed: bool,
-    asked: Vec<Why>,
+    asked: Vec<TriggerReason>,
     notices: Vec<Notice>,
     files: Vec<PathBuf>,
 }
@@ -42,7 +42,7 @@ impl State {
 /// What the thread finds when it looks.
 pub(super) enum Next {
     /// Perhaps bytes, perhaps requests, perhaps only the time.
-    Work(Vec<Why>),
+    Work(Vec<TriggerReason>),
     /// Nothing is left, and nothing will come.
     Over,
 }
@@ -86,7 +86,7 @@ impl Queue {
         }
     }
 
-    pub fn ask(&self, why: Why) {
+    pub fn ask(&self, why: TriggerReason) {
         self.lock().asked.push(why);
         self.changed.notify_all();
     }

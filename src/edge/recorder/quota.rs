@@ -10,7 +10,7 @@ use super::queue::Queue;
 use super::{Notice, folder_of, named};
 use crate::capture::{Body, Records};
 use crate::flight::INCIDENT_NS_KEY;
-use crate::peer::units::ByteSize;
+use crate::parse::ByteSize;
 
 /// Most incidents on the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

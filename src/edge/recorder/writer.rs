@@ -10,7 +10,7 @@ use super::Notice;
 use super::clock::MonotonicClock;
 use super::disk::{OpenFile, SYNC_PERIOD, SyncPolicy};
 use super::queue::{Next, Queue};
-use crate::flight::Why;
+use crate::flight::TriggerReason;
 use crate::time::Nanos;
 
 /// Buffers that have grown larger than this are given back.
@@ -20,7 +20,12 @@ const KEPT_CAPACITY: usize = 4 << 20;
 pub(super) trait Keeper: Send {
     /// Takes whole records, and asks for incidents; an empty slice only gives it the time. Says
     /// how many bytes it is done with, and what the disk said. It gets the others again.
-    fn take(&mut self, bytes: &[u8], asked: &[Why], queue: &Queue) -> (usize, io::Result<()>);
+    fn take(
+        &mut self,
+        bytes: &[u8],
+        asked: &[TriggerReason],
+        queue: &Queue,
+    ) -> (usize, io::Result<()>);
 
     /// Hands what was written to the disk for good.
     fn sync(&mut self) -> io::Result<()>;
@@ -35,7 +40,7 @@ pub(super) struct Whole {
 }
 
 impl Keeper for Whole {
-    fn take(&mut self, bytes: &[u8], _: &[Why], _: &Queue) -> (usize, io::Result<()>) {
+    fn take(&mut self, bytes: &[u8], _: &[TriggerReason], _: &Queue) -> (usize, io::Result<()>) {
         self.file.write(bytes)
     }
 

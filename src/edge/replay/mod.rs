@@ -35,7 +35,7 @@ use super::clock::MonotonicClock;
 use super::files;
 use super::recorder::RecorderOptions;
 use crate::peer::replay::{Divergence, ReplayOptions, Timing};
-use crate::report::Damage;
+use crate::report::DamageReport;
 use crate::time::Offset;
 use control::Order;
 use opening::Opening;
@@ -105,7 +105,7 @@ pub struct Played {
     /// The capture that was written.
     pub out: Option<PathBuf>,
     /// Where the replayed capture is damaged; what is lost was left out.
-    pub damage: Option<Damage>,
+    pub damage: Option<DamageReport>,
     /// Why the replay could not go on, or its capture not be written.
     pub failure: Option<String>,
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::{Context, Error, Result, bail};
 use serde_json::{Map, Value};
 
-use crate::capture::{Body, Direction, Message, Phase, Record, Salvage};
+use crate::capture::{Body, Direction, Message, Record, Salvage, SessionPhase};
 use crate::edge::files::{self, CaptureFile};
 use crate::engine::{Engine, Options};
 use crate::peer::replay::{CONFIG, Middle, UPLOAD, config_of};
@@ -83,7 +83,7 @@ impl Opening {
                 Body::Message(message) => message,
                 Body::Context(context) => {
                     let known = config_of(&context.state);
-                    if context.state.phase != Phase::BeforeConfig {
+                    if context.state.phase != SessionPhase::BeforeConfig {
                         unknown = known.as_ref().map_or(vec![CONFIG, UPLOAD], |_| vec![UPLOAD]);
                     }
                     config = known.unwrap_or_default();
@@ -131,7 +131,7 @@ impl Opening {
             began: record.t,
             unknown: Vec::new(),
             ready,
-            sample_rate: engine.ready().map_or(crate::time::DEFAULT_SAMPLE_RATE, |r| r.sample_rate),
+            sample_rate: engine.sample_rate(),
             channels: epoch.channels,
             buffer: message.payload.to_vec(),
             config,

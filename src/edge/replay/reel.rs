@@ -1,6 +1,6 @@
 //! A capture read piece by piece.
 //!
-//! Enters: a capture. Leaves: its parts in batches, for a thread that may wait for the disk. Damage
+//! Enters: a capture. Leaves: its parts in batches, for a thread that may wait for the disk. DamageReport
 //! ends a capture early, and is told.
 
 use std::path::Path;
@@ -10,7 +10,7 @@ use anyhow::Result;
 use crate::capture::Salvage;
 use crate::edge::files::{self, CaptureFile};
 use crate::peer::replay::{Part, Tape};
-use crate::report::Damage;
+use crate::report::DamageReport;
 
 /// Bytes of a batch, about; one message may exceed it.
 const BATCH_BYTES: usize = 1 << 20;
@@ -29,7 +29,7 @@ pub struct Batch {
     /// Nothing comes after them.
     pub is_last: bool,
     /// What of the capture was lost, if anything; told with the last batch.
-    pub damage: Option<Damage>,
+    pub damage: Option<DamageReport>,
 }
 
 impl Reel {
@@ -44,7 +44,7 @@ impl Reel {
         let mut bytes = 0;
         while bytes < BATCH_BYTES {
             let Some(record) = self.records.next_record()? else {
-                batch.damage = Damage::of(self.records.losses());
+                batch.damage = DamageReport::of(self.records.losses());
                 batch.is_last = true;
                 return Ok(batch);
             };

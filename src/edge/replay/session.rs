@@ -28,7 +28,7 @@ use crate::edge::record::to_socket;
 use crate::peer::Outgoing;
 use crate::peer::replay::{ReplayServer, Wanted};
 use crate::peer::server::Incoming;
-use crate::report::Damage;
+use crate::report::DamageReport;
 use crate::time::Nanos;
 use crate::wire::json::parse_object;
 use crate::wire::message::kind_of;
@@ -87,7 +87,7 @@ struct Session<'a> {
     reading: Reading,
     keepalive: Keepalive,
     witness: Witness,
-    damage: Option<Damage>,
+    damage: Option<DamageReport>,
     failure: Option<String>,
     told_slowed_s: f64,
     told_held: Option<String>,

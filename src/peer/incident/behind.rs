@@ -1,8 +1,8 @@
 //! The server aims behind the listener for a while.
 
 use super::{Incident, Parameter, Unit};
+use crate::peer::interval::Interval;
 use crate::peer::server::Behind;
-use crate::peer::spell::Spell;
 
 pub(super) const INCIDENT: Incident = Incident {
     name: "behind",
@@ -15,7 +15,7 @@ pub(super) const INCIDENT: Incident = Incident {
     ],
     lags: true,
     apply: |values, setup| {
-        let spell = Spell { at_s: values.get("at"), for_s: values.get("for") };
-        setup.faults.behind = Some(Behind { spell, by_s: values.get("by") });
+        let interval = Interval { at_s: values.get("at"), for_s: values.get("for") };
+        setup.faults.behind = Some(Behind { interval, by_s: values.get("by") });
     },
 };

@@ -31,7 +31,7 @@ use super::link::LinkOptions;
 use super::policy::Policy;
 use super::script::ScriptedOp;
 use super::server::ServerFaults;
-use super::units::{ByteRate, ByteSize};
+use crate::parse::{Unit, ValueError, nearest};
 use crate::time::Span;
 
 /// All incidents, in the order in which they are listed.
@@ -82,21 +82,6 @@ pub struct Parameter {
     pub unit: Unit,
     /// What it means.
     pub meaning: &'static str,
-}
-
-/// How a value is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unit {
-    /// A length of time; the base is seconds.
-    Time,
-    /// A plain number.
-    Number,
-    /// Bytes per second.
-    Rate,
-    /// Bytes.
-    Size,
-    /// On or off: 1 or 0.
-    Switch,
 }
 
 /// What the peers of a simulated session are like.
@@ -170,12 +155,10 @@ pub enum IncidentError {
     /// A value does not fit its unit.
     #[error("{key}={value}: {reason}")]
     Value {
-        /// The parameter.
         key: String,
-        /// What was given.
+        /// As it was typed.
         value: String,
-        /// What is wrong with it.
-        reason: String,
+        reason: ValueError,
     },
 }
 
@@ -279,66 +262,6 @@ impl Parameter {
     pub fn default_text(&self) -> String {
         self.unit.write(self.default)
     }
-}
-
-impl Unit {
-    /// A value as [`Unit::parse`] reads it.
-    pub(crate) fn write(self, value: f64) -> String {
-        match self {
-            Unit::Time | Unit::Number => value.to_string(),
-            Unit::Rate => ByteRate(value).to_string(),
-            Unit::Size => ByteSize(value as u64).to_string(),
-            Unit::Switch => if value == 0.0 { "off" } else { "on" }.to_owned(),
-        }
-    }
-
-    pub(crate) fn parse(self, text: &str) -> Result<f64, String> {
-        match self {
-            Unit::Time => text.parse().map(|span: Span| span.seconds()).map_err(|e| e.to_string()),
-            Unit::Rate => text.parse().map(|rate: ByteRate| rate.0).map_err(|e| e.to_string()),
-            Unit::Size => {
-                text.parse().map(|size: ByteSize| size.0 as f64).map_err(|e| e.to_string())
-            }
-            Unit::Switch => match text {
-                "on" | "true" => Ok(1.0),
-                "off" | "false" => Ok(0.0),
-                _ => Err(format!("\"{text}\" is neither on nor off")),
-            },
-            Unit::Number => text
-                .parse()
-                .ok()
-                .filter(|value: &f64| value.is_finite())
-                .ok_or_else(|| "write a number".to_owned()),
-        }
-    }
-}
-
-/// Says which of `known` comes closest to `name`, or all of them.
-pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    let known: Vec<_> = known.collect();
-    let closest = known.iter().map(|known| (distance(name, known), *known)).min();
-    match closest {
-        None => "it has none".to_owned(),
-        Some((distance, closest)) if distance <= closest.len().div_ceil(2) => {
-            format!("did you mean {closest}?")
-        }
-        Some(_) => format!("there are {}", known.join(", ")),
-    }
-}
-
-/// Edits that turn one word into the other (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.bytes().enumerate() {
-            let substituted = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The pipeline dies: an `error` event, and the server closes with 1000.
 
 use super::{Incident, Parameter, Unit};
-use crate::peer::server::{EarlyEnding, Ending};
+use crate::peer::server::{EarlyEnding, SessionEnding};
 
 pub(super) const INCIDENT: Incident = Incident {
     name: "pipeline-death",
@@ -10,7 +10,7 @@ pub(super) const INCIDENT: Incident = Incident {
     parameters: &[Parameter { name: "at", default: 8.0, unit: Unit::Time, meaning: "when" }],
     lags: false,
     apply: |values, setup| {
-        let how = Ending::PipelineError;
+        let how = SessionEnding::PipelineError;
         setup.faults.ending = Some(EarlyEnding { at_s: values.get("at"), how });
     },
 };

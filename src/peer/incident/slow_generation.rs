@@ -1,8 +1,8 @@
 //! The model falls below real time: ticks take many times as long, and windows leave holes.
 
 use super::{Incident, Parameter, Unit};
+use crate::peer::interval::Interval;
 use crate::peer::server::Slow;
-use crate::peer::spell::Spell;
 
 pub(super) const INCIDENT: Incident = Incident {
     name: "slow-generation",
@@ -15,7 +15,7 @@ pub(super) const INCIDENT: Incident = Incident {
     ],
     lags: true,
     apply: |values, setup| {
-        let spell = Spell { at_s: values.get("at"), for_s: values.get("for") };
-        setup.faults.slow = Some(Slow { spell, factor: values.get("factor") });
+        let interval = Interval { at_s: values.get("at"), for_s: values.get("for") };
+        setup.faults.slow = Some(Slow { interval, factor: values.get("factor") });
     },
 };

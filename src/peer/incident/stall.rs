@@ -1,7 +1,7 @@
 //! The generator stops for a while: no slices, and the client goes on reporting.
 
 use super::{Incident, Parameter, Unit};
-use crate::peer::spell::Spell;
+use crate::peer::interval::Interval;
 
 pub(super) const INCIDENT: Incident = Incident {
     name: "stall",
@@ -13,6 +13,6 @@ pub(super) const INCIDENT: Incident = Incident {
     ],
     lags: true,
     apply: |values, setup| {
-        setup.faults.stalls.push(Spell { at_s: values.get("at"), for_s: values.get("for") });
+        setup.faults.stalls.push(Interval { at_s: values.get("at"), for_s: values.get("for") });
     },
 };

@@ -10,16 +10,16 @@
 //! those recordings these structs repeat 97 to 99 % of all slice starts exactly; the others lie one
 //! step of the grid aside, where a report came within a millisecond of the look.
 
+mod anchors;
 mod clock;
 mod flow;
 mod idle;
 mod lead;
-mod pads;
 mod placement;
 
+pub use anchors::AnchorQueue;
 pub use clock::PlayheadClock;
 pub use flow::{Fate, FlowControl};
 pub use idle::{Activity, IdleGate};
 pub use lead::LeadController;
-pub use pads::PadQueue;
 pub use placement::{Band, Placed, Placement, Region};

@@ -11,8 +11,11 @@
 use serde_json::{Map, Value};
 
 use super::middle::{self, Middle};
-use crate::capture::{Body, ClientKind, Context, Direction, Marker, Message, Opcode, Record};
-use crate::event::{Event, Interpreter, Phase};
+use crate::capture::{
+    Body, BufferError, ClientKind, Context, Direction, Marker, Message, Opcode, Record,
+    SessionPhase,
+};
+use crate::event::{Event, Interpreter};
 use crate::peer::Outgoing;
 use crate::peer::client::{ClientCommand, Dialect};
 use crate::peer::script::ScriptedOp;
@@ -59,7 +62,7 @@ pub enum PerformanceError {
     },
     /// A context cannot be used.
     #[error("where the session stood at its beginning cannot be used: {0}")]
-    BadContext(&'static str),
+    BadContext(BufferError),
     /// Audio of the client was not recorded.
     #[error("the audio that the client sent was left out of it; record with payloads")]
     LeftOut,
@@ -199,7 +202,7 @@ impl Performance {
     }
 
     fn message(&mut self, t: Nanos, message: &Message<'_>) -> Result<(), PerformanceError> {
-        let is_before_stream = self.interpreter.phase() != Phase::Streaming;
+        let is_before_stream = self.interpreter.phase() != SessionPhase::Streaming;
         let event = self.interpreter.read(self.session, message);
         if event == Event::InitialBuffer {
             self.origin = Some(t);

@@ -7,7 +7,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::capture::{Context, Marker, State};
+use crate::capture::{BufferError, Context, Marker, SessionState};
 use crate::peer::server::{Pcm, to_halves};
 use crate::playhead::PlayheadSim;
 use crate::time::{DEFAULT_SAMPLE_RATE, Nanos};
@@ -38,8 +38,8 @@ impl Middle {
     /// The middle that a context at `t` is of, if the stream had begun.
     ///
     /// # Errors
-    /// A sentence's end that says why its buffer is none.
-    pub fn of(context: &Context<'_>, t: Nanos) -> Result<Option<Middle>, &'static str> {
+    /// The context's buffer cannot be unpacked.
+    pub fn of(context: &Context<'_>, t: Nanos) -> Result<Option<Middle>, BufferError> {
         let state = &context.state;
         let Some(stream) = &state.stream else { return Ok(None) };
         let sample_rate = state.ready.map_or(DEFAULT_SAMPLE_RATE, |ready| ready.sample_rate);
@@ -73,13 +73,13 @@ impl Middle {
 
 /// The fields of the config that opened the session, if it is known.
 #[must_use]
-pub fn config(state: &State) -> Option<Map<String, Value>> {
+pub fn config(state: &SessionState) -> Option<Map<String, Value>> {
     parse_object(&state.config).ok().map(|object| object.fields)
 }
 
 /// What tells a client the knobs that were turned elsewhere, if some were.
 #[must_use]
-pub fn params_echo(state: &State) -> Option<String> {
+pub fn params_echo(state: &SessionState) -> Option<String> {
     let raw = parse_object(&state.knobs).ok()?.fields;
     (!raw.is_empty()).then(|| json!({"type": "params_echo", "raw": raw}).to_string())
 }
@@ -94,7 +94,7 @@ pub fn swap_ready(frames: u64, channels: u16, sample_rate: u32) -> String {
 }
 
 /// The recorded `ready`, changed to the loop as it is now; a swap may have brought another one.
-fn ready(state: &State, frames: u64, channels: u16, sample_rate: u32) -> Map<String, Value> {
+fn ready(state: &SessionState, frames: u64, channels: u16, sample_rate: u32) -> Map<String, Value> {
     let recorded = parse_object(&state.ready_text).map(|object| object.fields);
     let mut fields = recorded.unwrap_or_default();
     fields.insert("type".to_owned(), json!("ready"));

@@ -10,8 +10,8 @@ use sha2::{Digest, Sha256};
 
 use super::causes::{CONFIG, Cause, Linker};
 use super::middle::{self, Middle};
-use crate::capture::{Body, Context, Direction, Message, Opcode, Record};
-use crate::event::{Event, Interpreter, Phase};
+use crate::capture::{Body, Context, Direction, Message, Opcode, Record, SessionPhase};
+use crate::event::{Event, Interpreter};
 use crate::peer::Outgoing;
 use crate::time::Nanos;
 use crate::wire::halves::HALF_LEN;
@@ -200,7 +200,7 @@ impl Tape {
         self.ready = state.ready.unwrap_or(self.ready);
         self.channels = self.ready.channels;
         self.announced_before = state.expected.len();
-        if state.phase != Phase::BeforeConfig {
+        if state.phase != SessionPhase::BeforeConfig {
             self.linker = Linker::reopened();
         }
         let config = middle::config(state).map(|_| {
@@ -236,7 +236,7 @@ impl Tape {
         if is_control || !is_ours || (message.automatic && message.opcode == Opcode::Close) {
             return Vec::new();
         }
-        let is_before_stream = self.interpreter.phase() != Phase::Streaming;
+        let is_before_stream = self.interpreter.phase() != SessionPhase::Streaming;
         let event = self.interpreter.read(record.conn, message);
         if !message.is_whole() {
             return vec![PartBody::LeftOut];

@@ -249,12 +249,12 @@ impl Session {
         let rate = f64::from(DEFAULT_SAMPLE_RATE);
         let start = (at_s * rate).trunc().rem_euclid(f64::from(self.frames));
         let start = (start as usize).min(self.frames as usize - 1);
-        let room = self.canvas.audio().len();
+        let room = self.loop_audio.audio().len();
         let touched = if fill {
             let repeated: Vec<f32> = pcm.audio.iter().copied().cycle().take(room).collect();
-            self.canvas.write(start, &repeated, sum)
+            self.loop_audio.write(start, &repeated, sum)
         } else {
-            self.canvas.write(start, &pcm.audio, sum)
+            self.loop_audio.write(start, &pcm.audio, sum)
         };
         let start_s = start as f64 / rate;
         let written = json!({

@@ -6,14 +6,14 @@
 use serde::{Deserialize, Serialize};
 
 use crate::peer::generator::Durations;
-use crate::peer::spell::Spell;
+use crate::peer::interval::Interval;
 
 /// What is wrong with a server. The default: nothing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerFaults {
     /// Spells in which no generation begins.
-    pub stalls: Vec<Spell>,
+    pub stalls: Vec<Interval>,
     /// A spell in which slices are placed behind the listener.
     pub behind: Option<Behind>,
     /// A spell in which ticks take longer.
@@ -27,7 +27,7 @@ pub struct ServerFaults {
     /// The session ends early.
     pub ending: Option<EarlyEnding>,
     /// The server answers the config with this error and closes.
-    pub refusal: Option<Refusal>,
+    pub refusal: Option<InjectedRefusal>,
 }
 
 /// Slices are placed behind the listener. Leads that the client reports are not heeded meanwhile
@@ -35,7 +35,7 @@ pub struct ServerFaults {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Behind {
     /// When.
-    pub spell: Spell,
+    pub interval: Interval,
     /// How far, in seconds.
     pub by_s: f64,
 }
@@ -44,7 +44,7 @@ pub struct Behind {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Slow {
     /// When.
-    pub spell: Spell,
+    pub interval: Interval,
     /// How many times as long.
     pub factor: f64,
 }
@@ -64,13 +64,13 @@ pub struct EarlyEnding {
     /// When, in seconds from the initial buffer.
     pub at_s: f64,
     /// How.
-    pub how: Ending,
+    pub how: SessionEnding,
 }
 
 /// How a session ends early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Ending {
+pub enum SessionEnding {
     /// Another session took the server: close 4001.
     Preempted,
     /// `error` with the code `pipeline_error`, then close 1000.
@@ -79,7 +79,7 @@ pub enum Ending {
 
 /// An `error` instead of `ready`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refusal {
+pub struct InjectedRefusal {
     /// The error's code.
     pub code: String,
     /// The error's message.
@@ -94,12 +94,12 @@ impl ServerFaults {
 
     /// How far behind the listener a slice goes that is placed at that moment.
     pub(super) fn behind_by(&self, at_s: f64) -> Option<f64> {
-        self.behind.filter(|behind| behind.spell.contains(at_s)).map(|behind| behind.by_s)
+        self.behind.filter(|behind| behind.interval.contains(at_s)).map(|behind| behind.by_s)
     }
 
     pub(super) fn ignores_leads(&self, at_s: f64) -> bool {
-        self.behind.is_some_and(|Behind { spell, .. }| {
-            Spell { for_s: spell.for_s + 1.0, ..spell }.contains(at_s)
+        self.behind.is_some_and(|Behind { interval, .. }| {
+            Interval { for_s: interval.for_s + 1.0, ..interval }.contains(at_s)
         })
     }
 
@@ -113,7 +113,7 @@ impl ServerFaults {
         if let Some(Bursts { short_ms, long_ms }) = self.bursts {
             work.tick_ms = if draw() < 0.5 { short_ms } else { long_ms };
         }
-        if let Some(slow) = self.slow.filter(|slow| slow.spell.contains(at_s)) {
+        if let Some(slow) = self.slow.filter(|slow| slow.interval.contains(at_s)) {
             work.tick_ms *= slow.factor.max(0.0);
         }
         work

@@ -32,9 +32,9 @@ use outbox::{Entry, Outbox};
 use session::Session;
 
 pub use events::knob_manifest;
-pub use faults::{Behind, Bursts, EarlyEnding, Ending, Refusal, ServerFaults, Slow};
+pub use faults::{Behind, Bursts, EarlyEnding, InjectedRefusal, ServerFaults, SessionEnding, Slow};
 pub use pcm::{MAX_CHANNELS, Pcm, PcmError, to_halves};
-pub use source::{BUILT_IN, Source, TooLong, fixture_audio, fixture_names};
+pub use source::{BUILT_IN, ServerSource, TooLong, fixture_audio, fixture_names};
 
 /// What a server is like.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -42,7 +42,7 @@ pub struct ServerOptions {
     /// Decides everything random.
     pub seed: u64,
     /// What is played when the client brings nothing.
-    pub source: Source,
+    pub source: ServerSource,
     /// How slices are paced.
     pub policy: Policy,
     /// How fast the model is.

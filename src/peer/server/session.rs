@@ -8,17 +8,17 @@ use serde_json::{Map, Value};
 
 use super::config::Config;
 use super::events;
-use super::faults::{Ending, ServerFaults};
+use super::faults::{ServerFaults, SessionEnding};
 use super::handshake::Start;
 use super::intake::{Intake, Report, Taken};
 use super::outbox::{Entry, Outbox, Rendered};
-use super::source::{Loaded, Source};
+use super::source::{Loaded, ServerSource};
 use super::{ServerOptions, Shed, commands, pcm};
 use crate::peer::Outgoing;
-use crate::peer::canvas::Canvas;
 use crate::peer::generator::{Durations, Generator};
+use crate::peer::loop_audio::LoopAudio;
 use crate::peer::pacing::{
-    Activity, Fate, FlowControl, IdleGate, LeadController, PadQueue, Placed, Placement,
+    Activity, AnchorQueue, Fate, FlowControl, IdleGate, LeadController, Placed, Placement,
     PlayheadClock,
 };
 use crate::time::{DEFAULT_SAMPLE_RATE, Nanos};
@@ -26,7 +26,7 @@ use crate::wire::slice::SliceEncoder;
 
 pub(super) struct Session {
     pub(super) seed: u64,
-    pub(super) source: Source,
+    pub(super) source: ServerSource,
     pub(super) config: Config,
     pub(super) knobs: Map<String, Value>,
     pub(super) source_epoch: u32,
@@ -34,7 +34,7 @@ pub(super) struct Session {
     pub(super) uploads: commands::Uploads,
     pub(super) swap: Option<PendingSwap>,
     pub(super) shed: Shed,
-    pub(super) canvas: Canvas,
+    pub(super) loop_audio: LoopAudio,
     pub(super) placement: Placement,
     pub(super) channels: u16,
     pub(super) frames: u32,
@@ -52,7 +52,7 @@ pub(super) struct Session {
     lead: LeadController,
     flow: FlowControl,
     idle: IdleGate,
-    pads: PadQueue,
+    anchors: AnchorQueue,
     started: bool,
 }
 
@@ -96,7 +96,7 @@ impl Session {
         let shape = loaded.shape();
         outbox.text(now, events::ready(session_id, &config, shape, 0));
         outbox.message(now, Outgoing::Binary(pcm::to_halves(&loaded.pcm.audio)));
-        let canvas = loaded.into_canvas();
+        let loop_audio = loaded.into_loop_audio();
         Self {
             seed: options.seed,
             source: options.source.clone(),
@@ -120,16 +120,16 @@ impl Session {
             previous: Durations::default(),
             first: true,
             encoder: SliceEncoder::new(
-                canvas.audio().to_vec(),
+                loop_audio.audio().to_vec(),
                 shape.channels,
                 options.generator.zstd_level,
             ),
-            canvas,
+            loop_audio,
             clock: PlayheadClock::new(&policy.clock, shape.frames, DEFAULT_SAMPLE_RATE, now),
             lead: LeadController::new(&policy.lead, policy.placement.window_s),
             flow: FlowControl::new(&policy.flow),
             idle: IdleGate::new(&policy.idle, now),
-            pads: PadQueue::default(),
+            anchors: AnchorQueue::default(),
             started: false,
         }
     }
@@ -215,14 +215,14 @@ impl Session {
         self.flow.sent(message.len());
         let held =
             self.encoder.basis().get(slice.region.start as usize * usize::from(self.channels)..);
-        self.canvas.settle(slice.region.start, &slice.audio, held.unwrap_or_default());
+        self.loop_audio.settle(slice.region.start, &slice.audio, held.unwrap_or_default());
         Some(message)
     }
 
     /// Something changed the sound: the model works again, and works on something else.
     pub(super) fn stir(&mut self, now: Nanos) {
         self.idle.stir(now);
-        self.canvas.vary();
+        self.loop_audio.vary();
         if matches!(self.stage, Stage::Resting { until: None }) {
             self.start_generation(now);
         }
@@ -259,9 +259,9 @@ impl Session {
             self.flow.acknowledge(bytes);
         }
         if let Some(at_s) = report.render_anchor_s {
-            self.pads.set_anchor(at_s);
+            self.anchors.set_anchor(at_s);
         }
-        report.render_anchor_queue_s.into_iter().for_each(|at_s| self.pads.push(at_s));
+        report.render_anchor_queue_s.into_iter().for_each(|at_s| self.anchors.push(at_s));
         if let Some(raw) = report.raw {
             self.turn_knobs(now, raw);
         }
@@ -314,14 +314,14 @@ impl Session {
     fn look(&mut self, now: Nanos, work: Durations) {
         let estimate = self.clock.look(now);
         let advance_s = self.lead.look(now, self.placement.band().is_some());
-        let pad = self.pads.pop();
-        let placed = match (pad, self.faults.behind_by(self.seconds(now))) {
+        let anchor = self.anchors.pop();
+        let placed = match (anchor, self.faults.behind_by(self.seconds(now))) {
             (Some(at_s), _) => self.placement.place_exactly(at_s),
             (None, Some(by_s)) => self.placement.place(estimate, -by_s),
             (None, None) => self.placement.place(estimate, advance_s),
         };
         let until = after(now, work.decode_ms / 1e3);
-        self.stage = Stage::Decoding { until, work, placed, asked_for: pad.is_some() };
+        self.stage = Stage::Decoding { until, work, placed, asked_for: anchor.is_some() };
     }
 
     fn hand_over(
@@ -339,7 +339,7 @@ impl Session {
             let slice = Rendered {
                 made: now,
                 region,
-                audio: self.canvas.render(region, settled),
+                audio: self.loop_audio.render(region, settled),
                 never_dropped: asked_for || region.frames == self.frames,
                 tick_ms: self.previous.tick_ms,
                 decode_ms: self.previous.decode_ms,
@@ -405,12 +405,12 @@ impl Session {
         let shape = loaded.shape();
         self.frames = shape.frames;
         self.channels = shape.channels;
-        self.canvas = loaded.into_canvas();
+        self.loop_audio = loaded.into_loop_audio();
         let level = self.generator.options().zstd_level;
-        self.encoder = SliceEncoder::new(self.canvas.audio().to_vec(), shape.channels, level);
+        self.encoder = SliceEncoder::new(self.loop_audio.audio().to_vec(), shape.channels, level);
         self.clock.restart(shape.frames, now);
         self.placement.restart(shape.frames);
-        self.pads.clear();
+        self.anchors.clear();
         self.idle.stir(now);
         self.start_generation(now);
     }
@@ -423,8 +423,8 @@ impl Session {
         self.over = true;
         let Some(ending) = &self.faults.ending else { return };
         match ending.how {
-            Ending::Preempted => outbox.close(now, 4001, "preempted by another session"),
-            Ending::PipelineError => {
+            SessionEnding::Preempted => outbox.close(now, 4001, "preempted by another session"),
+            SessionEnding::PipelineError => {
                 outbox.text(now, events::error("pipeline_error", "the pipeline died"));
                 outbox.close(now, 1000, "");
             }

@@ -5,13 +5,13 @@
 
 use super::events::Shape;
 use super::pcm::Pcm;
-use crate::peer::canvas::Canvas;
+use crate::peer::loop_audio::LoopAudio;
 use crate::peer::music::{self, Variations};
 use crate::time::DEFAULT_SAMPLE_RATE;
 
 /// What a server plays when the client brings nothing.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Source {
+pub enum ServerSource {
     /// Built-in music.
     BuiltIn {
         /// Length of the loop in seconds.
@@ -23,7 +23,7 @@ pub enum Source {
     Pcm(Pcm),
 }
 
-impl Source {
+impl ServerSource {
     /// Built-in music, if its buffer fits one message of the protocol.
     pub fn built_in(seconds: f64, channels: u16) -> Result<Self, TooLong> {
         let frame_len = usize::from(channels) * size_of::<half::f16>();
@@ -31,7 +31,7 @@ impl Source {
         if seconds > most_s {
             return Err(TooLong { seconds, channels, most_s: most_s.floor() });
         }
-        Ok(Source::BuiltIn { seconds, channels })
+        Ok(ServerSource::BuiltIn { seconds, channels })
     }
 }
 
@@ -46,9 +46,9 @@ pub struct TooLong {
     most_s: f64,
 }
 
-impl Default for Source {
+impl Default for ServerSource {
     fn default() -> Self {
-        Source::BuiltIn { seconds: 24.0, channels: 2 }
+        ServerSource::BuiltIn { seconds: 24.0, channels: 2 }
     }
 }
 
@@ -69,7 +69,7 @@ pub fn fixture_names() -> impl Iterator<Item = &'static str> {
 
 /// What the fixture of that name plays on a server with that source and seed.
 #[must_use]
-pub fn fixture_audio(name: &str, source: &Source, seed: u64) -> Option<Pcm> {
+pub fn fixture_audio(name: &str, source: &ServerSource, seed: u64) -> Option<Pcm> {
     Loaded::fixture(name, source, seed).map(|loaded| loaded.pcm)
 }
 
@@ -82,22 +82,22 @@ pub(super) struct Loaded {
 
 impl Loaded {
     /// What the server was started with.
-    pub fn own(source: &Source, seed: u64) -> Self {
+    pub fn own(source: &ServerSource, seed: u64) -> Self {
         match source {
-            Source::BuiltIn { seconds, channels } => Self::music(seed, *seconds, *channels),
-            Source::Pcm(pcm) => Self::upload(pcm.clone(), seed),
+            ServerSource::BuiltIn { seconds, channels } => Self::music(seed, *seconds, *channels),
+            ServerSource::Pcm(pcm) => Self::upload(pcm.clone(), seed),
         }
     }
 
     /// A fixture, if there is one of that name.
-    pub fn fixture(name: &str, source: &Source, seed: u64) -> Option<Self> {
+    pub fn fixture(name: &str, source: &ServerSource, seed: u64) -> Option<Self> {
         if name == BUILT_IN {
             return Some(Self::own(source, seed));
         }
         let index = FIXTURES.iter().position(|&(known, _)| known == name)?;
         let channels = match source {
-            Source::BuiltIn { channels, .. } => *channels,
-            Source::Pcm(pcm) => pcm.channels,
+            ServerSource::BuiltIn { channels, .. } => *channels,
+            ServerSource::Pcm(pcm) => pcm.channels,
         };
         Some(Self::music(seed.wrapping_add(1 + index as u64), FIXTURES[index].1, channels))
     }
@@ -120,10 +120,10 @@ impl Loaded {
         Shape { frames, channels: self.pcm.channels }
     }
 
-    pub fn into_canvas(self) -> Canvas {
+    pub fn into_loop_audio(self) -> LoopAudio {
         let Pcm { channels, audio } = self.pcm;
         let frames = audio.len() / usize::from(channels);
         let variations = Variations::new(self.seed, frames, channels, DEFAULT_SAMPLE_RATE);
-        Canvas::new(audio, channels, variations, self.is_upload)
+        LoopAudio::new(audio, channels, variations, self.is_upload)
     }
 }

@@ -8,7 +8,7 @@ fn ms(ms: u64) -> Nanos {
 }
 
 fn options() -> ServerOptions {
-    let source = Source::BuiltIn { seconds: 2.0, channels: 1 };
+    let source = ServerSource::BuiltIn { seconds: 2.0, channels: 1 };
     ServerOptions { seed: 7, source, ..ServerOptions::default() }
 }
 
@@ -203,7 +203,8 @@ fn handshakes_good_and_bad() {
 
 #[test]
 fn a_refusal_comes_before_any_audio() {
-    let refusal = Refusal { code: "engine_not_built".to_owned(), message: "no engine".to_owned() };
+    let refusal =
+        InjectedRefusal { code: "engine_not_built".to_owned(), message: "no engine".to_owned() };
     let faults = ServerFaults { refusal: Some(refusal), ..ServerFaults::default() };
     let mut server = Server::new(ServerOptions { faults, ..options() }, ms(0));
     server.receive(ms(0), Text("{}"));
@@ -217,7 +218,7 @@ fn preemption_and_death_end_the_session() {
     let mut server = live(options());
     server.preempt(ms(200));
     assert_eq!(sent(&mut server, ms(200), ms(900)), [json!({"close": 4001})]);
-    let ending = Some(EarlyEnding { at_s: 0.2, how: Ending::PipelineError });
+    let ending = Some(EarlyEnding { at_s: 0.2, how: SessionEnding::PipelineError });
     let faults = ServerFaults { ending, ..ServerFaults::default() };
     let mut server = live(ServerOptions { faults, ..options() });
     let seen = sent(&mut server, ms(150), ms(2_000));

@@ -15,7 +15,7 @@ use crate::report::Analysis;
 /// What a figure counts in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Unit {
+pub enum FigureUnit {
     /// Seconds.
     S,
     /// Milliseconds.
@@ -50,7 +50,7 @@ pub struct FigureComparison {
     /// Its name.
     pub name: &'static str,
     /// What it counts in.
-    pub unit: Unit,
+    pub unit: FigureUnit,
     /// What a difference means.
     pub bearing: Bearing,
     /// The first's; `null` where there is nothing to measure.
@@ -71,27 +71,27 @@ pub(super) struct Figured([Option<f64>; FIGURES.len()]);
 
 /// Names, units and bearings; those that a listener minds most stand first. A thinner lead is only a
 /// smaller margin: what was heard comes before it.
-const FIGURES: [(&str, Unit, Bearing); 20] = [
-    ("lag_s", Unit::S, Bearing::MoreIsWorse),
-    ("stale_ticks", Unit::Share, Bearing::MoreIsWorse),
-    ("slices_behind", Unit::Share, Bearing::MoreIsWorse),
-    ("staleness_p50", Unit::S, Bearing::MoreIsWorse),
-    ("staleness_p95", Unit::S, Bearing::MoreIsWorse),
-    ("staleness_max", Unit::S, Bearing::MoreIsWorse),
-    ("longest_gap", Unit::S, Bearing::MoreIsWorse),
-    ("lead_p5", Unit::S, Bearing::LessIsWorse),
-    ("lead_p50", Unit::S, Bearing::LessIsWorse),
-    ("lead_p95", Unit::S, Bearing::Differs),
-    ("interval_p50", Unit::S, Bearing::MoreIsWorse),
-    ("interval_p95", Unit::S, Bearing::MoreIsWorse),
-    ("slices_per_s", Unit::PerS, Bearing::LessIsWorse),
-    ("tick_ms_p50", Unit::Ms, Bearing::MoreIsWorse),
-    ("tick_ms_p95", Unit::Ms, Bearing::MoreIsWorse),
-    ("ticks_per_s", Unit::PerS, Bearing::Differs),
-    ("lost_records", Unit::Count, Bearing::Differs),
-    ("startup_s", Unit::S, Bearing::Informs),
-    ("down_bytes_per_s", Unit::BytesPerS, Bearing::Informs),
-    ("up_bytes_per_s", Unit::BytesPerS, Bearing::Informs),
+const FIGURES: [(&str, FigureUnit, Bearing); 20] = [
+    ("lag_s", FigureUnit::S, Bearing::MoreIsWorse),
+    ("stale_ticks", FigureUnit::Share, Bearing::MoreIsWorse),
+    ("slices_behind", FigureUnit::Share, Bearing::MoreIsWorse),
+    ("staleness_p50", FigureUnit::S, Bearing::MoreIsWorse),
+    ("staleness_p95", FigureUnit::S, Bearing::MoreIsWorse),
+    ("staleness_max", FigureUnit::S, Bearing::MoreIsWorse),
+    ("longest_gap", FigureUnit::S, Bearing::MoreIsWorse),
+    ("lead_p5", FigureUnit::S, Bearing::LessIsWorse),
+    ("lead_p50", FigureUnit::S, Bearing::LessIsWorse),
+    ("lead_p95", FigureUnit::S, Bearing::Differs),
+    ("interval_p50", FigureUnit::S, Bearing::MoreIsWorse),
+    ("interval_p95", FigureUnit::S, Bearing::MoreIsWorse),
+    ("slices_per_s", FigureUnit::PerS, Bearing::LessIsWorse),
+    ("tick_ms_p50", FigureUnit::Ms, Bearing::MoreIsWorse),
+    ("tick_ms_p95", FigureUnit::Ms, Bearing::MoreIsWorse),
+    ("ticks_per_s", FigureUnit::PerS, Bearing::Differs),
+    ("lost_records", FigureUnit::Count, Bearing::Differs),
+    ("startup_s", FigureUnit::S, Bearing::Informs),
+    ("down_bytes_per_s", FigureUnit::BytesPerS, Bearing::Informs),
+    ("up_bytes_per_s", FigureUnit::BytesPerS, Bearing::Informs),
 ];
 
 impl Figured {
@@ -196,22 +196,22 @@ pub(super) fn compare(a: &Figured, b: &Figured, tolerance: Tolerance) -> Vec<Fig
 }
 
 /// Whether two values of a unit are the same.
-fn is_same(a: f64, b: f64, unit: Unit, tolerance: Tolerance) -> bool {
+fn is_same(a: f64, b: f64, unit: FigureUnit, tolerance: Tolerance) -> bool {
     let least = match unit {
-        Unit::S => tolerance.time_s,
+        FigureUnit::S => tolerance.time_s,
         // A tenth of what times may lie apart: generations take tens of milliseconds.
-        Unit::Ms => tolerance.time_s * 100.0,
+        FigureUnit::Ms => tolerance.time_s * 100.0,
         // One in a hundred, and one thing a second, come and go with the phase of the clocks.
-        Unit::Share => 0.01,
-        Unit::PerS => 1.0,
-        Unit::BytesPerS => 1000.0,
-        Unit::Count => 0.0,
+        FigureUnit::Share => 0.01,
+        FigureUnit::PerS => 1.0,
+        FigureUnit::BytesPerS => 1000.0,
+        FigureUnit::Count => 0.0,
     };
     let apart = (a - b).abs();
     // Of two not-a-numbers neither can be told from the other.
     (a.is_nan() && b.is_nan())
         || apart <= least
-        || (unit != Unit::Count && apart <= tolerance.share * a.abs().max(b.abs()))
+        || (unit != FigureUnit::Count && apart <= tolerance.share * a.abs().max(b.abs()))
 }
 
 /// The one whose figure is worse; one that has none had nothing to measure, which is worse still.

@@ -1,6 +1,6 @@
 //! Two captures side by side, aligned at their beginnings; or two reports of one.
 //!
-//! Enters: two [`Side`]s, each made of an engine after its last record, and a [`Tolerance`]. Leaves:
+//! Enters: two [`ComparedSide`]s, each made of an engine after its last record, and a [`Tolerance`]. Leaves:
 //! a [`Comparison`]: every figure of both, whether they are the same, which one is worse for the
 //! listener and where. Of two lag reports, as of a recording and what would have been: the
 //! [`Judgement`] alone, which is the same for the figures that a report has. Times are seconds from
@@ -16,14 +16,14 @@ mod text;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{About, Analysis, Damage, SCHEMA, Verdict};
+use super::{Analysis, CaptureDescription, DamageReport, SCHEMA, Verdict};
 use crate::engine::{Engine, PlayheadSource};
 use crate::lag::stats::round;
 use crate::lag::{LagReport, ReportArgs};
 
 pub use events::EventDifference;
-pub use figures::{Bearing, FigureComparison, Unit};
-pub use spans::{Span, SpanKind};
+pub use figures::{Bearing, FigureComparison, FigureUnit};
+pub use spans::{SpanDifference, SpanKind};
 pub use text::{sentence, text};
 
 use figures::Figured;
@@ -80,7 +80,7 @@ impl Which {
 
 /// What a comparison needs of one capture.
 #[derive(Debug)]
-pub struct Side {
+pub struct ComparedSide {
     analysis: Analysis,
     /// Where it begins, in seconds from its initial buffer.
     from_s: f64,
@@ -89,17 +89,22 @@ pub struct Side {
     digests: Vec<u64>,
 }
 
-impl Side {
+impl ComparedSide {
     /// Looks at an engine after its last record. `digests` stand for the binary messages of the
     /// server, in their order.
     #[must_use]
-    pub fn of(engine: &Engine, about: About, args: &ReportArgs, digests: Vec<u64>) -> Side {
+    pub fn of(
+        engine: &Engine,
+        about: CaptureDescription,
+        args: &ReportArgs,
+        digests: Vec<u64>,
+    ) -> ComparedSide {
         let profile = Profile::of(engine, about.at);
         let analysis = Analysis::of(engine, about, args);
         let figured = Figured::of(engine, &analysis);
         let began = engine.origin().zip(engine.begins());
         let from_s = began.map_or(0.0, |(origin, began)| began.seconds_since(origin));
-        Side { analysis, from_s, figured, profile, digests }
+        ComparedSide { analysis, from_s, figured, profile, digests }
     }
 
     /// Where it begins, in seconds from its session's initial buffer: 0 of a whole one.
@@ -143,7 +148,11 @@ impl Judgement {
     }
 
     /// `is_else_same`: nothing that is no figure makes a difference.
-    fn of(figures: Vec<FigureComparison>, spans: &[Span], is_else_same: bool) -> Judgement {
+    fn of(
+        figures: Vec<FigureComparison>,
+        spans: &[SpanDifference],
+        is_else_same: bool,
+    ) -> Judgement {
         let is_same = |figure: &FigureComparison| figure.same || figure.bearing == Bearing::Informs;
         let worst = worst(&figures, spans);
         Judgement {
@@ -172,7 +181,7 @@ pub struct Comparison {
     #[serde(flatten)]
     pub judgement: Judgement,
     /// Where they differ.
-    pub spans: Vec<Span>,
+    pub spans: Vec<SpanDifference>,
     /// What the sessions were, where that differs.
     pub setting: Vec<SettingDifference>,
     /// Events, closes and ops that one has more of.
@@ -195,7 +204,7 @@ pub struct SideReport {
     /// The capture ends with its end record.
     pub complete: bool,
     /// Where the capture is damaged.
-    pub damage: Option<Damage>,
+    pub damage: Option<DamageReport>,
 }
 
 /// Something about the session in which the sides differ.
@@ -226,7 +235,12 @@ impl Comparison {
     /// Puts two sides side by side that cover the same time. `lengths_s` are the whole lengths of
     /// the captures.
     #[must_use]
-    pub fn of(a: &Side, b: &Side, lengths_s: [f64; 2], tolerance: Tolerance) -> Comparison {
+    pub fn of(
+        a: &ComparedSide,
+        b: &ComparedSide,
+        lengths_s: [f64; 2],
+        tolerance: Tolerance,
+    ) -> Comparison {
         let figures = figures::compare(&a.figured, &b.figured, tolerance);
         let spans = spans::compare(&a.profile, &b.profile, tolerance);
         let setting = setting(&a.analysis, &b.analysis);
@@ -251,7 +265,7 @@ impl Comparison {
 }
 
 /// The first figure that tells the two apart for a listener, or else the longest span.
-fn worst(figures: &[FigureComparison], spans: &[Span]) -> Option<(Which, &'static str)> {
+fn worst(figures: &[FigureComparison], spans: &[SpanDifference]) -> Option<(Which, &'static str)> {
     let figure = figures.iter().find_map(|figure| Some((figure.worse?, figure.name)));
     figure.or_else(|| {
         let judged = spans.iter().filter_map(|span| Some((span, span.worse?)));
@@ -261,7 +275,7 @@ fn worst(figures: &[FigureComparison], spans: &[Span]) -> Option<(Which, &'stati
     })
 }
 
-fn side_report(side: &Side, length_s: f64) -> SideReport {
+fn side_report(side: &ComparedSide, length_s: f64) -> SideReport {
     let analysis = &side.analysis;
     SideReport {
         capture: analysis.capture.clone(),

@@ -47,7 +47,7 @@ impl SpanKind {
 
 /// A span of time in which the sides differ.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Span {
+pub struct SpanDifference {
     /// Beginning.
     pub from_s: f64,
     /// End.
@@ -62,7 +62,7 @@ pub struct Span {
     pub worse: Option<Which>,
 }
 
-impl Span {
+impl SpanDifference {
     /// How long it lasts, in seconds.
     #[must_use]
     pub fn length_s(&self) -> f64 {
@@ -115,14 +115,14 @@ impl Profile {
 }
 
 /// The spans in which two sides lie apart, by their beginnings.
-pub(super) fn compare(a: &Profile, b: &Profile, tolerance: Tolerance) -> Vec<Span> {
-    let mut spans: Vec<Span> = Vec::new();
+pub(super) fn compare(a: &Profile, b: &Profile, tolerance: Tolerance) -> Vec<SpanDifference> {
+    let mut spans: Vec<SpanDifference> = Vec::new();
     for kind in [SpanKind::Staleness, SpanKind::Lead, SpanKind::Slices] {
-        let mut open: Option<Span> = None;
+        let mut open: Option<SpanDifference> = None;
         for (i, (one, other)) in a.steps.iter().zip(&b.steps).enumerate() {
             let found = difference(kind, one, other, tolerance).map(|(a_value, b_value, worse)| {
                 let length_s = a.length_s.min(b.length_s);
-                Span {
+                SpanDifference {
                     from_s: round(i as f64 * a.step_s, 6),
                     to_s: round(((i + 1) as f64 * a.step_s).min(length_s), 6),
                     kind,
@@ -176,7 +176,7 @@ fn difference(
 }
 
 /// One span of two that follow on each other.
-fn join(span: &Span, next: &Span) -> Span {
+fn join(span: &SpanDifference, next: &SpanDifference) -> SpanDifference {
     let merge = |one: Option<f64>, other: Option<f64>| match (one, other) {
         (Some(one), Some(other)) => Some(match span.kind {
             SpanKind::Staleness => one.max(other),
@@ -185,7 +185,7 @@ fn join(span: &Span, next: &Span) -> Span {
         }),
         (one, other) => one.or(other),
     };
-    Span { to_s: next.to_s, a: merge(span.a, next.a), b: merge(span.b, next.b), ..*span }
+    SpanDifference { to_s: next.to_s, a: merge(span.a, next.a), b: merge(span.b, next.b), ..*span }
 }
 
 #[cfg(test)]

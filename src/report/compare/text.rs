@@ -4,10 +4,11 @@
 use std::fmt::{self, Write as _};
 
 use super::{
-    Bearing, Comparison, FigureComparison, Judgement, SideReport, Span, SpanKind, Unit, Which,
+    Bearing, Comparison, FigureComparison, FigureUnit, Judgement, SideReport, SpanDifference,
+    SpanKind, Which,
 };
 use crate::lag::stats::round;
-use crate::report::text::{Bytes, Figure, OneLine, Tenths, plural};
+use crate::report::format::{Bytes, Figure, OneLine, Tenths, plural};
 
 /// Spans, settings and events printed before the rest is only counted.
 const MAX_LINES: usize = 12;
@@ -99,7 +100,7 @@ fn is_worth_a_line(figure: &FigureComparison) -> bool {
     let is_there = figure.a.is_some() || figure.b.is_some();
     is_there
         && (figure.bearing != Bearing::Informs || !figure.same)
-        && !(figure.unit == Unit::Count && figure.same)
+        && !(figure.unit == FigureUnit::Count && figure.same)
 }
 
 fn figure_line(figure: &FigureComparison, out: &mut String) -> fmt::Result {
@@ -132,25 +133,25 @@ fn label(name: &str) -> String {
     }
 }
 
-fn value_in_unit(value: Option<f64>, unit: Unit) -> String {
+fn value_in_unit(value: Option<f64>, unit: FigureUnit) -> String {
     value.map_or("none".to_owned(), |value| in_unit(value, unit))
 }
 
-fn in_unit(value: f64, unit: Unit) -> String {
+fn in_unit(value: f64, unit: FigureUnit) -> String {
     match unit {
-        Unit::S => format!("{} s", Figure(value)),
-        Unit::Ms => format!("{} ms", Figure(value)),
-        Unit::Share => format!("{} %", Figure(value * 100.0)),
-        Unit::PerS => format!("{}/s", Figure(value)),
-        Unit::BytesPerS => {
+        FigureUnit::S => format!("{} s", Figure(value)),
+        FigureUnit::Ms => format!("{} ms", Figure(value)),
+        FigureUnit::Share => format!("{} %", Figure(value * 100.0)),
+        FigureUnit::PerS => format!("{}/s", Figure(value)),
+        FigureUnit::BytesPerS => {
             let sign = if value < 0.0 { "−" } else { "" };
             format!("{sign}{}/s", Bytes(value.abs() as u64))
         }
-        Unit::Count => format!("{value}"),
+        FigureUnit::Count => format!("{value}"),
     }
 }
 
-fn span_line(span: &Span) -> String {
+fn span_line(span: &SpanDifference) -> String {
     let what = match span.kind {
         SpanKind::Staleness => "oldest audio heard",
         SpanKind::Lead => "lowest lead",

@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 use super::table::{refusals, table};
 use super::{Find, SweptAxis};
-use crate::report::text::{Figure, wrapped};
+use crate::report::format::{Figure, wrapped};
 use crate::sweep::rows::Row;
 
 /// Prints a search: the value or that there is none, what was tried, what to try next.

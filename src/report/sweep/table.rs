@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 
 use super::{Sweep, SweptCapture, tier};
 use crate::lag::LagReport;
-use crate::report::text::{Figure, wrapped};
+use crate::report::format::{Figure, wrapped};
 use crate::scenario::Tier;
 use crate::sweep::rows::{Row, lags};
 

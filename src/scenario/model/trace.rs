@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::capture::{Body, ClientKind, Marker, Message, Record, State, StreamState};
+use crate::capture::{Body, ClientKind, Marker, Message, Record, SessionState, StreamState};
 use crate::engine::pings::Pings;
 use crate::event::{Event, Interpreter};
 use crate::lag::LagTracker;
@@ -214,7 +214,7 @@ impl Tracer {
     }
 
     /// The recording begins in the middle of a session. Parts that follow on others say so too.
-    fn resume(&mut self, t: Nanos, state: &State) {
+    fn resume(&mut self, t: Nanos, state: &SessionState) {
         if self.trace.frames > 0 {
             return;
         }

@@ -1,18 +1,18 @@
 //! Regions that the client asks for by position (`render_anchor_s`, `render_anchor_queue_s`).
 //!
 //! Enters: positions in seconds. Leaves: each of them once, in the order asked.
-//! Never holds more than [`PadQueue::CAPACITY`].
+//! Never holds more than [`AnchorQueue::CAPACITY`].
 
 use std::collections::VecDeque;
 
 /// The positions still to be rendered.
 #[derive(Clone, Debug, Default)]
-pub struct PadQueue {
+pub struct AnchorQueue {
     anchor_s: Option<f64>,
     waiting: VecDeque<f64>,
 }
 
-impl PadQueue {
+impl AnchorQueue {
     /// Most positions kept; what comes beyond is forgotten.
     pub const CAPACITY: usize = 256;
 
@@ -51,21 +51,21 @@ mod tests {
 
     #[test]
     fn each_position_once_in_order() {
-        let mut pads = PadQueue::default();
-        pads.set_anchor(Some(1.0));
-        pads.set_anchor(Some(1.0));
-        pads.push(2.0);
-        pads.push(f64::NAN);
-        pads.set_anchor(None);
-        pads.set_anchor(Some(1.0));
-        let popped: Vec<f64> = std::iter::from_fn(|| pads.pop()).collect();
+        let mut anchors = AnchorQueue::default();
+        anchors.set_anchor(Some(1.0));
+        anchors.set_anchor(Some(1.0));
+        anchors.push(2.0);
+        anchors.push(f64::NAN);
+        anchors.set_anchor(None);
+        anchors.set_anchor(Some(1.0));
+        let popped: Vec<f64> = std::iter::from_fn(|| anchors.pop()).collect();
         assert_eq!(popped, [1.0, 2.0, 1.0]);
     }
 
     #[test]
     fn no_more_than_the_capacity() {
-        let mut pads = PadQueue::default();
-        (0..10_000).for_each(|i| pads.push(f64::from(i)));
-        assert_eq!(std::iter::from_fn(|| pads.pop()).count(), PadQueue::CAPACITY);
+        let mut anchors = AnchorQueue::default();
+        (0..10_000).for_each(|i| anchors.push(f64::from(i)));
+        assert_eq!(std::iter::from_fn(|| anchors.pop()).count(), AnchorQueue::CAPACITY);
     }
 }

@@ -1,218 +1,37 @@
-//! Checkpoints: what a capture held up to a moment, so that nobody has to read it again.
+//! Rows as compressed columns.
 //!
-//! Enters: rows, one for each record, from whoever knows what the record did to the session.
-//! Leaves: the columns of a checkpoint, packed, and the rows again. Times are the records' own,
-//! offsets are bytes from the beginning of the file. Nothing is allocated for rows that the packed
-//! columns do not hold.
+//! Numbers are stored column by column and byte by byte, highest byte first, which zstd compresses
+//! far better than rows. No memory is allocated for rows that the bytes do not hold.
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
 use zstd::zstd_safe::DCtx;
 
-use super::context::TickReport;
-use super::record::Marker;
+use super::row::{BufferShape, CheckpointRow, RowKind};
+use crate::capture::marker::Marker;
+use crate::capture::snapshot::TickReport;
 use crate::time::Nanos;
 use crate::wire::slice::HEADER_LEN;
 
-/// Nanoseconds after which a checkpoint is due, if what it speaks of is large enough.
-pub const CHECKPOINT_EVERY_NS: u64 = 1_000_000_000;
-/// Nanoseconds after which one is due however small that is.
-pub const CHECKPOINT_AT_LATEST_NS: u64 = 60_000_000_000;
-/// What a checkpoint speaks of is at least so many times as large as itself, until then.
-pub const CHECKPOINT_SHARE: u64 = 50;
-/// Rows after which one is due earlier.
-pub const MAX_ROWS: usize = 1 << 16;
 /// Longest columns, unpacked.
 const MAX_COLUMNS_LEN: u64 = 8 << 20;
 /// Small columns of slowly changing numbers: a higher level gains little.
 const COLUMNS_LEVEL: i32 = 3;
 
-/// A checkpoint and its columns.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Checkpoint<'a> {
-    /// What is said in a map.
-    pub summary: Box<Summary>,
-    /// The rows since the checkpoint before.
-    pub rows: PackedRows<'a>,
-}
-
-/// What a checkpoint says beside its rows.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Summary {
-    /// Where this checkpoint begins in the file.
-    pub at: u64,
-    /// Where the one before does.
-    #[serde(default)]
-    pub previous: Option<u64>,
-    /// Where the record of its first row begins.
-    pub first_row_at: u64,
-    /// What the file holds up to here.
-    #[serde(default)]
-    pub totals: Totals,
-    /// The state that a replay has here.
-    #[serde(default)]
-    pub digest: Digest,
-    /// The markers among the rows, with the number of their row.
-    #[serde(default)]
-    pub ops: Vec<(u32, Marker)>,
-}
-
-/// What a file holds up to a moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Totals {
-    /// Records with numbers of their own.
-    pub records: u64,
-    /// Messages of the client.
-    pub up_messages: u64,
-    /// Bytes of their whole payloads.
-    pub up_bytes: u64,
-    /// Messages of the server.
-    pub down_messages: u64,
-    /// Bytes of their whole payloads.
-    pub down_bytes: u64,
-    /// Records that gaps stand for.
-    pub lost: u64,
-    /// Time of the first record.
-    pub first: Nanos,
-    /// Latest time of any record.
-    pub latest: Nanos,
-    /// How long the client's pings took.
-    #[serde(default, skip_serializing_if = "RoundTrips::is_empty")]
-    pub round_trips: RoundTrips,
-}
-
-/// How long the client's pings took to be answered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "(u64, u64, u64, u64)", into = "(u64, u64, u64, u64)")]
-pub struct RoundTrips {
-    /// Pings that were answered.
-    pub count: u64,
-    /// Nanoseconds of the shortest; 0 without any.
-    pub shortest_ns: u64,
-    /// Nanoseconds of the longest.
-    pub longest_ns: u64,
-    /// Nanoseconds of all together.
-    pub sum_ns: u64,
-}
-
-impl RoundTrips {
-    /// Whether no ping was answered.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
-    /// Adds one, if it was answered.
-    pub fn add(&mut self, took_ns: Option<u64>) {
-        let Some(took_ns) = took_ns else { return };
-        self.shortest_ns = if self.is_empty() { took_ns } else { self.shortest_ns.min(took_ns) };
-        self.longest_ns = self.longest_ns.max(took_ns);
-        self.sum_ns = self.sum_ns.saturating_add(took_ns);
-        self.count = self.count.saturating_add(1);
-    }
-}
-
-impl From<(u64, u64, u64, u64)> for RoundTrips {
-    fn from((count, shortest_ns, longest_ns, sum_ns): (u64, u64, u64, u64)) -> Self {
-        RoundTrips { count, shortest_ns, longest_ns, sum_ns }
-    }
-}
-
-impl From<RoundTrips> for (u64, u64, u64, u64) {
-    fn from(trips: RoundTrips) -> Self {
-        (trips.count, trips.shortest_ns, trips.longest_ns, trips.sum_ns)
-    }
-}
-
-/// The state of an engine in a few numbers: equal digests are equal states in all likelihood.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Digest {
-    /// The frame of the playhead at the checkpoint's time.
-    pub playhead: Option<u64>,
-    /// CRC-32C over the times at which the buckets were refreshed.
-    pub buckets_crc: Option<u32>,
-    /// CRC-32C over the headers and the audio of all slices, where all of it is known.
-    pub audio_crc: Option<u32>,
-    /// Slices that were applied.
-    pub slices: u64,
-    /// Ticks.
-    pub ticks: u64,
-}
-
-/// One record, as far as playheads, leads and staleness depend on it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Row {
-    /// The record's time.
-    pub t: Nanos,
-    /// Its length in the file.
-    pub stored_len: u32,
-    /// What it did.
-    pub what: RowKind,
-}
-
-/// What a record did to the session.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub enum RowKind {
-    /// Nothing that moves a playhead or refreshes audio.
-    #[default]
-    Other,
-    /// A slice landed.
-    Slice {
-        /// Its first bytes.
-        header: [u8; HEADER_LEN],
-        /// Length of the whole message.
-        len: u32,
-    },
-    /// A slice, or another binary message, could not be used.
-    Refused,
-    /// The client reported.
-    Tick {
-        /// What it said of itself.
-        report: TickReport,
-        /// Its knobs were others than before.
-        turned: bool,
-    },
-    /// The client sent another command.
-    Command,
-    /// The initial buffer came.
-    Begin(Shape),
-    /// The buffer of a swap came.
-    Swap(Shape),
-    /// A marker.
-    Op(Marker),
-}
-
-/// The shape of a buffer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Shape {
-    /// Frames of the loop.
-    pub frames: u64,
-    /// Channels.
-    pub channels: u16,
-    /// Frames per second.
-    pub sample_rate: u32,
-}
-
-impl RowKind {
-    fn id(&self) -> u8 {
-        match self {
-            RowKind::Other => 0,
-            RowKind::Slice { .. } => 1,
-            RowKind::Refused => 2,
-            RowKind::Tick { .. } => 3,
-            RowKind::Command => 4,
-            RowKind::Begin(_) => 5,
-            RowKind::Swap(_) => 6,
-            RowKind::Op(_) => 7,
-        }
-    }
+/// The columns of a checkpoint cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RowsError {
+    #[error("they are too long")]
+    TooLong,
+    #[error("they cannot be inflated")]
+    NotZstd,
+    #[error("they end too early, or a row has no meaning")]
+    CutShort,
 }
 
 /// Rows as columns, packed.
 #[derive(Clone, Debug, PartialEq)]
-pub struct PackedRows<'a>(pub(super) Cow<'a, [u8]>);
+pub struct PackedRows<'a>(pub(in crate::capture) Cow<'a, [u8]>);
 
 impl PackedRows<'_> {
     /// The same with bytes of its own.
@@ -229,7 +48,7 @@ impl PackedRows<'_> {
 
     /// Packs rows, and says which of them are markers.
     #[must_use]
-    pub fn pack(rows: &[Row]) -> (PackedRows<'static>, Vec<(u32, Marker)>) {
+    pub fn pack(rows: &[CheckpointRow]) -> (PackedRows<'static>, Vec<(u32, Marker)>) {
         let mut out = Vec::new();
         let mut ops = Vec::new();
         out.extend_from_slice(&(rows.len() as u32).to_be_bytes());
@@ -264,9 +83,9 @@ impl PackedRows<'_> {
     /// The rows again; `ops` are those of the checkpoint.
     ///
     /// # Errors
-    /// A sentence's end that says what does not fit.
-    pub fn unpack(&self, ops: &[(u32, Marker)]) -> Result<Vec<Row>, &'static str> {
-        Unpacker::default().rows(self, ops).map(<[Row]>::to_vec)
+    /// See [`RowsError`].
+    pub fn unpack(&self, ops: &[(u32, Marker)]) -> Result<Vec<CheckpointRow>, RowsError> {
+        Unpacker::default().rows(self, ops).map(<[CheckpointRow]>::to_vec)
     }
 }
 
@@ -275,7 +94,7 @@ impl PackedRows<'_> {
 pub struct Unpacker {
     inflater: DCtx<'static>,
     columns: Vec<u8>,
-    rows: Vec<Row>,
+    rows: Vec<CheckpointRow>,
 }
 
 impl Unpacker {
@@ -287,22 +106,22 @@ impl Unpacker {
         &mut self,
         packed: &PackedRows<'_>,
         ops: &[(u32, Marker)],
-    ) -> Result<&[Row], &'static str> {
+    ) -> Result<&[CheckpointRow], RowsError> {
         let declared = zstd::zstd_safe::get_frame_content_size(&packed.0).ok().flatten();
-        let len = declared.filter(|&len| len <= MAX_COLUMNS_LEN).ok_or("they are too long")?;
+        let len = declared.filter(|&len| len <= MAX_COLUMNS_LEN).ok_or(RowsError::TooLong)?;
         self.columns.clear();
         self.columns.reserve(len as usize);
         let inflated = self.inflater.decompress(&mut self.columns, &packed.0);
-        inflated.map_err(|_| "they cannot be inflated")?;
+        inflated.map_err(|_| RowsError::NotZstd)?;
         self.rows.clear();
         let whole = rows(&self.columns, ops, &mut self.rows);
-        whole.ok_or("they end too early, or a row has no meaning")?;
+        whole.ok_or(RowsError::CutShort)?;
         Ok(&self.rows)
     }
 }
 
 /// Appends the rows that columns hold; `None` where they do not hold what they announce.
-fn rows(mut bytes: &[u8], ops: &[(u32, Marker)], rows: &mut Vec<Row>) -> Option<()> {
+fn rows(mut bytes: &[u8], ops: &[(u32, Marker)], rows: &mut Vec<CheckpointRow>) -> Option<()> {
     let bytes = &mut bytes;
     let count = u32::from_be_bytes(*bytes.split_off(..4)?.first_chunk()?) as usize;
     let kinds = bytes.split_off(..count)?;
@@ -327,7 +146,7 @@ fn rows(mut bytes: &[u8], ops: &[(u32, Marker)], rows: &mut Vec<Row>) -> Option<
             7 => RowKind::Op(ops.next().filter(|(row, _)| *row == number)?.1.clone()),
             _ => RowKind::Other,
         };
-        rows.push(Row { t: Nanos(t), stored_len: len as u32, what });
+        rows.push(CheckpointRow { t: Nanos(t), stored_len: len as u32, what });
     }
     Some(())
 }
@@ -415,14 +234,14 @@ fn take_ticks(bytes: &mut &[u8], count: usize) -> Option<Vec<RowKind>> {
     Some(flags.iter().enumerate().map(tick).collect())
 }
 
-fn take_shapes(bytes: &mut &[u8], count: usize) -> Option<Vec<Shape>> {
+fn take_shapes(bytes: &mut &[u8], count: usize) -> Option<Vec<BufferShape>> {
     let frames = take_planes(bytes, 8, count)?;
     let channels = take_planes(bytes, 2, count)?;
     let sample_rates = take_planes(bytes, 4, count)?;
     let shapes = frames.into_iter().zip(channels).zip(sample_rates);
     Some(
         shapes
-            .map(|((frames, channels), sample_rate)| Shape {
+            .map(|((frames, channels), sample_rate)| BufferShape {
                 frames,
                 channels: channels as u16,
                 sample_rate: sample_rate as u32,
@@ -435,7 +254,7 @@ fn take_shapes(bytes: &mut &[u8], count: usize) -> Option<Vec<Shape>> {
 mod tests {
     use super::*;
 
-    fn sample() -> Vec<Row> {
+    fn sample() -> Vec<CheckpointRow> {
         let report = TickReport { playback_pos: Some(1.5), ..TickReport::default() };
         let silent = TickReport::default();
         let full = TickReport {
@@ -444,7 +263,7 @@ mod tests {
             slice_bytes_rx: Some(1e300),
             slice_lead_s: Some(0.25),
         };
-        let shape = Shape { frames: 1 << 40, channels: 2, sample_rate: 48_000 };
+        let shape = BufferShape { frames: 1 << 40, channels: 2, sample_rate: 48_000 };
         let kinds = [
             RowKind::Other,
             RowKind::Begin(shape),
@@ -456,12 +275,13 @@ mod tests {
             RowKind::Slice { header: [0xff; HEADER_LEN], len: 7 },
             RowKind::Command,
             RowKind::Tick { report: full, turned: false },
-            RowKind::Swap(Shape { frames: 5, ..shape }),
+            RowKind::Swap(BufferShape { frames: 5, ..shape }),
             RowKind::Op(Marker::Pause),
         ];
         let times = [900, 901, 901, 5, u64::MAX, 0].into_iter().cycle();
         let rows = (50..).zip(times).zip(kinds);
-        rows.map(|((stored_len, t), what)| Row { t: Nanos(t), stored_len, what }).collect()
+        rows.map(|((stored_len, t), what)| CheckpointRow { t: Nanos(t), stored_len, what })
+            .collect()
     }
 
     #[test]
@@ -486,6 +306,6 @@ mod tests {
         let absurd = zstd::bulk::compress(&[0xff; 100], 3).unwrap();
         assert!(PackedRows(absurd.into()).unpack(&[]).is_err());
         let bomb = zstd::bulk::compress(&vec![0; 9 << 20], 3).unwrap();
-        assert_eq!(PackedRows(bomb.into()).unpack(&[]), Err("they are too long"));
+        assert_eq!(PackedRows(bomb.into()).unpack(&[]), Err(RowsError::TooLong));
     }
 }

@@ -1,4 +1,4 @@
-//! The sentry: when the last seconds of a stream are worth keeping.
+//! The trigger_watch: when the last seconds of a stream are worth keeping.
 //!
 //! Judges by an engine of its own with the thresholds of the triggers, and so with everything that
 //! the verdict excuses: a paused player, a server that idles, the moment after a seek or a swap. A
@@ -11,7 +11,7 @@ use crate::capture::{Direction, Record};
 use crate::engine::{Engine, Options};
 use crate::lag::DEFAULT_STALE_THRESHOLD_S;
 use crate::time::{Offset, Span};
-use crate::verdict::{BEHIND_LEAD_S, BEHIND_SUSTAINED_S, BehindRule, Episode, What};
+use crate::verdict::{BEHIND_LEAD_S, BEHIND_SUSTAINED_S, BehindRule, Episode, LagKind};
 
 /// What makes an incident.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -41,7 +41,7 @@ pub struct TriggerError(String);
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Why {
+pub enum TriggerReason {
     /// Slices landed behind the listener.
     Behind {
         /// The lowest lead so far.
@@ -94,38 +94,42 @@ impl FromStr for Trigger {
     }
 }
 
-impl Why {
+impl TriggerReason {
     /// A word for file names and programs.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
-            Why::Behind { .. } => "behind",
-            Why::Stale { .. } => "stale",
-            Why::Closed(_) => "closed",
-            Why::Lost => "lost",
-            Why::Asked => "asked",
+            TriggerReason::Behind { .. } => "behind",
+            TriggerReason::Stale { .. } => "stale",
+            TriggerReason::Closed(_) => "closed",
+            TriggerReason::Lost => "lost",
+            TriggerReason::Asked => "asked",
         }
     }
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for TriggerReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Why::Behind { lead_s } => {
+            TriggerReason::Behind { lead_s } => {
                 write!(f, "slices land behind the listener, down to a lead of {lead_s:.2} s")
             }
-            Why::Stale { staleness_s } => write!(f, "the audio heard is {staleness_s:.2} s old"),
-            Why::Closed(Some(code)) => write!(f, "the connection was closed with code {code}"),
-            Why::Closed(None) => f.write_str("the connection was closed without a code"),
-            Why::Lost => f.write_str("the connection broke"),
-            Why::Asked => f.write_str("somebody asked for it"),
+            TriggerReason::Stale { staleness_s } => {
+                write!(f, "the audio heard is {staleness_s:.2} s old")
+            }
+            TriggerReason::Closed(Some(code)) => {
+                write!(f, "the connection was closed with code {code}")
+            }
+            TriggerReason::Closed(None) => f.write_str("the connection was closed without a code"),
+            TriggerReason::Lost => f.write_str("the connection broke"),
+            TriggerReason::Asked => f.write_str("somebody asked for it"),
         }
     }
 }
 
 /// Watches a stream for its triggers.
 #[derive(Debug)]
-pub struct Sentry {
+pub struct TriggerWatch {
     engine: Engine,
     watches_stale: bool,
     watches_behind: bool,
@@ -136,8 +140,8 @@ pub struct Sentry {
     closed: bool,
 }
 
-impl Sentry {
-    /// A sentry for these triggers; of several for the same the last counts.
+impl TriggerWatch {
+    /// A trigger_watch for these triggers; of several for the same the last counts.
     #[must_use]
     pub fn new(triggers: &[Trigger]) -> Self {
         // Payloads say nothing about leads and ages.
@@ -157,7 +161,7 @@ impl Sentry {
                 Trigger::Close => watches_close = true,
             }
         }
-        Sentry {
+        TriggerWatch {
             engine: Engine::new(options),
             watches_stale,
             watches_behind,
@@ -169,28 +173,28 @@ impl Sentry {
     }
 
     /// Takes the next record, and says whether it makes an incident.
-    pub fn see(&mut self, record: &Record<'_>) -> Option<Why> {
+    pub fn see(&mut self, record: &Record<'_>) -> Option<TriggerReason> {
         self.engine.handle(record);
         self.new_close().or_else(|| self.new_spell())
     }
 
-    fn new_close(&mut self) -> Option<Why> {
+    fn new_close(&mut self) -> Option<TriggerReason> {
         let close = self.engine.facts().closes.first().filter(|_| !self.closed)?;
         self.closed = true;
         let leaves = matches!(close.code, Some(1000 | 1001) | None);
         let wished = close.direction == Direction::ClientToServer && leaves;
-        (self.watches_close && !wished).then_some(Why::Closed(close.code))
+        (self.watches_close && !wished).then_some(TriggerReason::Closed(close.code))
     }
 
-    fn new_spell(&mut self) -> Option<Why> {
-        for Episode { from_s, what, .. } in self.engine.watch()?.spells() {
+    fn new_spell(&mut self) -> Option<TriggerReason> {
+        for Episode { from_s, what, .. } in self.engine.lag_detector()?.spells() {
             let (watched, last_s, why) = match what {
-                What::Stale { worst_staleness_s, .. } => {
-                    let why = Why::Stale { staleness_s: worst_staleness_s };
+                LagKind::Stale { worst_staleness_s, .. } => {
+                    let why = TriggerReason::Stale { staleness_s: worst_staleness_s };
                     (self.watches_stale, &mut self.stale_from_s, why)
                 }
-                What::Behind { worst_lead_s, .. } => {
-                    let why = Why::Behind { lead_s: worst_lead_s };
+                LagKind::Behind { worst_lead_s, .. } => {
+                    let why = TriggerReason::Behind { lead_s: worst_lead_s };
                     (self.watches_behind, &mut self.behind_from_s, why)
                 }
             };

@@ -5,14 +5,14 @@ use serde::{Deserialize, Serialize};
 /// A stretch of time in seconds from the beginning of the session.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Spell {
+pub struct Interval {
     /// Its beginning.
     pub at_s: f64,
     /// Its length.
     pub for_s: f64,
 }
 
-impl Spell {
+impl Interval {
     /// Its end, which it does not contain.
     #[must_use]
     pub fn end_s(self) -> f64 {

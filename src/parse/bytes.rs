@@ -1,4 +1,4 @@
-//! Rates and sizes of links as people write them.
+//! Sizes in bytes and rates in bytes per second, with decimal prefixes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,10 +11,10 @@ pub struct ByteRate(pub f64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ByteSize(pub u64);
 
-/// Why a text is neither.
+/// The text is not a size or not a rate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("\"{text}\" is not a {what}; write {example}")]
-pub struct UnitError {
+pub struct ByteUnitError {
     text: String,
     what: &'static str,
     example: &'static str,
@@ -24,28 +24,30 @@ pub struct UnitError {
 const PREFIXES: [(&str, f64); 4] = [("K", 1e3), ("k", 1e3), ("M", 1e6), ("G", 1e9)];
 
 impl FromStr for ByteRate {
-    type Err = UnitError;
+    type Err = ByteUnitError;
 
-    fn from_str(text: &str) -> Result<Self, UnitError> {
+    fn from_str(text: &str) -> Result<Self, ByteUnitError> {
         let bytes = text.trim().strip_suffix("/s").and_then(|bytes| bytes.strip_suffix('B'));
-        bytes.and_then(scaled).filter(|rate| *rate > 0.0).map(ByteRate).ok_or_else(|| UnitError {
-            text: text.to_owned(),
-            what: "rate",
-            example: "200KB/s, 1.5MB/s or 9600B/s",
+        bytes.and_then(scaled).filter(|rate| *rate > 0.0).map(ByteRate).ok_or_else(|| {
+            ByteUnitError {
+                text: text.to_owned(),
+                what: "rate",
+                example: "200KB/s, 1.5MB/s or 9600B/s",
+            }
         })
     }
 }
 
 impl FromStr for ByteSize {
-    type Err = UnitError;
+    type Err = ByteUnitError;
 
-    fn from_str(text: &str) -> Result<Self, UnitError> {
+    fn from_str(text: &str) -> Result<Self, ByteUnitError> {
         let bytes = text.trim();
         let bytes = scaled(bytes.strip_suffix('B').unwrap_or(bytes));
         bytes
             .filter(|bytes| *bytes < u64::MAX as f64)
             .map(|bytes| ByteSize(bytes as u64))
-            .ok_or_else(|| UnitError {
+            .ok_or_else(|| ByteUnitError {
                 text: text.to_owned(),
                 what: "size",
                 example: "256KB, 1.5MB or 900B",

@@ -16,7 +16,7 @@ const FADE_FRAMES: usize = 1_200;
 
 /// The loop as the server renders it.
 #[derive(Debug)]
-pub struct Canvas {
+pub struct LoopAudio {
     audio: Vec<f32>,
     channels: usize,
     variations: Variations,
@@ -26,8 +26,8 @@ pub struct Canvas {
     last: Option<Region>,
 }
 
-impl Canvas {
-    /// A canvas that holds `source` as the client gets it: rounded to halves.
+impl LoopAudio {
+    /// A loop_audio that holds `source` as the client gets it: rounded to halves.
     #[must_use]
     pub fn new(source: Vec<f32>, channels: u16, variations: Variations, is_upload: bool) -> Self {
         let audio = source.iter().map(|&sample| widen(narrow(sample))).collect();
@@ -153,9 +153,9 @@ mod tests {
 
     const FRAMES: usize = 48_000;
 
-    fn canvas() -> Canvas {
+    fn loop_audio() -> LoopAudio {
         let variations = Variations::new(3, FRAMES, 1, 48_000);
-        Canvas::new(vec![0.25; FRAMES], 1, variations, false)
+        LoopAudio::new(vec![0.25; FRAMES], 1, variations, false)
     }
 
     fn region(start: u32, frames: u32) -> Region {
@@ -164,9 +164,9 @@ mod tests {
 
     #[test]
     fn a_continued_region_repeats_what_is_there() {
-        let mut canvas = canvas();
-        let first = canvas.render(region(1_920, 17_280), false);
-        let second = canvas.render(region(3_840, 17_280), false);
+        let mut loop_audio = loop_audio();
+        let first = loop_audio.render(region(1_920, 17_280), false);
+        let second = loop_audio.render(region(3_840, 17_280), false);
         let kept = 17_280 - 1_920 - FADE_FRAMES;
         assert_eq!(second[..kept], first[1_920..1_920 + kept]);
         assert_ne!(second[kept + 600..], first[1_920 + kept..][600..]);
@@ -174,47 +174,47 @@ mod tests {
 
     #[test]
     fn edges_meet_what_was_there() {
-        let mut canvas = canvas();
-        let first = canvas.render(region(1_920, 17_280), false);
+        let mut loop_audio = loop_audio();
+        let first = loop_audio.render(region(1_920, 17_280), false);
         assert_eq!((first[0], first[17_279]), (0.25, 0.25));
         assert_ne!(first[8_000], 0.25);
     }
 
     #[test]
     fn the_end_of_the_loop_is_not_faded_and_costs_nothing_twice() {
-        let mut canvas = canvas();
-        let first = canvas.render(region(30_720, 17_280), false);
-        assert_eq!(canvas.render(region(32_640, 15_360), false), first[1_920..]);
+        let mut loop_audio = loop_audio();
+        let first = loop_audio.render(region(30_720, 17_280), false);
+        assert_eq!(loop_audio.render(region(32_640, 15_360), false), first[1_920..]);
     }
 
     #[test]
     fn each_lap_is_another_variation_until_the_model_settles() {
         for (settled, changes) in [(false, true), (true, false)] {
-            let mut canvas = canvas();
-            canvas.render(region(0, 17_280), settled);
-            let before = canvas.audio().to_vec();
-            canvas.render(region(40_000, 8_000), settled);
-            canvas.render(region(0, 17_280), settled);
-            assert_eq!(before[2_000..16_000] != canvas.audio()[2_000..16_000], changes);
+            let mut loop_audio = loop_audio();
+            loop_audio.render(region(0, 17_280), settled);
+            let before = loop_audio.audio().to_vec();
+            loop_audio.render(region(40_000, 8_000), settled);
+            loop_audio.render(region(0, 17_280), settled);
+            assert_eq!(before[2_000..16_000] != loop_audio.audio()[2_000..16_000], changes);
         }
     }
 
     #[test]
     fn settled_frames_take_the_clients_rounding_unless_painted_since() {
-        let mut canvas = canvas();
-        let sent = canvas.render(region(0, 4), false);
-        canvas.audio[1] = 9.0;
-        canvas.settle(0, &sent, &[1.0, 2.0, 3.0, 4.0]);
-        assert_eq!(canvas.audio[..4], [1.0, 9.0, 3.0, 4.0]);
-        canvas.settle(u32::MAX, &sent, &sent);
+        let mut loop_audio = loop_audio();
+        let sent = loop_audio.render(region(0, 4), false);
+        loop_audio.audio[1] = 9.0;
+        loop_audio.settle(0, &sent, &[1.0, 2.0, 3.0, 4.0]);
+        assert_eq!(loop_audio.audio[..4], [1.0, 9.0, 3.0, 4.0]);
+        loop_audio.settle(u32::MAX, &sent, &sent);
     }
 
     #[test]
     fn written_audio_wraps_and_stays_within_the_loop() {
-        let mut canvas = canvas();
-        assert_eq!(canvas.write(FRAMES - 1, &[1.0, 2.0], false), 2);
-        assert_eq!((canvas.audio[FRAMES - 1], canvas.audio[0]), (1.0, 2.0));
-        assert_eq!(canvas.write(0, &vec![0.5; 2 * FRAMES], true), FRAMES);
-        assert_eq!(canvas.audio[0], 2.5);
+        let mut loop_audio = loop_audio();
+        assert_eq!(loop_audio.write(FRAMES - 1, &[1.0, 2.0], false), 2);
+        assert_eq!((loop_audio.audio[FRAMES - 1], loop_audio.audio[0]), (1.0, 2.0));
+        assert_eq!(loop_audio.write(0, &vec![0.5; 2 * FRAMES], true), FRAMES);
+        assert_eq!(loop_audio.audio[0], 2.5);
     }
 }

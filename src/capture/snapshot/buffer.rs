@@ -1,0 +1,130 @@
+//! The client's buffer, compressed.
+
+use std::borrow::Cow;
+
+use crate::capture::format::MAX_PAYLOAD_LEN;
+
+/// A buffer may inflate to this many bytes and two for each byte that is really there.
+const FREE_BUFFER_LEN: u64 = 32 << 20;
+/// Magic number of a zstd frame that decoders skip; buffers are filled up with one.
+const SKIPPABLE: [u8; 4] = 0x184d_2a50_u32.to_le_bytes();
+/// Fast, and the planes that shrink at all do so at any level.
+const BUFFER_LEVEL: i32 = 1;
+
+/// The bytes are not the buffer that the snapshot describes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BufferError {
+    #[error("its buffer is too short for its length")]
+    TooShort,
+    #[error("its buffer declares another length")]
+    OtherDeclared,
+    #[error("its buffer cannot be inflated")]
+    NotZstd,
+    #[error("its buffer has another length")]
+    OtherLength,
+}
+
+/// The client's buffer, packed: its 32-bit floats as four planes of bytes (all highest bytes, then
+/// all second ones, …), in one zstd frame that declares its length.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PackedBuffer<'a>(pub(in crate::capture) Cow<'a, [u8]>);
+
+impl PackedBuffer<'_> {
+    /// Packs a buffer; `None` when it is too long for a record.
+    #[must_use]
+    pub fn pack(samples: &[f32]) -> Option<PackedBuffer<'static>> {
+        let mut planes = vec![0; samples.len() * 4];
+        for (plane, chunk) in planes.chunks_exact_mut(samples.len().max(1)).enumerate() {
+            for (byte, sample) in chunk.iter_mut().zip(samples) {
+                *byte = sample.to_be_bytes()[plane];
+            }
+        }
+        let mut packed = zstd::bulk::compress(&planes, BUFFER_LEVEL).ok()?;
+        fill_up(&mut packed, planes.len() as u64);
+        (packed.len() < MAX_PAYLOAD_LEN / 2).then_some(PackedBuffer(Cow::Owned(packed)))
+    }
+
+    /// Unpacks a buffer that should have this many samples.
+    ///
+    /// # Errors
+    /// The bytes are not such a buffer. No memory is allocated for a length that the bytes at hand
+    /// could not inflate to.
+    pub fn unpack(&self, samples: u64) -> Result<Vec<f32>, BufferError> {
+        let bytes = samples.saturating_mul(4);
+        if bytes > may_inflate_to(self.0.len()) {
+            return Err(BufferError::TooShort);
+        }
+        let declared = zstd::zstd_safe::get_frame_content_size(&self.0).ok().flatten();
+        if declared != Some(bytes) {
+            return Err(BufferError::OtherDeclared);
+        }
+        let planes =
+            zstd::bulk::decompress(&self.0, bytes as usize).map_err(|_| BufferError::NotZstd)?;
+        if planes.len() as u64 != bytes {
+            return Err(BufferError::OtherLength);
+        }
+        let (high, low) = planes.split_at(planes.len() / 2);
+        let (first, second) = high.split_at(high.len() / 2);
+        let (third, fourth) = low.split_at(low.len() / 2);
+        let columns = first.iter().zip(second).zip(third.iter().zip(fourth));
+        Ok(columns.map(|((&a, &b), (&c, &d))| f32::from_be_bytes([a, b, c, d])).collect())
+    }
+}
+
+/// Appends to a buffer that packed very well, so that readers need not trust its length.
+fn fill_up(packed: &mut Vec<u8>, inflated_len: u64) {
+    let least = inflated_len.saturating_sub(FREE_BUFFER_LEN).div_ceil(2) as usize;
+    if let Some(missing) = least.checked_sub(packed.len()).filter(|&missing| missing > 0) {
+        packed.extend_from_slice(&SKIPPABLE);
+        packed.extend_from_slice(&(missing as u32).to_le_bytes());
+        packed.resize(packed.len() + missing, 0);
+    }
+}
+
+fn may_inflate_to(packed_len: usize) -> u64 {
+    FREE_BUFFER_LEN + 2 * packed_len as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(samples: &[f32]) -> usize {
+        let packed = PackedBuffer::pack(samples).unwrap();
+        let unpacked = packed.unpack(samples.len() as u64).unwrap();
+        let bits = |samples: &[f32]| samples.iter().map(|s| s.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&unpacked), bits(samples));
+        packed.0.len()
+    }
+
+    #[test]
+    fn buffers_go_there_and_back() {
+        check(&[]);
+        check(&[1.5]);
+        check(&[0.0, -0.0, 1.0e-40, f32::NAN, f32::INFINITY, 0.1, -7.25]);
+        let ramp: Vec<f32> =
+            (0..10_000).map(|i| half::f16::from_f32(i as f32 / 1e4).into()).collect();
+        let len = check(&ramp);
+        assert!(len < ramp.len() * 5 / 2, "{len} bytes");
+    }
+
+    #[test]
+    fn a_long_silence_is_filled_up_so_that_a_short_one_cannot_claim_to_be_long() {
+        let samples = vec![0.0; 10 << 20];
+        let packed = PackedBuffer::pack(&samples).unwrap();
+        assert_eq!(packed.0.len() as u64, (40 << 20) / 2 - (16 << 20) + 8);
+        assert_eq!(packed.unpack(samples.len() as u64).unwrap(), samples);
+        let cut = PackedBuffer(packed.0[..packed.0.len() - 9].into());
+        let refused = cut.unpack(samples.len() as u64);
+        assert_eq!(refused, Err(BufferError::TooShort));
+    }
+
+    #[test]
+    fn a_buffer_of_another_length_is_refused() {
+        let packed = PackedBuffer::pack(&[1.0, 2.0]).unwrap();
+        assert_eq!(packed.unpack(3), Err(BufferError::OtherDeclared));
+        assert_eq!(packed.unpack(u64::MAX), Err(BufferError::TooShort));
+        assert_eq!(PackedBuffer(b"xyz"[..].into()).unpack(1), Err(BufferError::OtherDeclared));
+    }
+}

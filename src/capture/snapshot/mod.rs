@@ -1,0 +1,36 @@
+//! The state of a session at one moment, so that a capture can begin in the middle of it.
+//!
+//! Plain data: the engine fills it in and restores itself from it, and two engines with equal
+//! snapshots behave equally from there on. Slices, ticks, events and counts that are already past
+//! are not in it, so reports cover only what the capture itself holds.
+//! Times are seconds or nanoseconds of the capture's clock, positions are audio frames.
+
+mod buffer;
+mod detector;
+mod session;
+mod stream;
+
+pub use buffer::{BufferError, PackedBuffer};
+pub use detector::{BehindState, LagDetectorState, StaleState};
+pub use session::{Expectation, ServerRefusal, SessionPhase, SessionState};
+pub use stream::{ReportedState, SimulatedState, StreamState, TickReport};
+
+use std::borrow::Cow;
+
+/// The state of a session after a record: what a reader has to know to go on from there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Context<'a> {
+    /// All of it but the audio.
+    pub state: Box<SessionState>,
+    /// The client's buffer, if it is known.
+    pub buffer: Option<PackedBuffer<'a>>,
+}
+
+impl Context<'_> {
+    /// The same with bytes of its own.
+    #[must_use]
+    pub fn into_owned(self) -> Context<'static> {
+        let buffer = self.buffer.map(|buffer| PackedBuffer(Cow::Owned(buffer.0.into_owned())));
+        Context { state: self.state, buffer }
+    }
+}

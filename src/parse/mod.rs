@@ -1,0 +1,13 @@
+//! Values that people type on a command line, in a scenario or to an agent, and hints for a
+//! misspelt name.
+//!
+//! Lengths of time have their parser in [`crate::time`]. Whatever is parsed here is also written in
+//! the form in which it can be typed again.
+
+mod bytes;
+mod suggestion;
+mod unit;
+
+pub use bytes::{ByteRate, ByteSize, ByteUnitError};
+pub(crate) use suggestion::nearest;
+pub use unit::{Unit, ValueError};

@@ -1,0 +1,248 @@
+//! Fills in a report from an engine after its last record.
+
+use super::clock::ReportClock;
+use super::damage::DamageReport;
+use super::data::{
+    Analysis, CloseReport, EpisodeReport, EpochReport, EventReport, OpReport, PlayheadUse, Rates,
+    SCHEMA, SessionReport, TrafficReport, Trend, Verdict,
+};
+use super::round_trip::RoundTripReport;
+use super::warnings::warnings;
+use crate::capture::Direction;
+use crate::engine::{Engine, Epoch, Facts};
+use crate::lag::ReportArgs;
+use crate::lag::stats::round;
+use crate::time::Nanos;
+use crate::verdict::LagKind;
+
+/// Columns of a [`Trend`].
+const TREND_COLUMNS: usize = 24;
+
+/// What the caller knows of a capture beside what the engine does.
+#[derive(Debug, Clone)]
+pub struct CaptureDescription {
+    /// The capture as it was named.
+    pub capture: String,
+    /// The time of the report.
+    pub at: Nanos,
+    /// Slices were read by their headers only.
+    pub headers_only: bool,
+    /// Most records that each tracker kept.
+    pub tracker_bound: Option<usize>,
+    /// The capture ends with its end record.
+    pub complete: bool,
+    /// What of the capture is damaged.
+    pub damage: Option<DamageReport>,
+    /// The engine knows the capture from its checkpoints only.
+    pub quick: bool,
+}
+
+impl CaptureDescription {
+    /// A session that the engine saw live, to its end record at `at`.
+    #[must_use]
+    pub fn live(capture: String, at: Nanos) -> CaptureDescription {
+        CaptureDescription {
+            capture,
+            at,
+            headers_only: false,
+            tracker_bound: None,
+            complete: true,
+            damage: None,
+            quick: false,
+        }
+    }
+}
+
+impl Analysis {
+    /// Looks at an engine after its last record.
+    #[must_use]
+    pub fn of(engine: &Engine, about: CaptureDescription, args: &ReportArgs) -> Analysis {
+        let facts = engine.facts();
+        let clock = ReportClock::of(engine, about.at);
+        Analysis {
+            schema: SCHEMA,
+            lag: engine.report(about.at, args),
+            verdict: verdict(engine, &clock),
+            epochs: engine
+                .epochs()
+                .iter()
+                .map(|epoch| epoch_report(engine, epoch, &clock, args))
+                .collect(),
+            session: session(engine),
+            playhead: PlayheadUse {
+                source: engine.playhead_source(),
+                ops: facts
+                    .markers
+                    .iter()
+                    .map(|(t, op)| OpReport { t_s: clock.s(*t), op: op.clone() })
+                    .collect(),
+            },
+            report_at_s: clock.s(about.at),
+            report_ns: about.at.0,
+            headers_only: about.headers_only,
+            complete: about.complete,
+            traffic: TrafficReport {
+                client_to_server: *facts.traffic(Direction::ClientToServer),
+                server_to_client: *facts.traffic(Direction::ServerToClient),
+            },
+            round_trip: RoundTripReport::of(facts.pings.round_trips()),
+            rates: rates(
+                facts,
+                clock.s(about.at) - facts.resumed.map_or(0.0, |t| clock.s(t).max(0.0)),
+            ),
+            slices: facts.slices,
+            ticks: facts.ticks,
+            swaps: facts.swaps,
+            decode_errors: facts.decode_errors,
+            events: facts
+                .events
+                .iter()
+                .map(|event| EventReport {
+                    t_s: clock.s(event.t),
+                    seq: event.seq,
+                    event: event.fields.clone(),
+                })
+                .collect(),
+            events_dropped: facts.events_dropped,
+            closes: closes(facts, &clock),
+            warnings: warnings(engine, &about, &clock),
+            trend: trend(engine, about.at),
+            capture: about.capture,
+            damage: about.damage,
+        }
+    }
+}
+
+fn verdict(engine: &Engine, clock: &ReportClock) -> Verdict {
+    let episodes: Vec<_> = engine
+        .episodes()
+        .into_iter()
+        .map(|episode| EpisodeReport {
+            from_s: clock.s_of(episode.from_s),
+            to_s: clock.s_of(episode.to_s),
+            what: episode.what,
+        })
+        .collect();
+    let stale = episodes.iter().any(|episode| matches!(episode.what, LagKind::Stale { .. }));
+    let behind = episodes.iter().any(|episode| matches!(episode.what, LagKind::Behind { .. }));
+    let reasons = [(stale, "stale_ticks"), (behind, "slices_behind")];
+    Verdict {
+        lag: stale || behind,
+        reasons: reasons
+            .into_iter()
+            .filter_map(|(is_so, reason)| is_so.then_some(reason))
+            .collect(),
+        lag_s: round(covered_s(&episodes), 6),
+        episodes,
+    }
+}
+
+/// Seconds that lie within at least one episode. The episodes are sorted by their beginnings.
+fn covered_s(episodes: &[EpisodeReport]) -> f64 {
+    let mut covered = 0.0;
+    let mut until = f64::NEG_INFINITY;
+    for episode in episodes {
+        covered += (episode.to_s - episode.from_s.max(until)).max(0.0);
+        until = until.max(episode.to_s);
+    }
+    covered
+}
+
+fn epoch_report(
+    engine: &Engine,
+    epoch: &Epoch,
+    clock: &ReportClock,
+    args: &ReportArgs,
+) -> EpochReport {
+    let sample_rate = engine.sample_rate();
+    let ended = epoch.ended.unwrap_or(clock.at);
+    EpochReport {
+        from_s: clock.s(epoch.began),
+        to_s: clock.s(ended),
+        loop_s: epoch.frames as f64 / f64::from(sample_rate),
+        frames: epoch.frames,
+        channels: epoch.channels,
+        lag: epoch.tracker.report(ended.seconds(), args),
+    }
+}
+
+fn session(engine: &Engine) -> SessionReport {
+    let header = engine.header();
+    let start = header.map_or(Nanos(0), |header| header.start);
+    let refusal = engine.facts().refusal.as_ref().map(|(code, message)| {
+        let parts = [code.as_deref(), message.as_deref()];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(": ")
+    });
+    SessionReport {
+        software: header.map(|header| header.software.clone()).unwrap_or_default(),
+        format: header.map_or(crate::capture::FORMAT_VERSION, |header| header.format),
+        client: header.map(|header| header.client),
+        url: header.and_then(|header| header.url.clone()),
+        start_utc: header.and_then(|header| header.start_utc.clone()),
+        start_ns: start.0,
+        initial_buffer_ns: engine.origin().map(|origin| origin.0),
+        startup_s: engine.origin().map(|origin| round(origin.seconds_since(start), 6)),
+        begins_s: engine
+            .facts()
+            .resumed
+            .zip(engine.origin())
+            .map(|(begins, origin)| round(begins.seconds_since(origin).max(0.0), 6)),
+        sample_rate: engine.ready().map(|ready| ready.sample_rate),
+        config: header
+            .and_then(|header| header.config.as_deref())
+            .and_then(|config| serde_json::from_str(config).ok()),
+        refusal,
+        metadata: header.map(|header| header.metadata.clone()).unwrap_or_default(),
+    }
+}
+
+fn rates(facts: &Facts, stream_s: f64) -> Rates {
+    let per_second =
+        |count: u64| if stream_s > 0.0 { round(count as f64 / stream_s, 3) } else { 0.0 };
+    Rates {
+        slices_per_s: per_second(facts.slices),
+        ticks_per_s: per_second(facts.ticks),
+        down_bytes_per_s: per_second(facts.traffic(Direction::ServerToClient).bytes),
+        up_bytes_per_s: per_second(facts.traffic(Direction::ClientToServer).bytes),
+    }
+}
+
+fn closes(facts: &Facts, clock: &ReportClock) -> Vec<CloseReport> {
+    let by = |direction| match direction {
+        Direction::ClientToServer => "client",
+        Direction::ServerToClient => "server",
+    };
+    facts
+        .closes
+        .iter()
+        .map(|close| CloseReport {
+            t_s: clock.s(close.t),
+            by: by(close.direction),
+            code: close.code,
+            reason: close.reason.clone(),
+        })
+        .collect()
+}
+
+/// Lowest lead and highest staleness in equal columns from the initial buffer to the report.
+fn trend(engine: &Engine, at: Nanos) -> Trend {
+    let mut trend =
+        Trend { lead_s: vec![None; TREND_COLUMNS], staleness_s: vec![None; TREND_COLUMNS] };
+    let Some(from) = engine.begins() else { return trend };
+    let column_s = at.seconds_since(from) / TREND_COLUMNS as f64;
+    if column_s <= 0.0 {
+        return trend;
+    }
+    let column = |t_s: f64| (((t_s - from.seconds()) / column_s) as usize).min(TREND_COLUMNS - 1);
+    for epoch in engine.epochs() {
+        for slice in epoch.tracker.slices() {
+            let lowest = &mut trend.lead_s[column(slice.t_s)];
+            *lowest = Some(lowest.map_or(slice.lead_s, |lead_s| lead_s.min(slice.lead_s)));
+        }
+        for tick in epoch.tracker.ticks() {
+            let highest = &mut trend.staleness_s[column(tick.t_s)];
+            *highest = Some(highest.map_or(tick.staleness_s, |s| s.max(tick.staleness_s)));
+        }
+    }
+    trend
+}

@@ -1,0 +1,27 @@
+//! Times of a capture as people read them.
+
+use crate::engine::Engine;
+use crate::lag::stats::round;
+use crate::time::Nanos;
+
+/// The clock that people read: seconds from the initial buffer, or from the first record of a
+/// capture in which none came.
+pub(super) struct ReportClock {
+    origin: Nanos,
+    pub at: Nanos,
+}
+
+impl ReportClock {
+    pub fn of(engine: &Engine, at: Nanos) -> ReportClock {
+        let first = engine.facts().span.map_or(at, |(first, _)| first);
+        ReportClock { origin: engine.origin().unwrap_or(first), at }
+    }
+
+    pub fn s(&self, t: Nanos) -> f64 {
+        round(t.seconds_since(self.origin), 6)
+    }
+
+    pub fn s_of(&self, seconds: f64) -> f64 {
+        round(seconds - self.origin.seconds(), 6)
+    }
+}

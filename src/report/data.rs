@@ -1,0 +1,221 @@
+//! The report as plain data: what `--json` prints, field by field.
+//!
+//! Times without a unit of their own in the name are seconds (`_s`) from the initial buffer.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::damage::DamageReport;
+use super::round_trip::RoundTripReport;
+use super::warnings::Warning;
+use crate::capture::{ClientKind, Marker};
+use crate::engine::{PlayheadSource, Traffic};
+use crate::lag::LagReport;
+use crate::verdict::LagKind;
+
+/// Version of the JSON that `--json` prints; a field may be added without a new one.
+pub const SCHEMA: u32 = 1;
+
+/// Everything that `lagtape analyze` says about one capture.
+#[derive(Debug, Clone, Serialize)]
+pub struct Analysis {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The capture as it was named.
+    pub capture: String,
+    /// The reference's report of the session since the last swap; `null` when no buffer came.
+    pub lag: Option<LagReport>,
+    /// Whether a listener heard lag, over the whole capture.
+    pub verdict: Verdict,
+    /// One entry for each source buffer.
+    pub epochs: Vec<EpochReport>,
+    /// What the session was.
+    pub session: SessionReport,
+    /// The playhead that the reports measure against.
+    pub playhead: PlayheadUse,
+    /// When the report was made, in seconds from the initial buffer.
+    pub report_at_s: f64,
+    /// The same on the capture's clock.
+    pub report_ns: u64,
+    /// Slices were read by their headers only.
+    pub headers_only: bool,
+    /// The capture ends with its end record.
+    pub complete: bool,
+    /// What of the capture is damaged; everything else was analysed.
+    pub damage: Option<DamageReport>,
+    /// Messages and bytes each way.
+    pub traffic: TrafficReport,
+    /// How long messages travel, there and back; `null` where no ping of the client was answered.
+    pub round_trip: Option<RoundTripReport>,
+    /// Per second of the stream, from the initial buffer to the report.
+    pub rates: Rates,
+    /// Slices applied, of the whole session.
+    pub slices: u64,
+    /// Ticks, of the whole session.
+    pub ticks: u64,
+    /// Swaps done.
+    pub swaps: u64,
+    /// Messages that could not be used; each stands among `events`.
+    pub decode_errors: u64,
+    /// Events of the server, oldest first.
+    pub events: Vec<EventReport>,
+    /// Events left out before the first of `events`.
+    pub events_dropped: u64,
+    /// Close frames.
+    pub closes: Vec<CloseReport>,
+    /// What was accepted but odd, and what limits the figures.
+    pub warnings: Vec<Warning>,
+    /// Trend of lead and staleness over time, for the text report.
+    #[serde(skip)]
+    pub trend: Trend,
+}
+
+/// Pass or fail, with the reasons.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Verdict {
+    /// A listener heard lag.
+    pub lag: bool,
+    /// `stale_ticks`, `slices_behind`.
+    pub reasons: Vec<&'static str>,
+    /// Seconds covered by episodes.
+    pub lag_s: f64,
+    /// The spells of lag.
+    pub episodes: Vec<EpisodeReport>,
+}
+
+/// One spell of lag.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct EpisodeReport {
+    /// Beginning.
+    pub from_s: f64,
+    /// End.
+    pub to_s: f64,
+    /// What was wrong.
+    #[serde(flatten)]
+    pub what: LagKind,
+}
+
+/// The report of one source buffer.
+#[derive(Debug, Clone, Serialize)]
+pub struct EpochReport {
+    /// When the buffer arrived.
+    pub from_s: f64,
+    /// When the next one did, or the time of the report.
+    pub to_s: f64,
+    /// Length of the loop.
+    pub loop_s: f64,
+    /// The same in frames.
+    pub frames: u64,
+    /// Channels.
+    pub channels: u16,
+    /// The reference's report of it, at its end.
+    pub lag: LagReport,
+}
+
+/// What the session was.
+#[derive(Debug, Clone, Serialize)]
+pub struct SessionReport {
+    /// What wrote the capture.
+    pub software: String,
+    /// Version of the capture format.
+    pub format: u32,
+    /// Whose client it was.
+    pub client: Option<ClientKind>,
+    /// Where it connected, without secrets.
+    pub url: Option<String>,
+    /// When it connected, UTC.
+    pub start_utc: Option<String>,
+    /// The same on the capture's clock.
+    pub start_ns: u64,
+    /// When the initial buffer came; `null` when none did.
+    pub initial_buffer_ns: Option<u64>,
+    /// From connecting to the initial buffer.
+    pub startup_s: Option<f64>,
+    /// Where the capture begins in the middle of its session, from the initial buffer on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub begins_s: Option<f64>,
+    /// Frames per second.
+    pub sample_rate: Option<u32>,
+    /// What the client sent first.
+    pub config: Option<Value>,
+    /// The server's refusal, if it refused.
+    pub refusal: Option<String>,
+    /// Key=value metadata.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// Which playhead was used.
+#[derive(Debug, Clone, Serialize)]
+pub struct PlayheadUse {
+    /// `simulated` or `reported`.
+    pub source: PlayheadSource,
+    /// The capture's ops.
+    pub ops: Vec<OpReport>,
+}
+
+/// One op of the capture.
+#[derive(Debug, Clone, Serialize)]
+pub struct OpReport {
+    /// When.
+    pub t_s: f64,
+    /// What.
+    #[serde(flatten)]
+    pub op: Marker,
+}
+
+/// Messages and bytes each way.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct TrafficReport {
+    /// What the client sent.
+    pub client_to_server: Traffic,
+    /// What the server sent.
+    pub server_to_client: Traffic,
+}
+
+/// Per second of the stream.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Rates {
+    /// Slices.
+    pub slices_per_s: f64,
+    /// Ticks.
+    pub ticks_per_s: f64,
+    /// Bytes of the server, handshake included.
+    pub down_bytes_per_s: f64,
+    /// Bytes of the client, handshake included.
+    pub up_bytes_per_s: f64,
+}
+
+/// One event of the server.
+#[derive(Debug, Clone, Serialize)]
+pub struct EventReport {
+    /// When.
+    pub t_s: f64,
+    /// The record that holds it.
+    pub seq: u64,
+    /// `type` and the fields that were kept, apart so that none can pass for the two above.
+    pub event: Map<String, Value>,
+}
+
+/// A close frame.
+#[derive(Debug, Clone, Serialize)]
+pub struct CloseReport {
+    /// When.
+    pub t_s: f64,
+    /// Who closed.
+    pub by: &'static str,
+    /// Status code.
+    pub code: Option<u16>,
+    /// Reason text.
+    pub reason: String,
+}
+
+/// Lead and staleness over time in equal columns: lowest lead and highest staleness of each.
+#[derive(Debug, Clone, Default)]
+pub struct Trend {
+    /// Lowest lead in seconds; `None` where no slice landed.
+    pub lead_s: Vec<Option<f64>>,
+    /// Highest staleness in seconds; `None` where no tick came.
+    pub staleness_s: Vec<Option<f64>>,
+}
