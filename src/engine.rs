@@ -25,22 +25,12 @@ use crate::event::{Event, Interpreter};
 use crate::heard::HeardAudio;
 use crate::lag::{LagReport, LagTracker, ReportArgs};
 use crate::mirror::Mirror;
-use crate::playhead::PlayheadSim;
+use crate::playhead::{PlayheadSim, PlayheadSource};
 use crate::time::Nanos;
 use crate::verdict::{BehindRule, Episode, LagDetector};
 use crate::wire::message::Ready;
 use crate::wire::slice::SliceHeader;
 use stream::{DEFAULT_READY, Stream};
-
-/// Which playhead the reports measure against.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PlayheadSource {
-    /// The reference's simulated playhead, moved by the capture's own seeks, pauses and rates.
-    Simulated,
-    /// The client's `playback_pos`, extrapolated at 1× and held while reports repeat.
-    Reported,
-}
 
 /// What the engine keeps and how it looks at a session.
 #[derive(Debug, Clone, PartialEq)]
@@ -330,7 +320,7 @@ impl Engine {
     /// The simulated playhead, whether it counts or not.
     #[must_use]
     pub fn simulated_playhead(&self) -> Option<&PlayheadSim> {
-        self.stream.as_ref().map(|stream| &stream.playhead.simulated)
+        self.stream.as_ref().and_then(|stream| stream.playhead.simulated())
     }
 
     /// When the initial buffer arrived: the origin of every time that a person reads.

@@ -7,9 +7,11 @@
 
 use crate::capture::{Marker, SimulatedState};
 
+mod either;
 mod reported;
 mod walk;
 
+pub use either::{Playhead, PlayheadSource};
 pub use reported::{JUMP_S, Movement, PAUSED_AFTER_S, ReportedPlayhead};
 pub use walk::PlayheadWalk;
 
@@ -17,43 +19,6 @@ pub use walk::PlayheadWalk;
 #[must_use]
 pub(crate) fn wrapped(position: f64, length: f64) -> f64 {
     if (0.0..length).contains(&position) { position } else { position.rem_euclid(length) }
-}
-
-/// Either playhead: where the listener is, by simulation or by report.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Playhead {
-    /// Moved by time and by ops.
-    Simulated(PlayheadSim),
-    /// Moved by the client's reports.
-    Reported(ReportedPlayhead),
-}
-
-impl Playhead {
-    /// The frame that is heard.
-    #[must_use]
-    pub fn frame(&self, now_s: f64) -> u64 {
-        match self {
-            Playhead::Simulated(playhead) => playhead.frame(now_s),
-            Playhead::Reported(playhead) => playhead.frame(now_s),
-        }
-    }
-
-    /// The position in seconds from the start of the loop.
-    #[must_use]
-    pub fn seconds(&self, now_s: f64) -> f64 {
-        match self {
-            Playhead::Simulated(playhead) => playhead.seconds(now_s),
-            Playhead::Reported(playhead) => playhead.seconds(now_s),
-        }
-    }
-
-    /// Restarts at frame 0 of a loop of another length, as a swap does.
-    pub fn reset(&mut self, frames: u64, now_s: f64) {
-        match self {
-            Playhead::Simulated(playhead) => playhead.reset(frames, now_s),
-            Playhead::Reported(playhead) => playhead.reset(frames, now_s),
-        }
-    }
 }
 
 /// The simulated playhead of the reference client.

@@ -6,7 +6,8 @@ use anyhow::{Context, Result, bail};
 
 use super::analyze::Replay;
 use crate::edge::files::{self, Output};
-use crate::engine::{Engine, Options, PlayheadSource};
+use crate::engine::{Engine, Options};
+use crate::playhead::PlayheadSource;
 use crate::report::{DamageReport, wav};
 use crate::time::Span;
 

@@ -6,8 +6,9 @@ use anyhow::{Context, Result, bail};
 
 use super::analyze::Replay;
 use crate::edge::files;
-use crate::engine::{Options, PlayheadSource};
+use crate::engine::Options;
 use crate::lag::ReportArgs;
+use crate::playhead::PlayheadSource;
 use crate::report::plot::Plot;
 use crate::report::{Analysis, CaptureDescription};
 

@@ -1,60 +1,81 @@
 //! The listener: both playheads of a session, of which one counts.
 //!
-//! Enters: ops of the capture and reports of the client, each to its own playhead. Leaves: where
-//! the listener is. Both are kept going, so that a capture that is cut can be asked for either.
+//! Both are kept going, so that a capture that is cut can later be read with either of them.
 
-use super::PlayheadSource;
-use crate::capture::StreamState;
-use crate::playhead::{PlayheadSim, ReportedPlayhead};
+use crate::capture::{Marker, ReportedState, SimulatedState, StreamState};
+use crate::playhead::{Movement, Playhead, PlayheadSim, PlayheadSource, ReportedPlayhead};
 
-/// Where the listener is, by simulation and by report.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Listener {
-    /// Which of them counts.
-    pub source: PlayheadSource,
-    /// Moved by time and by ops.
-    pub simulated: PlayheadSim,
-    /// Moved by the client's reports.
-    pub reported: ReportedPlayhead,
+    /// The playhead that counts.
+    heard: Playhead,
+    other: Playhead,
 }
 
 impl Listener {
     pub fn new(source: PlayheadSource, frames: u64, sample_rate: u32, now_s: f64) -> Self {
-        Listener {
+        Self::of(
             source,
-            simulated: PlayheadSim::new(frames, sample_rate, now_s),
-            reported: ReportedPlayhead::new(frames, sample_rate, now_s),
-        }
+            PlayheadSim::new(frames, sample_rate, now_s),
+            ReportedPlayhead::new(frames, sample_rate, now_s),
+        )
     }
 
     pub fn resume(source: PlayheadSource, state: &StreamState, sample_rate: u32) -> Self {
-        let frames = state.frames;
-        Listener {
+        Self::of(
             source,
-            simulated: PlayheadSim::resume(&state.simulated, frames, sample_rate),
-            reported: ReportedPlayhead::resume(&state.reported, frames, sample_rate),
+            PlayheadSim::resume(&state.simulated, state.frames, sample_rate),
+            ReportedPlayhead::resume(&state.reported, state.frames, sample_rate),
+        )
+    }
+
+    fn of(source: PlayheadSource, simulated: PlayheadSim, reported: ReportedPlayhead) -> Self {
+        let (simulated, reported) = (Playhead::Simulated(simulated), Playhead::Reported(reported));
+        match source {
+            PlayheadSource::Simulated => Listener { heard: simulated, other: reported },
+            PlayheadSource::Reported => Listener { heard: reported, other: simulated },
         }
     }
 
-    /// The frame that is heard.
     pub fn frame(&self, now_s: f64) -> u64 {
-        match self.source {
-            PlayheadSource::Simulated => self.simulated.frame(now_s),
-            PlayheadSource::Reported => self.reported.frame(now_s),
-        }
+        self.heard.frame(now_s)
     }
 
-    /// The position in seconds from the start of the loop.
     pub fn seconds(&self, now_s: f64) -> f64 {
-        match self.source {
-            PlayheadSource::Simulated => self.simulated.seconds(now_s),
-            PlayheadSource::Reported => self.reported.seconds(now_s),
-        }
+        self.heard.seconds(now_s)
     }
 
-    /// Restarts at frame 0 of a loop of another length, as a swap does.
+    pub fn paused(&self, now_s: f64) -> bool {
+        self.heard.paused(now_s)
+    }
+
     pub fn reset(&mut self, frames: u64, now_s: f64) {
-        self.simulated.reset(frames, now_s);
-        self.reported.reset(frames, now_s);
+        self.heard.reset(frames, now_s);
+        self.other.reset(frames, now_s);
+    }
+
+    /// Applies an op of the capture; says how the listener moved, if that moves the listener.
+    pub fn operate(&mut self, op: &Marker, now_s: f64) -> Option<Movement> {
+        self.other.operate(op, now_s);
+        self.heard.operate(op, now_s)
+    }
+
+    /// Takes a reported position; says how the listener moved, if that moves the listener.
+    pub fn report(&mut self, position_s: f64, now_s: f64) -> Option<Movement> {
+        self.other.report(position_s, now_s);
+        self.heard.report(position_s, now_s)
+    }
+
+    pub fn simulated(&self) -> Option<&PlayheadSim> {
+        self.heard.simulated().or(self.other.simulated())
+    }
+
+    /// The state of both.
+    pub fn state(&self) -> (SimulatedState, ReportedState) {
+        let reported = self.heard.reported().or(self.other.reported());
+        (
+            self.simulated().map(PlayheadSim::state).unwrap_or_default(),
+            reported.map(ReportedPlayhead::state).unwrap_or_default(),
+        )
     }
 }

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
+use super::Options;
 use super::facts::{Facts, OddityKind};
 use super::listener::Listener;
-use super::{Options, PlayheadSource};
 use crate::capture::{
     BufferError, BufferShape, Context, Marker, Message, Record, RowKind, StreamState, TickReport,
 };
@@ -12,7 +12,7 @@ use crate::event::Event;
 use crate::heard::HeardAudio;
 use crate::lag::{Arrival, LagTracker};
 use crate::mirror::{ApplyError, Mirror, applied_range};
-use crate::playhead::Movement;
+use crate::playhead::{Movement, PlayheadSource};
 use crate::time::Nanos;
 use crate::verdict::LagDetector;
 use crate::wire::message::{Params, Ready};
@@ -199,6 +199,7 @@ impl Stream {
     /// All that the coming of this stream follows from, but for its audio.
     pub fn state(&self) -> StreamState {
         let epoch = self.epoch();
+        let (simulated, reported) = self.playhead.state();
         StreamState {
             origin: self.origin,
             began: epoch.began,
@@ -206,8 +207,8 @@ impl Stream {
             channels: epoch.channels,
             refreshed_s: epoch.tracker.refreshed_s().to_vec(),
             last_slice_s: epoch.tracker.last_slice_s(),
-            simulated: self.playhead.simulated.state(),
-            reported: self.playhead.reported.state(),
+            simulated,
+            reported,
             heard_to: self.heard_to,
             last_tick: self.last_report,
             ticked: self.ticked,
@@ -250,17 +251,14 @@ impl Stream {
         })
     }
 
-    /// Applies an op of the capture to the simulated playhead. A reported one moves by itself.
+    /// Applies an op of the capture, which moves only a simulated playhead.
     pub fn operate(&mut self, t: Nanos, marker: &Marker) {
         let now_s = t.seconds();
-        let is_source = self.playhead.source == PlayheadSource::Simulated;
-        let playhead = &mut self.playhead.simulated;
-        playhead.operate(marker, now_s);
-        if is_source {
-            if matches!(marker, Marker::Seek { .. }) {
+        if let Some(movement) = self.playhead.operate(marker, now_s) {
+            if movement == Movement::Jumped {
                 self.detector.on_seek(now_s);
             }
-            self.detector.on_pause(now_s, playhead.paused() || playhead.rate() == 0.0);
+            self.detector.on_pause(now_s, self.playhead.paused(now_s));
         }
     }
 
@@ -398,11 +396,10 @@ impl Stream {
         facts.ticks += 1;
     }
 
-    /// Takes the position that the client reports; it moves the listener if it is the source.
+    /// Takes the position that the client reports, which moves only a reported playhead.
     fn reported(&mut self, now_s: f64, position_s: f64) {
-        let movement = self.playhead.reported.report(position_s, now_s);
-        if self.playhead.source == PlayheadSource::Reported {
-            self.detector.on_pause(now_s, self.playhead.reported.paused(now_s));
+        if let Some(movement) = self.playhead.report(position_s, now_s) {
+            self.detector.on_pause(now_s, self.playhead.paused(now_s));
             if movement == Movement::Jumped {
                 self.detector.on_seek(now_s);
             }

@@ -8,12 +8,14 @@
 use std::collections::VecDeque;
 
 mod args;
+mod figures;
 pub mod quantiles;
 mod report;
 pub mod stats;
 
 pub use args::{DEFAULT_STALE_THRESHOLD_S, MAX_TIMELINE_ROWS, ReportArgs, ReportArgsError};
-pub use report::{Figures, LagReport, SliceSummary, TickSummary, TimelineRow, WorstStale};
+pub use figures::Figures;
+pub use report::{LagReport, SliceSummary, TickSummary, TimelineRow, WorstStale};
 use stats::{Buckets, fold_lead, staleness_s};
 
 /// Length of loop that shares one time of refreshing, in seconds.

@@ -6,7 +6,7 @@
 //! tell where bins are worth having: staleness is either a fraction of a second or laps of the loop,
 //! and bins of equal width over all of it would hold thousands of values each.
 
-use super::Figures;
+use super::figures::Figures;
 use super::stats::{Rank, interpolate, mean};
 use crate::wire::kernel;
 
@@ -55,7 +55,7 @@ impl Default for Quantiles {
 
 /// What a list comes to.
 #[derive(Clone, Copy, Debug)]
-pub struct Found {
+pub struct ListSummary {
     /// Its figures.
     pub figures: Figures,
     /// The highest value, not rounded.
@@ -134,16 +134,16 @@ impl Quantiles {
     }
 
     /// The figures of a list of finite numbers, `None` when it is empty.
-    pub fn of(&mut self, values: &[f64]) -> Option<Found> {
+    pub fn of(&mut self, values: &[f64]) -> Option<ListSummary> {
         if values.len() < SHORT {
             let highest = extremes(values).1;
-            return Figures::of(values.to_vec()).map(|figures| Found { figures, highest });
+            return Figures::of(values.to_vec()).map(|figures| ListSummary { figures, highest });
         }
         let ranks = Figures::QUANTILES.map(|q| Rank::of(values.len(), q));
         let (lowest, highest) = self.count(values, Scale::of(values));
         let quantiles = self.quantiles(values, ranks);
         let figures = Figures::rounded(lowest, quantiles, highest, mean(values));
-        Some(Found { figures, highest })
+        Some(ListSummary { figures, highest })
     }
 
     fn quantiles(&mut self, values: &[f64], ranks: [Rank; 3]) -> [f64; 3] {

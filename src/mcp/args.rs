@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::engine::PlayheadSource;
 use crate::lag::{DEFAULT_STALE_THRESHOLD_S, ReportArgs};
+use crate::playhead::PlayheadSource;
 use crate::scenario::{Scenario, words};
 use crate::time::{Offset, Span};
 

@@ -1,11 +1,11 @@
 //! Fills in a report from an engine after its last record.
 
 use super::clock::ReportClock;
-use super::damage::DamageReport;
 use super::data::{
     Analysis, CloseReport, EpisodeReport, EpochReport, EventReport, OpReport, PlayheadUse, Rates,
     SCHEMA, SessionReport, TrafficReport, Trend, Verdict,
 };
+use super::description::CaptureDescription;
 use super::round_trip::RoundTripReport;
 use super::warnings::warnings;
 use crate::capture::Direction;
@@ -17,41 +17,6 @@ use crate::verdict::LagKind;
 
 /// Columns of a [`Trend`].
 const TREND_COLUMNS: usize = 24;
-
-/// What the caller knows of a capture beside what the engine does.
-#[derive(Debug, Clone)]
-pub struct CaptureDescription {
-    /// The capture as it was named.
-    pub capture: String,
-    /// The time of the report.
-    pub at: Nanos,
-    /// Slices were read by their headers only.
-    pub headers_only: bool,
-    /// Most records that each tracker kept.
-    pub tracker_bound: Option<usize>,
-    /// The capture ends with its end record.
-    pub complete: bool,
-    /// What of the capture is damaged.
-    pub damage: Option<DamageReport>,
-    /// The engine knows the capture from its checkpoints only.
-    pub quick: bool,
-}
-
-impl CaptureDescription {
-    /// A session that the engine saw live, to its end record at `at`.
-    #[must_use]
-    pub fn live(capture: String, at: Nanos) -> CaptureDescription {
-        CaptureDescription {
-            capture,
-            at,
-            headers_only: false,
-            tracker_bound: None,
-            complete: true,
-            damage: None,
-            quick: false,
-        }
-    }
-}
 
 impl Analysis {
     /// Looks at an engine after its last record.
@@ -245,4 +210,71 @@ fn trend(engine: &Engine, at: Nanos) -> Trend {
         }
     }
     trend
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::{Body, Header, Message, Opcode, Record};
+    use crate::engine::Options;
+
+    /// An engine that saw a header at 1 s and then these messages, a second apart.
+    fn engine(messages: &[(Direction, &str)]) -> Engine {
+        let mut engine = Engine::new(Options::default());
+        let header = Body::Header(Header::new("a test", Nanos(1_000_000_000)));
+        engine.handle(&Record { seq: 0, t: Nanos(1_000_000_000), conn: 0, body: header });
+        for (seq, (direction, payload)) in (1..).zip(messages) {
+            let opcode = if payload.starts_with('{') { Opcode::Text } else { Opcode::Binary };
+            let body = Body::Message(Message::new(*direction, opcode, payload.as_bytes()));
+            let t = Nanos((1 + seq) * 1_000_000_000);
+            engine.handle(&Record { seq, t, conn: 0, body });
+        }
+        engine
+    }
+
+    fn analysis(engine: &Engine, at_s: u64) -> Analysis {
+        let description = CaptureDescription::live("test".to_owned(), Nanos(at_s * 1_000_000_000));
+        Analysis::of(engine, description, &ReportArgs::default())
+    }
+
+    const UP: Direction = Direction::ClientToServer;
+    const DOWN: Direction = Direction::ServerToClient;
+
+    #[test]
+    fn report_times_begin_with_the_initial_buffer() {
+        let engine = engine(&[
+            (UP, "{}"),
+            (DOWN, r#"{"type":"ready","sample_rate":8,"channels":1}"#),
+            (DOWN, "sixteen bytes of"),
+            (UP, r#"{"type":"params","playback_pos":0.5}"#),
+        ]);
+        let analysis = analysis(&engine, 6);
+        assert_eq!(analysis.session.startup_s, Some(3.0));
+        assert_eq!(analysis.report_at_s, 2.0);
+        assert_eq!((analysis.ticks, analysis.rates.ticks_per_s), (1, 0.5));
+        let [epoch] = &analysis.epochs[..] else { panic!("{} epochs", analysis.epochs.len()) };
+        assert_eq!((epoch.from_s, epoch.to_s, epoch.loop_s), (0.0, 2.0, 1.0));
+        assert!(!analysis.verdict.lag);
+    }
+
+    #[test]
+    fn report_of_a_refused_session_says_why() {
+        let error = r#"{"type":"error","code":"busy","message":"try again"}"#;
+        let engine = engine(&[(UP, "{}"), (DOWN, error)]);
+        let analysis = analysis(&engine, 3);
+        assert_eq!(analysis.session.refusal.as_deref(), Some("busy: try again"));
+        assert!(analysis.lag.is_none() && analysis.epochs.is_empty());
+    }
+
+    #[test]
+    fn report_counts_overlapping_episodes_once() {
+        let episode = |from_s, to_s| EpisodeReport {
+            from_s,
+            to_s,
+            what: LagKind::Stale { ticks: 1, worst_staleness_s: 4.0, silence_s: 0.0 },
+        };
+        assert_eq!(covered_s(&[]), 0.0);
+        assert_eq!(covered_s(&[episode(1.0, 3.0), episode(2.0, 2.5), episode(2.5, 4.0)]), 3.0);
+        assert_eq!(covered_s(&[episode(1.0, 2.0), episode(5.0, 6.5)]), 2.5);
+    }
 }

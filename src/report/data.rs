@@ -11,8 +11,9 @@ use super::damage::DamageReport;
 use super::round_trip::RoundTripReport;
 use super::warnings::Warning;
 use crate::capture::{ClientKind, Marker};
-use crate::engine::{PlayheadSource, Traffic};
+use crate::engine::Traffic;
 use crate::lag::LagReport;
+use crate::playhead::PlayheadSource;
 use crate::verdict::LagKind;
 
 /// Version of the JSON that `--json` prints; a field may be added without a new one.

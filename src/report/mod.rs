@@ -11,6 +11,7 @@ mod clock;
 pub mod compare;
 mod damage;
 mod data;
+mod description;
 pub mod divergence;
 mod format;
 #[cfg(feature = "cli")]
@@ -23,11 +24,11 @@ mod warnings;
 pub mod wav;
 pub mod what_if;
 
-pub use build::CaptureDescription;
 pub use damage::{DamageReport, DamagedPlace};
 pub use data::{
     Analysis, CloseReport, EpisodeReport, EpochReport, EventReport, OpReport, PlayheadUse, Rates,
     SCHEMA, SessionReport, TrafficReport, Trend, Verdict,
 };
+pub use description::CaptureDescription;
 pub use round_trip::RoundTripReport;
 pub use warnings::{CaptureWarning, Warning, WarningKind};

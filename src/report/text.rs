@@ -8,8 +8,8 @@ use super::format::plural;
 pub use super::format::{Bytes, Figure, OneLine, RecordCount, Tenths, wrapped};
 use super::warnings::Warning;
 use crate::capture::{ClientKind, Marker};
-use crate::engine::PlayheadSource;
 use crate::lag::{LagReport, TimelineRow};
+use crate::playhead::PlayheadSource;
 use crate::verdict::{LagKind, SILENCE_S};
 
 /// Episodes printed before the rest is only counted.

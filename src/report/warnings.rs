@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::build::CaptureDescription;
 use super::clock::ReportClock;
+use super::description::CaptureDescription;
 use super::format::Figure;
 use crate::engine::{Engine, OddityKind};
 
@@ -161,5 +161,81 @@ fn oddity_sentence(kind: OddityKind) -> &'static str {
             "records whose numbers do not follow on each other: some are missing from the file"
         }
         OddityKind::UnknownRecord => "records of a type that this version does not know: skipped",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::{Body, Direction, Gap, Message, Opcode, Record};
+    use crate::engine::Options;
+    use crate::time::Nanos;
+
+    const UP: Direction = Direction::ClientToServer;
+    const DOWN: Direction = Direction::ServerToClient;
+
+    fn message<'a>(direction: Direction, opcode: Opcode, payload: &'a str) -> Body<'a> {
+        Body::Message(Message::new(direction, opcode, payload.as_bytes()))
+    }
+
+    /// A handshake up to the initial buffer.
+    fn handshake() -> Vec<Body<'static>> {
+        vec![
+            message(UP, Opcode::Text, "{}"),
+            message(DOWN, Opcode::Text, r#"{"type":"ready"}"#),
+            message(DOWN, Opcode::Binary, "sixteen bytes of"),
+        ]
+    }
+
+    #[track_caller]
+    fn check(bodies: Vec<Body<'_>>, change: fn(&mut CaptureDescription), expected: &[&str]) {
+        let mut engine = Engine::new(Options::default());
+        for (seq, body) in (0..).zip(bodies) {
+            engine.handle(&Record { seq, t: Nanos(seq * 1_000), conn: 0, body });
+        }
+        let mut description = CaptureDescription::live("test".to_owned(), Nanos(1_000_000));
+        change(&mut description);
+        let clock = ReportClock::of(&engine, description.at);
+        let found = warnings(&engine, &description, &clock);
+        let kinds: Vec<_> =
+            found.iter().map(|warning| serde_json::to_value(warning.kind).unwrap()).collect();
+        assert_eq!(kinds, expected);
+    }
+
+    #[test]
+    fn warnings_about_a_capture() {
+        check(Vec::new(), |_| (), &["no_buffer"]);
+        check(Vec::new(), |it| it.complete = false, &["incomplete", "no_buffer"]);
+        check(handshake(), |_| (), &["no_slices", "no_ticks"]);
+        check(handshake(), |it| it.quick = true, &["no_slices", "no_ticks", "quick"]);
+        check(handshake(), |it| it.tracker_bound = Some(1), &["no_slices", "no_ticks"]);
+        let mut bodies = handshake();
+        bodies.push(message(UP, Opcode::Text, r#"{"type":"params","playback_pos":0}"#));
+        check(bodies, |it| it.tracker_bound = Some(1), &["no_slices", "bounded_records"]);
+    }
+
+    #[test]
+    fn warnings_about_the_stream_come_first() {
+        let mut bodies = handshake();
+        let gap = Gap { first_seq: 3, count: 0, ..Gap::default() };
+        bodies.extend([Body::Gap(gap), Body::Other(99)]);
+        check(bodies, |_| (), &["gap", "unknown_record", "no_slices", "no_ticks"]);
+    }
+
+    #[test]
+    fn warnings_say_how_often_and_where_first() {
+        let mut engine = Engine::new(Options::default());
+        for seq in 0..3 {
+            let t = Nanos(seq * 1_000_000_000);
+            engine.handle(&Record { seq, t, conn: 0, body: Body::Other(99) });
+        }
+        let description = CaptureDescription::live("test".to_owned(), Nanos(3_000_000_000));
+        let clock = ReportClock::of(&engine, description.at);
+        let found = warnings(&engine, &description, &clock);
+        assert_eq!(found[0].kind, WarningKind::Oddity(OddityKind::UnknownRecord));
+        assert_eq!(
+            (found[0].count, found[0].first_seq, found[0].first_t_s),
+            (3, Some(0), Some(0.0))
+        );
     }
 }

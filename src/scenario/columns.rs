@@ -9,10 +9,11 @@
 use std::ops::Range;
 
 use crate::capture::{Body, CheckpointRow, Marker, Record, RowKind, TickReport};
-use crate::engine::{Engine, PlayheadSource};
+use crate::engine::Engine;
 use crate::lag::DEFAULT_BUCKET_S;
 use crate::lag::stats::Buckets;
 use crate::playhead::PlayheadSim;
+use crate::playhead::PlayheadSource;
 use crate::time::Nanos;
 
 /// A capture as columns.

@@ -16,10 +16,11 @@ use super::Playback;
 use super::model::{Retold, RetoldReport};
 use super::moves::{first_ops, skewed, stays};
 use crate::capture::{Body, Direction, Gap, Header, Marker, Message, Opcode, Record};
-use crate::engine::{Engine, Options, PlayheadSource};
+use crate::engine::{Engine, Options};
 use crate::event::{Event, Interpreter};
 use crate::lag::SliceRecord;
 use crate::peer::client::reported_lead_s;
+use crate::playhead::PlayheadSource;
 use crate::time::Nanos;
 use crate::wire::slice::{HEADER_LEN, SliceEncoder, SliceHeader};
 

@@ -18,10 +18,10 @@ use super::columns::{Columns, EpochColumns, Place};
 use super::moves::{Piece, diverges, pieces};
 use super::refreshes::{Cursors, Refreshes};
 use super::{Playback, Scenario, Tier};
-use crate::engine::PlayheadSource;
-use crate::lag::quantiles::{Found, Quantiles};
+use crate::lag::quantiles::{ListSummary, Quantiles};
 use crate::lag::stats::{fold_lead, staleness_s};
 use crate::lag::{LagReport, ReportArgs, SliceRecord, TickRecord, WorstStale};
+use crate::playhead::PlayheadSource;
 use crate::playhead::PlayheadWalk;
 use crate::time::Nanos;
 use crate::wire::kernel;
@@ -260,7 +260,7 @@ impl<'a> OpenLoop<'a> {
         lag.ticks.stale_ticks = staleness_s.iter().filter(|&&age_s| age_s > threshold_s).count();
         let found = scratch.quantiles.of(staleness_s);
         lag.ticks.staleness_s = found.map(|found| found.figures);
-        if let Some(Found { highest, .. }) = found.filter(|_| lag.ticks.stale_ticks > 0) {
+        if let Some(ListSummary { highest, .. }) = found.filter(|_| lag.ticks.stale_ticks > 0) {
             let worst = tick + first_of(staleness_s, highest);
             let now_s = self.columns.report_at.seconds();
             let worst = self.tick_record(worst, quantum, scratch);

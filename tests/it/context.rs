@@ -1,8 +1,9 @@
 //! Contexts: a capture that begins in the middle says what the whole one says from there on.
 
 use lagtape::capture::{Body, Record, Records, SessionState, StreamState, SyncMarker, Writer};
-use lagtape::engine::{Engine, Options, PlayheadSource};
+use lagtape::engine::{Engine, Options};
 use lagtape::lag::{SliceRecord, TickRecord};
+use lagtape::playhead::PlayheadSource;
 use lagtape::time::Nanos;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;

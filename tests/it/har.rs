@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lagtape::app::{self, AnalyzeOptions, CatFilter};
 use lagtape::capture::{Body, Direction, Opcode, Records};
-use lagtape::engine::PlayheadSource;
+use lagtape::playhead::PlayheadSource;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

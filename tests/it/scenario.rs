@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use lagtape::app::{self, CutOptions, SimulateVerb};
 use lagtape::capture::{Body, Marker, Record, Records};
-use lagtape::engine::{Engine, Options, PlayheadSource};
+use lagtape::engine::{Engine, Options};
 use lagtape::lag::{Arrival, LagReport, LagTracker, ReportArgs, SliceRecord as Slice};
 use lagtape::peer::client::Dialect;
 use lagtape::peer::script::ScriptedOp;
+use lagtape::playhead::PlayheadSource;
 use lagtape::scenario::columns::{Columns, ColumnsBuilder};
 use lagtape::scenario::open_loop::{OpenLoop, OpenLoopError, Scratch};
 use lagtape::scenario::{Change, Playback, Scenario, Tier};

@@ -6,8 +6,8 @@ use clap::ValueEnum;
 use serde_json::Value;
 
 use crate::capture::Direction;
-use crate::engine::PlayheadSource;
 use crate::peer::client::{Dialect, MAX_PARAMS_HZ};
+use crate::playhead::PlayheadSource;
 use crate::time::{Span, SpanError};
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

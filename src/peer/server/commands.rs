@@ -4,63 +4,17 @@
 //! outbox. Every command of the protocol is answered as the real server answers it, or with
 //! `command_failed`; nothing that a client sends ends the session.
 
-use std::collections::VecDeque;
-
 use serde_json::{Map, Value, json};
 
-use super::config::MAX_DEPTH;
+use super::config::{MANUAL_SLOT_CAP, MAX_DEPTH};
 use super::events;
 use super::outbox::Outbox;
 use super::pcm::{self, Pcm};
 use super::session::{PendingSwap, Session};
 use super::source::Loaded;
+use super::uploads::{Reference, Upload};
 use crate::time::{DEFAULT_SAMPLE_RATE, Nanos};
 use crate::wire::message::kind_of;
-
-/// Knobs whose change rebuilds the pipeline.
-pub(super) const REBUILDING_KNOBS: [&str; 3] = ["steps_override", "guidance_scale", "rcfg_mode"];
-/// Manual steering slots at most.
-pub(super) const MANUAL_SLOT_CAP: u32 = 8;
-
-/// The binaries that are still to come, by the commands that announced them.
-#[derive(Default)]
-pub(super) struct Uploads {
-    expected: VecDeque<Upload>,
-}
-
-enum Upload {
-    Swap { fixture: Option<String>, stem_mode: Option<String> },
-    Reference { part: Part, name: String },
-    Write { at_s: f64, sum: bool, fill: bool, source_epoch: Option<u64> },
-    Ignored,
-}
-
-/// What a reference recording is for.
-#[derive(Clone, Copy)]
-enum Part {
-    Timbre,
-    Structure,
-}
-
-impl Part {
-    fn name(self) -> &'static str {
-        match self {
-            Part::Timbre => "timbre",
-            Part::Structure => "structure",
-        }
-    }
-}
-
-impl Uploads {
-    /// Binaries announced and not yet come, at most; more are not expected.
-    const CAPACITY: usize = 64;
-
-    fn expect(&mut self, upload: Upload) {
-        if self.expected.len() < Self::CAPACITY {
-            self.expected.push_back(upload);
-        }
-    }
-}
 
 impl Session {
     /// Any text but `params`.
@@ -96,12 +50,14 @@ impl Session {
             "manual_slot_pop" => {
                 self.set_manual_slots(now, self.manual_slots.saturating_sub(1), outbox);
             }
-            "set_timbre_source" => self.expect_reference(Part::Timbre, fields),
-            "set_structure_source" => self.expect_reference(Part::Structure, fields),
-            "set_timbre_fixture" => self.reference_fixture(now, Part::Timbre, fields, outbox),
-            "set_structure_fixture" => self.reference_fixture(now, Part::Structure, fields, outbox),
-            "clear_timbre_source" => self.clear_reference(now, Part::Timbre, outbox),
-            "clear_structure_source" => self.clear_reference(now, Part::Structure, outbox),
+            "set_timbre_source" => self.expect_reference(Reference::Timbre, fields),
+            "set_structure_source" => self.expect_reference(Reference::Structure, fields),
+            "set_timbre_fixture" => self.reference_fixture(now, Reference::Timbre, fields, outbox),
+            "set_structure_fixture" => {
+                self.reference_fixture(now, Reference::Structure, fields, outbox)
+            }
+            "clear_timbre_source" => self.clear_reference(now, Reference::Timbre, outbox),
+            "clear_structure_source" => self.clear_reference(now, Reference::Structure, outbox),
             "swap_source" => self.swap_source(now, fields, outbox),
             "write_audio" => self.uploads.expect(Upload::Write {
                 at_s: number(fields, "at_s").unwrap_or(0.0),
@@ -119,7 +75,7 @@ impl Session {
 
     /// A binary belongs to the oldest command that announced one.
     pub(super) fn binary(&mut self, now: Nanos, bytes: &[u8], outbox: &mut Outbox) {
-        let Some(upload) = self.uploads.expected.pop_front() else { return };
+        let Some(upload) = self.uploads.next() else { return };
         let audio = pcm::parse(bytes);
         match (upload, audio) {
             (Upload::Ignored, _) => {}
@@ -170,7 +126,7 @@ impl Session {
         outbox.text(now, count.to_string());
     }
 
-    fn expect_reference(&mut self, part: Part, fields: &Map<String, Value>) {
+    fn expect_reference(&mut self, part: Reference, fields: &Map<String, Value>) {
         let name = text(fields, "name").unwrap_or(part.name()).to_owned();
         self.uploads.expect(Upload::Reference { part, name });
     }
@@ -178,7 +134,7 @@ impl Session {
     fn reference_fixture(
         &mut self,
         now: Nanos,
-        part: Part,
+        part: Reference,
         fields: &Map<String, Value>,
         outbox: &mut Outbox,
     ) {
@@ -192,7 +148,7 @@ impl Session {
     fn set_reference(
         &mut self,
         now: Nanos,
-        part: Part,
+        part: Reference,
         name: &str,
         frames: usize,
         outbox: &mut Outbox,
@@ -203,7 +159,7 @@ impl Session {
         outbox.text(now, json!({"type": kind, "name": name, "duration": duration}).to_string());
     }
 
-    fn clear_reference(&mut self, now: Nanos, part: Part, outbox: &mut Outbox) {
+    fn clear_reference(&mut self, now: Nanos, part: Reference, outbox: &mut Outbox) {
         self.stir(now);
         let kind = format!("{}_cleared", part.name());
         outbox.text(now, json!({"type": kind}).to_string());
@@ -283,6 +239,6 @@ fn write_failed(error: &str) -> String {
     json!({"type": "audio_write_failed", "error": error}).to_string()
 }
 
-fn reference_failed(part: Part, error: &str) -> String {
+fn reference_failed(part: Reference, error: &str) -> String {
     json!({"type": format!("{}_failed", part.name()), "error": error}).to_string()
 }

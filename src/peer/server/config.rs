@@ -24,6 +24,10 @@ pub(super) struct Config {
     lead_release_tau_s: Option<f64>,
 }
 
+/// Knobs whose change rebuilds the pipeline.
+pub(super) const REBUILDING_KNOBS: [&str; 3] = ["steps_override", "guidance_scale", "rcfg_mode"];
+/// Manual steering slots at most.
+pub(super) const MANUAL_SLOT_CAP: u32 = 8;
 /// Generations in the pipeline at most.
 pub(super) const MAX_DEPTH: u32 = 4;
 

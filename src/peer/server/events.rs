@@ -7,7 +7,8 @@ use std::sync::LazyLock;
 
 use serde_json::{Map, Value, json};
 
-use super::config::{Config, MAX_DEPTH};
+use super::config::{Config, MANUAL_SLOT_CAP, MAX_DEPTH};
+use super::source::LoopShape;
 use crate::time::DEFAULT_SAMPLE_RATE;
 
 static KNOBS: LazyLock<Value> = LazyLock::new(|| {
@@ -33,20 +34,12 @@ pub(super) fn init_ack(session_id: &str, client_id: Option<&str>) -> String {
     json!({"type": "init_ack", "session_id": session_id, "client_id": client_id}).to_string()
 }
 
-/// The shape of a source: frames and channels.
-#[derive(Clone, Copy)]
-pub(super) struct Shape {
-    pub frames: u32,
-    pub channels: u16,
-}
-
-impl Shape {
-    fn duration_s(self) -> f64 {
-        f64::from(self.frames) / f64::from(DEFAULT_SAMPLE_RATE)
-    }
-}
-
-pub(super) fn ready(session_id: &str, config: &Config, shape: Shape, manual_slots: u32) -> String {
+pub(super) fn ready(
+    session_id: &str,
+    config: &Config,
+    shape: LoopShape,
+    manual_slots: u32,
+) -> String {
     json!({
         "type": "ready",
         "duration": shape.duration_s(),
@@ -77,7 +70,7 @@ pub(super) fn ready(session_id: &str, config: &Config, shape: Shape, manual_slot
         },
         "knob_manifest": *KNOBS,
         "manual_slot_count": manual_slots,
-        "manual_slot_cap": super::commands::MANUAL_SLOT_CAP,
+        "manual_slot_cap": MANUAL_SLOT_CAP,
         "steering_available": true,
     })
     .to_string()
@@ -95,7 +88,7 @@ pub(super) fn params_echo(raw: &Map<String, Value>) -> String {
     json!({"type": "params_echo", "raw": raw}).to_string()
 }
 
-pub(super) fn swap_ready(shape: Shape, fixture: Option<&str>, source_epoch: u32) -> String {
+pub(super) fn swap_ready(shape: LoopShape, fixture: Option<&str>, source_epoch: u32) -> String {
     json!({
         "type": "swap_ready",
         "duration": shape.duration_s(),
@@ -113,7 +106,7 @@ pub(super) fn swap_ready(shape: Shape, fixture: Option<&str>, source_epoch: u32)
 /// The stems in the order in which their buffers follow.
 pub(super) const STEMS: [&str; 2] = ["vocals", "instruments"];
 
-pub(super) fn stem_assets(shape: Shape, fixture: &str, source_mode: &str) -> String {
+pub(super) fn stem_assets(shape: LoopShape, fixture: &str, source_mode: &str) -> String {
     json!({
         "type": "stem_assets",
         "fixture_name": fixture,

@@ -9,9 +9,8 @@ use serde_json::json;
 
 use super::config::Config;
 use super::outbox::Outbox;
-use super::session::after;
 use super::source::Loaded;
-use super::{Incoming, ServerOptions, events, pcm};
+use super::{Incoming, ServerOptions, after, events, pcm};
 use crate::time::{DEFAULT_SAMPLE_RATE, Nanos};
 use crate::wire::json::parse_object;
 use crate::wire::message::kind_of;

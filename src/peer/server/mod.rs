@@ -15,6 +15,7 @@ mod outbox;
 mod pcm;
 mod session;
 mod source;
+mod uploads;
 
 use serde_json::{Map, Value};
 
@@ -240,6 +241,11 @@ fn taken(message: Incoming<'_>) -> Option<Taken> {
 fn session_id(rng: &mut Rng) -> String {
     const LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     (0..8).map(|_| char::from(LETTERS[(rng.next_u64() % 62) as usize])).collect()
+}
+
+/// That many seconds later; never earlier, and never past the end of the clock.
+pub(super) fn after(now: Nanos, span_s: f64) -> Nanos {
+    Nanos(now.0.saturating_add((span_s.max(0.0) * 1e9).round() as u64))
 }
 
 #[cfg(test)]

@@ -6,14 +6,15 @@
 
 use serde_json::{Map, Value};
 
-use super::config::Config;
+use super::config::{Config, REBUILDING_KNOBS};
 use super::events;
 use super::faults::{ServerFaults, SessionEnding};
 use super::handshake::Start;
 use super::intake::{Intake, Report, Taken};
 use super::outbox::{Entry, Outbox, Rendered};
 use super::source::{Loaded, ServerSource};
-use super::{ServerOptions, Shed, commands, pcm};
+use super::uploads::Uploads;
+use super::{ServerOptions, Shed, after, pcm};
 use crate::peer::Outgoing;
 use crate::peer::generator::{Durations, Generator};
 use crate::peer::loop_audio::LoopAudio;
@@ -31,7 +32,7 @@ pub(super) struct Session {
     pub(super) knobs: Map<String, Value>,
     pub(super) source_epoch: u32,
     pub(super) manual_slots: u32,
-    pub(super) uploads: commands::Uploads,
+    pub(super) uploads: Uploads,
     pub(super) swap: Option<PendingSwap>,
     pub(super) shed: Shed,
     pub(super) loop_audio: LoopAudio,
@@ -104,7 +105,7 @@ impl Session {
             knobs: Map::new(),
             source_epoch: 0,
             manual_slots: 0,
-            uploads: commands::Uploads::default(),
+            uploads: Uploads::default(),
             swap: None,
             shed: Shed::default(),
             placement: Placement::new(&policy.placement, shape.frames, DEFAULT_SAMPLE_RATE),
@@ -272,7 +273,7 @@ impl Session {
             return;
         }
         let changed = |name: &str| knobs.get(name) != self.knobs.get(name);
-        let rebuilds = commands::REBUILDING_KNOBS.iter().any(|name| changed(name));
+        let rebuilds = REBUILDING_KNOBS.iter().any(|name| changed(name));
         let refits = knobs.keys().any(|name| name.starts_with("lora_str_") && changed(name));
         self.knobs = knobs;
         if rebuilds {
@@ -439,9 +440,4 @@ impl Session {
     pub(super) fn loaded_at(&self, now: Nanos) -> Nanos {
         after(now, self.generator.options().load_ms / 1e3)
     }
-}
-
-/// That many seconds later; never earlier, and never past the end of the clock.
-pub(super) fn after(now: Nanos, span_s: f64) -> Nanos {
-    Nanos(now.0.saturating_add((span_s.max(0.0) * 1e9).round() as u64))
 }

@@ -3,7 +3,6 @@
 //! Enters: the name of a fixture, an upload, or what the server was started with. Leaves: audio and
 //! the variations that the fake model plays over it.
 
-use super::events::Shape;
 use super::pcm::Pcm;
 use crate::peer::loop_audio::LoopAudio;
 use crate::peer::music::{self, Variations};
@@ -73,6 +72,19 @@ pub fn fixture_audio(name: &str, source: &ServerSource, seed: u64) -> Option<Pcm
     Loaded::fixture(name, source, seed).map(|loaded| loaded.pcm)
 }
 
+/// The shape of a source: frames and channels.
+#[derive(Clone, Copy)]
+pub(super) struct LoopShape {
+    pub frames: u32,
+    pub channels: u16,
+}
+
+impl LoopShape {
+    pub fn duration_s(self) -> f64 {
+        f64::from(self.frames) / f64::from(DEFAULT_SAMPLE_RATE)
+    }
+}
+
 /// Audio that is ready to be streamed.
 pub(super) struct Loaded {
     pub pcm: Pcm,
@@ -115,9 +127,9 @@ impl Loaded {
         Self { pcm: Pcm { channels, audio }, seed, is_upload: false }
     }
 
-    pub fn shape(&self) -> Shape {
+    pub fn shape(&self) -> LoopShape {
         let frames = u32::try_from(self.pcm.frames()).expect("a message holds fewer frames");
-        Shape { frames, channels: self.pcm.channels }
+        LoopShape { frames, channels: self.pcm.channels }
     }
 
     pub fn into_loop_audio(self) -> LoopAudio {

@@ -17,9 +17,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{Analysis, CaptureDescription, DamageReport, SCHEMA, Verdict};
-use crate::engine::{Engine, PlayheadSource};
+use crate::engine::Engine;
 use crate::lag::stats::round;
 use crate::lag::{LagReport, ReportArgs};
+use crate::playhead::PlayheadSource;
 
 pub use events::EventDifference;
 pub use figures::{Bearing, FigureComparison, FigureUnit};
