@@ -22,13 +22,13 @@ use crate::edge::audio_file::load;
 use crate::edge::record::{Bell, Order, RecordOptions, Recorded, record_and_obey};
 use crate::edge::recorder::RecorderOptions;
 use crate::engine::{Options, ServerEvent};
+use crate::heard::HeardEpisode;
 use crate::lag::ReportArgs;
 use crate::peer::client::{Client, ClientCommand, ClientOptions};
 use crate::peer::incident::Trouble;
 use crate::peer::server::BUILT_IN;
 use crate::report::{Analysis, CaptureDescription};
 use crate::time::{DEFAULT_SAMPLE_RATE, Nanos, Span};
-use crate::verdict::Episode;
 
 /// Audio heard that a session keeps, as the reference client does, in seconds.
 pub const HEARD_S: u64 = 120;
@@ -102,8 +102,8 @@ pub struct LiveState {
     pub staleness_s: Option<f64>,
     /// The position of the playhead.
     pub playhead_s: Option<f64>,
-    /// The spell of lag that goes on; times are the session's clock.
-    pub lag: Option<Episode>,
+    /// The spell of lag that goes on.
+    pub lag: Option<HeardEpisode>,
     /// How it ended.
     pub end: Option<Arc<LiveEnd>>,
 }
@@ -325,7 +325,7 @@ impl LiveState {
             lead_s: slice.map(|slice| slice.lead_s),
             staleness_s: tick.map(|tick| tick.staleness_s),
             playhead_s: engine.playhead_s(at),
-            lag: engine.lag_detector().and_then(|detector| detector.current(at.seconds())),
+            lag: engine.current_episode(),
             end: None,
         }
     }

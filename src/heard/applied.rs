@@ -18,12 +18,11 @@
 
 use std::collections::VecDeque;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::excuses::Excuses;
-use super::meter::{Meter, MeterState, Patch};
-use super::path::PlayheadLine;
-use super::tally::HeardReport;
+use super::meter::{HeardRule, Meter};
+use super::tally::{HeardEpisode, HeardReport};
+use crate::capture::{Arrived, Excuses, HeardState, Patch, PlayheadLine, TickReport, Waiting};
 use crate::time::Nanos;
 
 /// A silence of the client that is longer than this is no cadence: the shortest lead of a server,
@@ -33,7 +32,7 @@ pub const HITCH_NS: u64 = 250_000_000;
 const MAX_WAITING: usize = 1 << 14;
 
 /// How it is known when slices were applied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AppliedBy {
     /// The recorder is the client.
@@ -42,15 +41,6 @@ pub enum AppliedBy {
     Acknowledgement,
     /// It did not, and they count from their arrival or from the end of a silence.
     Arrival,
-}
-
-/// What a client says of itself in a report.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct ClientReport {
-    /// Bytes of slice messages that it has taken.
-    pub slice_bytes_rx: Option<f64>,
-    /// Its smallest lead since the report before, in seconds.
-    pub slice_lead_s: Option<f64>,
 }
 
 /// How the playhead goes on.
@@ -64,48 +54,18 @@ pub struct Steering {
     pub paused: bool,
 }
 
-/// A slice that is not applied yet, as far as is known.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-struct Arrived {
-    /// When it was applied at the earliest.
-    at: Nanos,
-    patch: Patch,
-    /// Bytes of slices with it.
-    received_to: u64,
-    /// A report said that it was not applied.
-    held_back: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-enum Waiting {
-    Slice(Arrived),
-    Excuse { at: Nanos, until: Nanos },
-    Forgive,
-}
-
-/// What coming reports depend on, so that a capture can begin in the middle of its session. What was
-/// heard until then is not in it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct HeardState {
-    origin: Nanos,
-    excuses: Excuses,
-    meter: MeterState,
-    waiting: Vec<Waiting>,
-    reported_at: Nanos,
-    acknowledged: u64,
-    paused: bool,
-}
-
 /// Measures what is heard of one session.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeardMeter {
-    origin: Nanos,
     sample_rate: u32,
     foreign: bool,
     excuses: Excuses,
     meter: Meter,
     waiting: VecDeque<Waiting>,
+    /// All that counts so far will be the transient of the start.
+    forgives: bool,
     reported_at: Nanos,
+    received: u64,
     acknowledged: u64,
     paused: bool,
     held_back: u64,
@@ -114,68 +74,80 @@ pub struct HeardMeter {
 impl HeardMeter {
     /// The initial buffer came. A foreign client applies slices when its reports say so.
     #[must_use]
-    pub fn new(at: Nanos, frames: u64, sample_rate: u32, threshold_ns: u64, foreign: bool) -> Self {
+    pub fn new(at: Nanos, frames: u64, sample_rate: u32, rule: HeardRule, foreign: bool) -> Self {
         let excuses = Excuses::new(at, loop_ns(frames, sample_rate));
-        let mut meter = Meter::new(at, frames, sample_rate, threshold_ns);
+        let mut meter = Meter::new(at, frames, sample_rate, rule);
         meter.excuse(at, excuses.until());
         HeardMeter {
-            origin: at,
             sample_rate,
             foreign,
             excuses,
             meter,
             waiting: VecDeque::new(),
+            forgives: false,
             reported_at: at,
+            received: 0,
             acknowledged: 0,
             paused: false,
             held_back: 0,
         }
     }
 
-    /// A measure that goes on from a state; `None` when that is none of a loop.
+    /// A measure that goes on from a state; `None` when that is none of a loop. Where the state is
+    /// that of another playhead, the listener goes on along `line`.
     #[must_use]
     pub fn resume(
         state: &HeardState,
         sample_rate: u32,
-        threshold_ns: u64,
+        rule: HeardRule,
         foreign: bool,
+        line: PlayheadLine,
     ) -> Option<Self> {
-        Some(HeardMeter {
-            origin: state.origin,
+        let mut meter = HeardMeter {
             sample_rate,
             foreign,
             excuses: state.excuses,
-            meter: Meter::resume(&state.meter, sample_rate, threshold_ns)?,
+            meter: Meter::resume(&state.meter, sample_rate, rule)?,
             waiting: state.waiting.iter().copied().collect(),
+            forgives: state.waiting.contains(&Waiting::Forgive),
             reported_at: state.reported_at,
+            received: state.received,
             acknowledged: state.acknowledged,
             paused: state.paused,
             held_back: 0,
-        })
+        };
+        if foreign != state.reported {
+            let jumped = true;
+            meter.apply_waiting(None, None);
+            meter.steer(line.at, Steering { line, jumped, paused: line.speed == 0.0 });
+        }
+        Some(meter)
     }
 
     /// All that coming reports depend on.
     #[must_use]
     pub fn state(&self) -> HeardState {
         HeardState {
-            origin: self.origin,
+            reported: self.foreign,
             excuses: self.excuses,
             meter: self.meter.state(),
             waiting: self.waiting.iter().copied().collect(),
             reported_at: self.reported_at,
+            received: self.received,
             acknowledged: self.acknowledged,
             paused: self.paused,
         }
     }
 
-    /// A slice came, with which the client has received so many bytes of slices.
-    pub fn on_slice(&mut self, at: Nanos, start: u64, frames: u64, received_to: u64) {
+    /// A slice came, in a message of so many bytes.
+    pub fn on_slice(&mut self, at: Nanos, start: u64, frames: u64, len: u64) {
         let patch = Patch { start, frames };
-        let slice = Arrived { at, patch, received_to, held_back: false };
+        self.received = self.received.saturating_add(len);
+        let slice = Arrived { at, patch, received_to: self.received, held_back: false };
         self.waiting.push_back(Waiting::Slice(slice));
-        let started = self.excuses.on_slice(at);
-        if started {
+        if self.excuses.on_slice(at) {
             self.waiting.push_back(Waiting::Forgive);
+            self.forgives = true;
         }
         self.excuse(at);
     }
@@ -187,7 +159,7 @@ impl HeardMeter {
     }
 
     /// The client reported; its playhead goes on like this, if the report says so.
-    pub fn on_report(&mut self, at: Nanos, said: &ClientReport, steering: Option<Steering>) {
+    pub fn on_report(&mut self, at: Nanos, said: &TickReport, steering: Option<Steering>) {
         let went_on = if self.foreign {
             self.settle(at, said, steering.map(|steering| steering.line.position))
         } else {
@@ -195,7 +167,7 @@ impl HeardMeter {
             true
         };
         self.reported_at = at;
-        self.meter.advance(at);
+        self.meter.reported(at);
         if let Some(steering) = steering {
             self.steer(at, Steering { jumped: steering.jumped || !went_on, ..steering });
         }
@@ -227,10 +199,57 @@ impl HeardMeter {
         self.reported_at = at;
     }
 
-    /// What was heard up to the last event that tells.
+    /// What was heard up to the last event that tells; times are seconds from `origin`.
     #[must_use]
-    pub fn report(&self) -> HeardReport {
-        self.meter.report(self.origin)
+    pub fn report(&self, origin: Nanos) -> HeardReport {
+        if self.forgives() {
+            let mut meter = self.meter.clone();
+            meter.forgive();
+            return meter.report(origin);
+        }
+        self.meter.report(origin)
+    }
+
+    /// The episodes of it that are alarms.
+    #[must_use]
+    pub fn alarms(&self, origin: Nanos) -> Vec<HeardEpisode> {
+        if self.forgives() { Vec::new() } else { self.meter.alarms(origin) }
+    }
+
+    /// The latest alarm of bad audio and that of slices behind, over or not. A spell is known by its
+    /// beginning.
+    pub fn latest_alarms(&self, origin: Nanos) -> impl Iterator<Item = HeardEpisode> {
+        let counts = !self.forgives();
+        self.meter.latest(origin).filter(move |_| counts)
+    }
+
+    /// The alarms that may yet become longer.
+    pub fn open_alarms(&self, origin: Nanos) -> impl Iterator<Item = HeardEpisode> {
+        let counts = !self.forgives();
+        self.meter.open(origin).filter(move |_| counts)
+    }
+
+    /// The alarm that goes on.
+    #[must_use]
+    pub fn current_alarm(&self, origin: Nanos) -> Option<HeardEpisode> {
+        self.meter.current(origin).filter(|_| !self.forgives())
+    }
+
+    /// Until when nothing that is wrong counts, what changed last, and the like.
+    #[must_use]
+    pub(crate) fn excuses(&self) -> &Excuses {
+        &self.excuses
+    }
+
+    /// Whether nobody listens.
+    #[must_use]
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// Whether what counts so far is, or may yet turn out to be, the transient of the start.
+    fn forgives(&self) -> bool {
+        self.forgives || self.excuses.starting(self.reported_at)
     }
 
     /// How it is known when slices were applied.
@@ -259,7 +278,7 @@ impl HeardMeter {
 
     /// Decides when what came since the last report was applied. Says whether the playhead went on
     /// meanwhile, or nobody can tell that it did not.
-    fn settle(&mut self, at: Nanos, said: &ClientReport, position: Option<f64>) -> bool {
+    fn settle(&mut self, at: Nanos, said: &TickReport, position: Option<f64>) -> bool {
         let silent = at.0.saturating_sub(self.reported_at.0) > HITCH_NS;
         let went_on = !silent || position.is_none_or(|position| self.meter.went_on(at, position));
         if !went_on {
@@ -305,6 +324,7 @@ impl HeardMeter {
     /// the client acknowledged, which were not applied before that report.
     fn apply_waiting(&mut self, late: Option<Nanos>, acknowledged: Option<(u64, Nanos)>) {
         let mut late_patches = Vec::new();
+        self.forgives = false;
         for waiting in std::mem::take(&mut self.waiting) {
             match waiting {
                 Waiting::Excuse { at, until } => self.meter.excuse(at, until),
@@ -336,7 +356,7 @@ fn loop_ns(frames: u64, sample_rate: u32) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tally::BadKind;
+    use super::super::behind::BehindRule;
     use super::*;
 
     const MS: u64 = 1_000_000;
@@ -353,7 +373,8 @@ mod tests {
 
     impl Session {
         fn new() -> Self {
-            let meter = HeardMeter::new(Nanos(0), 10_000, 1_000, 3_000 * MS, true);
+            let rule = HeardRule::new(3.0, BehindRule::default());
+            let meter = HeardMeter::new(Nanos(0), 10_000, 1_000, rule, true);
             Session { meter, now_ms: 0, sent: 0 }
         }
 
@@ -367,19 +388,20 @@ mod tests {
                 self.now_ms += 50;
                 let at = Nanos(self.now_ms * MS);
                 if let Some((bytes, slice_lead_s)) = report(self.now_ms, self.sent) {
-                    let said = ClientReport {
+                    let said = TickReport {
                         slice_bytes_rx: bytes.map(|bytes| bytes as f64),
                         slice_lead_s,
+                        ..TickReport::default()
                     };
                     self.report(at, self.now_ms as f64, &said, false);
                 }
                 self.sent += LEN;
-                self.meter.on_slice(at, (self.now_ms + 200) % 10_000, 300, self.sent);
+                self.meter.on_slice(at, (self.now_ms + 200) % 10_000, 300, LEN);
             }
             self
         }
 
-        fn report(&mut self, at: Nanos, position: f64, said: &ClientReport, jumped: bool) {
+        fn report(&mut self, at: Nanos, position: f64, said: &TickReport, jumped: bool) {
             let line = PlayheadLine { at, position: position % 10_000.0, speed: 1_000.0 };
             self.meter.on_report(at, said, Some(Steering { line, jumped, paused: false }));
         }
@@ -391,10 +413,10 @@ mod tests {
         /// Bad seconds and slices that were held back.
         #[track_caller]
         fn check(self, bad_s: f64, held_back: u64, by: AppliedBy) {
-            let report = self.meter.report();
+            let report = self.meter.report(Nanos(0));
             assert!((report.bad_s - bad_s).abs() < 1e-6, "{report:#?}");
             assert_eq!((self.meter.held_back(), self.meter.applied_by()), (held_back, by));
-            assert!(report.episodes.iter().all(|episode| episode.kind != BadKind::Behind));
+            assert!(report.episodes.iter().all(|episode| !episode.what.is_behind()));
         }
     }
 
@@ -437,15 +459,16 @@ mod tests {
         // A paused page says nothing, and first says where it stopped when it goes on. What it hears
         // then is old, and a transient.
         let mut session = Session::new().sound(5_000).run(3_000, |_, _| None);
-        let said = ClientReport { slice_bytes_rx: Some(session.sent as f64), slice_lead_s: None };
+        let said =
+            TickReport { slice_bytes_rx: Some(session.sent as f64), ..TickReport::default() };
         session.report(Nanos(8_000 * MS), 5_000.0, &said, false);
-        assert_eq!(session.meter.report().s, 5.0);
+        assert_eq!(session.meter.report(Nanos(0)).s, 5.0);
         session.report(Nanos(8_050 * MS), 5_050.0, &said, false);
-        assert_eq!(session.meter.report().s, 5.05);
+        assert_eq!(session.meter.report(Nanos(0)).s, 5.05);
         session.report(Nanos(9_000 * MS), 6_000.0, &said, false);
         session.check(0.0, 0, AppliedBy::Acknowledgement);
         // Nobody is known to listen after the last report.
         let half_open = Session::new().sound(5_000).run(20_000, |_, _| None);
-        assert_eq!(half_open.meter.report().s, 5.0);
+        assert_eq!(half_open.meter.report(Nanos(0)).s, 5.0);
     }
 }

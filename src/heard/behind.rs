@@ -4,66 +4,97 @@
 //! is behind only if its end is: a wide window that begins behind the listener and reaches as far
 //! ahead as a slice of the usual 0.36 s that is in time serves him.
 
-use serde::{Deserialize, Serialize};
-
+use crate::capture::BehindSpell;
 use crate::time::Nanos;
 
-/// A slice that begins behind this lead may be behind, …
-pub const BEHIND_LEAD_NS: i64 = -50_000_000;
-/// … and is when it does not end so far ahead: the usual window, less that lead.
-pub const BEHIND_END_NS: i64 = 310_000_000;
+/// A slice that begins with less lead than this may be behind the listener, …
+pub const BEHIND_LEAD_S: f64 = -0.05;
+/// … and is when it does not end as far ahead as the usual window of a slice with that lead.
+pub const BEHIND_WINDOW_S: f64 = 0.36;
 /// Slices behind for at least this long are lag.
-pub const BEHIND_SUSTAINED_NS: u64 = 1_000_000_000;
+pub const BEHIND_SUSTAINED_S: f64 = 1.0;
 /// A spell is over when a slice is in time and none was behind for this long, or when both were
 /// applied at once.
 const CLEAR_NS: u64 = 250_000_000;
 
-/// Slices behind the listener, one soon after the other.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct BehindSpell {
-    pub from: Nanos,
-    pub to: Nanos,
-    pub slices: u64,
-    pub worst_lead_ns: i64,
+/// What counts as slices behind the listener.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BehindRule {
+    /// A slice with less lead than this, which does not reach a window further, is behind.
+    pub lead_s: f64,
+    /// And it is lag when it lasts so long.
+    pub sustained_s: f64,
 }
 
-impl BehindSpell {
-    pub fn counts(&self) -> bool {
-        self.to.0.saturating_sub(self.from.0) >= BEHIND_SUSTAINED_NS
+impl Default for BehindRule {
+    fn default() -> Self {
+        BehindRule { lead_s: BEHIND_LEAD_S, sustained_s: BEHIND_SUSTAINED_S }
     }
 }
 
 /// Follows the slices.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Behind {
-    now: Option<BehindSpell>,
+    lead_ns: i64,
+    end_ns: i64,
+    sustained_ns: u64,
+    pub now: Option<BehindSpell>,
 }
 
 impl Behind {
+    /// Goes on with a spell, if there is one.
+    pub fn new(rule: BehindRule, now: Option<BehindSpell>) -> Self {
+        let lead_ns = (rule.lead_s * 1e9).round() as i64;
+        Behind {
+            lead_ns,
+            end_ns: lead_ns.saturating_add((BEHIND_WINDOW_S * 1e9) as i64),
+            sustained_ns: (rule.sustained_s * 1e9).round() as u64,
+            now,
+        }
+    }
+
     /// A slice was applied, so far ahead of the listener with its beginning and its end. Returns the
     /// spell that it ended.
     pub fn on_slice(&mut self, at: Nanos, lead_ns: i64, end_ns: i64) -> Option<BehindSpell> {
-        if lead_ns >= BEHIND_LEAD_NS || end_ns >= BEHIND_END_NS {
-            let since_ns = |spell: BehindSpell| at.0.saturating_sub(spell.to.0);
-            let over = self.now.map(since_ns).is_some_and(|ns| ns == 0 || ns > CLEAR_NS);
-            return if over { self.end() } else { None };
+        if lead_ns >= self.lead_ns || end_ns >= self.end_ns {
+            let since_ns = |spell: &BehindSpell| at.0.saturating_sub(spell.to.0);
+            let over = self.now.as_ref().map(since_ns).is_some_and(|ns| ns == 0 || ns > CLEAR_NS);
+            if over {
+                return self.end();
+            }
+            if let Some(spell) = &mut self.now {
+                spell.of = spell.of.saturating_add(1);
+            }
+            return None;
         }
-        let begins = BehindSpell { from: at, to: at, slices: 0, worst_lead_ns: lead_ns };
+        let begins =
+            BehindSpell { from: at, to: at, slices: 0, of: 0, of_to: 0, worst_lead_ns: lead_ns };
         let spell = self.now.get_or_insert(begins);
         spell.to = at;
-        spell.slices += 1;
+        spell.slices = spell.slices.saturating_add(1);
+        spell.of = spell.of.saturating_add(1);
+        spell.of_to = spell.of;
         spell.worst_lead_ns = spell.worst_lead_ns.min(lead_ns);
         None
     }
 
     /// What was behind does not go on: the playhead is elsewhere now.
     pub fn end(&mut self) -> Option<BehindSpell> {
-        self.now.take().filter(BehindSpell::counts)
+        let spell = self.current();
+        self.now = None;
+        spell
     }
 
     /// The spell that may go on, if it counts by now.
     pub fn current(&self) -> Option<BehindSpell> {
-        self.now.filter(BehindSpell::counts)
+        let counts =
+            |spell: &BehindSpell| spell.to.0.saturating_sub(spell.from.0) >= self.sustained_ns;
+        self.now.filter(counts)
+    }
+
+    /// The same, while nothing has been in time for long.
+    pub fn going_on(&self, now: Nanos) -> Option<BehindSpell> {
+        self.current().filter(|spell| now.0.saturating_sub(spell.to.0) <= CLEAR_NS)
     }
 }
 
@@ -76,7 +107,7 @@ mod tests {
     /// Slices every 50 ms with this lead and this length, in milliseconds.
     #[track_caller]
     fn check(slices: &[(usize, i64, i64)], expected: Option<(u64, u64, u64)>) {
-        let mut behind = Behind::default();
+        let mut behind = Behind::new(BehindRule::default(), None);
         let mut found = None;
         let all = slices.iter().flat_map(|&(n, lead, len)| std::iter::repeat_n((lead, len), n));
         for (i, (lead, len)) in (0..).zip(all) {

@@ -14,8 +14,7 @@
 //! - A server that saw no change for 20 s renders one more loop and then rests. What the listener
 //!   hears then is finished, not stale, until 2 s after the next change.
 
-use serde::{Deserialize, Serialize};
-
+use crate::capture::Excuses;
 use crate::time::Nanos;
 
 /// How long the transient of a seek, a swap or a resume lasts: the longest lead of a server, a
@@ -31,19 +30,6 @@ const IDLE_TOLERANCE_NS: u64 = 2_000_000_000;
 const IDLE_RESUME_NS: u64 = 2_000_000_000;
 /// Silence after which slices of a resting server are a new beginning.
 const SILENCE_NS: u64 = 1_000_000_000;
-
-/// Follows what excuses bad audio.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Excuses {
-    loop_ns: u64,
-    settled_at: Nanos,
-    changed_at: Nanos,
-    last_slice: Nanos,
-    /// How long nothing had changed when the last slice came.
-    unchanged_ns: u64,
-    /// When the session began, until its first slice.
-    starting: Option<Nanos>,
-}
 
 impl Excuses {
     /// The initial buffer came.

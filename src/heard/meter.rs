@@ -4,28 +4,17 @@
 //! playhead is walked up to it first, so that each stretch is judged by the writes, the line and
 //! the excuse that were true while it was heard.
 
-use serde::{Deserialize, Serialize};
-
-use super::behind::Behind;
-use super::path::PlayheadLine;
-use super::tally::{Episode, HeardReport, Tally};
-use super::writes::{LastWrite, LastWrites, WrittenBy};
+use super::behind::{BEHIND_WINDOW_S, Behind, BehindRule};
+use super::tally::{HeardEpisode, HeardReport, JOIN_NS, Tally};
+use super::writes::LastWrites;
+use crate::capture::{HeardSpell, LastWrite, MeterState, Patch, PlayheadLine, WrittenBy};
 use crate::playhead::JUMP_S;
 use crate::time::Nanos;
 
-/// Length of the usual window. A hole of the loop's beginning lies within it.
-const WINDOW_S: f64 = 0.36;
 /// Leads of slices that can have been placed for the present listener: the longest lead with the
 /// whole of the transport's share. What lands elsewhere soon after a swap was placed by the
 /// positions of the buffer before.
 const PLACED_NS: std::ops::RangeInclusive<i64> = -50_000_000..=4_350_000_000;
-
-/// The region that a slice patches.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Patch {
-    pub start: u64,
-    pub frames: u64,
-}
 
 /// A listener over the last writes of one loop.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,28 +28,30 @@ pub(super) struct Meter {
     /// Until when slices may be on their way that were placed for the buffer before.
     swapping_until: Nanos,
     slices: u32,
+    last_slice: Nanos,
     behind: Behind,
     tally: Tally,
 }
 
-/// What coming spans depend on.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct MeterState {
-    frames: u64,
-    writes: Vec<(u64, LastWrite)>,
-    line: PlayheadLine,
-    walked_to: Nanos,
-    listening: bool,
-    excused_until: Nanos,
-    swapping_until: Nanos,
-    slices: u32,
-    behind: Behind,
-    episode: Option<Episode>,
+/// By which bounds audio is old and slices are late.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HeardRule {
+    /// Audio last written more than this ago is stale.
+    pub threshold_ns: u64,
+    pub behind: BehindRule,
+}
+
+impl HeardRule {
+    /// A threshold in seconds; what is no number of them counts as none.
+    #[must_use]
+    pub fn new(stale_threshold_s: f64, behind: BehindRule) -> Self {
+        HeardRule { threshold_ns: (stale_threshold_s * 1e9).round() as u64, behind }
+    }
 }
 
 impl Meter {
     /// A buffer came, and the playhead is at its beginning.
-    pub fn new(at: Nanos, frames: u64, sample_rate: u32, threshold_ns: u64) -> Self {
+    pub fn new(at: Nanos, frames: u64, sample_rate: u32, rule: HeardRule) -> Self {
         Meter {
             sample_rate,
             writes: LastWrites::new(frames, at),
@@ -70,14 +61,16 @@ impl Meter {
             excused_until: at,
             swapping_until: at,
             slices: 0,
-            behind: Behind::default(),
-            tally: Tally::new(threshold_ns),
+            last_slice: at,
+            behind: Behind::new(rule.behind, None),
+            tally: Tally::new(rule.threshold_ns),
         }
     }
 
     /// A listener that goes on from a state; what was heard before is not in the tally. `None` when
     /// the writes are none of a loop.
-    pub fn resume(state: &MeterState, sample_rate: u32, threshold_ns: u64) -> Option<Self> {
+    pub fn resume(state: &MeterState, sample_rate: u32, rule: HeardRule) -> Option<Self> {
+        let spell = state.spell.filter(|_| state.threshold_ns == rule.threshold_ns);
         Some(Meter {
             sample_rate,
             writes: LastWrites::resume(state.frames, &state.writes)?,
@@ -87,8 +80,9 @@ impl Meter {
             excused_until: state.excused_until,
             swapping_until: state.swapping_until,
             slices: state.slices,
-            behind: state.behind.clone(),
-            tally: Tally::resume(threshold_ns, state.episode),
+            last_slice: state.last_slice,
+            behind: Behind::new(rule.behind, state.behind),
+            tally: Tally::resume(rule.threshold_ns, spell),
         })
     }
 
@@ -102,8 +96,10 @@ impl Meter {
             excused_until: self.excused_until,
             swapping_until: self.swapping_until,
             slices: self.slices,
-            behind: self.behind.clone(),
-            episode: self.tally.last_episode(),
+            last_slice: self.last_slice,
+            behind: self.behind.now,
+            threshold_ns: self.tally.threshold_ns(),
+            spell: self.tally.last_spell(),
         }
     }
 
@@ -114,10 +110,12 @@ impl Meter {
         if !self.listening {
             return;
         }
-        let window = (WINDOW_S * f64::from(self.sample_rate)) as u64;
+        // A hole of the loop's beginning lies within the usual window.
+        let window = (BEHIND_WINDOW_S * f64::from(self.sample_rate)) as u64;
+        let last_slice = self.last_slice;
         let (tally, excused_until) = (&mut self.tally, self.excused_until);
         self.line.walk(from, to, &self.writes, |span| {
-            tally.add(&span, excused_until, span.region < window);
+            tally.add(&span, excused_until, last_slice, span.region < window);
         });
     }
 
@@ -130,6 +128,7 @@ impl Meter {
             if foreign { WrittenBy::OldTrack(self.slices) } else { WrittenBy::Slice(self.slices) };
         self.writes.write(patch.start, patch.frames, LastWrite { at, by });
         self.slices = self.slices.wrapping_add(1);
+        self.last_slice = self.last_slice.max(at);
         if self.listening && at >= self.excused_until {
             let over = self.behind.on_slice(at, lead_ns, end_ns);
             self.tally.add_behind(over);
@@ -196,11 +195,44 @@ impl Meter {
         self.advance(at);
         self.end_behind();
         self.writes = LastWrites::new(frames, at);
+        self.last_slice = at;
         self.swapping_until = settles_at;
+    }
+
+    /// The client reported, up to which the listener has listened.
+    pub fn reported(&mut self, at: Nanos) {
+        self.advance(at);
+        self.tally.on_report(at);
     }
 
     pub fn report(&self, origin: Nanos) -> HeardReport {
         self.tally.report(origin, self.behind.current())
+    }
+
+    /// All alarms.
+    pub fn alarms(&self, origin: Nanos) -> Vec<HeardEpisode> {
+        self.tally.episodes(origin, self.behind.current(), false)
+    }
+
+    /// The latest alarm of each sort, over or not.
+    pub fn latest(&self, origin: Nanos) -> impl Iterator<Item = HeardEpisode> {
+        let behind = self.behind.current().map(|spell| spell.reported(origin));
+        self.tally.latest(origin).into_iter().chain(behind)
+    }
+
+    /// The alarms that may yet become longer.
+    pub fn open(&self, origin: Nanos) -> impl Iterator<Item = HeardEpisode> {
+        let joins = |spell: &HeardSpell| self.walked_to.0.saturating_sub(spell.to.0) <= JOIN_NS;
+        let heard = self.tally.last_spell().filter(joins).and(self.tally.latest(origin));
+        let behind = self.behind.current().map(|spell| spell.reported(origin));
+        heard.into_iter().chain(behind)
+    }
+
+    /// The alarm that is heard now, or lands now.
+    pub fn current(&self, origin: Nanos) -> Option<HeardEpisode> {
+        let heard = self.tally.last_spell().filter(|spell| spell.to == self.walked_to);
+        let behind = self.behind.going_on(self.walked_to).map(|spell| spell.reported(origin));
+        self.tally.latest(origin).filter(|_| heard.is_some()).or(behind)
     }
 
     fn end_behind(&mut self) {

@@ -21,9 +21,11 @@ mod tests;
 mod writes;
 
 pub use ages::AgeQuantiles;
-pub use applied::{AppliedBy, ClientReport, HITCH_NS, HeardMeter, HeardState, Steering};
+pub use applied::{AppliedBy, HITCH_NS, HeardMeter, Steering};
 pub use audio::HeardAudio;
-pub use behind::{BEHIND_END_NS, BEHIND_LEAD_NS, BEHIND_SUSTAINED_NS};
-pub use excuses::{Excuses, IDLE_AFTER_NS, SETTLE_NS, START_NS};
-pub use path::PlayheadLine;
-pub use tally::{ALARM_NS, BadKind, HeardEpisode, HeardReport, JOIN_NS, SeamHoles};
+pub use behind::{BEHIND_LEAD_S, BEHIND_SUSTAINED_S, BEHIND_WINDOW_S, BehindRule};
+pub use excuses::{IDLE_AFTER_NS, SETTLE_NS, START_NS};
+pub use meter::HeardRule;
+pub use tally::{
+    ALARM_NS, HeardEpisode, HeardReport, JOIN_NS, LagKind, OldAudio, SILENCE_S, SeamHoles,
+};

@@ -5,9 +5,8 @@
 //! has reached the region's end; that moment is computed from the line alone, so it is the same
 //! wherever a walk begins.
 
-use serde::{Deserialize, Serialize};
-
-use super::writes::{LastWrite, LastWrites};
+use super::writes::LastWrites;
+use crate::capture::{LastWrite, PlayheadLine};
 use crate::time::Nanos;
 
 /// Laps walked at once at most. Whoever says nothing for longer than that is not known to listen.
@@ -15,17 +14,6 @@ const MAX_LAPS: f64 = 2.0;
 /// A loop that goes by faster than this is nothing that somebody listens to.
 const MIN_LAP_NS: f64 = 1e6;
 const NS_PER_S: f64 = 1e9;
-
-/// A playhead that moves evenly, or stands still.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct PlayheadLine {
-    /// When the position was that.
-    pub at: Nanos,
-    /// In frames of the loop.
-    pub position: f64,
-    /// Frames per second; negative runs backwards.
-    pub speed: f64,
-}
 
 /// A stretch of time in which the listener heard frames of one region.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -161,8 +149,8 @@ impl<'a> Walk<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::writes::WrittenBy;
     use super::*;
+    use crate::capture::WrittenBy;
 
     const RATE: f64 = 1000.0;
 

@@ -3,13 +3,17 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::capture::Marker;
+use crate::capture::{Excuses, Marker, PlayheadLine, TickReport};
 use crate::playhead::PlayheadSim;
 use crate::time::Nanos;
 
 /// A frame is a millisecond long, so that the brute force has little to walk.
 const SAMPLE_RATE: u32 = 1_000;
 const THRESHOLD_NS: u64 = 700_000_000;
+
+fn rule() -> HeardRule {
+    HeardRule { threshold_ns: THRESHOLD_NS, behind: BehindRule::default() }
+}
 
 #[derive(Clone, Debug)]
 enum Event {
@@ -116,6 +120,20 @@ impl BruteForce {
         }
     }
 
+    /// What counted so far was the transient of the start.
+    fn forgive(&mut self) {
+        let all: u64 = self.sums.episodes.drain(..).map(|episode| episode.2).sum();
+        self.sums.excused += all;
+        self.sums.oldest = 0;
+    }
+
+    /// The session is over; its start may not have been.
+    fn end(&mut self) {
+        if self.excuses.starting(Nanos(self.now)) {
+            self.forgive();
+        }
+    }
+
     fn take(&mut self, at: u64, event: &Event) {
         self.listen(at);
         let now_s = Nanos(at).seconds();
@@ -129,9 +147,7 @@ impl BruteForce {
                 let start = (*start as usize).min(end);
                 self.loop_writes[start..end].fill((at, Some(placed)));
                 if self.excuses.on_slice(Nanos(at)) {
-                    let all: u64 = self.sums.episodes.drain(..).map(|episode| episode.2).sum();
-                    self.sums.excused += all;
-                    self.sums.oldest = 0;
+                    self.forgive();
                 }
             }
             Event::Tick => {}
@@ -165,7 +181,7 @@ impl Measured {
         let (now, now_s) = (Nanos(at), Nanos(at).seconds());
         match event {
             Event::Slice { start, frames } => self.meter.on_slice(now, *start, *frames, 0),
-            Event::Tick => self.meter.on_report(now, &ClientReport::default(), None),
+            Event::Tick => self.meter.on_report(now, &TickReport::default(), None),
             Event::Change => self.meter.on_change(now),
             Event::Op(marker) => {
                 self.playhead.operate(marker, now_s);
@@ -187,7 +203,7 @@ impl Measured {
     }
 
     fn sums(&self) -> Sums {
-        let report = self.meter.report();
+        let report = self.meter.report(Nanos(0));
         let ns = |s: f64| (s * 1e9).round() as u64;
         Sums {
             heard: ns(report.s),
@@ -199,7 +215,7 @@ impl Measured {
             episodes: report
                 .episodes
                 .iter()
-                .filter(|episode| episode.kind != BadKind::Behind)
+                .filter(|episode| !episode.what.is_behind())
                 .map(|e| (ns(e.from_s), ns(e.to_s), ns(e.bad_s)))
                 .collect(),
         }
@@ -238,7 +254,7 @@ proptest! {
         let mut brute_force = BruteForce::new(frames);
         let mut measured = Measured {
             playhead: PlayheadSim::new(frames, SAMPLE_RATE, 0.0),
-            meter: HeardMeter::new(Nanos(0), frames, SAMPLE_RATE, THRESHOLD_NS, false),
+            meter: HeardMeter::new(Nanos(0), frames, SAMPLE_RATE, rule(), false),
         };
         let mut at = 0;
         for (step, event) in events.iter().chain([&(50_000_000, Event::Tick)]) {
@@ -246,6 +262,7 @@ proptest! {
             brute_force.take(at, event);
             measured.take(at, event);
         }
+        brute_force.end();
         prop_assert_eq!(measured.sums(), brute_force.sums);
     }
     #[test]
@@ -256,7 +273,7 @@ proptest! {
     ) {
         let mut whole = Measured {
             playhead: PlayheadSim::new(frames, SAMPLE_RATE, 0.0),
-            meter: HeardMeter::new(Nanos(0), frames, SAMPLE_RATE, THRESHOLD_NS, false),
+            meter: HeardMeter::new(Nanos(0), frames, SAMPLE_RATE, rule(), false),
         };
         let mut rest: Option<Measured> = None;
         let mut before = Sums::default();
@@ -264,8 +281,9 @@ proptest! {
         for (i, (step, event)) in events.iter().enumerate() {
             if i == cut {
                 before = whole.sums();
+                let line = whole.steering(Nanos(at)).line;
                 let meter =
-                    HeardMeter::resume(&whole.meter.state(), SAMPLE_RATE, THRESHOLD_NS, false);
+                    HeardMeter::resume(&whole.meter.state(), SAMPLE_RATE, rule(), false, line);
                 rest = Some(Measured { playhead: whole.playhead.clone(), meter: meter.unwrap() });
             }
             at += step;

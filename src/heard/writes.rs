@@ -4,33 +4,12 @@
 //! any frame, and how far to the right it is the same. A slice overlaps the one before for most of
 //! its length, so a loop has about one region for each slice of the last lap.
 
-use serde::{Deserialize, Serialize};
-
+use crate::capture::{LastWrite, WrittenBy};
 use crate::time::Nanos;
 
 /// Regions kept at most. Real loops have some thousands; beyond this bound a write takes the
 /// regions that it cuts whole, and the map is no longer exact to the frame.
 const MAX_REGIONS: usize = 1 << 16;
-
-/// Who wrote a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum WrittenBy {
-    /// Nobody since the buffer came.
-    Buffer,
-    /// The slice with this number, counted from the session's beginning.
-    Slice(u32),
-    /// A slice that was placed for the buffer before this one.
-    OldTrack(u32),
-}
-
-/// The last write of a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct LastWrite {
-    /// When it was applied, or the buffer came.
-    pub at: Nanos,
-    /// By whom.
-    pub by: WrittenBy,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Region {

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::answer::{Truncated, clipped, clipped_value, page};
 use crate::app::Captures;
 use crate::lag::LagReport;
-use crate::report::text::Figure;
+use crate::report::text::{self, Figure};
 use crate::report::what_if::WhatIf;
 use crate::report::{Analysis, EventReport};
 use crate::scenario::Tier;
@@ -27,9 +27,13 @@ const EPISODES: usize = 10;
 pub struct Verdict {
     /// A listener heard lag
     pub lag: bool,
-    /// stale_ticks, slices_behind
+    /// stale_ticks, raw_audio, old_track, slices_behind
     pub reasons: Vec<String>,
-    /// Seconds of lag
+    /// Seconds of bad audio heard
+    pub bad_s: f64,
+    /// When the first spell began
+    pub onset_s: Option<f64>,
+    /// Seconds that the spells cover
     pub lag_s: f64,
     /// The first spells: from_s, to_s, kind and how bad
     #[schemars(schema_with = "any_list")]
@@ -44,6 +48,8 @@ impl Verdict {
         Verdict {
             lag: verdict.lag,
             reasons: verdict.reasons.iter().map(|&reason| reason.to_owned()).collect(),
+            bad_s: verdict.bad_s,
+            onset_s: verdict.onset_s,
             lag_s: verdict.lag_s,
             episodes: verdict.episodes.iter().take(EPISODES).map(|e| json!(e)).collect(),
             episodes_total: verdict.episodes.len() as u64,
@@ -242,12 +248,8 @@ pub fn summary(analysis: &Analysis) -> String {
         (None, _) => return no_report(analysis),
         (_, None) => "healthy: nothing stale or late was heard".to_owned(),
         (_, Some(first)) => format!(
-            "LAG {} s of {} s in {} spell{}, the first from {} to {} s",
-            Figure(verdict.lag_s),
-            Figure(analysis.report_at_s),
-            verdict.episodes.len(),
-            if verdict.episodes.len() == 1 { "" } else { "s" },
-            Figure(first.from_s),
+            "LAG {}, the first up to {} s",
+            text::lag(verdict, analysis.report_at_s),
             Figure(first.to_s)
         ),
     };

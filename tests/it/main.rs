@@ -14,6 +14,7 @@ mod fuzz;
 mod golden;
 mod golden_client;
 mod golden_codec;
+mod golden_diagnosis;
 mod golden_lag;
 mod golden_names;
 mod golden_playhead;

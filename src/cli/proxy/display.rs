@@ -155,10 +155,11 @@ fn sentence_of(notice: &Notice) -> Option<String> {
         Notice::LagBegan { session, at_s, what } => {
             format!("session {session}: LAG since {} s: {}", Tenths(*at_s), text::what(what))
         }
-        Notice::LagEnded { session, at_s, lasted_s } => format!(
-            "session {session}: the lag is over since {} s; it lasted {} s",
+        Notice::LagEnded { session, at_s, lasted_s, bad_s } => format!(
+            "session {session}: the lag is over since {} s; it lasted {} s, {} s of it heard bad",
             Tenths(*at_s),
-            Figure(*lasted_s)
+            Figure(*lasted_s),
+            Figure(*bad_s)
         ),
         Notice::Lost { session, messages, bytes } => format!(
             "session {session}: {messages} messages ({}) were forwarded and not recorded; \
@@ -168,12 +169,18 @@ fn sentence_of(notice: &Notice) -> Option<String> {
         Notice::Trouble { session: Some(session), sentence }
         | Notice::Recorder { session, sentence } => format!("session {session}: {sentence}"),
         Notice::Trouble { session: None, sentence } => sentence.clone(),
-        Notice::Closed { session, reason, streamed_s, messages, episodes, captures } => {
+        Notice::Closed { session, reason, streamed_s, messages, episodes, bad_s, captures } => {
             let what = match (streamed_s, episodes) {
                 (None, _) => format!("{messages} messages, no stream"),
                 (Some(s), 0) => format!("healthy for {} s", Figure(*s)),
-                (Some(s), 1) => format!("1 spell of LAG in {} s", Figure(*s)),
-                (Some(s), more) => format!("{more} spells of LAG in {} s", Figure(*s)),
+                (Some(s), 1) => {
+                    format!("1 spell of LAG in {} s, {} s heard bad", Figure(*s), Figure(*bad_s))
+                }
+                (Some(s), more) => format!(
+                    "{more} spells of LAG in {} s, {} s heard bad",
+                    Figure(*s),
+                    Figure(*bad_s)
+                ),
             };
             let next = captures.last().map_or(String::new(), |capture| {
                 format!("\nnext: lagtape analyze {}", capture.display())

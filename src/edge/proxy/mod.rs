@@ -34,7 +34,7 @@ use super::record::Bell;
 use super::recorder::{Keeping, SyncPolicy};
 
 pub use impair::{DEFAULT_BUFFER, Impairment, MAX_LINK_BYTES, PACKET_LEN};
-pub use notice::{CLEAR_AFTER_S, Notice, Status, WINDOW_S};
+pub use notice::{Notice, Status, WINDOW_S};
 pub use observer::STATUS_PERIOD;
 pub use tap::MAX_WAITING;
 pub use upstream::{Trust, Upstream};

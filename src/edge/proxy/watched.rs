@@ -114,22 +114,17 @@ impl Watched {
             self.clock_at_ns = now.0 + CLOCK_PERIOD_NS;
             self.record.put(now, Body::Clock(Clock { monotonic: now, utc: clock::utc_now() }));
         }
-        let Some(origin) = self.record.engine.origin() else { return };
-        let origin_s = origin.seconds();
+        if self.record.engine.origin().is_none() {
+            return;
+        }
         let session = self.session;
         if now.0 < self.status_at_ns {
             return;
         }
         self.status_at_ns = now.0 + STATUS_PERIOD.as_nanos() as u64;
-        match self.alarm.look(&self.record.engine.episodes(), now.seconds()) {
-            Some(Change::Began { at_s, what }) => {
-                tell(Notice::LagBegan { session, at_s: at_s - origin_s, what });
-            }
-            Some(Change::Ended { at_s, lasted_s }) => {
-                tell(Notice::LagEnded { session, at_s: at_s - origin_s, lasted_s });
-            }
-            None => {}
-        }
+        let engine = &self.record.engine;
+        let changes = self.alarm.look(&engine.episodes(), &engine.open_episodes());
+        changes.into_iter().for_each(|change| tell(notice_of(session, change)));
         if let Some(status) = Status::of(session, &self.record.engine, now) {
             tell(Notice::Status(Status { is_lagging: self.alarm.is_on(), ..status }));
         }
@@ -159,6 +154,9 @@ impl Watched {
             }
             captures = finished.files;
         }
+        let changes = self.alarm.look(&engine.episodes(), &[]);
+        changes.into_iter().for_each(|change| tell(notice_of(session, change)));
+        let heard = engine.heard_meter().zip(engine.origin());
         let facts = engine.facts();
         let messages = facts.traffic.iter().map(|traffic| traffic.messages).sum();
         tell(Notice::Closed {
@@ -167,8 +165,18 @@ impl Watched {
             streamed_s: engine.origin().map(|origin| at.seconds_since(origin)),
             messages,
             episodes: engine.episodes().len(),
+            bad_s: heard.map_or(0.0, |(meter, origin)| meter.report(origin).bad_s),
             captures,
         });
+    }
+}
+
+fn notice_of(session: u64, change: Change) -> Notice {
+    match change {
+        Change::Began { at_s, what } => Notice::LagBegan { session, at_s, what },
+        Change::Ended { at_s, lasted_s, bad_s } => {
+            Notice::LagEnded { session, at_s, lasted_s, bad_s }
+        }
     }
 }
 
