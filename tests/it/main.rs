@@ -20,6 +20,7 @@ mod golden_names;
 mod golden_playhead;
 mod golden_sessions;
 mod har;
+mod heard;
 mod hostile;
 mod incidents;
 mod join;
