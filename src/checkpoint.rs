@@ -1,10 +1,9 @@
-//! The checkpointer: puts checkpoints between the records of a capture in the making.
+//! Inserts checkpoints between the records of a capture while it is being written.
 //!
-//! Enters: the records of a capture in their order, or their bytes. Leaves: the bytes of a
-//! checkpoint wherever one is due: a second after the one before, or before the end record. Where
-//! records are so small that it would be more than a fiftieth of them, it waits for more of them, a
-//! minute at most. It drives an engine of its own, so whoever forwards the messages need not wait for
-//! it. It never changes a record, and the same records give the same checkpoints.
+//! A checkpoint is due one second after the previous one, and before the end record. Where the records
+//! since then are so small that the checkpoint would exceed a fiftieth of them, it waits for more, for
+//! a minute at most. The checkpointer runs an engine of its own, so the task that forwards messages
+//! does not wait for it. Records are never changed, and the same records give the same checkpoints.
 
 use crate::capture::{
     Body, CHECKPOINT_AT_LATEST_NS, CHECKPOINT_EVERY_NS, CHECKPOINT_SHARE, Checkpoint,

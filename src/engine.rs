@@ -1,11 +1,11 @@
-//! The engine: the only interpreter of a session. Live clients and replays both drive it.
+//! The engine: the only interpreter of a session, driven by live clients and replays alike.
 //!
-//! Enters: capture records, one by one, through [`Engine::handle`], which cannot fail and is the
-//! only thing that changes state. Leaves: lag reports, the verdict, facts and audio of any moment,
-//! by looking, which changes nothing. Times are the records' own; the engine has no clock.
+//! [`Engine::handle`] takes one capture record at a time, cannot fail, and is the only method that
+//! changes state; reports, the verdict, facts and audio of any moment are read from it. Times are those
+//! of the records: the engine has no clock.
 //!
-//! Of the session's connection every message counts; other connections of the same capture (an
-//! upload socket, say) are counted as traffic and not interpreted: see [`crate::event`].
+//! Messages of the session's connection are interpreted; those of other connections in the same
+//! capture count only as traffic (see [`crate::event`]).
 
 mod facts;
 mod listener;
@@ -154,14 +154,14 @@ impl Engine {
         }
     }
 
-    /// What the last record did to playheads, leads and staleness: its row in a checkpoint.
+    /// The effect of the last record on playheads, leads and staleness: its row in a checkpoint.
     #[must_use]
     pub fn did(&self) -> &RowKind {
         &self.did
     }
 
-    /// Takes a row of a checkpoint for the record that it stands for. Lag reports, the verdict and
-    /// the playhead are the same then; audio, events and traffic stay unknown.
+    /// Handles a checkpoint's row in place of its record. Lag reports, the verdict and the playhead
+    /// come out the same; audio, events and traffic stay unknown.
     pub fn recall(&mut self, row: &CheckpointRow) {
         self.facts.note_time(row.t);
         self.did = row.what.clone();
@@ -193,7 +193,7 @@ impl Engine {
         }
     }
 
-    /// Takes what a checkpoint counted for the records that it stands for.
+    /// Takes over the counts of a checkpoint.
     pub fn recall_totals(&mut self, totals: &Totals) {
         self.facts.recall(totals);
     }
@@ -215,7 +215,7 @@ impl Engine {
         }
     }
 
-    /// All that coming records depend on, but for the audio.
+    /// Everything that later records depend on, except the audio.
     #[must_use]
     pub fn state(&self) -> SessionState {
         let mut state = SessionState::default();

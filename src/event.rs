@@ -1,12 +1,10 @@
-//! What a record means.
+//! The meaning of each message, given the messages before it.
 //!
-//! Enters: the messages of a capture in their order. Leaves: an [`Event`] each.
-//! The session is that of the first connection on which the server says `ready`; messages of any
-//! other (an upload socket, say) are [`Event::Elsewhere`].
-//! The meaning of a message depends on the ones before it: which handshake phase the session is
-//! in, and which binary messages were announced. That is all the state kept here; the audio, the
-//! playhead and the numbers belong to [`crate::engine`]. Nothing here fails: what cannot be read
-//! is an event too.
+//! What a message means depends on the phase of the handshake and on which binary messages were
+//! announced; that is the only state here. The session is the one on the first connection on which the
+//! server says `ready`; messages of other connections (an upload socket, for instance) are
+//! [`Event::Elsewhere`]. Nothing fails: an unreadable message is an event too. Audio, playhead and
+//! figures belong to [`crate::engine`].
 
 use std::collections::VecDeque;
 
@@ -97,7 +95,7 @@ impl Interpreter {
         Self::default()
     }
 
-    /// An interpreter that goes on from a state.
+    /// Restores an interpreter from its saved state.
     #[must_use]
     pub fn resume(state: &SessionState) -> Self {
         Interpreter {
@@ -108,7 +106,7 @@ impl Interpreter {
         }
     }
 
-    /// Writes down all that it knows.
+    /// Saves the whole state.
     pub fn save(&self, state: &mut SessionState) {
         state.connection = self.connection;
         state.phase = self.phase;
@@ -116,8 +114,8 @@ impl Interpreter {
         state.doubtful = self.doubtful;
     }
 
-    /// Learns that records are missing before the next message. From then on what looks like a
-    /// slice is one, whatever was announced.
+    /// Tells the interpreter that records are missing before the next message. From then on, a
+    /// message that looks like a slice is one, whatever was announced.
     pub fn doubt(&mut self) {
         self.doubtful = true;
     }

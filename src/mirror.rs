@@ -1,10 +1,8 @@
 //! The mirror: the buffer that the client holds, rebuilt from slices.
 //!
-//! Enters: the initial (or swapped) buffer as it came over the wire, then accepted slices. Leaves:
-//! `f32` samples, channels interleaved, and for each slice the range of audio frames it touched.
-//! Additions are plain `f32`, one per value and in the order of the slices, so the samples equal
-//! the client's bit for bit (except for the payloads of NaNs). Never changes its length, and a
-//! slice that does not fit changes nothing.
+//! Samples are `f32` with interleaved channels. Slices are added with one plain `f32` addition per
+//! value, in their order, so the mirror equals the client's buffer bit for bit (except for NaN
+//! payloads). The length never changes, and a slice that does not fit changes nothing.
 
 use std::ops::Range;
 

@@ -1,9 +1,8 @@
 //! The playhead: where in the loop the listener is.
 //!
-//! Enters: the loop's length in frames, the sample rate, and the time of each question or command
-//! in seconds. Leaves: a position in frames (`f64`, not yet cut to a whole frame) or in seconds.
-//! Invariant: a position lies in `[0, frames)`, whatever the commands said.
-//! Never reads a clock, and looking never moves it: the position follows from the last command.
+//! Every question and command comes with its time in seconds. Positions are frames (`f64`, not yet
+//! truncated) in `[0, frames)`, whatever the commands were. The position follows from the last command
+//! alone, so asking for it never moves it.
 
 use crate::capture::{Marker, SimulatedState};
 

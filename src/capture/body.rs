@@ -1,7 +1,7 @@
-//! The body of a record: from bytes whose checksum agreed to a [`Record`].
+//! The body of a record: from bytes whose checksum matched to a [`Record`].
 //!
-//! The form in which [`Writer`](super::Writer) writes is read at fixed places; any other spelling
-//! of the same values is read value by value. Payloads of messages are borrowed, never copied.
+//! A body in the exact form that [`Writer`](super::Writer) produces is read at fixed offsets; any other
+//! valid encoding of the same values is read value by value. Message payloads are borrowed, not copied.
 
 use std::borrow::Cow;
 

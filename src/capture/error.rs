@@ -1,4 +1,4 @@
-//! What can be wrong with a capture, in sentences that say what to do next.
+//! Errors of reading a capture, each with the next step in its sentence.
 
 use std::io;
 

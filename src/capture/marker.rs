@@ -22,10 +22,7 @@ pub enum Marker {
     Resume,
     /// A moment with a name. An op that this version does not know is read as a point with the
     /// name of the op.
-    Point {
-        /// The name.
-        name: String,
-    },
+    Point { name: String },
 }
 
 /// An op lacks the value that it needs.

@@ -1,14 +1,12 @@
-//! The capture: a recording as a sequence of records, and its bytes.
+//! The capture file: a recording as a sequence of records, and its bytes.
 //!
-//! Enters: [`Record`]s to write; bytes to read, in pieces of any size; session logs to import.
-//! Leaves: the bytes of a capture file; [`Record`]s whose payloads borrow from the bytes read.
-//! Times are [`Nanos`](crate::time::Nanos) of one monotonic clock, lengths are bytes.
+//! [`Writer`] turns [`Record`]s into bytes; [`Records`] and [`Salvage`] turn bytes, in pieces of any
+//! size, into records whose payloads borrow from them. Times are [`Nanos`](crate::time::Nanos) of one
+//! monotonic clock, lengths are bytes. `docs/FORMAT.md` is complete enough to write a reader in
+//! another language.
 //!
-//! Invariants: the same records with the same sync marker give the same bytes; a record is handed
-//! out only when its checksum agrees; memory is bounded by the largest record and not by the file.
-//! Nothing in here opens a file, reads a clock or draws a random number.
-//!
-//! `docs/FORMAT.md` describes the bytes for writers of other readers.
+//! The same records with the same sync marker give the same bytes. A record is returned only if its
+//! checksum matches. Memory is bounded by the largest record, not by the file.
 //!
 //! ```
 //! use lagtape::capture::*;

@@ -1,8 +1,8 @@
-//! The few msgpack values that frame a record, read by hand.
+//! A small msgpack reader for the values that frame a record.
 //!
-//! Enters: a body whose checksum agreed, which a foreign writer may have written all the same.
-//! Leaves: integers of any width, byte strings that borrow, and [`Malformed`].
-//! Never recurses and never allocates, so neither depth nor claimed lengths can hurt.
+//! A body may come from another implementation, so integers and byte strings of every width are
+//! accepted. The reader never recurses and never allocates: neither nesting nor a claimed length can
+//! exhaust memory.
 
 use super::format::tag;
 

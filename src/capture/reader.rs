@@ -1,10 +1,9 @@
-//! From bytes to records, without any input or output of its own.
+//! Decodes records from bytes that the caller provides; it does no I/O of its own.
 //!
-//! Enters: the bytes of a capture from the first one not yet consumed, as many as there are.
-//! Leaves: the next record, how many bytes are missing for it, or what is wrong with it.
-//! A record is handed out only when its checksum agrees. Need for more bytes is never an error;
-//! whether the end of the input is one, [`Reader::ending`] says. Reading does not go on after
-//! damage, and it does go on after an end record that others follow.
+//! The caller passes all unread bytes and gets the next record, the number of bytes still missing, or
+//! what is wrong. A record is returned only if its checksum matches. Running out of bytes is not an
+//! error; [`Reader::ending`] says what it means at the end of the input. Reading stops at the first
+//! damage, but continues past an end record that other records follow.
 
 use std::ops::Range;
 

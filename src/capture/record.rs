@@ -1,7 +1,7 @@
-//! What a capture is made of.
+//! The records of a capture.
 //!
-//! A [`Record`] is one stamped thing that happened. Messages borrow their payload from the bytes
-//! that were read; every other body is small and owned.
+//! A [`Record`] is one time-stamped event. Message payloads borrow from the bytes that were read;
+//! every other body is small and owned.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -36,8 +36,8 @@ impl Record<'_> {
         self.body.kind()
     }
 
-    /// Whether the record has a number of its own. One that has not says something about the
-    /// records up to and with its number.
+    /// Whether the record has a number of its own. A context or a checkpoint carries the number of
+    /// the last record that it describes.
     #[must_use]
     pub fn is_numbered(&self) -> bool {
         !matches!(self.body, Body::Context(_) | Body::Checkpoint(_))
@@ -53,7 +53,7 @@ pub enum Body<'a> {
     Message(Message<'a>),
     /// Monotonic and civil time, read together.
     Clock(Clock),
-    /// Records that could not be kept.
+    /// Records that the recorder had to drop.
     Gap(Gap),
     /// Something the listener did, or a named moment.
     Marker(Marker),
@@ -180,7 +180,7 @@ pub struct Header {
     /// The client's first message, the JSON that configures a session, as it was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<String>,
-    /// Whatever else is known, as keys and values.
+    /// Anything else that is known.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
 }
@@ -322,7 +322,7 @@ pub enum Opcode {
     Ping,
     /// Pong, 10.
     Pong,
-    /// A number without a meaning so far.
+    /// An opcode that RFC 6455 reserves.
     Other(u8),
 }
 

@@ -1,4 +1,4 @@
-//! Records pulled from any source of bytes, one at a time.
+//! An iterator-like reader over any [`Read`] source.
 
 use std::io::Read;
 

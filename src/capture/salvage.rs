@@ -1,10 +1,9 @@
-//! Records pulled from a source that may be damaged: what is sound comes out, and what is not is
-//! told exactly.
+//! Reads a capture that may be damaged, and reports exactly what was lost.
 //!
-//! Enters: any source of bytes. Leaves: every record whose checksum agrees, once, in the order of
-//! the file; and for all other bytes a [`Loss`]. After damage the next record is found by the sync
-//! marker and its checksum. Memory is bounded by the largest record that is really there: a
-//! record that claims to reach over others is damage as soon as one of these is found.
+//! Every record with a matching checksum is returned once, in file order; every other byte is part of a
+//! [`Loss`]. After damage, the sync marker and the checksum locate the next record. Memory is bounded
+//! by the largest record that is really there: a record whose claimed length covers other records is
+//! treated as damage as soon as one of them is found.
 
 use std::io::Read;
 use std::ops::Range;

@@ -1,9 +1,8 @@
-//! Session logs: recordings as `session.json`, JSON lines of messages, and a blob of payloads.
+//! Imports session logs: `session.json`, JSON lines of messages, and a blob of binary payloads.
 //!
-//! Enters: the text of `session.json`, the lines, and the uncompressed blob if there is one.
-//! Leaves: the bytes of a capture, message by message; times are kept to the nanosecond.
-//! The same log gives the same bytes. Holds one line and one payload at a time beside the few
-//! lines before the client's config, which the header needs; never seeks in the blob.
+//! Messages are converted one at a time with their times to the nanosecond, and the same log always
+//! gives the same bytes. Only one line and one payload are in memory, plus the few lines up to the
+//! client's config, which the capture's header needs. The blob is read forwards only.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Read, Write};

@@ -1,8 +1,7 @@
-//! A capture read from its end: the last checkpoint, and from there back through all of them.
+//! Reads the checkpoints of a capture from the end of the file backwards.
 //!
-//! Enters: a source that can seek. Leaves: checkpoints and their rows, or that there are none.
-//! Only checkpoints and what follows the last of them are read; each is taken only when its
-//! checksum agrees and it stands where it says that it does.
+//! Only checkpoints and the records after the last of them are read. A checkpoint is used only if its
+//! checksum matches and it lies at the offset that it states.
 
 use std::io::{self, Read, Seek, SeekFrom};
 

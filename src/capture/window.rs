@@ -1,7 +1,7 @@
-//! A window that slides over a source of bytes.
+//! A sliding window over a source of bytes.
 //!
-//! There is one buffer. It grows only with bytes that really came, so a length that the source
-//! merely claims costs nothing; it holds one chunk beside what is looked at.
+//! The single buffer grows only as bytes arrive, so a length that a file merely claims costs nothing.
+//! It holds the bytes under examination and one more chunk.
 
 use std::io::{self, ErrorKind, Read};
 use std::ops::Range;

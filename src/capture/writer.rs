@@ -1,7 +1,6 @@
-//! From records to bytes, appended to a buffer of the caller.
+//! Encodes records, appending to the caller's buffer.
 //!
-//! The same records with the same marker give the same bytes. A writer knows no file: what it
-//! appends can go to one, to a socket or to a test.
+//! The same records with the same marker give the same bytes.
 
 use serde::Serialize;
 

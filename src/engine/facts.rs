@@ -1,4 +1,4 @@
-//! Counts, events and oddities of a session: what is said beside the numbers of the report.
+//! Counts, server events and oddities of a session, which reports show beside the figures.
 
 use std::collections::VecDeque;
 use std::fmt::Display;

@@ -1,9 +1,8 @@
-//! How long messages travel: the client's pings and the server's pongs.
+//! Round-trip times, from the client's pings and the server's pongs.
 //!
-//! Enters: the messages of a session in their order, with their times. Leaves: [`RoundTrips`]. The
-//! server's own pings count for nothing, since who records beside the client sees their way only in
-//! part. Where several pongs answer one ping, the last counts: a library that answers by itself is
-//! sooner than a message would be. Memory is bounded.
+//! The server's own pings are ignored, because a recorder beside the client sees only part of their
+//! way. If several pongs answer one ping, the last one counts: a library that answers automatically is
+//! faster than a message through the application. Memory is bounded.
 
 use std::collections::VecDeque;
 

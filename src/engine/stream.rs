@@ -1,4 +1,4 @@
-//! The stream of one session from its initial buffer on: mirror, playhead, tracker and judge.
+//! One session from its initial buffer on: mirror, playheads, lag tracker and lag detector.
 
 use std::fmt;
 

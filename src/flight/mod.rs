@@ -1,10 +1,8 @@
-//! What of a live stream is worth a file: the last seconds of it, and what makes them so.
+//! The last seconds of a live stream, and the triggers that make them worth keeping.
 //!
-//! Enters: the records of a live stream, each with its bytes. Leaves: the beginning of a capture
-//! that shows the last seconds on its own ([`Ring`]), and the moment at which somebody will want it
-//! ([`TriggerWatch`]). Times are those of the records. Memory is bounded by what [`RingLimits`] allow and
-//! one context. Nothing here reads a clock or opens a file; both run beside the live engine and
-//! never change what it says.
+//! [`Ring`] holds the newest records and writes the beginning of a capture that can be read on its own;
+//! [`TriggerWatch`] says when an incident occurs. Both run beside the live engine without affecting it.
+//! Memory is bounded by [`RingLimits`] and one snapshot.
 
 mod ring;
 mod split;

@@ -1,8 +1,7 @@
-//! The last seconds of a stream, ready to become the beginning of a capture.
+//! The newest records of a stream, ready to become the beginning of a capture.
 //!
-//! The ring holds the newest records as bytes. A second engine follows where the ring ends: it has
-//! seen just what the ring has let go, so that its context is what a capture needs that begins with
-//! the oldest record still held.
+//! A second engine follows the old end of the ring: it has seen exactly the records that the ring has
+//! discarded, so its snapshot is what a capture needs that begins with the oldest record still held.
 
 use std::collections::VecDeque;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Where a long recording is cut into parts.
+//! Where a long recording is split into parts.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,8 +1,7 @@
-//! The trigger_watch: when the last seconds of a stream are worth keeping.
+//! Detects the incidents that are worth keeping.
 //!
-//! Judges by an engine of its own with the thresholds of the triggers, and so with everything that
-//! the verdict excuses: a paused player, a server that idles, the moment after a seek or a swap. A
-//! spell of lag is reported once, when it has come to count as one; the next is another spell.
+//! The watch has an engine of its own with the thresholds of the triggers, so everything that the
+//! verdict excuses is excused here too. An episode of lag is reported once, as soon as it counts.
 
 use std::fmt;
 use std::str::FromStr;
@@ -56,7 +55,7 @@ pub enum TriggerReason {
     Closed(Option<u16>),
     /// The connection broke without a close.
     Lost,
-    /// Somebody asked for it.
+    /// A person asked for it.
     Asked,
 }
 
@@ -134,14 +133,14 @@ pub struct TriggerWatch {
     watches_stale: bool,
     watches_behind: bool,
     watches_close: bool,
-    /// When the spell began that was reported last.
+    /// When the episode that was reported last began.
     stale_from_s: Option<f64>,
     behind_from_s: Option<f64>,
     closed: bool,
 }
 
 impl TriggerWatch {
-    /// A trigger_watch for these triggers; of several for the same the last counts.
+    /// A watch for these triggers; of several of one kind the last counts.
     #[must_use]
     pub fn new(triggers: &[Trigger]) -> Self {
         // Payloads say nothing about leads and ages.

@@ -1,10 +1,8 @@
-//! What the listener heard: the mirror's audio under the moving playhead, tick by tick.
+//! The audio that the listener heard: the mirror under the moving playhead, tick by tick.
 //!
-//! Enters: at each tick the playhead's frame and the mirror's samples as they are then.
-//! Leaves: interleaved `f32` audio, newest last; lengths are in frames.
-//! Invariant: the audio kept is a whole number of chunks, one per tick that moved the playhead, and
-//! more than the cap only while a single chunk is.
-//! Never looks at audio that the playhead did not cross, and never changes what it has copied.
+//! At each tick the frames between the previous and the present playhead are copied from the mirror as
+//! it is then. Audio is interleaved `f32`, lengths are in frames. The ring keeps whole chunks, one for
+//! each tick that moved the playhead, and exceeds its cap only by part of a single chunk.
 
 use std::collections::VecDeque;
 use std::ops::Range;

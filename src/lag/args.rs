@@ -1,7 +1,4 @@
-//! What a lag report is asked to cover, and whether that can be answered.
-//!
-//! Enters: seconds that a person or a program chose. Leaves: [`ReportArgs`], checked or refused in
-//! a sentence. Never sees a record.
+//! What a lag report should cover, checked before it is made.
 
 /// Staleness above which a tick counts as stale, unless a caller says otherwise.
 pub const DEFAULT_STALE_THRESHOLD_S: f64 = 3.0;

@@ -1,9 +1,8 @@
 //! How far ahead of the listener slices land, and how old the audio is that the listener hears.
 //!
-//! Enters: arrivals of slices and ticks, each with its time in seconds and the playhead in frames.
-//! Leaves: one record per arrival and per tick, and a [`LagReport`] over a window of them.
-//! Invariant: a record never changes once made; a report changes nothing.
-//! Never reads a clock, and never learns of a seek: it sees only where the playhead is.
+//! [`LagTracker`] takes slices and ticks with their times in seconds and the playhead in frames, keeps
+//! one record of each, and makes a [`LagReport`] over a window of them. It follows the reference client
+//! exactly, and like it knows nothing of seeks: it only sees where the playhead is.
 
 use std::collections::VecDeque;
 
@@ -45,7 +44,6 @@ pub struct SliceRecord {
     pub t_s: f64,
     /// First frame.
     pub start: u32,
-    /// Frames.
     pub frames: u32,
     /// Distance from the playhead to the start, folded to half a lap; negative is behind.
     pub lead_s: f64,

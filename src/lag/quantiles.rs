@@ -1,10 +1,9 @@
-//! Figures of a long list without sorting it.
+//! Figures of a long list without sorting it, equal to [`Figures::of`] to the last bit.
 //!
-//! Enters: values in their order. Leaves: [`Figures`], equal to [`Figures::of`] to the last bit.
-//! A coarse histogram tells which bins hold the ranks that are asked for; only their values are
-//! looked at again. Values in a lower bin are never higher, so the result is exact. A few samples
-//! tell where bins are worth having: staleness is either a fraction of a second or laps of the loop,
-//! and bins of equal width over all of it would hold thousands of values each.
+//! A coarse histogram shows which bins contain the requested ranks, and only the values of those bins
+//! are examined again. Bins are ordered like their values, so the result is exact. The bin boundaries
+//! come from a few samples: staleness is either a fraction of a second or several laps of the loop, and
+//! bins of equal width would hold thousands of values each.
 
 use super::figures::Figures;
 use super::stats::{Rank, interpolate, mean};
@@ -56,7 +55,6 @@ impl Default for Quantiles {
 /// What a list comes to.
 #[derive(Clone, Copy, Debug)]
 pub struct ListSummary {
-    /// Its figures.
     pub figures: Figures,
     /// The highest value, not rounded.
     pub highest: f64,

@@ -1,9 +1,8 @@
-//! The lag report: figures over the records of a window of time.
+//! The lag report: figures over the slices and ticks within a window of time.
 //!
-//! Enters: the tracker's records, the time of asking, what to ask for. Leaves: [`LagReport`], plain
-//! data with the reference's keys in the reference's order, rounded as the reference rounds.
-//! Times are seconds. A list with a value that is not a number has no numbers in its figures (JSON
-//! `null`). Never changes a record, and never judges what was asked: [`ReportArgs::check`] does.
+//! Keys, their order and the rounding are those of the reference. Times are seconds. A list that
+//! contains a NaN has NaN figures (JSON `null`). Arguments are not checked here: see
+//! [`ReportArgs::check`].
 
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
@@ -36,7 +35,6 @@ pub struct SliceSummary {
     pub count: usize,
     /// Those with a negative lead.
     pub behind_playhead: usize,
-    /// Leads.
     #[serde(serialize_with = "figures_or_empty_map")]
     pub lead_s: Option<Figures>,
     /// Time since the slice before, where above 0: the first of an epoch has no slice before.

@@ -1,8 +1,7 @@
-//! The arithmetic of lag, as pure functions.
+//! The arithmetic of lag as pure functions: leads, buckets, percentiles, means, rounding.
 //!
-//! Enters: frames, seconds, lists of `f64`. Leaves: leads, buckets, percentiles, means, rounded
-//! figures, each equal to the reference to the last bit; the live tracker and every other path use
-//! these and nothing else. Never keeps state, and never panics on an odd number.
+//! Each equals the reference to the last bit, and every other path uses these functions. None panics,
+//! whatever the numbers.
 
 use std::ops::Range;
 

@@ -1,10 +1,9 @@
-//! The headless client, as a state machine.
+//! The headless client.
 //!
-//! Enters: the records of its own session, through [`Client::see`], which hands them to the engine.
-//! Leaves: what to send, mark or give up, from [`Client::poll`], and when to ask again. A driver
-//! stamps every message once, records it, shows it to the client and only then sends it, so that
-//! the client, its engine and the capture know the very same session.
-//! Never reads a clock and never touches a socket.
+//! [`Client::see`] takes the records of its own session and hands them to its engine; [`Client::poll`]
+//! returns what to send or mark, and when to finish. The driver stamps every message once, records it,
+//! shows it to the client and only then sends it, so that the client, its engine and the capture see
+//! exactly the same session.
 
 use std::collections::VecDeque;
 

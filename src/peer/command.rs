@@ -1,8 +1,6 @@
-//! Commands as a caller words them, checked against the protocol's names.
+//! Checks commands from a caller against the names of the protocol.
 //!
-//! Enters: a JSON object with a `type`, and whether audio comes with it. Leaves: the same object, or
-//! why no server would take it and which name was probably meant. Never says what a command does,
-//! and never sends one.
+//! A command that no server would accept is refused with the name that was probably meant.
 
 use serde_json::{Map, Value};
 
@@ -22,7 +20,6 @@ pub enum CommandError {
     /// No command has that name.
     #[error("the protocol has no command \"{name}\"; {known}")]
     Unknown {
-        /// What was named.
         name: String,
         /// What there is.
         known: String,
@@ -33,7 +30,6 @@ pub enum CommandError {
     /// The command has no such field.
     #[error("{command} has no field \"{field}\"; {known}")]
     Field {
-        /// The command.
         command: String,
         /// What was named.
         field: String,
@@ -42,36 +38,22 @@ pub enum CommandError {
     },
     /// A field is needed.
     #[error("{command} needs the field \"{field}\"")]
-    Missing {
-        /// The command.
-        command: String,
-        /// Which.
-        field: String,
-    },
+    Missing { command: String, field: String },
     /// A field's value has another type.
     #[error("{command}: \"{field}\" is {wanted}, and not {given}")]
     Value {
-        /// The command.
         command: String,
-        /// Which.
         field: String,
         /// What the protocol says.
         wanted: String,
-        /// What was given.
         given: String,
     },
     /// A binary message has to follow.
     #[error("{command} comes with audio; name an audio file too")]
-    NeedsAudio {
-        /// The command.
-        command: String,
-    },
+    NeedsAudio { command: String },
     /// No binary message may follow.
     #[error("{command} takes no audio")]
-    TakesNoAudio {
-        /// The command.
-        command: String,
-    },
+    TakesNoAudio { command: String },
 }
 
 /// Checks a command that is to be sent alone, or with audio after it.

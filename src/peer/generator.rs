@@ -1,7 +1,7 @@
-//! The fake model: how long it works, and how many generations it has finished.
+//! The simulated model: how long each slice takes, and how many generations are finished.
 //!
-//! Enters: a seed and what the model is like. Leaves: durations in seconds, one pair for each slice,
-//! the same for the same seed. What it plays is [`LoopAudio`](super::loop_audio::LoopAudio)'s concern.
+//! The same seed gives the same durations. What it plays is the business of
+//! [`LoopAudio`](super::loop_audio::LoopAudio).
 
 use serde::{Deserialize, Serialize};
 
@@ -48,9 +48,7 @@ impl Default for GeneratorOptions {
 /// How long the model works for one slice, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Durations {
-    /// The tick.
     pub tick_ms: f64,
-    /// The decode.
     pub decode_ms: f64,
 }
 

@@ -1,4 +1,4 @@
-//! A stretch of time within a session, as incidents and links name it.
+//! An interval of time within a session, as incidents and links need it.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,8 +1,7 @@
-//! One direction of a link between two peers.
+//! One direction of a simulated link between two peers.
 //!
-//! Enters: messages with their length in bytes. Leaves: the same messages in the same order, later.
-//! A link has a rate, a latency with seeded jitter, a buffer in front of its slowest part, and
-//! moments at which nothing passes. Messages never overtake, never get lost and never change.
+//! A link has a rate, a latency with seeded jitter, a buffer in front of its bottleneck, and outages.
+//! Messages arrive in order and unchanged; none is lost.
 
 use std::collections::VecDeque;
 

@@ -1,9 +1,8 @@
-//! What the server believes the loop to hold, and what it puts there.
+//! The loop as the server believes the client holds it, and the audio rendered into it.
 //!
-//! Enters: regions to render. Leaves: their audio, `f32`, channels interleaved.
-//! A region repeats what is there already and adds only what the region before did not hold, so that
-//! the delta against the client's audio is mostly zeros and compresses as the real server's does.
-//! Invariant: equal regions in equal order give equal bits.
+//! A region repeats what is already there and adds only what the previous region did not contain, so
+//! that the delta against the client's audio is mostly zeros and compresses as the real server's does.
+//! Equal regions in equal order give equal bits. Audio is `f32` with interleaved channels.
 
 use std::ops::Range;
 

@@ -1,9 +1,8 @@
-//! Both ends of a session as state machines.
+//! Both ends of a session as state machines without sockets or clocks.
 //!
-//! Enters: messages, moments and seeds. Leaves: messages to send and the moment to be asked again.
+//! They take messages and times, and return messages to send and the time at which to be polled again.
 //! A driver moves the messages: over sockets in real time, or over two [`link::Link`]s on a virtual
-//! clock. Equal inputs at equal moments give equal bytes on every platform.
-//! Never reads a clock, never opens a socket, never waits.
+//! clock. Equal inputs at equal times give equal bytes on every platform.
 
 pub mod client;
 pub mod command;

@@ -1,9 +1,8 @@
-//! Seeded randomness that is the same on every platform.
+//! Seeded random numbers that are the same on every platform.
 //!
-//! Enters: a seed and the name of a stream. Leaves: numbers. Each subject draws from a stream of its
-//! own, so that one more draw in one of them moves no other. Integer arithmetic only, apart from one
-//! exact conversion to `f64`. SplitMix64, from Steele, Lea and Flood, "Fast splittable pseudorandom
-//! number generators", 2014. Never used for secrets.
+//! Each subject draws from a stream of its own, so that an additional draw in one changes no other.
+//! SplitMix64, from Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014. Not
+//! for secrets.
 
 /// What random numbers are drawn for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,6 @@
-//! Scripted playback: what a listener will do, and when.
+//! Scripted playback: what a listener does and when, as people type it (`6s:seek=30s`).
 //!
-//! Enters: what a person typed (`6s:seek=30s`). Leaves: ops with their times from the initial
-//! buffer, as the capture's markers.
+//! Times are from the initial buffer.
 
 use std::str::FromStr;
 
@@ -13,7 +12,6 @@ use crate::time::Span;
 pub struct ScriptedOp {
     /// When, from the initial buffer on.
     pub at: Span,
-    /// What.
     pub op: Marker,
 }
 

@@ -1,9 +1,8 @@
-//! Client against server on a virtual clock.
+//! Runs client against server on a virtual clock.
 //!
-//! Enters: what both peers and the link between them are like. Leaves: the records of the session,
-//! one by one, from the header to the end, just as a recording client would have stamped them.
-//! Time jumps from one moment at which something happens to the next; nothing waits. The same
-//! options give the same records on every platform.
+//! It returns the records of the session one by one, from the header to the end, exactly as a recording
+//! client would have stamped them. Time jumps from one event to the next. The same options give the
+//! same records on every platform.
 
 use std::borrow::Cow;
 

@@ -1,8 +1,6 @@
-//! The playhead of a foreign client, as far as its reports tell.
+//! The playhead of a foreign client, as far as its reports show.
 //!
-//! Enters: `playback_pos` with its time of arrival. Leaves: the frame under the listener at any
-//! later moment. Between reports the position is extrapolated at 1×; while reports repeat it is
-//! held.
+//! Between reports the position is extrapolated at 1×; while reports repeat, it stands still.
 
 use super::wrapped;
 use crate::capture::ReportedState;

@@ -1,9 +1,8 @@
-//! A simulated playhead asked many times in a row.
+//! Repeated queries of a simulated playhead that receives no commands in between.
 //!
-//! Enters: a [`PlayheadSim`] between two commands, and times. Leaves: the positions and frames that
-//! [`PlayheadSim::position`] and [`PlayheadSim::frame`] give, bit for bit, without a division each.
-//! The division is saved by remembering where the lap began: below 2⁵² frames that is a whole
-//! number, so that a subtraction rounds just as the modulo does.
+//! The results equal [`PlayheadSim::position`] and [`PlayheadSim::frame`] bit for bit, without a
+//! division for each query: the walk remembers where the lap began. Below 2⁵² frames that is a whole
+//! number, so the subtraction rounds exactly as the modulo does.
 
 use super::PlayheadSim;
 

@@ -1,7 +1,6 @@
-//! Damage: what of a capture is lost, in sum and place by place.
+//! What of a capture is damaged: a summary, and a list of places.
 //!
-//! Enters: what a reader lost. Leaves: plain data that serialises, and sentences. Times are on the
-//! capture's own clock. What was lost is never guessed: numbers are those of the records around it.
+//! Nothing is guessed about lost records: their numbers and times are those of the records around them.
 
 use std::fmt;
 

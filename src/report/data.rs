@@ -22,7 +22,6 @@ pub const SCHEMA: u32 = 1;
 /// Everything that `lagtape analyze` says about one capture.
 #[derive(Debug, Clone, Serialize)]
 pub struct Analysis {
-    /// [`SCHEMA`].
     pub schema: u32,
     /// The capture as it was named.
     pub capture: String,
@@ -114,7 +113,6 @@ pub struct EpochReport {
     pub loop_s: f64,
     /// The same in frames.
     pub frames: u64,
-    /// Channels.
     pub channels: u16,
     /// The reference's report of it, at its end.
     pub lag: LagReport,
@@ -166,7 +164,6 @@ pub struct PlayheadUse {
 pub struct OpReport {
     /// When.
     pub t_s: f64,
-    /// What.
     #[serde(flatten)]
     pub op: Marker,
 }
@@ -183,9 +180,7 @@ pub struct TrafficReport {
 /// Per second of the stream.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Rates {
-    /// Slices.
     pub slices_per_s: f64,
-    /// Ticks.
     pub ticks_per_s: f64,
     /// Bytes of the server, handshake included.
     pub down_bytes_per_s: f64,

@@ -1,9 +1,8 @@
 //! A picture of a session: lead, staleness, loop and cadence over time, as PNG or SVG.
 //!
-//! Enters: an engine after its last record, and its analysis. Leaves: the bytes of an image. Times
-//! are seconds from the initial buffer. What falls into one column of pixels is drawn as its extent,
-//! so that the length of a capture changes neither the time that drawing takes nor the size of the
-//! file, and no late slice is lost between two pixels. Needs no fonts of the machine.
+//! Times are seconds from the initial buffer. Values that fall into one pixel column are drawn as their
+//! extent, so neither drawing time nor file size depends on the length of the capture, and no late
+//! slice disappears between two pixels. Fonts of the machine are not needed.
 
 mod draw;
 mod png;

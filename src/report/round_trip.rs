@@ -1,4 +1,4 @@
-//! How long a message and its answer travel, as the client's pings tell.
+//! Round-trip times of the client's pings.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -12,11 +12,9 @@ use crate::capture::RoundTrips;
 pub struct RoundTripReport {
     /// Pings that were answered.
     pub pings: u64,
-    /// The shortest.
     pub shortest_ms: f64,
     /// Their mean.
     pub mean_ms: f64,
-    /// The longest.
     pub longest_ms: f64,
 }
 

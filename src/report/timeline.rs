@@ -1,7 +1,6 @@
 //! The timeline of a whole capture as CSV: all source buffers, one row for each step.
 //!
-//! Enters: an analysis whose reports have timelines. Leaves: text with a header line; times are
-//! seconds from the initial buffer, fields without a value are empty.
+//! Times are seconds from the initial buffer; a field without a value is empty.
 
 use std::fmt::Write as _;
 

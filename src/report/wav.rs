@@ -1,4 +1,4 @@
-//! Audio as a WAV file: 32-bit float, interleaved, just as the samples are.
+//! Audio as a WAV file: 32-bit float, interleaved.
 
 use std::io::{Seek, Write};
 

@@ -206,3 +206,44 @@ proptest! {
         prop_assert_eq!(session.engine.episodes(), session.recalled.episodes());
     }
 }
+
+/// Goes on with slices that land 200 ms ahead of the listener, in both.
+fn go_on(session: &mut Session, part: &mut Option<Session>, from_ms: u64, span_ms: u64) {
+    for ms in (from_ms..from_ms + span_ms).step_by(50) {
+        let start = ((ms + 200 - 1_000) % 4_000) as u32;
+        let t = Nanos(ms * MS);
+        for event in [Event::Tick, Event::Slice { start, frames: 360, mono: false }] {
+            session.take(t, &event);
+            if let Some(part) = part {
+                part.take(t, &event);
+            }
+        }
+    }
+}
+
+#[test]
+fn heard_goes_on_from_a_context_of_an_earlier_version_and_says_that_it_is_coarse() {
+    let mut whole = Session::new(4_000);
+    go_on(&mut whole, &mut None, 1_000, 6_000);
+    let mut context = whole.engine.context();
+    let Body::Context(of_now) = &mut context.body else { unreachable!("it is a context") };
+    of_now.state.stream.as_mut().unwrap().heard = None;
+    let mut part = Session::new(4_000);
+    part.engine = Engine::new(Options::default());
+    part.seq = context.seq;
+    let header = Header { client: ClientKind::Headless, ..Header::new("a part", Nanos(0)) };
+    part.engine.handle(&Record { seq: 0, t: Nanos(0), conn: 0, body: Body::Header(header) });
+    part.engine.handle(&context);
+    assert!(part.engine.ages_are_coarse() && !whole.engine.ages_are_coarse());
+    let mut part = Some(part);
+    go_on(&mut whole, &mut part, 7_000, 6_000);
+    let part = part.unwrap();
+    let (heard, of_whole) = (Session::heard(&part.engine), Session::heard(&whole.engine));
+    assert_eq!((heard.bad_s, heard.onset_s), (0.0, None));
+    assert!((heard.s - 5.95).abs() < 1e-6 && (of_whole.s - 11.95).abs() < 1e-6);
+    let writes = |engine: &Engine| {
+        let heard = engine.state().stream.unwrap().heard.unwrap();
+        heard.meter.writes.iter().map(|(start, write)| (*start, write.at)).collect::<Vec<_>>()
+    };
+    assert_eq!(writes(&part.engine), writes(&whole.engine), "a lap later nothing is coarse");
+}

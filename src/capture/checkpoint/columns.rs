@@ -34,19 +34,19 @@ pub enum RowsError {
 pub struct PackedRows<'a>(pub(in crate::capture) Cow<'a, [u8]>);
 
 impl PackedRows<'_> {
-    /// The same with bytes of its own.
+    /// A copy that owns its bytes.
     #[must_use]
     pub fn into_owned(self) -> PackedRows<'static> {
         PackedRows(Cow::Owned(self.0.into_owned()))
     }
 
-    /// The columns as the file has them: one zstd frame.
+    /// The columns as stored: one zstd frame.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// Packs rows, and says which of them are markers.
+    /// Packs rows; markers are returned separately, each with the index of its row.
     #[must_use]
     pub fn pack(rows: &[CheckpointRow]) -> (PackedRows<'static>, Vec<(u32, Marker)>) {
         let mut out = Vec::new();
@@ -80,7 +80,7 @@ impl PackedRows<'_> {
         (PackedRows(Cow::Owned(packed)), ops)
     }
 
-    /// The rows again; `ops` are those of the checkpoint.
+    /// Unpacks the rows; `ops` are the checkpoint's own.
     ///
     /// # Errors
     /// See [`RowsError`].
@@ -89,7 +89,7 @@ impl PackedRows<'_> {
     }
 }
 
-/// Unpacks the rows of one checkpoint after another, in the same memory.
+/// Unpacks one checkpoint after another, reusing its memory.
 #[derive(Default)]
 pub struct Unpacker {
     inflater: DCtx<'static>,
@@ -101,7 +101,7 @@ impl Unpacker {
     /// The rows of the next checkpoint; `ops` are its own.
     ///
     /// # Errors
-    /// As of [`PackedRows::unpack`].
+    /// See [`RowsError`].
     pub fn rows(
         &mut self,
         packed: &PackedRows<'_>,
@@ -289,7 +289,7 @@ mod tests {
         for rows in [sample(), Vec::new(), sample()[..3].to_vec()] {
             let (columns, ops) = PackedRows::pack(&rows);
             let unpacked = columns.unpack(&ops).unwrap();
-            // Not a number equals nothing, and is told by its bits here.
+            // NaN is not equal to itself; its debug form is.
             assert_eq!(format!("{unpacked:?}"), format!("{rows:?}"));
         }
     }

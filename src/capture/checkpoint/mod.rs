@@ -17,32 +17,31 @@ pub use columns::{PackedRows, RowsError};
 pub use row::{BufferShape, CheckpointRow, RowKind};
 pub use totals::{RoundTrips, Totals};
 
-/// Nanoseconds after which a checkpoint is due, if what it speaks of is large enough.
+/// Nanoseconds after which a checkpoint is due if the records since the last one are large enough.
 pub const CHECKPOINT_EVERY_NS: u64 = 1_000_000_000;
-/// Nanoseconds after which one is due however small that is.
+/// Nanoseconds after which a checkpoint is due in any case.
 pub const CHECKPOINT_AT_LATEST_NS: u64 = 60_000_000_000;
-/// What a checkpoint speaks of is at least so many times as large as itself, until then.
+/// Until then, a checkpoint waits until the records since the last one are this many times its size.
 pub const CHECKPOINT_SHARE: u64 = 50;
-/// Rows after which one is due earlier.
+/// Rows after which a checkpoint is due earlier.
 pub const MAX_ROWS: usize = 1 << 16;
 /// A checkpoint and its columns.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint<'a> {
-    /// What is said in a map.
     pub summary: Box<CheckpointSummary>,
     /// The rows since the checkpoint before.
     pub rows: PackedRows<'a>,
 }
 
-/// What a checkpoint says beside its rows.
+/// Everything in a checkpoint but its rows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CheckpointSummary {
-    /// Where this checkpoint begins in the file.
+    /// Offset of this checkpoint.
     pub at: u64,
-    /// Where the one before does.
+    /// Offset of the previous checkpoint.
     #[serde(default)]
     pub previous: Option<u64>,
-    /// Where the record of its first row begins.
+    /// Offset of the record of the first row.
     pub first_row_at: u64,
     /// What the file holds up to here.
     #[serde(default)]
@@ -50,7 +49,7 @@ pub struct CheckpointSummary {
     /// The state that a replay has here.
     #[serde(default)]
     pub digest: Digest,
-    /// The markers among the rows, with the number of their row.
+    /// Markers among the rows, each with the index of its row.
     #[serde(default)]
     pub ops: Vec<(u32, Marker)>,
 }
@@ -67,6 +66,5 @@ pub struct Digest {
     pub audio_crc: Option<u32>,
     /// Slices that were applied.
     pub slices: u64,
-    /// Ticks.
     pub ticks: u64,
 }

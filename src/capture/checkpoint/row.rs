@@ -35,7 +35,7 @@ pub enum RowKind {
     Tick {
         /// What it said of itself.
         report: TickReport,
-        /// Its knobs were others than before.
+        /// Its knobs differ from those of the tick before.
         turned: bool,
     },
     /// The client sent another command.
@@ -53,7 +53,6 @@ pub enum RowKind {
 pub struct BufferShape {
     /// Frames of the loop.
     pub frames: u64,
-    /// Channels.
     pub channels: u16,
     /// Frames per second.
     pub sample_rate: u32,

@@ -71,7 +71,7 @@ impl PackedBuffer<'_> {
     }
 }
 
-/// Appends to a buffer that packed very well, so that readers need not trust its length.
+/// Pads a buffer that compressed very well, so that readers need not trust the declared length.
 fn fill_up(packed: &mut Vec<u8>, inflated_len: u64) {
     let least = inflated_len.saturating_sub(FREE_BUFFER_LEN).div_ceil(2) as usize;
     if let Some(missing) = least.checked_sub(packed.len()).filter(|&missing| missing > 0) {

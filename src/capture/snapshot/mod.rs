@@ -25,14 +25,14 @@ use std::borrow::Cow;
 /// The state of a session after a record: what a reader has to know to go on from there.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Context<'a> {
-    /// All of it but the audio.
+    /// Everything but the audio.
     pub state: Box<SessionState>,
     /// The client's buffer, if it is known.
     pub buffer: Option<PackedBuffer<'a>>,
 }
 
 impl Context<'_> {
-    /// The same with bytes of its own.
+    /// A copy that owns its bytes.
     #[must_use]
     pub fn into_owned(self) -> Context<'static> {
         let buffer = self.buffer.map(|buffer| PackedBuffer(Cow::Owned(buffer.0.into_owned())));

@@ -61,7 +61,6 @@ pub enum SessionPhase {
 pub enum Expectation {
     /// The buffer of a swap, with the channels that `swap_ready` declared.
     SwapBuffer(Option<u16>),
-    /// A stem.
     Stem,
     /// The rendered track of `bounce_ready`.
     Bounce,

@@ -1,10 +1,9 @@
-//! Incidents: named troubles that the simulated peers can be put into.
+//! Incidents: named troubles of the simulated peers (`stall:at=3,for=4`).
 //!
-//! Enters: a name with values, as a person typed it (`stall:at=3,for=4`). Leaves: a [`Setup`], which
-//! says what server, model, link and client are like. A new incident is one small file here and a
-//! line in [`ALL`]. Times are seconds from the initial buffer for the client's doings, and from the
-//! beginning of the session for links and faults; a warm server needs a fraction of a second
-//! between the two.
+//! An incident with its values gives a [`Setup`] of server, model, link and client. A new incident is
+//! one small file here and a line in [`ALL`]. What the client does is timed in seconds from the initial
+//! buffer; links and faults are timed from the beginning of the session, a fraction of a second earlier
+//! on a warm server.
 
 mod behind;
 mod burst_production;
@@ -57,7 +56,6 @@ pub const ALL: [&Incident; 16] = [
 /// A kind of trouble.
 #[derive(Debug)]
 pub struct Incident {
-    /// Its name.
     pub name: &'static str,
     /// What happens, in a line.
     pub summary: &'static str,
@@ -74,7 +72,6 @@ pub struct Incident {
 /// Something that can be set.
 #[derive(Debug)]
 pub struct Parameter {
-    /// Its name.
     pub name: &'static str,
     /// Its value unless it is set, in the unit's base.
     pub default: f64,
@@ -137,7 +134,6 @@ pub enum IncidentError {
     /// There is none of that name.
     #[error("there is no incident \"{name}\"; {known}")]
     Name {
-        /// What was named.
         name: String,
         /// What there is.
         known: String,
@@ -145,7 +141,6 @@ pub enum IncidentError {
     /// It has no such parameter.
     #[error("{incident} has no parameter \"{key}\"; {known}")]
     Parameter {
-        /// The incident.
         incident: &'static str,
         /// What was named.
         key: String,
@@ -165,7 +160,6 @@ pub enum IncidentError {
 /// An incident with its values.
 #[derive(Debug, Clone)]
 pub struct Trouble {
-    /// Which.
     pub incident: &'static Incident,
     values: Values,
 }

@@ -1,7 +1,6 @@
-//! Regions that the client asks for by position (`render_anchor_s`, `render_anchor_queue_s`).
+//! Regions that the client requests by position (`render_anchor_s`, `render_anchor_queue_s`).
 //!
-//! Enters: positions in seconds. Leaves: each of them once, in the order asked.
-//! Never holds more than [`AnchorQueue::CAPACITY`].
+//! Each request is rendered once, in order; at most [`AnchorQueue::CAPACITY`] wait.
 
 use std::collections::VecDeque;
 

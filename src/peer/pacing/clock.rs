@@ -1,10 +1,8 @@
-//! What the server believes about the listener's position.
+//! The server's estimate of the listener's position, in frames within `[0, frames)`.
 //!
-//! Enters: reports with the moment the intake took them, and the moments at which the generator
-//! looked. Leaves: a position in frames, in `[0, frames)`.
-//! Only a changed position re-anchors, and it does so at the look and not at its arrival: the age
-//! of a report at the look is lost, and during a pause the estimate runs on at full speed. Both are
-//! measured on the real server.
+//! Only a changed position re-anchors the estimate, and it does so at the generator's look and not on
+//! arrival: the age of a report at the look is lost, and during a pause the estimate keeps running at
+//! full speed. Both were measured on the real server.
 
 use std::collections::VecDeque;
 

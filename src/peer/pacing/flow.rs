@@ -1,8 +1,8 @@
 //! Which slices are dropped instead of sent.
 //!
-//! Enters: bytes of slice messages sent, bytes acknowledged (`slice_bytes_rx`), how long a slice
-//! waited. Leaves: its fate. Headers of slices count, WebSocket headers and the initial buffer do
-//! not. A client that never acknowledges is held to the age rule alone.
+//! The server compares the bytes of slice messages sent with those acknowledged (`slice_bytes_rx`).
+//! Slice headers count, WebSocket headers and the initial buffer do not. For a client that never
+//! acknowledges only the age of a slice matters.
 
 use crate::peer::policy::FlowPolicy;
 

@@ -1,8 +1,7 @@
 //! When the server stops because nobody turns a knob.
 //!
-//! Enters: the moments of knob changes. Leaves: whether there is anything to generate or to send.
-//! The pause needs no rule for its end: the long gap fills the stall reserve, so that slices resume
-//! with the longest lead.
+//! The end of the pause needs no rule: the long gap fills the stall reserve, so slices resume with the
+//! largest lead.
 
 use crate::peer::policy::IdlePolicy;
 use crate::time::Nanos;

@@ -1,9 +1,8 @@
-//! How far ahead of the estimated position slices are aimed.
+//! How far ahead of the estimated position slices are aimed, in seconds.
 //!
-//! Enters: the moments at which the generator looked, and the leads that the client reported.
-//! Leaves: the advance in seconds. advance = clamp(gain·E + margin + S, floor, ceiling) + X, with E
-//! the mean gap between slices, S the reserve against stalls and X the transport lead (PR 256).
-//! Never negative, never above ceiling + transport cap.
+//! advance = clamp(gain·E + margin + S, floor, ceiling) + X, with E the mean gap between slices, S the
+//! reserve against stalls and X the transport lead (PR 256), which follows the leads that the client
+//! reports. The advance is never negative and never above ceiling + transport cap.
 
 use crate::peer::policy::{LeadPolicy, TransportPolicy};
 use crate::time::Nanos;

@@ -1,7 +1,4 @@
-//! Which frames a slice covers.
-//!
-//! Enters: the estimated position in frames and the advance in seconds. Leaves: regions that lie
-//! within the loop and are never empty.
+//! Which frames a slice covers. Regions lie within the loop and are never empty.
 
 use crate::peer::policy::{EndRule, PlacementPolicy};
 use crate::playhead::wrapped;

@@ -1,8 +1,7 @@
-//! What the server does when asked.
+//! The server's answers to commands and to the binary messages that follow some of them.
 //!
-//! Enters: commands and the binaries that follow some of them. Leaves: acknowledgements in the
-//! outbox. Every command of the protocol is answered as the real server answers it, or with
-//! `command_failed`; nothing that a client sends ends the session.
+//! Every command of the protocol is answered as the real server answers it, or with `command_failed`;
+//! nothing that a client sends ends the session.
 
 use serde_json::{Map, Value, json};
 
@@ -54,7 +53,7 @@ impl Session {
             "set_structure_source" => self.expect_reference(Reference::Structure, fields),
             "set_timbre_fixture" => self.reference_fixture(now, Reference::Timbre, fields, outbox),
             "set_structure_fixture" => {
-                self.reference_fixture(now, Reference::Structure, fields, outbox)
+                self.reference_fixture(now, Reference::Structure, fields, outbox);
             }
             "clear_timbre_source" => self.clear_reference(now, Reference::Timbre, outbox),
             "clear_structure_source" => self.clear_reference(now, Reference::Structure, outbox),

@@ -1,7 +1,7 @@
-//! What a client asks for in its first message.
+//! The client's first message: what it asks the server for.
 //!
-//! Enters: the fields of the config. Leaves: a [`Config`] whose numbers are within their limits; what
-//! is missing or of another type has its default, as in the real server.
+//! Numbers are clamped to their limits; a field that is missing or has another type gets its default,
+//! as in the real server.
 
 use serde_json::{Map, Value};
 

@@ -1,7 +1,4 @@
-//! The JSON that the server sends.
-//!
-//! Enters: what happened. Leaves: the text of one message, with the fields and the order of the
-//! real server.
+//! The server's JSON messages, with the fields and their order as the real server sends them.
 
 use std::sync::LazyLock;
 

@@ -1,7 +1,4 @@
-//! What an incident does to a server.
-//!
-//! Enters: moments in seconds from the initial buffer. Leaves: what is wrong at that moment.
-//! Plain data: an incident fills it in, the session asks it.
+//! Faults that an incident injects into a server. Times are seconds from the initial buffer.
 
 use serde::{Deserialize, Serialize};
 
@@ -63,7 +60,6 @@ pub struct Bursts {
 pub struct EarlyEnding {
     /// When, in seconds from the initial buffer.
     pub at_s: f64,
-    /// How.
     pub how: SessionEnding,
 }
 

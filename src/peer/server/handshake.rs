@@ -1,7 +1,7 @@
-//! From the first message to the initial buffer.
+//! The handshake, from the first message to the initial buffer.
 //!
-//! Enters: the config and, unless the server has the audio itself, an upload. Leaves: what a session
-//! is to be started with, once the source would be loaded; or an error and a close code.
+//! It ends with what a session needs to start, once the source would have been loaded, or with an error
+//! and a close code.
 
 use std::ops::ControlFlow;
 

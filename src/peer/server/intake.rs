@@ -1,10 +1,9 @@
-//! How messages from the client are taken in.
+//! When the server sees the client's messages.
 //!
-//! Enters: messages at the moment they arrive. Leaves: the same, at the moment the server's intake
-//! would have looked at them. The intake looks every millisecond; what it finds together it handles
-//! in order, which for reports has the effect of the newest winning. With a backlog each report
-//! takes its time and all later ones wait behind it.
-//! Never holds more than [`Intake::CAPACITY`] messages: beyond it the newest are forgotten.
+//! The real intake polls every millisecond and handles all waiting messages in order; of several
+//! reports the newest therefore wins. With a backlog, each report takes time of its own and all later
+//! messages wait behind it. At most [`Intake::CAPACITY`] messages wait; the newest beyond that are
+//! dropped.
 
 use std::collections::VecDeque;
 

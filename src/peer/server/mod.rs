@@ -1,9 +1,8 @@
-//! The server: the whole contract as a state machine.
+//! The simulated server: the whole protocol as a state machine for one client.
 //!
-//! Enters: messages of one client and the moments at which they came. Leaves: messages to send, each
-//! when [`Server::poll`] is asked at or after its moment. A driver that cannot send does not poll:
-//! slices then wait, and grow old, as they do behind a full socket. Nothing that a client sends
-//! makes it panic or grow without bounds. Never reads a clock.
+//! [`Server::poll`] returns each message once its time has come. A driver that cannot send does not
+//! poll; slices then wait and grow old, as they do behind a full socket. Nothing that a client sends
+//! can make the server panic or grow without bounds.
 
 mod commands;
 mod config;

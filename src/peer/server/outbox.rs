@@ -1,8 +1,7 @@
-//! What waits to be sent.
+//! Messages and rendered slices that wait to be sent, each with the earliest time at which it may go.
 //!
-//! Enters: messages and rendered slices, each with the moment from which it may go. Leaves: the same
-//! in the same order. Slices wait as audio: whether one is sent at all, and against what it is coded,
-//! is decided when its turn comes. Never holds more than [`Outbox::CAPACITY`] entries.
+//! Slices wait as audio: whether one is sent, and against which audio it is coded, is decided when its
+//! turn comes. At most [`Outbox::CAPACITY`] entries are held.
 
 use std::collections::VecDeque;
 

@@ -1,8 +1,6 @@
-//! Audio as clients bring it and as they get it.
+//! Audio uploads (`<II` channels and frames, then interleaved `f32`) and buffers of halves.
 //!
-//! Enters: the bytes of an upload (`<II` channels and frames, then interleaved `f32`), or samples.
-//! Leaves: samples, or the bytes of a buffer of halves. Nothing is allocated from a length that the
-//! bytes only claim.
+//! No memory is allocated for a length that the bytes only claim.
 
 use crate::wire::halves::narrow;
 

@@ -1,8 +1,7 @@
-//! A session from the initial buffer on: the loop that generates, and what it reacts to.
+//! A session from the initial buffer on: the generating loop, and what it reacts to.
 //!
-//! Enters: what the intake takes, and the passing of time. Leaves: entries in the outbox.
-//! One generation is tick, look, decode, hand over. Everything happens at the moment it is due, no
-//! matter how late the driver asks, so that a tardy driver changes nothing but the sending.
+//! One generation is tick, look, decode, hand over. Everything happens at the time it is due, however
+//! late the driver polls, so a slow driver delays only the sending.
 
 use serde_json::{Map, Value};
 

@@ -1,7 +1,4 @@
-//! Where the audio of a loop comes from.
-//!
-//! Enters: the name of a fixture, an upload, or what the server was started with. Leaves: audio and
-//! the variations that the fake model plays over it.
+//! The source audio of a loop: a fixture, an upload, or what the server was started with.
 
 use super::pcm::Pcm;
 use crate::peer::loop_audio::LoopAudio;

@@ -1,7 +1,4 @@
-//! What happened on one side and not on the other.
-//!
-//! Enters: two analyses. Leaves: for each type of event, close or op of which one side has more,
-//! how many each has and when the first was.
+//! Types of events, closes and ops that occur more often in one capture than in the other.
 
 use std::collections::BTreeMap;
 

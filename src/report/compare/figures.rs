@@ -1,8 +1,7 @@
-//! The figures of two sides, one by one.
+//! The figures of two captures, one by one: both values, whether they are the same, which is worse.
 //!
-//! Enters: what an engine knows of a whole session, every epoch of it. Leaves: each figure of both
-//! sides, whether they are the same, and which is worse. A formula that another room has is taken
-//! from there.
+//! Figures cover the whole session with all its epochs. Formulas that exist elsewhere are not repeated
+//! here.
 
 use serde::Serialize;
 
@@ -48,7 +47,6 @@ pub enum Bearing {
 /// One figure of both sides.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FigureComparison {
-    /// Its name.
     pub name: &'static str,
     /// What it counts in.
     pub unit: FigureUnit,

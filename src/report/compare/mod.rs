@@ -1,12 +1,11 @@
-//! Two captures side by side, aligned at their beginnings; or two reports of one.
+//! Two captures side by side, aligned at their beginnings, or two lag reports of one capture.
 //!
-//! Enters: two [`ComparedSide`]s, each made of an engine after its last record, and a [`Tolerance`]. Leaves:
-//! a [`Comparison`]: every figure of both, whether they are the same, which one is worse for the
-//! listener and where. Of two lag reports, as of a recording and what would have been: the
-//! [`Judgement`] alone, which is the same for the figures that a report has. Times are seconds from
-//! each side's own beginning, rounded to the microsecond: its initial buffer, or where a capture
-//! begins in the middle of its session. Both sides have to cover the same length of time; nothing here cuts one to fit.
-//! Never looks at audio: content is compared by the digests that the caller gives.
+//! A [`Comparison`] of two [`ComparedSide`]s lists every figure of both, whether they are the same
+//! within a [`Tolerance`], which side is worse for the listener, and where. Two lag reports, such as a
+//! recording and a what-if, give the [`Judgement`] alone. Times are seconds from each side's own
+//! beginning, rounded to the microsecond: its initial buffer, or the start of a capture that begins in
+//! the middle of its session. Both sides have to cover the same length of time; nothing is cut here.
+//! Audio is compared only by the digests that the caller provides.
 
 mod events;
 mod figures;
@@ -168,7 +167,6 @@ impl Judgement {
 /// Two captures side by side.
 #[derive(Debug, Clone, Serialize)]
 pub struct Comparison {
-    /// [`SCHEMA`].
     pub schema: u32,
     /// The first.
     pub a: SideReport,

@@ -1,8 +1,6 @@
-//! Where two sides differ.
+//! Spans of time in which two sessions clearly differ in leads, staleness or the number of slices.
 //!
-//! Enters: the slices and ticks of two sessions. Leaves: spans of time, from the beginnings on,
-//! in which leads, staleness or the number of slices lie clearly apart. Looks at whole seconds: what
-//! differs within one only moves with the phase of ticks and slices.
+//! Whole seconds are compared: differences within one only reflect the phase of ticks and slices.
 
 use serde::Serialize;
 

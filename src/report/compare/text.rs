@@ -1,5 +1,6 @@
-//! A comparison as a person reads it: the first lines say what was compared and which is worse, then
-//! figures, then where. At most 80 columns where the facts allow.
+//! A comparison as text for people: what was compared and which is worse, then figures, then where.
+//!
+//! At most 80 columns where possible.
 
 use std::fmt::{self, Write as _};
 

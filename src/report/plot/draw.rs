@@ -1,4 +1,4 @@
-//! The panels, on any backend of plotters.
+//! Draws the panels on any backend of plotters.
 
 use std::sync::LazyLock;
 

@@ -1,4 +1,4 @@
-//! Pixels as a small PNG: charts have few colours, so a palette and strong compression do.
+//! Small PNG files: charts have few colours, so a palette and strong compression suffice.
 
 use std::collections::BTreeMap;
 
