@@ -10,6 +10,7 @@
 mod facts;
 mod listener;
 pub mod pings;
+mod seed;
 mod stream;
 
 pub use facts::{
@@ -22,12 +23,11 @@ use crate::capture::{
     PackedBuffer, Record, RowKind, SessionState, TickReport, Totals,
 };
 use crate::event::{Event, Interpreter};
-use crate::heard::HeardAudio;
+use crate::heard::{BehindRule, HeardAudio, HeardEpisode, HeardMeter, HeardRule};
 use crate::lag::{LagReport, LagTracker, ReportArgs};
 use crate::mirror::Mirror;
 use crate::playhead::{PlayheadSim, PlayheadSource};
 use crate::time::Nanos;
-use crate::verdict::{BehindRule, Episode, LagDetector};
 use crate::wire::message::Ready;
 use crate::wire::slice::SliceHeader;
 use stream::{DEFAULT_READY, Stream};
@@ -41,7 +41,7 @@ pub struct Options {
     pub headers_only: bool,
     /// Keep what the listener heard: `Some(None)` all of it, `Some(Some(n))` the last n frames.
     pub heard: Option<Option<u64>>,
-    /// Staleness over which a tick counts towards the verdict, in seconds.
+    /// Age over which audio that is heard is stale, in seconds.
     pub stale_threshold_s: f64,
     /// What counts as slices behind the listener.
     pub behind: BehindRule,
@@ -62,6 +62,12 @@ impl Default for Options {
             tracker_bound: None,
             audio_crc: false,
         }
+    }
+}
+
+impl Options {
+    fn heard_rule(&self) -> HeardRule {
+        HeardRule::new(self.stale_threshold_s, self.behind)
     }
 }
 
@@ -170,13 +176,13 @@ impl Engine {
             RowKind::Slice { header, len } => {
                 self.facts.slice_bytes += u64::from(*len);
                 if let Ok(header) = SliceHeader::parse(header) {
-                    stream.landed(row.t, &header, &mut self.facts);
+                    stream.landed(row.t, &header, *len, &mut self.facts);
                 }
             }
             RowKind::Tick { report, turned } => {
                 stream.tick_of(row.t, *report, *turned, &mut self.facts);
             }
-            RowKind::Command => stream.detector.on_knob(row.t.seconds()),
+            RowKind::Command => stream.meter.on_change(row.t),
             RowKind::Swap(shape) => {
                 stream.swap_to(row.t, shape.frames, shape.channels);
                 self.facts.swaps += 1;
@@ -348,10 +354,28 @@ impl Engine {
         self.epochs().last().map(|epoch| epoch.tracker.report(at.seconds(), args))
     }
 
-    /// The episodes of lag so far; times are seconds of the capture's clock.
+    /// The episodes of lag so far; times are seconds from the initial buffer.
     #[must_use]
-    pub fn episodes(&self) -> Vec<Episode> {
-        self.stream.as_ref().map_or_else(Vec::new, |stream| stream.detector.episodes())
+    pub fn episodes(&self) -> Vec<HeardEpisode> {
+        self.stream.as_ref().map_or_else(Vec::new, |stream| stream.meter.alarms(stream.origin))
+    }
+
+    /// The episode of lag that goes on.
+    #[must_use]
+    pub fn current_episode(&self) -> Option<HeardEpisode> {
+        self.stream.as_ref().and_then(|stream| stream.meter.current_alarm(stream.origin))
+    }
+
+    /// The episodes that may yet become longer.
+    #[must_use]
+    pub fn open_episodes(&self) -> Vec<HeardEpisode> {
+        let open = |stream: &Stream| stream.meter.open_alarms(stream.origin).collect();
+        self.stream.as_ref().map_or_else(Vec::new, open)
+    }
+
+    /// The latest episode of bad audio and that of slices behind, over or not.
+    pub fn latest_episodes(&self) -> impl Iterator<Item = HeardEpisode> {
+        self.stream.iter().flat_map(|stream| stream.meter.latest_alarms(stream.origin))
     }
 
     /// The frame under the playhead at `at`.
@@ -384,9 +408,16 @@ impl Engine {
         self.stream.as_ref().and_then(|stream| stream.heard.as_ref())
     }
 
-    /// The lag detector, for displays that follow it live.
+    /// The measure of what was heard, to the frame.
     #[must_use]
-    pub fn lag_detector(&self) -> Option<&LagDetector> {
-        self.stream.as_ref().map(|stream| &stream.detector)
+    pub fn heard_meter(&self) -> Option<&HeardMeter> {
+        self.stream.as_ref().map(|stream| &stream.meter)
+    }
+
+    /// The capture begins in the middle of its session and does not say when each frame of the loop
+    /// was written last: until each was written again, ages are known to a bucket.
+    #[must_use]
+    pub fn ages_are_coarse(&self) -> bool {
+        self.stream.as_ref().is_some_and(|stream| stream.seeded)
     }
 }

@@ -17,9 +17,8 @@
 //! | [`event`] | what a record means |
 //! | [`mirror`] | the client's buffer, rebuilt from slices |
 //! | [`playhead`] | where the listener is |
-//! | [`heard`] | what the listener heard |
+//! | [`heard`] | what the listener heard, how old it was, and whether that is lag |
 //! | [`lag`] | leads, staleness and the reference's report |
-//! | [`verdict`] | whether that is lag, outside the healthy look-alikes |
 //! | [`engine`] | the only interpreter: live clients and replays both drive it |
 //! | [`checkpoint`] | what a capture held, second by second |
 //! | [`peer`] | both ends of a session as state machines |
@@ -50,7 +49,6 @@ pub mod report;
 pub mod scenario;
 pub mod sweep;
 pub mod time;
-pub mod verdict;
 pub mod wire;
 
 #[cfg(feature = "cli")]

@@ -4,9 +4,13 @@ use std::fs;
 
 use anyhow::{Context, Result, ensure};
 use lagtape::app::{AnalyzeOptions, analyze};
-use lagtape::capture::{Body, Records};
+use lagtape::capture::{Body, BufferShape, Records, RowKind, TickReport};
 use lagtape::engine::{Engine, Options};
-use lagtape::lag::{LagReport, ReportArgs};
+use lagtape::heard::{BehindRule, HeardMeter, HeardReport, HeardRule};
+use lagtape::lag::{Arrival, LagReport, LagTracker, ReportArgs};
+use lagtape::playhead::PlayheadSim;
+use lagtape::time::Nanos;
+use lagtape::wire::slice::SliceHeader;
 use serde_json::json;
 use zstd::zstd_safe::DCtx;
 
@@ -49,6 +53,7 @@ pub fn run(bench: &mut Bench) -> Result<()> {
     let walk = |options: &Options| recorded::replay(&capture, options.clone()).map(|e| report(&e));
     let with_audio = Options::default();
     let columns = columns(&capture)?;
+    let stream = Stream::of(&capture, headers_only.clone())?;
     let (mut context, mut room) = (DCtx::default(), vec![0_u8; LONGEST_COLUMNS]);
     let rows = vec![
         Row::cpu("once loaded", events, || report(&walked)).aim_s(LOADED_AIM_S),
@@ -60,16 +65,95 @@ pub fn run(bench: &mut Bench) -> Result<()> {
         Row::cpu("verified scan", events, || scan(&capture)),
         Row::cpu("walking the capture", events, || walk(&headers_only)),
         Row::cpu("walking it with audio", events, || walk(&with_audio)),
+        Row::cpu("tracking alone", events, || stream.track()),
+        Row::cpu("measuring what was heard", events, || stream.measure()),
         peer.row("Python", events, "report"),
     ];
     let ratios = vec![
         Ratio::new("Python", "from the checkpoints", Aim::AtLeast(300.0)),
         Ratio::new("Python", "inflating the checkpoints", Aim::Shown),
         Ratio::new("walking the capture", "verified scan", Aim::Shown),
+        Ratio::new("measuring what was heard", "tracking alone", Aim::Shown),
         Ratio::new("Python", "walking the capture", Aim::AtLeast(6.0)),
     ];
     let title = format!("{} slices and {} ticks", ours.slices.count, ours.ticks.count);
     bench.measure(Table { title, unit: "event", rows, ratios })
+}
+
+/// Slices and ticks of a simulated listener, read from a capture.
+struct Stream {
+    began: Nanos,
+    shape: BufferShape,
+    events: Vec<(Nanos, StreamEvent)>,
+}
+
+enum StreamEvent {
+    Slice(SliceHeader, u32),
+    Tick(TickReport),
+}
+
+impl Stream {
+    fn of(capture: &[u8], options: Options) -> Result<Stream> {
+        let (mut engine, mut records) = (Engine::new(options), Records::new(capture));
+        let (mut began, mut events) = (None, Vec::new());
+        while let Some(record) = records.next_record()? {
+            engine.handle(&record);
+            match engine.did() {
+                RowKind::Begin(shape) => began = Some((record.t, *shape)),
+                RowKind::Slice { header, len } => {
+                    let slice = StreamEvent::Slice(SliceHeader::parse(header)?, *len);
+                    events.push((record.t, slice));
+                }
+                RowKind::Tick { report, .. } => {
+                    events.push((record.t, StreamEvent::Tick(*report)));
+                }
+                _ => {}
+            }
+        }
+        let (began, shape) = began.context("the capture has no buffer")?;
+        Ok(Stream { began, shape, events })
+    }
+
+    /// The reference's records.
+    fn track(&self) -> LagTracker {
+        let (BufferShape { frames, sample_rate, .. }, now_s) = (self.shape, self.began.seconds());
+        let mut tracker = LagTracker::new(frames, sample_rate, now_s);
+        let playhead = PlayheadSim::new(frames, sample_rate, now_s);
+        for (t, event) in &self.events {
+            let (now_s, playhead) = (t.seconds(), playhead.frame(t.seconds()));
+            match event {
+                StreamEvent::Tick(_) => drop(tracker.on_tick(now_s, playhead)),
+                StreamEvent::Slice(header, _) => {
+                    let arrival = Arrival {
+                        start: header.start,
+                        frames: header.frames,
+                        playhead,
+                        tick_ms: f64::from(header.tick_ms),
+                        dec_ms: f64::from(header.dec_ms),
+                        generations: header.generations,
+                    };
+                    tracker.on_slice(now_s, arrival);
+                }
+            }
+        }
+        tracker
+    }
+
+    /// What was heard of them.
+    fn measure(&self) -> HeardReport {
+        let BufferShape { frames, sample_rate, .. } = self.shape;
+        let rule = HeardRule::new(3.0, BehindRule::default());
+        let mut meter = HeardMeter::new(self.began, frames, sample_rate, rule, false);
+        for (t, event) in &self.events {
+            match event {
+                StreamEvent::Tick(report) => meter.on_report(*t, report, None),
+                StreamEvent::Slice(header, len) => {
+                    meter.on_slice(*t, header.start.into(), header.frames.into(), (*len).into());
+                }
+            }
+        }
+        meter.report(self.began)
+    }
 }
 
 /// The packed columns of all checkpoints.

@@ -68,9 +68,13 @@ pub use salvage::{Loss, Losses, MAX_LOSSES, Salvage, Stored};
 pub use session_log::{
     BlobError, ImportError, LineError, MAX_LINE_LEN, import_session_log, session_log_marker,
 };
+pub(crate) use snapshot::{
+    Arrived, BehindSpell, Excuses, HeardSpell, LastWrite, MeterState, Patch, Waiting, WrittenBy,
+};
 pub use snapshot::{
-    BehindState, BufferError, Context, Expectation, LagDetectorState, PackedBuffer, ReportedState,
-    ServerRefusal, SessionPhase, SessionState, SimulatedState, StaleState, StreamState, TickReport,
+    BehindState, BufferError, Context, Expectation, HeardState, LagDetectorState, PackedBuffer,
+    PlayheadLine, ReportedState, ServerRefusal, SessionPhase, SessionState, SimulatedState,
+    StaleState, StreamState, TickReport,
 };
 pub use tail::{Index, last_checkpoint, whole_index};
 pub use writer::Writer;

@@ -173,11 +173,19 @@ impl Session {
 
     fn header(&self, config: Option<&str>) -> Header {
         Header {
-            client: ClientKind::Headless,
+            client: self.client(),
             url: self.rest.get("url").and_then(Value::as_str).map(without_secrets),
             config: config.map(str::to_owned),
             metadata: self.metadata(),
             ..Header::new("imported session log", self.connect_ns)
+        }
+    }
+
+    /// Whose session it was: the recorder's own, unless the log names another client.
+    fn client(&self) -> ClientKind {
+        match self.rest.get("client").and_then(Value::as_str) {
+            None | Some("headless") => ClientKind::Headless,
+            Some(_) => ClientKind::Foreign,
         }
     }
 

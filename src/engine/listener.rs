@@ -2,8 +2,10 @@
 //!
 //! Both are kept going, so that a capture that is cut can later be read with either of them.
 
-use crate::capture::{Marker, ReportedState, SimulatedState, StreamState};
+use crate::capture::{Marker, PlayheadLine, ReportedState, SimulatedState, StreamState};
+use crate::heard::Steering;
 use crate::playhead::{Movement, Playhead, PlayheadSim, PlayheadSource, ReportedPlayhead};
+use crate::time::Nanos;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Listener {
@@ -45,8 +47,12 @@ impl Listener {
         self.heard.seconds(now_s)
     }
 
-    pub fn paused(&self, now_s: f64) -> bool {
-        self.heard.paused(now_s)
+    pub fn source(&self) -> PlayheadSource {
+        self.heard.source()
+    }
+
+    pub fn line(&self, at: Nanos) -> PlayheadLine {
+        self.heard.line(at)
     }
 
     pub fn reset(&mut self, frames: u64, now_s: f64) {
@@ -54,16 +60,26 @@ impl Listener {
         self.other.reset(frames, now_s);
     }
 
-    /// Applies an op of the capture; says how the listener moved, if that moves the listener.
-    pub fn operate(&mut self, op: &Marker, now_s: f64) -> Option<Movement> {
-        self.other.operate(op, now_s);
-        self.heard.operate(op, now_s)
+    /// Applies an op of the capture; says how the listener goes on, if that moves the listener.
+    pub fn operate(&mut self, op: &Marker, at: Nanos) -> Option<Steering> {
+        self.other.operate(op, at.seconds());
+        let movement = self.heard.operate(op, at.seconds())?;
+        Some(self.steering(at, movement))
     }
 
-    /// Takes a reported position; says how the listener moved, if that moves the listener.
-    pub fn report(&mut self, position_s: f64, now_s: f64) -> Option<Movement> {
-        self.other.report(position_s, now_s);
-        self.heard.report(position_s, now_s)
+    /// Takes a reported position; says how the listener goes on, if that moves the listener.
+    pub fn report(&mut self, position_s: f64, at: Nanos) -> Option<Steering> {
+        self.other.report(position_s, at.seconds());
+        let movement = self.heard.report(position_s, at.seconds())?;
+        Some(self.steering(at, movement))
+    }
+
+    fn steering(&self, at: Nanos, movement: Movement) -> Steering {
+        Steering {
+            line: self.heard.line(at),
+            jumped: movement == Movement::Jumped,
+            paused: self.heard.paused(at.seconds()),
+        }
     }
 
     pub fn simulated(&self) -> Option<&PlayheadSim> {

@@ -5,16 +5,17 @@ use std::fmt;
 use super::Options;
 use super::facts::{Facts, OddityKind};
 use super::listener::Listener;
+use super::seed;
 use crate::capture::{
-    BufferError, BufferShape, Context, Marker, Message, Record, RowKind, StreamState, TickReport,
+    BufferError, BufferShape, Context, Marker, Message, Record, RowKind, SessionState, StreamState,
+    TickReport,
 };
 use crate::event::Event;
-use crate::heard::HeardAudio;
+use crate::heard::{HeardAudio, HeardMeter, HeardRule};
 use crate::lag::{Arrival, LagTracker};
 use crate::mirror::{ApplyError, Mirror, applied_range};
-use crate::playhead::{Movement, PlayheadSource};
+use crate::playhead::PlayheadSource;
 use crate::time::Nanos;
-use crate::verdict::LagDetector;
 use crate::wire::message::{Params, Ready};
 use crate::wire::slice::{Coding, HEADER_LEN, SliceDecoder, SliceError, SliceHeader};
 
@@ -64,6 +65,8 @@ pub(super) enum Undecodable {
 pub(super) enum ContextError {
     #[error("its buckets do not fit its loop")]
     Buckets,
+    #[error("its last writes are not those of a loop")]
+    Writes,
     #[error(transparent)]
     Buffer(#[from] BufferError),
 }
@@ -78,7 +81,9 @@ pub(super) struct Stream {
     pub playhead: Listener,
     pub origin: Nanos,
     pub epochs: Vec<Epoch>,
-    pub detector: LagDetector,
+    pub meter: HeardMeter,
+    /// The meter began in the middle, and not from a state of its own.
+    pub seeded: bool,
     pub last_report: TickReport,
     ticked: bool,
     raw: String,
@@ -114,7 +119,7 @@ impl Stream {
         let now_s = t.seconds();
         let BufferShape { frames, channels, sample_rate } = shape;
         let ready = Ready { channels, sample_rate };
-        let loop_s = loop_seconds(frames, sample_rate);
+        let foreign = source == PlayheadSource::Reported;
         let mut stream = Stream {
             sample_rate: ready.sample_rate,
             tracker_bound: options.tracker_bound,
@@ -125,8 +130,8 @@ impl Stream {
             playhead: Listener::new(source, frames, ready.sample_rate, now_s),
             origin: t,
             epochs: Vec::new(),
-            detector: LagDetector::new(options.stale_threshold_s, loop_s, now_s)
-                .with_behind_rule(options.behind),
+            meter: HeardMeter::new(t, frames, sample_rate, options.heard_rule(), foreign),
+            seeded: false,
             last_report: TickReport::default(),
             ticked: false,
             raw: String::new(),
@@ -169,7 +174,10 @@ impl Stream {
         };
         let heard =
             options.heard.map(|cap| HeardAudio::resume(cap, state.channels, state.heard_to));
-        let loop_s = loop_seconds(state.frames, sample_rate);
+        let playhead = Listener::resume(source, state, sample_rate);
+        let (meter, seeded) =
+            meter_of(options.heard_rule(), &playhead, &context.state, sample_rate);
+        let meter = meter.ok_or(Undecodable::Context(ContextError::Writes))?;
         Ok(Some(Stream {
             sample_rate,
             tracker_bound: options.tracker_bound,
@@ -177,7 +185,7 @@ impl Stream {
             decoder: SliceDecoder::new(),
             mirror,
             heard,
-            playhead: Listener::resume(source, state, sample_rate),
+            playhead,
             origin: state.origin,
             epochs: vec![Epoch {
                 began: state.began,
@@ -186,8 +194,8 @@ impl Stream {
                 channels: state.channels,
                 tracker,
             }],
-            detector: LagDetector::resume(&state.judge, options.stale_threshold_s, loop_s)
-                .with_behind_rule(options.behind),
+            meter,
+            seeded,
             last_report: state.last_tick,
             ticked: state.ticked,
             raw: state.tick_knobs.clone(),
@@ -213,7 +221,8 @@ impl Stream {
             last_tick: self.last_report,
             ticked: self.ticked,
             tick_knobs: self.raw.clone(),
-            judge: self.detector.state(),
+            judge: seed::judge(&self.meter),
+            heard: Some(self.meter.state()),
             audio_crc: self.audio_crc,
         }
     }
@@ -229,8 +238,8 @@ impl Stream {
             Event::Slice => {
                 facts.slice_bytes += message.len();
                 self.apply(record, message, facts).map(|header| {
-                    self.landed(record.t, &header, facts);
                     let len = u32::try_from(message.len()).unwrap_or(u32::MAX);
+                    self.landed(record.t, &header, len, facts);
                     RowKind::Slice { header: header.to_bytes(), len }
                 })
             }
@@ -240,7 +249,7 @@ impl Stream {
             }),
             Event::Tick(params) => Ok(self.tick(record.t, &params, facts)),
             Event::Command(_) => {
-                self.detector.on_knob(record.t.seconds());
+                self.meter.on_change(record.t);
                 Ok(RowKind::Command)
             }
             _ => Ok(RowKind::Other),
@@ -253,12 +262,10 @@ impl Stream {
 
     /// Applies an op of the capture, which moves only a simulated playhead.
     pub fn operate(&mut self, t: Nanos, marker: &Marker) {
-        let now_s = t.seconds();
-        if let Some(movement) = self.playhead.operate(marker, now_s) {
-            if movement == Movement::Jumped {
-                self.detector.on_seek(now_s);
-            }
-            self.detector.on_pause(now_s, self.playhead.paused(now_s));
+        let steering = self.playhead.operate(marker, t);
+        let moves = !matches!(marker, Marker::Point { .. });
+        if let Some(steering) = steering.filter(|_| moves) {
+            self.meter.on_op(t, steering);
         }
     }
 
@@ -300,7 +307,7 @@ impl Stream {
     pub fn swap_to(&mut self, t: Nanos, frames: u64, channels: u16) {
         self.begin_epoch(t, frames, channels);
         self.playhead.reset(frames, t.seconds());
-        self.detector.on_swap(t.seconds(), loop_seconds(frames, self.sample_rate));
+        self.meter.on_swap(t, frames, self.playhead.line(t));
         self.heard_to = None;
         if let Some(heard) = &mut self.heard {
             heard.clear(channels);
@@ -347,7 +354,8 @@ impl Stream {
         Ok(header)
     }
 
-    pub fn landed(&mut self, t: Nanos, header: &SliceHeader, facts: &mut Facts) {
+    /// A slice of so many bytes could be used.
+    pub fn landed(&mut self, t: Nanos, header: &SliceHeader, len: u32, facts: &mut Facts) {
         let now_s = t.seconds();
         let playhead = self.playhead.frame(now_s);
         let arrival = Arrival {
@@ -358,8 +366,8 @@ impl Stream {
             dec_ms: f64::from(header.dec_ms),
             generations: header.generations,
         };
-        let landed = self.epoch_mut().tracker.on_slice(now_s, arrival);
-        self.detector.on_slice(now_s, landed.lead_s);
+        self.epoch_mut().tracker.on_slice(now_s, arrival);
+        self.meter.on_slice(t, header.start.into(), header.frames.into(), len.into());
         facts.slices += 1;
     }
 
@@ -381,29 +389,18 @@ impl Stream {
         self.last_report = report;
         self.ticked = true;
         if turned {
-            self.detector.on_knob(now_s);
+            self.meter.on_change(t);
         }
-        if let Some(position_s) = report.playback_pos {
-            self.reported(now_s, position_s);
-        }
+        let position_s = report.playback_pos;
+        let steering = position_s.and_then(|position_s| self.playhead.report(position_s, t));
+        self.meter.on_report(t, &report, steering);
         let playhead = self.playhead.frame(now_s);
-        let heard = self.epoch_mut().tracker.on_tick(now_s, playhead);
-        self.detector.on_tick(now_s, heard.staleness_s);
+        self.epoch_mut().tracker.on_tick(now_s, playhead);
         self.heard_to = Some(playhead);
         if let (Some(heard), Some(mirror)) = (&mut self.heard, &self.mirror) {
             heard.on_tick(playhead, mirror.samples());
         }
         facts.ticks += 1;
-    }
-
-    /// Takes the position that the client reports, which moves only a reported playhead.
-    fn reported(&mut self, now_s: f64, position_s: f64) {
-        if let Some(movement) = self.playhead.report(position_s, now_s) {
-            self.detector.on_pause(now_s, self.playhead.paused(now_s));
-            if movement == Movement::Jumped {
-                self.detector.on_seek(now_s);
-            }
-        }
     }
 
     fn epoch(&self) -> &Epoch {
@@ -442,6 +439,19 @@ fn frames_of(bytes: u64, channels: u16) -> Result<u64, Undecodable> {
     Ok(bytes / frame_len)
 }
 
-fn loop_seconds(frames: u64, sample_rate: u32) -> f64 {
-    frames as f64 / f64::from(sample_rate)
+/// A meter that goes on from a context, and whether it had to be made up from what that says of
+/// buckets.
+fn meter_of(
+    rule: HeardRule,
+    listener: &Listener,
+    context: &SessionState,
+    sample_rate: u32,
+) -> (Option<HeardMeter>, bool) {
+    let foreign = listener.source() == PlayheadSource::Reported;
+    let line = listener.line(context.latest);
+    let resume = |state| HeardMeter::resume(state, sample_rate, rule, foreign, line);
+    match context.stream.as_ref().and_then(|stream| stream.heard.as_ref()) {
+        Some(state) => (resume(state), false),
+        None => (resume(&seed::heard(context, sample_rate, foreign, line)), true),
+    }
 }

@@ -8,9 +8,9 @@ use std::str::FromStr;
 
 use crate::capture::{Direction, Record};
 use crate::engine::{Engine, Options};
+use crate::heard::{BEHIND_LEAD_S, BEHIND_SUSTAINED_S, BehindRule, HeardEpisode, LagKind};
 use crate::lag::DEFAULT_STALE_THRESHOLD_S;
 use crate::time::{Offset, Span};
-use crate::verdict::{BEHIND_LEAD_S, BEHIND_SUSTAINED_S, BehindRule, Episode, LagKind};
 
 /// What makes an incident.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,7 +22,7 @@ pub enum Trigger {
         /// How long.
         for_s: f64,
     },
-    /// The audio heard is older than this.
+    /// The audio heard is older than this, was never patched, or is that of the track before.
     Stale {
         /// In seconds.
         over_s: f64,
@@ -186,10 +186,10 @@ impl TriggerWatch {
     }
 
     fn new_spell(&mut self) -> Option<TriggerReason> {
-        for Episode { from_s, what, .. } in self.engine.lag_detector()?.spells() {
+        for HeardEpisode { from_s, what, .. } in self.engine.latest_episodes() {
             let (watched, last_s, why) = match what {
-                LagKind::Stale { worst_staleness_s, .. } => {
-                    let why = TriggerReason::Stale { staleness_s: worst_staleness_s };
+                LagKind::Stale(old) | LagKind::Raw(old) | LagKind::OldTrack(old) => {
+                    let why = TriggerReason::Stale { staleness_s: old.worst_staleness_s };
                     (self.watches_stale, &mut self.stale_from_s, why)
                 }
                 LagKind::Behind { worst_lead_s, .. } => {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::answer::{Truncated, clipped, clipped_value, page};
 use crate::app::CaptureFolders;
 use crate::lag::LagReport;
-use crate::report::text::Figure;
+use crate::report::text::{self, Figure};
 use crate::report::what_if::WhatIf;
 use crate::report::{Analysis, EventReport, Verdict};
 use crate::scenario::Tier;
@@ -221,12 +221,8 @@ pub fn summary(analysis: &Analysis) -> String {
         (None, _) => return no_report(analysis),
         (_, None) => "healthy: nothing stale or late was heard".to_owned(),
         (_, Some(first)) => format!(
-            "LAG {} s of {} s in {} spell{}, the first from {} to {} s",
-            Figure(verdict.lag_s),
-            Figure(analysis.report_at_s),
-            verdict.episodes.len(),
-            if verdict.episodes.len() == 1 { "" } else { "s" },
-            Figure(first.from_s),
+            "LAG {}, the first up to {} s",
+            text::lag(verdict, analysis.report_at_s),
             Figure(first.to_s)
         ),
     };

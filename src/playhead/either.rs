@@ -3,7 +3,8 @@
 //! Ops move only the simulated playhead and reports only the reported one; each ignores the other.
 
 use super::{Movement, PlayheadSim, ReportedPlayhead};
-use crate::capture::Marker;
+use crate::capture::{Marker, PlayheadLine};
+use crate::time::Nanos;
 
 /// Which playhead the reports measure against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -47,6 +48,23 @@ impl Playhead {
             Playhead::Simulated(playhead) => playhead.seconds(now_s),
             Playhead::Reported(playhead) => playhead.seconds(now_s),
         }
+    }
+
+    /// How it goes on from a moment while nothing moves it.
+    #[must_use]
+    pub fn line(&self, at: Nanos) -> PlayheadLine {
+        let now_s = at.seconds();
+        let (position, rate, sample_rate) = match self {
+            Playhead::Simulated(playhead) => {
+                let rate = if playhead.paused() { 0.0 } else { playhead.rate() };
+                (playhead.position(now_s), rate, playhead.sample_rate())
+            }
+            Playhead::Reported(playhead) => {
+                let rate = if playhead.is_held() { 0.0 } else { 1.0 };
+                (playhead.position(now_s), rate, playhead.sample_rate())
+            }
+        };
+        PlayheadLine { at, position, speed: rate * f64::from(sample_rate) }
     }
 
     /// Whether the listener stands still.

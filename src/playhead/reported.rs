@@ -116,14 +116,24 @@ impl ReportedPlayhead {
         self.position_s
     }
 
+    /// Whether the position of the last report was that of the one before.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.held_since_s.is_some()
+    }
+
+    /// The position in frames of the loop.
+    #[must_use]
+    pub fn position(&self, now_s: f64) -> f64 {
+        let elapsed_s = if self.is_held() { 0.0 } else { (now_s - self.at_s).max(0.0) };
+        let position = (self.position_s + elapsed_s) * f64::from(self.sample_rate);
+        wrapped(position, self.frames as f64)
+    }
+
     /// The frame under the listener.
     #[must_use]
     pub fn frame(&self, now_s: f64) -> u64 {
-        let elapsed_s =
-            if self.held_since_s.is_some() { 0.0 } else { (now_s - self.at_s).max(0.0) };
-        let frames = self.frames as f64;
-        let position = (self.position_s + elapsed_s) * f64::from(self.sample_rate);
-        (wrapped(position, frames) as u64).min(self.frames - 1)
+        (self.position(now_s) as u64).min(self.frames - 1)
     }
 
     /// The position in seconds from the start of the loop.

@@ -2,7 +2,7 @@
 
 use super::clock::ReportClock;
 use super::data::{
-    Analysis, CloseReport, EpisodeReport, EpochReport, EventReport, OpReport, PlayheadUse, Rates,
+    Analysis, CloseReport, EpochReport, EventReport, HeardUse, OpReport, PlayheadUse, Rates,
     SCHEMA, SessionReport, TrafficReport, Trend, Verdict,
 };
 use super::description::CaptureDescription;
@@ -10,10 +10,10 @@ use super::round_trip::RoundTripReport;
 use super::warnings::warnings;
 use crate::capture::Direction;
 use crate::engine::{Engine, Epoch, Facts};
+use crate::heard::{HeardEpisode, LagKind};
 use crate::lag::ReportArgs;
 use crate::lag::stats::round;
 use crate::time::Nanos;
-use crate::verdict::LagKind;
 
 /// Columns of a [`Trend`].
 const TREND_COLUMNS: usize = 24;
@@ -24,10 +24,12 @@ impl Analysis {
     pub fn of(engine: &Engine, about: CaptureDescription, args: &ReportArgs) -> Analysis {
         let facts = engine.facts();
         let clock = ReportClock::of(engine, about.at);
+        let heard = heard(engine);
         Analysis {
             schema: SCHEMA,
             lag: engine.report(about.at, args),
-            verdict: verdict(engine, &clock),
+            verdict: verdict(heard.as_ref()),
+            heard,
             epochs: engine
                 .epochs()
                 .iter()
@@ -78,32 +80,38 @@ impl Analysis {
     }
 }
 
-fn verdict(engine: &Engine, clock: &ReportClock) -> Verdict {
-    let episodes: Vec<_> = engine
-        .episodes()
-        .into_iter()
-        .map(|episode| EpisodeReport {
-            from_s: clock.s_of(episode.from_s),
-            to_s: clock.s_of(episode.to_s),
-            what: episode.what,
-        })
-        .collect();
-    let stale = episodes.iter().any(|episode| matches!(episode.what, LagKind::Stale { .. }));
-    let behind = episodes.iter().any(|episode| matches!(episode.what, LagKind::Behind { .. }));
-    let reasons = [(stale, "stale_ticks"), (behind, "slices_behind")];
+fn heard(engine: &Engine) -> Option<HeardUse> {
+    let (meter, origin) = engine.heard_meter().zip(engine.origin())?;
+    Some(HeardUse {
+        report: meter.report(origin),
+        applied: meter.applied_by(),
+        held_back: meter.held_back(),
+    })
+}
+
+fn verdict(heard: Option<&HeardUse>) -> Verdict {
+    let report = heard.map(|heard| &heard.report);
+    let all = report.map_or(&[][..], |report| &report.episodes);
+    let episodes: Vec<_> = all.iter().filter(|episode| episode.alarm).copied().collect();
+    let is_any = |of: fn(&LagKind) -> bool| episodes.iter().any(|episode| of(&episode.what));
+    let reasons = [
+        (is_any(|what| matches!(what, LagKind::Stale(_))), "stale_ticks"),
+        (is_any(|what| matches!(what, LagKind::Raw(_))), "raw_audio"),
+        (is_any(|what| matches!(what, LagKind::OldTrack(_))), "old_track"),
+        (is_any(LagKind::is_behind), "slices_behind"),
+    ];
     Verdict {
-        lag: stale || behind,
-        reasons: reasons
-            .into_iter()
-            .filter_map(|(is_so, reason)| is_so.then_some(reason))
-            .collect(),
+        lag: !episodes.is_empty(),
+        reasons: reasons.into_iter().filter_map(|(is_so, why)| is_so.then_some(why)).collect(),
+        bad_s: report.map_or(0.0, |report| report.bad_s),
+        onset_s: report.and_then(|report| report.onset_s),
         lag_s: round(covered_s(&episodes), 6),
         episodes,
     }
 }
 
 /// Seconds that lie within at least one episode. The episodes are sorted by their beginnings.
-fn covered_s(episodes: &[EpisodeReport]) -> f64 {
+fn covered_s(episodes: &[HeardEpisode]) -> f64 {
     let mut covered = 0.0;
     let mut until = f64::NEG_INFINITY;
     for episode in episodes {
@@ -217,6 +225,7 @@ mod tests {
     use super::*;
     use crate::capture::{Body, Header, Message, Opcode, Record};
     use crate::engine::Options;
+    use crate::heard::OldAudio;
 
     /// An engine that saw a header at 1 s and then these messages, a second apart.
     fn engine(messages: &[(Direction, &str)]) -> Engine {
@@ -268,11 +277,9 @@ mod tests {
 
     #[test]
     fn report_counts_overlapping_episodes_once() {
-        let episode = |from_s, to_s| EpisodeReport {
-            from_s,
-            to_s,
-            what: LagKind::Stale { ticks: 1, worst_staleness_s: 4.0, silence_s: 0.0 },
-        };
+        let old = OldAudio { ticks: 1, worst_staleness_s: 4.0, silence_s: 0.0 };
+        let what = LagKind::Stale(old);
+        let episode = |from_s, to_s| HeardEpisode { from_s, to_s, bad_s: 0.5, alarm: true, what };
         assert_eq!(covered_s(&[]), 0.0);
         assert_eq!(covered_s(&[episode(1.0, 3.0), episode(2.0, 2.5), episode(2.5, 4.0)]), 3.0);
         assert_eq!(covered_s(&[episode(1.0, 2.0), episode(5.0, 6.5)]), 2.5);

@@ -20,8 +20,4 @@ impl ReportClock {
     pub fn s(&self, t: Nanos) -> f64 {
         round(t.seconds_since(self.origin), 6)
     }
-
-    pub fn s_of(&self, seconds: f64) -> f64 {
-        round(seconds - self.origin.seconds(), 6)
-    }
 }

@@ -12,9 +12,9 @@ use super::round_trip::RoundTripReport;
 use super::warnings::Warning;
 use crate::capture::{ClientKind, Marker};
 use crate::engine::Traffic;
+use crate::heard::{AppliedBy, HeardEpisode, HeardReport};
 use crate::lag::LagReport;
 use crate::playhead::PlayheadSource;
-use crate::verdict::LagKind;
 
 /// Version of the JSON that `--json` prints; a field may be added without a new one.
 pub const SCHEMA: u32 = 1;
@@ -29,6 +29,8 @@ pub struct Analysis {
     pub lag: Option<LagReport>,
     /// Whether a listener heard lag, over the whole capture.
     pub verdict: Verdict,
+    /// What the listener heard, to the frame, over the whole capture; `null` when no buffer came.
+    pub heard: Option<HeardUse>,
     /// One entry for each source buffer.
     pub epochs: Vec<EpochReport>,
     /// What the session was.
@@ -72,31 +74,33 @@ pub struct Analysis {
     pub trend: Trend,
 }
 
-/// Pass or fail, with the reasons.
+/// Pass or fail, with the reasons. It rests on what was heard.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "mcp", derive(schemars::JsonSchema))]
 pub struct Verdict {
     /// A listener heard lag.
     pub lag: bool,
-    /// `stale_ticks`, `slices_behind`.
+    /// `stale_ticks` (old audio), `raw_audio`, `old_track`, `slices_behind`.
     pub reasons: Vec<&'static str>,
+    /// Seconds of bad audio heard, short holes included.
+    pub bad_s: f64,
+    /// When the first episode began; `null` when healthy.
+    pub onset_s: Option<f64>,
     /// Seconds covered by episodes.
     pub lag_s: f64,
-    /// The spells of lag.
-    pub episodes: Vec<EpisodeReport>,
+    /// The spells of lag: what was heard that is long enough to be an alarm.
+    pub episodes: Vec<HeardEpisode>,
 }
 
-/// One spell of lag.
+/// What was heard, and how well that is known.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[cfg_attr(feature = "mcp", derive(schemars::JsonSchema))]
-pub struct EpisodeReport {
-    /// Beginning.
-    pub from_s: f64,
-    /// End.
-    pub to_s: f64,
-    /// What was wrong.
+pub struct HeardUse {
     #[serde(flatten)]
-    pub what: LagKind,
+    pub report: HeardReport,
+    /// What tells when slices were applied.
+    pub applied: AppliedBy,
+    /// Slices that the client applied later than they came, as far as is known.
+    pub held_back: u64,
 }
 
 /// The report of one source buffer.

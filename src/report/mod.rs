@@ -3,7 +3,8 @@
 //! [`Analysis::of`] reads an engine after its last record and returns the data that `lagtape analyze
 //! --json` prints; [`text`] renders it for a person, [`wav`] writes audio, and [`compare`] puts two
 //! captures side by side. Times are seconds from the arrival of the initial buffer, rounded to the
-//! microsecond; `*_ns` are on the capture's own clock. Figures come from the engine: nothing is
+//! microsecond, but for what was heard, which is known to the nanosecond; `*_ns` are on the
+//! capture's own clock. Figures come from the engine: nothing is
 //! measured here.
 
 mod build;
@@ -26,7 +27,7 @@ pub mod what_if;
 
 pub use damage::{DamageReport, DamagedPlace};
 pub use data::{
-    Analysis, CloseReport, EpisodeReport, EpochReport, EventReport, OpReport, PlayheadUse, Rates,
+    Analysis, CloseReport, EpochReport, EventReport, HeardUse, OpReport, PlayheadUse, Rates,
     SCHEMA, SessionReport, TrafficReport, Trend, Verdict,
 };
 pub use description::CaptureDescription;

@@ -11,14 +11,14 @@ use crate::engine::Engine;
 use crate::time::Nanos;
 
 use super::data::Analysis;
-use super::format::{Figure, OneLine};
+use super::format::OneLine;
 
 pub use draw::{HEIGHT, WIDTH};
 
 /// Pixel columns of a panel, about.
 const COLUMNS: usize = 780;
 /// Slices landing behind by more than this are drawn as behind, in seconds.
-const BEHIND_LEAD_S: f64 = crate::verdict::BEHIND_LEAD_S;
+const BEHIND_LEAD_S: f64 = crate::heard::BEHIND_LEAD_S;
 
 /// An image could not be drawn.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -195,13 +195,7 @@ fn verdict(analysis: &Analysis) -> String {
     if !verdict.lag {
         return "healthy: nothing stale or late was heard".to_owned();
     }
-    let count = verdict.episodes.len();
-    format!(
-        "LAG {} s of {} s, in {count} episode{}",
-        Figure(verdict.lag_s),
-        Figure(analysis.report_at_s),
-        if count == 1 { "" } else { "s" }
-    )
+    format!("LAG {}", super::text::lag(verdict, analysis.report_at_s))
 }
 
 #[cfg(test)]

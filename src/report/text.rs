@@ -3,14 +3,14 @@
 
 use std::fmt::{self, Write as _};
 
-use super::data::{Analysis, CloseReport};
+use super::data::{Analysis, CloseReport, Verdict};
 use super::format::plural;
 pub use super::format::{Bytes, Figure, OneLine, RecordCount, Tenths, wrapped};
 use super::warnings::Warning;
 use crate::capture::{ClientKind, Marker};
+use crate::heard::{LagKind, OldAudio, SILENCE_S};
 use crate::lag::{LagReport, TimelineRow};
 use crate::playhead::PlayheadSource;
-use crate::verdict::{LagKind, SILENCE_S};
 
 /// Episodes printed before the rest is only counted.
 const MAX_EPISODES: usize = 12;
@@ -35,6 +35,7 @@ impl Page<'_> {
     fn write(&self, out: &mut String) -> fmt::Result {
         self.title(out)?;
         writeln!(out, "\n{}", self.answer())?;
+        self.short_holes(out)?;
         self.episodes(out)?;
         if let Some(lag) = &self.analysis.lag {
             writeln!(out)?;
@@ -87,17 +88,33 @@ impl Page<'_> {
         if analysis.lag.is_none() {
             return "no stream: no usable initial buffer came".to_owned();
         }
-        let episodes = analysis.verdict.episodes.len();
         if !analysis.verdict.lag {
             return "healthy: nothing stale or late was heard".to_owned();
         }
         // A spell may have begun before the capture did.
         let covered_s = analysis.report_at_s - analysis.session.begins_s.unwrap_or(0.0);
-        format!(
-            "LAG  {} s of {} s, in {episodes} episode{}",
-            Figure(analysis.verdict.lag_s.min(covered_s)),
-            Figure(covered_s),
-            plural(episodes)
+        format!("LAG  {}", lag(&analysis.verdict, covered_s))
+    }
+
+    /// What was bad and is too short for an alarm.
+    fn short_holes(&self, out: &mut String) -> fmt::Result {
+        let Some(heard) = &self.analysis.heard else { return Ok(()) };
+        let report = &heard.report;
+        let short = || report.episodes.iter().filter(|episode| !episode.alarm);
+        let (count, s) = (short().count(), short().map(|episode| episode.bad_s).sum::<f64>());
+        if count == 0 {
+            return Ok(());
+        }
+        let at_seam = match report.seam.count {
+            0 => String::new(),
+            seam if seam == count as u64 => " where the loop begins".to_owned(),
+            seam => format!(" ({seam} where the loop begins)"),
+        };
+        writeln!(
+            out,
+            "{count} short hole{}{at_seam}, {} s together: too short for lag",
+            plural(count),
+            Figure(s)
         )
     }
 
@@ -266,24 +283,58 @@ fn slices(lag: &LagReport) -> String {
     }
 }
 
+/// How long what was heard was bad, from when, and in how many episodes. A spell may have begun
+/// before what is covered did.
+#[must_use]
+pub fn lag(verdict: &Verdict, covered_s: f64) -> String {
+    let episodes = verdict.episodes.len();
+    let onset = verdict.onset_s.map_or(String::new(), |s| format!(", from {} s", Tenths(s)));
+    let covered = Figure(covered_s);
+    let heard = match (bad_audio(verdict), verdict.bad_s) {
+        (Some(heard), bad_s) => format!("{} s of {covered} s heard {heard}", Figure(bad_s)),
+        // Slices behind the listener are not heard before the next lap.
+        (None, _) => {
+            format!("{} s of {covered} s with slices behind the listener", Figure(verdict.lag_s))
+        }
+    };
+    format!("{heard}{onset}, in {episodes} episode{}", plural(episodes))
+}
+
+/// A word for the bad audio of the episodes, if there was some.
+fn bad_audio(verdict: &Verdict) -> Option<&'static str> {
+    let words = verdict.episodes.iter().filter_map(|episode| match episode.what {
+        LagKind::Stale(_) => Some("stale"),
+        LagKind::Raw(_) => Some("raw"),
+        LagKind::OldTrack(_) => Some("of the old track"),
+        LagKind::Behind { .. } => None,
+    });
+    words.reduce(|one, other| if one == other { one } else { "stale or raw" })
+}
+
 /// What was wrong, in words.
 #[must_use]
 pub fn what(what: &LagKind) -> String {
     match what {
-        LagKind::Stale { worst_staleness_s, silence_s, .. } if *silence_s >= SILENCE_S => format!(
-            "no slices for {} s; the audio heard grew {} s old",
-            Figure(*silence_s),
-            Figure(*worst_staleness_s)
-        ),
-        LagKind::Stale { worst_staleness_s, .. } => format!(
-            "slices landed elsewhere; the audio heard grew {} s old",
-            Figure(*worst_staleness_s)
-        ),
+        LagKind::Stale(old) => format!("{}; {}", slices_of(old), grew_old(old)),
+        LagKind::Raw(old) => format!("{}; the source itself was heard", slices_of(old)),
+        LagKind::OldTrack(_) => "slices of the track before the swap were heard".to_owned(),
         LagKind::Behind { slices, of, worst_lead_s } => format!(
             "{slices} of {of} slices landed behind the listener, worst {} s",
             Figure(-worst_lead_s)
         ),
     }
+}
+
+fn slices_of(old: &OldAudio) -> String {
+    if old.silence_s >= SILENCE_S {
+        format!("no slices for {} s", Figure(old.silence_s))
+    } else {
+        "slices landed elsewhere".to_owned()
+    }
+}
+
+fn grew_old(old: &OldAudio) -> String {
+    format!("the audio heard grew {} s old", Figure(old.worst_staleness_s))
 }
 
 fn operation(t_s: f64, op: &Marker) -> String {

@@ -50,6 +50,8 @@ pub enum CaptureWarning {
     BoundedRecords,
     /// The capture begins in the middle of its session.
     Part,
+    /// Its context does not say when each frame was written last.
+    CoarseAges,
     /// The figures come from the capture's checkpoints.
     Quick,
 }
@@ -107,6 +109,11 @@ pub(super) fn warnings(
             Figure(clock.s(resumed))
         );
         warnings.push(capture(CaptureWarning::Part, message));
+    }
+    if engine.ages_are_coarse() {
+        let message = "the context at the capture's beginning is of an earlier version: what was \
+                       heard of audio from before it is known to a quarter of a second";
+        warnings.push(capture(CaptureWarning::CoarseAges, message.to_owned()));
     }
     if about.quick {
         let message =

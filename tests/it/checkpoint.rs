@@ -82,7 +82,7 @@ pub fn check_indexed(path: &Path) -> ReplayCheck {
         warnings.any(|warning| warning["kind"] == "quick"),
         "{name}: the checkpoints were read"
     );
-    for key in ["lag", "verdict", "epochs", "slices", "ticks", "report_ns", "round_trip"] {
+    for key in ["lag", "verdict", "heard", "epochs", "slices", "ticks", "report_ns", "round_trip"] {
         assert_eq!(quick[key].to_string(), full[key].to_string(), "{name}: {key}");
     }
     replayed
@@ -270,7 +270,9 @@ fn reports_from_checkpoints_are_those_of_the_engine() {
         let quick = AnalyzeOptions { quick: true, ..AnalyzeOptions::default() };
         let quick = json(&app::analyze(&with, &quick).unwrap());
         let full = json(&app::analyze(&plain, &AnalyzeOptions::default()).unwrap());
-        for key in ["lag", "verdict", "epochs", "slices", "ticks", "report_ns", "round_trip"] {
+        for key in
+            ["lag", "verdict", "heard", "epochs", "slices", "ticks", "report_ns", "round_trip"]
+        {
             assert_eq!(quick[key], full[key], "{incident}: {key}");
         }
         assert_eq!(quick["warnings"][0]["kind"], "quick");
@@ -482,7 +484,7 @@ fn without_audio_the_lag_report_stays() {
     let before = json(&app::analyze(&whole, &AnalyzeOptions::default()).unwrap());
     let after = json(&app::analyze(&out, &AnalyzeOptions::default()).unwrap());
     assert_eq!(before["decode_errors"], 1);
-    for key in ["lag", "verdict", "epochs", "slices", "ticks", "decode_errors"] {
+    for key in ["lag", "verdict", "heard", "epochs", "slices", "ticks", "decode_errors"] {
         assert_eq!(before[key], after[key], "{key}");
     }
     let redacted = fs::read(&out).unwrap();

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use lagtape::app::{self, AnalyzeOptions, Outcome, SimulateVerb};
 use lagtape::capture::Records;
 use lagtape::engine::{Engine, Options};
+use lagtape::heard::{HeardEpisode, LagKind};
 use lagtape::peer::client::Dialect;
 use lagtape::peer::incident::{self, Trouble};
-use lagtape::report::{Analysis, EpisodeReport};
+use lagtape::report::Analysis;
 use lagtape::sweep;
 use lagtape::time::Span;
-use lagtape::verdict::LagKind;
 use tempfile::TempDir;
 
 fn verb(incident: &str, seed: u64, run_for_s: u64, out: PathBuf) -> SimulateVerb {
@@ -111,7 +111,7 @@ fn healthy_is_healthy() {
 
 /// The only episode of a kind.
 #[track_caller]
-fn only(analysis: &Analysis, kind: impl Fn(&LagKind) -> bool) -> EpisodeReport {
+fn only(analysis: &Analysis, kind: impl Fn(&LagKind) -> bool) -> HeardEpisode {
     let found: Vec<_> = analysis.verdict.episodes.iter().filter(|e| kind(&e.what)).collect();
     assert_eq!(found.len(), 1, "{:?}", analysis.verdict);
     found[0].clone()
@@ -149,12 +149,11 @@ fn a_stall_shows_where_it_was_put() {
         let (begins_s, lasts_s) = longest_gap(&slices(&stall));
         check_near(begins_s, 5.0);
         check_near(lasts_s, 4.0);
-        let LagKind::Stale { silence_s, .. } =
-            only(&stall.live, |what| matches!(what, LagKind::Stale { .. })).what
+        let LagKind::Stale(old) = only(&stall.live, |what| matches!(what, LagKind::Stale(_))).what
         else {
             unreachable!("it was filtered");
         };
-        check_near(silence_s, 4.0);
+        check_near(old.silence_s, 4.0);
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::heard::HeardEpisode;
 use crate::peer::client::Client;
 use crate::report::Analysis;
 use crate::time::{DEFAULT_SAMPLE_RATE, Nanos, Span};
-use crate::verdict::Episode;
 
 /// How far a session has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub struct LiveState {
     /// The position of the playhead.
     pub playhead_s: Option<f64>,
     /// The lag episode that is under way; times are on the session's clock.
-    pub lag: Option<Episode>,
+    pub lag: Option<HeardEpisode>,
     /// How it ended.
     pub end: Option<Arc<LiveEnd>>,
 }
@@ -104,7 +104,7 @@ impl LiveState {
             lead_s: slice.map(|slice| slice.lead_s),
             staleness_s: tick.map(|tick| tick.staleness_s),
             playhead_s: engine.playhead_s(at),
-            lag: engine.lag_detector().and_then(|detector| detector.current(at.seconds())),
+            lag: engine.current_episode(),
             end: None,
         }
     }

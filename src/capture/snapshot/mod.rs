@@ -7,11 +7,16 @@
 
 mod buffer;
 mod detector;
+mod heard;
 mod session;
 mod stream;
 
 pub use buffer::{BufferError, PackedBuffer};
 pub use detector::{BehindState, LagDetectorState, StaleState};
+pub use heard::{
+    Arrived, BehindSpell, Excuses, HeardSpell, HeardState, LastWrite, MeterState, Patch,
+    PlayheadLine, Waiting, WrittenBy,
+};
 pub use session::{Expectation, ServerRefusal, SessionPhase, SessionState};
 pub use stream::{ReportedState, SimulatedState, StreamState, TickReport};
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::detector::LagDetectorState;
+use super::heard::HeardState;
 use crate::time::Nanos;
 
 /// Where the stream stands.
@@ -37,9 +38,12 @@ pub struct StreamState {
     /// The knobs of the last tick that had some: the JSON text of an object.
     #[serde(default)]
     pub tick_knobs: String,
-    /// What the verdict depends on.
+    /// What the verdict of readers before `heard` depends on.
     #[serde(default)]
     pub judge: LagDetectorState,
+    /// What the verdict depends on; captures of earlier versions lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heard: Option<HeardState>,
     /// CRC-32C over the headers and the audio of all slices so far, if it was computed.
     #[serde(default)]
     pub audio_crc: Option<u32>,

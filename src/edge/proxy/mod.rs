@@ -31,7 +31,7 @@ use super::recorder::{FileLayout, ManualTrigger, SyncPolicy};
 use super::socket::listener::serve_connections;
 
 pub use impair::{DEFAULT_BUFFER, Impairment, MAX_LINK_BYTES, PACKET_LEN};
-pub use notice::{CLEAR_AFTER_S, ProxyNotice, STATUS_PERIOD, SessionStatus, WINDOW_S};
+pub use notice::{ProxyNotice, STATUS_PERIOD, SessionStatus, WINDOW_S};
 pub use tap::MAX_WAITING;
 pub use upstream::{ServerTrust, Upstream};
 

@@ -9,17 +9,15 @@ use serde::Serialize;
 use super::impair::Impairment;
 use crate::capture::Direction;
 use crate::engine::Engine;
+use crate::heard::{HeardEpisode, LagKind};
 use crate::lag::ReportArgs;
 use crate::time::Nanos;
-use crate::verdict::{Episode, LagKind};
 use crate::wire::websocket::Deflate;
 
 /// Time between two status notices of a session.
 pub const STATUS_PERIOD: Duration = Duration::from_millis(250);
 /// How far back the figures of a status reach, in seconds.
 pub const WINDOW_S: f64 = 10.0;
-/// Lag counts as over once there has been none for this long, in seconds.
-pub const CLEAR_AFTER_S: f64 = 2.0;
 
 /// What is known of a WebSocket session when it begins.
 #[derive(Debug)]
@@ -67,6 +65,8 @@ pub enum ProxyNotice {
         /// In seconds from the initial buffer.
         at_s: f64,
         lasted_s: f64,
+        /// Seconds of bad audio in between.
+        bad_s: f64,
     },
     /// Messages were forwarded but not recorded, because the observer had fallen behind.
     Lost {
@@ -94,6 +94,8 @@ pub enum ProxyNotice {
         messages: u64,
         /// How often there was lag.
         episodes: usize,
+        /// Seconds of bad audio heard.
+        bad_s: f64,
         /// The capture, its parts, or the incidents that were not deleted.
         captures: Vec<PathBuf>,
     },
@@ -153,43 +155,60 @@ impl SessionStatus {
     }
 }
 
-/// Reports lag once when it begins and once when it ends.
+/// Reports each episode of lag once when it begins and once when it is over.
 #[derive(Debug, Default)]
 pub(super) struct LagAlarm {
-    /// Since when, on the capture's clock.
-    since_s: Option<f64>,
-    /// Episodes that ended by then have been reported.
-    over_until_s: f64,
+    /// Those that may go on.
+    open: Vec<HeardEpisode>,
+    /// The beginnings of all that were reported, bad audio and slices behind apart.
+    said: [Vec<f64>; 2],
 }
 
-/// What an alarm reports.
+/// What an alarm reports; times are seconds from the initial buffer.
 #[derive(Debug, PartialEq)]
 pub(super) enum AlarmChange {
     Began { at_s: f64, what: LagKind },
-    Ended { at_s: f64, lasted_s: f64 },
+    Ended { at_s: f64, lasted_s: f64, bad_s: f64 },
 }
 
 impl LagAlarm {
     pub fn is_on(&self) -> bool {
-        self.since_s.is_some()
+        !self.open.is_empty()
     }
 
-    /// Takes the episodes as of now; all times are on the capture's clock.
-    pub fn update(&mut self, episodes: &[Episode], now_s: f64) -> Option<AlarmChange> {
-        let newest = episodes.iter().max_by(|a, b| a.to_s.total_cmp(&b.to_s))?;
-        let is_recent = now_s - newest.to_s < CLEAR_AFTER_S;
-        match self.since_s {
-            None if is_recent && newest.to_s > self.over_until_s => {
-                self.since_s = Some(newest.from_s);
-                Some(AlarmChange::Began { at_s: newest.from_s, what: newest.what.clone() })
+    /// Takes all episodes, and those among them that may yet become longer.
+    pub fn update(&mut self, episodes: &[HeardEpisode], open: &[HeardEpisode]) -> Vec<AlarmChange> {
+        let mut changes = Vec::new();
+        for episode in episodes {
+            let said = &mut self.said[usize::from(episode.what.is_behind())];
+            if said.last().is_none_or(|&from_s| from_s < episode.from_s) {
+                said.push(episode.from_s);
+                self.open.push(*episode);
+                changes.push(AlarmChange::Began { at_s: episode.from_s, what: episode.what });
             }
-            Some(since_s) if !is_recent => {
-                self.since_s = None;
-                self.over_until_s = newest.to_s;
-                Some(AlarmChange::Ended { at_s: newest.to_s, lasted_s: newest.to_s - since_s })
-            }
-            _ => None,
         }
+        for known in &mut self.open {
+            if let Some(episode) = episodes.iter().find(|episode| is_same(episode, known)) {
+                *known = *episode;
+            }
+        }
+        let is_over = |known: &HeardEpisode| !open.iter().any(|episode| is_same(episode, known));
+        changes.extend(self.open.iter().filter(|known| is_over(known)).map(ended));
+        self.open.retain(|known| !is_over(known));
+        changes
+    }
+}
+
+/// Whether it is the same episode, perhaps at another moment.
+fn is_same(one: &HeardEpisode, other: &HeardEpisode) -> bool {
+    one.from_s == other.from_s && one.what.is_behind() == other.what.is_behind()
+}
+
+fn ended(episode: &HeardEpisode) -> AlarmChange {
+    AlarmChange::Ended {
+        at_s: episode.to_s,
+        lasted_s: episode.to_s - episode.from_s,
+        bad_s: episode.bad_s,
     }
 }
 
@@ -205,35 +224,42 @@ pub(super) fn index(direction: Direction) -> usize {
 mod tests {
     use super::*;
 
-    fn episode(from_s: f64, to_s: f64) -> Episode {
-        Episode { from_s, to_s, what: LagKind::Behind { slices: 1, of: 1, worst_lead_s: -1.0 } }
+    fn episode(from_s: f64, to_s: f64) -> HeardEpisode {
+        let what = LagKind::Behind { slices: 1, of: 1, worst_lead_s: -1.0 };
+        HeardEpisode { from_s, to_s, bad_s: 0.5, alarm: true, what }
     }
 
     #[test]
-    fn an_alarm_reports_each_lag_twice() {
+    fn an_alarm_reports_each_episode_twice() {
         let mut alarm = LagAlarm::default();
         let mut said = Vec::new();
         for tenth in 0..200 {
             let now_s = f64::from(tenth) / 10.0;
-            // Two episodes a second apart, and a third much later.
-            let episodes: Vec<_> = [(2.0, 4.0), (5.0, 6.0), (15.0, 16.0)]
+            // Two episodes a second apart, and a third that lasts to the end.
+            let episodes: Vec<_> = [(2.0, 4.0), (5.0, 6.0), (15.0, 30.0)]
                 .into_iter()
                 .filter(|(from_s, _)| from_s + 1.0 <= now_s)
                 .map(|(from_s, to_s): (f64, f64)| episode(from_s, to_s.min(now_s)))
                 .collect();
-            said.extend(alarm.update(&episodes, now_s).map(|change| match change {
+            let mut open = episodes.clone();
+            open.retain(|episode| now_s - episode.to_s <= 0.5 && tenth < 199);
+            let changes = alarm.update(&episodes, &open);
+            said.extend(changes.into_iter().map(|change| match change {
                 AlarmChange::Began { at_s, .. } => (tenth, "began", at_s, 0.0),
-                AlarmChange::Ended { at_s, lasted_s } => (tenth, "ended", at_s, lasted_s),
+                AlarmChange::Ended { at_s, lasted_s, .. } => (tenth, "ended", at_s, lasted_s),
             }));
         }
         assert_eq!(
             said,
             [
                 (30, "began", 2.0, 0.0),
-                (80, "ended", 6.0, 4.0),
+                (46, "ended", 4.0, 2.0),
+                (60, "began", 5.0, 0.0),
+                (66, "ended", 6.0, 1.0),
                 (160, "began", 15.0, 0.0),
-                (180, "ended", 16.0, 1.0),
+                (199, "ended", 19.9, 19.9 - 15.0),
             ]
         );
+        assert!(!alarm.is_on());
     }
 }

@@ -115,22 +115,17 @@ impl ObservedSession {
             self.clock_at_ns = now.0 + CLOCK_PERIOD_NS;
             self.record.put(now, Body::Clock(Clock { monotonic: now, utc: clock::utc_now() }));
         }
-        let Some(origin) = self.record.engine.origin() else { return };
-        let origin_s = origin.seconds();
+        if self.record.engine.origin().is_none() {
+            return;
+        }
         let session = self.session;
         if now.0 < self.status_at_ns {
             return;
         }
         self.status_at_ns = now.0 + STATUS_PERIOD.as_nanos() as u64;
-        match self.alarm.update(&self.record.engine.episodes(), now.seconds()) {
-            Some(AlarmChange::Began { at_s, what }) => {
-                notify(ProxyNotice::LagBegan { session, at_s: at_s - origin_s, what });
-            }
-            Some(AlarmChange::Ended { at_s, lasted_s }) => {
-                notify(ProxyNotice::LagEnded { session, at_s: at_s - origin_s, lasted_s });
-            }
-            None => {}
-        }
+        let engine = &self.record.engine;
+        let changes = self.alarm.update(&engine.episodes(), &engine.open_episodes());
+        changes.into_iter().for_each(|change| notify(notice_of(session, change)));
         if let Some(status) = SessionStatus::of(session, &self.record.engine, now) {
             notify(ProxyNotice::Status(SessionStatus { is_lagging: self.alarm.is_on(), ..status }));
         }
@@ -160,6 +155,9 @@ impl ObservedSession {
             }
             captures = finished.files;
         }
+        let changes = self.alarm.update(&engine.episodes(), &[]);
+        changes.into_iter().for_each(|change| notify(notice_of(session, change)));
+        let heard = engine.heard_meter().zip(engine.origin());
         let facts = engine.facts();
         let messages = facts.traffic.iter().map(|traffic| traffic.messages).sum();
         notify(ProxyNotice::Closed {
@@ -168,8 +166,18 @@ impl ObservedSession {
             streamed_s: engine.origin().map(|origin| at.seconds_since(origin)),
             messages,
             episodes: engine.episodes().len(),
+            bad_s: heard.map_or(0.0, |(meter, origin)| meter.report(origin).bad_s),
             captures,
         });
+    }
+}
+
+fn notice_of(session: u64, change: AlarmChange) -> ProxyNotice {
+    match change {
+        AlarmChange::Began { at_s, what } => ProxyNotice::LagBegan { session, at_s, what },
+        AlarmChange::Ended { at_s, lasted_s, bad_s } => {
+            ProxyNotice::LagEnded { session, at_s, lasted_s, bad_s }
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::{Tolerance, Which};
 use crate::engine::Engine;
+use crate::heard::{ALARM_NS, BEHIND_LEAD_S};
 use crate::lag::stats::round;
 use crate::lag::{Figures, LagReport, SliceRecord};
 use crate::report::Analysis;
@@ -69,8 +70,9 @@ pub(super) struct Figured([Option<f64>; FIGURES.len()]);
 
 /// Names, units and bearings; those that a listener minds most stand first. A thinner lead is only a
 /// smaller margin: what was heard comes before it.
-const FIGURES: [(&str, FigureUnit, Bearing); 20] = [
+const FIGURES: [(&str, FigureUnit, Bearing); 21] = [
     ("lag_s", FigureUnit::S, Bearing::MoreIsWorse),
+    ("bad_s", FigureUnit::S, Bearing::MoreIsWorse),
     ("stale_ticks", FigureUnit::Share, Bearing::MoreIsWorse),
     ("slices_behind", FigureUnit::Share, Bearing::MoreIsWorse),
     ("staleness_p50", FigureUnit::S, Bearing::MoreIsWorse),
@@ -110,6 +112,7 @@ impl Figured {
         let lost = facts.gaps.iter().fold(0_u64, |lost, (_, gap)| lost.saturating_add(gap.count));
         Figured([
             Some(analysis.verdict.lag_s),
+            Some(analysis.verdict.bad_s),
             share(ticks().map(|tick| is_stale(tick.staleness_s))),
             share(slices().map(|slice| slice.lead_s < 0.0)),
             staleness.map(|staleness| staleness.p50),
@@ -141,6 +144,7 @@ impl Figured {
         let tick = |value: fn(Figures) -> f64| slices.tick_ms.map(value);
         let staleness = |value: fn(Figures) -> f64| ticks.staleness_s.map(value);
         Figured([
+            None,
             None,
             part(ticks.stale_ticks, ticks.count),
             part(slices.behind_playhead, slices.count),
@@ -184,13 +188,26 @@ pub(super) fn compare(a: &Figured, b: &Figured, tolerance: Tolerance) -> Vec<Fig
         .map(|((name, unit, bearing), (a, b))| {
             let difference = a.zip(b).map(|(a, b)| round(b - a, 6));
             let same = match a.zip(b) {
-                Some((a, b)) => is_same(a, b, unit, tolerance),
+                Some((a, b)) => is_same(a, b, unit, tolerance.of(name)),
                 None => a.is_none() && b.is_none(),
             };
             let worse = if same { None } else { worse(a, b, bearing) };
             FigureComparison { name, unit, bearing, a, b, difference, same, worse }
         })
         .collect()
+}
+
+/// Figures that one moment makes: a hole shorter than an alarm of the verdict is none of theirs.
+const OF_ONE_MOMENT: [&str; 3] = ["bad_s", "staleness_max", "longest_gap"];
+
+impl Tolerance {
+    /// The tolerance of a figure. Those of one moment have that of the shortest alarm instead of
+    /// that of a late slice.
+    fn of(self, name: &str) -> Tolerance {
+        let widened = ALARM_NS as f64 / 1e9 / -BEHIND_LEAD_S;
+        let factor = if OF_ONE_MOMENT.contains(&name) { widened } else { 1.0 };
+        Tolerance { time_s: self.time_s * factor, ..self }
+    }
 }
 
 /// Whether two values of a unit are the same.
@@ -248,6 +265,11 @@ mod tests {
         check("lead_p50", None, Some(0.14), false, Some(Which::A));
         check("lead_p50", None, None, true, None);
         check("lead_p95", Some(0.2), Some(3.2), false, None);
+        check("staleness_max", Some(0.2), Some(0.3), true, None);
+        check("staleness_max", Some(0.2), Some(0.4), false, Some(Which::B));
+        check("longest_gap", Some(0.05), Some(0.15), true, None);
+        check("bad_s", Some(0.0), Some(0.1), true, None);
+        check("bad_s", Some(0.0), Some(0.2), false, Some(Which::B));
         check("staleness_max", Some(5.0), Some(5.2), true, None);
         check("staleness_max", Some(5.0), Some(5.5), false, Some(Which::B));
         check("stale_ticks", Some(0.3), Some(0.0), false, Some(Which::A));

@@ -41,7 +41,7 @@ pub struct Tolerance {
 
 impl Default for Tolerance {
     fn default() -> Self {
-        Tolerance { time_s: -crate::verdict::BEHIND_LEAD_S, share: 0.05 }
+        Tolerance { time_s: -crate::heard::BEHIND_LEAD_S, share: 0.05 }
     }
 }
 

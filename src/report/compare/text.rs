@@ -9,7 +9,7 @@ use super::{
     SpanKind, Which,
 };
 use crate::lag::stats::round;
-use crate::report::format::{Bytes, Figure, OneLine, Tenths, plural};
+use crate::report::format::{Bytes, Figure, OneLine, Tenths};
 
 /// Spans, settings and events printed before the rest is only counted.
 const MAX_LINES: usize = 12;
@@ -60,9 +60,7 @@ fn write(comparison: &Comparison, out: &mut String) -> fmt::Result {
 fn title(side: &SideReport) -> String {
     let verdict = match &side.verdict {
         verdict if verdict.lag => {
-            let episodes = verdict.episodes.len();
-            let lag = Figure(verdict.lag_s);
-            format!("LAG {lag} s in {episodes} episode{}", plural(episodes))
+            format!("LAG {}", crate::report::text::lag(verdict, side.length_s))
         }
         _ => "healthy".to_owned(),
     };

@@ -158,10 +158,11 @@ fn sentence_of(notice: &ProxyNotice) -> Option<String> {
         ProxyNotice::LagBegan { session, at_s, what } => {
             format!("session {session}: LAG since {} s: {}", Tenths(*at_s), text::what(what))
         }
-        ProxyNotice::LagEnded { session, at_s, lasted_s } => format!(
-            "session {session}: the lag is over since {} s; it lasted {} s",
+        ProxyNotice::LagEnded { session, at_s, lasted_s, bad_s } => format!(
+            "session {session}: the lag is over since {} s; it lasted {} s, {} s of it heard bad",
             Tenths(*at_s),
-            Figure(*lasted_s)
+            Figure(*lasted_s),
+            Figure(*bad_s)
         ),
         ProxyNotice::Lost { session, messages, bytes } => format!(
             "session {session}: {messages} messages ({}) were forwarded and not recorded; \
@@ -171,12 +172,26 @@ fn sentence_of(notice: &ProxyNotice) -> Option<String> {
         ProxyNotice::Trouble { session: Some(session), sentence }
         | ProxyNotice::Recorder { session, sentence } => format!("session {session}: {sentence}"),
         ProxyNotice::Trouble { session: None, sentence } => sentence.clone(),
-        ProxyNotice::Closed { session, reason, streamed_s, messages, episodes, captures } => {
+        ProxyNotice::Closed {
+            session,
+            reason,
+            streamed_s,
+            messages,
+            episodes,
+            bad_s,
+            captures,
+        } => {
             let what = match (streamed_s, episodes) {
                 (None, _) => format!("{messages} messages, no stream"),
                 (Some(s), 0) => format!("healthy for {} s", Figure(*s)),
-                (Some(s), 1) => format!("1 spell of LAG in {} s", Figure(*s)),
-                (Some(s), more) => format!("{more} spells of LAG in {} s", Figure(*s)),
+                (Some(s), 1) => {
+                    format!("1 spell of LAG in {} s, {} s heard bad", Figure(*s), Figure(*bad_s))
+                }
+                (Some(s), more) => format!(
+                    "{more} spells of LAG in {} s, {} s heard bad",
+                    Figure(*s),
+                    Figure(*bad_s)
+                ),
             };
             let next = captures.last().map_or(String::new(), |capture| {
                 format!("\nnext: lagtape analyze {}", capture.display())

@@ -1,0 +1,242 @@
+//! The listener over the loop: slices as they are applied, the playhead as it moves.
+//!
+//! Enters: events in the order of their times. Leaves: the tally. Whatever happens at a moment, the
+//! playhead is walked up to it first, so that each stretch is judged by the writes, the line and
+//! the excuse that were true while it was heard.
+
+use super::behind::{BEHIND_WINDOW_S, Behind, BehindRule};
+use super::tally::{HeardEpisode, HeardReport, JOIN_NS, Tally};
+use super::writes::LastWrites;
+use crate::capture::{HeardSpell, LastWrite, MeterState, Patch, PlayheadLine, WrittenBy};
+use crate::playhead::JUMP_S;
+use crate::time::Nanos;
+
+/// Leads of slices that can have been placed for the present listener: the longest lead with the
+/// whole of the transport's share. What lands elsewhere soon after a swap was placed by the
+/// positions of the buffer before.
+const PLACED_NS: std::ops::RangeInclusive<i64> = -50_000_000..=4_350_000_000;
+
+/// A listener over the last writes of one loop.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Meter {
+    sample_rate: u32,
+    writes: LastWrites,
+    line: PlayheadLine,
+    walked_to: Nanos,
+    listening: bool,
+    excused_until: Nanos,
+    /// Until when slices may be on their way that were placed for the buffer before.
+    swapping_until: Nanos,
+    slices: u32,
+    last_slice: Nanos,
+    behind: Behind,
+    tally: Tally,
+}
+
+/// By which bounds audio is old and slices are late.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HeardRule {
+    /// Audio last written more than this ago is stale.
+    pub threshold_ns: u64,
+    pub behind: BehindRule,
+}
+
+impl HeardRule {
+    /// A threshold in seconds; what is no number of them counts as none.
+    #[must_use]
+    pub fn new(stale_threshold_s: f64, behind: BehindRule) -> Self {
+        HeardRule { threshold_ns: (stale_threshold_s * 1e9).round() as u64, behind }
+    }
+}
+
+impl Meter {
+    /// A buffer came, and the playhead is at its beginning.
+    pub fn new(at: Nanos, frames: u64, sample_rate: u32, rule: HeardRule) -> Self {
+        Meter {
+            sample_rate,
+            writes: LastWrites::new(frames, at),
+            line: PlayheadLine { at, position: 0.0, speed: sample_rate.into() },
+            walked_to: at,
+            listening: true,
+            excused_until: at,
+            swapping_until: at,
+            slices: 0,
+            last_slice: at,
+            behind: Behind::new(rule.behind, None),
+            tally: Tally::new(rule.threshold_ns),
+        }
+    }
+
+    /// A listener that goes on from a state; what was heard before is not in the tally. `None` when
+    /// the writes are none of a loop.
+    pub fn resume(state: &MeterState, sample_rate: u32, rule: HeardRule) -> Option<Self> {
+        let spell = state.spell.filter(|_| state.threshold_ns == rule.threshold_ns);
+        Some(Meter {
+            sample_rate,
+            writes: LastWrites::resume(state.frames, &state.writes)?,
+            line: state.line,
+            walked_to: state.walked_to,
+            listening: state.listening,
+            excused_until: state.excused_until,
+            swapping_until: state.swapping_until,
+            slices: state.slices,
+            last_slice: state.last_slice,
+            behind: Behind::new(rule.behind, state.behind),
+            tally: Tally::resume(rule.threshold_ns, spell),
+        })
+    }
+
+    pub fn state(&self) -> MeterState {
+        MeterState {
+            frames: self.writes.frames(),
+            writes: self.writes.state(),
+            line: self.line,
+            walked_to: self.walked_to,
+            listening: self.listening,
+            excused_until: self.excused_until,
+            swapping_until: self.swapping_until,
+            slices: self.slices,
+            last_slice: self.last_slice,
+            behind: self.behind.now,
+            threshold_ns: self.tally.threshold_ns(),
+            spell: self.tally.last_spell(),
+        }
+    }
+
+    /// Listens up to a moment.
+    pub fn advance(&mut self, to: Nanos) {
+        let from = self.walked_to;
+        self.walked_to = to.max(from);
+        if !self.listening {
+            return;
+        }
+        // A hole of the loop's beginning lies within the usual window.
+        let window = (BEHIND_WINDOW_S * f64::from(self.sample_rate)) as u64;
+        let last_slice = self.last_slice;
+        let (tally, excused_until) = (&mut self.tally, self.excused_until);
+        self.line.walk(from, to, &self.writes, |span| {
+            tally.add(&span, excused_until, last_slice, span.region < window);
+        });
+    }
+
+    /// A slice is applied.
+    pub fn apply(&mut self, at: Nanos, patch: Patch) {
+        self.advance(at);
+        let (lead_ns, end_ns) = self.lead_ns(at, patch);
+        let foreign = at < self.swapping_until && !PLACED_NS.contains(&lead_ns);
+        let by =
+            if foreign { WrittenBy::OldTrack(self.slices) } else { WrittenBy::Slice(self.slices) };
+        self.writes.write(patch.start, patch.frames, LastWrite { at, by });
+        self.slices = self.slices.wrapping_add(1);
+        self.last_slice = self.last_slice.max(at);
+        if self.listening && at >= self.excused_until {
+            let over = self.behind.on_slice(at, lead_ns, end_ns);
+            self.tally.add_behind(over);
+        }
+    }
+
+    /// Whether a playhead that was at the beginning of the present line and played since would be at
+    /// this position by now.
+    pub fn went_on(&self, at: Nanos, position: f64) -> bool {
+        let played = PlayheadLine { speed: self.sample_rate.into(), ..self.line };
+        let loop_frames = self.writes.frames() as f64;
+        let off =
+            (position - played.frame(at, self.writes.frames()) as f64).rem_euclid(loop_frames);
+        off.min(loop_frames - off) <= JUMP_S * f64::from(self.sample_rate)
+    }
+
+    /// How far ahead of the listener a slice begins and ends, folded to half a lap.
+    pub fn lead_ns(&self, at: Nanos, patch: Patch) -> (i64, i64) {
+        let loop_frames = self.writes.frames();
+        let playhead = self.line.frame(at, loop_frames);
+        let start = patch.start % loop_frames;
+        let ahead =
+            if start >= playhead { start - playhead } else { start + loop_frames - playhead };
+        let lead = if ahead >= loop_frames.div_ceil(2) {
+            -((loop_frames - ahead) as f64)
+        } else {
+            ahead as f64
+        };
+        let len = patch.frames.min(loop_frames - start) as f64;
+        let ns = |frames: f64| (frames * 1e9 / f64::from(self.sample_rate.max(1))) as i64;
+        (ns(lead), ns(lead + len))
+    }
+
+    /// The playhead goes on like this. One that is somewhere else now has no slices behind it.
+    pub fn steer(&mut self, at: Nanos, line: PlayheadLine, jumped: bool) {
+        self.advance(at);
+        self.line = line;
+        if jumped {
+            self.end_behind();
+        }
+    }
+
+    /// Somebody listens, or nobody does, from the last moment walked to.
+    pub fn listen(&mut self, listening: bool) {
+        if self.listening && !listening {
+            self.end_behind();
+        }
+        self.listening = listening;
+    }
+
+    /// What is bad from now on counts only after this moment.
+    pub fn excuse(&mut self, at: Nanos, until: Nanos) {
+        self.advance(at);
+        self.excused_until = until;
+    }
+
+    /// All that counted so far was the transient of the start.
+    pub fn forgive(&mut self) {
+        self.tally.forgive();
+    }
+
+    /// Another buffer, and the playhead is at its beginning.
+    pub fn swap(&mut self, at: Nanos, frames: u64, settles_at: Nanos) {
+        self.advance(at);
+        self.end_behind();
+        self.writes = LastWrites::new(frames, at);
+        self.last_slice = at;
+        self.swapping_until = settles_at;
+    }
+
+    /// The client reported, up to which the listener has listened.
+    pub fn reported(&mut self, at: Nanos) {
+        self.advance(at);
+        self.tally.on_report(at);
+    }
+
+    pub fn report(&self, origin: Nanos) -> HeardReport {
+        self.tally.report(origin, self.behind.current())
+    }
+
+    /// All alarms.
+    pub fn alarms(&self, origin: Nanos) -> Vec<HeardEpisode> {
+        self.tally.episodes(origin, self.behind.current(), false)
+    }
+
+    /// The latest alarm of each sort, over or not.
+    pub fn latest(&self, origin: Nanos) -> impl Iterator<Item = HeardEpisode> {
+        let behind = self.behind.current().map(|spell| spell.reported(origin));
+        self.tally.latest(origin).into_iter().chain(behind)
+    }
+
+    /// The alarms that may yet become longer.
+    pub fn open(&self, origin: Nanos) -> impl Iterator<Item = HeardEpisode> {
+        let joins = |spell: &HeardSpell| self.walked_to.0.saturating_sub(spell.to.0) <= JOIN_NS;
+        let heard = self.tally.last_spell().filter(joins).and(self.tally.latest(origin));
+        let behind = self.behind.current().map(|spell| spell.reported(origin));
+        heard.into_iter().chain(behind)
+    }
+
+    /// The alarm that is heard now, or lands now.
+    pub fn current(&self, origin: Nanos) -> Option<HeardEpisode> {
+        let heard = self.tally.last_spell().filter(|spell| spell.to == self.walked_to);
+        let behind = self.behind.going_on(self.walked_to).map(|spell| spell.reported(origin));
+        self.tally.latest(origin).filter(|_| heard.is_some()).or(behind)
+    }
+
+    fn end_behind(&mut self) {
+        let over = self.behind.end();
+        self.tally.add_behind(over);
+    }
+}

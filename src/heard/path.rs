@@ -1,0 +1,205 @@
+//! The path of the playhead between two events, and the regions that it crosses when.
+//!
+//! Enters: a straight line of the position over time, and the last writes of the loop. Leaves:
+//! spans of time, each over one region. A span ends at the first nanosecond at which the position
+//! has reached the region's end; that moment is computed from the line alone, so it is the same
+//! wherever a walk begins.
+
+use super::writes::LastWrites;
+use crate::capture::{LastWrite, PlayheadLine};
+use crate::time::Nanos;
+
+/// Laps walked at once at most. Whoever says nothing for longer than that is not known to listen.
+const MAX_LAPS: f64 = 2.0;
+/// A loop that goes by faster than this is nothing that somebody listens to.
+const MIN_LAP_NS: f64 = 1e6;
+const NS_PER_S: f64 = 1e9;
+
+/// A stretch of time in which the listener heard frames of one region.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Span {
+    pub from: Nanos,
+    pub to: Nanos,
+    pub write: LastWrite,
+    /// The region's first frame.
+    pub region: u64,
+}
+
+impl PlayheadLine {
+    /// The position at a moment, not wrapped. Before the line begins it stands where that begins.
+    fn walked(&self, at: Nanos) -> f64 {
+        self.position + at.0.saturating_sub(self.at.0) as f64 / NS_PER_S * self.speed
+    }
+
+    /// The frame that is heard, in a loop of this length.
+    #[must_use]
+    pub fn frame(&self, at: Nanos, frames: u64) -> u64 {
+        let frames = frames.max(1);
+        (self.walked(at).rem_euclid(frames as f64) as u64).min(frames - 1)
+    }
+
+    /// Hands over what is heard between two moments, in order and without a gap.
+    pub(super) fn walk(
+        &self,
+        from: Nanos,
+        to: Nanos,
+        writes: &LastWrites,
+        mut heard: impl FnMut(Span),
+    ) {
+        if from >= to || !self.position.is_finite() || !self.speed.is_finite() {
+            return;
+        }
+        if self.speed == 0.0 {
+            let index = writes.index_of(self.frame(from, writes.frames()));
+            let (write, region) = (writes.write_of(index), writes.start(index));
+            heard(Span { from, to, write, region });
+            return;
+        }
+        if writes.frames() as f64 / self.speed.abs() * NS_PER_S < MIN_LAP_NS {
+            return;
+        }
+        let mut walk = Walk::new(self, from, writes);
+        let to = to.min(walk.reaches(walk.distance + MAX_LAPS * walk.frames));
+        let mut at = from;
+        while at < to {
+            let (index, leaves_at) = walk.step();
+            let until = leaves_at.clamp(at, to);
+            if until > at {
+                let (write, region) = (writes.write_of(index), writes.start(index));
+                heard(Span { from: at, to: until, write, region });
+                at = until;
+            }
+        }
+    }
+}
+
+/// A walk over regions. Distances are frames in the direction of the walk from the edge of the loop
+/// at which it would begin.
+struct Walk<'a> {
+    line: &'a PlayheadLine,
+    writes: &'a LastWrites,
+    backwards: bool,
+    frames: f64,
+    ns_per_frame: f64,
+    /// Of the line's beginning.
+    origin: f64,
+    /// Whole frames walked at the beginning of this walk.
+    distance: f64,
+    lap: f64,
+    index: usize,
+}
+
+impl<'a> Walk<'a> {
+    fn new(line: &'a PlayheadLine, from: Nanos, writes: &'a LastWrites) -> Self {
+        let frames = writes.frames() as f64;
+        let backwards = line.speed < 0.0;
+        let origin = if backwards { frames - line.position } else { line.position };
+        let elapsed_s = from.0.saturating_sub(line.at.0) as f64 / NS_PER_S;
+        let mut walk = Walk {
+            line,
+            writes,
+            backwards,
+            frames,
+            ns_per_frame: NS_PER_S / line.speed.abs(),
+            origin,
+            distance: (origin + elapsed_s * line.speed.abs()).floor(),
+            lap: 0.0,
+            index: 0,
+        };
+        // The moments at which frames are reached decide, not the rounding of the position.
+        if walk.distance > 0.0 && walk.reaches(walk.distance) > from {
+            walk.distance -= 1.0;
+        } else if walk.reaches(walk.distance + 1.0) <= from {
+            walk.distance += 1.0;
+        }
+        walk.lap = (walk.distance / frames).floor();
+        let frame = (walk.distance - walk.lap * frames) as u64;
+        let last = writes.frames() - 1;
+        let frame = frame.min(last);
+        walk.index = writes.index_of(if backwards { last - frame } else { frame });
+        walk
+    }
+
+    /// The first nanosecond at which so many frames are walked.
+    fn reaches(&self, distance: f64) -> Nanos {
+        let after_ns = ((distance - self.origin) * self.ns_per_frame).ceil();
+        Nanos(self.line.at.0.saturating_add(after_ns.max(0.0) as u64))
+    }
+
+    /// The region that the walk is in, and when it leaves it for the next.
+    fn step(&mut self) -> (usize, Nanos) {
+        let index = self.index;
+        let edge = if self.backwards {
+            self.writes.frames() - self.writes.start(index)
+        } else {
+            self.writes.end(index)
+        };
+        let leaves_at = self.reaches(self.lap * self.frames + edge as f64);
+        let last = self.writes.regions() - 1;
+        let (end, begin) = if self.backwards { (0, last) } else { (last, 0) };
+        if index == end {
+            self.index = begin;
+            self.lap += 1.0;
+        } else {
+            self.index = if self.backwards { index - 1 } else { index + 1 };
+        }
+        (index, leaves_at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::WrittenBy;
+
+    const RATE: f64 = 1000.0;
+
+    /// A loop of 1000 frames at 1 ms each; frames 200..300 are slice 1, 900..1000 slice 2.
+    fn writes() -> LastWrites {
+        let mut writes = LastWrites::new(1000, Nanos(0));
+        writes.write(200, 100, LastWrite { at: Nanos(1), by: WrittenBy::Slice(1) });
+        writes.write(900, 500, LastWrite { at: Nanos(2), by: WrittenBy::Slice(2) });
+        writes
+    }
+
+    #[track_caller]
+    fn check(position: f64, speed: f64, (from, to): (u64, u64), expected: &[(u64, u64, u32)]) {
+        let line = PlayheadLine { at: Nanos(0), position, speed };
+        let mut spans = Vec::new();
+        let ms = |ms: u64| Nanos(ms * 1_000_000);
+        line.walk(ms(from), ms(to), &writes(), |span| {
+            let slice = match span.write.by {
+                WrittenBy::Slice(slice) => slice,
+                _ => 0,
+            };
+            spans.push((span.from.0 / 1_000_000, span.to.0.div_ceil(1_000_000), slice));
+        });
+        assert_eq!(spans, expected);
+    }
+
+    #[test]
+    fn path_crosses_regions_and_the_loop_point() {
+        check(0.0, RATE, (0, 100), &[(0, 100, 0)]);
+        check(0.0, RATE, (100, 350), &[(100, 200, 0), (200, 300, 1), (300, 350, 0)]);
+        check(850.0, RATE, (0, 400), &[(0, 50, 0), (50, 150, 2), (150, 350, 0), (350, 400, 1)]);
+        check(0.0, 2.0 * RATE, (0, 150), &[(0, 100, 0), (100, 150, 1)]);
+        check(250.0, 0.0, (10, 5000), &[(10, 5000, 1)]);
+        check(350.0, -RATE, (0, 200), &[(0, 50, 0), (50, 150, 1), (150, 200, 0)]);
+        check(50.0, -RATE, (0, 200), &[(0, 50, 0), (50, 150, 2), (150, 200, 0)]);
+        check(0.0, -RATE, (0, 50), &[(0, 50, 2)]);
+    }
+
+    #[test]
+    fn path_is_walked_two_laps_at_once_and_nowhere_when_it_is_no_number() {
+        let mut heard = 0;
+        let line = PlayheadLine { at: Nanos(0), position: 0.0, speed: RATE };
+        line.walk(Nanos(0), Nanos(9_000_000_000), &writes(), |span| {
+            heard += span.to.0 - span.from.0;
+        });
+        assert_eq!(heard, 2_000_000_000);
+        check(f64::NAN, RATE, (0, 100), &[]);
+        check(0.0, f64::NAN, (0, 100), &[]);
+        check(0.0, 1e300, (0, 100), &[]);
+        check(5.0, 1e-300, (0, 100), &[(0, 100, 0)]);
+    }
+}

@@ -1,0 +1,325 @@
+//! What was heard, added up: seconds, ages, episodes.
+//!
+//! Enters: stretches of listening over audio of one write. Leaves: a [`HeardReport`]. All sums are
+//! whole nanoseconds. What is bad: audio last written more than the threshold ago, or never since
+//! the buffer came, or for the track before. What is bad while it is excused is counted apart.
+
+use serde::Serialize;
+
+use super::ages::{AgeQuantiles, Ages};
+use super::path::Span;
+use crate::capture::{BehindSpell, HeardSpell, WrittenBy};
+use crate::time::Nanos;
+
+/// Bad moments closer together than this belong to one episode.
+pub const JOIN_NS: u64 = 500_000_000;
+/// An episode with less bad audio than this is counted and no alarm: every lap of the server has a
+/// hole of up to one slice interval at its beginning, up to 0.12 s with sound ticks.
+pub const ALARM_NS: u64 = 150_000_000;
+/// Silence between slices from which an episode of old audio is told as a stop of the slices.
+pub const SILENCE_S: f64 = 1.0;
+
+/// What is wrong in an episode.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "mcp", derive(schemars::JsonSchema))]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum LagKind {
+    /// Audio older than the threshold.
+    Stale(OldAudio),
+    /// Audio that was never patched since the buffer came.
+    Raw(OldAudio),
+    /// Audio that was placed for the buffer before.
+    OldTrack(OldAudio),
+    /// Slices landed behind the listener.
+    Behind {
+        slices: u64,
+        /// All slices of the spell.
+        of: u64,
+        worst_lead_s: f64,
+    },
+}
+
+/// How bad an episode of old audio was.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "mcp", derive(schemars::JsonSchema))]
+pub struct OldAudio {
+    /// Reports of the client that came while it was heard.
+    pub ticks: u64,
+    /// The oldest audio heard.
+    pub worst_staleness_s: f64,
+    /// The longest time without a slice, up to the end of the episode.
+    pub silence_s: f64,
+}
+
+impl LagKind {
+    /// Whether it is slices that landed behind, and no audio heard.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        matches!(self, LagKind::Behind { .. })
+    }
+}
+
+/// A spell of bad audio or of slices behind; times are seconds since the initial buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "mcp", derive(schemars::JsonSchema))]
+pub struct HeardEpisode {
+    pub from_s: f64,
+    /// When the last bad moment was over.
+    pub to_s: f64,
+    /// Seconds of bad audio in between; 0 for slices behind, whose audio is counted where it is
+    /// heard.
+    pub bad_s: f64,
+    /// Whether it is long enough to be an alarm.
+    pub alarm: bool,
+    /// What most of it was.
+    #[serde(flatten)]
+    pub what: LagKind,
+}
+
+/// Holes at the beginning of the loop that are too short for an alarm.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct SeamHoles {
+    /// How many.
+    pub count: u64,
+    /// How long together, in seconds.
+    pub s: f64,
+}
+
+/// What was heard of a session.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct HeardReport {
+    /// Seconds of listening.
+    pub s: f64,
+    /// Seconds of audio older than the threshold.
+    pub stale_s: f64,
+    /// Seconds of the source: never patched since the buffer came.
+    pub raw_s: f64,
+    /// Seconds of audio that was placed for the buffer before.
+    pub old_track_s: f64,
+    /// Seconds of the three that are transients or rest and do not count.
+    pub excused_s: f64,
+    /// Age of the oldest audio that was not excused, in seconds.
+    pub oldest_s: f64,
+    /// Ages of all that was heard.
+    pub age: AgeQuantiles,
+    /// Holes of the loop's beginning.
+    pub seam: SeamHoles,
+    /// Seconds of bad audio that count.
+    pub bad_s: f64,
+    /// When the first alarm began, in seconds since the initial buffer.
+    pub onset_s: Option<f64>,
+    /// All episodes that count, alarms or not, in the order of their beginnings.
+    pub episodes: Vec<HeardEpisode>,
+}
+
+impl HeardSpell {
+    fn total_ns(&self) -> u64 {
+        self.bad_ns.iter().fold(0, |sum, ns| sum.saturating_add(*ns))
+    }
+
+    fn is_alarm(&self) -> bool {
+        self.total_ns() >= ALARM_NS
+    }
+
+    fn reported(&self, origin: Nanos) -> HeardEpisode {
+        let old = OldAudio {
+            ticks: self.ticks,
+            worst_staleness_s: seconds(self.oldest_ns),
+            silence_s: seconds(self.silence_ns),
+        };
+        let [stale, raw, old_track] = self.bad_ns;
+        let what = if old_track > stale.max(raw) {
+            LagKind::OldTrack(old)
+        } else if raw > stale {
+            LagKind::Raw(old)
+        } else {
+            LagKind::Stale(old)
+        };
+        HeardEpisode {
+            from_s: self.from.seconds_since(origin),
+            to_s: self.to.seconds_since(origin),
+            bad_s: seconds(self.total_ns()),
+            alarm: self.is_alarm(),
+            what,
+        }
+    }
+}
+
+impl BehindSpell {
+    pub(super) fn reported(&self, origin: Nanos) -> HeardEpisode {
+        HeardEpisode {
+            from_s: self.from.seconds_since(origin),
+            to_s: self.to.seconds_since(origin),
+            bad_s: 0.0,
+            alarm: true,
+            what: LagKind::Behind {
+                slices: self.slices,
+                of: self.of_to,
+                worst_lead_s: self.worst_lead_ns as f64 / 1e9,
+            },
+        }
+    }
+}
+
+/// The sums.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Tally {
+    threshold_ns: u64,
+    heard_ns: u64,
+    /// Stale, raw, old track.
+    bad_ns: [u64; 3],
+    excused_ns: u64,
+    oldest_ns: u64,
+    ages: Ages,
+    /// The last one may go on.
+    episodes: Vec<HeardSpell>,
+    behind: Vec<BehindSpell>,
+}
+
+impl Tally {
+    pub fn new(threshold_ns: u64) -> Self {
+        Tally {
+            threshold_ns,
+            heard_ns: 0,
+            bad_ns: [0; 3],
+            excused_ns: 0,
+            oldest_ns: 0,
+            ages: Ages::default(),
+            episodes: Vec::new(),
+            behind: Vec::new(),
+        }
+    }
+
+    /// A tally that begins in the middle of a session, with the episode that may go on there.
+    pub fn resume(threshold_ns: u64, episode: Option<HeardSpell>) -> Self {
+        Tally { episodes: episode.into_iter().collect(), ..Tally::new(threshold_ns) }
+    }
+
+    /// The last episode, which may go on.
+    pub fn last_spell(&self) -> Option<HeardSpell> {
+        self.episodes.last().copied()
+    }
+
+    /// Age over which audio is old.
+    pub fn threshold_ns(&self) -> u64 {
+        self.threshold_ns
+    }
+
+    /// Something was heard; what was bad before `excused_until` does not count.
+    pub fn add(&mut self, span: &Span, excused_until: Nanos, last_slice: Nanos, at_seam: bool) {
+        let Span { from, to, write, .. } = *span;
+        let age_ns = from.0.saturating_sub(write.at.0);
+        self.heard_ns += to.0 - from.0;
+        self.ages.add(age_ns, to.0 - from.0);
+        if to > excused_until {
+            self.oldest_ns = self.oldest_ns.max(to.0.saturating_sub(write.at.0));
+        }
+        let too_old = Nanos(write.at.0.saturating_add(self.threshold_ns));
+        let (kind, bad_from) = match write.by {
+            WrittenBy::Buffer => (1, from),
+            WrittenBy::Slice(_) => (0, from.max(too_old)),
+            WrittenBy::OldTrack(_) => (2, from),
+        };
+        if bad_from >= to {
+            return;
+        }
+        self.bad_ns[kind] += to.0 - bad_from.0;
+        let counted_from = bad_from.max(excused_until.min(to));
+        self.excused_ns += counted_from.0 - bad_from.0;
+        if counted_from < to {
+            let episode = self.episode(counted_from, to, at_seam);
+            episode.bad_ns[kind] = episode.bad_ns[kind].saturating_add(to.0 - counted_from.0);
+            episode.oldest_ns = episode.oldest_ns.max(to.0.saturating_sub(write.at.0));
+            episode.silence_ns = episode.silence_ns.max(to.0.saturating_sub(last_slice.0));
+        }
+    }
+
+    /// The episode that a bad stretch belongs to.
+    fn episode(&mut self, from: Nanos, to: Nanos, at_seam: bool) -> &mut HeardSpell {
+        let goes_on =
+            self.episodes.last().is_some_and(|e| from.0.saturating_sub(e.to.0) <= JOIN_NS);
+        if !goes_on {
+            self.episodes.push(HeardSpell {
+                from,
+                to,
+                bad_ns: [0; 3],
+                oldest_ns: 0,
+                silence_ns: 0,
+                ticks: 0,
+                at_seam,
+            });
+        }
+        let episode = self.episodes.last_mut().expect("there is one by now");
+        episode.to = to;
+        episode.at_seam &= at_seam;
+        episode
+    }
+
+    /// The client reported.
+    pub fn on_report(&mut self, at: Nanos) {
+        if let Some(episode) = self.episodes.last_mut().filter(|episode| episode.to == at) {
+            episode.ticks = episode.ticks.saturating_add(1);
+        }
+    }
+
+    /// All that counted so far was a transient.
+    pub fn forgive(&mut self) {
+        self.excused_ns += self.episodes.iter().map(HeardSpell::total_ns).sum::<u64>();
+        self.episodes.clear();
+        self.oldest_ns = 0;
+    }
+
+    /// A spell of slices behind is over.
+    pub fn add_behind(&mut self, spell: Option<BehindSpell>) {
+        self.behind.extend(spell);
+    }
+
+    /// The latest spell of bad audio, if it is an alarm by now.
+    pub fn latest(&self, origin: Nanos) -> Option<HeardEpisode> {
+        let spell = self.episodes.last().filter(|spell| spell.is_alarm());
+        spell.map(|spell| spell.reported(origin))
+    }
+
+    /// All that is an alarm or, if `all`, counts, in the order of its beginning.
+    pub fn episodes(
+        &self,
+        origin: Nanos,
+        behind_now: Option<BehindSpell>,
+        all: bool,
+    ) -> Vec<HeardEpisode> {
+        let spells = self.episodes.iter().filter(|spell| all || spell.is_alarm());
+        let behind = self.behind.iter().copied().chain(behind_now);
+        let mut episodes: Vec<_> = spells
+            .map(|spell| spell.reported(origin))
+            .chain(behind.map(|spell| spell.reported(origin)))
+            .collect();
+        episodes.sort_by(|a, b| a.from_s.total_cmp(&b.from_s));
+        episodes
+    }
+
+    pub fn report(&self, origin: Nanos, behind_now: Option<BehindSpell>) -> HeardReport {
+        let episodes = self.episodes(origin, behind_now, true);
+        let holes = self.episodes.iter().filter(|e| e.at_seam && !e.is_alarm());
+        let [stale_s, raw_s, old_track_s] = self.bad_ns.map(seconds);
+        HeardReport {
+            s: seconds(self.heard_ns),
+            stale_s,
+            raw_s,
+            old_track_s,
+            excused_s: seconds(self.excused_ns),
+            oldest_s: seconds(self.oldest_ns),
+            age: self.ages.quantiles(),
+            seam: SeamHoles {
+                count: holes.clone().count() as u64,
+                s: seconds(holes.map(HeardSpell::total_ns).sum()),
+            },
+            bad_s: seconds(self.episodes.iter().map(HeardSpell::total_ns).sum()),
+            onset_s: episodes.iter().find(|e| e.alarm).map(|e| e.from_s),
+            episodes,
+        }
+    }
+}
+
+fn seconds(ns: u64) -> f64 {
+    ns as f64 / 1e9
+}
