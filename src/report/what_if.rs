@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::format::{Figure, wrapped};
 use crate::lag::LagReport;
 use crate::peer::policy::Policy;
-use crate::scenario::model::{FactualError, Fit, Outcome, Spread, Trace};
+use crate::scenario::model::{FactualError, Fit, ModelOutcome, Spread, Trace};
 use crate::scenario::{Scenario, Tier};
 use crate::sweep::rows::lags;
 
@@ -34,7 +34,7 @@ pub struct WhatIf {
     /// What would have been, in the likeliest outcome.
     pub counterfactual: WhatIfSide,
     /// In the model tier: what could have been, the likeliest first.
-    pub outcomes: Vec<Outcome>,
+    pub outcomes: Vec<ModelOutcome>,
     /// Runs of the model; 0 in other tiers.
     pub members: usize,
     /// In the model tier: what the model was made of.

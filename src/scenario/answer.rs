@@ -12,7 +12,7 @@ use super::advice::{Advice, Wording};
 use super::columns::{Columns, ColumnsBuilder};
 use super::derive::Counterfactual;
 use super::knobs::{Knob, RecordedFacts};
-use super::model::{self, Cause, Change, Fit, FitError, Outcome, Question};
+use super::model::{self, Cause, Change, Fit, FitError, ModelOutcome, Question};
 use super::model::{Trace, TraceError, Tracer, UnknownToModel};
 use super::open_loop::{self, OpenLoop, OpenLoopError, Scratch};
 use super::{Playback, Scenario, Tier};
@@ -73,7 +73,7 @@ pub struct ScenarioAnswer {
     /// The report; of the likeliest outcome in the model tier.
     pub lag: LagReport,
     /// In the model tier: what could have been, the likeliest first.
-    pub outcomes: Vec<Outcome>,
+    pub outcomes: Vec<ModelOutcome>,
 }
 
 /// Why there is no answer.
@@ -328,8 +328,8 @@ impl Prepared<'_> {
 impl ScenarioAnswer {
     /// An answer without a model.
     #[must_use]
-    pub fn of(moved: open_loop::Answer, reason: &str) -> ScenarioAnswer {
-        let open_loop::Answer { tier, valid_until_s, beyond_share, lag } = moved;
+    pub fn of(moved: open_loop::OpenLoopAnswer, reason: &str) -> ScenarioAnswer {
+        let open_loop::OpenLoopAnswer { tier, valid_until_s, beyond_share, lag } = moved;
         let (reason, outcomes) = (reason.to_owned(), Vec::new());
         ScenarioAnswer { tier, reason, valid_until_s, beyond_share, lag, outcomes }
     }

@@ -31,7 +31,7 @@ const LOOKED_AT: usize = 64;
 
 /// What would have been heard.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Answer {
+pub struct OpenLoopAnswer {
     /// [`Tier::Exact`] or [`Tier::Horizon`].
     pub tier: Tier,
     /// Until when the answer is exact, in seconds from the initial buffer; `None`: to the end.
@@ -116,14 +116,14 @@ impl<'a> OpenLoop<'a> {
         &self,
         scenario: &Scenario,
         scratch: &mut Scratch,
-    ) -> Result<Answer, OpenLoopError> {
+    ) -> Result<OpenLoopAnswer, OpenLoopError> {
         if !scenario.only_moves_playhead() {
             return Err(OpenLoopError::MoreThanPlayhead);
         }
         self.listen(&scenario.playback, scratch)?;
         let valid_until = self.valid_until(&scenario.playback, scratch);
         let lag = self.report(quantum(&scenario.playback), scratch);
-        Ok(Answer {
+        Ok(OpenLoopAnswer {
             tier: if valid_until.is_some() { Tier::Horizon } else { Tier::Exact },
             valid_until_s: valid_until.map(|at| at.seconds_since(self.columns.origin)),
             beyond_share: valid_until.map_or(0.0, |at| self.share_after(at)),

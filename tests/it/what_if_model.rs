@@ -9,7 +9,7 @@ use lagtape::lag::ReportArgs;
 use lagtape::peer::link::LinkOptions;
 use lagtape::peer::script::ScriptedOp;
 use lagtape::scenario::model::{
-    Answer, Change, DEFAULT_MEMBERS, FactualError, Fit, Question, Trace, Tracer, answer,
+    Change, DEFAULT_MEMBERS, EnsembleAnswer, FactualError, Fit, Question, Trace, Tracer, answer,
 };
 use lagtape::time::Span;
 use serde_json::{Value, json};
@@ -67,7 +67,7 @@ fn change_of(pair: &Value) -> Result<Change, String> {
     Ok(change)
 }
 
-fn ask(trace: &Trace, fit: &Fit, change: &Change) -> Answer {
+fn ask(trace: &Trace, fit: &Fit, change: &Change) -> EnsembleAnswer {
     let args = ReportArgs::default();
     let question = Question { trace, fit, change, args, members: DEFAULT_MEMBERS, seed: 0 };
     answer(&question)

@@ -1,12 +1,12 @@
 //! Many runs of the model, and the few outcomes that they come to.
 //!
-//! Enters: a question. Leaves: an [`Answer`]. Members differ in how ops, slices and reports fall
+//! Enters: a question. Leaves: an [`EnsembleAnswer`]. Members differ in how ops, slices and reports fall
 //! between each other, which nobody can ask for, and in the jitter of reports; the first is as asked.
 //! Members whose listeners heard much the same are one outcome; means of two worlds are never given.
 
 use super::change::Change;
 use super::fit::Fit;
-use super::outcome::{Member, Outcome};
+use super::outcome::{Member, ModelOutcome};
 use super::perturbation::Perturbation;
 use super::run::{Predicted, predict};
 use super::trace::Trace;
@@ -47,14 +47,14 @@ pub struct Question<'a> {
 
 /// What the model says.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
-pub struct Answer {
+pub struct EnsembleAnswer {
     /// What could have happened, the likeliest first.
-    pub outcomes: Vec<Outcome>,
+    pub outcomes: Vec<ModelOutcome>,
 }
 
 /// Runs the ensemble.
 #[must_use]
-pub fn answer(question: &Question<'_>) -> Answer {
+pub fn answer(question: &Question<'_>) -> EnsembleAnswer {
     let policy = question.change.policy(question.fit.policy());
     let members: Vec<Member> = perturbations(question)
         .into_iter()
@@ -62,9 +62,9 @@ pub fn answer(question: &Question<'_>) -> Answer {
         .collect();
     let outcomes = clusters(&members, question.fit.tick_s)
         .into_iter()
-        .map(|cluster| Outcome::of(&members, &cluster))
+        .map(|cluster| ModelOutcome::of(&members, &cluster))
         .collect();
-    Answer { outcomes }
+    EnsembleAnswer { outcomes }
 }
 
 /// What chance decides for each member. All that is asked for moves as a whole, so that pauses are as

@@ -32,11 +32,11 @@ mod run;
 mod trace;
 
 pub use change::{Change, Later, UnknownToModel};
-pub use ensemble::{Answer, DEFAULT_MEMBERS, MAX_OUTCOMES, Question, answer};
+pub use ensemble::{DEFAULT_MEMBERS, EnsembleAnswer, MAX_OUTCOMES, Question, answer};
 pub use fit::{FactualError, Fit, FitError, MAX_LEAD_ERROR_S, MAX_MISSING_SHARE, score};
 pub use generations::{Generation, NewFrames};
 pub use hypothesis::Hypothesis;
-pub use outcome::{Outcome, Spread};
+pub use outcome::{ModelOutcome, Spread};
 pub use pacing::{Displaced, Rule};
 pub use perturbation::Perturbation;
 pub use queue::{Cause, Queue};

@@ -9,7 +9,7 @@ use crate::lag::{Figures, LagReport};
 
 /// One thing that could have happened.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
-pub struct Outcome {
+pub struct ModelOutcome {
     /// Share of the members that came to it.
     pub share: f64,
     /// The report of the member that lies nearest to the medians of all figures below.
@@ -77,7 +77,7 @@ impl Member {
     }
 }
 
-impl Outcome {
+impl ModelOutcome {
     /// The outcome of those members.
     pub(super) fn of(members: &[Member], cluster: &[usize]) -> Self {
         let own: Vec<&Member> = cluster.iter().map(|&i| &members[i]).collect();
@@ -165,7 +165,7 @@ mod tests {
         };
         let members: Vec<Member> = members.iter().enumerate().map(member).collect();
         let cluster: Vec<usize> = (0..members.len()).collect();
-        let outcome = Outcome::of(&members, &cluster);
+        let outcome = ModelOutcome::of(&members, &cluster);
         assert_eq!(outcome.perturbation.seed, expected as u64);
     }
 

@@ -21,7 +21,7 @@ use lagtape::peer::simulation::{SimulationOptions, simulate};
 use lagtape::scenario::columns::{Columns, ColumnsBuilder};
 use lagtape::scenario::knobs::{Knob, PolicyChange};
 use lagtape::scenario::model::{
-    Change, DEFAULT_MEMBERS, Fit, FitError, Outcome, Question, Spread, Trace, Tracer, answer,
+    Change, DEFAULT_MEMBERS, Fit, FitError, ModelOutcome, Question, Spread, Trace, Tracer, answer,
     predict,
 };
 use lagtape::scenario::open_loop::{OpenLoop, Scratch};
@@ -371,7 +371,7 @@ fn row(case: &Case, hidden: Hidden) -> Result<Row, FitError> {
     let members = DEFAULT_MEMBERS;
     let question = Question { trace: &trace, fit, change, args, members, seed: 0 };
     let policy = change.policy(fit.policy());
-    let to_row = |outcome: Outcome| {
+    let to_row = |outcome: ModelOutcome| {
         let predicted = predict(&trace, &fit.server, &policy, change, &outcome.perturbation);
         let (slices, ticks) = (outcome.lag.slices, outcome.lag.ticks);
         let behind = report.slices.behind_playhead;
