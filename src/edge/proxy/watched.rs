@@ -395,7 +395,7 @@ mod tests {
                 _ => None,
             })
             .collect();
-        assert_eq!(lag, [("began", 3.0), ("ended", 6.3)]);
+        assert_eq!(lag, [("began", 2.5), ("ended", 6.4)]);
         let is_lagging =
             |notice: &&Notice| matches!(notice, Notice::Status(Status { is_lagging: true, .. }));
         assert!(said.iter().filter(is_lagging).count() > 10);
