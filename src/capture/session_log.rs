@@ -181,11 +181,11 @@ impl Session {
         }
     }
 
-    /// Whose session it was: the recorder's own, unless the log names another client.
+    /// Whose session it was: the recorder's own, unless the log names a client that only reports.
     fn client(&self) -> ClientKind {
         match self.rest.get("client").and_then(Value::as_str) {
-            None | Some("headless") => ClientKind::Headless,
-            Some(_) => ClientKind::Foreign,
+            Some("web" | "sdk" | "demontd") => ClientKind::Foreign,
+            _ => ClientKind::Headless,
         }
     }
 

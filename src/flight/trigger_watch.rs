@@ -131,6 +131,7 @@ impl fmt::Display for TriggerReason {
 pub struct TriggerWatch {
     engine: Engine,
     watches_stale: bool,
+    stale_over_s: f64,
     watches_behind: bool,
     watches_close: bool,
     /// When the episode that was reported last began.
@@ -147,6 +148,7 @@ impl TriggerWatch {
         let mut options =
             Options { headers_only: true, tracker_bound: Some(1), ..Options::default() };
         let (mut watches_stale, mut watches_behind, mut watches_close) = (false, false, false);
+        let mut stale_over_s = DEFAULT_STALE_THRESHOLD_S;
         for trigger in triggers {
             match *trigger {
                 Trigger::Lead { under_s, for_s } => {
@@ -156,6 +158,7 @@ impl TriggerWatch {
                 Trigger::Stale { over_s } => {
                     watches_stale = true;
                     options.stale_threshold_s = over_s;
+                    stale_over_s = over_s;
                 }
                 Trigger::Close => watches_close = true,
             }
@@ -163,6 +166,7 @@ impl TriggerWatch {
         TriggerWatch {
             engine: Engine::new(options),
             watches_stale,
+            stale_over_s,
             watches_behind,
             watches_close,
             stale_from_s: None,
@@ -185,12 +189,19 @@ impl TriggerWatch {
         (self.watches_close && !wished).then_some(TriggerReason::Closed(close.code))
     }
 
+    /// Whoever waits for older audio than the verdict does waits for it of the source too.
+    fn is_old(&self, age_s: f64) -> bool {
+        let over_s = self.stale_over_s;
+        over_s <= DEFAULT_STALE_THRESHOLD_S || age_s > over_s
+    }
+
     fn new_spell(&mut self) -> Option<TriggerReason> {
         for HeardEpisode { from_s, what, .. } in self.engine.latest_episodes() {
             let (watched, last_s, why) = match what {
                 LagKind::Stale(old) | LagKind::Raw(old) | LagKind::OldTrack(old) => {
                     let why = TriggerReason::Stale { staleness_s: old.worst_staleness_s };
-                    (self.watches_stale, &mut self.stale_from_s, why)
+                    let counts = self.watches_stale && self.is_old(old.worst_staleness_s);
+                    (counts, &mut self.stale_from_s, why)
                 }
                 LagKind::Behind { worst_lead_s, .. } => {
                     let why = TriggerReason::Behind { lead_s: worst_lead_s };

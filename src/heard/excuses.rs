@@ -7,9 +7,10 @@
 //!   the new place has landed and the listener has crossed the lead with which it was placed. The
 //!   lead is 1.35 s at most without the transport's share, which is there to hide a slow link and
 //!   which a sound session does not need; a round trip and a generation take at most 0.5 s.
-//! - A start has that transient from its first slice on. The first slice itself comes as soon as
-//!   the pipeline has filled. One that is not there after 1.85 s is late, and then all of the wait
-//!   counts but the first second, which is what a full pipeline with a slow tick takes.
+//! - A start has that transient from its first slice on, and the pipeline fills before it, which
+//!   together is at least the first 2.5 s. A first slice that is not there after 1.85 s is late, and
+//!   then all of the wait counts but the first second, which is what a full pipeline with a slow tick
+//!   takes.
 //! - A paused player hears nothing.
 //! - A server that saw no change for 20 s renders one more loop and then rests. What the listener
 //!   hears then is finished, not stale, until 2 s after the next change.
@@ -20,6 +21,8 @@ use crate::time::Nanos;
 /// How long the transient of a seek, a swap or a resume lasts: the longest lead of a server, a
 /// round trip and a generation.
 pub const SETTLE_NS: u64 = 1_850_000_000;
+/// What a start takes if its first slice comes in time.
+pub const STARTED_NS: u64 = 2_500_000_000;
 /// What a start takes in any case.
 pub const START_NS: u64 = 1_000_000_000;
 /// A server that saw no change for so long renders one more loop and then rests.
@@ -91,7 +94,9 @@ impl Excuses {
         if in_time || (self.rests() && silence_ns > SILENCE_NS) {
             self.unsettle(now);
         }
-        self.starting = None;
+        if let Some(began) = self.starting.take().filter(|_| in_time) {
+            self.settled_at = self.settled_at.max(after(began, STARTED_NS));
+        }
         self.last_slice = now;
         self.unchanged_ns = now.0.saturating_sub(self.changed_at.0);
         in_time
@@ -131,6 +136,9 @@ mod tests {
         assert_eq!(excuses.until(), Nanos(S + SETTLE_NS));
         assert!(!excuses.on_slice(Nanos(2 * S)));
         assert_eq!(excuses.until(), Nanos(S + SETTLE_NS));
+        let mut soon = Excuses::new(Nanos(0), 24 * S);
+        assert!(soon.on_slice(Nanos(S / 10)));
+        assert_eq!(soon.until(), Nanos(STARTED_NS));
         let mut late = Excuses::new(Nanos(0), 24 * S);
         assert!(!late.on_slice(Nanos(5 * S)));
         assert_eq!(late.until(), Nanos(S));

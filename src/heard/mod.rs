@@ -24,7 +24,7 @@ pub use ages::AgeQuantiles;
 pub use applied::{AppliedBy, HITCH_NS, HeardMeter, Steering};
 pub use audio::HeardAudio;
 pub use behind::{BEHIND_LEAD_S, BEHIND_SUSTAINED_S, BEHIND_WINDOW_S, BehindRule};
-pub use excuses::{IDLE_AFTER_NS, SETTLE_NS, START_NS};
+pub use excuses::{IDLE_AFTER_NS, SETTLE_NS, START_NS, STARTED_NS};
 pub use meter::HeardRule;
 pub use tally::{
     ALARM_NS, HeardEpisode, HeardReport, JOIN_NS, LagKind, OldAudio, SILENCE_S, SeamHoles,

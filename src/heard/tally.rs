@@ -52,6 +52,15 @@ pub struct OldAudio {
 }
 
 impl LagKind {
+    /// How bad the audio was, of an episode in which some was heard.
+    #[must_use]
+    pub fn old_audio(&self) -> Option<&OldAudio> {
+        match self {
+            LagKind::Stale(old) | LagKind::Raw(old) | LagKind::OldTrack(old) => Some(old),
+            LagKind::Behind { .. } => None,
+        }
+    }
+
     /// Whether it is slices that landed behind, and no audio heard.
     #[must_use]
     pub fn is_behind(&self) -> bool {

@@ -240,7 +240,7 @@ fn heard_goes_on_from_a_context_of_an_earlier_version_and_says_that_it_is_coarse
     let part = part.unwrap();
     let (heard, of_whole) = (Session::heard(&part.engine), Session::heard(&whole.engine));
     assert_eq!((heard.bad_s, heard.onset_s), (0.0, None));
-    assert!((heard.s - 5.95).abs() < 1e-6 && (of_whole.s - 11.95).abs() < 1e-6);
+    assert!((heard.s - 6.0).abs() < 1e-6 && (of_whole.s - 11.95).abs() < 1e-6);
     let writes = |engine: &Engine| {
         let heard = engine.state().stream.unwrap().heard.unwrap();
         heard.meter.writes.iter().map(|(start, write)| (*start, write.at)).collect::<Vec<_>>()

@@ -399,7 +399,7 @@ mod tests {
                 _ => None,
             })
             .collect();
-        assert_eq!(lag, [("began", 3.0), ("ended", 6.3)]);
+        assert_eq!(lag, [("began", 2.5), ("ended", 6.4)]);
         let is_lagging = |notice: &&ProxyNotice| {
             matches!(notice, ProxyNotice::Status(SessionStatus { is_lagging: true, .. }))
         };
