@@ -407,6 +407,12 @@ impl LagDetector {
         (self.quiet_at_last_slice_s - stops_at_s).abs() <= IDLE_TOLERANCE_S
     }
 
+    /// Whether the server has nothing to do, since nothing was changed for a while.
+    #[must_use]
+    pub fn idles(&self, now_s: f64) -> bool {
+        self.idle(now_s)
+    }
+
     fn idle(&self, now_s: f64) -> bool {
         let changed_since = self.last_knob_s > self.last_slice_s;
         self.went_idle() && !(changed_since && now_s - self.last_knob_s > IDLE_RESUME_S)

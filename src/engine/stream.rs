@@ -235,7 +235,7 @@ impl Stream {
                 })
             }
             Event::SwapBuffer { channels } => self.swap(record.t, message, channels).map(|()| {
-                facts.swaps += 1;
+                facts.note_swap(record.t);
                 RowKind::Swap(self.shape())
             }),
             Event::Tick(params) => Ok(self.tick(record.t, &params, facts)),
@@ -361,6 +361,7 @@ impl Stream {
         let landed = self.epoch_mut().tracker.on_slice(now_s, arrival);
         self.detector.on_slice(now_s, landed.lead_s);
         facts.slices += 1;
+        facts.ending.audio(t);
     }
 
     fn tick(&mut self, t: Nanos, params: &Params<'_>, facts: &mut Facts) -> RowKind {
@@ -394,6 +395,11 @@ impl Stream {
             heard.on_tick(playhead, mirror.samples());
         }
         facts.ticks += 1;
+        facts.note_report(
+            t,
+            report.playback_pos,
+            loop_seconds(self.epoch().frames, self.sample_rate),
+        );
     }
 
     /// Takes the position that the client reports, which moves only a reported playhead.

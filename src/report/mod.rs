@@ -13,6 +13,7 @@ mod damage;
 mod data;
 mod description;
 pub mod divergence;
+mod ending;
 mod format;
 #[cfg(feature = "cli")]
 pub mod plot;
@@ -30,5 +31,6 @@ pub use data::{
     SCHEMA, SessionReport, TrafficReport, Trend, Verdict,
 };
 pub use description::CaptureDescription;
+pub use ending::{EndingReport, ReportGapSpan};
 pub use round_trip::RoundTripReport;
 pub use warnings::{CaptureWarning, Warning, WarningKind};
