@@ -199,6 +199,11 @@ impl Engine {
         }
     }
 
+    /// Takes what a record says about the end of the session, after its row was recalled.
+    pub fn recall_end(&mut self, record: &Record<'_>) {
+        self.facts.ending.recall(record, self.stream.is_some());
+    }
+
     /// Takes over the counts of a checkpoint.
     pub fn recall_totals(&mut self, totals: &Totals) {
         self.facts.recall(totals);

@@ -5,10 +5,15 @@
 //! connection, a side that fell silent, a goodbye, and last the recorder that stopped.
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::gaps::{ReportGap, ReportWatch};
-use crate::capture::{Body, ConnectionBreak, Direction, End, Message, Party, Record, UnderWay};
+use crate::capture::{
+    Body, ConnectionBreak, Direction, End, Message, Opcode, Party, Record, UnderWay,
+};
+use crate::event::{self, Event};
 use crate::time::Nanos;
+use crate::wire::message::{ServerText, kind_of, server_text};
 
 /// A side is silent after this long without a message, in seconds. Every server at work says
 /// something 10 times a second, every client reports 10 times or more; the longest that a healthy
@@ -111,7 +116,8 @@ pub struct EndWatch {
     last: [Option<Nanos>; 2],
     refusal: Option<(Nanos, String)>,
     error: Option<SessionError>,
-    slices_since_error: bool,
+    /// When a slice or a buffer came last.
+    audio: Option<Nanos>,
     /// The first close frame.
     close: Option<Close>,
     broken: Option<(Nanos, ConnectionBreak)>,
@@ -155,6 +161,35 @@ impl EndWatch {
         self.spoke(t, message.direction);
     }
 
+    /// Takes a record that is interpreted no further, of a session that streams or not yet.
+    pub fn recall(&mut self, record: &Record<'_>, streams: bool) {
+        if !matches!(record.body, Body::Gap(_)) {
+            self.record(record);
+        }
+        let Body::Message(message) = &record.body else { return };
+        if message.failed {
+            return;
+        }
+        self.message(record.t, message);
+        if message.opcode == Opcode::Close
+            && let Event::Close { code, reason } = event::close(message.payload)
+        {
+            let direction = message.direction;
+            self.closed(&Close { t: record.t, direction, code, reason });
+        }
+        if message.direction == Direction::ServerToClient
+            && let Some(text) = message.text().filter(|text| text.contains("\"error\""))
+            && let Ok(ServerText::Event(object)) = server_text(text)
+            && kind_of(&object.fields) == Some("error")
+        {
+            let text = |key: &str| object.fields.get(key).and_then(Value::as_str);
+            match streams {
+                true => self.error(record.t, text("code"), text("message")),
+                false => self.refused(record.t, text("code"), text("message")),
+            }
+        }
+    }
+
     /// Notes that a side lives.
     pub fn spoke(&mut self, t: Nanos, direction: Direction) {
         let last = &mut self.last[usize::from(direction == Direction::ServerToClient)];
@@ -176,14 +211,13 @@ impl EndWatch {
         let is_fatal = code == Some(PIPELINE_ERROR);
         if is_fatal || !self.error.as_ref().is_some_and(|error| error.is_fatal) {
             self.error = Some(SessionError { t, is_fatal, sentence: joined(code, message) });
-            self.slices_since_error = false;
         }
     }
 
     /// A slice, or a buffer.
     pub fn audio(&mut self, t: Nanos) {
         self.spoke(t, Direction::ServerToClient);
-        self.slices_since_error = true;
+        self.audio = self.audio.max(Some(t));
     }
 
     /// A close frame; only the first says why, the other side answers it with one of its own.
@@ -226,7 +260,7 @@ impl EndWatch {
             return Some(end(kind, Some(Party::Server), code, reason, *t));
         }
         if let Some(error) = self.error.as_ref().filter(|error| error.is_fatal)
-            && !self.slices_since_error
+            && self.audio.is_none_or(|audio| audio <= error.t)
         {
             let reason = &error.sentence;
             return Some(end(EndKind::PipelineError, Some(Party::Server), code, reason, error.t));
