@@ -88,7 +88,8 @@ impl EndingReport {
             Some(Party::Recorder) | None => "",
         };
         let at = Tenths(self.t_s);
-        self.abnormal.then(|| format!("ENDED{by} at {at} s: {}", OneLine(&self.sentence)))
+        let sentence = OneLine(&self.sentence).to_string();
+        self.abnormal.then(|| format!("ENDED{by} at {at} s: {}", sentence.trim_end()))
     }
 
     /// Further lines: the message under way, and the gaps.

@@ -10,6 +10,7 @@ use super::impair::Impairment;
 use crate::capture::Direction;
 use crate::engine::Engine;
 use crate::lag::ReportArgs;
+use crate::report::EndingReport;
 use crate::time::Nanos;
 use crate::verdict::{Episode, LagKind};
 use crate::wire::websocket::Deflate;
@@ -94,6 +95,8 @@ pub enum ProxyNotice {
         messages: u64,
         /// How often there was lag.
         episodes: usize,
+        /// How it ended.
+        ending: EndingReport,
         /// The capture, its parts, or the incidents that were not deleted.
         captures: Vec<PathBuf>,
     },
