@@ -7,20 +7,22 @@
 //! Messages of the session's connection are interpreted; those of other connections in the same
 //! capture count only as traffic (see [`crate::event`]).
 
+mod ending;
 mod facts;
+mod gaps;
 mod listener;
 pub mod pings;
 mod seed;
 mod stream;
 
-pub use facts::{
-    Close, Facts, MAX_EVENTS, MAX_NESTED_LEN, Oddity, OddityKind, ServerEvent, Traffic,
-};
+pub use ending::{Close, EndKind, EndWatch, SILENT_AFTER_S, SessionEnd, StreamAtEnd};
+pub use facts::{Facts, MAX_EVENTS, MAX_NESTED_LEN, Oddity, OddityKind, ServerEvent, Traffic};
+pub use gaps::{GAP_S, GAP_TIMES, MAX_GAPS, ReportGap};
 pub use stream::Epoch;
 
 use crate::capture::{
-    Body, BufferShape, CheckpointRow, ClientKind, Context, Digest, Header, Marker, Message,
-    PackedBuffer, Record, RowKind, SessionState, TickReport, Totals,
+    Body, BufferShape, CheckpointRow, ClientKind, Context, Digest, Direction, Header, Marker,
+    Message, PackedBuffer, Record, RowKind, SessionState, TickReport, Totals,
 };
 use crate::event::{Event, Interpreter};
 use crate::heard::{BehindRule, HeardAudio, HeardEpisode, HeardMeter, HeardRule};
@@ -112,8 +114,12 @@ impl Engine {
             Body::Message(message) => self.handle_message(record, message),
             Body::Marker(marker) => self.handle_marker(record, marker),
             Body::Context(context) => self.resume(record, context),
-            Body::Clock(_) | Body::Gap(_) | Body::End(_) | Body::Checkpoint(_) | Body::Other(_) => {
-            }
+            Body::Clock(_)
+            | Body::Gap(_)
+            | Body::End(_)
+            | Body::Checkpoint(_)
+            | Body::Break(_)
+            | Body::Other(_) => {}
         }
     }
 
@@ -182,15 +188,26 @@ impl Engine {
             RowKind::Tick { report, turned } => {
                 stream.tick_of(row.t, *report, *turned, &mut self.facts);
             }
-            RowKind::Command => stream.meter.on_change(row.t),
+            RowKind::Command => {
+                self.facts.ending.spoke(row.t, Direction::ClientToServer);
+                stream.meter.on_change(row.t);
+            }
             RowKind::Swap(shape) => {
                 stream.swap_to(row.t, shape.frames, shape.channels);
-                self.facts.swaps += 1;
+                self.facts.note_swap(row.t);
             }
-            RowKind::Op(marker) => stream.operate(row.t, marker),
+            RowKind::Op(marker) => {
+                self.facts.ending.reports.doubt();
+                stream.operate(row.t, marker);
+            }
             RowKind::Refused => self.facts.decode_errors += 1,
             RowKind::Begin(_) | RowKind::Other => {}
         }
+    }
+
+    /// Takes what a record says about the end of the session, after its row was recalled.
+    pub fn recall_end(&mut self, record: &Record<'_>) {
+        self.facts.ending.recall(record, self.stream.is_some());
     }
 
     /// Takes over the counts of a checkpoint.
@@ -234,6 +251,7 @@ impl Engine {
             Event::Config(text) => self.facts.note_config(text),
             Event::Ready(ready) => {
                 self.ready = Some(ready);
+                self.facts.ending.ready();
                 self.facts.note_ready(message.text());
                 self.facts.refusal = None;
                 if ready.sample_rate != crate::time::DEFAULT_SAMPLE_RATE {
@@ -282,6 +300,20 @@ impl Engine {
         if let Some(stream) = &mut self.stream {
             stream.operate(record.t, marker);
         }
+    }
+
+    /// How the session ended, or stands at `at`.
+    #[must_use]
+    pub fn ending(&self, at: Nanos) -> SessionEnd {
+        let at_s = at.seconds();
+        let stream = self.stream.as_ref();
+        let stream = StreamAtEnd {
+            streams: stream.is_some(),
+            is_paused: stream.is_some_and(|stream| stream.playhead.paused(at_s)),
+            is_idle: stream.is_some_and(|stream| stream.meter.idles(at)),
+            awaits_buffer: self.interpreter.pending().len() > 0,
+        };
+        self.facts.ending.ending(at, stream)
     }
 
     /// The playhead that is, or will be, used.

@@ -263,7 +263,8 @@ fn looks_like_slice(message: &Message<'_>) -> bool {
     }
 }
 
-fn close<'a>(payload: &[u8]) -> Event<'a> {
+/// What a close frame means.
+pub(crate) fn close<'a>(payload: &[u8]) -> Event<'a> {
     let code = payload.first_chunk::<2>().map(|code| u16::from_be_bytes(*code));
     let reason = String::from_utf8_lossy(payload.get(2..).unwrap_or_default()).into_owned();
     Event::Close { code, reason }

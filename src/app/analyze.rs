@@ -144,6 +144,7 @@ impl Analysis {
         match (&self.damage, self.verdict.lag) {
             (Some(_), _) => Outcome::Damaged,
             (None, true) => Outcome::Lag,
+            (None, false) if self.ending.abnormal => Outcome::EndedAbnormally,
             (None, false) => Outcome::Healthy,
         }
     }

@@ -8,14 +8,22 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::Serialize;
 
+use super::analyze::CaptureReplay;
+use super::index::{self, Recalled};
 use super::outcome::Outcome;
 use super::peek::direction_name;
 use crate::capture::{Body, Ending, Header, Record, Salvage, Totals, last_checkpoint};
 use crate::edge::files;
+use crate::engine::Options;
 use crate::engine::pings::Pings;
 use crate::report::text::{Bytes, Figure, OneLine};
-use crate::report::{DamageReport, RoundTripReport, SCHEMA};
+use crate::report::{DamageReport, EndingReport, RoundTripReport, SCHEMA};
 use crate::time::Nanos;
+
+/// Largest capture whose checkpoints are read to say how its session ended, …
+const MAX_RECALLED_LEN: u64 = 1 << 30;
+/// … and largest that is read whole for it where it has none.
+const MAX_REPLAYED_LEN: u64 = 64 << 20;
 
 /// The facts of a capture.
 #[derive(Debug, Clone, Serialize)]
@@ -41,6 +49,9 @@ pub struct Info {
     pub duration_s: f64,
     /// The capture ends with its end record.
     pub complete: bool,
+    /// How the session ended. `null` of a capture that is too large to be read for it and has no
+    /// checkpoints to its end.
+    pub ending: Option<EndingReport>,
     /// Why the recording ended, if the end record gives a reason.
     pub end_reason: Option<String>,
     /// Bytes of a record that was cut off at the end.
@@ -74,7 +85,11 @@ impl Info {
     /// What this means for the exit code.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
-        if self.damage.is_some() { Outcome::Damaged } else { Outcome::Healthy }
+        match &self.ending {
+            _ if self.damage.is_some() => Outcome::Damaged,
+            Some(ending) if ending.abnormal => Outcome::EndedAbnormally,
+            _ => Outcome::Healthy,
+        }
     }
 }
 
@@ -93,6 +108,7 @@ pub fn info(path: &Path) -> Result<Info> {
         lost: 0,
         duration_s: 0.0,
         complete: false,
+        ending: None,
         end_reason: None,
         torn_bytes: 0,
         checked: true,
@@ -122,7 +138,23 @@ pub fn info(path: &Path) -> Result<Info> {
     .with_context(context)?;
     info.duration_s = seen.span.map_or(0.0, |(first, last)| last.seconds_since(first));
     info.round_trip = RoundTripReport::of(seen.pings.round_trips());
+    info.ending = ending(path, info.file_bytes).with_context(context)?;
     Ok(info)
+}
+
+/// How the session ended, from the checkpoints, or of a small capture from all records.
+fn ending(path: &Path, file_bytes: u64) -> Result<Option<EndingReport>> {
+    let options = Options { headers_only: true, tracker_bound: Some(1), ..Options::default() };
+    if file_bytes <= MAX_RECALLED_LEN
+        && let Some(Recalled { engine, ended }) = index::recall(path, options.clone(), |_, _| ())?
+    {
+        return Ok(Some(EndingReport::of(&engine, ended)));
+    }
+    if file_bytes > MAX_REPLAYED_LEN {
+        return Ok(None);
+    }
+    let replay = CaptureReplay::of(files::open_stream(path)?, options, None)?;
+    Ok(Some(EndingReport::of(&replay.engine, replay.at)))
 }
 
 /// What is known only at the end.
@@ -204,6 +236,9 @@ pub fn info_text(info: &Info) -> String {
         Figure(info.duration_s),
         info.records
     );
+    if let Some(ended) = info.ending.as_ref().and_then(EndingReport::headline) {
+        let _ = writeln!(out, "{ended}");
+    }
     let mut line = |key: &str, value: &str| {
         let _ = writeln!(out, "  {:<12} {}", OneLine(key).to_string(), OneLine(value));
     };

@@ -15,6 +15,8 @@ pub enum Outcome {
     Lag,
     /// Two captures differ, or a client did something else than the recorded one. Exit code 4.
     Differs,
+    /// A session ended as it should not, and was healthy until then. Exit code 5.
+    EndedAbnormally,
     /// Done, and healthy. Exit code 0.
     Healthy,
 }
@@ -29,6 +31,7 @@ impl Outcome {
             Outcome::Usage => 2,
             Outcome::Damaged => 3,
             Outcome::Lag | Outcome::Differs => 4,
+            Outcome::EndedAbnormally => 5,
         }
     }
 }

@@ -58,6 +58,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Record<'_>, BodyError> {
         Kind::End => Body::End(payload(kind, fields.payload)?),
         Kind::Context => Body::Context(context(&fields)?),
         Kind::Checkpoint => Body::Checkpoint(checkpoint(&fields)?),
+        Kind::Break => Body::Break(payload(kind, fields.payload)?),
         Kind::Other(id) => Body::Other(id),
     };
     Ok(Record { seq: fields.seq, t: Nanos(fields.t_ns), conn: fields.conn, body })

@@ -35,6 +35,7 @@
 //! ```
 
 mod body;
+mod broken;
 mod checkpoint;
 mod error;
 mod format;
@@ -44,12 +45,14 @@ mod reader;
 mod record;
 mod records;
 mod salvage;
+mod session_close;
 mod session_log;
 mod snapshot;
 mod tail;
 mod window;
 mod writer;
 
+pub use broken::{ConnectionBreak, Party, UnderWay};
 pub use checkpoint::{
     BufferShape, CHECKPOINT_AT_LATEST_NS, CHECKPOINT_EVERY_NS, CHECKPOINT_SHARE, Checkpoint,
     CheckpointRow, CheckpointSummary, Digest, MAX_ROWS, PackedRows, RoundTrips, RowKind, RowsError,

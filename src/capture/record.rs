@@ -8,6 +8,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::broken::ConnectionBreak;
 use super::checkpoint::Checkpoint;
 use super::format::FORMAT_VERSION;
 use super::marker::Marker;
@@ -63,6 +64,8 @@ pub enum Body<'a> {
     Context(Context<'a>),
     /// What the capture held up to here.
     Checkpoint(Checkpoint<'a>),
+    /// A connection was lost.
+    Break(ConnectionBreak),
     /// A type of record that this version does not know. Only its number is kept; a program that
     /// copies captures copies the bytes of such a record.
     Other(u8),
@@ -81,6 +84,7 @@ impl Body<'_> {
             Body::End(_) => Kind::End,
             Body::Context(_) => Kind::Context,
             Body::Checkpoint(_) => Kind::Checkpoint,
+            Body::Break(_) => Kind::Break,
             Body::Other(id) => Kind::from(*id),
         }
     }
@@ -105,6 +109,8 @@ pub enum Kind {
     Context,
     /// [`Body::Checkpoint`]
     Checkpoint,
+    /// [`Body::Break`]
+    Break,
     /// [`Body::Other`]
     Other(u8),
 }
@@ -120,6 +126,7 @@ impl From<u8> for Kind {
             6 => Kind::End,
             7 => Kind::Context,
             8 => Kind::Checkpoint,
+            9 => Kind::Break,
             other => Kind::Other(other),
         }
     }
@@ -136,6 +143,7 @@ impl From<Kind> for u8 {
             Kind::End => 6,
             Kind::Context => 7,
             Kind::Checkpoint => 8,
+            Kind::Break => 9,
             Kind::Other(id) => id,
         }
     }
@@ -152,6 +160,7 @@ impl fmt::Display for Kind {
             Kind::End => f.write_str("end"),
             Kind::Context => f.write_str("context"),
             Kind::Checkpoint => f.write_str("checkpoint"),
+            Kind::Break => f.write_str("break"),
             Kind::Other(id) => write!(f, "record of type {id}"),
         }
     }

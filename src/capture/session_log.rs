@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use super::format::{MAX_PAYLOAD_LEN, SyncMarker};
 use super::marker::Marker;
 use super::record::{Body, ClientKind, Direction, End, Header, Message, Opcode, Record};
+use super::session_close::SessionClose;
 use super::writer::Writer;
 use crate::time::Nanos;
 use crate::wire::json;
@@ -95,7 +96,8 @@ pub fn session_log_marker(session: &str) -> SyncMarker {
 /// Writes a session log as a capture and returns what its end record says.
 ///
 /// Every message becomes a record of connection 0 in the order of the lines. An op of
-/// `session.json` becomes a marker before the first message with a later time. The capture ends at
+/// `session.json` becomes a marker before the first message with a later time, and so does the end
+/// of the connection a close frame or a break. The capture ends at
 /// `report_ns`, or without one at the time of the last message. Each record is one write to `out`.
 ///
 /// # Errors
@@ -115,6 +117,7 @@ pub fn import_session_log(
     sink.writer.begin(&mut sink.bytes);
     sink.put(session.connect_ns, Body::Header(session.header(config(&first))))?;
 
+    let mut close = SessionClose::of(&session.rest, session.report_ns);
     let mut end_t = session.connect_ns;
     let mut ops = session.ops.into_iter().peekable();
     for entry in first.into_iter().map(Ok).chain(entries) {
@@ -122,11 +125,18 @@ pub fn import_session_log(
         while let Some(op) = ops.next_if(|op| op.t_ns < entry.t) {
             sink.put(op.t_ns, Body::Marker(op.marker))?;
         }
+        if let Some(close) = close.take_if(|close| close.t < entry.t) {
+            sink.put(close.t, close.body())?;
+        }
         sink.put(entry.t, Body::Message(entry.message(&mut blob)?))?;
         end_t = entry.t;
     }
     for op in ops {
         sink.put(op.t_ns, Body::Marker(op.marker))?;
+    }
+    if let Some(close) = close {
+        sink.put(close.t, close.body())?;
+        end_t = end_t.max(close.t);
     }
     let end = sink.writer.end(None);
     sink.put(session.report_ns.unwrap_or(end_t), Body::End(end.clone()))?;

@@ -138,6 +138,12 @@ impl Index {
         Some(self.checkpoints.first()?.summary.first_row_at)
     }
 
+    /// Where the record of the last checkpoint's first row begins.
+    #[must_use]
+    pub fn last_rows_at(&self) -> Option<u64> {
+        Some(self.checkpoints.last()?.summary.first_row_at)
+    }
+
     /// What the capture holds up to its end record.
     #[must_use]
     pub fn totals(&self) -> Totals {

@@ -102,6 +102,7 @@ fn write_body(record: &Record<'_>, out: &mut Vec<u8>) {
         Body::Gap(gap) => write_map(record, gap, out),
         Body::Marker(marker) => write_map(record, marker, out),
         Body::End(end) => write_map(record, end, out),
+        Body::Break(broken) => write_map(record, broken, out),
         Body::Context(context) => {
             let buffer = context.buffer.as_ref().map(|buffer| &buffer.0[..]);
             write_map_and(record, &context.state, buffer, out);

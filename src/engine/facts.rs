@@ -6,6 +6,7 @@ use std::fmt::Display;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::ending::{Close, EndWatch};
 use super::pings::Pings;
 use crate::capture::{
     Body, Direction, End, Gap, Marker, Message, Opcode, Record, ServerRefusal, SessionState, Totals,
@@ -52,19 +53,6 @@ pub struct ServerEvent {
     /// Its fields; `type` is null where it has none, and of lists and objects those longer than
     /// [`MAX_NESTED_LEN`] are left out.
     pub fields: Map<String, Value>,
-}
-
-/// A close frame.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Close {
-    /// When it came or went.
-    pub t: Nanos,
-    /// Who closed.
-    pub direction: Direction,
-    /// Status code of RFC 6455; none in an empty close frame.
-    pub code: Option<u16>,
-    /// Reason text.
-    pub reason: String,
 }
 
 /// Something accepted as the reference accepts it that a peer should not have sent, or that limits
@@ -159,6 +147,8 @@ pub struct Facts {
     pub last_echo: (u64, Map<String, Value>),
     /// The client's pings.
     pub pings: Pings,
+    /// What the end of the session follows from.
+    pub ending: EndWatch,
     /// The number that the next record should have.
     next_seq: u64,
     /// The last record was a gap: what happened in it is not known.
@@ -244,6 +234,7 @@ impl Facts {
             return false;
         }
         self.records += 1;
+        self.ending.record(record);
         self.after_gap = matches!(record.body, Body::Gap(_));
         let (first, last) = self.span.unwrap_or((record.t, record.t));
         if record.t < last {
@@ -280,6 +271,7 @@ impl Facts {
             traffic.failed += 1;
             return;
         }
+        self.ending.message(t, message);
         traffic.messages += 1;
         traffic.bytes = traffic.bytes.saturating_add(message.len());
         match message.opcode {
@@ -295,7 +287,21 @@ impl Facts {
     }
 
     pub(super) fn note_marker(&mut self, record: &Record<'_>, marker: &Marker) {
+        self.ending.reports.doubt();
         self.markers.push((record.t, marker.clone()));
+    }
+
+    /// Counts a swap, after which the client begins anew.
+    pub(super) fn note_swap(&mut self, t: Nanos) {
+        self.swaps += 1;
+        self.ending.audio(t);
+        self.ending.reports.doubt();
+    }
+
+    /// Takes the time of a report and the position that it gives.
+    pub(super) fn note_report(&mut self, t: Nanos, position_s: Option<f64>, loop_s: f64) {
+        self.ending.spoke(t, Direction::ClientToServer);
+        self.ending.reports.report(t, position_s, loop_s);
     }
 
     pub(super) fn odd(&mut self, kind: OddityKind, record: &Record<'_>) {
@@ -326,6 +332,7 @@ impl Facts {
         code: Option<String>,
         message: Option<String>,
     ) {
+        self.ending.refused(record.t, code.as_deref(), message.as_deref());
         let texts =
             [("type", Some("error")), ("code", code.as_deref()), ("message", message.as_deref())];
         let fields = texts
@@ -343,12 +350,18 @@ impl Facts {
         code: Option<u16>,
         reason: String,
     ) {
-        self.closes.push(Close { t: record.t, direction, code, reason });
+        let close = Close { t: record.t, direction, code, reason };
+        self.ending.closed(&close);
+        self.closes.push(close);
     }
 
     /// Keeps an event; `params_echo` also merges its knobs, and one that cannot be merged is an
     /// error beside the event.
     pub(super) fn server_event(&mut self, record: &Record<'_>, mut fields: Map<String, Value>) {
+        if kind_of(&fields) == Some("error") {
+            let text = |key: &str| fields.get(key).and_then(Value::as_str);
+            self.ending.error(record.t, text("code"), text("message"));
+        }
         let is_echo = kind_of(&fields) == Some("params_echo");
         let raw = if is_echo { fields.remove("raw") } else { None };
         fields.retain(|_, value| match value {

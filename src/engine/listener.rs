@@ -47,6 +47,10 @@ impl Listener {
         self.heard.seconds(now_s)
     }
 
+    pub fn paused(&self, now_s: f64) -> bool {
+        self.heard.paused(now_s)
+    }
+
     pub fn source(&self) -> PlayheadSource {
         self.heard.source()
     }

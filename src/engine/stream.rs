@@ -244,7 +244,7 @@ impl Stream {
                 })
             }
             Event::SwapBuffer { channels } => self.swap(record.t, message, channels).map(|()| {
-                facts.swaps += 1;
+                facts.note_swap(record.t);
                 RowKind::Swap(self.shape())
             }),
             Event::Tick(params) => Ok(self.tick(record.t, &params, facts)),
@@ -369,6 +369,7 @@ impl Stream {
         self.epoch_mut().tracker.on_slice(now_s, arrival);
         self.meter.on_slice(t, header.start.into(), header.frames.into(), len.into());
         facts.slices += 1;
+        facts.ending.audio(t);
     }
 
     fn tick(&mut self, t: Nanos, params: &Params<'_>, facts: &mut Facts) -> RowKind {
@@ -401,6 +402,8 @@ impl Stream {
             heard.on_tick(playhead, mirror.samples());
         }
         facts.ticks += 1;
+        let loop_s = self.epoch().frames as f64 / f64::from(self.sample_rate);
+        facts.note_report(t, report.playback_pos, loop_s);
     }
 
     fn epoch(&self) -> &Epoch {

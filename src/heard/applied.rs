@@ -262,6 +262,12 @@ impl HeardMeter {
         }
     }
 
+    /// Whether the server rests because nothing was changed.
+    #[must_use]
+    pub fn idles(&self, now: Nanos) -> bool {
+        self.excuses.idles(now)
+    }
+
     /// Slices that were applied later than they came, as far as is known.
     #[must_use]
     pub fn held_back(&self) -> u64 {

@@ -62,6 +62,12 @@ impl Excuses {
         }
     }
 
+    /// Whether the server rests because nothing was changed.
+    #[must_use]
+    pub fn idles(&self, now: Nanos) -> bool {
+        self.rests() && now < self.until()
+    }
+
     /// Whether bad audio so far may yet turn out to be the transient of the start.
     #[must_use]
     pub fn starting(&self, now: Nanos) -> bool {

@@ -14,7 +14,7 @@ use crate::app::CaptureFolders;
 use crate::lag::LagReport;
 use crate::report::text::{self, Figure};
 use crate::report::what_if::WhatIf;
-use crate::report::{Analysis, EventReport, Verdict};
+use crate::report::{Analysis, EndingReport, EventReport, Verdict};
 use crate::scenario::Tier;
 use crate::wire::url::without_secrets;
 
@@ -36,6 +36,15 @@ impl VerdictView {
         shown.episodes.truncate(EPISODES);
         VerdictView { verdict: shown, episodes_total: verdict.episodes.len() as u64 }
     }
+}
+
+/// How a session ended, as short as an answer has to be.
+pub fn ending(analysis: &Analysis) -> EndingReport {
+    let mut shown = analysis.ending.clone();
+    shown.reason = clipped(&shown.reason);
+    shown.sentence = clipped(&shown.sentence);
+    shown.gaps.truncate(EPISODES);
+    shown
 }
 
 /// Whether a capture is whole.
@@ -219,12 +228,19 @@ pub fn summary(analysis: &Analysis) -> String {
     let verdict = &analysis.verdict;
     let heard = match (&analysis.lag, verdict.episodes.first()) {
         (None, _) => return no_report(analysis),
+        (_, None) if analysis.ending.abnormal => {
+            "nothing stale or late was heard until then".to_owned()
+        }
         (_, None) => "healthy: nothing stale or late was heard".to_owned(),
         (_, Some(first)) => format!(
             "LAG {}, the first up to {} s",
             text::lag(verdict, analysis.report_at_s),
             Figure(first.to_s)
         ),
+    };
+    let heard = match analysis.ending.headline() {
+        Some(headline) => format!("{}; {heard}", clipped(&headline)),
+        None => heard,
     };
     match &analysis.damage {
         Some(_) => {

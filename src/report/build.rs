@@ -6,6 +6,7 @@ use super::data::{
     SCHEMA, SessionReport, TrafficReport, Trend, Verdict,
 };
 use super::description::CaptureDescription;
+use super::ending::EndingReport;
 use super::round_trip::RoundTripReport;
 use super::warnings::warnings;
 use crate::capture::Direction;
@@ -72,6 +73,7 @@ impl Analysis {
                 .collect(),
             events_dropped: facts.events_dropped,
             closes: closes(facts, &clock),
+            ending: EndingReport::of(engine, about.at),
             warnings: warnings(engine, &about, &clock),
             trend: trend(engine, about.at),
             capture: about.capture,

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::damage::DamageReport;
+use super::ending::EndingReport;
 use super::round_trip::RoundTripReport;
 use super::warnings::Warning;
 use crate::capture::{ClientKind, Marker};
@@ -67,6 +68,8 @@ pub struct Analysis {
     pub events_dropped: u64,
     /// Close frames.
     pub closes: Vec<CloseReport>,
+    /// How the session ended, and what is missing of the client's reports.
+    pub ending: EndingReport,
     /// What was accepted but odd, and what limits the figures.
     pub warnings: Vec<Warning>,
     /// Trend of lead and staleness over time, for the text report.

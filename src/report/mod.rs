@@ -14,6 +14,7 @@ mod damage;
 mod data;
 mod description;
 pub mod divergence;
+mod ending;
 mod format;
 #[cfg(feature = "cli")]
 pub mod plot;
@@ -31,5 +32,6 @@ pub use data::{
     SCHEMA, SessionReport, TrafficReport, Trend, Verdict,
 };
 pub use description::CaptureDescription;
+pub use ending::{EndingReport, ReportGapSpan};
 pub use round_trip::RoundTripReport;
 pub use warnings::{CaptureWarning, Warning, WarningKind};

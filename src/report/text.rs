@@ -34,7 +34,7 @@ struct Page<'a> {
 impl Page<'_> {
     fn write(&self, out: &mut String) -> fmt::Result {
         self.title(out)?;
-        writeln!(out, "\n{}", self.answer())?;
+        writeln!(out, "\n{}", self.opening())?;
         self.short_holes(out)?;
         self.episodes(out)?;
         if let Some(lag) = &self.analysis.lag {
@@ -78,6 +78,18 @@ impl Page<'_> {
             (None, false) => "incomplete".to_owned(),
         });
         writeln!(out, "{}", facts.join(" · "))
+    }
+
+    /// How the session ended, where it should not have ended so, and the answer.
+    fn opening(&self) -> String {
+        let (ending, answer) = (&self.analysis.ending, self.answer());
+        let opening = match ending.headline() {
+            Some(ended) if self.analysis.lag.is_none() => format!("{ended}\n{answer}"),
+            Some(ended) if self.analysis.verdict.lag => format!("{ended}\n{answer}"),
+            Some(ended) => format!("{ended} · nothing stale or late was heard until then"),
+            None => answer,
+        };
+        [opening].into_iter().chain(ending.lines()).collect::<Vec<_>>().join("\n")
     }
 
     fn answer(&self) -> String {

@@ -179,7 +179,7 @@ fn basis(answer: &WhatIf) -> String {
 }
 
 /// A figure with its name, of a report and over the runs of an outcome.
-type NamedFigure = (&'static str, fn(&LagReport) -> Option<f64>, fn(&Outcome) -> Spread);
+type NamedFigure = (&'static str, fn(&LagReport) -> Option<f64>, fn(&ModelOutcome) -> Spread);
 
 const FIGURES: [NamedFigure; 5] = [
     ("lead min", |lag| lag.slices.lead_s.map(|lead| lead.min), |outcome| outcome.lead_min_s),
@@ -247,7 +247,7 @@ fn column_width(answer: &WhatIf) -> usize {
 
 /// How often each outcome came.
 fn shares(answer: &WhatIf) -> String {
-    let share = |(i, outcome): (usize, &Outcome)| {
+    let share = |(i, outcome): (usize, &ModelOutcome)| {
         let percent = Figure(outcome.share * 100.0);
         let text = match i {
             0 if answer.outcomes.len() <= OUTCOMES_WITH_SPREAD => {

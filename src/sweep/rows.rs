@@ -269,7 +269,7 @@ mod tests {
     use super::*;
     use crate::lag::{ReportArgs, SliceRecord};
     use crate::scenario::Scenario;
-    use crate::scenario::open_loop::Answer;
+    use crate::scenario::open_loop::OpenLoopAnswer;
 
     fn row(value: f64, lead_s: f64) -> SweepRow {
         let slice = SliceRecord {
@@ -284,7 +284,8 @@ mod tests {
         };
         let lag = LagReport::of(1.0, [slice].iter(), [].iter(), 2.0, &ReportArgs::default());
         let point = Point { values: vec![value], scenario: Scenario::default() };
-        let answer = Answer { tier: Tier::Exact, valid_until_s: None, beyond_share: 0.0, lag };
+        let answer =
+            OpenLoopAnswer { tier: Tier::Exact, valid_until_s: None, beyond_share: 0.0, lag };
         SweepRow::of(0, &point, Ok(ScenarioAnswer::of(answer, "")))
     }
 

@@ -422,6 +422,7 @@ fn foreign_body(record: &Record<'_>, spelling: Spelling) -> Vec<u8> {
         Body::Gap(gap) => map(rmp_serde::to_vec_named(gap)),
         Body::Marker(marker) => map(rmp_serde::to_vec_named(marker)),
         Body::End(end) => map(rmp_serde::to_vec_named(end)),
+        Body::Break(broken) => map(rmp_serde::to_vec_named(broken)),
         Body::Context(_) | Body::Checkpoint(_) => {
             unreachable!("not among the samples: place 7 of theirs has a meaning")
         }

@@ -8,6 +8,7 @@ mod cli;
 mod context;
 mod derive;
 mod diff;
+mod ending;
 mod engine;
 mod flight;
 mod fuzz;

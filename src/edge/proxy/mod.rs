@@ -14,6 +14,7 @@ mod notice;
 mod observed_session;
 mod observer;
 mod relay;
+mod relay_end;
 mod tap;
 mod tunnel;
 mod upstream;

@@ -11,6 +11,7 @@ use crate::capture::Direction;
 use crate::engine::Engine;
 use crate::heard::{HeardEpisode, LagKind};
 use crate::lag::ReportArgs;
+use crate::report::EndingReport;
 use crate::time::Nanos;
 use crate::wire::websocket::Deflate;
 
@@ -96,6 +97,8 @@ pub enum ProxyNotice {
         episodes: usize,
         /// Seconds of bad audio heard.
         bad_s: f64,
+        /// How it ended.
+        ending: EndingReport,
         /// The capture, its parts, or the incidents that were not deleted.
         captures: Vec<PathBuf>,
     },

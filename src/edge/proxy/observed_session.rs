@@ -9,12 +9,16 @@ use super::SessionCaptures;
 use super::notice::{
     AlarmChange, LagAlarm, ProxyNotice, STATUS_PERIOD, SessionOpening, SessionStatus, index,
 };
+use super::relay_end::RelayEnd;
 use super::tap::TapLoss;
-use crate::capture::{Body, Clock, Direction, Gap, Header, Message, Opcode, Record};
+use crate::capture::{
+    Body, Clock, ConnectionBreak, Direction, Gap, Header, Message, Opcode, Record, UnderWay,
+};
 use crate::edge::clock;
 use crate::edge::recorder::{self, FileLayout, Recorder, RecorderOptions};
 use crate::engine::{Engine, Options};
 use crate::flight::TriggerReason;
+use crate::report::EndingReport;
 use crate::time::Nanos;
 use crate::wire::json::parse_object;
 use crate::wire::websocket::{Inflater, Messages, Whole};
@@ -139,11 +143,14 @@ impl ObservedSession {
     }
 
     /// Ends the session and its capture.
-    pub fn shut(mut self, at: Nanos, reason: String, notify: Notify<'_>) {
+    pub fn shut(mut self, at: Nanos, end: RelayEnd, notify: Notify<'_>) {
         if let Some(opening) = self.opening.take() {
             self.record.begin(opening, None, self.captures.as_ref(), notify);
         }
-        let reason = closed(&self.record.engine).unwrap_or(reason);
+        if let Some(broken) = self.broken(end) {
+            self.record.put(at, Body::Break(broken));
+        }
+        let reason = closed(&self.record.engine).unwrap_or_else(|| end.reason().to_owned());
         let Recording { engine, capture, .. } = &mut self.record;
         let session = self.session;
         let mut captures = Vec::new();
@@ -167,6 +174,7 @@ impl ObservedSession {
             messages,
             episodes: engine.episodes().len(),
             bad_s: heard.map_or(0.0, |(meter, origin)| meter.report(origin).bad_s),
+            ending: EndingReport::of(engine, at),
             captures,
         });
     }
@@ -178,6 +186,29 @@ fn notice_of(session: u64, change: AlarmChange) -> ProxyNotice {
         AlarmChange::Ended { at_s, lasted_s, bad_s } => {
             ProxyNotice::LagEnded { session, at_s, lasted_s, bad_s }
         }
+    }
+}
+
+impl ObservedSession {
+    /// What no close frame says of the end: a lost connection, and the messages under way. A session
+    /// that the proxy ends is only worth a record if a message is under way.
+    fn broken(&self, end: RelayEnd) -> Option<ConnectionBreak> {
+        let is_closed = !self.record.engine.facts().closes.is_empty();
+        let directions = [Direction::ClientToServer, Direction::ServerToClient];
+        let under_way: Vec<_> = directions
+            .into_iter()
+            .filter_map(|direction| {
+                let (opcode, announced, received) = self.messages[index(direction)].under_way()?;
+                Some(UnderWay { from: direction.into(), opcode, announced, received })
+            })
+            .collect();
+        let is_told = is_closed || end == RelayEnd::Stopped;
+        let reason = end.reason().to_owned();
+        (!is_told || !under_way.is_empty()).then(|| ConnectionBreak {
+            by: end.by(),
+            reason,
+            under_way,
+        })
     }
 }
 
@@ -383,7 +414,7 @@ mod tests {
             session.update(now, &notify);
         }
         let slices = session.record.engine.facts().slices;
-        session.shut(now, "over".to_owned(), &notify);
+        session.shut(now, RelayEnd::Stopped, &notify);
         (said.into_inner().unwrap(), slices)
     }
 

@@ -89,9 +89,9 @@ impl Observer {
             TapItem::RequestIncident => {
                 self.sessions.values().for_each(ObservedSession::request_incident);
             }
-            TapItem::Shut { session, at, reason } => {
+            TapItem::Shut { session, at, end } => {
                 if let Some(session) = self.sessions.remove(&session) {
-                    session.shut(at, reason, &*self.watch);
+                    session.shut(at, end, &*self.watch);
                 }
             }
         }

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use super::direction_pump::{DirectionPump, DirectionState, Tapping};
 use super::impair::Impairment;
+use super::relay_end::RelayEnd;
 use super::tap::SessionTap;
 use super::upstream::{ServerStream, tcp_of};
 use crate::capture::Direction;
@@ -32,38 +33,9 @@ pub(super) struct Relay {
     pub buffered: Option<oneshot::Receiver<()>>,
 }
 
-/// How a connection ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum RelayEnd {
-    /// Both sides closed, this direction's sender first.
-    By(Direction),
-    /// This direction's sender reset the connection, or is gone.
-    Reset(Direction),
-    /// The impairment cut it.
-    Cut,
-    /// The proxy stops.
-    Stopped,
-}
-
-impl RelayEnd {
-    pub fn reason(self) -> &'static str {
-        match self {
-            RelayEnd::By(Direction::ClientToServer) => "the client ended it",
-            RelayEnd::By(Direction::ServerToClient) => "the server ended it",
-            RelayEnd::Reset(Direction::ClientToServer) => "the client broke it off",
-            RelayEnd::Reset(Direction::ServerToClient) => "the server broke it off",
-            RelayEnd::Cut => "cut, as --drop-after says",
-            RelayEnd::Stopped => "the proxy was stopped",
-        }
-    }
-}
-
 impl Relay {
-    /// Forwards until both directions have ended, or `stop` resolves; returns why, and the tap.
-    pub async fn run(
-        mut self,
-        stop: impl Future<Output = ()>,
-    ) -> (&'static str, Option<SessionTap>) {
+    /// Forwards until both directions have ended, or `stop` resolves; returns how, and the tap.
+    pub async fn run(mut self, stop: impl Future<Output = ()>) -> (RelayEnd, Option<SessionTap>) {
         let mut up =
             DirectionPump::new(Direction::ClientToServer, std::mem::take(&mut self.unread.0));
         let mut down =
@@ -78,7 +50,7 @@ impl Relay {
             let _ = self.client.set_zero_linger();
             let _ = tcp_of(&self.server).map(TcpStream::set_zero_linger);
         }
-        (ended.reason(), self.tap)
+        (ended, self.tap)
     }
 
     async fn forward(&mut self, up: &mut DirectionPump, down: &mut DirectionPump) -> RelayEnd {

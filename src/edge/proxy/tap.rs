@@ -12,6 +12,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::sync::oneshot;
 
 use super::notice::SessionOpening;
+use super::relay_end::RelayEnd;
 use crate::capture::Direction;
 use crate::time::Nanos;
 use crate::wire::websocket::Walker;
@@ -41,7 +42,7 @@ pub(super) enum TapItem {
     /// Every session is to write out what its ring holds.
     RequestIncident,
     /// A session is over.
-    Shut { session: u64, at: Nanos, reason: String },
+    Shut { session: u64, at: Nanos, end: RelayEnd },
 }
 
 impl TapItem {
@@ -223,7 +224,7 @@ impl SessionTap {
     }
 
     /// Ends the session.
-    pub fn shut(self, at: Nanos, reason: String) {
+    pub fn shut(self, at: Nanos, end: RelayEnd) {
         let SessionTap { tap, session, up, down } = self;
         for (direction, way) in [(Direction::ClientToServer, up), (Direction::ServerToClient, down)]
         {
@@ -231,7 +232,7 @@ impl SessionTap {
                 tap.push(TapItem::Lost { session, direction, at, loss });
             }
         }
-        tap.push(TapItem::Shut { session, at, reason });
+        tap.push(TapItem::Shut { session, at, end });
     }
 }
 
@@ -299,7 +300,7 @@ mod tests {
                 look(&tap, &mut observed);
             }
         }
-        session.shut(Nanos(0), String::new());
+        session.shut(Nanos(0), RelayEnd::Stopped);
         look(&tap, &mut observed);
         assert_eq!(observed.1, expected);
         assert_eq!(tap.held.load(Ordering::Relaxed), 0);

@@ -50,8 +50,8 @@ pub(super) async fn run(
         impairment: impairment.filter(|_| is_websocket),
         buffered: Some(buffered),
     };
-    let (reason, tap) = relay.run(stop.stopped()).await;
+    let (end, tap) = relay.run(stop.stopped()).await;
     if let Some(tap) = tap {
-        tap.shut(proxy.clock.now(), reason.to_owned());
+        tap.shut(proxy.clock.now(), end);
     }
 }

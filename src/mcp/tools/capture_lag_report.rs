@@ -15,6 +15,7 @@ use crate::mcp::options::Toolset;
 use crate::mcp::shared::Shared;
 use crate::mcp::tool::{AboutTool, Effect};
 use crate::mcp::views::{self, VerdictView};
+use crate::report::EndingReport;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct CaptureReportArgs {
@@ -46,6 +47,8 @@ pub(super) struct CaptureReport {
     report_at_s: f64,
     lag: LagReport,
     verdict: VerdictView,
+    /// How the session ended, and gaps in the client's reports
+    ending: EndingReport,
 }
 
 /// The tool [`capture_lag_report`].
@@ -81,6 +84,7 @@ pub(super) async fn capture_lag_report(
         report_at_s: analysis.report_at_s,
         lag,
         verdict: VerdictView::of(&analysis.verdict),
+        ending: views::ending(&analysis),
     };
     let steps = views::next_after(&analysis, &found.id);
     Ok(ToolAnswer::new(views::figures(report), answer).next(steps).cut(cut))

@@ -18,6 +18,7 @@ use crate::mcp::shared::Shared;
 use crate::mcp::tool::{AboutTool, Effect};
 use crate::mcp::views::{self, VerdictView};
 use crate::mcp::{resources, schema};
+use crate::report::EndingReport;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct OpenArgs {
@@ -33,6 +34,8 @@ pub(super) struct Opened {
     path: PathBuf,
     integrity: views::IntegrityView,
     verdict: VerdictView,
+    /// How the session ended, and gaps in the client's reports
+    ending: EndingReport,
     /// The lag report over all of it; absent when no audio came
     #[serde(skip_serializing_if = "Option::is_none")]
     lag: Option<LagReport>,
@@ -77,6 +80,7 @@ pub(super) async fn capture_open(
     let opened = Opened {
         integrity: views::IntegrityView::of(&analysis),
         verdict: VerdictView::of(&analysis.verdict),
+        ending: views::ending(&analysis),
         lag: analysis.lag.clone(),
         session: views::SessionView::of(&analysis, detailed),
         warnings: analysis.warnings.iter().take(12).map(|w| clipped(&w.message)).collect(),

@@ -15,6 +15,7 @@ use crate::mcp::options::Toolset;
 use crate::mcp::shared::Shared;
 use crate::mcp::tool::{AboutTool, Effect};
 use crate::mcp::views::{self, VerdictView};
+use crate::report::EndingReport;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct LagArgs {
@@ -43,6 +44,8 @@ pub(super) struct LiveReport {
     lag: LagReport,
     /// Over all of the session
     verdict: VerdictView,
+    /// How the session ended, and gaps in the client's reports
+    ending: EndingReport,
 }
 
 /// The tool [`headless_lag_report`].
@@ -78,6 +81,7 @@ pub(super) async fn headless_lag_report(
         report_at_s: analysis.report_at_s,
         lag,
         verdict: VerdictView::of(&analysis.verdict),
+        ending: views::ending(&analysis),
     };
     Ok(ToolAnswer::new(views::figures(report), body).next([held.next_step()]).cut(cut))
 }

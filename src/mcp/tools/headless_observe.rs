@@ -16,6 +16,7 @@ use crate::mcp::shared::Shared;
 use crate::mcp::tool::{AboutTool, Effect};
 use crate::mcp::views::{self, VerdictView, any_list};
 use crate::mcp::waiting::{Until, observe};
+use crate::report::EndingReport;
 use crate::report::text::Figure;
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -46,6 +47,8 @@ pub(super) struct Observed {
     lag: Option<LagReport>,
     /// Over all of the session
     verdict: VerdictView,
+    /// How the session ended, and gaps in the client's reports
+    ending: EndingReport,
     /// The newest events of that time
     #[schemars(schema_with = "any_list")]
     events: Vec<Value>,
@@ -88,6 +91,7 @@ pub(super) async fn headless_observe(
         to_s: analysis.report_at_s,
         lag: analysis.lag.clone(),
         verdict: VerdictView::of(&analysis.verdict),
+        ending: views::ending(&analysis),
         events: shown_events(&seen.events),
         events_total: seen.events_total as u64,
         state: LiveView::of(&held.session.state()),

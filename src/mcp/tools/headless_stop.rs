@@ -14,6 +14,7 @@ use crate::mcp::options::Toolset;
 use crate::mcp::shared::Shared;
 use crate::mcp::tool::{AboutTool, Effect};
 use crate::mcp::views::{self, VerdictView};
+use crate::report::EndingReport;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct HandleArgs {
@@ -33,6 +34,9 @@ pub(super) struct Stopped {
     failure: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     verdict: Option<VerdictView>,
+    /// How the session ended, and gaps in the client's reports
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ending: Option<EndingReport>,
     /// The lag report over all of it
     #[serde(skip_serializing_if = "Option::is_none")]
     lag: Option<LagReport>,
@@ -68,6 +72,7 @@ pub(super) async fn headless_stop(
         reason: clipped(&end.reason),
         failure: end.failure.as_deref().map(clipped),
         verdict: analysis.map(|analysis| VerdictView::of(&analysis.verdict)),
+        ending: analysis.map(views::ending),
         lag: analysis.and_then(|analysis| analysis.lag.clone()),
     };
     Ok(ToolAnswer::new(summary, body).next(open))

@@ -141,7 +141,11 @@ impl Tracer {
             Body::Marker(marker) => self.trace.ops.push((record.t, marker.clone())),
             Body::Message(message) => self.message(record, message),
             Body::Gap(_) => self.unknown = Some("a gap"),
-            Body::Clock(_) | Body::End(_) | Body::Checkpoint(_) | Body::Other(_) => {}
+            Body::Clock(_)
+            | Body::End(_)
+            | Body::Checkpoint(_)
+            | Body::Break(_)
+            | Body::Other(_) => {}
         }
     }
 

@@ -101,6 +101,12 @@ impl Frames {
         self.frame.map(|(header, _)| header)
     }
 
+    /// Bytes of the present frame's payload that are still to come.
+    #[must_use]
+    pub fn missing(&self) -> u64 {
+        self.frame.map_or(0, |(header, seen)| header.len - seen)
+    }
+
     /// Whether no frame has begun that is not whole yet.
     #[must_use]
     pub fn is_between(&self) -> bool {

@@ -34,6 +34,8 @@ struct Assembly {
     len: u64,
     /// The last frame was there; a further one continues nothing.
     is_over: bool,
+    /// A frame was there, and not the last one.
+    has_begun: bool,
 }
 
 impl Messages {
@@ -55,7 +57,10 @@ impl Messages {
             match self.frames.next(bytes)? {
                 Part::Begin(header) => self.begin(&header),
                 Part::Payload(payload, before) => self.take(payload, before),
-                Part::End(header) if header.is_control() => return Some(self.control.whole()),
+                Part::End(header) if header.is_control() => {
+                    self.control.has_begun = false;
+                    return Some(self.control.whole());
+                }
                 Part::End(header) if header.is_final => return Some(self.finish()),
                 Part::End(_) => {}
             }
@@ -72,6 +77,18 @@ impl Messages {
         }
     }
 
+    /// The message that has begun and is not whole yet: its opcode, the payload bytes that its frames
+    /// announced so far, and those that came. A ping or a close amid another message does not count.
+    #[must_use]
+    pub fn under_way(&self) -> Option<(u8, u64, u64)> {
+        let assembly = [&self.data, &self.control].into_iter().find(|it| it.has_begun)?;
+        let current = self.frames.current();
+        let is_of_it = current
+            .is_some_and(|frame| frame.is_control() == (assembly.opcode >= opcode::FIRST_CONTROL));
+        let missing = if is_of_it { self.frames.missing() } else { 0 };
+        Some((assembly.opcode, assembly.len + missing, assembly.len))
+    }
+
     fn begin(&mut self, header: &FrameHeader) {
         let assembly = if header.is_control() { &mut self.control } else { &mut self.data };
         if header.opcode != opcode::CONTINUATION || assembly.is_over {
@@ -81,6 +98,7 @@ impl Messages {
             assembly.payload.clear();
             assembly.len = 0;
         }
+        assembly.has_begun = true;
     }
 
     fn take(&mut self, payload: &[u8], before: u64) {
@@ -101,6 +119,7 @@ impl Messages {
         const KEPT: usize = 1 << 20;
         let Messages { data, inflater, inflated, .. } = self;
         data.is_over = true;
+        data.has_begun = false;
         let is_all = data.len == data.payload.len() as u64;
         let told = match inflater {
             Some(inflater) if data.is_compressed && is_all => {
@@ -174,6 +193,25 @@ mod tests {
     #[test]
     fn a_stray_continuation_continues_nothing() {
         check(&[0x81, 1, b'a', 0x80, 1, b'b', 0x82, 1, b'c'], &[(1, b"a"), (0, b"b"), (2, b"c")]);
+    }
+
+    #[test]
+    fn a_message_under_way_is_known() {
+        let check = |stream: &[u8], expected| {
+            for size in 1..=stream.len() {
+                let mut messages = Messages::new(None);
+                for mut piece in stream.chunks(size) {
+                    while messages.next(&mut piece).is_some() {}
+                }
+                assert_eq!(messages.under_way(), expected, "{stream:02x?} in pieces of {size}");
+            }
+        };
+        check(&[0x81, 1, b'a'], None);
+        check(&[0x81, 1, b'a', 0x82, 9, b'b'], Some((2, 9, 1)));
+        check(&[0x01, 2, b'a', b'b'], Some((1, 2, 2)));
+        check(&[0x01, 1, b'a', 0x80, 4, b'b'], Some((1, 5, 2)));
+        check(&[0x01, 1, b'a', 0x89, 4, b'b'], Some((1, 1, 1)));
+        check(&[0x89, 4, b'b'], Some((9, 4, 1)));
     }
 
     #[test]

@@ -45,6 +45,9 @@ impl<'a> ProxyDisplay<'a> {
             ProxyNotice::Closed { episodes: 1.., .. } => {
                 self.outcome = self.outcome.min(Outcome::Lag);
             }
+            ProxyNotice::Closed { ending, .. } if ending.abnormal => {
+                self.outcome = self.outcome.min(Outcome::EndedAbnormally);
+            }
             _ => {}
         }
         if self.args.json {
@@ -179,9 +182,13 @@ fn sentence_of(notice: &ProxyNotice) -> Option<String> {
             messages,
             episodes,
             bad_s,
+            ending,
             captures,
         } => {
             let what = match (streamed_s, episodes) {
+                (Some(s), 0) if ending.abnormal => {
+                    format!("nothing stale or late was heard in {} s", Figure(*s))
+                }
                 (None, _) => format!("{messages} messages, no stream"),
                 (Some(s), 0) => format!("healthy for {} s", Figure(*s)),
                 (Some(s), 1) => {
@@ -196,7 +203,12 @@ fn sentence_of(notice: &ProxyNotice) -> Option<String> {
             let next = captures.last().map_or(String::new(), |capture| {
                 format!("\nnext: lagtape analyze {}", capture.display())
             });
-            format!("session {session}: over, {reason}: {what}{next}")
+            let ended = match ending.headline() {
+                Some(headline) => format!("{headline} ({reason})"),
+                None => format!("over, {reason}"),
+            };
+            let lines: String = ending.lines().iter().map(|line| format!("\n{line}")).collect();
+            format!("session {session}: {ended}: {what}{lines}{next}")
         }
     })
 }
