@@ -25,6 +25,7 @@ mod simulate;
 mod sweep;
 mod verify;
 mod what_if;
+mod whose;
 
 // What several verbs share.
 mod advice;

@@ -11,6 +11,7 @@ mod facts;
 mod listener;
 pub mod pings;
 mod stream;
+pub mod whose;
 
 pub use facts::{
     Close, Facts, MAX_EVENTS, MAX_NESTED_LEN, Oddity, OddityKind, ServerEvent, Traffic,
@@ -31,6 +32,7 @@ use crate::verdict::{BehindRule, Episode, LagDetector};
 use crate::wire::message::Ready;
 use crate::wire::slice::SliceHeader;
 use stream::{DEFAULT_READY, Stream};
+use whose::PlayheadEvidence;
 
 /// What the engine keeps and how it looks at a session.
 #[derive(Debug, Clone, PartialEq)]
@@ -285,6 +287,18 @@ impl Engine {
             Some(ClientKind::Headless) => PlayheadSource::Simulated,
             Some(ClientKind::Foreign) | None => PlayheadSource::Reported,
         })
+    }
+
+    /// Whether somebody chose the playhead, rather than the kind of client.
+    #[must_use]
+    pub fn playhead_was_chosen(&self) -> bool {
+        self.options.playhead.is_some()
+    }
+
+    /// How the client's reports fit the simulated playhead.
+    #[must_use]
+    pub fn playhead_evidence(&self) -> PlayheadEvidence {
+        self.stream.as_ref().map(|stream| stream.evidence.clone()).unwrap_or_default()
     }
 
     /// The capture's header record.

@@ -24,6 +24,10 @@ pub const MAX_LINE_LEN: usize = 32 << 20;
 /// Lines among which the client's config is looked for. It is the first in a sound session.
 const LOOKAHEAD_LINES: usize = 16;
 
+/// What is part of the names of clients with a player of their own: pages, apps, their libraries.
+const FOREIGN_CLIENTS: [&str; 9] =
+    ["web", "sdk", "demontd", "touchdesigner", "browser", "chrom", "firefox", "page", "foreign"];
+
 /// Why a session log cannot be brought in.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
@@ -173,11 +177,22 @@ impl Session {
 
     fn header(&self, config: Option<&str>) -> Header {
         Header {
-            client: ClientKind::Headless,
+            client: self.client(),
             url: self.rest.get("url").and_then(Value::as_str).map(without_secrets),
             config: config.map(str::to_owned),
             metadata: self.metadata(),
             ..Header::new("imported session log", self.connect_ns)
+        }
+    }
+
+    /// The kind of client that the log names. A client whose name says nothing is headless, as the ops
+    /// of a log are those of a simulated playhead.
+    fn client(&self) -> ClientKind {
+        let name = self.rest.get("client").and_then(Value::as_str).unwrap_or_default();
+        let name = name.to_ascii_lowercase();
+        match FOREIGN_CLIENTS.iter().any(|foreign| name.contains(foreign)) {
+            true => ClientKind::Foreign,
+            false => ClientKind::Headless,
         }
     }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use super::Options;
 use super::facts::{Facts, OddityKind};
 use super::listener::Listener;
+use super::whose::PlayheadEvidence;
 use crate::capture::{
     BufferError, BufferShape, Context, Marker, Message, Record, RowKind, StreamState, TickReport,
 };
@@ -80,6 +81,7 @@ pub(super) struct Stream {
     pub epochs: Vec<Epoch>,
     pub detector: LagDetector,
     pub last_report: TickReport,
+    pub evidence: PlayheadEvidence,
     ticked: bool,
     raw: String,
     heard_to: Option<u64>,
@@ -128,6 +130,7 @@ impl Stream {
             detector: LagDetector::new(options.stale_threshold_s, loop_s, now_s)
                 .with_behind_rule(options.behind),
             last_report: TickReport::default(),
+            evidence: PlayheadEvidence::default(),
             ticked: false,
             raw: String::new(),
             heard_to: None,
@@ -189,6 +192,7 @@ impl Stream {
             detector: LagDetector::resume(&state.judge, options.stale_threshold_s, loop_s)
                 .with_behind_rule(options.behind),
             last_report: state.last_tick,
+            evidence: PlayheadEvidence::default(),
             ticked: state.ticked,
             raw: state.tick_knobs.clone(),
             heard_to: state.heard_to,
@@ -384,6 +388,7 @@ impl Stream {
             self.detector.on_knob(now_s);
         }
         if let Some(position_s) = report.playback_pos {
+            self.evidence.note(t, self.playhead.apart_s(position_s, now_s));
             self.reported(now_s, position_s);
         }
         let playhead = self.playhead.frame(now_s);

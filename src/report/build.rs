@@ -2,10 +2,11 @@
 
 use super::clock::ReportClock;
 use super::data::{
-    Analysis, CloseReport, EpisodeReport, EpochReport, EventReport, OpReport, PlayheadUse, Rates,
-    SCHEMA, SessionReport, TrafficReport, Trend, Verdict,
+    Analysis, CloseReport, EpisodeReport, EpochReport, EventReport, Rates, SCHEMA, SessionReport,
+    TrafficReport, Trend, Verdict,
 };
 use super::description::CaptureDescription;
+use super::playhead_use::PlayheadUse;
 use super::round_trip::RoundTripReport;
 use super::warnings::warnings;
 use crate::capture::Direction;
@@ -34,14 +35,7 @@ impl Analysis {
                 .map(|epoch| epoch_report(engine, epoch, &clock, args))
                 .collect(),
             session: session(engine),
-            playhead: PlayheadUse {
-                source: engine.playhead_source(),
-                ops: facts
-                    .markers
-                    .iter()
-                    .map(|(t, op)| OpReport { t_s: clock.s(*t), op: op.clone() })
-                    .collect(),
-            },
+            playhead: PlayheadUse::of(engine, about.playheads, &clock),
             report_at_s: clock.s(about.at),
             report_ns: about.at.0,
             headers_only: about.headers_only,

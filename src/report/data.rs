@@ -8,12 +8,12 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::damage::DamageReport;
+use super::playhead_use::PlayheadUse;
 use super::round_trip::RoundTripReport;
 use super::warnings::Warning;
-use crate::capture::{ClientKind, Marker};
+use crate::capture::ClientKind;
 use crate::engine::Traffic;
 use crate::lag::LagReport;
-use crate::playhead::PlayheadSource;
 use crate::verdict::LagKind;
 
 /// Version of the JSON that `--json` prints; a field may be added without a new one.
@@ -145,24 +145,6 @@ pub struct SessionReport {
     pub refusal: Option<String>,
     /// Key=value metadata.
     pub metadata: BTreeMap<String, String>,
-}
-
-/// Which playhead was used.
-#[derive(Debug, Clone, Serialize)]
-pub struct PlayheadUse {
-    /// `simulated` or `reported`.
-    pub source: PlayheadSource,
-    /// The capture's ops.
-    pub ops: Vec<OpReport>,
-}
-
-/// One op of the capture.
-#[derive(Debug, Clone, Serialize)]
-pub struct OpReport {
-    /// When.
-    pub t_s: f64,
-    #[serde(flatten)]
-    pub op: Marker,
 }
 
 /// Messages and bytes each way.

@@ -14,6 +14,7 @@ mod data;
 mod description;
 pub mod divergence;
 mod format;
+mod playhead_use;
 #[cfg(feature = "cli")]
 pub mod plot;
 mod round_trip;
@@ -26,9 +27,10 @@ pub mod what_if;
 
 pub use damage::{DamageReport, DamagedPlace};
 pub use data::{
-    Analysis, CloseReport, EpisodeReport, EpochReport, EventReport, OpReport, PlayheadUse, Rates,
-    SCHEMA, SessionReport, TrafficReport, Trend, Verdict,
+    Analysis, CloseReport, EpisodeReport, EpochReport, EventReport, Rates, SCHEMA, SessionReport,
+    TrafficReport, Trend, Verdict,
 };
 pub use description::CaptureDescription;
+pub use playhead_use::{OpReport, PlayheadDecision, PlayheadUse};
 pub use round_trip::RoundTripReport;
 pub use warnings::{CaptureWarning, Warning, WarningKind};

@@ -200,7 +200,11 @@ impl Page<'_> {
             .map(|op| operation(op.t_s, &op.op))
             .collect();
         let ops = if ops.is_empty() { String::new() } else { format!(", with {}", ops.join(", ")) };
-        writeln!(out, "playhead: {source}{ops}")?;
+        let why = match analysis.playhead.source {
+            PlayheadSource::Simulated => String::new(),
+            PlayheadSource::Reported => format!(": {}", OneLine(&analysis.playhead.why)),
+        };
+        writeln!(out, "playhead: {source}{ops}{why}")?;
         if analysis.headers_only {
             writeln!(
                 out,

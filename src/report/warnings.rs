@@ -6,6 +6,7 @@ use super::clock::ReportClock;
 use super::description::CaptureDescription;
 use super::format::Figure;
 use crate::engine::{Engine, OddityKind};
+use crate::playhead::PlayheadSource;
 
 /// Something odd, or a limit of the figures, with what it means.
 #[derive(Debug, Clone, Serialize)]
@@ -52,6 +53,8 @@ pub enum CaptureWarning {
     Part,
     /// The figures come from the capture's checkpoints.
     Quick,
+    /// The other playhead would give the other verdict.
+    PlayheadsDisagree,
 }
 
 /// Everything that a reader should know before trusting the figures.
@@ -113,6 +116,10 @@ pub(super) fn warnings(
             "taken from the capture's checkpoints: events, knobs and oddities are left out";
         warnings.push(capture(CaptureWarning::Quick, message.to_owned()));
     }
+    if let Some(lags) = about.playheads.other_lags {
+        let message = playheads_disagree(engine.playhead_source(), lags);
+        warnings.push(capture(CaptureWarning::PlayheadsDisagree, message));
+    }
     let is_full = |bound: &usize| {
         let mut epochs = engine.epochs().iter().map(|epoch| &epoch.tracker);
         epochs.any(|tracker| tracker.slices().len().max(tracker.ticks().len()) >= *bound)
@@ -124,6 +131,15 @@ pub(super) fn warnings(
         ));
     }
     warnings
+}
+
+fn playheads_disagree(used: PlayheadSource, other_lags: bool) -> String {
+    let (other, option) = match used {
+        PlayheadSource::Simulated => ("the position that the client reports", "reported"),
+        PlayheadSource::Reported => ("the simulated playhead", "simulated"),
+    };
+    let verdict = if other_lags { "lag" } else { "healthy" };
+    format!("measured against {other}, the verdict would be {verdict} (--playhead {option})")
 }
 
 /// What an oddity means for the reader of the report.

@@ -14,7 +14,6 @@ use source::{NamedPath, Sources, UnitTests};
 const CORRIDOR: [&str; 23] = [
     "time",
     "parse",
-    "parse",
     "wire",
     "capture",
     "event",
