@@ -11,6 +11,7 @@ mod facts;
 mod listener;
 pub mod pings;
 mod stream;
+pub mod timing;
 pub mod whose;
 
 pub use facts::{
@@ -19,8 +20,8 @@ pub use facts::{
 pub use stream::Epoch;
 
 use crate::capture::{
-    Body, BufferShape, CheckpointRow, ClientKind, Context, Digest, Header, Marker, Message,
-    PackedBuffer, Record, RowKind, SessionState, TickReport, Totals,
+    Body, BufferShape, CheckpointRow, ClientKind, Context, Digest, Direction, Header, Marker,
+    Message, PackedBuffer, Record, RowKind, SessionState, TickReport, Totals,
 };
 use crate::event::{Event, Interpreter};
 use crate::heard::HeardAudio;
@@ -29,9 +30,10 @@ use crate::mirror::Mirror;
 use crate::playhead::{PlayheadSim, PlayheadSource};
 use crate::time::Nanos;
 use crate::verdict::{BehindRule, Episode, LagDetector};
-use crate::wire::message::Ready;
+use crate::wire::message::{Params, Ready};
 use crate::wire::slice::SliceHeader;
 use stream::{DEFAULT_READY, Stream};
+use timing::TimeEvidence;
 use whose::PlayheadEvidence;
 
 /// What the engine keeps and how it looks at a session.
@@ -76,6 +78,7 @@ pub struct Engine {
     ready: Option<Ready>,
     stream: Option<Stream>,
     facts: Facts,
+    timing: TimeEvidence,
     did: RowKind,
 }
 
@@ -90,6 +93,7 @@ impl Engine {
             ready: None,
             stream: None,
             facts: Facts::default(),
+            timing: TimeEvidence::default(),
             did: RowKind::Other,
         }
     }
@@ -108,8 +112,8 @@ impl Engine {
             Body::Message(message) => self.handle_message(record, message),
             Body::Marker(marker) => self.handle_marker(record, marker),
             Body::Context(context) => self.resume(record, context),
-            Body::Clock(_) | Body::Gap(_) | Body::End(_) | Body::Checkpoint(_) | Body::Other(_) => {
-            }
+            Body::Clock(clock) => self.timing.note_clock(clock),
+            Body::Gap(_) | Body::End(_) | Body::Checkpoint(_) | Body::Other(_) => {}
         }
     }
 
@@ -160,6 +164,7 @@ impl Engine {
     /// come out the same; audio, events and traffic stay unknown.
     pub fn recall(&mut self, row: &CheckpointRow) {
         self.facts.note_time(row.t);
+        self.recall_time(row);
         self.did = row.what.clone();
         if let RowKind::Begin(shape) = row.what {
             let BufferShape { channels, sample_rate, .. } = shape;
@@ -186,6 +191,22 @@ impl Engine {
             RowKind::Op(marker) => stream.operate(row.t, marker),
             RowKind::Refused => self.facts.decode_errors += 1,
             RowKind::Begin(_) | RowKind::Other => {}
+        }
+    }
+
+    /// Notes the time of a message of which only its row is known.
+    fn recall_time(&mut self, row: &CheckpointRow) {
+        match &row.what {
+            RowKind::Slice { .. } | RowKind::Swap(_) | RowKind::Begin(_) => {
+                self.timing.note_time(row.t, Direction::ServerToClient);
+            }
+            RowKind::Tick { report, .. } => {
+                self.timing.note_time(row.t, Direction::ClientToServer);
+                if let Some(client_time_s) = report.client_time {
+                    self.timing.note_client_time(row.t, client_time_s);
+                }
+            }
+            _ => {}
         }
     }
 
@@ -224,7 +245,11 @@ impl Engine {
 
     fn handle_message(&mut self, record: &Record<'_>, message: &Message<'_>) {
         self.facts.note_message(record.t, message);
+        self.timing.note_message(record.t, message);
         let event = self.interpreter.read(record.conn, message);
+        if let Event::Tick(Params { client_time: Some(client_time_s), .. }) = event {
+            self.timing.note_client_time(record.t, client_time_s);
+        }
         match event {
             Event::Elsewhere => self.facts.odd(OddityKind::OtherConnection, record),
             Event::Config(text) => self.facts.note_config(text),
@@ -323,6 +348,12 @@ impl Engine {
     #[must_use]
     pub fn facts(&self) -> &Facts {
         &self.facts
+    }
+
+    /// What the records say about their times.
+    #[must_use]
+    pub fn time_evidence(&self) -> &TimeEvidence {
+        &self.timing
     }
 
     /// The state of the protocol.

@@ -149,8 +149,11 @@ impl Analysis {
     pub fn outcome(&self) -> Outcome {
         match (&self.damage, self.verdict.lag) {
             (Some(_), _) => Outcome::Damaged,
-            (None, true) => Outcome::Lag,
-            (None, false) => Outcome::Healthy,
+            (None, Some(true)) => Outcome::Lag,
+            (None, Some(false)) => Outcome::Healthy,
+            // Where no stream came, none could be judged, and the first line says so.
+            (None, None) if self.lag.is_none() => Outcome::Healthy,
+            (None, None) => Outcome::Failed,
         }
     }
 }

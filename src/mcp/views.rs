@@ -219,6 +219,9 @@ pub fn summary(analysis: &Analysis) -> String {
     let verdict = &analysis.verdict;
     let heard = match (&analysis.lag, verdict.episodes.first()) {
         (None, _) => return no_report(analysis),
+        (_, None) if !verdict.known => {
+            format!("no verdict: {}", verdict.why.as_deref().unwrap_or("unknown"))
+        }
         (_, None) => "healthy: nothing stale or late was heard".to_owned(),
         (_, Some(first)) => format!(
             "LAG {} s of {} s in {} spell{}, the first from {} to {} s",

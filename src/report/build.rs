@@ -8,6 +8,7 @@ use super::data::{
 use super::description::CaptureDescription;
 use super::playhead_use::PlayheadUse;
 use super::round_trip::RoundTripReport;
+use super::time_report::{TimeReport, no_verdict};
 use super::warnings::warnings;
 use crate::capture::Direction;
 use crate::engine::{Engine, Epoch, Facts};
@@ -25,10 +26,11 @@ impl Analysis {
     pub fn of(engine: &Engine, about: CaptureDescription, args: &ReportArgs) -> Analysis {
         let facts = engine.facts();
         let clock = ReportClock::of(engine, about.at);
+        let time = TimeReport::of(engine, &clock);
         Analysis {
             schema: SCHEMA,
             lag: engine.report(about.at, args),
-            verdict: verdict(engine, &clock),
+            verdict: verdict(engine, &clock, &time),
             epochs: engine
                 .epochs()
                 .iter()
@@ -36,6 +38,7 @@ impl Analysis {
                 .collect(),
             session: session(engine),
             playhead: PlayheadUse::of(engine, about.playheads, &clock),
+            time,
             report_at_s: clock.s(about.at),
             report_ns: about.at.0,
             headers_only: about.headers_only,
@@ -72,7 +75,21 @@ impl Analysis {
     }
 }
 
-fn verdict(engine: &Engine, clock: &ReportClock) -> Verdict {
+fn verdict(engine: &Engine, clock: &ReportClock, time: &TimeReport) -> Verdict {
+    let why = match engine.origin() {
+        Some(_) => no_verdict(engine, time),
+        None => Some("no usable initial buffer came".to_owned()),
+    };
+    if why.is_some() {
+        return Verdict {
+            lag: None,
+            known: false,
+            why,
+            reasons: Vec::new(),
+            lag_s: 0.0,
+            episodes: Vec::new(),
+        };
+    }
     let episodes: Vec<_> = engine
         .episodes()
         .into_iter()
@@ -86,7 +103,9 @@ fn verdict(engine: &Engine, clock: &ReportClock) -> Verdict {
     let behind = episodes.iter().any(|episode| matches!(episode.what, LagKind::Behind { .. }));
     let reasons = [(stale, "stale_ticks"), (behind, "slices_behind")];
     Verdict {
-        lag: stale || behind,
+        lag: Some(stale || behind),
+        known: true,
+        why: None,
         reasons: reasons
             .into_iter()
             .filter_map(|(is_so, reason)| is_so.then_some(reason))
@@ -248,7 +267,7 @@ mod tests {
         assert_eq!((analysis.ticks, analysis.rates.ticks_per_s), (1, 0.5));
         let [epoch] = &analysis.epochs[..] else { panic!("{} epochs", analysis.epochs.len()) };
         assert_eq!((epoch.from_s, epoch.to_s, epoch.loop_s), (0.0, 2.0, 1.0));
-        assert!(!analysis.verdict.lag);
+        assert_eq!(analysis.verdict.lag, Some(false));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::damage::DamageReport;
 use super::playhead_use::PlayheadUse;
 use super::round_trip::RoundTripReport;
+use super::time_report::TimeReport;
 use super::warnings::Warning;
 use crate::capture::ClientKind;
 use crate::engine::Traffic;
@@ -35,6 +36,8 @@ pub struct Analysis {
     pub session: SessionReport,
     /// The playhead that the reports measure against.
     pub playhead: PlayheadUse,
+    /// What is known of the times that every figure rests on.
+    pub time: TimeReport,
     /// When the report was made, in seconds from the initial buffer.
     pub report_at_s: f64,
     /// The same on the capture's clock.
@@ -76,14 +79,26 @@ pub struct Analysis {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "mcp", derive(schemars::JsonSchema))]
 pub struct Verdict {
-    /// A listener heard lag.
-    pub lag: bool,
+    /// A listener heard lag; `null` where nobody can tell, which is not healthy.
+    pub lag: Option<bool>,
+    /// There is a verdict.
+    pub known: bool,
+    /// Why there is none.
+    pub why: Option<String>,
     /// `stale_ticks`, `slices_behind`.
     pub reasons: Vec<&'static str>,
     /// Seconds covered by episodes.
     pub lag_s: f64,
     /// The spells of lag.
     pub episodes: Vec<EpisodeReport>,
+}
+
+impl Verdict {
+    /// Whether there is a verdict, and it is lag.
+    #[must_use]
+    pub fn is_lag(&self) -> bool {
+        self.lag == Some(true)
+    }
 }
 
 /// One spell of lag.

@@ -20,6 +20,7 @@ pub mod plot;
 mod round_trip;
 pub mod sweep;
 pub mod text;
+mod time_report;
 pub mod timeline;
 mod warnings;
 pub mod wav;
@@ -33,4 +34,5 @@ pub use data::{
 pub use description::CaptureDescription;
 pub use playhead_use::{OpReport, PlayheadDecision, PlayheadUse};
 pub use round_trip::RoundTripReport;
+pub use time_report::{TimeReport, TimeTrust};
 pub use warnings::{CaptureWarning, Warning, WarningKind};

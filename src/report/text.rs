@@ -87,8 +87,11 @@ impl Page<'_> {
         if analysis.lag.is_none() {
             return "no stream: no usable initial buffer came".to_owned();
         }
+        if let Some(why) = &analysis.verdict.why {
+            return format!("no verdict: {}", OneLine(why));
+        }
         let episodes = analysis.verdict.episodes.len();
-        if !analysis.verdict.lag {
+        if !analysis.verdict.is_lag() {
             return "healthy: nothing stale or late was heard".to_owned();
         }
         // A spell may have begun before the capture did.

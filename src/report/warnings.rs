@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::clock::ReportClock;
 use super::description::CaptureDescription;
 use super::format::Figure;
+use super::time_report::TimeReport;
 use crate::engine::{Engine, OddityKind};
 use crate::playhead::PlayheadSource;
 
@@ -53,6 +54,10 @@ pub enum CaptureWarning {
     Part,
     /// The figures come from the capture's checkpoints.
     Quick,
+    /// A clock beside that of the records was set, or stood still.
+    ClockStepped,
+    /// The times are not those that were written.
+    TimesCorrected,
     /// The other playhead would give the other verdict.
     PlayheadsDisagree,
 }
@@ -115,6 +120,14 @@ pub(super) fn warnings(
         let message =
             "taken from the capture's checkpoints: events, knobs and oddities are left out";
         warnings.push(capture(CaptureWarning::Quick, message.to_owned()));
+    }
+    let time = TimeReport::of(engine, clock);
+    if let Some((was, by)) = time.was.as_ref().zip(time.corrected_by.as_ref()) {
+        let message = format!("the times were wrong ({was}) and are taken from the client's {by}");
+        warnings.push(capture(CaptureWarning::TimesCorrected, message));
+    }
+    for note in time.notes {
+        warnings.push(capture(CaptureWarning::ClockStepped, note));
     }
     if let Some(lags) = about.playheads.other_lags {
         let message = playheads_disagree(engine.playhead_source(), lags);

@@ -59,11 +59,12 @@ fn write(comparison: &Comparison, out: &mut String) -> fmt::Result {
 
 fn title(side: &SideReport) -> String {
     let verdict = match &side.verdict {
-        verdict if verdict.lag => {
+        verdict if verdict.is_lag() => {
             let episodes = verdict.episodes.len();
             let lag = Figure(verdict.lag_s);
             format!("LAG {lag} s in {episodes} episode{}", plural(episodes))
         }
+        verdict if !verdict.known => "no verdict".to_owned(),
         _ => "healthy".to_owned(),
     };
     let state = match (&side.damage, side.complete) {
