@@ -7,6 +7,7 @@
 mod log;
 mod times;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -21,7 +22,7 @@ use super::rewrite::Rewriter;
 use crate::capture::{Body, ClientKind, Direction, Header, Message, Opcode, Record, SyncMarker};
 use crate::event::{Event, Interpreter};
 use crate::time::Nanos;
-use crate::wire::message::{ServerText, kind_of, server_text};
+use crate::wire::message::Ready;
 use crate::wire::url::without_secrets;
 
 /// What was imported of a HAR file.
@@ -54,7 +55,7 @@ pub fn import_har(
 }
 
 fn write(entry: &Entry<'_>, creator: Option<&Creator>, mut capture: Rewriter) -> Result<HarImport> {
-    let (frames, moments, loop_s) = moments(entry)?;
+    let Session { frames, moments, loop_s } = Session::of(entry)?;
     let times = Times::of(&moments, entry.started.as_deref(), loop_s);
     let header = Header {
         client: ClientKind::Foreign,
@@ -79,42 +80,50 @@ fn write(entry: &Entry<'_>, creator: Option<&Creator>, mut capture: Rewriter) ->
     Ok(HarImport { messages: seq - 1, assumed })
 }
 
-/// The messages of a session with their numbers, what their times follow from, and the length of the
-/// loop where it stays.
-#[expect(clippy::type_complexity, reason = "two lists of one length, made in one walk")]
-fn moments<'e, 'a>(
-    entry: &'e Entry<'a>,
-) -> Result<(Vec<(usize, &'e Frame<'a>)>, Vec<Moment>, Option<f64>)> {
-    let (mut frames, mut moments, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut interpreter, mut loop_s, mut swapped) = (Interpreter::new(), None, false);
-    for (number, frame) in (1..).zip(&entry.frames) {
-        let Some(message) = message(frame, number, &mut bytes)? else { continue };
-        if let Some(Ok(ServerText::Event(object))) = message
-            .text()
-            .filter(|_| message.direction == Direction::ServerToClient)
-            .map(server_text)
-        {
-            match kind_of(&object.fields) {
-                Some("ready") => loop_s = object.fields.get("duration").and_then(|s| s.as_f64()),
-                Some("swap_ready") => swapped = true,
+/// The messages of a session.
+struct Session<'e, 'a> {
+    /// Each with its number in the file.
+    frames: Vec<(usize, &'e Frame<'a>)>,
+    /// What their times follow from, one for each.
+    moments: Vec<Moment>,
+    /// The length of the loop, where it stays.
+    loop_s: Option<f64>,
+}
+
+impl<'e, 'a> Session<'e, 'a> {
+    fn of(entry: &'e Entry<'a>) -> Result<Session<'e, 'a>> {
+        let mut session = Session { frames: Vec::new(), moments: Vec::new(), loop_s: None };
+        let (mut interpreter, mut bytes) = (Interpreter::new(), Vec::new());
+        let mut format = Ready::of(&serde_json::Map::new());
+        for (number, frame) in (1..).zip(&entry.frames) {
+            let Some(message) = message(frame, number, &mut bytes)? else { continue };
+            let mut report = None;
+            match interpreter.read(0, &message) {
+                Event::Ready(ready) => format = ready,
+                Event::InitialBuffer => session.loop_s = loop_s(message.len(), format),
+                Event::SwapBuffer { .. } => session.loop_s = None,
+                Event::Tick(params) => {
+                    let (client_time_s, position_s) = (params.client_time, params.playback_pos);
+                    report = Some(Report { client_time_s, position_s });
+                }
                 _ => {}
             }
+            let Frame { time, .. } = *frame;
+            session.moments.push(Moment { direction: message.direction, time, report });
+            session.frames.push((number, frame));
         }
-        let report = match interpreter.read(0, &message) {
-            Event::Tick(params) => {
-                Some(Report { client_time_s: params.client_time, position_s: params.playback_pos })
-            }
-            _ => None,
-        };
-        moments.push(Moment { direction: message.direction, time: frame.time, report });
-        frames.push((number, frame));
+        Ok(session)
     }
-    let loop_s = loop_s.filter(|loop_s| *loop_s > 0.0 && !swapped);
-    Ok((frames, moments, loop_s))
+}
+
+/// The length of a loop of so many bytes of f16 samples; none of an empty one.
+fn loop_s(bytes: u64, format: Ready) -> Option<f64> {
+    let bytes_per_s = f64::from(format.channels) * 2.0 * f64::from(format.sample_rate);
+    Some(bytes as f64 / bytes_per_s).filter(|loop_s| loop_s.is_finite() && *loop_s > 0.0)
 }
 
 /// What a person should know who takes the capture for the session.
-fn assumed(notes: &std::collections::BTreeMap<String, String>, empty: u64) -> Vec<String> {
+fn assumed(notes: &BTreeMap<String, String>, empty: u64) -> Vec<String> {
     let note = |key: &str| notes.get(key);
     let mut assumed =
         vec!["client: foreign, as a browser's player is known by its reports only".to_owned()];
