@@ -111,9 +111,15 @@ pub fn analyze(path: &Path, options: &AnalyzeOptions) -> Result<Analysis> {
         None => files::open_stream(path)
             .and_then(|records| CaptureReplay::of(records, engine_options.clone(), options.at)),
     };
+    let again = |playhead, headers_only: bool| {
+        let headers_only = headers_only || options.headers_only;
+        let playhead = Some(playhead);
+        let engine_options = Options { playhead, headers_only, ..engine_options.clone() };
+        CaptureReplay::of(files::open_stream(path)?, engine_options, options.at)
+    };
     let replay = replay.and_then(|replay| match quick {
         true => Ok((replay, PlayheadDecision::default())),
-        false => whose::settle(path, replay, &engine_options, options.at),
+        false => whose::settle(replay, |replay| &replay.engine, again),
     });
     let (replay, playheads) = replay
         .and_then(|(replay, playheads)| {

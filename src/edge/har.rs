@@ -131,10 +131,10 @@ fn assumed(notes: &BTreeMap<String, String>, empty: u64) -> Vec<String> {
         assumed.push(format!("times: read as {unit}"));
     }
     if let (Some(was), Some(by)) = (note("time.was"), note("time.corrected_by")) {
-        assumed.push(format!("times: {was}; taken from the client's {by} instead"));
+        assumed.push(format!("{was}; times are taken from the client's {by} instead"));
     }
     if let Some(doubt) = note("time.doubt") {
-        assumed.push(format!("times: {doubt}; there will be no verdict"));
+        assumed.push(format!("{doubt}; there will be no verdict"));
     }
     if empty > 0 {
         assumed.push(format!(

@@ -125,7 +125,7 @@ impl Times {
     /// capture says that they are wrong.
     fn correct(&mut self, moments: &[Moment], was: &str, loop_s: Option<f64>) {
         self.notes.insert("time.was".to_owned(), was.to_owned());
-        let by_client = anchors(moments, |report| report.client_time_s);
+        let by_client = anchors(moments, |report| Some(report.client_time_s));
         let by_position = || loop_s.and_then(|loop_s| positions(moments, loop_s));
         let (anchors, by) = match (by_client, by_position()) {
             (Some(anchors), _) => (anchors, "client_time"),
@@ -161,7 +161,7 @@ fn microseconds(time: f64, relative: usize) -> (f64, &'static str) {
 fn relative_unit(moments: &[Moment]) -> usize {
     let ticks =
         || moments.iter().filter_map(|moment| Some((moment.time?, moment.report?.client_time_s?)));
-    let (Some(first), Some(last)) = (ticks().next(), ticks().last()) else { return 0 };
+    let (Some(first), Some(last)) = (ticks().next(), ticks().next_back()) else { return 0 };
     let (written, client_s) = (last.0 - first.0, last.1 - first.1);
     if !(written > 0.0 && client_s > 0.0) {
         return 0;
@@ -170,15 +170,16 @@ fn relative_unit(moments: &[Moment]) -> usize {
     (0..UNITS.len()).min_by(|a, b| misfit(*a).total_cmp(&misfit(*b))).unwrap_or(0)
 }
 
-/// Reports with a clock that never runs back: their place among the messages, and their time.
+/// Reports with a clock that never runs back: their place among the messages, and their time. `clock_s`
+/// has none where a report has none, and nothing where the clock is of no use.
 fn anchors(
     moments: &[Moment],
-    mut clock_s: impl FnMut(Report) -> Option<f64>,
+    mut clock_s: impl FnMut(Report) -> Option<Option<f64>>,
 ) -> Option<Vec<(usize, f64)>> {
     let mut anchors: Vec<(usize, f64)> = Vec::new();
     for (place, moment) in moments.iter().enumerate() {
         let Some(report) = moment.report else { continue };
-        let at_s = clock_s(report).filter(|at_s| at_s.is_finite())?;
+        let Some(at_s) = clock_s(report)?.filter(|at_s| at_s.is_finite()) else { continue };
         if anchors.last().is_some_and(|(_, last_s)| at_s < *last_s) {
             return None;
         }
@@ -193,12 +194,13 @@ fn anchors(
 fn positions(moments: &[Moment], loop_s: f64) -> Option<Vec<(usize, f64)>> {
     let (mut last_s, mut passed_s, mut held) = (None, 0.0, 0);
     anchors(moments, |report| {
-        let position_s = report.position_s.filter(|position_s| position_s.is_finite())?;
+        let position_s = report.position_s.filter(|position_s| position_s.is_finite());
+        let Some(position_s) = position_s else { return Some(None) };
         let step_s = (position_s - last_s.unwrap_or(position_s)).rem_euclid(loop_s);
         held = if last_s == Some(position_s) { held + 1 } else { 0 };
         last_s = Some(position_s);
         passed_s += step_s;
-        (step_s < LONGEST_POSITION_STEP_S && held < 4).then_some(passed_s)
+        (step_s < LONGEST_POSITION_STEP_S && held < 4).then_some(Some(passed_s))
     })
 }
 
@@ -221,9 +223,8 @@ fn spread(anchors: &[(usize, f64)], written: &[Nanos]) -> (Vec<Nanos>, f64) {
         if to - from > 1 {
             longest_s = longest_s.max(passed_s);
         }
-        for place in from..to {
-            let share = (place - from) as f64 / (to - from) as f64;
-            at[place] = nanos(begin_s + passed_s * share);
+        for (nth, at) in at[from..to].iter_mut().enumerate() {
+            *at = nanos(begin_s + passed_s * nth as f64 / (to - from) as f64);
         }
     }
     (at, longest_s)
