@@ -72,18 +72,20 @@ impl TimeEvidence {
         self.client.note(t, client_time_s);
     }
 
-    /// The coarsest resolution of either sender's times, in seconds; 0 where all times are one. `None`
+    /// The finer resolution of the two senders' times, in seconds; 0 where all times are one. `None`
     /// where there are too few messages to say.
     #[must_use]
     pub fn resolution_s(&self) -> Option<f64> {
         let resolutions = [&self.up, &self.down].into_iter().filter_map(Grid::resolution_s);
-        resolutions.reduce(|a, b| if a == 0.0 || b == 0.0 { 0.0 } else { a.max(b) })
+        resolutions.reduce(|a, b| if a == 0.0 || b == 0.0 { a.max(b) } else { a.min(b) })
     }
 
-    /// Whether a sender's times are too coarse, or all one.
+    /// Whether all times are too coarse, or all one. One sender may well send in bursts.
     #[must_use]
     pub fn is_coarse(&self) -> bool {
-        self.up.is_coarse() || self.down.is_coarse()
+        let told =
+            || [&self.up, &self.down].into_iter().filter(|grid| grid.resolution_s().is_some());
+        told().count() > 0 && told().all(Grid::is_coarse)
     }
 
     /// Why the times by themselves cannot be right, if they cannot.
@@ -211,6 +213,16 @@ mod tests {
         assert!(!evidence(&regular).is_coarse(), "each has a time of its own");
         let fine: Vec<_> = (0..40).map(|n| n / 4 * 13).collect();
         assert!(!evidence(&fine).is_coarse());
+    }
+
+    #[test]
+    fn one_sender_may_send_in_bursts() {
+        let mut bursts = evidence(&(0..40).map(|n| n * 13).collect::<Vec<_>>());
+        for n in 0..40 {
+            bursts.note_time(Nanos(n / 10 * 1_000_000_000), Direction::ClientToServer);
+        }
+        assert!(!bursts.is_coarse());
+        assert_eq!(bursts.resolution_s(), Some(0.013));
     }
 
     #[test]
