@@ -25,6 +25,7 @@ mod simulate;
 mod sweep;
 mod verify;
 mod what_if;
+mod whose;
 
 // What several verbs share.
 mod advice;
@@ -46,7 +47,7 @@ pub use cut::{CutOptions, CutSummary, cut};
 pub use demo::{DemoSummary, LENGTH as DEMO_LENGTH, demo};
 pub use diff::{DiffVerb, diff};
 pub(crate) use import::import_any;
-pub use import::{ImportSummary, import, import_har};
+pub use import::{HarImport, ImportSummary, import, import_har};
 pub use info::{Info, info, info_text};
 pub use join::{JoinSummary, MissingPart, join};
 pub use live::{

@@ -14,6 +14,8 @@ mod listener;
 pub mod pings;
 mod seed;
 mod stream;
+pub mod timing;
+pub mod whose;
 
 pub use ending::{Close, EndKind, EndWatch, SILENT_AFTER_S, SessionEnd, StreamAtEnd};
 pub use facts::{Facts, MAX_EVENTS, MAX_NESTED_LEN, Oddity, OddityKind, ServerEvent, Traffic};
@@ -30,9 +32,11 @@ use crate::lag::{LagReport, LagTracker, ReportArgs};
 use crate::mirror::Mirror;
 use crate::playhead::{PlayheadSim, PlayheadSource};
 use crate::time::Nanos;
-use crate::wire::message::Ready;
+use crate::wire::message::{Params, Ready};
 use crate::wire::slice::SliceHeader;
 use stream::{DEFAULT_READY, Stream};
+use timing::TimeEvidence;
+use whose::PlayheadEvidence;
 
 /// What the engine keeps and how it looks at a session.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,6 +86,7 @@ pub struct Engine {
     ready: Option<Ready>,
     stream: Option<Stream>,
     facts: Facts,
+    timing: TimeEvidence,
     did: RowKind,
 }
 
@@ -96,6 +101,7 @@ impl Engine {
             ready: None,
             stream: None,
             facts: Facts::default(),
+            timing: TimeEvidence::default(),
             did: RowKind::Other,
         }
     }
@@ -114,12 +120,9 @@ impl Engine {
             Body::Message(message) => self.handle_message(record, message),
             Body::Marker(marker) => self.handle_marker(record, marker),
             Body::Context(context) => self.resume(record, context),
-            Body::Clock(_)
-            | Body::Gap(_)
-            | Body::End(_)
-            | Body::Checkpoint(_)
-            | Body::Break(_)
-            | Body::Other(_) => {}
+            Body::Clock(clock) => self.timing.note_clock(clock),
+            Body::Gap(_) | Body::End(_) | Body::Checkpoint(_) | Body::Break(_) | Body::Other(_) => {
+            }
         }
     }
 
@@ -170,6 +173,7 @@ impl Engine {
     /// come out the same; audio, events and traffic stay unknown.
     pub fn recall(&mut self, row: &CheckpointRow) {
         self.facts.note_time(row.t);
+        self.recall_time(row);
         self.did = row.what.clone();
         if let RowKind::Begin(shape) = row.what {
             let BufferShape { channels, sample_rate, .. } = shape;
@@ -210,6 +214,22 @@ impl Engine {
         self.facts.ending.recall(record, self.stream.is_some());
     }
 
+    /// Notes the time of a message of which only its row is known.
+    fn recall_time(&mut self, row: &CheckpointRow) {
+        match &row.what {
+            RowKind::Slice { .. } | RowKind::Swap(_) | RowKind::Begin(_) => {
+                self.timing.note_time(row.t, Direction::ServerToClient);
+            }
+            RowKind::Tick { report, .. } => {
+                self.timing.note_time(row.t, Direction::ClientToServer);
+                if let Some(client_time_s) = report.client_time {
+                    self.timing.note_client_time(row.t, client_time_s);
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// Takes over the counts of a checkpoint.
     pub fn recall_totals(&mut self, totals: &Totals) {
         self.facts.recall(totals);
@@ -245,7 +265,11 @@ impl Engine {
 
     fn handle_message(&mut self, record: &Record<'_>, message: &Message<'_>) {
         self.facts.note_message(record.t, message);
+        self.timing.note_message(record.t, message);
         let event = self.interpreter.read(record.conn, message);
+        if let Event::Tick(Params { client_time: Some(client_time_s), .. }) = event {
+            self.timing.note_client_time(record.t, client_time_s);
+        }
         match event {
             Event::Elsewhere => self.facts.odd(OddityKind::OtherConnection, record),
             Event::Config(text) => self.facts.note_config(text),
@@ -325,6 +349,18 @@ impl Engine {
         })
     }
 
+    /// Whether somebody chose the playhead, rather than the kind of client.
+    #[must_use]
+    pub fn playhead_was_chosen(&self) -> bool {
+        self.options.playhead.is_some()
+    }
+
+    /// How the client's reports fit the simulated playhead.
+    #[must_use]
+    pub fn playhead_evidence(&self) -> PlayheadEvidence {
+        self.stream.as_ref().map(|stream| stream.evidence.clone()).unwrap_or_default()
+    }
+
     /// The capture's header record.
     #[must_use]
     pub fn header(&self) -> Option<&Header> {
@@ -347,6 +383,12 @@ impl Engine {
     #[must_use]
     pub fn facts(&self) -> &Facts {
         &self.facts
+    }
+
+    /// What the records say about their times.
+    #[must_use]
+    pub fn time_evidence(&self) -> &TimeEvidence {
+        &self.timing
     }
 
     /// The state of the protocol.

@@ -102,6 +102,14 @@ impl PlayheadSim {
         self.position(now_s) / f64::from(self.sample_rate)
     }
 
+    /// How far `at_s` lies from the position, either way round the loop, in seconds.
+    #[must_use]
+    pub fn distance_s(&self, at_s: f64, now_s: f64) -> f64 {
+        let loop_s = self.frames as f64 / f64::from(self.sample_rate);
+        let ahead_s = wrapped(at_s - self.seconds(now_s), loop_s);
+        ahead_s.min(loop_s - ahead_s)
+    }
+
     /// Jumps to `to_s` seconds modulo the loop. A paused playhead jumps too and stays paused.
     pub fn seek(&mut self, to_s: f64, now_s: f64) {
         self.anchor = (to_s * f64::from(self.sample_rate)).rem_euclid(self.frames as f64);

@@ -117,6 +117,24 @@ impl FromStr for Offset {
     }
 }
 
+/// Seconds from 1970 to a moment in UTC as RFC 3339 writes it, `2026-11-22T15:00:00.25Z`.
+#[must_use]
+pub fn utc_seconds(text: &str) -> Option<f64> {
+    let (date, time) = text.strip_suffix('Z')?.split_once(['T', ' '])?;
+    let mut date = date.splitn(3, '-').map(|part| part.parse::<i64>().ok());
+    let (year, month, day) = (date.next()??, date.next()??, date.next()??);
+    let mut time = time.splitn(3, ':').map(|part| part.parse::<f64>().ok());
+    let (hours, minutes, seconds) = (time.next()??, time.next()??, time.next()??);
+    if !(1..=12).contains(&month) || !(1..=31).contains(&day) || !(1..=9999).contains(&year) {
+        return None;
+    }
+    // Years begin in March, so that the day that may be missing is their last.
+    let years = if month > 2 { year } else { year - 1 };
+    let month_days = (153 * ((month + 9) % 12) + 2) / 5;
+    let days = 365 * years + years / 4 - years / 100 + years / 400 + month_days + day - 719_469;
+    Some(days as f64 * 86_400.0 + hours * 3_600.0 + minutes * 60.0 + seconds)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,5 +169,15 @@ mod tests {
         assert_eq!("1.5s".parse(), Ok(Offset(1_500_000_000)));
         assert!("--1".parse::<Offset>().is_err());
         assert_eq!(Offset(-5).from(Nanos(3)), Nanos(0));
+    }
+
+    #[test]
+    fn utc_is_read_as_seconds_from_1970() {
+        assert_eq!(utc_seconds("1970-01-01T00:00:00Z"), Some(0.0));
+        assert_eq!(utc_seconds("2000-03-01T00:00:00Z"), Some(951_868_800.0));
+        assert_eq!(utc_seconds("2025-10-09T08:53:20.250Z"), Some(1_760_000_000.25));
+        for wrong in ["", "Z", "2025-10-09", "2025-13-09T00:00:00Z", "2025-10-09T08:53Z"] {
+            assert_eq!(utc_seconds(wrong), None, "{wrong}");
+        }
     }
 }

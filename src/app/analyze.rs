@@ -6,12 +6,13 @@ use anyhow::{Context, Result};
 
 use super::index::{self, Recalled};
 use super::outcome::Outcome;
+use super::whose;
 use crate::capture::{Ending, Record, Salvage};
 use crate::edge::files::{self, CaptureFile};
 use crate::engine::{Engine, Options};
 use crate::lag::ReportArgs;
 use crate::playhead::PlayheadSource;
-use crate::report::{Analysis, CaptureDescription, DamageReport};
+use crate::report::{Analysis, CaptureDescription, DamageReport, PlayheadDecision};
 use crate::sweep;
 use crate::time::{Nanos, Span};
 
@@ -108,12 +109,22 @@ pub fn analyze(path: &Path, options: &AnalyzeOptions) -> Result<Analysis> {
             Ok(CaptureReplay { engine, at: ended, complete: true, damage: None })
         }
         None => files::open_stream(path)
-            .and_then(|records| CaptureReplay::of(records, engine_options, options.at)),
+            .and_then(|records| CaptureReplay::of(records, engine_options.clone(), options.at)),
     };
-    let replay = replay
-        .and_then(|replay| {
+    let again = |playhead, headers_only: bool| {
+        let headers_only = headers_only || options.headers_only;
+        let playhead = Some(playhead);
+        let engine_options = Options { playhead, headers_only, ..engine_options.clone() };
+        CaptureReplay::of(files::open_stream(path)?, engine_options, options.at)
+    };
+    let replay = replay.and_then(|replay| match quick {
+        true => Ok((replay, PlayheadDecision::default())),
+        false => whose::settle(replay, |replay| &replay.engine, again),
+    });
+    let (replay, playheads) = replay
+        .and_then(|(replay, playheads)| {
             options.report.check(replay.longest_epoch_s())?;
-            Ok(replay)
+            Ok((replay, playheads))
         })
         .with_context(|| format!("cannot analyse {}", path.display()))?;
     let about = CaptureDescription {
@@ -124,6 +135,7 @@ pub fn analyze(path: &Path, options: &AnalyzeOptions) -> Result<Analysis> {
         complete: replay.complete,
         damage: replay.damage,
         quick,
+        playheads,
     };
     Ok(Analysis::of(&replay.engine, about, &options.report))
 }
@@ -143,9 +155,12 @@ impl Analysis {
     pub fn outcome(&self) -> Outcome {
         match (&self.damage, self.verdict.lag) {
             (Some(_), _) => Outcome::Damaged,
-            (None, true) => Outcome::Lag,
-            (None, false) if self.ending.abnormal => Outcome::EndedAbnormally,
-            (None, false) => Outcome::Healthy,
+            (None, Some(true)) => Outcome::Lag,
+            (None, _) if self.ending.abnormal => Outcome::EndedAbnormally,
+            (None, Some(false)) => Outcome::Healthy,
+            // Where no stream came, none could be judged, and the first line says so.
+            (None, None) if self.lag.is_none() => Outcome::Healthy,
+            (None, None) => Outcome::Failed,
         }
     }
 }

@@ -12,8 +12,8 @@ use crate::edge::files;
 use crate::engine::Options;
 use crate::lag::{DEFAULT_STALE_THRESHOLD_S, ReportArgs};
 use crate::playhead::PlayheadSource;
-use crate::report::CaptureDescription;
 use crate::report::compare::{ComparedSide, Comparison, Tolerance};
+use crate::report::{CaptureDescription, PlayheadDecision};
 use crate::sweep;
 use crate::time::Span;
 
@@ -90,6 +90,7 @@ impl DiffVerb {
             tracker_bound: None,
             complete: replay.complete,
             damage: replay.damage,
+            playheads: PlayheadDecision::default(),
         };
         let args =
             ReportArgs { stale_threshold_s: self.stale_threshold_s, ..ReportArgs::default() };

@@ -4,19 +4,42 @@ use std::path::Path;
 
 use anyhow::Result;
 
-pub use crate::edge::har::import_har;
+use crate::capture::{Body, ClientKind, Record};
+use crate::edge::files;
+use crate::report::text::OneLine;
+
+pub use crate::edge::har::{HarImport, import_har};
 pub use crate::edge::import::{ImportSummary, import};
 
-/// Imports a folder with a session log, or one session of a HAR file, and returns how many messages
-/// the capture has.
+/// Whose client a session log was taken to be.
+fn assumed_client(capture: &Path) -> Result<Option<String>> {
+    let mut records = files::open_capture(capture)?;
+    let Some(Record { body: Body::Header(header), .. }) = records.next_record()? else {
+        return Ok(None);
+    };
+    let playhead = match header.client {
+        ClientKind::Headless => "headless, with a simulated playhead",
+        ClientKind::Foreign => "foreign, whose player is known by its reports only",
+    };
+    let named = header.metadata.get("client");
+    let why = named.map_or("the log names none".to_owned(), |name| {
+        format!("the log names \"{}\"", OneLine(name))
+    });
+    Ok(Some(format!("client: {playhead}; {why}")))
+}
+
+/// Imports a folder with a session log, or one session of a HAR file.
 pub(crate) fn import_any(
     from: &Path,
     session: Option<usize>,
     out: &Path,
     force: bool,
-) -> Result<u64> {
+) -> Result<HarImport> {
     match from.is_dir() {
-        true => Ok(import(from, out, force)?.end.messages),
+        true => {
+            let messages = import(from, out, force)?.end.messages;
+            Ok(HarImport { messages, assumed: assumed_client(out)?.into_iter().collect() })
+        }
         false => import_har(from, session, out, force),
     }
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 pub enum Outcome {
     /// The command line was wrong. Exit code 2.
     Usage,
-    /// lagtape could not do it. Exit code 1.
+    /// lagtape could not do it, or can give no verdict. Exit code 1.
     Failed,
     /// A capture is damaged; it was used as far as it is intact. Exit code 3.
     Damaged,

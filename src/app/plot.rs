@@ -10,7 +10,7 @@ use crate::engine::Options;
 use crate::lag::ReportArgs;
 use crate::playhead::PlayheadSource;
 use crate::report::plot::Plot;
-use crate::report::{Analysis, CaptureDescription};
+use crate::report::{Analysis, CaptureDescription, PlayheadDecision};
 
 /// The form of a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +60,7 @@ pub fn plot_bytes(path: &Path, form: PlotForm, verb: &PlotVerb) -> Result<(Vec<u
         tracker_bound: None,
         complete: replay.complete,
         damage: replay.damage,
+        playheads: PlayheadDecision::default(),
     };
     let analysis = Analysis::of(&replay.engine, about, &verb.report);
     if analysis.lag.is_none() {

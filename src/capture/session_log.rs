@@ -25,6 +25,10 @@ pub const MAX_LINE_LEN: usize = 32 << 20;
 /// Lines among which the client's config is looked for. It is the first in a sound session.
 const LOOKAHEAD_LINES: usize = 16;
 
+/// What is part of the names of clients with a player of their own: pages, apps, their libraries.
+const FOREIGN_CLIENTS: [&str; 9] =
+    ["web", "sdk", "demontd", "touchdesigner", "browser", "chrom", "firefox", "page", "foreign"];
+
 /// Why a session log cannot be brought in.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
@@ -191,11 +195,14 @@ impl Session {
         }
     }
 
-    /// Whose session it was: the recorder's own, unless the log names a client that only reports.
+    /// The kind of client that the log names. A client whose name says nothing is headless, as the ops
+    /// of a log are those of a simulated playhead.
     fn client(&self) -> ClientKind {
-        match self.rest.get("client").and_then(Value::as_str) {
-            Some("web" | "sdk" | "demontd") => ClientKind::Foreign,
-            _ => ClientKind::Headless,
+        let name = self.rest.get("client").and_then(Value::as_str).unwrap_or_default();
+        let name = name.to_ascii_lowercase();
+        match FOREIGN_CLIENTS.iter().any(|foreign| name.contains(foreign)) {
+            true => ClientKind::Foreign,
+            false => ClientKind::Headless,
         }
     }
 

@@ -45,10 +45,10 @@ struct CommandLine {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 healthy, 1 lagtape failed, 2 wrong usage, 3 a capture is damaged
-(used as far as it is intact), 4 the verdict is lag, or what was compared
-differs, 5 a session ended as it should not; of several, the first in the
-order 2, 1, 3, 4, 5. Times count from the
+Exit codes: 0 healthy, 1 lagtape failed or can give no verdict, 2 wrong usage,
+3 a capture is damaged (used as far as it is intact), 4 the verdict is lag, or
+what was compared differs, 5 a session ended as it should not; of several, the
+first in the order 2, 1, 3, 4, 5. Times count from the
 arrival of the initial buffer; a bare number is seconds; 500ms, 30s and 10min
 are understood.";
 

@@ -1,121 +1,153 @@
 //! Imports a session from a HAR file, as a browser's developer tools save it.
 //!
-//! Chromium keeps the messages in `_webSocketMessages`, and other browsers have followed. Times are
-//! those at which the developer tools got a message, to the microsecond. A HAR has no pings, pongs or
-//! closes, and no messages from before the developer tools were opened.
+//! Chromium keeps the messages in `_webSocketMessages`, and other browsers and Playwright have followed.
+//! A HAR has no pings, pongs or closes, and no messages from before the developer tools were opened.
+//! What it says about times is for [`times`] to judge; what was assumed stands in the capture's metadata.
 
-use std::borrow::Cow;
+mod log;
+mod times;
+
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
 
+use self::log::{BINARY, Creator, Entry, Frame, TEXT};
+use self::times::{Moment, Report, Times};
 use super::files;
 use super::rewrite::Rewriter;
 use crate::capture::{Body, ClientKind, Direction, Header, Message, Opcode, Record, SyncMarker};
 use crate::event::{Event, Interpreter};
 use crate::time::Nanos;
+use crate::wire::message::Ready;
 use crate::wire::url::without_secrets;
 
-/// Opcodes of text and binary messages; Chromium gives errors the opcode -1.
-const TEXT: i64 = 1;
-const BINARY: i64 = 2;
-
-#[derive(Deserialize)]
-struct Har<'a> {
-    #[serde(borrow)]
-    log: Log<'a>,
+/// What was imported of a HAR file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HarImport {
+    /// Messages of the capture.
+    pub messages: u64,
+    /// What had to be assumed, in sentences.
+    pub assumed: Vec<String>,
 }
 
-#[derive(Deserialize)]
-struct Log<'a> {
-    creator: Option<Creator>,
-    #[serde(borrow)]
-    entries: Vec<Entry<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Creator {
-    #[serde(default)]
-    name: String,
-    #[serde(default)]
-    version: String,
-}
-
-#[derive(Deserialize)]
-struct Entry<'a> {
-    request: Request,
-    #[serde(rename = "startedDateTime")]
-    started: Option<String>,
-    #[serde(rename = "_webSocketMessages", default, borrow)]
-    frames: Option<Vec<Frame<'a>>>,
-}
-
-#[derive(Deserialize)]
-struct Request {
-    url: String,
-}
-
-/// A message, as Chromium saves it.
-#[derive(Deserialize)]
-struct Frame<'a> {
-    #[serde(rename = "type", borrow)]
-    direction: Cow<'a, str>,
-    /// Seconds since 1970.
-    time: f64,
-    opcode: i64,
-    /// The text, or the bytes in base64.
-    #[serde(borrow)]
-    data: Cow<'a, str>,
-}
-
-/// Turns one session of a HAR file into a capture, and returns its number of messages. `session`
-/// counts from 1, and is needed where there are several.
-pub fn import_har(path: &Path, session: Option<usize>, out: &Path, force: bool) -> Result<u64> {
+/// Turns one session of a HAR file into a capture. `session` counts from 1, and is needed where there
+/// are several.
+pub fn import_har(
+    path: &Path,
+    session: Option<usize>,
+    out: &Path,
+    force: bool,
+) -> Result<HarImport> {
     let opened = || format!("cannot import {}", path.display());
     let neither =
         || format!("{} is neither a HAR file nor the folder of a session log", path.display());
     files::refuse_input(path, out)?;
     ensure!(fs::metadata(path).with_context(opened)?.is_file(), neither());
     let bytes = fs::read(path).with_context(opened)?;
-    let har: Har<'_> = serde_json::from_slice(&bytes).with_context(neither)?;
-    let entry = chosen(&har.log.entries, session).with_context(opened)?;
+    let (creator, entries) = log::read(&bytes).with_context(neither)?;
+    let entry = chosen(&entries, session).with_context(opened)?;
     let capture = Rewriter::create(out, force, SyncMarker::derive(&bytes))?;
-    write(entry, har.log.creator.as_ref(), capture).with_context(opened)
+    write(entry, creator.as_ref(), capture).with_context(opened)
 }
 
-fn write(entry: &Entry<'_>, creator: Option<&Creator>, mut capture: Rewriter) -> Result<u64> {
-    let clock = Clock::of(entry);
+fn write(entry: &Entry<'_>, creator: Option<&Creator>, mut capture: Rewriter) -> Result<HarImport> {
+    let Session { frames, moments, loop_s } = Session::of(entry)?;
+    let times = Times::of(&moments, entry.started.as_deref(), loop_s);
     let header = Header {
         client: ClientKind::Foreign,
-        url: Some(without_secrets(&entry.request.url)),
-        start_utc: clock.start_utc.clone(),
-        config: config(entry.frames()).map(str::to_owned),
+        url: Some(without_secrets(&entry.url)),
+        start_utc: times.start_utc.clone(),
+        config: config(&entry.frames).map(str::to_owned),
+        metadata: times.notes.clone(),
         ..Header::new(software(creator), Nanos(0))
     };
     capture.put(&Record { seq: 0, t: Nanos(0), conn: 0, body: Body::Header(header) })?;
-    let (mut seq, mut last, mut bytes) = (1, Nanos(0), Vec::new());
-    for (frame, number) in entry.frames().iter().zip(1..) {
-        let message = frame.message(&mut bytes);
-        let message = message.with_context(|| format!("message {number} cannot be used"))?;
-        let Some(message) = message else { continue };
-        let t = clock.at(frame);
+    let (mut seq, mut last, mut bytes, mut empty) = (1, Nanos(0), Vec::new(), 0_u64);
+    for ((number, frame), t) in frames.into_iter().zip(times.at) {
+        let Some(message) = message(frame, number, &mut bytes)? else { continue };
+        empty += u64::from(message.opcode == Opcode::Binary && message.is_empty());
         capture.put(&Record { seq, t, conn: 0, body: Body::Message(message) })?;
         last = last.max(t);
         seq += 1;
     }
     capture.end(last, "the HAR file has no more messages")?;
     capture.finish()?;
-    Ok(seq - 1)
+    let assumed = assumed(&times.notes, empty);
+    Ok(HarImport { messages: seq - 1, assumed })
+}
+
+/// The messages of a session.
+struct Session<'e, 'a> {
+    /// Each with its number in the file.
+    frames: Vec<(usize, &'e Frame<'a>)>,
+    /// What their times follow from, one for each.
+    moments: Vec<Moment>,
+    /// The length of the loop, where it stays.
+    loop_s: Option<f64>,
+}
+
+impl<'e, 'a> Session<'e, 'a> {
+    fn of(entry: &'e Entry<'a>) -> Result<Session<'e, 'a>> {
+        let mut session = Session { frames: Vec::new(), moments: Vec::new(), loop_s: None };
+        let (mut interpreter, mut bytes) = (Interpreter::new(), Vec::new());
+        let mut format = Ready::of(&serde_json::Map::new());
+        for (number, frame) in (1..).zip(&entry.frames) {
+            let Some(message) = message(frame, number, &mut bytes)? else { continue };
+            let mut report = None;
+            match interpreter.read(0, &message) {
+                Event::Ready(ready) => format = ready,
+                Event::InitialBuffer => session.loop_s = loop_s(message.len(), format),
+                Event::SwapBuffer { .. } => session.loop_s = None,
+                Event::Tick(params) => {
+                    let (client_time_s, position_s) = (params.client_time, params.playback_pos);
+                    report = Some(Report { client_time_s, position_s });
+                }
+                _ => {}
+            }
+            let Frame { time, .. } = *frame;
+            session.moments.push(Moment { direction: message.direction, time, report });
+            session.frames.push((number, frame));
+        }
+        Ok(session)
+    }
+}
+
+/// The length of a loop of so many bytes of f16 samples; none of an empty one.
+fn loop_s(bytes: u64, format: Ready) -> Option<f64> {
+    let bytes_per_s = f64::from(format.channels) * 2.0 * f64::from(format.sample_rate);
+    Some(bytes as f64 / bytes_per_s).filter(|loop_s| loop_s.is_finite() && *loop_s > 0.0)
+}
+
+/// What a person should know who takes the capture for the session.
+fn assumed(notes: &BTreeMap<String, String>, empty: u64) -> Vec<String> {
+    let note = |key: &str| notes.get(key);
+    let mut assumed =
+        vec!["client: foreign, as a browser's player is known by its reports only".to_owned()];
+    if let Some(unit) = note("time.unit") {
+        assumed.push(format!("times: read as {unit}"));
+    }
+    if let (Some(was), Some(by)) = (note("time.was"), note("time.corrected_by")) {
+        assumed.push(format!("{was}; times are taken from the client's {by} instead"));
+    }
+    if let Some(doubt) = note("time.doubt") {
+        assumed.push(format!("{doubt}; there will be no verdict"));
+    }
+    if empty > 0 {
+        assumed.push(format!(
+            "audio: {empty} binary messages have no data; what wrote the file left it out"
+        ));
+    }
+    assumed
 }
 
 /// The session to import.
 fn chosen<'e, 'a>(entries: &'e [Entry<'a>], session: Option<usize>) -> Result<&'e Entry<'a>> {
-    let sockets = entries.iter().filter(|entry| !entry.frames().is_empty()).count();
-    let sessions: Vec<_> = entries.iter().filter(|entry| is_session(entry.frames())).collect();
+    let sockets = entries.iter().filter(|entry| !entry.frames.is_empty()).count();
+    let sessions: Vec<_> = entries.iter().filter(|entry| is_session(&entry.frames)).collect();
     match (session, &sessions[..]) {
         (_, []) if sockets == 0 => bail!(
             "there are no WebSocket messages in it; open the developer tools before the page \
@@ -137,10 +169,10 @@ fn chosen<'e, 'a>(entries: &'e [Entry<'a>], session: Option<usize>) -> Result<&'
 /// Whether a DEMON server answered.
 fn is_session(frames: &[Frame<'_>]) -> bool {
     let mut interpreter = Interpreter::new();
-    let mut texts = frames.iter().filter(|frame| frame.opcode == TEXT);
+    let mut texts = frames.iter().filter(|frame| frame.opcode == Some(TEXT));
     texts.any(|frame| {
-        let Some(direction) = frame.direction() else { return false };
-        let message = Message::new(direction, Opcode::Text, frame.data.as_bytes());
+        let (Some(direction), Some(data)) = (frame.direction, &frame.data) else { return false };
+        let message = Message::new(direction, Opcode::Text, data.as_bytes());
         matches!(interpreter.read(0, &message), Event::Ready(_) | Event::Refused { .. })
     })
 }
@@ -148,9 +180,9 @@ fn is_session(frames: &[Frame<'_>]) -> bool {
 /// The client's first text.
 fn config<'e>(frames: &'e [Frame<'_>]) -> Option<&'e str> {
     let is_first = |frame: &&Frame<'_>| {
-        frame.opcode == TEXT && frame.direction() == Some(Direction::ClientToServer)
+        frame.opcode == Some(TEXT) && frame.direction == Some(Direction::ClientToServer)
     };
-    frames.iter().find(is_first).map(|frame| &*frame.data)
+    frames.iter().find(is_first)?.data.as_deref()
 }
 
 fn software(creator: Option<&Creator>) -> String {
@@ -160,59 +192,29 @@ fn software(creator: Option<&Creator>) -> String {
     }
 }
 
-impl<'a> Entry<'a> {
-    fn frames(&self) -> &[Frame<'a>] {
-        self.frames.as_deref().unwrap_or_default()
-    }
-}
-
-impl Frame<'_> {
-    /// `None` for an error, which is neither sent nor received.
-    fn direction(&self) -> Option<Direction> {
-        match &*self.direction {
-            "send" => Some(Direction::ClientToServer),
-            "receive" => Some(Direction::ServerToClient),
-            _ => None,
+/// The message of a frame, whose bytes may be put into `bytes`; `None` for an entry that is none.
+fn message<'b>(
+    frame: &'b Frame<'_>,
+    number: usize,
+    bytes: &'b mut Vec<u8>,
+) -> Result<Option<Message<'b>>> {
+    let Some(direction) = frame.direction else { return Ok(None) };
+    let data = frame.data.as_deref();
+    match frame.opcode {
+        Some(TEXT) => {
+            let data = data.with_context(|| {
+                format!("message {number} cannot be used: it is a text without data")
+            })?;
+            Ok(Some(Message::new(direction, Opcode::Text, data.as_bytes())))
         }
-    }
-
-    /// The message, whose bytes may be put into `bytes`; `None` for an entry that is none.
-    fn message<'b>(&'b self, bytes: &'b mut Vec<u8>) -> Result<Option<Message<'b>>> {
-        let Some(direction) = self.direction() else { return Ok(None) };
-        match self.opcode {
-            TEXT => Ok(Some(Message::new(direction, Opcode::Text, self.data.as_bytes()))),
-            BINARY => {
-                bytes.clear();
-                STANDARD.decode_vec(self.data.as_bytes(), bytes).context("it is not base64")?;
-                Ok(Some(Message::new(direction, Opcode::Binary, bytes)))
-            }
-            _ => Ok(None),
+        Some(BINARY) => {
+            bytes.clear();
+            STANDARD
+                .decode_vec(data.unwrap_or_default().as_bytes(), bytes)
+                .context("it is not base64")
+                .with_context(|| format!("message {number} cannot be used"))?;
+            Ok(Some(Message::new(direction, Opcode::Binary, bytes)))
         }
-    }
-}
-
-/// The clock of the capture, which starts with the handshake.
-struct Clock {
-    start_utc: Option<String>,
-    /// Microseconds since 1970.
-    start_us: f64,
-}
-
-impl Clock {
-    /// Starts with the handshake or, where a HAR dates that later, with the first message.
-    fn of(entry: &Entry<'_>) -> Clock {
-        let times_s = entry.frames().iter().map(|frame| frame.time);
-        let first_us = (times_s.fold(f64::INFINITY, f64::min) * 1e6).round();
-        let started =
-            entry.started.as_deref().and_then(|text| text.parse::<jiff::Timestamp>().ok());
-        let started = started.filter(|at| (at.as_microsecond() as f64) <= first_us);
-        let start_us = started.map_or(first_us, |at| at.as_microsecond() as f64);
-        let start = jiff::Timestamp::from_microsecond(start_us as i64).ok();
-        Clock { start_utc: start.map(|start| start.to_string()), start_us }
-    }
-
-    fn at(&self, frame: &Frame<'_>) -> Nanos {
-        let since_us = ((frame.time * 1e6).round() - self.start_us).max(0.0) as u64;
-        Nanos(since_us.saturating_mul(1_000))
+        _ => Ok(None),
     }
 }

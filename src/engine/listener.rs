@@ -86,6 +86,11 @@ impl Listener {
         }
     }
 
+    /// How far a position lies from the simulated playhead, either way round the loop.
+    pub fn apart_s(&self, position_s: f64, now_s: f64) -> f64 {
+        self.simulated().map_or(0.0, |playhead| playhead.distance_s(position_s, now_s))
+    }
+
     pub fn simulated(&self) -> Option<&PlayheadSim> {
         self.heard.simulated().or(self.other.simulated())
     }

@@ -6,6 +6,7 @@ use super::Options;
 use super::facts::{Facts, OddityKind};
 use super::listener::Listener;
 use super::seed;
+use super::whose::PlayheadEvidence;
 use crate::capture::{
     BufferError, BufferShape, Context, Marker, Message, Record, RowKind, SessionState, StreamState,
     TickReport,
@@ -85,6 +86,7 @@ pub(super) struct Stream {
     /// The meter began in the middle, and not from a state of its own.
     pub seeded: bool,
     pub last_report: TickReport,
+    pub evidence: PlayheadEvidence,
     ticked: bool,
     raw: String,
     heard_to: Option<u64>,
@@ -133,6 +135,7 @@ impl Stream {
             meter: HeardMeter::new(t, frames, sample_rate, options.heard_rule(), foreign),
             seeded: false,
             last_report: TickReport::default(),
+            evidence: PlayheadEvidence::default(),
             ticked: false,
             raw: String::new(),
             heard_to: None,
@@ -197,6 +200,7 @@ impl Stream {
             meter,
             seeded,
             last_report: state.last_tick,
+            evidence: PlayheadEvidence::default(),
             ticked: state.ticked,
             raw: state.tick_knobs.clone(),
             heard_to: state.heard_to,
@@ -393,6 +397,9 @@ impl Stream {
             self.meter.on_change(t);
         }
         let position_s = report.playback_pos;
+        if let Some(position_s) = position_s {
+            self.evidence.note(t, self.playhead.apart_s(position_s, now_s));
+        }
         let steering = position_s.and_then(|position_s| self.playhead.report(position_s, t));
         self.meter.on_report(t, &report, steering);
         let playhead = self.playhead.frame(now_s);

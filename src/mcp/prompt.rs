@@ -60,7 +60,8 @@ fn walk(capture: Option<&str>, symptom: Option<&str>) -> String {
          why it happened, and what would have prevented it.\n\
          \n\
          1. {open} Read verdict, integrity and warnings first: a damaged, incomplete or gappy capture \
-         limits every figure; say so. No lag in the verdict means that nothing stale or late was heard: \
+         limits every figure; say so. Where verdict.known is false, nobody can tell from it: say why, and \
+         stop at what is certain. Lag false in the verdict means that nothing stale or late was heard: \
          then look for pauses, an idle server (unchanged for 20 s and a lap) or a wrong time.\n\
          2. Look at capture_chart. Tell apart: no slices at all (a flat top in the loop panel, staleness \
          rising one second a second), slices behind (leads below 0), and slices in bursts.\n\

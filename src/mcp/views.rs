@@ -228,6 +228,9 @@ pub fn summary(analysis: &Analysis) -> String {
     let verdict = &analysis.verdict;
     let heard = match (&analysis.lag, verdict.episodes.first()) {
         (None, _) => return no_report(analysis),
+        (_, None) if !verdict.known => {
+            format!("no verdict: {}", verdict.why.as_deref().unwrap_or("unknown"))
+        }
         (_, None) if analysis.ending.abnormal => {
             "nothing stale or late was heard until then".to_owned()
         }

@@ -2,12 +2,14 @@
 
 use super::clock::ReportClock;
 use super::data::{
-    Analysis, CloseReport, EpochReport, EventReport, HeardUse, OpReport, PlayheadUse, Rates,
-    SCHEMA, SessionReport, TrafficReport, Trend, Verdict,
+    Analysis, CloseReport, EpochReport, EventReport, HeardUse, Rates, SCHEMA, SessionReport,
+    TrafficReport, Trend, Verdict,
 };
 use super::description::CaptureDescription;
 use super::ending::EndingReport;
+use super::playhead_use::PlayheadUse;
 use super::round_trip::RoundTripReport;
+use super::time_report::{TimeReport, no_verdict};
 use super::warnings::warnings;
 use crate::capture::Direction;
 use crate::engine::{Engine, Epoch, Facts};
@@ -25,11 +27,12 @@ impl Analysis {
     pub fn of(engine: &Engine, about: CaptureDescription, args: &ReportArgs) -> Analysis {
         let facts = engine.facts();
         let clock = ReportClock::of(engine, about.at);
+        let time = TimeReport::of(engine, &clock);
         let heard = heard(engine);
         Analysis {
             schema: SCHEMA,
             lag: engine.report(about.at, args),
-            verdict: verdict(heard.as_ref()),
+            verdict: verdict(engine, heard.as_ref(), &time),
             heard,
             epochs: engine
                 .epochs()
@@ -37,14 +40,8 @@ impl Analysis {
                 .map(|epoch| epoch_report(engine, epoch, &clock, args))
                 .collect(),
             session: session(engine),
-            playhead: PlayheadUse {
-                source: engine.playhead_source(),
-                ops: facts
-                    .markers
-                    .iter()
-                    .map(|(t, op)| OpReport { t_s: clock.s(*t), op: op.clone() })
-                    .collect(),
-            },
+            playhead: PlayheadUse::of(engine, about.playheads, &clock),
+            time,
             report_at_s: clock.s(about.at),
             report_ns: about.at.0,
             headers_only: about.headers_only,
@@ -91,7 +88,14 @@ fn heard(engine: &Engine) -> Option<HeardUse> {
     })
 }
 
-fn verdict(heard: Option<&HeardUse>) -> Verdict {
+fn verdict(engine: &Engine, heard: Option<&HeardUse>, time: &TimeReport) -> Verdict {
+    let why = match engine.origin() {
+        Some(_) => no_verdict(engine, time),
+        None => Some("no usable initial buffer came".to_owned()),
+    };
+    if why.is_some() {
+        return Verdict::unknown(why);
+    }
     let report = heard.map(|heard| &heard.report);
     let all = report.map_or(&[][..], |report| &report.episodes);
     let episodes: Vec<_> = all.iter().filter(|episode| episode.alarm).copied().collect();
@@ -103,7 +107,9 @@ fn verdict(heard: Option<&HeardUse>) -> Verdict {
         (is_any(LagKind::is_behind), "slices_behind"),
     ];
     Verdict {
-        lag: !episodes.is_empty(),
+        lag: Some(!episodes.is_empty()),
+        known: true,
+        why: None,
         reasons: reasons.into_iter().filter_map(|(is_so, why)| is_so.then_some(why)).collect(),
         bad_s: report.map_or(0.0, |report| report.bad_s),
         onset_s: report.and_then(|report| report.onset_s),
@@ -265,7 +271,7 @@ mod tests {
         assert_eq!((analysis.ticks, analysis.rates.ticks_per_s), (1, 0.5));
         let [epoch] = &analysis.epochs[..] else { panic!("{} epochs", analysis.epochs.len()) };
         assert_eq!((epoch.from_s, epoch.to_s, epoch.loop_s), (0.0, 2.0, 1.0));
-        assert!(!analysis.verdict.lag);
+        assert_eq!(analysis.verdict.lag, Some(false));
     }
 
     #[test]

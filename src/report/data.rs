@@ -9,13 +9,14 @@ use serde_json::{Map, Value};
 
 use super::damage::DamageReport;
 use super::ending::EndingReport;
+use super::playhead_use::PlayheadUse;
 use super::round_trip::RoundTripReport;
+use super::time_report::TimeReport;
 use super::warnings::Warning;
-use crate::capture::{ClientKind, Marker};
+use crate::capture::ClientKind;
 use crate::engine::Traffic;
 use crate::heard::{AppliedBy, HeardEpisode, HeardReport};
 use crate::lag::LagReport;
-use crate::playhead::PlayheadSource;
 
 /// Version of the JSON that `--json` prints; a field may be added without a new one.
 pub const SCHEMA: u32 = 1;
@@ -38,6 +39,8 @@ pub struct Analysis {
     pub session: SessionReport,
     /// The playhead that the reports measure against.
     pub playhead: PlayheadUse,
+    /// What is known of the times that every figure rests on.
+    pub time: TimeReport,
     /// When the report was made, in seconds from the initial buffer.
     pub report_at_s: f64,
     /// The same on the capture's clock.
@@ -81,8 +84,12 @@ pub struct Analysis {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "mcp", derive(schemars::JsonSchema))]
 pub struct Verdict {
-    /// A listener heard lag.
-    pub lag: bool,
+    /// A listener heard lag; `null` where nobody can tell, which is not healthy.
+    pub lag: Option<bool>,
+    /// There is a verdict.
+    pub known: bool,
+    /// Why there is none.
+    pub why: Option<String>,
     /// `stale_ticks` (old audio), `raw_audio`, `old_track`, `slices_behind`.
     pub reasons: Vec<&'static str>,
     /// Seconds of bad audio heard, short holes included.
@@ -93,6 +100,28 @@ pub struct Verdict {
     pub lag_s: f64,
     /// The spells of lag: what was heard that is long enough to be an alarm.
     pub episodes: Vec<HeardEpisode>,
+}
+
+impl Verdict {
+    /// Whether there is a verdict, and it is lag.
+    #[must_use]
+    pub fn is_lag(&self) -> bool {
+        self.lag == Some(true)
+    }
+
+    /// None can be given.
+    pub(super) fn unknown(why: Option<String>) -> Verdict {
+        Verdict {
+            lag: None,
+            known: false,
+            why,
+            reasons: Vec::new(),
+            bad_s: 0.0,
+            onset_s: None,
+            lag_s: 0.0,
+            episodes: Vec::new(),
+        }
+    }
 }
 
 /// What was heard, and how well that is known.
@@ -152,24 +181,6 @@ pub struct SessionReport {
     pub refusal: Option<String>,
     /// Key=value metadata.
     pub metadata: BTreeMap<String, String>,
-}
-
-/// Which playhead was used.
-#[derive(Debug, Clone, Serialize)]
-pub struct PlayheadUse {
-    /// `simulated` or `reported`.
-    pub source: PlayheadSource,
-    /// The capture's ops.
-    pub ops: Vec<OpReport>,
-}
-
-/// One op of the capture.
-#[derive(Debug, Clone, Serialize)]
-pub struct OpReport {
-    /// When.
-    pub t_s: f64,
-    #[serde(flatten)]
-    pub op: Marker,
 }
 
 /// Messages and bytes each way.

@@ -1,6 +1,7 @@
 //! What the caller knows of a capture and the engine does not.
 
 use super::damage::DamageReport;
+use super::playhead_use::PlayheadDecision;
 use crate::time::Nanos;
 
 /// What the caller knows of a capture beside what the engine does.
@@ -20,6 +21,8 @@ pub struct CaptureDescription {
     pub damage: Option<DamageReport>,
     /// The engine knows the capture from its checkpoints only.
     pub quick: bool,
+    /// How the playhead was chosen.
+    pub playheads: PlayheadDecision,
 }
 
 impl CaptureDescription {
@@ -34,6 +37,7 @@ impl CaptureDescription {
             complete: true,
             damage: None,
             quick: false,
+            playheads: PlayheadDecision::default(),
         }
     }
 }

@@ -16,11 +16,13 @@ mod description;
 pub mod divergence;
 mod ending;
 mod format;
+mod playhead_use;
 #[cfg(feature = "cli")]
 pub mod plot;
 mod round_trip;
 pub mod sweep;
 pub mod text;
+mod time_report;
 pub mod timeline;
 mod warnings;
 pub mod wav;
@@ -28,10 +30,12 @@ pub mod what_if;
 
 pub use damage::{DamageReport, DamagedPlace};
 pub use data::{
-    Analysis, CloseReport, EpochReport, EventReport, HeardUse, OpReport, PlayheadUse, Rates,
-    SCHEMA, SessionReport, TrafficReport, Trend, Verdict,
+    Analysis, CloseReport, EpochReport, EventReport, HeardUse, Rates, SCHEMA, SessionReport,
+    TrafficReport, Trend, Verdict,
 };
 pub use description::CaptureDescription;
 pub use ending::{EndingReport, ReportGapSpan};
+pub use playhead_use::{OpReport, PlayheadDecision, PlayheadUse};
 pub use round_trip::RoundTripReport;
+pub use time_report::{TimeReport, TimeTrust};
 pub use warnings::{CaptureWarning, Warning, WarningKind};

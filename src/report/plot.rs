@@ -107,7 +107,7 @@ impl Plot {
         Plot {
             title: title(&analysis.capture),
             verdict: verdict(analysis),
-            lag: analysis.verdict.lag,
+            lag: analysis.verdict.is_lag(),
             length_s,
             loop_s,
             stale_threshold_s,
@@ -192,7 +192,10 @@ fn verdict(analysis: &Analysis) -> String {
     if analysis.lag.is_none() {
         return "no audio came".to_owned();
     }
-    if !verdict.lag {
+    if let Some(why) = &verdict.why {
+        return format!("no verdict: {why}");
+    }
+    if !verdict.is_lag() {
         return "healthy: nothing stale or late was heard".to_owned();
     }
     format!("LAG {}", super::text::lag(verdict, analysis.report_at_s))

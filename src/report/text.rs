@@ -84,8 +84,7 @@ impl Page<'_> {
     fn opening(&self) -> String {
         let (ending, answer) = (&self.analysis.ending, self.answer());
         let opening = match ending.headline() {
-            Some(ended) if self.analysis.lag.is_none() => format!("{ended}\n{answer}"),
-            Some(ended) if self.analysis.verdict.lag => format!("{ended}\n{answer}"),
+            Some(ended) if self.analysis.verdict.lag != Some(false) => format!("{ended}\n{answer}"),
             Some(ended) => format!("{ended} · nothing stale or late was heard until then"),
             None => answer,
         };
@@ -100,7 +99,10 @@ impl Page<'_> {
         if analysis.lag.is_none() {
             return "no stream: no usable initial buffer came".to_owned();
         }
-        if !analysis.verdict.lag {
+        if let Some(why) = &analysis.verdict.why {
+            return format!("no verdict: {}", OneLine(why));
+        }
+        if !analysis.verdict.is_lag() {
             return "healthy: nothing stale or late was heard".to_owned();
         }
         // A spell may have begun before the capture did.
@@ -229,7 +231,11 @@ impl Page<'_> {
             .map(|op| operation(op.t_s, &op.op))
             .collect();
         let ops = if ops.is_empty() { String::new() } else { format!(", with {}", ops.join(", ")) };
-        writeln!(out, "playhead: {source}{ops}")?;
+        let why = match analysis.playhead.source {
+            PlayheadSource::Simulated => String::new(),
+            PlayheadSource::Reported => format!(": {}", OneLine(&analysis.playhead.why)),
+        };
+        writeln!(out, "playhead: {source}{ops}{why}")?;
         if analysis.headers_only {
             writeln!(
                 out,

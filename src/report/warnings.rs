@@ -5,7 +5,9 @@ use serde::Serialize;
 use super::clock::ReportClock;
 use super::description::CaptureDescription;
 use super::format::Figure;
+use super::time_report::TimeReport;
 use crate::engine::{Engine, OddityKind};
+use crate::playhead::PlayheadSource;
 
 /// Something odd, or a limit of the figures, with what it means.
 #[derive(Debug, Clone, Serialize)]
@@ -54,6 +56,12 @@ pub enum CaptureWarning {
     CoarseAges,
     /// The figures come from the capture's checkpoints.
     Quick,
+    /// A clock beside that of the records was set, or stood still.
+    ClockStepped,
+    /// The times are not those that were written.
+    TimesCorrected,
+    /// The other playhead would give the other verdict.
+    PlayheadsDisagree,
 }
 
 /// Everything that a reader should know before trusting the figures.
@@ -120,6 +128,18 @@ pub(super) fn warnings(
             "taken from the capture's checkpoints: events, knobs and oddities are left out";
         warnings.push(capture(CaptureWarning::Quick, message.to_owned()));
     }
+    let time = TimeReport::of(engine, clock);
+    if let Some((was, by)) = time.was.as_ref().zip(time.corrected_by.as_ref()) {
+        let message = format!("the times were wrong ({was}) and are taken from the client's {by}");
+        warnings.push(capture(CaptureWarning::TimesCorrected, message));
+    }
+    for note in time.notes {
+        warnings.push(capture(CaptureWarning::ClockStepped, note));
+    }
+    if let Some(lags) = about.playheads.other_lags {
+        let message = playheads_disagree(engine.playhead_source(), lags);
+        warnings.push(capture(CaptureWarning::PlayheadsDisagree, message));
+    }
     let is_full = |bound: &usize| {
         let mut epochs = engine.epochs().iter().map(|epoch| &epoch.tracker);
         epochs.any(|tracker| tracker.slices().len().max(tracker.ticks().len()) >= *bound)
@@ -131,6 +151,15 @@ pub(super) fn warnings(
         ));
     }
     warnings
+}
+
+fn playheads_disagree(used: PlayheadSource, other_lags: bool) -> String {
+    let (other, option) = match used {
+        PlayheadSource::Simulated => ("the position that the client reports", "reported"),
+        PlayheadSource::Reported => ("the simulated playhead", "simulated"),
+    };
+    let verdict = if other_lags { "lag" } else { "healthy" };
+    format!("measured against {other}, the verdict would be {verdict} (--playhead {option})")
 }
 
 /// What an oddity means for the reader of the report.

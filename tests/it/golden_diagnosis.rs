@@ -38,7 +38,7 @@ fn check(name: &str) {
     if label["marginal"] == true {
         return;
     }
-    assert_eq!(Some(verdict.lag), label["audible"].as_bool(), "{verdict:#?}");
+    assert_eq!(verdict.lag, label["audible"].as_bool(), "{verdict:#?}");
     let onset_s = truth["audible_from_s"].as_f64();
     let onset_is_right = match (verdict.onset_s, onset_s) {
         (Some(ours), Some(theirs)) => (ours - theirs).abs() <= TOLERANCE_S,

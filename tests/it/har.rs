@@ -17,12 +17,12 @@ use crate::program::{check, check_complaint};
 const STARTED_S: f64 = 1_795_359_600.25;
 const STARTED: &str = "2026-11-22T15:00:00.250Z";
 
-fn stall() -> PathBuf {
+pub fn stall() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("captures/stall.lagtape")
 }
 
 /// The messages of a capture as Chromium saves them, in whole microseconds.
-fn frames(capture: &Path) -> Vec<Value> {
+pub fn frames(capture: &Path) -> Vec<Value> {
     let mut frames = Vec::new();
     let mut records = Records::new(File::open(capture).unwrap());
     while let Some(record) = records.next_record().unwrap() {
@@ -42,7 +42,7 @@ fn frames(capture: &Path) -> Vec<Value> {
     frames
 }
 
-fn entry(frames: &[Value]) -> Value {
+pub fn entry(frames: &[Value]) -> Value {
     json!({
         "startedDateTime": STARTED,
         "request": {"method": "GET", "url": "ws://pod.example:1318/ws?token=SECRET"},
@@ -52,7 +52,7 @@ fn entry(frames: &[Value]) -> Value {
     })
 }
 
-fn har(entries: &[Value]) -> String {
+pub fn har(entries: &[Value]) -> String {
     let page = json!({"request": {"url": "http://pod.example/"}, "response": {"status": 200}});
     let entries = [&[page], entries].concat();
     let creator = json!({"name": "WebInspector", "version": "537.36"});

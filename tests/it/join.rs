@@ -95,7 +95,7 @@ fn check(incident: &str, at: SplitAt, expected_parts: std::ops::Range<usize>) {
         }
         assert!(part.complete && part.damage.is_none(), "{}", path.display());
     }
-    let lags = |analysis: &lagtape::report::Analysis| analysis.verdict.lag;
+    let lags = |analysis: &lagtape::report::Analysis| analysis.verdict.is_lag();
     assert_eq!(of_parts.iter().any(lags), lags(&whole), "{incident} by {at}");
 }
 

@@ -54,6 +54,7 @@ mod session_log;
 mod simulated;
 mod sweep;
 mod tidy;
+mod untrusted;
 mod what_if;
 mod what_if_model;
 mod what_if_oracle;

@@ -95,7 +95,7 @@ fn verdicts_are_those_that_the_incidents_promise() {
             ..verb
         })
         .live;
-        assert_eq!(verdict.lag, incident.lags, "{} {verdict:?}", incident.name);
+        assert_eq!(verdict.lag, Some(incident.lags), "{} {verdict:?}", incident.name);
     }
 }
 

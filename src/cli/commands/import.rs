@@ -31,9 +31,12 @@ pub struct ImportArgs {
 }
 
 pub fn run(args: &ImportArgs, stderr: Stderr, _: &mut dyn Write) -> Result<Outcome> {
-    let messages = app::import_any(&args.from, args.session, &args.out, args.force)?;
+    let imported = app::import_any(&args.from, args.session, &args.out, args.force)?;
     let out = args.out.display();
-    stderr.say(&format!("wrote {out}: {messages} messages"));
+    stderr.say(&format!("wrote {out}: {} messages", imported.messages));
+    for assumed in &imported.assumed {
+        stderr.say(assumed);
+    }
     stderr.say(&format!("next: lagtape analyze {out}"));
     Ok(Outcome::Healthy)
 }

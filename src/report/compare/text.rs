@@ -59,9 +59,10 @@ fn write(comparison: &Comparison, out: &mut String) -> fmt::Result {
 
 fn title(side: &SideReport) -> String {
     let verdict = match &side.verdict {
-        verdict if verdict.lag => {
+        verdict if verdict.is_lag() => {
             format!("LAG {}", crate::report::text::lag(verdict, side.length_s))
         }
+        verdict if !verdict.known => "no verdict".to_owned(),
         _ => "healthy".to_owned(),
     };
     let state = match (&side.damage, side.complete) {
