@@ -128,9 +128,8 @@ fn spreads(figures: &[[f64; FIGURES]]) -> [Spread; FIGURES] {
 fn distance(figures: &[f64; FIGURES], spreads: &[Spread; FIGURES]) -> f64 {
     let shares = figures.iter().zip(spreads).zip(STEPS).map(|((figure, spread), step)| {
         let share = (figure - spread.p50).abs() / (spread.p95 - spread.p5).max(step);
-        // Members that have a figure and members that have none are furthest apart.
-        let lacks_both = figure.is_nan() && spread.p50.is_nan();
-        if lacks_both {
+        // A member without a figure that the others have is like none of them.
+        if spread.p50.is_nan() {
             0.0
         } else if share.is_nan() {
             f64::INFINITY
@@ -188,6 +187,6 @@ mod tests {
         check(&[(0.0, 2.0), (1.0, 1.0), (0.5, 0.0), (0.5, 1.0), (0.5, 1.9)], 3);
         // Without a difference the first, which is as it was asked for.
         check(&[(0.3, 2.0), (0.3, 2.0)], 0);
-        check(&[(f64::NAN, 2.0), (0.3, 2.0), (0.3, 2.0)], 1);
+        check(&[(f64::NAN, 2.0), (0.3, 2.0), (0.3, 2.0), (0.3, 2.0), (0.3, 2.0)], 1);
     }
 }
