@@ -23,6 +23,7 @@ pub struct Mirror {
 
 /// Why bytes are not a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum MirrorError {
     /// Frames of no channels cannot be counted.
     #[error("a buffer needs at least one channel; the session declares 0")]

@@ -31,7 +31,6 @@ pub struct AudioOptions {
 pub struct AudioSummary {
     /// Frames per channel.
     pub frames: u64,
-    /// Channels.
     pub channels: u16,
     /// Frames per second.
     pub sample_rate: u32,

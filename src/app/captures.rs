@@ -32,7 +32,6 @@ pub struct CaptureFolders {
 /// A capture in one of the folders.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundCapture {
-    /// Its id.
     pub id: String,
     /// Where it lies, links resolved.
     pub path: PathBuf,
@@ -41,7 +40,6 @@ pub struct FoundCapture {
 /// A capture in a listing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ListedCapture {
-    /// Its id.
     pub id: String,
     /// Where it lies.
     pub path: PathBuf,

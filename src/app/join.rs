@@ -20,7 +20,6 @@ use crate::time::Nanos;
 /// What was joined.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct JoinSummary {
-    /// Parts.
     pub parts: usize,
     /// Records of the capture, its end included.
     pub records: u64,

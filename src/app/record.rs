@@ -67,7 +67,6 @@ pub struct RecordVerb {
     pub notices: Option<Sender<RecorderNotice>>,
     /// What is played.
     pub source: SessionSource,
-    /// The prompt.
     pub prompt: Option<String>,
     /// Further fields of the configuration, which win over all others.
     pub set: Map<String, Value>,

@@ -21,7 +21,6 @@ use crate::time::{Nanos, Span};
 /// What to simulate.
 #[derive(Debug, Clone)]
 pub struct SimulateVerb {
-    /// The trouble.
     pub trouble: Trouble,
     /// Decides everything random.
     pub seed: u64,

@@ -8,6 +8,7 @@ use super::record::Kind;
 
 /// Why reading stopped before the end of the input.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ReadError {
     /// The input does not begin like a capture.
     #[error("this is not a lagtape capture ({begins_with}); {advice}")]

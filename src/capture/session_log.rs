@@ -31,6 +31,7 @@ const FOREIGN_CLIENTS: [&str; 9] =
 
 /// Why a session log cannot be brought in.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ImportError {
     /// `session.json` is not what it should be.
     #[error("session.json cannot be used: {0}; it needs at least a connect_ns")]
@@ -59,6 +60,7 @@ pub enum ImportError {
 
 /// What is wrong with one line of a session log.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum LineError {
     #[error(transparent)]
     Json(#[from] serde_json::Error),
@@ -76,6 +78,7 @@ pub enum LineError {
 
 /// Why the payload that a line refers to is not available.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum BlobError {
     #[error("give the blob of binary messages too, uncompressed")]
     NotGiven,

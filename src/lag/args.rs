@@ -25,6 +25,7 @@ impl Default for ReportArgs {
 
 /// Why a report cannot be asked for like this.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ReportArgsError {
     /// A number of seconds is infinite or not a number.
     #[error("the {name} is {value}; give a finite number of seconds")]

@@ -33,7 +33,6 @@ pub struct Held {
     pub server: String,
     /// How long it may run after the initial buffer, in seconds.
     pub run_for_s: f64,
-    /// The session.
     pub session: LiveSession,
 }
 

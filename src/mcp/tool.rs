@@ -56,7 +56,6 @@ impl Effect {
 /// How a tool is described to clients.
 #[derive(Debug, Clone, Copy)]
 pub struct AboutTool {
-    /// Its name.
     pub name: &'static str,
     /// Its name for people.
     pub title: &'static str,

@@ -124,7 +124,6 @@ pub async fn events_after(
 /// Why a wait ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum WaitEnd {
-    /// Its time was over.
     TimeOver,
     /// What was wanted happened.
     Wanted,

@@ -20,6 +20,7 @@ pub enum Unit {
 
 /// The text is not a value of the unit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ValueError {
     #[error(transparent)]
     Time(#[from] SpanError),

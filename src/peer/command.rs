@@ -10,6 +10,7 @@ use crate::wire::names;
 
 /// Why a command is not sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum CommandError {
     /// There is no `type`.
     #[error("a command is an object with a \"type\"; the types are {known}")]

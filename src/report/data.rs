@@ -35,7 +35,6 @@ pub struct Analysis {
     pub heard: Option<HeardUse>,
     /// One entry for each source buffer.
     pub epochs: Vec<EpochReport>,
-    /// What the session was.
     pub session: SessionReport,
     /// The playhead that the reports measure against.
     pub playhead: PlayheadUse,

@@ -4,6 +4,7 @@ use std::io::{Seek, Write};
 
 /// Why samples do not become a WAV file.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum WavError {
     /// The sizes of a WAV file have 32 bits, and that of a frame 16.
     #[error(

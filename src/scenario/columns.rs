@@ -109,7 +109,6 @@ pub struct RecordedOp {
     pub latest: Nanos,
     /// Where among the events.
     pub place: Place,
-    /// What.
     pub op: Marker,
 }
 

@@ -58,7 +58,6 @@ pub struct Conditions {
 pub struct TimedChange {
     /// When, from the initial buffer on.
     pub at: Span,
-    /// What.
     pub conditions: Conditions,
 }
 
@@ -79,7 +78,6 @@ pub enum Tier {
 /// The tier that a question can be answered in, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Need {
-    /// The tier.
     pub tier: Tier,
     /// One sentence.
     pub reason: &'static str,

@@ -38,12 +38,12 @@ pub struct OpenLoopAnswer {
     pub valid_until_s: Option<f64>,
     /// Share of the report's slices that came later.
     pub beyond_share: f64,
-    /// The report.
     pub lag: LagReport,
 }
 
 /// Why a scenario has no answer in the open loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum OpenLoopError {
     /// It changes more than the listener.
     #[error(

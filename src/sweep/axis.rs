@@ -35,6 +35,7 @@ pub struct Point {
 
 /// Why a sweep cannot be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum AxisError {
     /// A knob's name, or the scenario with a value in it.
     #[error(transparent)]

@@ -46,7 +46,6 @@ pub struct SweepRow {
 pub struct Share {
     /// Share of the model's runs that came to it.
     pub share: f64,
-    /// The report.
     pub lag: LagReport,
 }
 
@@ -57,7 +56,6 @@ pub struct SweepSummary {
     pub best: usize,
     /// The worst, or the first of equals.
     pub worst: usize,
-    /// The first that lags.
     pub first_that_lags: Option<usize>,
 }
 

@@ -18,6 +18,7 @@ pub struct Object {
 
 /// Why a text is not a JSON object.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum JsonError {
     /// Not JSON, even by Python's rules.
     #[error("text is not JSON: {0}")]

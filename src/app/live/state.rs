@@ -41,7 +41,6 @@ pub struct LiveState {
     pub playhead_s: Option<f64>,
     /// The lag episode that is under way; times are on the session's clock.
     pub lag: Option<HeardEpisode>,
-    /// How it ended.
     pub end: Option<Arc<LiveEnd>>,
 }
 
@@ -61,7 +60,6 @@ pub struct LiveEnd {
 pub struct LiveAudio {
     /// Interleaved samples.
     pub samples: Vec<f32>,
-    /// Channels.
     pub channels: u16,
     /// Frames per second.
     pub sample_rate: u32,

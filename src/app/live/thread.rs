@@ -30,7 +30,6 @@ pub enum LiveServer {
     Url(String),
     /// The built-in backend with this incident.
     BuiltIn {
-        /// The trouble.
         trouble: Trouble,
         /// Decides everything random.
         seed: u64,
@@ -44,7 +43,6 @@ pub struct LiveVerb {
     pub server: LiveServer,
     /// What is played; `None`: a built-in tune, or the built-in backend's own.
     pub source: Option<SessionSource>,
-    /// The prompt.
     pub prompt: Option<String>,
     /// Further fields of the configuration, which win over all others.
     pub set: Map<String, Value>,

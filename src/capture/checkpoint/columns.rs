@@ -20,6 +20,7 @@ const COLUMNS_LEVEL: i32 = 3;
 
 /// The columns of a checkpoint cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum RowsError {
     #[error("they are too long")]
     TooLong,

@@ -13,6 +13,7 @@ const BUFFER_LEVEL: i32 = 1;
 
 /// The bytes are not the buffer that the snapshot describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum BufferError {
     #[error("its buffer is too short for its length")]
     TooShort,

@@ -97,7 +97,6 @@ pub enum ProxyNotice {
         episodes: usize,
         /// Seconds of bad audio heard.
         bad_s: f64,
-        /// How it ended.
         ending: EndingReport,
         /// The capture, its parts, or the incidents that were not deleted.
         captures: Vec<PathBuf>,

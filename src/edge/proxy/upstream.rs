@@ -39,7 +39,6 @@ pub enum ServerTrust {
     System,
     /// Anyone for whom a file of PEM certificates vouches.
     File(PathBuf),
-    /// Anybody.
     Anybody,
 }
 

@@ -46,7 +46,6 @@ const MAX_ORDERS: usize = 16;
 
 /// What to replay, and how.
 pub struct ServeOptions {
-    /// The capture.
     pub capture: PathBuf,
     /// When messages are sent.
     pub timing: Timing,

@@ -77,7 +77,6 @@ pub struct Parameter {
     pub default: f64,
     /// How it is written.
     pub unit: Unit,
-    /// What it means.
     pub meaning: &'static str,
 }
 
@@ -130,6 +129,7 @@ impl Default for ClientSetup {
 
 /// Why a text names no incident.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum IncidentError {
     /// There is none of that name.
     #[error("there is no incident \"{name}\"; {known}")]

@@ -39,6 +39,7 @@ pub struct PerformanceOptions {
 
 /// Why a recording cannot be performed by a client.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PerformanceError {
     /// The first message of the client is missing.
     #[error(

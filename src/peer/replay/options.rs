@@ -61,7 +61,6 @@ pub enum Control {
 /// What the driver has to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
-    /// Nothing.
     Nothing,
     /// Offer the next parts, or note the end of the tape.
     Parts,

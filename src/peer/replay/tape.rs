@@ -25,7 +25,6 @@ const MAX_COMPARED_LEN: usize = 64 << 10;
 pub struct TapePart {
     /// When, on the tape's clock.
     pub t: Nanos,
-    /// What.
     pub body: PartBody,
 }
 
@@ -54,7 +53,6 @@ pub enum PartBody {
 /// A message of the server.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TapeReply {
-    /// The message.
     pub message: Outgoing,
     /// What it is to the session.
     pub kind: ReplyKind,
@@ -76,14 +74,12 @@ pub enum ReplyKind {
     },
     /// A swap is announced.
     SwapReady,
-    /// The buffer of a swap.
     SwapBuffer {
         /// Frames of the loop.
         frames: u64,
     },
     /// Slices, their values, stems.
     Stream,
-    /// An event.
     Event,
 }
 

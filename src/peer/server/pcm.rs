@@ -51,6 +51,7 @@ impl Pcm {
 
 /// Why bytes are no upload.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PcmError {
     /// Not even a header.
     #[error("an upload begins with 8 bytes of channels and frames, but {0} bytes came")]

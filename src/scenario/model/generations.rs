@@ -16,9 +16,7 @@ pub struct Generation {
     /// From the hand-over before it to the beginning of its tick, in nanoseconds; of the first, from
     /// the arrival of the initial buffer, which may have taken longer than a slice.
     pub rest_ns: i64,
-    /// Its tick.
     pub tick_ns: i64,
-    /// Its decode.
     pub decode_ns: i64,
     /// By how much its slice travelled longer than the fastest ones.
     pub transit_ns: i64,

@@ -24,7 +24,6 @@ pub struct ModelOutcome {
     pub lead_p95_s: Spread,
     /// 95th percentile of the staleness.
     pub staleness_p95_s: Spread,
-    /// Stale ticks.
     pub stale_ticks: Spread,
     /// Slices behind the playhead.
     pub behind_playhead: Spread,

@@ -29,7 +29,6 @@ impl fmt::Display for Cause {
 /// The queue in which the slices of a recording waited.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Queue {
-    /// What for.
     pub cause: Cause,
     /// By how much longer messages lengthen it, in nanoseconds for each byte; 0 where the server
     /// sheds slices by acknowledgements and so keeps it as long as it is.

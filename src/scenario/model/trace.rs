@@ -23,7 +23,6 @@ use crate::wire::slice::SliceHeader;
 pub struct TracedSlice {
     /// When.
     pub at: Nanos,
-    /// Its header.
     pub header: SliceHeader,
     /// Length of its message in bytes.
     pub bytes: u32,
@@ -79,6 +78,7 @@ pub struct Trace {
 
 /// Why a recording cannot be modelled.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum TraceError {
     /// There is no stream.
     #[error("the capture holds no stream to model; give one that reaches its first slices")]

@@ -117,6 +117,7 @@ fn room(buffer: &mut Vec<u8>, len: usize) -> &mut [u8] {
 
 /// Why a message is not a slice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum SliceError {
     /// Not even a header.
     #[error("a slice begins with a header of {HEADER_LEN} bytes; the whole message has {len}")]

@@ -59,6 +59,7 @@ pub struct Fit {
 
 /// Why the model is of no use for a recording.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum FitError {
     /// The model makes slices at other moments.
     #[error("the model does not know {missing_share:.2} of the slices that arrived")]
