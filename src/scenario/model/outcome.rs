@@ -122,18 +122,18 @@ fn spreads(figures: &[[f64; FIGURES]]) -> [Spread; FIGURES] {
     std::array::from_fn(|figure| Spread::of(figures.iter().map(|all| all[figure]).collect()))
 }
 
-/// How far the figures of a member lie from the medians: the furthest of them, as a share of its
-/// spread or, where that is less, of what nobody hears.
+/// How far a member lies from the medians: the furthest of its figures, as a share of its spread. What
+/// nobody hears is no distance.
 fn distance(figures: &[f64; FIGURES], spreads: &[Spread; FIGURES]) -> f64 {
     let shares = figures.iter().zip(spreads).zip(STEPS).map(|((figure, spread), step)| {
-        let share = (figure - spread.p50).abs() / (spread.p95 - spread.p5).max(step);
-        // A member without a figure that the others have is like none of them.
-        if spread.p50.is_nan() {
+        let off = (figure - spread.p50).abs();
+        if spread.p50.is_nan() || off <= step {
             0.0
-        } else if share.is_nan() {
+        } else if off.is_nan() {
+            // The others have this figure, and the member has none.
             f64::INFINITY
         } else {
-            share
+            off / (spread.p95 - spread.p5).max(step)
         }
     });
     shares.fold(0.0, f64::max)
@@ -156,7 +156,8 @@ mod tests {
     fn check(members: &[(f64, f64)], expected: usize) {
         let lag = LagTracker::new(480_000, 48_000, 0.0).report(1.0, &ReportArgs::default());
         let member = |(i, (lead_s, stale_s)): (usize, &(f64, f64))| {
-            let perturbation = Perturbation { seed: i as u64, ..Perturbation::default() };
+            let (seed, shift_ns) = (i as u64, i as i64);
+            let perturbation = Perturbation { seed, shift_ns, ..Perturbation::default() };
             let mut member = Member::new(perturbation, lag.clone(), 0.0);
             (member.figures[2], member.figures[4]) = (*lead_s, *stale_s);
             member
@@ -184,8 +185,8 @@ mod tests {
         );
         // One is in the middle of each figure, the others at an edge of one.
         check(&[(0.0, 2.0), (1.0, 1.0), (0.5, 0.0), (0.5, 1.0), (0.5, 1.9)], 3);
-        // Without a difference the first, which is as it was asked for.
-        check(&[(0.3, 2.0), (0.3, 2.0)], 0);
+        // Of several that nobody can tell apart the first, which is as it was asked for.
+        check(&[(0.3, 2.01), (0.3, 2.0), (0.3, 2.0), (0.3, 1.0)], 0);
         check(&[(f64::NAN, 2.0), (0.3, 2.0), (0.3, 2.0), (0.3, 2.0), (0.3, 2.0)], 1);
     }
 }
