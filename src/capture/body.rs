@@ -58,7 +58,8 @@ pub(super) fn decode(body: &[u8]) -> Result<Record<'_>, BodyError> {
         Kind::End => Body::End(payload(kind, fields.payload)?),
         Kind::Context => Body::Context(context(&fields)?),
         Kind::Checkpoint => Body::Checkpoint(checkpoint(&fields)?),
-        Kind::Break => Body::Break(payload(kind, fields.payload)?),
+        // Another program may have given the number another meaning; then it is skipped.
+        Kind::Break => payload(kind, fields.payload).map_or(Body::Other(fields.kind), Body::Break),
         Kind::Other(id) => Body::Other(id),
     };
     Ok(Record { seq: fields.seq, t: Nanos(fields.t_ns), conn: fields.conn, body })

@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::record::{Direction, Opcode};
-
 /// The end of a connection on which no close frame says how it ended, or within a message.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -31,16 +29,6 @@ pub enum Party {
     Recorder,
 }
 
-impl From<Direction> for Party {
-    /// Who sends in this direction.
-    fn from(direction: Direction) -> Party {
-        match direction {
-            Direction::ClientToServer => Party::Client,
-            Direction::ServerToClient => Party::Server,
-        }
-    }
-}
-
 /// A message that had begun when its connection was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "mcp", derive(schemars::JsonSchema))]
@@ -53,12 +41,4 @@ pub struct UnderWay {
     pub announced: u64,
     /// Payload bytes that came; like `announced` as they stood on the wire, perhaps compressed.
     pub received: u64,
-}
-
-impl UnderWay {
-    /// What sort of message.
-    #[must_use]
-    pub fn sort(&self) -> Opcode {
-        Opcode::from(self.opcode)
-    }
 }

@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::broken::ConnectionBreak;
+use super::broken::{ConnectionBreak, Party};
 use super::checkpoint::Checkpoint;
 use super::format::FORMAT_VERSION;
 use super::marker::Marker;
@@ -126,7 +126,7 @@ impl From<u8> for Kind {
             6 => Kind::End,
             7 => Kind::Context,
             8 => Kind::Checkpoint,
-            9 => Kind::Break,
+            10 => Kind::Break,
             other => Kind::Other(other),
         }
     }
@@ -143,7 +143,7 @@ impl From<Kind> for u8 {
             Kind::End => 6,
             Kind::Context => 7,
             Kind::Checkpoint => 8,
-            Kind::Break => 9,
+            Kind::Break => 10,
             Kind::Other(id) => id,
         }
     }
@@ -304,6 +304,16 @@ impl From<Direction> for u8 {
         match direction {
             Direction::ClientToServer => 1,
             Direction::ServerToClient => 2,
+        }
+    }
+}
+
+impl From<Direction> for Party {
+    /// Who sends in this direction.
+    fn from(direction: Direction) -> Party {
+        match direction {
+            Direction::ClientToServer => Party::Client,
+            Direction::ServerToClient => Party::Server,
         }
     }
 }

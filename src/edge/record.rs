@@ -20,7 +20,7 @@ use super::recorder::{
     Finished, ManualTrigger, Recorder, RecorderNotice, RecorderOptions, RecorderStatus,
 };
 use super::socket::message::{opcode_and_payload, to_socket};
-use crate::capture::{Body, Direction, Header, Marker, Message, Opcode};
+use crate::capture::{Body, ConnectionBreak, Direction, Header, Marker, Message, Opcode};
 use crate::flight::TriggerReason;
 use crate::peer::Outgoing;
 use crate::peer::client::{Client, ClientCommand, ClientOptions, ClientStep, Dialect};
@@ -209,7 +209,7 @@ impl RecordingSession {
                     match message {
                         Some(Ok(message)) => self.receive(now, &message),
                         Some(Err(error)) => return self.end_after(&error),
-                        None => return self.broke("the server went away without a close (1006)".to_owned()),
+                        None => return self.broke(now, "the server went away without a close (1006)".to_owned()),
                     }
                 }
                 Some(order) = orders.recv() => self.obey(order),
@@ -301,12 +301,15 @@ impl RecordingSession {
                 let failure = finish.is_failure().then(|| finish.sentence());
                 RecordingEnd::Finished(finish.sentence(), failure)
             }
-            _ => self.broke(sentence_of(error)),
+            _ => self.broke(self.clock.now(), sentence_of(error)),
         }
     }
 
     /// The connection ended without a close.
-    fn broke(&self, reason: String) -> RecordingEnd {
+    fn broke(&mut self, now: Nanos, reason: String) -> RecordingEnd {
+        let broken = ConnectionBreak { reason: reason.clone(), ..ConnectionBreak::default() };
+        let client = &mut self.client;
+        self.recorder.offer(now, 0, Body::Break(broken), &mut |record| client.see(record));
         self.recorder.request_incident(TriggerReason::Lost);
         RecordingEnd::Lost(reason)
     }

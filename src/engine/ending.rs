@@ -279,12 +279,14 @@ impl EndWatch {
 
     /// A connection that was lost without a close frame.
     fn loss(&self) -> Option<SessionEnd> {
-        if self.close.is_some() {
-            return None;
-        }
+        // A recording client says goodbye to a connection that is lost already.
+        let vain = |close: &Close, t: Nanos| {
+            close.direction == Direction::ClientToServer && close.is_goodbye() && t <= close.t
+        };
+        let is_explained = |t| self.close.as_ref().is_some_and(|close| !vain(close, t));
         let cut = |by, reason: &str, t| Some(end(EndKind::Cut, by, Some(1006), reason, t));
         if let Some((t, broken)) = &self.broken {
-            return (broken.by != Some(Party::Recorder))
+            return (broken.by != Some(Party::Recorder) && !is_explained(*t))
                 .then(|| cut(broken.by, &broken.reason, *t))
                 .flatten();
         }
@@ -297,6 +299,9 @@ impl EndWatch {
             reason if reason.contains("(1006)") || reason.starts_with("cut, as") => None,
             _ => return None,
         };
+        if self.close.as_ref().is_some_and(|close| !vain(close, Nanos(0))) {
+            return None;
+        }
         cut(by, reason, t)
     }
 

@@ -118,7 +118,7 @@ fn under_way_line(message: &UnderWay) -> String {
         Party::Server => "server",
         Party::Recorder => "recorder",
     };
-    let sort = match message.sort() {
+    let sort = match Opcode::from(message.opcode) {
         Opcode::Text => "text message",
         Opcode::Binary => "binary message",
         Opcode::Close => "close frame",

@@ -130,8 +130,8 @@ fn what_peers_said_cannot_steer_the_terminal() {
     let (out, _) = check(&["cat", &name], 0);
     assert_eq!(out.lines().count(), 2, "{out}");
     assert!(out.contains("\\n") && out.contains("\\u{1b}[2J"), "{out}");
-    for verb in ["cat", "analyze", "info"] {
-        let (out, _) = check(&[verb, &name], 0);
+    for (verb, code) in [("cat", 0), ("analyze", 5), ("info", 5)] {
+        let (out, _) = check(&[verb, &name], code);
         assert!(!out.contains('\x1b') && !out.contains("\nLAG"), "{out}");
     }
 }

@@ -219,3 +219,11 @@ fn a_break_is_written_and_read() {
     records.next_record().unwrap();
     assert_eq!(records.next_record().unwrap().unwrap().body, Body::Break(broken));
 }
+
+#[test]
+fn a_goodbye_to_a_lost_connection_is_none() {
+    let lost = ConnectionBreak { reason: "reset".to_owned(), ..ConnectionBreak::default() };
+    let happens = [(1.0, Body::Break(lost)), (1.0, close(UP, b"\x03\xe8"))];
+    let ending = ending_of(&happens, 2.0);
+    assert_eq!((ending.kind, ending.reason.as_str()), (EndKind::Cut, "reset"));
+}

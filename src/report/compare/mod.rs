@@ -15,7 +15,7 @@ mod text;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Analysis, CaptureDescription, DamageReport, SCHEMA, Verdict};
+use super::{Analysis, CaptureDescription, DamageReport, EndingReport, SCHEMA, Verdict};
 use crate::engine::Engine;
 use crate::lag::stats::round;
 use crate::lag::{LagReport, ReportArgs};
@@ -200,6 +200,8 @@ pub struct SideReport {
     pub length_s: f64,
     /// The verdict over what was compared.
     pub verdict: Verdict,
+    /// How it ended, within what was compared.
+    pub ending: EndingReport,
     /// The capture ends with its end record.
     pub complete: bool,
     /// Where the capture is damaged.
@@ -281,6 +283,7 @@ fn side_report(side: &ComparedSide, length_s: f64) -> SideReport {
         from_s: round(side.from_s, 6),
         length_s: round(length_s, 6),
         verdict: analysis.verdict.clone(),
+        ending: analysis.ending.clone(),
         complete: analysis.complete,
         damage: analysis.damage.clone(),
     }
@@ -306,8 +309,15 @@ fn setting(a: &Analysis, b: &Analysis) -> Vec<SettingDifference> {
         fact("channels", &channels, true),
         fact("sample_rate", &|analysis| analysis.session.sample_rate.into(), true),
         fact("playhead", &playhead, false),
+        fact("ending", &abnormal_end, true),
     ];
     facts.into_iter().flatten().chain(config(a, b)).collect()
+}
+
+/// How a session ended that should not have; who stops an ordinary one is no difference.
+fn abnormal_end(analysis: &Analysis) -> Value {
+    let kind = analysis.ending.abnormal.then_some(analysis.ending.kind);
+    serde_json::to_value(kind).unwrap_or_default()
 }
 
 /// Keys of the configuration whose values differ. They explain, and make nothing different.

@@ -63,8 +63,10 @@ fn title(side: &SideReport) -> String {
             format!("LAG {}", crate::report::text::lag(verdict, side.length_s))
         }
         verdict if !verdict.known => "no verdict".to_owned(),
+        _ if side.ending.abnormal => "nothing stale was heard".to_owned(),
         _ => "healthy".to_owned(),
     };
+    let ended = side.ending.headline().map_or(String::new(), |headline| format!(" · {headline}"));
     let state = match (&side.damage, side.complete) {
         (Some(damage), _) => format!(" · damaged at byte {}", damage.offset),
         (None, true) => String::new(),
@@ -74,7 +76,11 @@ fn title(side: &SideReport) -> String {
         0.0 => String::new(),
         from_s => format!(" from {} s", Figure(from_s)),
     };
-    format!("{} · {} s{from} · {verdict}{state}", OneLine(&side.capture), Figure(side.length_s))
+    format!(
+        "{} · {} s{from} · {verdict}{ended}{state}",
+        OneLine(&side.capture),
+        Figure(side.length_s)
+    )
 }
 
 /// Which is worse, and why.

@@ -45,7 +45,8 @@ impl<'a> ProxyDisplay<'a> {
             ProxyNotice::Closed { episodes: 1.., .. } => {
                 self.outcome = self.outcome.min(Outcome::Lag);
             }
-            ProxyNotice::Closed { ending, .. } if ending.abnormal => {
+            // A connection that never was a session has no end that counts.
+            ProxyNotice::Closed { ending, streamed_s: Some(_), .. } if ending.abnormal => {
                 self.outcome = self.outcome.min(Outcome::EndedAbnormally);
             }
             _ => {}
