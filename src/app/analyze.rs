@@ -12,7 +12,7 @@ use crate::edge::files::{self, CaptureFile};
 use crate::engine::{Engine, Options};
 use crate::lag::ReportArgs;
 use crate::playhead::PlayheadSource;
-use crate::report::{Analysis, CaptureDescription, DamageReport, PlayheadDecision};
+use crate::report::{Analysis, CaptureDescription, DamageReport};
 use crate::sweep;
 use crate::time::{Nanos, Span};
 
@@ -99,15 +99,20 @@ pub fn analyze(path: &Path, options: &AnalyzeOptions) -> Result<Analysis> {
         tracker_bound: options.tracker_bound,
         ..Options::default()
     };
-    let recalled = match options.quick && options.at.is_none() {
-        true => index::recall(path, engine_options.clone(), |_, _| ())?,
+    let recalled = |engine_options: Options| -> Result<Option<CaptureReplay>> {
+        let Some(Recalled { engine, ended }) = index::recall(path, engine_options, |_, _| ())?
+        else {
+            return Ok(None);
+        };
+        Ok(Some(CaptureReplay { engine, at: ended, complete: true, damage: None }))
+    };
+    let from_checkpoints = match options.quick && options.at.is_none() {
+        true => recalled(engine_options.clone())?,
         false => None,
     };
-    let quick = recalled.is_some();
-    let replay = match recalled {
-        Some(Recalled { engine, ended }) => {
-            Ok(CaptureReplay { engine, at: ended, complete: true, damage: None })
-        }
+    let quick = from_checkpoints.is_some();
+    let replay = match from_checkpoints {
+        Some(replay) => Ok(replay),
         None => files::open_stream(path)
             .and_then(|records| CaptureReplay::of(records, engine_options.clone(), options.at)),
     };
@@ -115,13 +120,13 @@ pub fn analyze(path: &Path, options: &AnalyzeOptions) -> Result<Analysis> {
         let headers_only = headers_only || options.headers_only;
         let playhead = Some(playhead);
         let engine_options = Options { playhead, headers_only, ..engine_options.clone() };
+        if quick && let Some(replay) = recalled(engine_options.clone())? {
+            return Ok(replay);
+        }
         CaptureReplay::of(files::open_stream(path)?, engine_options, options.at)
     };
-    let replay = replay.and_then(|replay| match quick {
-        true => Ok((replay, PlayheadDecision::default())),
-        false => whose::settle(replay, |replay| &replay.engine, again),
-    });
     let (replay, playheads) = replay
+        .and_then(|replay| whose::settle(replay, |replay| &replay.engine, again))
         .and_then(|(replay, playheads)| {
             options.report.check(replay.longest_epoch_s())?;
             Ok((replay, playheads))

@@ -68,7 +68,7 @@ impl How {
             return How::Frame { direction, payload: Vec::new() };
         };
         let kept = reason.floor_char_boundary(MAX_REASON_LEN);
-        let payload = [&code.to_be_bytes()[..], reason[..kept].as_bytes()].concat();
+        let payload = [&code.to_be_bytes()[..], &reason.as_bytes()[..kept]].concat();
         How::Frame { direction, payload }
     }
 }

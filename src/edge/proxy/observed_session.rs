@@ -129,7 +129,7 @@ impl ObservedSession {
         self.status_at_ns = now.0 + STATUS_PERIOD.as_nanos() as u64;
         let engine = &self.record.engine;
         let changes = self.alarm.update(&engine.episodes(), &engine.open_episodes());
-        changes.into_iter().for_each(|change| notify(notice_of(session, change)));
+        changes.into_iter().for_each(|change| notify(notice_of(session, &change)));
         if let Some(status) = SessionStatus::of(session, &self.record.engine, now) {
             notify(ProxyNotice::Status(SessionStatus { is_lagging: self.alarm.is_on(), ..status }));
         }
@@ -163,7 +163,7 @@ impl ObservedSession {
             captures = finished.files;
         }
         let changes = self.alarm.update(&engine.episodes(), &[]);
-        changes.into_iter().for_each(|change| notify(notice_of(session, change)));
+        changes.into_iter().for_each(|change| notify(notice_of(session, &change)));
         let heard = engine.heard_meter().zip(engine.origin());
         let facts = engine.facts();
         let messages = facts.traffic.iter().map(|traffic| traffic.messages).sum();
@@ -180,8 +180,8 @@ impl ObservedSession {
     }
 }
 
-fn notice_of(session: u64, change: AlarmChange) -> ProxyNotice {
-    match change {
+fn notice_of(session: u64, change: &AlarmChange) -> ProxyNotice {
+    match *change {
         AlarmChange::Began { at_s, what } => ProxyNotice::LagBegan { session, at_s, what },
         AlarmChange::Ended { at_s, lasted_s, bad_s } => {
             ProxyNotice::LagEnded { session, at_s, lasted_s, bad_s }

@@ -91,7 +91,7 @@ pub(super) async fn headless_observe(
         to_s: analysis.report_at_s,
         lag: analysis.lag.clone(),
         verdict: VerdictView::of(&analysis.verdict),
-        ending: views::ending(&analysis),
+        ending: views::ending(analysis),
         events: shown_events(&seen.events),
         events_total: seen.events_total as u64,
         state: LiveView::of(&held.session.state()),

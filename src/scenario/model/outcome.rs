@@ -1,7 +1,8 @@
 //! Members of an ensemble that heard much the same, as one outcome.
 //!
 //! Each figure has its spread over the members. Means of two members are never given: the report of an
-//! outcome is that of the one member that lies nearest to the medians of all figures.
+//! outcome is that of one member, of the run that came most often. Where that lies at the edge of a
+//! figure, it is the member nearest to the medians of all of them.
 
 use super::perturbation::Perturbation;
 use crate::lag::stats::percentile;
@@ -12,7 +13,7 @@ use crate::lag::{Figures, LagReport};
 pub struct ModelOutcome {
     /// Share of the members that came to it.
     pub share: f64,
-    /// The report of the member that lies nearest to the medians of all figures below.
+    /// The report of the member that stands for the others.
     pub lag: LagReport,
     /// Over the members: smallest lead, in seconds.
     pub lead_min_s: Spread,
@@ -47,6 +48,8 @@ pub struct Spread {
 
 /// Figures of a member.
 const FIGURES: usize = 8;
+/// A member lies at the edge of a figure if it is further from its median than this share of its spread.
+const EDGE: f64 = 0.5;
 /// Differences of each that nobody hears: in seconds or, of counts, in one.
 const STEPS: [f64; FIGURES] = [0.02, 0.02, 0.02, 0.02, 0.02, 3.0, 3.0, 0.02];
 
@@ -82,16 +85,7 @@ impl ModelOutcome {
         let own: Vec<&Member> = cluster.iter().map(|&i| &members[i]).collect();
         let figures: Vec<_> = own.iter().map(|member| member.figures).collect();
         let spreads = spreads(&figures);
-        let distances = figures.iter().map(|figures| distance(figures, &spreads));
-        let by_distance = own.iter().zip(distances);
-        // Of several as near the one that is most as it was asked for.
-        let key =
-            |(member, distance): &(&&Member, f64)| (*distance, member.perturbation.distance_ns());
-        let nearest = by_distance.min_by(|a, b| {
-            let (a, b) = (key(a), key(b));
-            a.0.total_cmp(&b.0).then(a.1.cmp(&b.1))
-        });
-        let (typical, _) = nearest.expect("an outcome has a member");
+        let typical = own[typical(&own, &spreads)];
         let [
             lead_min_s,
             lead_p5_s,
@@ -116,6 +110,33 @@ impl ModelOutcome {
             perturbation: typical.perturbation.clone(),
         }
     }
+}
+
+/// Of the largest group of members that nobody can tell apart the one that is most as it was asked for,
+/// unless a figure of it lies at an edge; then the one nearest to the medians.
+fn typical(members: &[&Member], spreads: &[Spread; FIGURES]) -> usize {
+    let asked = |&i: &usize| members[i].perturbation.distance_ns();
+    let alike = |i: usize| -> Vec<usize> {
+        let like = |&j: &usize| is_alike(&members[i].figures, &members[j].figures);
+        (0..members.len()).filter(like).collect()
+    };
+    let groups = (0..members.len()).rev().map(alike);
+    let group = groups.max_by_key(Vec::len).unwrap_or_default();
+    let usual = group.into_iter().min_by_key(asked).unwrap_or_default();
+    let off = |i: usize| distance(&members[i].figures, spreads);
+    if off(usual) <= EDGE {
+        return usual;
+    }
+    let nearer = |&a: &usize, &b: &usize| off(a).total_cmp(&off(b)).then(asked(&a).cmp(&asked(&b)));
+    (0..members.len()).min_by(nearer).unwrap_or(usual)
+}
+
+/// The transport lead is the server's own and not heard.
+fn is_alike(a: &[f64; FIGURES], b: &[f64; FIGURES]) -> bool {
+    a.iter().zip(b).zip(STEPS).take(FIGURES - 1).all(|((a, b), step)| {
+        let both_lack_it = a.is_nan() && b.is_nan();
+        both_lack_it || (a - b).abs() <= step
+    })
 }
 
 fn spreads(figures: &[[f64; FIGURES]]) -> [Spread; FIGURES] {

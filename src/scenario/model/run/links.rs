@@ -31,7 +31,7 @@ impl Links {
         Self { up: (!change.up.is_empty()).then(up), down: (!change.down.is_empty()).then(down) }
     }
 
-    pub fn change(&mut self, side: Side, options: LinkOptions) {
+    pub fn change(&mut self, side: Side, options: &LinkOptions) {
         match side {
             Side::Up => self.up.iter_mut().for_each(|link| link.change(options.clone())),
             Side::Down => self.down.iter_mut().for_each(|link| link.change(options.clone())),

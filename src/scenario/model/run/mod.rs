@@ -48,7 +48,7 @@ pub fn predict(
     change: &Change,
     perturbation: &Perturbation,
 ) -> Predicted {
-    Run::new(trace, hypothesis, policy, change, perturbation, None).to_the_end(trace.end)
+    Run::new(trace, hypothesis, policy, change, perturbation, None).run_until(trace.end)
 }
 
 /// The same run, of which everything is kept that would stand in a capture.
@@ -63,7 +63,7 @@ pub fn emit(
     let mut emitted = Emitted::new(trace, change);
     let sink = Some(&mut emitted);
     let run = Run::new(trace, hypothesis, policy, change, perturbation, sink);
-    let _tracker_says_no_more = run.to_the_end(trace.end);
+    let _tracker_says_no_more = run.run_until(trace.end);
     emitted
 }
 
@@ -102,7 +102,7 @@ impl<'a> Run<'a> {
         run
     }
 
-    fn to_the_end(mut self, end: Nanos) -> Predicted {
+    fn run_until(mut self, end: Nanos) -> Predicted {
         loop {
             let (at, timer) = self.timers.next();
             if at > end {
@@ -153,7 +153,7 @@ impl<'a> Run<'a> {
     /// What somebody wants at this moment: another link, another server, another place to listen at.
     fn command(&mut self, now: Nanos) {
         while let Some((side, options)) = self.commands.link(now) {
-            self.links.change(side, options);
+            self.links.change(side, &options);
         }
         while let Some(later) = self.commands.later(now) {
             self.server.change(later);
