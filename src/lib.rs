@@ -108,16 +108,12 @@ pub mod time;
 pub mod wire;
 
 #[cfg(feature = "cli")]
-#[doc(hidden)]
 pub mod app;
 #[cfg(feature = "cli")]
-#[doc(hidden)]
 pub mod cli;
 #[cfg(feature = "cli")]
-#[doc(hidden)]
 pub mod edge;
 #[cfg(feature = "mcp")]
-#[doc(hidden)]
 pub mod mcp;
 
 pub use capture::{Reader, Record, Records, Salvage, Writer};

@@ -1,4 +1,4 @@
-//! The command line: arguments in, text and exit code out. Every verb is one file of [`commands`],
+//! The command line: arguments in, text and exit code out. Every verb is one file of `commands`,
 //! which holds its arguments and prints its result; the work is a function of [`crate::app`].
 //!
 //! Results go to stdout, sentences for people to stderr. A closed stdout ends the program quietly.

@@ -3,7 +3,7 @@
 //! Flags and their help, arguments of tools, axes of sweeps, keys of documents, ranges and the
 //! sentences about them are read off [`KNOBS`], whose order is that of the help and of axes. A
 //! constant of the server needs nothing but its entry: the entry says which field of the policy it
-//! is. What else a knob turns is a field of [`Playback`], [`LinkOptions`] or [`RunChange`].
+//! is. What else a knob turns is a field of [`Playback`], [`LinkOptions`] or `RunChange`.
 
 use super::definition::{Conditions, Playback, Scenario};
 use super::error::ScenarioError;

@@ -3,7 +3,7 @@
 //! A [`Scenario`] is plain data, from a file, from flags or from an agent; without changes it is the
 //! recording itself. [`knobs`] is the table of all that can be turned, by which [`parse`]
 //! and documents are read. [`answer`] chooses how a scenario is answered: by [`open_loop`], where the
-//! recorded slices stay, or by the [`model`] of the server; [`derive`] writes what would have been
+//! recorded slices stay, or by the [`model`] of the server; [`mod@derive`] writes what would have been
 //! as a capture. What a recording fixes, its prompts and its audio, no scenario changes.
 
 pub mod advice;

@@ -114,7 +114,7 @@ fn healthy_is_healthy() {
 fn only(analysis: &Analysis, kind: impl Fn(&LagKind) -> bool) -> HeardEpisode {
     let found: Vec<_> = analysis.verdict.episodes.iter().filter(|e| kind(&e.what)).collect();
     assert_eq!(found.len(), 1, "{:?}", analysis.verdict);
-    found[0].clone()
+    *found[0]
 }
 
 #[track_caller]
