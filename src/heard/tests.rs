@@ -1,6 +1,7 @@
 //! What was heard, against a loop of write times that is walked frame by frame.
 
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 use super::*;
 use crate::capture::{Excuses, Marker, PlayheadLine, TickReport};
@@ -244,7 +245,12 @@ fn events() -> impl Strategy<Value = Vec<(u64, Event)>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig {
+        cases: 200,
+        rng_seed: RngSeed::Fixed(14),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn heard_is_what_a_walk_from_frame_to_frame_hears(

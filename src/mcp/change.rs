@@ -29,15 +29,16 @@ pub struct ChangeArgs {
 /// The schema of an object with any of the knobs.
 fn knobs(_: &mut SchemaGenerator) -> Schema {
     let knob = |knob: &Knob| {
-        let (kind, written) = match knob.unit {
-            Unit::Number => (json!("number"), ""),
-            Unit::Switch => (json!("boolean"), ""),
-            Unit::Time => (json!(["number", "string"]), "; seconds, or \"40ms\""),
-            Unit::Rate => (json!("string"), "; such as \"200KB/s\""),
-            Unit::Size => (json!(["integer", "string"]), "; bytes, or \"256KB\""),
+        let or_text = |kind: &str| json!({"anyOf": [{"type": kind}, {"type": "string"}]});
+        let (mut schema, written) = match knob.unit {
+            Unit::Number => (json!({"type": "number"}), ""),
+            Unit::Switch => (json!({"type": "boolean"}), ""),
+            Unit::Time => (or_text("number"), "; seconds, or \"40ms\""),
+            Unit::Rate => (json!({"type": "string"}), "; such as \"200KB/s\""),
+            Unit::Size => (or_text("integer"), "; bytes, or \"256KB\""),
         };
-        let description = format!("{}{written}", knob.help);
-        (knob.name.to_owned(), json!({"type": kind, "description": description}))
+        schema["description"] = json!(format!("{}{written}", knob.help));
+        (knob.name.to_owned(), schema)
     };
     let properties: Map<_, _> = KNOBS.iter().map(knob).collect();
     schemars::json_schema!({

@@ -10,6 +10,7 @@ use lagtape::playhead::PlayheadSim;
 use lagtape::time::Nanos;
 use lagtape::wire::slice::SliceHeader;
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 /// A frame is a millisecond long.
 const SAMPLE_RATE: u32 = 1_000;
@@ -174,7 +175,12 @@ fn events() -> impl Strategy<Value = Vec<(u64, Event)>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(100))]
+    #![proptest_config(ProptestConfig {
+        cases: 100,
+        rng_seed: RngSeed::Fixed(14),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn heard_by_an_engine_is_what_an_array_of_write_times_says(
