@@ -220,7 +220,7 @@ fn figures_or_empty_map<S: Serializer>(
 fn figures_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({
         "type": "object",
-        "properties": {"min": {}, "p5": {}, "p50": {}, "p95": {}, "max": {}, "mean": {}},
+        "properties": {"min": {"type": "number"}, "p5": {"type": "number"}, "p50": {"type": "number"}, "p95": {"type": "number"}, "max": {"type": "number"}, "mean": {"type": "number"}},
     })
 }
 

@@ -46,7 +46,7 @@ fn tidy(schema: &mut Value) {
     }
     match schema {
         Value::Object(fields) => {
-            untype_nullable(fields);
+            split_nullable(fields);
             let known = ["date-time", "uri"];
             fields.retain(|key, value| match key.as_str() {
                 "format" => value.as_str().is_none_or(|format| known.contains(&format)),
@@ -68,15 +68,21 @@ fn tidy(schema: &mut Value) {
     }
 }
 
-/// Removes the type of properties that are always there and may be `null`.
-fn untype_nullable(fields: &mut Map<String, Value>) {
+/// Splits the type of properties that are always there and may be `null`: an array of types is read by
+/// few clients.
+fn split_nullable(fields: &mut Map<String, Value>) {
     let Some(required) = fields.get("required").and_then(Value::as_array).cloned() else { return };
     let Some(Value::Object(properties)) = fields.get_mut("properties") else { return };
     for (_, property) in properties.iter_mut().filter(|(name, _)| required.contains(&json!(name))) {
-        let is_nullable = not_null(property).is_some()
-            || property["type"].as_array().is_some_and(|types| types.contains(&json!("null")));
-        if let (true, Value::Object(fields)) = (is_nullable, property) {
+        let of_types = |types: &Vec<Value>| {
+            let is_nullable = types.contains(&json!("null"));
+            let other = types.iter().find(|name| **name != "null")?;
+            is_nullable.then(|| json!({"type": other}))
+        };
+        let other = not_null(property).or_else(|| of_types(property["type"].as_array()?));
+        if let (Some(other), Value::Object(fields)) = (other, property) {
             fields.retain(|key, _| key == "description");
+            fields.insert("oneOf".to_owned(), json!([other, {"type": "null"}]));
         }
     }
 }
@@ -139,10 +145,12 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_null_has_no_type() {
+    fn what_may_be_null_is_split() {
         let schema = Value::Object(output::<Nullable>().as_ref().clone());
         assert_eq!(schema["required"], json!(["window_s"]));
-        assert_eq!(schema["properties"]["window_s"], json!({"description": "Always there"}));
+        let split =
+            json!({"description": "Always there", "oneOf": [{"type": "number"}, {"type": "null"}]});
+        assert_eq!(schema["properties"]["window_s"], split);
         assert_eq!(schema["properties"]["timeline"]["type"], "array");
     }
 
