@@ -218,10 +218,11 @@ fn figures_or_empty_map<S: Serializer>(
 /// are `null` where the list had a value that is not a number.
 #[cfg(feature = "mcp")]
 fn figures_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    schemars::json_schema!({
-        "type": "object",
-        "properties": {"min": {"type": "number"}, "p5": {"type": "number"}, "p50": {"type": "number"}, "p95": {"type": "number"}, "max": {"type": "number"}, "mean": {"type": "number"}},
-    })
+    let figure = serde_json::json!({"oneOf": [{"type": "number"}, {"type": "null"}]});
+    let names = ["min", "p5", "p50", "p95", "max", "mean"];
+    let properties: serde_json::Map<_, _> =
+        names.map(|name| (name.to_owned(), figure.clone())).into_iter().collect();
+    schemars::json_schema!({"type": "object", "properties": properties})
 }
 
 /// Rows of `step_s` from the oldest record on; the last row also takes what comes after it.

@@ -1,8 +1,8 @@
-//! Schemas as clients want them: self-contained, and without `null` beside a type.
+//! Schemas as clients want them: self-contained, and without arrays of types.
 //!
 //! Enters: a type. Leaves: JSON Schema of 2020-12 whose root is an object. Formats that only Rust
 //! knows are dropped. An optional field that is left out where it has no value needs no `null`; one
-//! that is always there may hold `null`, and its schema names no type.
+//! that an answer always has, and that may be `null` there, is one of two schemas.
 
 use std::sync::Arc;
 
@@ -68,8 +68,8 @@ fn tidy(schema: &mut Value) {
     }
 }
 
-/// Splits the type of properties that are always there and may be `null`: an array of types is read by
-/// few clients.
+/// Splits the type of properties that are always there and may be `null`: few clients read an array
+/// of types.
 fn split_nullable(fields: &mut Map<String, Value>) {
     let Some(required) = fields.get("required").and_then(Value::as_array).cloned() else { return };
     let Some(Value::Object(properties)) = fields.get_mut("properties") else { return };
