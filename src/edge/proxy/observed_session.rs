@@ -198,8 +198,8 @@ impl ObservedSession {
         let under_way: Vec<_> = directions
             .into_iter()
             .filter_map(|direction| {
-                let (opcode, announced, received) = self.messages[index(direction)].under_way()?;
-                Some(UnderWay { from: direction.into(), opcode, announced, received })
+                let progress = self.messages[index(direction)].under_way()?;
+                Some(UnderWay::of(direction.into(), progress))
             })
             .collect();
         let is_told = is_closed || end == RelayEnd::Stopped;
