@@ -8,6 +8,8 @@
 //! capture count only as traffic (see [`crate::event`]).
 
 mod ending;
+#[cfg(test)]
+mod ending_tests;
 mod facts;
 mod gaps;
 mod listener;
@@ -36,7 +38,7 @@ use crate::wire::message::{Params, Ready};
 use crate::wire::slice::SliceHeader;
 use stream::{DEFAULT_READY, Stream};
 use timing::TimeEvidence;
-use whose::PlayheadEvidence;
+use whose::{ClientHabit, PlayheadEvidence};
 
 /// What the engine keeps and how it looks at a session.
 #[derive(Debug, Clone, PartialEq)]
@@ -334,6 +336,7 @@ impl Engine {
         let stream = StreamAtEnd {
             streams: stream.is_some(),
             is_paused: stream.is_some_and(|stream| stream.playhead.paused(at_s)),
+            habit: ClientHabit::of(self.header.as_ref(), &self.last_report()),
             is_idle: stream.is_some_and(|stream| stream.meter.idles(at)),
             awaits_buffer: self.interpreter.pending().len() > 0,
         };

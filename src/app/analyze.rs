@@ -110,6 +110,9 @@ pub fn analyze(path: &Path, options: &AnalyzeOptions) -> Result<Analysis> {
         true => recalled(engine_options.clone())?,
         false => None,
     };
+    // Checkpoints do not know every message, and a silence has to be one of all of them.
+    let is_told = |replay: &CaptureReplay| !replay.engine.ending(replay.at).kind.is_silence();
+    let from_checkpoints = from_checkpoints.filter(is_told);
     let quick = from_checkpoints.is_some();
     let replay = match from_checkpoints {
         Some(replay) => Ok(replay),
@@ -126,7 +129,7 @@ pub fn analyze(path: &Path, options: &AnalyzeOptions) -> Result<Analysis> {
         CaptureReplay::of(files::open_stream(path)?, engine_options, options.at)
     };
     let (replay, playheads) = replay
-        .and_then(|replay| whose::settle(replay, |replay| &replay.engine, again))
+        .and_then(|replay| whose::settle(path, replay, |replay| &replay.engine, again))
         .and_then(|(replay, playheads)| {
             options.report.check(replay.longest_epoch_s())?;
             Ok((replay, playheads))

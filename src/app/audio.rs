@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use super::analyze::CaptureReplay;
+use super::whose;
 use crate::edge::files::{self, OutputFile};
 use crate::engine::{Engine, Options};
 use crate::playhead::PlayheadSource;
@@ -47,8 +48,12 @@ pub fn audio(path: &Path, out: &Path, options: &AudioOptions) -> Result<AudioSum
         heard: (!options.buffer).then_some(None),
         ..Options::default()
     };
-    let replay = files::open_stream(path)
-        .and_then(|records| CaptureReplay::of(records, engine_options, options.at))
+    let play = |engine: Options| CaptureReplay::of(files::open_stream(path)?, engine, options.at);
+    let (replay, _) = play(engine_options.clone())
+        .and_then(|replay| {
+            let again = |source| play(Options { playhead: Some(source), ..engine_options });
+            whose::by_evidence(path, replay, |replay| &replay.engine, again)
+        })
         .with_context(|| format!("cannot replay {}", path.display()))?;
     let sound = Sound::of(path, &replay.engine, options.last)?;
     sound.write(output, out)?;

@@ -7,13 +7,14 @@ use sha2::{Digest, Sha256};
 
 use super::analyze::CaptureReplay;
 use super::outcome::Outcome;
+use super::whose;
 use crate::capture::{Body, Direction, Opcode, Record};
 use crate::edge::files;
 use crate::engine::Options;
 use crate::lag::{DEFAULT_STALE_THRESHOLD_S, ReportArgs};
 use crate::playhead::PlayheadSource;
+use crate::report::CaptureDescription;
 use crate::report::compare::{ComparedSide, Comparison, Tolerance};
-use crate::report::{CaptureDescription, PlayheadDecision};
 use crate::sweep;
 use crate::time::Span;
 
@@ -53,9 +54,9 @@ pub fn diff(a: &Path, b: &Path, verb: &DiffVerb) -> Result<Comparison> {
         Some(Span(((side.from_s() + length_s).max(0.0) * 1e9).round() as u64))
     };
     if length_a_s > length_b_s {
-        a_side = verb.side(a, until(&a_side, length_b_s))?;
+        a_side = verb.side(a, until(&a_side, length_b_s))?.ended_as(&a_side);
     } else if length_b_s > length_a_s {
-        b_side = verb.side(b, until(&b_side, length_a_s))?;
+        b_side = verb.side(b, until(&b_side, length_a_s))?.ended_as(&b_side);
     }
     Ok(Comparison::of(&a_side, &b_side, lengths_s, verb.tolerance))
 }
@@ -69,11 +70,18 @@ impl DiffVerb {
             ..Options::default()
         };
         let mut digests = Vec::new();
-        let replay = files::open_stream(path)
+        let (replay, playheads) = files::open_stream(path)
             .and_then(|records| {
-                CaptureReplay::watched(records, options, until, |record| {
+                CaptureReplay::watched(records, options.clone(), until, |record| {
                     digests.extend(digest(record));
                 })
+            })
+            .and_then(|replay| {
+                let again = |source| {
+                    let options = Options { playhead: Some(source), ..options };
+                    CaptureReplay::of(files::open_stream(path)?, options, until)
+                };
+                whose::by_evidence(path, replay, |replay| &replay.engine, again)
             })
             .with_context(|| format!("cannot compare {}", path.display()))?;
         if replay.engine.origin().is_none() {
@@ -90,7 +98,7 @@ impl DiffVerb {
             tracker_bound: None,
             complete: replay.complete,
             damage: replay.damage,
-            playheads: PlayheadDecision::default(),
+            playheads,
         };
         let args =
             ReportArgs { stale_threshold_s: self.stale_threshold_s, ..ReportArgs::default() };

@@ -142,16 +142,19 @@ pub fn info(path: &Path) -> Result<Info> {
     Ok(info)
 }
 
-/// How the session ended, from the checkpoints, or of a small capture from all records.
+/// How the session ended: from the checkpoints, or of a small capture from all records, where it has
+/// none or they cannot tell.
 fn ending(path: &Path, file_bytes: u64) -> Result<Option<EndingReport>> {
     let options = Options { headers_only: true, tracker_bound: Some(1), ..Options::default() };
+    let mut recalled = None;
     if file_bytes <= MAX_RECALLED_LEN
         && let Some(Recalled { engine, ended }) = index::recall(path, options.clone(), |_, _| ())?
     {
-        return Ok(Some(EndingReport::of(&engine, ended)));
+        recalled = Some(EndingReport::of(&engine, ended));
     }
-    if file_bytes > MAX_REPLAYED_LEN {
-        return Ok(None);
+    let is_told = recalled.as_ref().is_some_and(|ending| !ending.kind.is_silence());
+    if is_told || file_bytes > MAX_REPLAYED_LEN {
+        return Ok(recalled);
     }
     let replay = CaptureReplay::of(files::open_stream(path)?, options, None)?;
     Ok(Some(EndingReport::of(&replay.engine, replay.at)))

@@ -5,12 +5,13 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use super::analyze::CaptureReplay;
+use super::whose;
 use crate::edge::files;
 use crate::engine::Options;
 use crate::lag::ReportArgs;
 use crate::playhead::PlayheadSource;
 use crate::report::plot::Plot;
-use crate::report::{Analysis, CaptureDescription, PlayheadDecision};
+use crate::report::{Analysis, CaptureDescription};
 
 /// The form of a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,8 +50,12 @@ pub fn plot_bytes(path: &Path, form: PlotForm, verb: &PlotVerb) -> Result<(Vec<u
         stale_threshold_s: verb.report.stale_threshold_s,
         ..Options::default()
     };
-    let replay = files::open_stream(path)
-        .and_then(|records| CaptureReplay::of(records, options, None))
+    let play = |options| CaptureReplay::of(files::open_stream(path)?, options, None);
+    let (replay, playheads) = play(options.clone())
+        .and_then(|replay| {
+            let again = |source| play(Options { playhead: Some(source), ..options });
+            whose::by_evidence(path, replay, |replay| &replay.engine, again)
+        })
         .with_context(|| format!("cannot replay {}", path.display()))?;
     let about = CaptureDescription {
         capture: path.display().to_string(),
@@ -60,7 +65,7 @@ pub fn plot_bytes(path: &Path, form: PlotForm, verb: &PlotVerb) -> Result<(Vec<u
         tracker_bound: None,
         complete: replay.complete,
         damage: replay.damage,
-        playheads: PlayheadDecision::default(),
+        playheads,
     };
     let analysis = Analysis::of(&replay.engine, about, &verb.report);
     if analysis.lag.is_none() {

@@ -1,18 +1,33 @@
 //! Which playhead an analysis measures against, where the capture leaves room for doubt.
 
+use std::path::Path;
+
 use anyhow::Result;
 
+use crate::edge::files;
 use crate::engine::Engine;
 use crate::playhead::PlayheadSource;
 use crate::report::PlayheadDecision;
 
-/// How the software of captures begins that were made from something else's log.
-const IMPORTED: &str = "imported ";
+/// Replays once more with the playhead that the reports show, where these contradict the capture. What
+/// comes through a pipe comes once.
+pub(super) fn by_evidence<R>(
+    path: &Path,
+    replay: R,
+    engine: impl Fn(&R) -> &Engine,
+    again: impl FnOnce(PlayheadSource) -> Result<R>,
+) -> Result<(R, PlayheadDecision)> {
+    let source = engine(&replay).playhead_by_evidence();
+    let source = source.filter(|_| !files::is_passing_pipe(path));
+    let decision = PlayheadDecision { by_evidence: source.is_some(), other_lags: None };
+    Ok((source.map_or(Ok(replay), again)?, decision))
+}
 
 /// Replays once more with the reported playhead where the reports contradict an import that is said
 /// to have the simulated one, and asks the other playhead where its verdict would count too. `again`
 /// replays with another playhead, and reads slice headers only if it is told so.
 pub(super) fn settle<R>(
+    path: &Path,
     replay: R,
     engine: impl Fn(&R) -> &Engine,
     again: impl Fn(PlayheadSource, bool) -> Result<R>,
@@ -22,17 +37,19 @@ pub(super) fn settle<R>(
     let asked = first.playhead_was_chosen();
     let has_ops = !first.facts().markers.is_empty();
     let contender = source == PlayheadSource::Simulated || asked || has_ops;
-    if !first.playhead_evidence().contradicts_simulation() || !contender {
+    if !first.playhead_evidence().contradicts_simulation()
+        || !contender
+        || files::is_passing_pipe(path)
+    {
         return Ok((replay, PlayheadDecision::default()));
     }
-    let imported = first.header().is_some_and(|header| header.software.starts_with(IMPORTED));
-    let by_evidence = imported && !asked && source == PlayheadSource::Simulated;
-    let (used, other) = match (by_evidence, source) {
-        (true, _) => (again(PlayheadSource::Reported, false)?, replay),
-        (false, PlayheadSource::Simulated) => (replay, again(PlayheadSource::Reported, true)?),
-        (false, PlayheadSource::Reported) => (replay, again(PlayheadSource::Simulated, true)?),
+    let shown = first.playhead_by_evidence();
+    let (used, other) = match (shown, source) {
+        (Some(shown), _) => (again(shown, false)?, replay),
+        (None, PlayheadSource::Simulated) => (replay, again(PlayheadSource::Reported, true)?),
+        (None, PlayheadSource::Reported) => (replay, again(PlayheadSource::Simulated, true)?),
     };
     let lags = |replay: &R| !engine(replay).episodes().is_empty();
     let other_lags = (lags(&other) != lags(&used)).then_some(lags(&other));
-    Ok((used, PlayheadDecision { by_evidence, other_lags }))
+    Ok((used, PlayheadDecision { by_evidence: shown.is_some(), other_lags }))
 }

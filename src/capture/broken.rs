@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::wire::websocket::MessageProgress;
+
 /// The end of a connection on which no close frame says how it ended, or within a message.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -41,4 +43,13 @@ pub struct UnderWay {
     pub announced: u64,
     /// Payload bytes that came; like `announced` as they stood on the wire, perhaps compressed.
     pub received: u64,
+}
+
+impl UnderWay {
+    /// A message of this sender that has come so far.
+    #[must_use]
+    pub fn of(from: Party, progress: MessageProgress) -> UnderWay {
+        let MessageProgress { opcode, announced, received } = progress;
+        UnderWay { from, opcode, announced, received }
+    }
 }

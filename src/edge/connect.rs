@@ -3,35 +3,36 @@
 //! Address and headers may hold secrets, which no error repeats.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use futures_util::{Sink, Stream};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_tungstenite::tungstenite;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::error::{ProtocolError, TlsError, UrlError};
+use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::http::header::COOKIE;
-use tokio_tungstenite::tungstenite::http::{HeaderMap, HeaderName, HeaderValue};
+use tokio_tungstenite::tungstenite::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::tungstenite::{self, Message as WsMessage};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async_with_config};
 
+use super::inbound::{FollowedStream, Inbound};
 use crate::wire::url::without_secrets;
 
 /// Longest message that is accepted: what the protocol allows, and room for a header.
 pub const MAX_MESSAGE_LEN: usize = (100 << 20) + (1 << 16);
 /// How long connecting may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
-/// Connects to a WebSocket server.
-pub async fn connect(
-    url: &str,
-    headers: &[(String, String)],
-) -> Result<
-    impl Stream<Item = Result<WsMessage, tungstenite::Error>>
-    + Sink<WsMessage, Error = tungstenite::Error>
-    + Unpin
-    + Send
-    + 'static
-    + use<>,
-> {
+
+/// A WebSocket to a server.
+pub type ServerSocket = WebSocketStream<FollowedStream<MaybeTlsStream<TcpStream>>>;
+
+/// Connects to a WebSocket server. Gives the socket, and what has come of the server's messages.
+pub async fn connect(url: &str, headers: &[(String, String)]) -> Result<(ServerSocket, Inbound)> {
     let shown = without_secrets(url);
     // Fails on every call but the first in a process, which has installed it.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -43,16 +44,44 @@ pub async fn connect(
         "{shown} is no WebSocket address; it has to begin with ws:// or wss://"
     );
     add_headers(request.headers_mut(), headers)?;
+    tokio::time::timeout(CONNECT_TIMEOUT, shake_hands(request))
+        .await
+        .map_err(|_| anyhow!("{shown} did not answer within {} s", CONNECT_TIMEOUT.as_secs()))?
+        .map_err(|error| anyhow!("cannot connect to {shown}: {}", sentence_of(&error)))
+}
+
+async fn shake_hands(request: Request) -> Result<(ServerSocket, Inbound), tungstenite::Error> {
     let config = WebSocketConfig::default()
         .max_message_size(Some(MAX_MESSAGE_LEN))
         .max_frame_size(Some(MAX_MESSAGE_LEN))
         .write_buffer_size(0);
-    let connected = tokio_tungstenite::connect_async_with_config(request, Some(config), true);
-    let (socket, _) = tokio::time::timeout(CONNECT_TIMEOUT, connected)
-        .await
-        .map_err(|_| anyhow!("{shown} did not answer within {} s", CONNECT_TIMEOUT.as_secs()))?
-        .map_err(|error| anyhow!("cannot connect to {shown}: {}", sentence_of(&error)))?;
-    Ok(socket)
+    let (stream, inbound) = FollowedStream::new(reach(request.uri()).await?);
+    let (socket, _) = client_async_with_config(request, stream, Some(config)).await?;
+    Ok((socket, inbound))
+}
+
+/// Connects to the host of an address, over TLS if it asks for that.
+async fn reach(uri: &Uri) -> Result<MaybeTlsStream<TcpStream>, tungstenite::Error> {
+    let is_secure = uri.scheme_str() == Some("wss");
+    let host = uri.host().ok_or(UrlError::NoHostName)?;
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let port = uri.port_u16().unwrap_or(if is_secure { 443 } else { 80 });
+    let stream = TcpStream::connect((host, port)).await?;
+    stream.set_nodelay(true)?;
+    if !is_secure {
+        return Ok(MaybeTlsStream::Plain(stream));
+    }
+    let name = ServerName::try_from(host.to_owned()).map_err(|_| TlsError::InvalidDnsName)?;
+    let mut roots = RootCertStore::empty();
+    // Some stores hold certificates that cannot be parsed; the others count.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() {
+        let sentence = "this machine trusts no certificates, so that wss:// cannot be used";
+        return Err(io::Error::new(io::ErrorKind::NotFound, sentence).into());
+    }
+    let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
+    Ok(MaybeTlsStream::Rustls(stream))
 }
 
 /// Adds headers to those of the handshake, replacing any with the same name. A header that is given

@@ -136,7 +136,7 @@ fn named(metadata: &fs::Metadata) -> &'static str {
 
 /// Whether a path is the end of a shell's pipe, such as `/dev/stdin` after `|` or `<(…)`. A named
 /// pipe is none: opening it would wait for its writer.
-fn is_passing_pipe(path: &Path) -> bool {
+pub(crate) fn is_passing_pipe(path: &Path) -> bool {
     #[cfg(unix)]
     {
         use std::os::unix::fs::FileTypeExt;

@@ -4,6 +4,7 @@
 //! A HAR has no pings, pongs or closes, and no messages from before the developer tools were opened.
 //! What it says about times is for [`times`] to judge; what was assumed stands in the capture's metadata.
 
+mod browser;
 mod log;
 mod times;
 
@@ -51,10 +52,15 @@ pub fn import_har(
     let (creator, entries) = log::read(&bytes).with_context(neither)?;
     let entry = chosen(&entries, session).with_context(opened)?;
     let capture = Rewriter::create(out, force, SyncMarker::derive(&bytes))?;
-    write(entry, creator.as_ref(), capture).with_context(opened)
+    write(entry, creator.as_ref(), browser::metadata_of(&bytes), capture).with_context(opened)
 }
 
-fn write(entry: &Entry<'_>, creator: Option<&Creator>, mut capture: Rewriter) -> Result<HarImport> {
+fn write(
+    entry: &Entry<'_>,
+    creator: Option<&Creator>,
+    page: BTreeMap<String, String>,
+    mut capture: Rewriter,
+) -> Result<HarImport> {
     let Session { frames, moments, loop_s } = Session::of(entry)?;
     let times = Times::of(&moments, entry.started.as_deref(), loop_s);
     let header = Header {
@@ -62,7 +68,7 @@ fn write(entry: &Entry<'_>, creator: Option<&Creator>, mut capture: Rewriter) ->
         url: Some(without_secrets(&entry.url)),
         start_utc: times.start_utc.clone(),
         config: config(&entry.frames).map(str::to_owned),
-        metadata: times.notes.clone(),
+        metadata: times.notes.clone().into_iter().chain(page).collect(),
         ..Header::new(software(creator), Nanos(0))
     };
     capture.put(&Record { seq: 0, t: Nanos(0), conn: 0, body: Body::Header(header) })?;

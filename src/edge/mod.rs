@@ -10,6 +10,7 @@ pub(crate) mod connect;
 pub mod files;
 pub(crate) mod har;
 pub(crate) mod import;
+mod inbound;
 pub mod proxy;
 pub mod record;
 pub mod recorder;

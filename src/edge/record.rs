@@ -16,11 +16,14 @@ use tokio_tungstenite::tungstenite::{self, Message as WsMessage};
 
 use super::clock::{self, MonotonicClock};
 use super::connect::{connect, sentence_of};
+use super::inbound::Inbound;
 use super::recorder::{
     Finished, ManualTrigger, Recorder, RecorderNotice, RecorderOptions, RecorderStatus,
 };
 use super::socket::message::{opcode_and_payload, to_socket};
-use crate::capture::{Body, ConnectionBreak, Direction, Header, Marker, Message, Opcode};
+use crate::capture::{
+    Body, ConnectionBreak, Direction, Header, Marker, Message, Opcode, Party, UnderWay,
+};
 use crate::flight::TriggerReason;
 use crate::peer::Outgoing;
 use crate::peer::client::{Client, ClientCommand, ClientOptions, ClientStep, Dialect};
@@ -110,8 +113,8 @@ pub async fn record_and_obey(
     options.recorder.check()?;
     let clock = MonotonicClock::start();
     let started_utc = clock::utc_now();
-    let socket = connect(&options.url, &options.headers).await?;
-    let mut session = RecordingSession::begin(options, clock, started_utc)?;
+    let (socket, inbound) = connect(&options.url, &options.headers).await?;
+    let mut session = RecordingSession::begin(options, clock, started_utc, inbound)?;
     let (sink, mut incoming) = socket.split();
     let (unsent, queue) = mpsc::channel(MAX_UNSENT);
     let sender = tokio::spawn(send_all(sink, queue));
@@ -141,6 +144,9 @@ struct RecordingSession {
     trigger: ManualTrigger,
     notices: Option<Sender<RecorderNotice>>,
     next_clock_ns: u64,
+    /// What has come of the server's messages.
+    inbound: Inbound,
+    is_lost: bool,
 }
 
 impl RecordingSession {
@@ -148,6 +154,7 @@ impl RecordingSession {
         options: RecordOptions,
         clock: MonotonicClock,
         started_utc: String,
+        inbound: Inbound,
     ) -> Result<RecordingSession> {
         let mut header = Header::new(concat!("lagtape ", env!("CARGO_PKG_VERSION")), Nanos(0));
         header.start_utc = Some(started_utc.clone());
@@ -177,6 +184,8 @@ impl RecordingSession {
             trigger: options.trigger,
             notices: options.notices,
             next_clock_ns: CLOCK_PERIOD_NS,
+            inbound,
+            is_lost: false,
         })
     }
 
@@ -307,11 +316,19 @@ impl RecordingSession {
 
     /// The connection ended without a close.
     fn broke(&mut self, now: Nanos, reason: String) -> RecordingEnd {
-        let broken = ConnectionBreak { reason: reason.clone(), ..ConnectionBreak::default() };
-        let client = &mut self.client;
-        self.recorder.offer(now, 0, Body::Break(broken), &mut |record| client.see(record));
+        self.put_break(now, None, reason.clone());
         self.recorder.request_incident(TriggerReason::Lost);
         RecordingEnd::Lost(reason)
+    }
+
+    /// Records how the connection ended, and the server's message that was under way.
+    fn put_break(&mut self, now: Nanos, by: Option<Party>, reason: String) {
+        self.is_lost = true;
+        let under_way = self.inbound.under_way();
+        let under_way = under_way.map(|it| UnderWay::of(Party::Server, it));
+        let broken = ConnectionBreak { by, reason, under_way: Vec::from_iter(under_way) };
+        let client = &mut self.client;
+        self.recorder.offer(now, 0, Body::Break(broken), &mut |record| client.see(record));
     }
 
     /// Closes from this side, and records what still comes until the server has answered.
@@ -333,6 +350,10 @@ impl RecordingSession {
         };
         // A server that does not answer in time is left.
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, answered).await;
+        if !self.is_lost && self.inbound.under_way().is_some() {
+            let reason = "the recording was ended within a message".to_owned();
+            self.put_break(self.clock.now(), Some(Party::Recorder), reason);
+        }
     }
 
     fn finish(self, end: RecordingEnd) -> Recorded {

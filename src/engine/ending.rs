@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::gaps::{ReportGap, ReportWatch};
+use super::whose::ClientHabit;
 use crate::capture::{
     Body, ConnectionBreak, Direction, End, Message, Opcode, Party, Record, UnderWay,
 };
@@ -19,6 +20,10 @@ use crate::wire::message::{ServerText, kind_of, server_text};
 /// something 10 times a second, every client reports 10 times or more; the longest that a healthy
 /// one is kept from it is about 3 s (a blocked client, a pipeline that is built anew).
 pub const SILENT_AFTER_S: f64 = 5.0;
+
+/// A page is taken for gone after this long without a message, in seconds: while it is paused it only
+/// answers the server's pings, which come every 20 s, and the answer takes a round trip.
+pub const PAGE_SILENT_AFTER_S: f64 = 21.0;
 
 /// An `error` event that came no longer than this before a close is the reason for it, in seconds.
 const ERROR_BEFORE_CLOSE_S: f64 = 2.0;
@@ -76,6 +81,13 @@ impl EndKind {
                 | EndKind::ClientSilent
         )
     }
+
+    /// Whether it follows from what did not come. Checkpoints do not know every message, so that only
+    /// all records can tell.
+    #[must_use]
+    pub fn is_silence(self) -> bool {
+        matches!(self, EndKind::HalfOpen | EndKind::ServerSilent | EndKind::ClientSilent)
+    }
 }
 
 /// How a session ended, and what is missing of the client's reports.
@@ -114,6 +126,8 @@ pub struct Close {
 pub struct EndWatch {
     /// Times of the last message of the client and of the server.
     last: [Option<Nanos>; 2],
+    /// The server's first ping that the client has not answered.
+    pinged: Option<Nanos>,
     refusal: Option<(Nanos, String)>,
     error: Option<SessionError>,
     /// When a slice or a buffer came last.
@@ -139,6 +153,8 @@ pub struct StreamAtEnd {
     pub streams: bool,
     /// The player stands still.
     pub is_paused: bool,
+    /// What the client's silence means.
+    pub habit: ClientHabit,
     /// The server has nothing to do, since nothing was changed for a while.
     pub is_idle: bool,
     /// A whole buffer was announced and has not come: the server may be sending it.
@@ -159,6 +175,13 @@ impl EndWatch {
     /// Takes a message that was not lost while it was sent.
     pub fn message(&mut self, t: Nanos, message: &Message<'_>) {
         self.spoke(t, message.direction);
+        match (message.opcode, message.direction) {
+            (Opcode::Ping, Direction::ServerToClient) => {
+                self.pinged.get_or_insert(t);
+            }
+            (Opcode::Pong, Direction::ClientToServer) => self.pinged = None,
+            _ => {}
+        }
     }
 
     /// Takes a record that is interpreted no further, of a session that streams or not yet.
@@ -198,7 +221,7 @@ impl EndWatch {
 
     /// The server accepted a session; what came before belongs to another try.
     pub fn ready(&mut self) {
-        *self = EndWatch { last: self.last, ..EndWatch::default() };
+        *self = EndWatch { last: self.last, pinged: self.pinged, ..EndWatch::default() };
     }
 
     /// The server answered `error` instead.
@@ -279,10 +302,10 @@ impl EndWatch {
 
     /// A connection that was lost without a close frame.
     fn loss(&self) -> Option<SessionEnd> {
-        // A recording client says goodbye to a connection that is lost already.
-        let vain = |close: &Close, t: Nanos| {
-            close.direction == Direction::ClientToServer && close.is_goodbye() && t <= close.t
-        };
+        // A recording client says goodbye to a connection that is lost already; any other close has
+        // been weighed before.
+        let vain =
+            |close: &Close, t: Nanos| close.direction == Direction::ClientToServer && t <= close.t;
         let is_explained = |t| self.close.as_ref().is_some_and(|close| !vain(close, t));
         let cut = |by, reason: &str, t| Some(end(EndKind::Cut, by, Some(1006), reason, t));
         if let Some((t, broken)) = &self.broken {
@@ -323,11 +346,24 @@ impl EndWatch {
         if server_is_silent && down <= up {
             return of(EndKind::ServerSilent, Party::Server, down);
         }
-        if is_silent(up) && !stream.is_paused {
+        if is_silent(up) && self.is_gone(at, up, stream) {
             return of(EndKind::HalfOpen, Party::Client, up);
         }
         let report = self.reports.last().filter(|last| is_silent(*last))?;
         of(EndKind::ClientSilent, Party::Client, report).filter(|_| self.close.is_none())
+    }
+
+    /// Whether a client that is silent since `up` has to be taken for gone.
+    fn is_gone(&self, at: Nanos, up: Nanos, stream: StreamAtEnd) -> bool {
+        let silent_s = at.seconds_since(up);
+        let owes_pong = self.pinged.is_some_and(|ping| at.seconds_since(ping) >= SILENT_AFTER_S);
+        match stream.habit {
+            ClientHabit::Recording => false,
+            _ if owes_pong => true,
+            _ if stream.is_paused => false,
+            ClientHabit::Page => silent_s >= PAGE_SILENT_AFTER_S,
+            ClientHabit::Reporting => silent_s >= SILENT_AFTER_S,
+        }
     }
 
     fn goodbye(&self) -> Option<SessionEnd> {

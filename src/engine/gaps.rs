@@ -124,16 +124,49 @@ mod tests {
         check(&paused, &[]);
         let [jumped] = after(0.125, 2.0, 5.0);
         check(&jumped, &[]);
+        let [paused_for_a_lap] = after(0.125, 9.75, 0.0);
+        check(&paused_for_a_lap, &[]);
+        // A twentieth of the gap may be off, as clocks are.
+        let [slow] = after(0.125, 8.0, 7.65);
+        check(&slow, &[(1.0, 9.0)]);
+        let [too_slow] = after(0.125, 8.0, 7.55);
+        check(&too_slow, &[]);
     }
 
     #[test]
     fn a_gap_is_longer_than_the_cadence() {
         let [late] = after(0.0625, 0.25, 0.25);
         check(&late, &[]);
+        let [blocked] = after(0.0625, 0.28125, 0.28125);
+        check(&blocked, &[(1.0, 1.28125)]);
+        let [almost] = after(0.5, 2.0, 2.0);
+        check(&almost, &[]);
         let [seldom] = after(0.5, 1.5, 1.5);
         check(&seldom, &[]);
         let [seldom_and_silent] = after(0.5, 2.5, 2.5);
         check(&seldom_and_silent, &[(1.0, 3.5)]);
+    }
+
+    #[test]
+    fn one_long_interval_is_not_the_usual_one() {
+        let [mut reports] = after(0.125, 0.25, 0.25);
+        reports.push((1.875, 1.875));
+        check(&reports, &[(1.25, 1.875)]);
+    }
+
+    #[test]
+    fn only_the_first_gaps_are_kept_and_all_are_counted() {
+        let mut watch = ReportWatch::default();
+        for n in 0..=(MAX_GAPS as u64 + 1) * 10 {
+            // Nine short intervals and a long one.
+            let t = n * 100_000_000 + n / 10 * 900_000_000;
+            watch.report(Nanos(t), None, 10.0);
+        }
+        assert_eq!((watch.gaps().len(), watch.total()), (MAX_GAPS, MAX_GAPS as u64 + 1));
+        assert_eq!(
+            watch.gaps()[0],
+            ReportGap { from: Nanos(900_000_000), to: Nanos(1_900_000_000) }
+        );
     }
 
     #[test]

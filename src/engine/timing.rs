@@ -208,7 +208,14 @@ mod tests {
         assert_eq!(evidence(&whole_seconds).resolution_s(), Some(1.0));
         assert!(evidence(&whole_seconds).is_coarse());
         assert!(evidence(&[7; 20]).is_coarse(), "all one");
-        assert!(!evidence(&[7; 3]).is_coarse(), "too few to say");
+        assert!(!evidence(&[7; 7]).is_coarse(), "too few to say");
+        assert!(evidence(&[7; 8]).is_coarse());
+        assert!(!evidence(&[]).is_coarse());
+        let steps = |step_ms: u64, shared: u64| -> Vec<u64> {
+            (0..36).map(|n| n / shared * step_ms).collect()
+        };
+        assert!(evidence(&steps(100, 4)).is_coarse() && !evidence(&steps(99, 4)).is_coarse());
+        assert!(evidence(&steps(200, 3)).is_coarse() && !evidence(&steps(200, 2)).is_coarse());
         let regular: Vec<_> = (0..40).map(|n| n * 1000).collect();
         assert!(!evidence(&regular).is_coarse(), "each has a time of its own");
         let fine: Vec<_> = (0..40).map(|n| n / 4 * 13).collect();
@@ -223,6 +230,9 @@ mod tests {
         }
         assert!(!bursts.is_coarse());
         assert_eq!(bursts.resolution_s(), Some(0.013));
+        let mut at_once = evidence(&(0..40).map(|n| n * 13).collect::<Vec<_>>());
+        (0..40).for_each(|_| at_once.note_time(Nanos(7), Direction::ClientToServer));
+        assert_eq!(at_once.resolution_s(), Some(0.013), "one moment has no step");
     }
 
     #[test]
@@ -238,6 +248,19 @@ mod tests {
             clock.note(Nanos((t_s * 1e9) as u64), client_s);
         }
         assert_eq!(clock.step.map(|(_, step_s)| step_s.round()), expected);
+    }
+
+    #[test]
+    fn a_step_of_the_client_is_one_from_a_second_on_and_for_three() {
+        let step = |by_s: f64, for_s: f64| {
+            [(0.0, 0.0), (5.0, 5.0 + by_s), (5.0 + for_s, 5.0 + for_s + by_s)]
+        };
+        check_client(&step(1.0, 4.0), None);
+        check_client(&step(1.1, 3.0), Some(-1.0));
+        check_client(&step(1.1, 2.9), None);
+        // The greatest is kept.
+        let twice = [&step(9.0, 3.0)[..], &[(20.0, 26.0), (23.0, 29.0)]].concat();
+        check_client(&twice, Some(-9.0));
     }
 
     #[test]
@@ -264,5 +287,13 @@ mod tests {
         }
         let (at, step_s) = evidence.civil_step.unwrap();
         assert_eq!((at.seconds(), step_s.round()), (120.0, 3600.0));
+        let step = |utc: &str| {
+            let mut evidence = TimeEvidence::default();
+            for (monotonic, utc) in [(Nanos(0), "2026-11-22T15:00:00Z"), (Nanos(0), utc)] {
+                evidence.note_clock(&Clock { monotonic, utc: utc.to_owned() });
+            }
+            evidence.civil_step.is_some()
+        };
+        assert!(!step("2026-11-22T15:00:00.9Z") && step("2026-11-22T15:00:01.1Z"));
     }
 }

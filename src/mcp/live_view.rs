@@ -5,8 +5,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::answer::{clipped, clipped_value, page};
+use super::views;
 use crate::app::{LivePhase, LiveState};
 use crate::engine::ServerEvent;
+use crate::report::EndingReport;
 
 /// Events that an answer shows.
 const EVENTS: usize = 20;
@@ -38,6 +40,9 @@ pub struct LiveView {
     /// What went wrong
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
+    /// How the session ended, once it has
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ending: Option<EndingReport>,
 }
 
 impl LiveView {
@@ -59,6 +64,7 @@ impl LiveView {
             lagging: state.lag.is_some(),
             ended: state.end.as_ref().map(|end| clipped(&end.reason)),
             failure: state.end.as_ref().and_then(|end| end.failure.as_deref().map(clipped)),
+            ending: state.end.as_ref().and_then(|end| end.analysis.as_ref()).map(views::ending),
         }
     }
 }

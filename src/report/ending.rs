@@ -99,6 +99,19 @@ impl EndingReport {
         under_way.chain(self.gaps_line()).collect()
     }
 
+    /// A line below everything else, where the session ended as it may and there is more to say than
+    /// that it was over.
+    #[must_use]
+    pub fn footing(&self) -> Option<String> {
+        let is_told = match self.kind {
+            EndKind::ServerClosed | EndKind::ClientSilent => true,
+            EndKind::ClientClosed => self.code != Some(1000),
+            _ => false,
+        };
+        let sentence = OneLine(&self.sentence).to_string();
+        is_told.then(|| format!("ended at {} s: {}", Tenths(self.t_s), sentence.trim_end()))
+    }
+
     fn gaps_line(&self) -> Option<String> {
         let length_s = |gap: &ReportGapSpan| gap.to_s - gap.from_s;
         let longest = self.gaps.iter().max_by(|a, b| length_s(a).total_cmp(&length_s(b)))?;
@@ -175,5 +188,56 @@ mod tests {
             under_way_line(&message),
             "under way: a binary message of the server, of which 5.00 KB of 20.0 KB had come"
         );
+    }
+
+    /// A report of an end of this kind at 9 s.
+    fn report(kind: EndKind, code: Option<u16>) -> EndingReport {
+        let ending = SessionEnd {
+            kind,
+            by: Some(Party::Server),
+            code,
+            reason: String::new(),
+            t: Nanos(9_000_000_000),
+            silent_s: 6.0,
+            under_way: Vec::new(),
+        };
+        EndingReport::told(ending, &EndWatch::default(), &|t| t.seconds())
+    }
+
+    #[test]
+    fn an_end_is_told_once_and_where_it_belongs() {
+        let check = |kind, code, above: bool, below: bool| {
+            let report = report(kind, code);
+            let found = (report.headline().is_some(), report.footing().is_some());
+            assert_eq!(found, (above, below), "{kind:?} {code:?}");
+        };
+        check(EndKind::Open, None, false, false);
+        check(EndKind::RecorderStopped, None, false, false);
+        check(EndKind::ClientClosed, Some(1000), false, false);
+        check(EndKind::ClientClosed, Some(1001), false, true);
+        check(EndKind::ClientClosed, None, false, true);
+        check(EndKind::ServerClosed, Some(1000), false, true);
+        check(EndKind::ClientSilent, None, false, true);
+        for kind in [EndKind::Preempted, EndKind::HalfOpen, EndKind::Cut, EndKind::PipelineError] {
+            check(kind, None, true, false);
+        }
+        let closed = report(EndKind::ServerClosed, Some(1000));
+        assert_eq!(closed.footing().unwrap(), "ended at 9.0 s: the server closed with 1000");
+        let preempted = report(EndKind::Preempted, Some(4001));
+        assert_eq!(
+            preempted.headline().unwrap(),
+            "ENDED by the server at 9.0 s: another session took the server over, 4001"
+        );
+    }
+
+    #[test]
+    fn the_longest_gap_is_told() {
+        let gap = |from_s, to_s| ReportGapSpan { from_s, to_s };
+        let mut report = report(EndKind::Open, None);
+        assert!(report.lines().is_empty());
+        report.gaps = vec![gap(1.0, 1.5), gap(4.0, 6.0), gap(8.0, 9.0)];
+        report.gaps_total = 7;
+        let told = "reports: 7 gaps in what the client reports, the longest 2.00 s at 4.0 s";
+        assert_eq!(report.lines(), [told]);
     }
 }

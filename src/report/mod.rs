@@ -24,6 +24,8 @@ pub mod sweep;
 pub mod text;
 mod time_report;
 pub mod timeline;
+#[cfg(test)]
+mod verdict_tests;
 mod warnings;
 pub mod wav;
 pub mod what_if;

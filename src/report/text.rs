@@ -3,7 +3,7 @@
 
 use std::fmt::{self, Write as _};
 
-use super::data::{Analysis, CloseReport, Verdict};
+use super::data::{Analysis, Verdict};
 use super::format::plural;
 pub use super::format::{Bytes, Figure, OneLine, RecordCount, Tenths, wrapped};
 use super::warnings::Warning;
@@ -256,17 +256,8 @@ impl Page<'_> {
                     .map_or("unknown".to_owned(), |lead| Figure(lead.p50).to_string()),
             )?;
         }
-        // Only the first close says why; the other side answers it with one of its own.
-        let told = |close: &&CloseReport| close.by != "client" || close.code != Some(1000);
-        if let Some(close) = analysis.closes.first().filter(told) {
-            let code = close.code.map_or("no code".to_owned(), |code| code.to_string());
-            let line = format!(
-                "closed by the {} at {} s: {code} {}",
-                close.by,
-                Tenths(close.t_s),
-                OneLine(&close.reason)
-            );
-            writeln!(out, "{}", line.trim_end())?;
+        if let Some(line) = analysis.ending.footing() {
+            writeln!(out, "{line}")?;
         }
         if analysis.decode_errors > 0 {
             writeln!(

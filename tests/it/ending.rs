@@ -126,6 +126,11 @@ fn gaps_in_the_reports_are_told() {
 /// What a session ends as in which these things happen after 1 s of slices and reports; each with
 /// its time in seconds.
 fn ending_of(happens: &[(f64, Body<'_>)], at_s: f64) -> EndingReport {
+    ending_of_client(Header::new("a test", Nanos(0)), happens, at_s)
+}
+
+/// The same of the client of this header.
+fn ending_of_client(header: Header, happens: &[(f64, Body<'_>)], at_s: f64) -> EndingReport {
     let mut engine = Engine::new(Options::default());
     let mut seq = 0;
     let mut see = |t_s: f64, body: Body<'_>| {
@@ -133,7 +138,7 @@ fn ending_of(happens: &[(f64, Body<'_>)], at_s: f64) -> EndingReport {
         engine.handle(&record);
         seq += 1;
     };
-    see(0.0, Body::Header(Header::new("a test", Nanos(0))));
+    see(0.0, Body::Header(header));
     see(0.0, text(UP, "{}"));
     see(0.0, text(DOWN, r#"{"type":"ready","sample_rate":48000,"channels":1}"#));
     let buffer = vec![0; 96_000 * 2];
@@ -187,6 +192,61 @@ fn ends_by_what_is_seen_of_them() {
     check(&[(1.0, text(DOWN, error))], 2.0, EndKind::Open, None);
     let told = ending_of(&[(1.0, text(DOWN, error)), (1.1, close(DOWN, b"\x03\xf3"))], 2.0);
     assert_eq!(told.reason, "bad_lora: no such LoRA");
+}
+
+/// A page that is paused says nothing and answers pings; what a capture shows of those differs.
+#[test]
+fn a_page_that_is_paused_is_not_gone() {
+    let page = |recorded_by: &str| {
+        let mut header = Header::new("a test", Nanos(0));
+        header.metadata = [
+            ("recorded_by".to_owned(), recorded_by.to_owned()),
+            ("user_agent".to_owned(), "Mozilla/5.0 (X11; Linux x86_64) Chrome/140".to_owned()),
+        ]
+        .into();
+        header
+    };
+    let check = |recorded_by, happens: &[(f64, Body<'_>)], at_s, kind| {
+        let ending = ending_of_client(page(recorded_by), happens, at_s);
+        assert_eq!((ending.kind, ending.abnormal), (kind, kind == EndKind::HalfOpen), "{at_s}");
+    };
+    let of = |direction, opcode| Body::Message(Message::new(direction, opcode, b"1"));
+    let (ping, pong) = (of(DOWN, Opcode::Ping), of(UP, Opcode::Pong));
+    let update = |t_s| (t_s, text(DOWN, r#"{"type":"params_update","params":{}}"#));
+    check("proxy", &[update(5.8)], 5.8, EndKind::Open);
+    check("proxy", &[update(14.0)], 14.0, EndKind::ClientSilent);
+    check("proxy", &[update(21.8)], 21.8, EndKind::ClientSilent);
+    check("proxy", &[update(21.9)], 21.9, EndKind::HalfOpen);
+    check(
+        "proxy",
+        &[update(20.0), (20.0, pong.clone()), update(40.9)],
+        40.9,
+        EndKind::ClientSilent,
+    );
+    // A ping that is not answered tells it sooner.
+    let pinged = [(8.0, ping.clone()), (9.0, ping.clone()), update(12.9)];
+    check("proxy", &pinged, 12.9, EndKind::ClientSilent);
+    let pinged = [(8.0, ping.clone()), (9.0, ping.clone()), update(13.0)];
+    check("proxy", &pinged, 13.0, EndKind::HalfOpen);
+    let answered = [(8.0, ping.clone()), (8.1, pong), (9.0, ping), update(13.9)];
+    check("proxy", &answered, 13.9, EndKind::ClientSilent);
+    // A browser that records its own page is there to the end.
+    check("browser", &[update(99.0)], 99.0, EndKind::ClientSilent);
+}
+
+#[test]
+fn a_client_that_records_itself_is_not_gone() {
+    let mut header = Header::new("lagtape 1", Nanos(0));
+    header.client = lagtape::capture::ClientKind::Headless;
+    let update = text(DOWN, r#"{"type":"params_update","params":{}}"#);
+    let ending = ending_of_client(header, &[(9.0, update)], 9.0);
+    assert_eq!(ending.kind, EndKind::ClientSilent);
+    assert_eq!(
+        ending.footing().as_deref(),
+        Some(
+            "ended at 0.9 s: the client reported nothing for 8.10 s: a paused player, or a page asleep"
+        )
+    );
 }
 
 #[test]

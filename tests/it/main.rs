@@ -9,6 +9,7 @@ mod context;
 mod derive;
 mod diff;
 mod ending;
+mod ending_live;
 mod engine;
 mod flight;
 mod fuzz;

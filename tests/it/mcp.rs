@@ -1,6 +1,7 @@
 //! The MCP server as any client meets it: the binary, spoken to in plain JSON-RPC over its stdio.
 
 mod arguments;
+mod ending;
 mod http;
 mod lifetime;
 mod tools;

@@ -60,7 +60,7 @@ fn what_cannot_be_is_said_at_once() {
 }
 
 /// A proxy that runs, and the address from its first line.
-fn start(words: &[&str]) -> (Child, BufReader<ChildStdout>, String) {
+pub fn start(words: &[&str]) -> (Child, BufReader<ChildStdout>, String) {
     let mut child = proxy(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut out = BufReader::new(child.stdout.take().unwrap());
     let mut first = String::new();
@@ -70,7 +70,7 @@ fn start(words: &[&str]) -> (Child, BufReader<ChildStdout>, String) {
 
 /// Stops it as a service manager does, and gives back exit code, stdout and stderr.
 #[cfg(unix)]
-fn terminate(mut child: Child, mut out: impl Read) -> (Option<i32>, String, String) {
+pub fn terminate(mut child: Child, mut out: impl Read) -> (Option<i32>, String, String) {
     let pid = child.id().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     let (mut said, mut complained) = (String::new(), String::new());
@@ -149,7 +149,7 @@ fn a_server_that_is_gone_is_not_taken_for_wrong_credentials() {
     terminate(child, said);
 }
 
-fn only_file(folder: &Path) -> PathBuf {
+pub fn only_file(folder: &Path) -> PathBuf {
     let mut files: Vec<_> =
         std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
     assert_eq!(files.len(), 1, "{files:?}");

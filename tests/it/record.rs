@@ -402,7 +402,7 @@ pub async fn start_recording(before: &[&str], extra: &[&str], out: &Path) -> (Ch
 }
 
 /// Waits until the client has reported `count` times.
-async fn reports(socket: &mut Socket, count: usize) {
+pub async fn reports(socket: &mut Socket, count: usize) {
     let mut seen = 0;
     while seen < count {
         let message = socket.next().await.unwrap().unwrap();

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lagtape::app::{self, AnalyzeOptions, Outcome};
+use lagtape::app::{self, AnalyzeOptions, DiffVerb, Outcome, PlotForm, PlotVerb};
 use lagtape::capture::{
     Body, ClientKind, Clock, Direction, Header, Message, Opcode, Record, SyncMarker, Writer,
 };
@@ -341,6 +341,23 @@ fn the_playhead_is_that_of_the_client_or_of_the_evidence() {
     check_playhead(None, true, simulated, "a headless client");
     check_playhead(None, false, reported, "leave the simulated playhead at 10.1 s");
     check_playhead(Some("headless"), false, reported, "leave the simulated playhead at 10.1 s");
+}
+
+/// A picture and a comparison measure against the playhead that `analyze` finds.
+#[test]
+fn every_verb_takes_the_playhead_that_the_reports_show() {
+    let folder = TempDir::new().unwrap();
+    let log = session_log(&folder, None, false);
+    let [unnamed, named] = ["unnamed.lagtape", "named.lagtape"].map(|it| folder.path().join(it));
+    app::import(&log, &unnamed, false).unwrap();
+    app::import(&session_log(&folder, Some("sdk"), false), &named, false).unwrap();
+    let verb = PlotVerb::default();
+    let (_, analysis) = app::plot_bytes(&unnamed, PlotForm::Svg, &verb).unwrap();
+    assert_eq!(analysis.playhead.source, PlayheadSource::Reported);
+    assert!(analysis.playhead.why.contains("leave the simulated playhead"));
+    let comparison = app::diff(&unnamed, &named, &DiffVerb::default()).unwrap();
+    assert!(comparison.judgement.same, "{}", lagtape::report::compare::text(&comparison));
+    assert!(comparison.setting.iter().all(|fact| fact.name != "playhead"));
 }
 
 #[test]

@@ -16,6 +16,7 @@ use crate::capture::{
 };
 use crate::edge::clock;
 use crate::edge::recorder::{self, FileLayout, Recorder, RecorderOptions};
+use crate::engine::whose::RECORDED_BY;
 use crate::engine::{Engine, Options};
 use crate::flight::TriggerReason;
 use crate::report::EndingReport;
@@ -198,8 +199,8 @@ impl ObservedSession {
         let under_way: Vec<_> = directions
             .into_iter()
             .filter_map(|direction| {
-                let (opcode, announced, received) = self.messages[index(direction)].under_way()?;
-                Some(UnderWay { from: direction.into(), opcode, announced, received })
+                let progress = self.messages[index(direction)].under_way()?;
+                Some(UnderWay::of(direction.into(), progress))
             })
             .collect();
         let is_told = is_closed || end == RelayEnd::Stopped;
@@ -335,7 +336,7 @@ fn header_of(opening: SessionOpening, config: Option<String>) -> Header {
     let impairment =
         opening.impairment.and_then(|impairment| serde_json::to_string(&impairment).ok());
     let known = [
-        ("recorded_by", Some("proxy".to_owned())),
+        (RECORDED_BY, Some("proxy".to_owned())),
         ("user_agent", opening.user_agent),
         ("extensions", Some(opening.extensions).filter(|extensions| !extensions.is_empty())),
         ("impairment", impairment),

@@ -113,6 +113,13 @@ impl ComparedSide {
         self.from_s
     }
 
+    /// The same with the ending of the whole capture, which may lie beyond what is compared.
+    #[must_use]
+    pub fn ended_as(mut self, whole: &ComparedSide) -> ComparedSide {
+        self.analysis.ending = whole.analysis.ending.clone();
+        self
+    }
+
     /// Its length from there.
     #[must_use]
     pub fn length_s(&self) -> f64 {
@@ -200,7 +207,7 @@ pub struct SideReport {
     pub length_s: f64,
     /// The verdict over what was compared.
     pub verdict: Verdict,
-    /// How it ended, within what was compared.
+    /// How it ended, compared so far or not.
     pub ending: EndingReport,
     /// The capture ends with its end record.
     pub complete: bool,

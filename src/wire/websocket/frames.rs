@@ -62,6 +62,17 @@ pub enum Part<'a> {
     End(FrameHeader),
 }
 
+/// How far a message has come that has begun and is not whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MessageProgress {
+    /// What sort of message.
+    pub opcode: u8,
+    /// Payload bytes that the headers of its frames announced so far.
+    pub announced: u64,
+    /// Payload bytes that came.
+    pub received: u64,
+}
+
 /// Cuts a stream of bytes into the parts of its frames.
 #[derive(Clone, Debug, Default)]
 pub struct Frames {
@@ -113,6 +124,14 @@ impl Frames {
         self.frame.is_none() && self.head_len == 0
     }
 
+    /// How far a message of this opcode has come of which so many bytes of payload are there.
+    pub(super) fn progress(&self, opcode: u8, received: u64) -> MessageProgress {
+        let is_control = opcode >= opcode::FIRST_CONTROL;
+        let is_of_it = self.current().is_some_and(|frame| frame.is_control() == is_control);
+        let missing = if is_of_it { self.missing() } else { 0 };
+        MessageProgress { opcode, announced: received + missing, received }
+    }
+
     fn take_header(&mut self, bytes: &mut &[u8]) -> Option<FrameHeader> {
         if self.head_len == 0
             && let Some((header, len)) = FrameHeader::parse(bytes)
@@ -133,24 +152,44 @@ impl Frames {
     }
 }
 
-/// Walks along the messages of a stream without looking into them.
+/// Walks along the messages of a stream without keeping any of them.
 #[derive(Clone, Debug, Default)]
 pub struct Walker {
     frames: Frames,
-    in_message: bool,
+    /// Opcodes and payload bytes of the messages that have begun and are not whole: one of data, …
+    data: Option<(u8, u64)>,
+    /// … and one that may come amid its fragments.
+    control: Option<(u8, u64)>,
 }
 
 impl Walker {
     /// Goes on to the end of the next message in `bytes`, if it is in there.
     pub fn next_end(&mut self, bytes: &mut &[u8]) -> bool {
         while let Some(part) = self.frames.next(bytes) {
-            let Part::End(header) = part else { continue };
-            if header.is_control() {
-                return true;
-            }
-            self.in_message = !header.is_final;
-            if header.is_final {
-                return true;
+            match part {
+                Part::Begin(header) if header.is_control() => {
+                    self.control = Some((header.opcode, 0));
+                }
+                Part::Begin(header) if header.opcode == opcode::CONTINUATION => {
+                    self.data.get_or_insert((header.opcode, 0));
+                }
+                Part::Begin(header) => self.data = Some((header.opcode, 0)),
+                Part::Payload(payload, _) => {
+                    let is_control = self.frames.current().is_some_and(|it| it.is_control());
+                    let begun = if is_control { &mut self.control } else { &mut self.data };
+                    if let Some((_, received)) = begun {
+                        *received += payload.len() as u64;
+                    }
+                }
+                Part::End(header) if header.is_control() => {
+                    self.control = None;
+                    return true;
+                }
+                Part::End(header) if header.is_final => {
+                    self.data = None;
+                    return true;
+                }
+                Part::End(_) => {}
             }
         }
         false
@@ -168,7 +207,15 @@ impl Walker {
     /// Whether every message that has begun is whole.
     #[must_use]
     pub fn is_between(&self) -> bool {
-        !self.in_message && self.frames.is_between()
+        self.data.is_none() && self.frames.is_between()
+    }
+
+    /// The message that has begun and is not whole yet. A ping or a close amid another message does not
+    /// count.
+    #[must_use]
+    pub fn under_way(&self) -> Option<MessageProgress> {
+        let (opcode, received) = self.data.or(self.control)?;
+        Some(self.frames.progress(opcode, received))
     }
 }
 

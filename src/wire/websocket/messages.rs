@@ -1,6 +1,6 @@
 //! Messages: fragments joined, masks and compression undone.
 
-use super::{FrameHeader, Frames, Inflater, MAX_MESSAGE_LEN, Part, opcode};
+use super::{FrameHeader, Frames, Inflater, MAX_MESSAGE_LEN, MessageProgress, Part, opcode};
 
 /// A message that is whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,16 +77,12 @@ impl Messages {
         }
     }
 
-    /// The message that has begun and is not whole yet: its opcode, the payload bytes that its frames
-    /// announced so far, and those that came. A ping or a close amid another message does not count.
+    /// The message that has begun and is not whole yet. A ping or a close amid another message does not
+    /// count.
     #[must_use]
-    pub fn under_way(&self) -> Option<(u8, u64, u64)> {
+    pub fn under_way(&self) -> Option<MessageProgress> {
         let assembly = [&self.data, &self.control].into_iter().find(|it| it.has_begun)?;
-        let current = self.frames.current();
-        let is_of_it = current
-            .is_some_and(|frame| frame.is_control() == (assembly.opcode >= opcode::FIRST_CONTROL));
-        let missing = if is_of_it { self.frames.missing() } else { 0 };
-        Some((assembly.opcode, assembly.len + missing, assembly.len))
+        Some(self.frames.progress(assembly.opcode, assembly.len))
     }
 
     fn begin(&mut self, header: &FrameHeader) {
@@ -159,6 +155,7 @@ fn unmask(bytes: &mut [u8], mask: [u8; 4]) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Walker;
     use super::*;
 
     /// Reads `stream` in pieces of every size and compares the messages.
@@ -197,13 +194,21 @@ mod tests {
 
     #[test]
     fn a_message_under_way_is_known() {
-        let check = |stream: &[u8], expected| {
+        let check = |stream: &[u8], expected: Option<(u8, u64, u64)>| {
+            let expected = expected.map(|(opcode, announced, received)| MessageProgress {
+                opcode,
+                announced,
+                received,
+            });
             for size in 1..=stream.len() {
                 let mut messages = Messages::new(None);
+                let mut walker = Walker::default();
                 for mut piece in stream.chunks(size) {
+                    walker.walk(piece);
                     while messages.next(&mut piece).is_some() {}
                 }
                 assert_eq!(messages.under_way(), expected, "{stream:02x?} in pieces of {size}");
+                assert_eq!(walker.under_way(), expected, "{stream:02x?} walked by {size}");
             }
         };
         check(&[0x81, 1, b'a'], None);
@@ -212,6 +217,11 @@ mod tests {
         check(&[0x01, 1, b'a', 0x80, 4, b'b'], Some((1, 5, 2)));
         check(&[0x01, 1, b'a', 0x89, 4, b'b'], Some((1, 1, 1)));
         check(&[0x89, 4, b'b'], Some((9, 4, 1)));
+        check(&[0x01, 1, b'a', 0x80, 1, b'b', 0x82, 3, b'c'], Some((2, 3, 1)));
+        check(&[0x01, 1, b'a', 0x89, 1, b'b', 0x80], Some((1, 1, 1)));
+        check(&[0x82, 0], None);
+        check(&[0x82, 2], Some((2, 2, 0)));
+        check(&[0x82], None);
     }
 
     #[test]

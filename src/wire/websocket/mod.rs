@@ -11,7 +11,7 @@ mod frames;
 mod messages;
 
 pub use deflate::{Deflate, Inflater};
-pub use frames::{FrameHeader, Frames, Part, Walker};
+pub use frames::{FrameHeader, Frames, MessageProgress, Part, Walker};
 pub use messages::{Messages, Whole};
 
 /// Bytes kept of one message, compressed or not: what a record of a capture holds.
