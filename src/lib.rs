@@ -64,8 +64,9 @@
 //! | `event` | what a record means |
 //! | `mirror` | the client's buffer, rebuilt from slices |
 //! | `playhead` | where the listener is |
-//! | [`heard`] | what the listener heard, how old it was, and whether that is lag |
+//! | [`heard`] | what the listener heard, and how old it was |
 //! | [`lag`] | leads, staleness and the reference's report |
+//! | [`verdict`] | whether that is lag |
 //! | [`engine`] | the only interpreter: live clients and replays both drive it |
 //! | `checkpoint` | what a capture held, second by second |
 //! | `peer` | both ends of a session as state machines |
@@ -104,6 +105,7 @@ pub mod report;
 pub mod scenario;
 pub mod sweep;
 pub mod time;
+pub mod verdict;
 #[doc(hidden)]
 pub mod wire;
 
