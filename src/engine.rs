@@ -7,11 +7,13 @@
 //! Messages of the session's connection are interpreted; those of other connections in the same
 //! capture count only as traffic (see [`crate::event`]).
 
+pub mod doubts;
 mod ending;
 #[cfg(test)]
 mod ending_tests;
 mod facts;
 mod gaps;
+mod hearing;
 mod listener;
 pub mod pings;
 mod seed;
@@ -22,6 +24,7 @@ pub mod whose;
 pub use ending::{Close, EndKind, EndWatch, SILENT_AFTER_S, SessionEnd, StreamAtEnd};
 pub use facts::{Facts, MAX_EVENTS, MAX_NESTED_LEN, Oddity, OddityKind, ServerEvent, Traffic};
 pub use gaps::{GAP_S, GAP_TIMES, MAX_GAPS, ReportGap};
+pub use hearing::Hearing;
 pub use stream::Epoch;
 
 use crate::capture::{
@@ -36,6 +39,7 @@ use crate::playhead::{PlayheadSim, PlayheadSource};
 use crate::time::Nanos;
 use crate::wire::message::{Params, Ready};
 use crate::wire::slice::SliceHeader;
+use doubts::Doubts;
 use stream::{DEFAULT_READY, Stream};
 use timing::TimeEvidence;
 use whose::{ClientHabit, PlayheadEvidence};
@@ -74,7 +78,9 @@ impl Default for Options {
 }
 
 impl Options {
-    fn heard_rule(&self) -> HeardRule {
+    /// By which bounds audio is old and slices are late.
+    #[must_use]
+    pub fn heard_rule(&self) -> HeardRule {
         HeardRule::new(self.stale_threshold_s, self.behind)
     }
 }
@@ -196,7 +202,7 @@ impl Engine {
             }
             RowKind::Command => {
                 self.facts.ending.spoke(row.t, Direction::ClientToServer);
-                stream.meter.on_change(row.t);
+                stream.hearing.command(row.t);
             }
             RowKind::Swap(shape) => {
                 stream.swap_to(row.t, shape.frames, shape.channels);
@@ -335,9 +341,9 @@ impl Engine {
         let stream = self.stream.as_ref();
         let stream = StreamAtEnd {
             streams: stream.is_some(),
-            is_paused: stream.is_some_and(|stream| stream.playhead.paused(at_s)),
+            is_paused: stream.is_some_and(|stream| stream.hearing.playhead.paused(at_s)),
             habit: ClientHabit::of(self.header.as_ref(), &self.last_report()),
-            is_idle: stream.is_some_and(|stream| stream.meter.idles(at)),
+            is_idle: stream.is_some_and(|stream| stream.hearing.meter.idles(at)),
             awaits_buffer: self.interpreter.pending().len() > 0,
         };
         self.facts.ending.ending(at, stream)
@@ -388,6 +394,18 @@ impl Engine {
         &self.facts
     }
 
+    /// Why the capture's times, or its audio, cannot carry a verdict.
+    #[must_use]
+    pub fn doubts(&self) -> Doubts {
+        Doubts::of(self)
+    }
+
+    /// The listener and the measure of what he hears.
+    #[must_use]
+    pub fn hearing(&self) -> Option<&Hearing> {
+        self.stream.as_ref().map(|stream| &stream.hearing)
+    }
+
     /// What the records say about their times.
     #[must_use]
     pub fn time_evidence(&self) -> &TimeEvidence {
@@ -403,7 +421,7 @@ impl Engine {
     /// The simulated playhead, whether it counts or not.
     #[must_use]
     pub fn simulated_playhead(&self) -> Option<&PlayheadSim> {
-        self.stream.as_ref().and_then(|stream| stream.playhead.simulated())
+        self.stream.as_ref().and_then(|stream| stream.hearing.playhead.simulated())
     }
 
     /// When the initial buffer arrived: the origin of every time that a person reads.
@@ -434,37 +452,39 @@ impl Engine {
     /// The episodes of lag so far; times are seconds from the initial buffer.
     #[must_use]
     pub fn episodes(&self) -> Vec<HeardEpisode> {
-        self.stream.as_ref().map_or_else(Vec::new, |stream| stream.meter.alarms(stream.origin))
+        self.stream
+            .as_ref()
+            .map_or_else(Vec::new, |stream| stream.hearing.meter.alarms(stream.origin))
     }
 
     /// The episode of lag that goes on.
     #[must_use]
     pub fn current_episode(&self) -> Option<HeardEpisode> {
-        self.stream.as_ref().and_then(|stream| stream.meter.current_alarm(stream.origin))
+        self.stream.as_ref().and_then(|stream| stream.hearing.meter.current_alarm(stream.origin))
     }
 
     /// The episodes that may yet become longer.
     #[must_use]
     pub fn open_episodes(&self) -> Vec<HeardEpisode> {
-        let open = |stream: &Stream| stream.meter.open_alarms(stream.origin).collect();
+        let open = |stream: &Stream| stream.hearing.meter.open_alarms(stream.origin).collect();
         self.stream.as_ref().map_or_else(Vec::new, open)
     }
 
     /// The latest episode of bad audio and that of slices behind, over or not.
     pub fn latest_episodes(&self) -> impl Iterator<Item = HeardEpisode> {
-        self.stream.iter().flat_map(|stream| stream.meter.latest_alarms(stream.origin))
+        self.stream.iter().flat_map(|stream| stream.hearing.meter.latest_alarms(stream.origin))
     }
 
     /// The frame under the playhead at `at`.
     #[must_use]
     pub fn playhead_frame(&self, at: Nanos) -> Option<u64> {
-        self.stream.as_ref().map(|stream| stream.playhead.frame(at.seconds()))
+        self.stream.as_ref().map(|stream| stream.hearing.playhead.frame(at.seconds()))
     }
 
     /// The position of the playhead at `at`, in seconds from the start of the loop.
     #[must_use]
     pub fn playhead_s(&self, at: Nanos) -> Option<f64> {
-        self.stream.as_ref().map(|stream| stream.playhead.seconds(at.seconds()))
+        self.stream.as_ref().map(|stream| stream.hearing.playhead.seconds(at.seconds()))
     }
 
     /// What the last tick said; nothing before the first.
@@ -488,7 +508,7 @@ impl Engine {
     /// The measure of what was heard, to the frame.
     #[must_use]
     pub fn heard_meter(&self) -> Option<&HeardMeter> {
-        self.stream.as_ref().map(|stream| &stream.meter)
+        self.stream.as_ref().map(|stream| &stream.hearing.meter)
     }
 
     /// The capture begins in the middle of its session and does not say when each frame of the loop

@@ -29,7 +29,7 @@
 //! ```
 //! use lagtape::scenario::answer::{AskOptions, RecordingBuilder};
 //! use lagtape::scenario::open_loop::Scratch;
-//! use lagtape::{Records, ReportArgs, Scenario, Tier};
+//! use lagtape::{Records, Scenario, Tier};
 //!
 //! # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/captures/healthy.lagtape");
 //! let mut records = Records::new(std::fs::File::open(path)?);
@@ -39,14 +39,10 @@
 //! }
 //! let recording = recording.finish()?;
 //! let scenario = Scenario::from_value(&serde_json::json!({"playback": {"rate": 1.01}}))?;
-//! let ask = AskOptions {
-//!     open_loop: true,
-//!     members: 1,
-//!     report: ReportArgs::default(),
-//!     wording: Default::default(),
-//! };
+//! let ask = AskOptions { open_loop: true, ..AskOptions::default() };
 //! let answer = recording.prepare(ask).answer(&scenario, &mut Scratch::default())?;
 //! assert_eq!(answer.tier, Tier::Horizon);
+//! assert_eq!(answer.verdict.and_then(|verdict| verdict.lag), Some(false));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -64,8 +60,9 @@
 //! | `event` | what a record means |
 //! | `mirror` | the client's buffer, rebuilt from slices |
 //! | `playhead` | where the listener is |
-//! | [`heard`] | what the listener heard, how old it was, and whether that is lag |
+//! | [`heard`] | what the listener heard, and how old it was |
 //! | [`lag`] | leads, staleness and the reference's report |
+//! | [`verdict`] | whether that is lag |
 //! | [`engine`] | the only interpreter: live clients and replays both drive it |
 //! | `checkpoint` | what a capture held, second by second |
 //! | `peer` | both ends of a session as state machines |
@@ -104,6 +101,7 @@ pub mod report;
 pub mod scenario;
 pub mod sweep;
 pub mod time;
+pub mod verdict;
 #[doc(hidden)]
 pub mod wire;
 

@@ -86,8 +86,8 @@ pub fn answer_all(
     Ok(if ended.into_inner() { None } else { rows.into_iter().collect() })
 }
 
-/// The open-loop rows of every scenario for every capture, as [`cross`] orders them; or the first
-/// scenario that the open loop cannot answer.
+/// The reference's reports of every scenario for every capture in the open loop, as [`cross`] orders
+/// them, without verdicts; or the first scenario that the open loop cannot answer.
 pub fn open_loop(
     captures: &[Columns],
     points: &[Point],

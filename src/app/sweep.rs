@@ -30,6 +30,8 @@ pub struct SweepVerb {
     pub axes: Vec<Axis>,
     /// Keep the recorded slices, whatever the server would have done.
     pub open_loop: bool,
+    /// Measure nothing that would have been heard, and so give no verdicts.
+    pub reference_only: bool,
     /// Runs of the model for each scenario; 0 is 1.
     pub members: usize,
     /// What the reports cover.
@@ -50,7 +52,8 @@ pub struct Stopped;
 impl SweepVerb {
     fn options(&self) -> AskOptions {
         let SweepVerb { open_loop, report, wording, .. } = *self;
-        AskOptions { open_loop, members: self.members.max(1), report, wording }
+        let (members, heard) = (self.members.max(1), !self.reference_only);
+        AskOptions { open_loop, members, report, heard, wording }
     }
 
     /// All scenarios, none of them impossible.
@@ -104,7 +107,9 @@ impl Captures {
                     let fit = modelled.then(|| recording.model().ok()).flatten();
                     capture.model = fit.map(|(trace, fit)| ModelUse::of(trace, fit));
                     let prepared = recording.prepare(verb.options());
-                    capture.factual = Some(prepared.factual(&mut Scratch::default())?);
+                    let factual = prepared.factual(&mut Scratch::default())?;
+                    capture.factual = Some(factual.lag);
+                    (capture.heard, capture.verdict) = (factual.heard, factual.verdict);
                     usable.push((number, recording));
                 }
                 Err(error) => capture.failure = Some(worded(&error, verb.wording)),
@@ -159,6 +164,9 @@ pub fn find(
     let [axis] = verb.axes.as_slice() else {
         bail!("a search varies one key, and these are {}", verb.axes.len());
     };
+    if verb.reference_only && condition.is_about_verdicts() {
+        bail!("{} is a figure of verdicts, and none were to be given", condition.figure());
+    }
     let points = verb.points(paths.len())?;
     let captures = Captures::read(paths, verb, &points)?;
     let prepared = captures.prepare(verb.options());

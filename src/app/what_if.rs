@@ -50,6 +50,7 @@ pub fn what_if(path: &Path, verb: &WhatIfVerb) -> Result<WhatIf> {
         open_loop: verb.open_loop,
         members: verb.members.max(1),
         report: verb.report,
+        heard: true,
         wording: verb.wording,
     });
     let mut scratch = Scratch::default();
@@ -69,7 +70,8 @@ pub fn what_if(path: &Path, verb: &WhatIfVerb) -> Result<WhatIf> {
         }
         _ => None,
     };
-    let ScenarioAnswer { tier, reason, valid_until_s, beyond_share, lag, outcomes } = answer;
+    let (factual, counterfactual) = (WhatIfSide::of(&factual), WhatIfSide::of(&answer));
+    let ScenarioAnswer { tier, reason, valid_until_s, beyond_share, outcomes, .. } = answer;
     Ok(WhatIf {
         schema: SCHEMA,
         capture: path.display().to_string(),
@@ -78,8 +80,8 @@ pub fn what_if(path: &Path, verb: &WhatIfVerb) -> Result<WhatIf> {
         reason,
         valid_until_s,
         beyond_share,
-        factual: WhatIfSide { lag: factual },
-        counterfactual: WhatIfSide { lag },
+        factual,
+        counterfactual,
         outcomes,
         members: if tier == Tier::Model { verb.members.max(1) } else { 0 },
         model,

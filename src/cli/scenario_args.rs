@@ -95,7 +95,7 @@ impl WhatIfArgs {
 #[command(before_long_help = "Examples:
   lagtape sweep incident.lagtape --rate 0.99..1.01:0.0005 --lead-floor 0.25,0.5,1.0
   lagtape sweep captures/*.lagtape --lead-floor 0.25..1:0.05 --csv > floors.csv
-  lagtape sweep incident.lagtape --find 'stale_ticks == 0' --vary lead-floor
+  lagtape sweep incident.lagtape --find 'lag_s == 0' --vary lead-floor
   lagtape sweep incident.lagtape --op 6s:seek=16s --find 'lead_p5 > 0.1' --vary rate=0.98..1.02:0.001
 
 A number of a scenario may be a list, 0.25,0.5,1.0, or a range with its step, 0.99..1.01:0.0005, and a
@@ -112,7 +112,7 @@ pub struct SweepArgs {
     /// A number to vary, with its values, or for --find over its own range
     #[arg(long, value_name = "KEY[=VALUES]")]
     pub vary: Vec<String>,
-    /// Search for the smallest change with which this holds: stale_ticks == 0, lead_p5 > 0.1, …
+    /// Search for the smallest change with which this holds: lag_s == 0, lead_p5 > 0.1, …
     #[arg(long, value_name = "CONDITION")]
     pub find: Option<String>,
     /// Keep the recorded slices, whatever the server would have done
@@ -121,6 +121,9 @@ pub struct SweepArgs {
     /// Runs of the model for each scenario
     #[arg(long, default_value_t = 1, value_parser = parse_members())]
     pub members: usize,
+    /// Give the reference's reports without verdicts, many times as fast
+    #[arg(long)]
+    pub reference_only: bool,
     #[command(flatten)]
     pub coverage: CoverageArgs,
     /// Scenarios at once; 0 is one for each core
@@ -149,11 +152,17 @@ impl SweepArgs {
                 axes.len()
             );
         }
+        if let Some(condition) = condition.filter(Predicate::is_about_verdicts)
+            && self.reference_only
+        {
+            anyhow::bail!("{} needs verdicts; leave --reference-only out", condition.figure());
+        }
         points(&scenario, &axes)?;
         let verb = SweepVerb {
             scenario,
             axes,
             open_loop: self.open_loop,
+            reference_only: self.reference_only,
             members: self.members,
             report: self.coverage.report(),
             threads: self.threads,

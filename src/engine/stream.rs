@@ -4,15 +4,16 @@ use std::fmt;
 
 use super::Options;
 use super::facts::{Facts, OddityKind};
+use super::hearing::Hearing;
 use super::listener::Listener;
 use super::seed;
 use super::whose::PlayheadEvidence;
 use crate::capture::{
-    BufferError, BufferShape, Context, Marker, Message, Record, RowKind, SessionState, StreamState,
-    TickReport,
+    BufferError, BufferShape, Context, HeardState, Marker, Message, Record, RowKind, SessionState,
+    StreamState, TickReport,
 };
 use crate::event::Event;
-use crate::heard::{HeardAudio, HeardMeter, HeardRule};
+use crate::heard::HeardAudio;
 use crate::lag::{Arrival, LagTracker};
 use crate::mirror::{ApplyError, Mirror, applied_range};
 use crate::playhead::PlayheadSource;
@@ -79,10 +80,9 @@ pub(super) struct Stream {
     decoder: SliceDecoder,
     pub mirror: Option<Mirror>,
     pub heard: Option<HeardAudio>,
-    pub playhead: Listener,
+    pub hearing: Hearing,
     pub origin: Nanos,
     pub epochs: Vec<Epoch>,
-    pub meter: HeardMeter,
     /// The meter began in the middle, and not from a state of its own.
     pub seeded: bool,
     pub last_report: TickReport,
@@ -118,10 +118,8 @@ impl Stream {
 
     /// A stream of audio that is not known.
     pub fn new(options: &Options, source: PlayheadSource, t: Nanos, shape: BufferShape) -> Stream {
-        let now_s = t.seconds();
         let BufferShape { frames, channels, sample_rate } = shape;
         let ready = Ready { channels, sample_rate };
-        let foreign = source == PlayheadSource::Reported;
         let mut stream = Stream {
             sample_rate: ready.sample_rate,
             tracker_bound: options.tracker_bound,
@@ -129,10 +127,9 @@ impl Stream {
             decoder: SliceDecoder::new(),
             mirror: None,
             heard: options.heard.map(|cap| HeardAudio::new(cap, ready.channels)),
-            playhead: Listener::new(source, frames, ready.sample_rate, now_s),
+            hearing: Hearing::new(source, t, frames, sample_rate, options.heard_rule()),
             origin: t,
             epochs: Vec::new(),
-            meter: HeardMeter::new(t, frames, sample_rate, options.heard_rule(), foreign),
             seeded: false,
             last_report: TickReport::default(),
             evidence: PlayheadEvidence::default(),
@@ -178,9 +175,10 @@ impl Stream {
         let heard =
             options.heard.map(|cap| HeardAudio::resume(cap, state.channels, state.heard_to));
         let playhead = Listener::resume(source, state, sample_rate);
-        let (meter, seeded) =
-            meter_of(options.heard_rule(), &playhead, &context.state, sample_rate);
-        let meter = meter.ok_or(Undecodable::Context(ContextError::Writes))?;
+        let (at, rule) = (context.state.latest, options.heard_rule());
+        let (heard_state, seeded) = heard_state(&playhead, &context.state, sample_rate);
+        let hearing = Hearing::resume(playhead, at, heard_state, sample_rate, rule);
+        let hearing = hearing.ok_or(Undecodable::Context(ContextError::Writes))?;
         Ok(Some(Stream {
             sample_rate,
             tracker_bound: options.tracker_bound,
@@ -188,7 +186,7 @@ impl Stream {
             decoder: SliceDecoder::new(),
             mirror,
             heard,
-            playhead,
+            hearing,
             origin: state.origin,
             epochs: vec![Epoch {
                 began: state.began,
@@ -197,7 +195,6 @@ impl Stream {
                 channels: state.channels,
                 tracker,
             }],
-            meter,
             seeded,
             last_report: state.last_tick,
             evidence: PlayheadEvidence::default(),
@@ -211,7 +208,7 @@ impl Stream {
     /// All that the coming of this stream follows from, but for its audio.
     pub fn state(&self) -> StreamState {
         let epoch = self.epoch();
-        let (simulated, reported) = self.playhead.state();
+        let (simulated, reported) = self.hearing.playhead.state();
         StreamState {
             origin: self.origin,
             began: epoch.began,
@@ -225,8 +222,8 @@ impl Stream {
             last_tick: self.last_report,
             ticked: self.ticked,
             tick_knobs: self.raw.clone(),
-            judge: seed::judge(&self.meter),
-            heard: Some(self.meter.state()),
+            judge: seed::judge(&self.hearing.meter),
+            heard: Some(self.hearing.meter.state()),
             audio_crc: self.audio_crc,
         }
     }
@@ -253,7 +250,7 @@ impl Stream {
             }),
             Event::Tick(params) => Ok(self.tick(record.t, &params, facts)),
             Event::Command(_) => {
-                self.meter.on_change(record.t);
+                self.hearing.command(record.t);
                 Ok(RowKind::Command)
             }
             _ => Ok(RowKind::Other),
@@ -266,11 +263,7 @@ impl Stream {
 
     /// Applies an op of the capture, which moves only a simulated playhead.
     pub fn operate(&mut self, t: Nanos, marker: &Marker) {
-        let steering = self.playhead.operate(marker, t);
-        let moves = !matches!(marker, Marker::Point { .. });
-        if let Some(steering) = steering.filter(|_| moves) {
-            self.meter.on_op(t, steering);
-        }
+        self.hearing.operate(t, marker);
     }
 
     fn read_buffer(&self, message: &Message<'_>, channels: u16) -> Option<Mirror> {
@@ -310,8 +303,7 @@ impl Stream {
     /// Goes on with another buffer, whose audio is not known.
     pub fn swap_to(&mut self, t: Nanos, frames: u64, channels: u16) {
         self.begin_epoch(t, frames, channels);
-        self.playhead.reset(frames, t.seconds());
-        self.meter.on_swap(t, frames, self.playhead.line(t));
+        self.hearing.swap(t, frames);
         self.heard_to = None;
         if let Some(heard) = &mut self.heard {
             heard.clear(channels);
@@ -361,7 +353,7 @@ impl Stream {
     /// A slice of so many bytes could be used.
     pub fn landed(&mut self, t: Nanos, header: &SliceHeader, len: u32, facts: &mut Facts) {
         let now_s = t.seconds();
-        let playhead = self.playhead.frame(now_s);
+        let playhead = self.hearing.playhead.frame(now_s);
         let arrival = Arrival {
             start: header.start,
             frames: header.frames,
@@ -371,7 +363,7 @@ impl Stream {
             generations: header.generations,
         };
         self.epoch_mut().tracker.on_slice(now_s, arrival);
-        self.meter.on_slice(t, header.start.into(), header.frames.into(), len.into());
+        self.hearing.slice(t, header.start, header.frames, len);
         facts.slices += 1;
         facts.ending.audio(t);
     }
@@ -393,16 +385,11 @@ impl Stream {
         let now_s = t.seconds();
         self.last_report = report;
         self.ticked = true;
-        if turned {
-            self.meter.on_change(t);
+        if let Some(position_s) = report.playback_pos {
+            self.evidence.note(t, self.hearing.playhead.apart_s(position_s, now_s));
         }
-        let position_s = report.playback_pos;
-        if let Some(position_s) = position_s {
-            self.evidence.note(t, self.playhead.apart_s(position_s, now_s));
-        }
-        let steering = position_s.and_then(|position_s| self.playhead.report(position_s, t));
-        self.meter.on_report(t, &report, steering);
-        let playhead = self.playhead.frame(now_s);
+        self.hearing.report(t, &report, turned);
+        let playhead = self.hearing.playhead.frame(now_s);
         self.epoch_mut().tracker.on_tick(now_s, playhead);
         self.heard_to = Some(playhead);
         if let (Some(heard), Some(mirror)) = (&mut self.heard, &self.mirror) {
@@ -449,19 +436,17 @@ fn frames_of(bytes: u64, channels: u16) -> Result<u64, Undecodable> {
     Ok(bytes / frame_len)
 }
 
-/// A meter that goes on from a context, and whether it had to be made up from what that says of
+/// The state of the measure in a context, and whether it had to be made up from what that says of
 /// buckets.
-fn meter_of(
-    rule: HeardRule,
+fn heard_state(
     listener: &Listener,
     context: &SessionState,
     sample_rate: u32,
-) -> (Option<HeardMeter>, bool) {
+) -> (HeardState, bool) {
     let foreign = listener.source() == PlayheadSource::Reported;
     let line = listener.line(context.latest);
-    let resume = |state| HeardMeter::resume(state, sample_rate, rule, foreign, line);
     match context.stream.as_ref().and_then(|stream| stream.heard.as_ref()) {
-        Some(state) => (resume(state), false),
-        None => (resume(&seed::heard(context, sample_rate, foreign, line)), true),
+        Some(state) => (state.clone(), false),
+        None => (seed::heard(context, sample_rate, foreign, line), true),
     }
 }

@@ -274,6 +274,12 @@ impl HeardMeter {
         self.held_back
     }
 
+    /// Bytes of all slices that came.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
     /// Puts down what is excused from now on.
     fn excuse(&mut self, at: Nanos) {
         self.waiting.push_back(Waiting::Excuse { at, until: self.excuses.until() });

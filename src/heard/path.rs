@@ -14,6 +14,8 @@ const MAX_LAPS: f64 = 2.0;
 /// A loop that goes by faster than this is nothing that somebody listens to.
 const MIN_LAP_NS: f64 = 1e6;
 const NS_PER_S: f64 = 1e9;
+/// Half a nanosecond, in seconds.
+const HALF_NS_S: f64 = 0.5e-9;
 
 /// A stretch of time in which the listener heard frames of one region.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,11 +33,14 @@ impl PlayheadLine {
         self.position + at.0.saturating_sub(self.at.0) as f64 / NS_PER_S * self.speed
     }
 
-    /// The frame that is heard, in a loop of this length.
+    /// The frame that is heard, in a loop of this length. Moments are whole nanoseconds, so a
+    /// position that is less than half a nanosecond short of a frame has reached it: else rounding
+    /// would put the listener a whole frame back.
     #[must_use]
     pub fn frame(&self, at: Nanos, frames: u64) -> u64 {
         let frames = frames.max(1);
-        (self.walked(at).rem_euclid(frames as f64) as u64).min(frames - 1)
+        let reached = self.walked(at) + self.speed.abs() * HALF_NS_S;
+        (reached.rem_euclid(frames as f64) as u64).min(frames - 1)
     }
 
     /// Hands over what is heard between two moments, in order and without a gap.
@@ -187,6 +192,22 @@ mod tests {
         check(350.0, -RATE, (0, 200), &[(0, 50, 0), (50, 150, 1), (150, 200, 0)]);
         check(50.0, -RATE, (0, 200), &[(0, 50, 0), (50, 150, 2), (150, 200, 0)]);
         check(0.0, -RATE, (0, 50), &[(0, 50, 2)]);
+    }
+
+    /// Lines that are at a whole frame, up to rounding.
+    #[test]
+    fn path_is_at_the_frame_that_it_has_reached_whatever_positions_round_to() {
+        let frame = |position, speed, ms: u64| {
+            let line = PlayheadLine { at: Nanos(0), position, speed };
+            line.frame(Nanos(ms * 1_000_000), 300)
+        };
+        assert_eq!(frame(12.0 - 1e-12, RATE, 238), 250);
+        assert_eq!(frame(12.0 + 1e-12, RATE, 238), 250);
+        assert_eq!(frame(250.0 - 1e-12, -RATE, 50), 200);
+        assert_eq!(frame(250.0 + 1e-12, -RATE, 50), 200);
+        assert_eq!(frame(300.0 - 1e-12, 0.5 * RATE, 0), 0);
+        assert_eq!(frame(12.9, RATE, 238), 250);
+        assert_eq!(frame(12.9, 0.0, 238), 12);
     }
 
     #[test]

@@ -13,13 +13,17 @@ use super::answer::{Truncated, clipped, clipped_value, page};
 use crate::app::CaptureFolders;
 use crate::lag::LagReport;
 use crate::report::text::{self, Figure};
-use crate::report::what_if::WhatIf;
-use crate::report::{Analysis, EndingReport, EventReport, Verdict};
+use crate::report::what_if::{self, WhatIf, WhatIfSide};
+use crate::report::{Analysis, EndingReport, EventReport};
 use crate::scenario::Tier;
+use crate::scenario::model::ModelOutcome;
+use crate::verdict::{HeardUse, Verdict};
 use crate::wire::url::without_secrets;
 
 /// Episodes that are shown of a verdict.
 const EPISODES: usize = 10;
+/// The same where several stand side by side.
+const FEW_EPISODES: usize = 3;
 
 /// A verdict with as many of its episodes as an answer has room for.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -174,6 +178,29 @@ impl TrustView {
     }
 }
 
+/// One side of a what-if with the first of its episodes.
+pub fn side(side: &WhatIfSide) -> Value {
+    let mut side = side.clone();
+    shorten(&mut side.heard, &mut side.verdict);
+    json!(side)
+}
+
+/// The same of an outcome.
+pub fn outcome(outcome: &ModelOutcome) -> Value {
+    let mut outcome = outcome.clone();
+    shorten(&mut outcome.heard, &mut outcome.verdict);
+    json!(outcome)
+}
+
+fn shorten(heard: &mut Option<HeardUse>, verdict: &mut Option<Verdict>) {
+    if let Some(heard) = heard {
+        heard.report.episodes.truncate(FEW_EPISODES);
+    }
+    if let Some(verdict) = verdict {
+        verdict.episodes.truncate(FEW_EPISODES);
+    }
+}
+
 /// The address of a server as it is shown: captures that others wrote may hold secrets in it.
 pub fn address(url: &str) -> String {
     clipped(&without_secrets(url))
@@ -320,7 +347,8 @@ pub fn what_if_summary(answer: &WhatIf) -> String {
         _ => String::new(),
     };
     format!(
-        "{basis}: stale ticks {} → {}, slices behind {} → {}{share}",
+        "{basis}: {}; stale ticks {} → {}, slices behind {} → {}{share}",
+        what_if::headline(answer),
         was.ticks.stale_ticks,
         would.ticks.stale_ticks,
         was.slices.behind_playhead,

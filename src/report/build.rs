@@ -2,21 +2,22 @@
 
 use super::clock::ReportClock;
 use super::data::{
-    Analysis, CloseReport, EpochReport, EventReport, HeardUse, Rates, SCHEMA, SessionReport,
-    TrafficReport, Trend, Verdict,
+    Analysis, CloseReport, EpochReport, EventReport, Rates, SCHEMA, SessionReport, TrafficReport,
+    Trend,
 };
 use super::description::CaptureDescription;
 use super::ending::EndingReport;
 use super::playhead_use::PlayheadUse;
 use super::round_trip::RoundTripReport;
-use super::time_report::{TimeReport, no_verdict};
+use super::time_report::TimeReport;
 use super::warnings::warnings;
 use crate::capture::Direction;
 use crate::engine::{Engine, Epoch, Facts};
-use crate::heard::{HeardEpisode, LagKind};
+use crate::heard::HeardReport;
 use crate::lag::ReportArgs;
 use crate::lag::stats::round;
 use crate::time::Nanos;
+use crate::verdict::{HeardUse, Verdict};
 
 /// Columns of a [`Trend`].
 const TREND_COLUMNS: usize = 24;
@@ -27,12 +28,12 @@ impl Analysis {
     pub fn of(engine: &Engine, about: CaptureDescription, args: &ReportArgs) -> Analysis {
         let facts = engine.facts();
         let clock = ReportClock::of(engine, about.at);
-        let time = TimeReport::of(engine, &clock);
+        let time = TimeReport::of(engine);
         let heard = heard(engine);
         Analysis {
             schema: SCHEMA,
             lag: engine.report(about.at, args),
-            verdict: verdict(engine, heard.as_ref(), &time),
+            verdict: verdict(engine, heard.as_ref()),
             heard,
             epochs: engine
                 .epochs()
@@ -80,53 +81,17 @@ impl Analysis {
 }
 
 fn heard(engine: &Engine) -> Option<HeardUse> {
-    let (meter, origin) = engine.heard_meter().zip(engine.origin())?;
-    Some(HeardUse {
-        report: meter.report(origin),
-        applied: meter.applied_by(),
-        held_back: meter.held_back(),
-    })
+    Some(HeardUse::of(engine.heard_meter()?, engine.origin()?))
 }
 
-fn verdict(engine: &Engine, heard: Option<&HeardUse>, time: &TimeReport) -> Verdict {
+fn verdict(engine: &Engine, heard: Option<&HeardUse>) -> Verdict {
+    let nothing = HeardReport::default();
+    let report = heard.map_or(&nothing, |heard| &heard.report);
     let why = match engine.origin() {
-        Some(_) => no_verdict(engine, time),
+        Some(_) => engine.doubts().sentence(),
         None => Some("no usable initial buffer came".to_owned()),
     };
-    if why.is_some() {
-        return Verdict::unknown(why);
-    }
-    let report = heard.map(|heard| &heard.report);
-    let all = report.map_or(&[][..], |report| &report.episodes);
-    let episodes: Vec<_> = all.iter().filter(|episode| episode.alarm).copied().collect();
-    let is_any = |of: fn(&LagKind) -> bool| episodes.iter().any(|episode| of(&episode.what));
-    let reasons = [
-        (is_any(|what| matches!(what, LagKind::Stale(_))), "stale_ticks"),
-        (is_any(|what| matches!(what, LagKind::Raw(_))), "raw_audio"),
-        (is_any(|what| matches!(what, LagKind::OldTrack(_))), "old_track"),
-        (is_any(LagKind::is_behind), "slices_behind"),
-    ];
-    Verdict {
-        lag: Some(!episodes.is_empty()),
-        known: true,
-        why: None,
-        reasons: reasons.into_iter().filter_map(|(is_so, why)| is_so.then_some(why)).collect(),
-        bad_s: report.map_or(0.0, |report| report.bad_s),
-        onset_s: report.and_then(|report| report.onset_s),
-        lag_s: round(covered_s(&episodes), 6),
-        episodes,
-    }
-}
-
-/// Seconds that lie within at least one episode. The episodes are sorted by their beginnings.
-fn covered_s(episodes: &[HeardEpisode]) -> f64 {
-    let mut covered = 0.0;
-    let mut until = f64::NEG_INFINITY;
-    for episode in episodes {
-        covered += (episode.to_s - episode.from_s.max(until)).max(0.0);
-        until = until.max(episode.to_s);
-    }
-    covered
+    Verdict::of(report, why)
 }
 
 fn epoch_report(
@@ -233,7 +198,6 @@ mod tests {
     use super::*;
     use crate::capture::{Body, Header, Message, Opcode, Record};
     use crate::engine::Options;
-    use crate::heard::OldAudio;
 
     /// An engine that saw a header at 1 s and then these messages, a second apart.
     fn engine(messages: &[(Direction, &str)]) -> Engine {
@@ -281,15 +245,5 @@ mod tests {
         let analysis = analysis(&engine, 3);
         assert_eq!(analysis.session.refusal.as_deref(), Some("busy: try again"));
         assert!(analysis.lag.is_none() && analysis.epochs.is_empty());
-    }
-
-    #[test]
-    fn report_counts_overlapping_episodes_once() {
-        let old = OldAudio { ticks: 1, worst_staleness_s: 4.0, silence_s: 0.0 };
-        let what = LagKind::Stale(old);
-        let episode = |from_s, to_s| HeardEpisode { from_s, to_s, bad_s: 0.5, alarm: true, what };
-        assert_eq!(covered_s(&[]), 0.0);
-        assert_eq!(covered_s(&[episode(1.0, 3.0), episode(2.0, 2.5), episode(2.5, 4.0)]), 3.0);
-        assert_eq!(covered_s(&[episode(1.0, 2.0), episode(5.0, 6.5)]), 2.5);
     }
 }

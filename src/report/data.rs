@@ -15,8 +15,8 @@ use super::time_report::TimeReport;
 use super::warnings::Warning;
 use crate::capture::ClientKind;
 use crate::engine::Traffic;
-use crate::heard::{AppliedBy, HeardEpisode, HeardReport};
 use crate::lag::LagReport;
+use crate::verdict::{HeardUse, Verdict};
 
 /// Version of the JSON that `--json` prints; a field may be added without a new one.
 pub const SCHEMA: u32 = 1;
@@ -77,61 +77,6 @@ pub struct Analysis {
     /// Trend of lead and staleness over time, for the text report.
     #[serde(skip)]
     pub trend: Trend,
-}
-
-/// Pass or fail, with the reasons. It rests on what was heard.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[cfg_attr(feature = "mcp", derive(schemars::JsonSchema))]
-pub struct Verdict {
-    /// A listener heard lag; `null` where nobody can tell, which is not healthy.
-    pub lag: Option<bool>,
-    /// There is a verdict.
-    pub known: bool,
-    /// Why there is none.
-    pub why: Option<String>,
-    /// `stale_ticks` (old audio), `raw_audio`, `old_track`, `slices_behind`.
-    pub reasons: Vec<&'static str>,
-    /// Seconds of bad audio heard, short holes included.
-    pub bad_s: f64,
-    /// When the first episode began; `null` when healthy.
-    pub onset_s: Option<f64>,
-    /// Seconds covered by episodes.
-    pub lag_s: f64,
-    /// The spells of lag: what was heard that is long enough to be an alarm.
-    pub episodes: Vec<HeardEpisode>,
-}
-
-impl Verdict {
-    /// Whether there is a verdict, and it is lag.
-    #[must_use]
-    pub fn is_lag(&self) -> bool {
-        self.lag == Some(true)
-    }
-
-    /// None can be given.
-    pub(super) fn unknown(why: Option<String>) -> Verdict {
-        Verdict {
-            lag: None,
-            known: false,
-            why,
-            reasons: Vec::new(),
-            bad_s: 0.0,
-            onset_s: None,
-            lag_s: 0.0,
-            episodes: Vec::new(),
-        }
-    }
-}
-
-/// What was heard, and how well that is known.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct HeardUse {
-    #[serde(flatten)]
-    pub report: HeardReport,
-    /// What tells when slices were applied.
-    pub applied: AppliedBy,
-    /// Slices that the client applied later than they came, as far as is known.
-    pub held_back: u64,
 }
 
 /// The report of one source buffer.

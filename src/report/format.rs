@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Display, Formatter, Write as _};
 
+use crate::verdict::Verdict;
+
 /// A number with about three significant digits and a real minus sign.
 #[derive(Clone, Copy)]
 pub struct Figure(pub f64);
@@ -96,4 +98,18 @@ impl Display for RecordCount {
 /// The ending of a word that counts.
 pub(super) fn plural(count: usize) -> &'static str {
     if count == 1 { "" } else { "s" }
+}
+/// A verdict in two words.
+pub(super) fn in_brief(verdict: Option<&Verdict>) -> String {
+    match verdict.and_then(|verdict| Some((verdict, verdict.lag?))) {
+        Some((verdict, true)) => format!("LAG {}", lag_seconds(verdict)),
+        Some((_, false)) => "healthy".to_owned(),
+        None => "no verdict".to_owned(),
+    }
+}
+
+/// Seconds of bad audio, or those in which slices landed behind the listener and nothing bad was heard.
+pub(super) fn lag_seconds(verdict: &Verdict) -> String {
+    let is_heard = verdict.episodes.iter().any(|episode| !episode.what.is_behind());
+    format!("{} s", Figure(if is_heard { verdict.bad_s } else { verdict.lag_s }))
 }

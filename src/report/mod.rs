@@ -30,10 +30,11 @@ mod warnings;
 pub mod wav;
 pub mod what_if;
 
+pub use crate::verdict::{HeardUse, Verdict};
 pub use damage::{DamageReport, DamagedPlace};
 pub use data::{
-    Analysis, CloseReport, EpochReport, EventReport, HeardUse, Rates, SCHEMA, SessionReport,
-    TrafficReport, Trend, Verdict,
+    Analysis, CloseReport, EpochReport, EventReport, Rates, SCHEMA, SessionReport, TrafficReport,
+    Trend,
 };
 pub use description::CaptureDescription;
 pub use ending::{EndingReport, ReportGapSpan};

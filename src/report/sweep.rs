@@ -15,6 +15,7 @@ use crate::parse::Unit;
 use crate::scenario::{Scenario, Tier};
 use crate::sweep::axis::Axis;
 use crate::sweep::rows::{Predicate, SweepRow, SweepSummary};
+use crate::verdict::{HeardUse, Verdict};
 
 /// A sweep.
 #[derive(Debug, Clone, Serialize)]
@@ -57,6 +58,10 @@ pub struct SweptCapture {
     pub failure: Option<String>,
     /// What was recorded.
     pub factual: Option<LagReport>,
+    /// What was heard in the recording.
+    pub heard: Option<HeardUse>,
+    /// Whether that is lag.
+    pub verdict: Option<Verdict>,
     /// The model that was fitted to it, where one was needed and is good enough.
     pub model: Option<ModelUse>,
 }
@@ -105,7 +110,8 @@ impl SweptCapture {
     /// A capture of which nothing else is known yet.
     #[must_use]
     pub fn new(capture: String) -> SweptCapture {
-        SweptCapture { capture, failure: None, factual: None, model: None }
+        let (failure, factual, heard, verdict, model) = (None, None, None, None, None);
+        SweptCapture { capture, failure, factual, heard, verdict, model }
     }
 }
 
@@ -120,11 +126,13 @@ pub fn csv(sweep: &Sweep) -> String {
             .chain(keys)
             .chain(["tier", "lags"].map(str::to_owned))
             .chain(names)
-            .chain(["valid_until_s", "beyond_share", "refusal"].map(str::to_owned)),
+            .chain(["valid_until_s", "beyond_share", "refusal"].map(str::to_owned))
+            .chain(CSV_VERDICT.iter().map(|(name, _)| (*name).to_owned())),
     );
     for row in &sweep.rows {
         let number = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
         let values = row.values.iter().map(|value| value.to_string());
+        let verdict = row.verdict.as_ref().filter(|verdict| verdict.known);
         let figures = CSV_FIGURES.iter().map(|(_, of)| number(row.lag.as_ref().and_then(of)));
         out.push_str(&csv_line(
             [sweep.captures[row.capture].capture.clone()]
@@ -134,7 +142,8 @@ pub fn csv(sweep: &Sweep) -> String {
                 .chain([row.lags.map_or(String::new(), |lags| lags.to_string())])
                 .chain(figures)
                 .chain([number(row.valid_until_s), row.beyond_share.to_string()])
-                .chain([row.refusal.clone().unwrap_or_default()]),
+                .chain([row.refusal.clone().unwrap_or_default()])
+                .chain(CSV_VERDICT.iter().map(|(_, of)| number(verdict.and_then(of)))),
         ));
     }
     out
@@ -156,6 +165,17 @@ const CSV_FIGURES: [NamedFigure; 12] = [
     ("staleness_p50_s", |lag| lag.ticks.staleness_s.map(|stale| stale.p50)),
     ("staleness_p95_s", |lag| lag.ticks.staleness_s.map(|stale| stale.p95)),
     ("staleness_max_s", |lag| lag.ticks.staleness_s.map(|stale| stale.max)),
+];
+
+/// A figure of a verdict by its name.
+type NamedSeconds = (&'static str, fn(&Verdict) -> Option<f64>);
+
+/// Behind all others, so that those keep their places.
+const CSV_VERDICT: [NamedSeconds; 4] = [
+    ("bad_s", |verdict| Some(verdict.bad_s)),
+    ("onset_s", |verdict| verdict.onset_s),
+    ("lag_s", |verdict| Some(verdict.lag_s)),
+    ("episodes", |verdict| Some(verdict.episodes.len() as f64)),
 ];
 
 fn csv_line(fields: impl Iterator<Item = String>) -> String {

@@ -3,7 +3,7 @@
 
 use std::fmt::{self, Write as _};
 
-use super::data::{Analysis, Verdict};
+use super::data::Analysis;
 use super::format::plural;
 pub use super::format::{Bytes, Figure, OneLine, RecordCount, Tenths, wrapped};
 use super::warnings::Warning;
@@ -11,6 +11,7 @@ use crate::capture::{ClientKind, Marker};
 use crate::heard::{LagKind, OldAudio, SILENCE_S};
 use crate::lag::{LagReport, TimelineRow};
 use crate::playhead::PlayheadSource;
+use crate::verdict::Verdict;
 
 /// Episodes printed before the rest is only counted.
 const MAX_EPISODES: usize = 12;

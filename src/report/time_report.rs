@@ -1,14 +1,9 @@
-//! Whether a capture's times, and its audio, can carry a verdict.
+//! Whether a capture's times can be trusted.
 
 use serde::Serialize;
 
-use super::clock::ReportClock;
-use crate::capture::ClientKind;
 use crate::engine::Engine;
-use crate::engine::timing::CLOCK_STEP_S;
-
-/// Share of the server's binary messages that may be without data, as single damage.
-const MAX_EMPTY_SHARE: f64 = 0.01;
+use crate::engine::doubts::Doubts;
 
 /// What is known of the times that every figure rests on.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -43,15 +38,11 @@ pub enum TimeTrust {
 }
 
 impl TimeReport {
-    pub(super) fn of(engine: &Engine, clock: &ReportClock) -> TimeReport {
+    pub(super) fn of(engine: &Engine) -> TimeReport {
         let metadata = |key: &str| engine.header()?.metadata.get(key).cloned();
         let corrected_by = metadata("time.corrected_by");
         let corrected_s = metadata("time.resolution_s").and_then(|text| text.parse().ok());
-        let (mut doubts, notes) = clocks(engine, clock);
-        doubts.extend(metadata("time.doubt"));
-        if doubts.is_empty() {
-            doubts.extend(engine.time_evidence().doubt());
-        }
+        let Doubts { times: doubts, notes, .. } = engine.doubts();
         let trust = match (doubts.is_empty(), &corrected_by) {
             (false, _) => TimeTrust::None,
             (true, Some(_)) => TimeTrust::Corrected,
@@ -67,72 +58,4 @@ impl TimeReport {
             notes,
         }
     }
-}
-
-/// Why there can be no verdict, whatever the figures say.
-pub(super) fn no_verdict(engine: &Engine, time: &TimeReport) -> Option<String> {
-    let mut doubts = time.doubts.clone();
-    doubts.extend(no_audio(engine));
-    (!doubts.is_empty()).then(|| doubts.join("; "))
-}
-
-fn no_audio(engine: &Engine) -> Option<String> {
-    let evidence = engine.time_evidence();
-    let (empty, all) = (evidence.empty_binaries, evidence.binaries);
-    if empty as f64 > all as f64 * MAX_EMPTY_SHARE {
-        return Some(format!(
-            "{empty} of {all} binary messages of the server have no data: what wrote them down left \
-             the audio out"
-        ));
-    }
-    let is_empty = engine.epochs().iter().any(|epoch| epoch.frames == 0);
-    is_empty.then(|| "the source buffer is empty".to_owned())
-}
-
-/// Doubts and notes from civil time and the client's clock beside that of the records. That of a
-/// headless client is the records' own and says nothing of them.
-fn clocks(engine: &Engine, clock: &ReportClock) -> (Vec<String>, Vec<String>) {
-    let evidence = engine.time_evidence();
-    let is_foreign = engine.header().is_none_or(|header| header.client == ClientKind::Foreign);
-    let has_client_clock = is_foreign && evidence.has_client_clock();
-    let (mut doubts, mut notes) = (Vec::new(), Vec::new());
-    let mut slept = false;
-    match evidence.civil_step {
-        Some((t, step_s)) if step_s < 0.0 => notes.push(format!(
-            "civil time was set back by {:.1} s at {:.1} s; times here are from a clock that cannot \
-             be set",
-            -step_s,
-            clock.s(t)
-        )),
-        Some((t, step_s)) => {
-            let client_s = evidence.client_step().map_or(0.0, |(_, step_s)| -step_s);
-            slept = !has_client_clock || (client_s - step_s).abs() <= CLOCK_STEP_S;
-            let at_s = clock.s(t);
-            match slept {
-                true => doubts.push(format!(
-                    "the recording machine slept, or its clock was set: until {at_s:.1} s civil time \
-                     went on by {step_s:.1} s more than the clock of the records"
-                )),
-                false => notes.push(format!(
-                    "civil time was set forward by {step_s:.1} s at {at_s:.1} s; the client's clock \
-                     shows that the times are right"
-                )),
-            }
-        }
-        None => {}
-    }
-    if let Some((t, step_s)) = evidence.client_step().filter(|_| !slept) {
-        let (at_s, by_s) = (clock.s(t), step_s.abs());
-        match evidence.has_civil() {
-            true => notes.push(format!(
-                "the client's clock went wrong by {by_s:.1} s at {at_s:.1} s: it was set, or its \
-                 machine slept"
-            )),
-            false => doubts.push(format!(
-                "times part from the client's clock by {by_s:.1} s at {at_s:.1} s, and nothing says \
-                 which of the two is right"
-            )),
-        }
-    }
-    (doubts, notes)
 }

@@ -4,13 +4,14 @@
 //! slices are 360 frames long, one each 50 ms; what is heard after the last of them is old from its end
 //! on, and fresh again where the first that comes after begins.
 
-use super::data::{Analysis, Verdict};
+use super::data::Analysis;
 use super::description::CaptureDescription;
 use crate::capture::{Body, ClientKind, Direction, Header, Marker, Message, Opcode, Record};
 use crate::engine::{Engine, Options};
 use crate::heard::{HeardEpisode, LagKind};
 use crate::lag::ReportArgs;
 use crate::time::Nanos;
+use crate::verdict::Verdict;
 use crate::wire::slice::SliceHeader;
 
 /// The lead of a sound server.

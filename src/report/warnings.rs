@@ -128,7 +128,7 @@ pub(super) fn warnings(
             "taken from the capture's checkpoints: events, knobs and oddities are left out";
         warnings.push(capture(CaptureWarning::Quick, message.to_owned()));
     }
-    let time = TimeReport::of(engine, clock);
+    let time = TimeReport::of(engine);
     if let Some((was, by)) = time.was.as_ref().zip(time.corrected_by.as_ref()) {
         let message = format!("the times were wrong ({was}) and are taken from the client's {by}");
         warnings.push(capture(CaptureWarning::TimesCorrected, message));

@@ -4,12 +4,13 @@ use std::fmt::{self, Write as _};
 
 use serde::Serialize;
 
-use super::format::{Figure, wrapped};
+use super::format::{Figure, in_brief, lag_seconds, wrapped};
 use crate::lag::LagReport;
 use crate::peer::policy::Policy;
+use crate::scenario::answer::ScenarioAnswer;
 use crate::scenario::model::{FactualError, Fit, ModelOutcome, Spread, Trace};
 use crate::scenario::{Scenario, Tier};
-use crate::sweep::rows::lags;
+use crate::verdict::{HeardUse, Verdict};
 
 /// An answer.
 #[derive(Debug, Clone, Serialize)]
@@ -52,6 +53,19 @@ pub struct WhatIf {
 pub struct WhatIfSide {
     /// The reference's report of the session since the last swap.
     pub lag: LagReport,
+    /// What was heard of the whole session, as `analyze` has it.
+    pub heard: Option<HeardUse>,
+    /// Whether that is lag.
+    pub verdict: Option<Verdict>,
+}
+
+impl WhatIfSide {
+    /// The side of an answer; of its likeliest outcome in the model tier.
+    #[must_use]
+    pub fn of(answer: &ScenarioAnswer) -> WhatIfSide {
+        let ScenarioAnswer { lag, heard, verdict, .. } = answer;
+        WhatIfSide { lag: lag.clone(), heard: heard.clone(), verdict: verdict.clone() }
+    }
 }
 
 /// The model that answered.
@@ -145,22 +159,26 @@ fn write(answer: &WhatIf, out: &mut String) -> fmt::Result {
 /// Transport lead that is worth a sentence.
 const MUCH_TRANSPORT_S: f64 = 1.0;
 
-/// Whether it lags, with the change and as recorded.
-fn headline(answer: &WhatIf) -> String {
-    let outcomes = answer.outcomes.iter().filter(|outcome| lags(&outcome.lag));
-    let lag_share = match answer.outcomes.is_empty() {
-        true => f64::from(u8::from(lags(&answer.counterfactual.lag))),
-        false => outcomes.map(|outcome| outcome.share).sum(),
+/// What was heard as recorded, and with the change.
+#[must_use]
+pub fn headline(answer: &WhatIf) -> String {
+    let recorded = answer.factual.verdict.as_ref();
+    let alone = answer.outcomes.is_empty().then_some((1.0, answer.counterfactual.verdict.as_ref()));
+    let outcomes = answer.outcomes.iter().map(|outcome| (outcome.share, outcome.verdict.as_ref()));
+    let all: Vec<_> = alone.into_iter().chain(outcomes).collect();
+    let is_lag = |verdict: Option<&Verdict>| verdict.is_some_and(Verdict::is_lag);
+    let lag_share: f64 = all.iter().filter(|one| is_lag(one.1)).fold(0.0, |sum, one| sum + one.0);
+    let telling = all.iter().find(|one| is_lag(one.1)).or(all.first()).and_then(|one| one.1);
+    let would = match is_lag(recorded) && is_lag(telling) {
+        true => telling.map(lag_seconds).unwrap_or_default(),
+        false => in_brief(telling),
     };
-    let recorded = if lags(&answer.factual.lag) { "lag" } else { "none" };
-    match lag_share {
-        0.0 => format!("no lag with the change; as recorded: {recorded}"),
-        share if share > 0.999 => format!("lag with the change; as recorded: {recorded}"),
-        share => {
-            let (percent, runs) = (Figure(share * 100.0), answer.members);
-            format!("lag with the change in {percent} % of {runs} runs; as recorded: {recorded}")
-        }
-    }
+    let runs = match lag_share {
+        0.0 => String::new(),
+        share if share > 0.999 => String::new(),
+        share => format!(" in {} % of {} runs", Figure(share * 100.0), answer.members),
+    };
+    format!("{} → {would}{runs}", in_brief(recorded))
 }
 
 /// What the answer rests on.
@@ -213,6 +231,7 @@ fn table(answer: &WhatIf, out: &mut String) -> fmt::Result {
         _ => heading.push_str(&shares(answer)),
     }
     writeln!(out, "{}", heading.trim_end())?;
+    bad_audio(answer, out)?;
     let rows = FIGURES.map(|figure| (figure, " s")).into_iter();
     for ((name, of, spread), unit) in rows.chain(COUNTS.map(|figure| (figure, ""))) {
         let cell = |value: Option<f64>| match value {
@@ -239,6 +258,23 @@ fn table(answer: &WhatIf, out: &mut String) -> fmt::Result {
         writeln!(out, "{}", line.trim_end())?;
     }
     Ok(())
+}
+
+/// How many seconds were bad.
+fn bad_audio(answer: &WhatIf, out: &mut String) -> fmt::Result {
+    let cell = |verdict: &Option<Verdict>| {
+        let known = verdict.as_ref().filter(|verdict| verdict.known);
+        known.map_or("–".to_owned(), |verdict| format!("{} s", Figure(verdict.bad_s)))
+    };
+    let mut line = format!("{:<15}{:<11}", "bad audio", cell(&answer.factual.verdict));
+    if answer.outcomes.is_empty() {
+        line.push_str(&cell(&answer.counterfactual.verdict));
+    }
+    for outcome in &answer.outcomes {
+        let width = column_width(answer);
+        line.push_str(&format!("{:<width$}", cell(&outcome.verdict)));
+    }
+    writeln!(out, "{}", line.trim_end())
 }
 
 fn column_width(answer: &WhatIf) -> usize {

@@ -11,15 +11,18 @@ use std::sync::OnceLock;
 use super::advice::{Advice, Wording};
 use super::columns::{Columns, ColumnsBuilder};
 use super::derive::Counterfactual;
+use super::heard_again;
 use super::knobs::{Knob, RecordedFacts};
-use super::model::{self, Cause, Change, Fit, FitError, ModelOutcome, Question};
+use super::model::{self, Cause, Change, Emitted, Fit, FitError, ModelOutcome, Question};
 use super::model::{Trace, TraceError, Tracer, UnknownToModel};
 use super::open_loop::{self, OpenLoop, OpenLoopError, Scratch};
 use super::{Playback, Scenario, Tier};
 use crate::capture::Record;
 use crate::engine::{Engine, Options};
+use crate::heard::{BehindRule, HeardRule};
 use crate::lag::{LagReport, ReportArgs};
 use crate::time::Nanos;
+use crate::verdict::{HeardUse, Verdict};
 
 /// A recording that was read.
 #[derive(Debug)]
@@ -46,6 +49,8 @@ pub struct AskOptions {
     pub members: usize,
     /// What the reports cover.
     pub report: ReportArgs,
+    /// Measure what would have been heard, and give verdicts. It takes longer than the report.
+    pub heard: bool,
     /// How reasons say what to do.
     pub wording: Wording,
 }
@@ -72,6 +77,10 @@ pub struct ScenarioAnswer {
     pub beyond_share: f64,
     /// The report; of the likeliest outcome in the model tier.
     pub lag: LagReport,
+    /// What would have been heard there, over the whole session; `None` where nobody asked.
+    pub heard: Option<HeardUse>,
+    /// Whether that is lag.
+    pub verdict: Option<Verdict>,
     /// In the model tier: what could have been, the likeliest first.
     pub outcomes: Vec<ModelOutcome>,
 }
@@ -120,7 +129,7 @@ pub enum NoAnswer {
 impl Default for AskOptions {
     fn default() -> Self {
         let (report, wording) = (ReportArgs::default(), Wording::default());
-        AskOptions { open_loop: false, members: 1, report, wording }
+        AskOptions { open_loop: false, members: 1, report, heard: true, wording }
     }
 }
 
@@ -204,6 +213,14 @@ impl Recording {
         Ok((trace, fit))
     }
 
+    /// The run of an outcome of `scenario` anew, with all that would stand in a capture.
+    fn emitted(&self, scenario: &Scenario, outcome: &ModelOutcome) -> Result<Emitted, NoAnswer> {
+        let (trace, fit) = self.model()?;
+        let change = Change::of(scenario, trace)?;
+        let (server, policy) = (&fit.server, change.policy(fit.policy()));
+        Ok(model::emit(trace, server, &policy, &change, &outcome.perturbation))
+    }
+
     /// The value of a knob in the recording, as far as it tells; else the one that changes nothing.
     #[must_use]
     pub fn recorded(&self, knob: &Knob) -> f64 {
@@ -245,13 +262,47 @@ impl Prepared<'_> {
         why.worded(self.options.wording)
     }
 
-    /// The report of the recording itself.
-    pub fn factual(&self, scratch: &mut Scratch) -> Result<LagReport, NoAnswer> {
-        Ok(self.open_loop.answer(&Scenario::default(), scratch)?.lag)
+    /// The recording itself.
+    pub fn factual(&self, scratch: &mut Scratch) -> Result<ScenarioAnswer, NoAnswer> {
+        self.answer(&Scenario::default(), scratch)
     }
 
     /// What would have been under `scenario`.
     pub fn answer(
+        &self,
+        scenario: &Scenario,
+        scratch: &mut Scratch,
+    ) -> Result<ScenarioAnswer, NoAnswer> {
+        let mut answer = self.reported(scenario, scratch)?;
+        if self.options.heard {
+            self.listen(scenario, &mut answer)?;
+        }
+        Ok(answer)
+    }
+
+    /// Measures what would have been heard in an answer to `scenario`.
+    fn listen(&self, scenario: &Scenario, answer: &mut ScenarioAnswer) -> Result<(), NoAnswer> {
+        let (recording, columns) = (self.recording, self.recording.columns());
+        let rule = HeardRule::new(self.options.report.stale_threshold_s, BehindRule::default());
+        let verdict = |heard: &HeardUse| Verdict::of(&heard.report, columns.no_verdict.clone());
+        if answer.outcomes.is_empty() {
+            let heard = heard_again::of_moved(columns, &scenario.playback, rule);
+            answer.verdict = Some(verdict(&heard));
+            answer.heard = Some(heard);
+            return Ok(());
+        }
+        for outcome in &mut answer.outcomes {
+            let emitted = recording.emitted(scenario, outcome)?;
+            let heard = heard_again::of_run(columns, &emitted, rule);
+            outcome.verdict = Some(verdict(&heard));
+            outcome.heard = Some(heard);
+        }
+        let likeliest = &answer.outcomes[0];
+        (answer.heard, answer.verdict) = (likeliest.heard.clone(), likeliest.verdict.clone());
+        Ok(())
+    }
+
+    fn reported(
         &self,
         scenario: &Scenario,
         scratch: &mut Scratch,
@@ -295,11 +346,7 @@ impl Prepared<'_> {
         let Some(likeliest) = answer.outcomes.first() else {
             return Ok(Counterfactual::Moved(scenario.playback.clone()));
         };
-        let (trace, fit) = self.recording.model()?;
-        let change = Change::of(scenario, trace)?;
-        let (server, policy) = (&fit.server, change.policy(fit.policy()));
-        let emitted = model::emit(trace, server, &policy, &change, &likeliest.perturbation);
-        Ok(Counterfactual::Modelled(emitted))
+        Ok(Counterfactual::Modelled(self.recording.emitted(scenario, likeliest)?))
     }
 
     fn modelled(&self, scenario: &Scenario, reason: &str) -> Result<ScenarioAnswer, NoAnswer> {
@@ -320,6 +367,8 @@ impl Prepared<'_> {
             valid_until_s: None,
             beyond_share: 0.0,
             lag: likeliest.lag.clone(),
+            heard: None,
+            verdict: None,
             outcomes,
         })
     }
@@ -331,12 +380,7 @@ impl ScenarioAnswer {
     pub fn of(moved: open_loop::OpenLoopAnswer, reason: &str) -> ScenarioAnswer {
         let open_loop::OpenLoopAnswer { tier, valid_until_s, beyond_share, lag } = moved;
         let (reason, outcomes) = (reason.to_owned(), Vec::new());
-        ScenarioAnswer { tier, reason, valid_until_s, beyond_share, lag, outcomes }
-    }
-
-    /// The report of each outcome with its share of the runs; without a model there is one.
-    pub fn reports(&self) -> impl Iterator<Item = (f64, &LagReport)> {
-        let alone = self.outcomes.is_empty().then_some((1.0, &self.lag));
-        alone.into_iter().chain(self.outcomes.iter().map(|outcome| (outcome.share, &outcome.lag)))
+        let (heard, verdict) = (None, None);
+        ScenarioAnswer { tier, reason, valid_until_s, beyond_share, lag, heard, verdict, outcomes }
     }
 }

@@ -9,7 +9,7 @@
 use std::ops::Range;
 
 use crate::capture::{Body, CheckpointRow, Marker, Record, RowKind, TickReport};
-use crate::engine::Engine;
+use crate::engine::{Engine, Hearing};
 use crate::lag::DEFAULT_BUCKET_S;
 use crate::lag::stats::Buckets;
 use crate::playhead::PlayheadSim;
@@ -29,12 +29,18 @@ pub struct Columns {
     pub begins: Nanos,
     /// The simulated playhead as it was then.
     pub playhead: PlayheadSim,
+    /// The listener as he was then, and what was known of the audio in the loop.
+    pub hearing: Hearing,
     /// The time of the reports.
     pub report_at: Nanos,
     /// One entry for each source buffer, oldest first; at least one.
     pub epochs: Vec<EpochColumns>,
     /// The recorded seeks, pauses and rates of a simulated playhead, in their order.
     pub ops: Vec<RecordedOp>,
+    /// What the client asked of the server beside its reports, in order.
+    pub commands: Vec<RecordedCommand>,
+    /// Why nothing that is heard here carries a verdict, if so.
+    pub no_verdict: Option<String>,
 }
 
 /// The life of one source buffer.
@@ -63,6 +69,8 @@ pub struct EpochColumns {
 pub struct SliceColumns {
     /// Time of arrival.
     pub t_s: Vec<f64>,
+    /// The same to the nanosecond.
+    pub t: Vec<Nanos>,
     /// The latest time of any record up to then; never falls.
     pub latest: Vec<Nanos>,
     /// Ticks of the epoch before it.
@@ -92,12 +100,16 @@ pub struct SliceColumns {
 pub struct TickColumns {
     /// Time of the tick.
     pub t_s: Vec<f64>,
+    /// The same to the nanosecond.
+    pub t: Vec<Nanos>,
     /// The latest time of any record up to then; never falls.
     pub latest: Vec<Nanos>,
     /// The recorded playhead's frame.
     pub playhead: Vec<u64>,
     /// What the client said.
     pub report: Vec<TickReport>,
+    /// Whether its knobs differ from those of the tick before.
+    pub turned: Vec<bool>,
 }
 
 /// An op that was recorded.
@@ -110,6 +122,19 @@ pub struct RecordedOp {
     /// Where among the events.
     pub place: Place,
     pub op: Marker,
+}
+
+/// A command of the client, whatever it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordedCommand {
+    /// When.
+    pub t: Nanos,
+    /// The latest time of any record up to then.
+    pub latest: Nanos,
+    /// Where among the events.
+    pub place: Place,
+    /// Recorded ops before it.
+    pub ops_before: usize,
 }
 
 /// A place among the events of a capture: before the slice and the tick of these numbers.
@@ -154,10 +179,11 @@ impl Columns {
 /// Collects columns while an engine walks through a capture.
 #[derive(Clone, Debug, Default)]
 pub struct ColumnsBuilder {
-    /// When the first epoch was seen, and the playhead then.
-    first: Option<(Nanos, PlayheadSim)>,
+    /// When the first epoch was seen, and the playhead and the listener then.
+    first: Option<(Nanos, PlayheadSim, Hearing)>,
     epochs: Vec<EpochColumns>,
     ops: Vec<RecordedOp>,
+    commands: Vec<RecordedCommand>,
     latest: Nanos,
     slices: u64,
     ticks: u64,
@@ -208,28 +234,36 @@ impl ColumnsBuilder {
             self.ticks = engine.facts().ticks;
             self.add_tick(engine, t);
         }
+        if *engine.did() == RowKind::Command {
+            self.add_command(t);
+        }
     }
 
     /// The columns, with the time at which reports are made; `None` when no buffer came.
     #[must_use]
     pub fn finish(self, engine: &Engine, report_at: Nanos) -> Option<Columns> {
-        let (begins, playhead) = self.first?;
+        let (begins, playhead, hearing) = self.first?;
         Some(Columns {
             sample_rate: sample_rate(engine),
             source: engine.playhead_source(),
             origin: engine.origin()?,
             begins,
             playhead,
+            hearing,
             report_at,
             epochs: self.epochs,
             ops: self.ops,
+            commands: self.commands,
+            no_verdict: engine.doubts().sentence(),
         })
     }
 
     fn add_epoch(&mut self, engine: &Engine, t: Nanos) {
         let Some(epoch) = engine.epochs().last() else { return };
         if self.first.is_none() {
-            self.first = engine.simulated_playhead().map(|playhead| (t, playhead.clone()));
+            let listener = engine.simulated_playhead().zip(engine.hearing());
+            let begins = engine.begins().unwrap_or(t);
+            self.first = listener.map(|(sim, hearing)| (begins, sim.clone(), hearing.clone()));
         }
         self.epochs.push(EpochColumns {
             began: epoch.began,
@@ -249,6 +283,7 @@ impl ColumnsBuilder {
         let Range { start, end } = epoch.buckets.of_slice(record.start, record.frames);
         let slices = &mut epoch.slices;
         slices.t_s.push(record.t_s);
+        slices.t.push(t);
         slices.latest.push(self.latest);
         slices.ticks_before.push(index(epoch.ticks.t_s.len()));
         slices.start.push(record.start);
@@ -265,23 +300,33 @@ impl ColumnsBuilder {
     fn add_tick(&mut self, engine: &Engine, t: Nanos) {
         let Some(EpochColumns { ticks, .. }) = self.epochs.last_mut() else { return };
         ticks.t_s.push(t.seconds());
+        ticks.t.push(t);
         ticks.latest.push(self.latest);
         ticks.playhead.push(engine.playhead_frame(t).unwrap_or_default());
         ticks.report.push(engine.last_report());
+        ticks.turned.push(matches!(engine.did(), RowKind::Tick { turned: true, .. }));
     }
 
     fn add_op(&mut self, engine: &Engine, t: Nanos, op: &Marker) {
         let moves = !matches!(op, Marker::Point { .. });
-        let Some(epoch) = self.epochs.last().filter(|_| moves) else { return };
+        let Some(place) = self.place().filter(|_| moves) else { return };
         if engine.playhead_source() == PlayheadSource::Reported {
             return;
         }
-        let place = Place {
-            epoch: self.epochs.len() - 1,
-            slice: epoch.slices.t_s.len(),
-            tick: epoch.ticks.t_s.len(),
-        };
         self.ops.push(RecordedOp { t, latest: self.latest, place, op: op.clone() });
+    }
+
+    fn add_command(&mut self, t: Nanos) {
+        let Some(place) = self.place() else { return };
+        let ops_before = self.ops.len();
+        self.commands.push(RecordedCommand { t, latest: self.latest, place, ops_before });
+    }
+
+    /// Behind every event so far.
+    fn place(&self) -> Option<Place> {
+        let epoch = self.epochs.last()?;
+        let (slice, tick) = (epoch.slices.t_s.len(), epoch.ticks.t_s.len());
+        Some(Place { epoch: self.epochs.len() - 1, slice, tick })
     }
 }
 

@@ -15,6 +15,7 @@ mod definition;
 pub mod derive;
 mod document;
 mod error;
+mod heard_again;
 pub mod knobs;
 pub mod model;
 pub mod open_loop;

@@ -380,6 +380,7 @@ fn loop_s(columns: &Columns) -> f64 {
 mod tests {
     use super::*;
     use crate::capture::TickReport;
+    use crate::engine::{Hearing, Options};
     use crate::lag::stats::Buckets;
     use crate::playhead::PlayheadSim;
     use crate::scenario::columns::{SliceColumns, TickColumns};
@@ -392,6 +393,8 @@ mod tests {
         for tick in 0..2_000_u32 {
             let t = Nanos(u64::from(tick) * 10_000_000);
             ticks.t_s.push(t.seconds());
+            ticks.t.push(t);
+            ticks.turned.push(false);
             ticks.latest.push(t);
             ticks.playhead.push(u64::from(tick) * 10 % frames);
             ticks.report.push(TickReport::default());
@@ -399,6 +402,7 @@ mod tests {
                 let start = (tick * 10 + 150 + tick % 90) % 3_000;
                 let refreshed = buckets.of_slice(start, 300);
                 slices.t_s.push(t.seconds());
+                slices.t.push(t);
                 slices.latest.push(t);
                 slices.ticks_before.push(tick + 1);
                 slices.start.push(start);
@@ -419,8 +423,20 @@ mod tests {
             EpochColumns { began, latest, frames, channels, buckets, refreshed_s, slices, ticks };
         let (epochs, ops) = (vec![epoch], Vec::new());
         let playhead = PlayheadSim::new(frames, sample_rate, began.seconds());
-        let (origin, begins) = (began, began);
-        Columns { sample_rate, source, origin, begins, playhead, report_at, epochs, ops }
+        let rule = Options::default().heard_rule();
+        Columns {
+            sample_rate,
+            source,
+            origin: began,
+            begins: began,
+            playhead,
+            hearing: Hearing::new(source, began, frames, sample_rate, rule),
+            report_at,
+            epochs,
+            ops,
+            commands: Vec::new(),
+            no_verdict: None,
+        }
     }
 
     #[track_caller]

@@ -5,7 +5,7 @@
 //! time t comes after every event up to t.
 
 use super::Playback;
-use super::columns::{Columns, Place};
+use super::columns::{Columns, Place, RecordedOp};
 use crate::capture::Marker;
 use crate::peer::script::ScriptedOp;
 use crate::playhead::PlayheadSim;
@@ -77,18 +77,39 @@ fn happenings<'a>(columns: &'a Columns, playback: &'a Playback) -> Vec<Happening
         let reset = Happening { at: epoch.began, place, op: Op::Reset(epoch.frames) };
         all.push((place, epoch.latest, reset));
     }
-    for recorded in columns.ops.iter().filter(|recorded| stays(&recorded.op, playback)) {
-        let op = Op::Marker(&recorded.op);
-        let happening = Happening { at: recorded.t, place: recorded.place, op };
-        all.push((recorded.place, recorded.latest, happening));
-    }
-    for ScriptedOp { at, op } in &playback.ops {
-        let Some(at) = columns.origin.checked_add(*at) else { continue };
-        let place = columns.place_at(at);
-        all.push((place, at, Happening { at, place, op: Op::Marker(op) }));
+    for MovingOp { at, latest, place, op, .. } in moving_ops(columns, playback) {
+        all.push((place, latest, Happening { at, place, op: Op::Marker(op) }));
     }
     all.sort_by_key(|(place, latest, _)| (*place, *latest));
     all.into_iter().map(|(_, _, happening)| happening).collect()
+}
+
+/// An op of a scenario's listener.
+pub(super) struct MovingOp<'a> {
+    pub at: Nanos,
+    /// The latest time of any record up to then.
+    pub latest: Nanos,
+    pub place: Place,
+    /// Its number, where it was recorded.
+    pub recorded: Option<usize>,
+    pub op: &'a Marker,
+}
+
+/// The recorded ops that stay, then the scenario's in any order.
+pub(super) fn moving_ops<'a>(
+    columns: &'a Columns,
+    playback: &'a Playback,
+) -> impl Iterator<Item = MovingOp<'a>> {
+    let stays = |(_, recorded): &(usize, &RecordedOp)| stays(&recorded.op, playback);
+    let recorded = columns.ops.iter().enumerate().filter(stays).map(|(number, recorded)| {
+        let RecordedOp { t: at, latest, place, ref op } = *recorded;
+        MovingOp { at, latest, place, recorded: Some(number), op }
+    });
+    let scripted = playback.ops.iter().filter_map(|ScriptedOp { at, op }| {
+        let at = columns.origin.checked_add(*at)?;
+        Some(MovingOp { at, latest: at, place: columns.place_at(at), recorded: None, op })
+    });
+    recorded.chain(scripted)
 }
 
 /// What the scenario does to the playhead with which a recording begins, in its order.

@@ -14,7 +14,9 @@ use crate::lag::{Figures, LagReport};
 use crate::parse::nearest;
 use crate::scenario::Tier;
 use crate::scenario::answer::ScenarioAnswer;
+use crate::scenario::model::ModelOutcome;
 use crate::sweep::axis::Point;
+use crate::verdict::{HeardUse, Verdict};
 
 /// One scenario with one capture.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -32,10 +34,14 @@ pub struct SweepRow {
     pub valid_until_s: Option<f64>,
     /// Share of the slices that came later.
     pub beyond_share: f64,
-    /// A tick was stale or a slice landed behind the listener, in any outcome; `null` without one.
+    /// A listener would have heard lag, in any outcome; `null` without a verdict.
     pub lags: Option<bool>,
     /// The report; of the likeliest outcome in the model tier. `null` without an answer.
     pub lag: Option<LagReport>,
+    /// What would have been heard there; `null` also where nobody asked.
+    pub heard: Option<HeardUse>,
+    /// Whether that is lag.
+    pub verdict: Option<Verdict>,
     /// All outcomes with their shares, where the model found several.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub outcomes: Vec<Share>,
@@ -47,6 +53,17 @@ pub struct Share {
     /// Share of the model's runs that came to it.
     pub share: f64,
     pub lag: LagReport,
+    /// What would have been heard; `null` where nobody asked.
+    pub heard: Option<HeardUse>,
+    /// Whether that is lag.
+    pub verdict: Option<Verdict>,
+}
+
+/// What conditions look at.
+#[derive(Debug, Clone, Copy)]
+pub struct Judged<'a> {
+    pub lag: &'a LagReport,
+    pub verdict: Option<&'a Verdict>,
 }
 
 /// Rows worth a look, by their numbers.
@@ -72,6 +89,8 @@ impl SweepRow {
             beyond_share: 0.0,
             lags: None,
             lag: None,
+            heard: None,
+            verdict: None,
             outcomes: Vec::new(),
         };
         match answer {
@@ -85,37 +104,52 @@ impl SweepRow {
         self.tier = answer.tier;
         self.valid_until_s = answer.valid_until_s;
         self.beyond_share = answer.beyond_share;
-        self.lags = Some(answer.reports().any(|(_, lag)| lags(lag)));
-        if answer.outcomes.len() > 1 {
-            let share = |(share, lag): (f64, &LagReport)| Share { share, lag: lag.clone() };
-            self.outcomes = answer.reports().map(share).collect();
-        }
+        let share = |outcome: ModelOutcome| {
+            let ModelOutcome { share, lag, heard, verdict, .. } = outcome;
+            Share { share, lag, heard, verdict }
+        };
         self.lag = Some(answer.lag);
+        self.heard = answer.heard;
+        self.verdict = answer.verdict;
+        if answer.outcomes.len() > 1 {
+            self.outcomes = answer.outcomes.into_iter().map(share).collect();
+        }
+        self.lags = any_lags(self.judged().map(|(_, judged)| judged.verdict));
+    }
+
+    /// Each outcome with its share of the runs; one where there is no model, none without an answer.
+    pub fn judged(&self) -> impl Iterator<Item = (f64, Judged<'_>)> {
+        let alone = self.lag.as_ref().filter(|_| self.outcomes.is_empty());
+        let alone = alone.map(|lag| (1.0, Judged { lag, verdict: self.verdict.as_ref() }));
+        let outcomes = self.outcomes.iter().map(|outcome| {
+            let verdict = outcome.verdict.as_ref();
+            (outcome.share, Judged { lag: &outcome.lag, verdict })
+        });
+        alone.into_iter().chain(outcomes)
     }
 
     /// Share of the runs for which a condition holds; none without an answer.
     #[must_use]
     pub fn share(&self, predicate: &Predicate) -> f64 {
-        if self.outcomes.is_empty() {
-            return f64::from(u8::from(self.lag.as_ref().is_some_and(|lag| predicate.holds(lag))));
-        }
-        let held = self.outcomes.iter().filter(|outcome| predicate.holds(&outcome.lag));
-        held.map(|outcome| outcome.share).sum()
+        // Adding up to nothing would give −0.
+        let held = self.judged().filter(|(_, judged)| predicate.holds(*judged));
+        held.fold(0.0, |sum, (share, _)| sum + share)
     }
 
     /// Whether a condition holds for all of the runs.
     #[must_use]
     pub fn satisfies(&self, predicate: &Predicate) -> bool {
-        let all = self.outcomes.iter().all(|outcome| predicate.holds(&outcome.lag));
-        all && self.lag.as_ref().is_some_and(|lag| predicate.holds(lag))
+        self.lag.is_some() && self.judged().all(|(_, judged)| predicate.holds(judged))
     }
 }
 
-/// Whether a report shows any lag at all. The verdict of an analysis is milder: it forgives
-/// transients.
+/// Whether any outcome lags; nobody can tell where none does and one has no verdict.
 #[must_use]
-pub fn lags(lag: &LagReport) -> bool {
-    lag.ticks.stale_ticks > 0 || lag.slices.behind_playhead > 0
+pub fn any_lags<'a>(verdicts: impl Iterator<Item = Option<&'a Verdict>>) -> Option<bool> {
+    verdicts.map(|verdict| verdict?.lag).fold(Some(false), |any, lags| match (any, lags) {
+        (Some(true), _) | (_, Some(true)) => Some(true),
+        (any, lags) => any.and(lags),
+    })
 }
 
 impl SweepSummary {
@@ -132,8 +166,16 @@ impl SweepSummary {
     }
 }
 
-/// The better row first: fewer stale ticks, fewer slices behind, more lead.
+/// The better row first: less lag, fewer stale ticks, fewer slices behind, more lead.
 fn compare(a: &SweepRow, b: &SweepRow) -> Ordering {
+    // What is too short for an alarm makes no row worse.
+    let bad = |row: &SweepRow| match &row.verdict {
+        Some(verdict) if verdict.is_lag() => (row.lags, verdict.bad_s, verdict.lag_s),
+        _ => (row.lags, 0.0, 0.0),
+    };
+    let (bad_a, bad_b) = (bad(a), bad(b));
+    let heard =
+        (bad_a.0.cmp(&bad_b.0)).then(bad_a.1.total_cmp(&bad_b.1)).then(bad_a.2.total_cmp(&bad_b.2));
     let lead_s = |row: &SweepRow| {
         let lead = row.lag.as_ref().and_then(|lag| lag.slices.lead_s);
         lead.map_or(f64::NEG_INFINITY, |lead| lead.p5)
@@ -141,7 +183,7 @@ fn compare(a: &SweepRow, b: &SweepRow) -> Ordering {
     let counts = |row: &SweepRow| {
         row.lag.as_ref().map(|lag| (lag.ticks.stale_ticks, lag.slices.behind_playhead))
     };
-    counts(a).cmp(&counts(b)).then(lead_s(b).total_cmp(&lead_s(a)))
+    heard.then(counts(a).cmp(&counts(b))).then(lead_s(b).total_cmp(&lead_s(a)))
 }
 
 /// A condition on a report, such as `stale_ticks == 0`.
@@ -155,7 +197,13 @@ pub struct Predicate {
 #[derive(Debug)]
 struct Figure {
     name: &'static str,
-    of: fn(&LagReport) -> Option<f64>,
+    of: FigureOf,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum FigureOf {
+    Lag(fn(&LagReport) -> Option<f64>),
+    Verdict(fn(&Verdict) -> f64),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -166,13 +214,16 @@ struct Comparison {
 
 /// Why a text is no [`Predicate`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{text}\" is no condition: {reason}; write stale_ticks == 0 or lead_p5 > 0.1")]
+#[error("\"{text}\" is no condition: {reason}; write lag_s == 0 or lead_p5 > 0.1")]
 pub struct PredicateError {
     text: String,
     reason: String,
 }
 
-const FIGURES: [Figure; 13] = [
+const FIGURES: [Figure; 16] = [
+    heard("bad_s", |verdict| verdict.bad_s),
+    heard("lag_s", |verdict| verdict.lag_s),
+    heard("episodes", |verdict| verdict.episodes.len() as f64),
     figure("stale_ticks", |lag| Some(lag.ticks.stale_ticks as f64)),
     figure("slices_behind", |lag| Some(lag.slices.behind_playhead as f64)),
     figure("slices", |lag| Some(lag.slices.count as f64)),
@@ -199,7 +250,11 @@ const COMPARISONS: [Comparison; 6] = [
 ];
 
 const fn figure(name: &'static str, of: fn(&LagReport) -> Option<f64>) -> Figure {
-    Figure { name, of }
+    Figure { name, of: FigureOf::Lag(of) }
+}
+
+const fn heard(name: &'static str, of: fn(&Verdict) -> f64) -> Figure {
+    Figure { name, of: FigureOf::Verdict(of) }
 }
 
 fn lead(lag: &LagReport, figure: fn(Figures) -> f64) -> Option<f64> {
@@ -219,26 +274,35 @@ impl Predicate {
         self.figure.name
     }
 
-    /// That figure of a report, if it has one.
+    /// Whether that is a figure of verdicts, and not of the reference's reports.
     #[must_use]
-    pub fn value(&self, lag: &LagReport) -> Option<f64> {
-        (self.figure.of)(lag)
+    pub fn is_about_verdicts(&self) -> bool {
+        matches!(self.figure.of, FigureOf::Verdict(_))
+    }
+
+    /// That figure, if there is one.
+    #[must_use]
+    pub fn value(&self, judged: Judged<'_>) -> Option<f64> {
+        match self.figure.of {
+            FigureOf::Lag(of) => of(judged.lag),
+            FigureOf::Verdict(of) => judged.verdict.filter(|verdict| verdict.known).map(of),
+        }
     }
 
     /// By how much it is missed: 0 where it holds, infinite without the figure.
     #[must_use]
-    pub fn miss(&self, lag: &LagReport) -> f64 {
-        match self.value(lag) {
-            Some(_) if self.holds(lag) => 0.0,
+    pub fn miss(&self, judged: Judged<'_>) -> f64 {
+        match self.value(judged) {
+            Some(_) if self.holds(judged) => 0.0,
             Some(value) => (value - self.value).abs(),
             None => f64::INFINITY,
         }
     }
 
-    /// Whether it holds; not where the report has no such figure.
+    /// Whether it holds; not where there is no such figure.
     #[must_use]
-    pub fn holds(&self, lag: &LagReport) -> bool {
-        (self.figure.of)(lag).is_some_and(|figure| (self.comparison.holds)(figure, self.value))
+    pub fn holds(&self, judged: Judged<'_>) -> bool {
+        self.value(judged).is_some_and(|figure| (self.comparison.holds)(figure, self.value))
     }
 }
 
@@ -265,11 +329,13 @@ impl FromStr for Predicate {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::heard::{HeardEpisode, HeardReport, LagKind, OldAudio};
     use crate::lag::{ReportArgs, SliceRecord};
     use crate::scenario::Scenario;
     use crate::scenario::open_loop::OpenLoopAnswer;
 
-    fn row(value: f64, lead_s: f64) -> SweepRow {
+    /// A row with one slice of this lead and so many bad seconds.
+    fn row(value: f64, lead_s: f64, bad_s: f64) -> SweepRow {
         let slice = SliceRecord {
             t_s: 1.0,
             start: 0,
@@ -284,19 +350,35 @@ mod tests {
         let point = Point { values: vec![value], scenario: Scenario::default() };
         let answer =
             OpenLoopAnswer { tier: Tier::Exact, valid_until_s: None, beyond_share: 0.0, lag };
-        SweepRow::of(0, &point, Ok(ScenarioAnswer::of(answer, "")))
+        let verdict = Some(Verdict::of(&heard(bad_s), None));
+        let answer = ScenarioAnswer { verdict, ..ScenarioAnswer::of(answer, "") };
+        SweepRow::of(0, &point, Ok(answer))
+    }
+
+    /// One stretch of old audio.
+    fn heard(bad_s: f64) -> HeardReport {
+        let old = OldAudio { ticks: 1, worst_staleness_s: 4.0, silence_s: 0.0 };
+        let (what, alarm) = (LagKind::Stale(old), bad_s >= 0.15);
+        let episode = HeardEpisode { from_s: 1.0, to_s: 1.0 + 2.0 * bad_s, bad_s, alarm, what };
+        HeardReport { bad_s, episodes: vec![episode], ..HeardReport::default() }
     }
 
     #[test]
     fn best_worst_and_the_first_that_lags() {
-        let rows = [row(1.0, 0.2), row(2.0, -0.1), row(3.0, 0.3), row(4.0, -0.3), row(5.0, 0.3)];
+        let rows = [
+            row(1.0, 0.2, 0.1),
+            row(2.0, 0.4, 0.2),
+            row(3.0, 0.3, 0.04),
+            row(4.0, 0.4, 0.3),
+            row(5.0, 0.3, 0.0),
+        ];
         let expected = SweepSummary { best: 2, worst: 3, first_that_lags: Some(1) };
         assert_eq!(SweepSummary::of(&rows), Some(expected));
         assert_eq!(SweepSummary::of(&[]), None);
         let point = Point { values: vec![1.0], scenario: Scenario::default() };
         let refused = SweepRow::of(0, &point, Err("no stream".to_owned()));
         assert_eq!(SweepSummary::of(std::slice::from_ref(&refused)), None);
-        let rows = [refused, row(1.0, 0.2)];
+        let rows = [refused, row(1.0, 0.2, 0.0)];
         assert_eq!(
             SweepSummary::of(&rows).map(|summary| (summary.best, summary.worst)),
             Some((1, 1))
@@ -306,10 +388,10 @@ mod tests {
     #[track_caller]
     fn check_holds(condition: &str, expected: bool, miss: f64) {
         let predicate: Predicate = condition.parse().unwrap();
-        let row = row(1.0, -0.1);
+        let row = row(1.0, -0.1, 0.4);
         assert_eq!(row.satisfies(&predicate), expected, "{condition}");
         assert_eq!(row.share(&predicate), if expected { 1.0 } else { 0.0 });
-        assert_eq!(predicate.miss(row.lag.as_ref().unwrap()), miss);
+        assert_eq!(predicate.miss(row.judged().next().unwrap().1), miss);
     }
 
     #[test]
@@ -319,6 +401,26 @@ mod tests {
         check_holds("lead_p50 <= -0.1", true, 0.0);
         check_holds("lead_max > 1.4", false, 1.5);
         check_holds("staleness_p95 < 1", false, f64::INFINITY);
+        check_holds("bad_s < 0.5", true, 0.0);
+        check_holds("lag_s == 0", false, 0.8);
+        check_holds("episodes == 0", false, 1.0);
+    }
+
+    #[test]
+    fn a_row_lags_where_one_outcome_does_and_nobody_knows_without_verdicts() {
+        let lags = |verdicts: &[Option<f64>]| {
+            let verdict = |bad_s: &Option<f64>| match bad_s {
+                Some(bad_s) => Verdict::of(&heard(*bad_s), None),
+                None => Verdict::of(&heard(9.0), Some("no times".to_owned())),
+            };
+            let verdicts: Vec<_> = verdicts.iter().map(verdict).collect();
+            any_lags(verdicts.iter().map(Some))
+        };
+        assert_eq!(lags(&[Some(0.1), Some(0.2)]), Some(true));
+        assert_eq!(lags(&[Some(0.1), Some(0.0)]), Some(false));
+        assert_eq!(lags(&[None, Some(0.2)]), Some(true));
+        assert_eq!(lags(&[Some(0.0), None]), None);
+        assert_eq!(any_lags([None].into_iter()), None);
     }
 
     #[track_caller]

@@ -87,7 +87,7 @@ fn verb(said: &[&str]) -> WhatIfVerb {
     verb
 }
 
-/// The capture of a counterfactual is analysed to the report of the answer.
+/// The capture of a counterfactual is analysed to the report and the verdict of the answer.
 #[track_caller]
 fn check(bench: &Bench, capture: &Path, said: &[&str], tier: Tier) {
     let reports = [
@@ -103,6 +103,8 @@ fn check(bench: &Bench, capture: &Path, said: &[&str], tier: Tier) {
         let analysis = app::analyze(&out, &options).unwrap();
         let lag = |lag| serde_json::to_string(lag).unwrap();
         assert_eq!(lag(&answer.counterfactual.lag), lag(&analysis.lag.unwrap()), "{said:?}");
+        assert_eq!(answer.counterfactual.heard, analysis.heard, "{said:?}");
+        assert_eq!(answer.counterfactual.verdict, Some(analysis.verdict), "{said:?}");
         assert!(analysis.complete && analysis.damage.is_none(), "{said:?}");
         assert_eq!(analysis.decode_errors, 0, "{said:?}");
         app::cat(&out, &CatFilter { records: true, ..CatFilter::default() }, &mut Vec::new())

@@ -11,12 +11,14 @@ use lagtape::lag::{Arrival, LagReport, LagTracker, ReportArgs, SliceRecord as Sl
 use lagtape::peer::client::Dialect;
 use lagtape::peer::script::ScriptedOp;
 use lagtape::playhead::PlayheadSource;
+use lagtape::scenario::answer::{AskOptions, Recording};
 use lagtape::scenario::columns::{Columns, ColumnsBuilder};
 use lagtape::scenario::open_loop::{OpenLoop, OpenLoopError, Scratch};
 use lagtape::scenario::{Playback, Scenario, Tier, parse};
 use lagtape::sweep;
 use lagtape::sweep::axis::{Axis, points};
 use lagtape::time::{Nanos, Span};
+use lagtape::verdict::{HeardUse, Verdict};
 use tempfile::TempDir;
 
 use crate::golden;
@@ -113,8 +115,23 @@ fn ended(engine: &Engine) -> Nanos {
     engine.facts().span.map_or(Nanos(0), |(_, last)| last)
 }
 
-/// The engine's report when the scenario's ops stand among the records.
-fn engine_report(capture: &Path, playback: &Playback, args: &ReportArgs) -> Option<LagReport> {
+/// What the engine heard, and its verdict.
+fn judged(engine: &Engine) -> String {
+    let heard = HeardUse::of(engine.heard_meter().unwrap(), engine.origin().unwrap());
+    let verdict = Verdict::of(&heard.report, engine.doubts().sentence());
+    serde_json::to_string(&(heard, verdict)).unwrap()
+}
+
+/// What would have been heard by the columns, and the verdict.
+fn judged_again(recording: &Recording, playback: &Playback, args: &ReportArgs) -> String {
+    let ask = AskOptions { open_loop: true, report: *args, ..AskOptions::default() };
+    let prepared = recording.prepare(ask);
+    let answer = prepared.answer(&scenario(playback.clone()), &mut Scratch::default()).unwrap();
+    serde_json::to_string(&(answer.heard.unwrap(), answer.verdict.unwrap())).unwrap()
+}
+
+/// The engine when the scenario's ops stand among the records.
+fn engine_under(capture: &Path, playback: &Playback, args: &ReportArgs) -> Engine {
     let skew = playback.skew_ppm.map_or(1.0, |ppm| 1.0 + ppm * 1e-6);
     let skewed = |marker: &Marker| match marker {
         Marker::Rate { rate } => Marker::Rate { rate: rate * skew },
@@ -126,7 +143,8 @@ fn engine_report(capture: &Path, playback: &Playback, args: &ReportArgs) -> Opti
     let mut ops = playback.ops.clone();
     ops.sort_by_key(|op| op.at);
     let mut ops = ops.into_iter().peekable();
-    let mut engine = Engine::new(Options::default());
+    let stale_threshold_s = args.stale_threshold_s;
+    let mut engine = Engine::new(Options { stale_threshold_s, ..Options::default() });
     let mut records = Records::new(File::open(capture).unwrap());
     while let Some(record) = records.next_record().unwrap() {
         if let Some(origin) = engine.origin() {
@@ -152,7 +170,7 @@ fn engine_report(capture: &Path, playback: &Playback, args: &ReportArgs) -> Opti
             }
         }
     }
-    engine.report(ended(&engine), args)
+    engine
 }
 
 fn playback(ops: &[&str]) -> Playback {
@@ -209,9 +227,15 @@ fn check_null_scenarios(captures: &Captures) {
     for capture in &captures.paths {
         for source in [PlayheadSource::Simulated, PlayheadSource::Reported] {
             let options = Options { playhead: Some(source), ..Options::default() };
-            let (engine, columns) = columns(capture, options);
+            let (engine, columns) = columns(capture, options.clone());
             let Some(columns) = columns else { continue };
             for args in coverages() {
+                let stale_threshold_s = args.stale_threshold_s;
+                let options = Options { stale_threshold_s, ..options.clone() };
+                let heard = judged(&self::columns(capture, options).0);
+                let recording = Recording::of_columns(columns.clone());
+                let again = judged_again(&recording, &Playback::default(), &args);
+                assert_eq!(again, heard, "{} {source:?}", capture.display());
                 let expected = engine.report(columns.report_at, &args).unwrap();
                 let open_loop = OpenLoop::new(&columns, args);
                 let answer = open_loop.answer(&Scenario::default(), &mut scratch).unwrap();
@@ -238,13 +262,17 @@ fn check_against_engine(captures: &Captures, playbacks: &[Playback]) {
     let mut scratch = Scratch::default();
     for capture in &captures.paths {
         let Some(columns) = columns(capture, Options::default()).1 else { continue };
+        let recording = Recording::of_columns(columns.clone());
         for playback in playbacks {
             for args in coverages() {
-                let expected = engine_report(capture, playback, &args).unwrap();
+                let engine = engine_under(capture, playback, &args);
+                let expected = engine.report(ended(&engine), &args).unwrap();
                 let open_loop = OpenLoop::new(&columns, args);
                 let answer = open_loop.answer(&scenario(playback.clone()), &mut scratch).unwrap();
                 let context = format!("{} {playback:?} {args:?}", capture.display());
                 assert_eq!(json(&answer.lag), json(&expected), "{context}");
+                let again = judged_again(&recording, playback, &args);
+                assert_eq!(again, judged(&engine), "{context}");
             }
         }
     }

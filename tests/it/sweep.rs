@@ -51,11 +51,18 @@ fn rows_are_the_answers_of_what_if() {
         let (rate, floor) = (value(0), value(1));
         let set = ["--rate", rate.as_str(), "--lead-floor", floor.as_str()];
         let alone = json(&[&["what-if", capture.as_str()], &fixed[..], &set].concat(), 0);
-        assert_eq!(row["lag"], alone["counterfactual"]["lag"]);
+        for field in ["lag", "heard", "verdict"] {
+            assert_eq!(row[field], alone["counterfactual"][field]);
+        }
+        let all = alone["outcomes"].as_array().unwrap();
+        let lags = |side: &Value| side["verdict"]["lag"].as_bool().unwrap();
+        let lags = lags(&alone["counterfactual"]) || all.iter().any(lags);
+        assert_eq!(row["lags"], lags);
         assert_eq!(row["tier"], alone["tier"]);
         let outcomes = alone["outcomes"].as_array().unwrap().len();
         assert_eq!(row["outcomes"].as_array().map_or(1, Vec::len), outcomes);
         assert_eq!(swept["captures"][0]["factual"], alone["factual"]["lag"]);
+        assert_eq!(swept["captures"][0]["verdict"], alone["factual"]["verdict"]);
     }
 }
 
@@ -121,6 +128,7 @@ fn comma_separated_values_are_read_back() {
     let mut lines = csv.lines();
     let names = fields(lines.next().unwrap());
     assert_eq!(&names[..5], ["capture", "lead-floor", "tier", "lags", "stale_ticks"]);
+    assert_eq!(names[names.len() - 5..], ["refusal", "bad_s", "onset_s", "lag_s", "episodes"]);
     let rows = swept["rows"].as_array().unwrap();
     assert_eq!(lines.clone().count(), rows.len());
     for (line, row) in lines.zip(rows) {
@@ -132,6 +140,7 @@ fn comma_separated_values_are_read_back() {
         };
         assert_eq!(number("lead-floor"), row["values"][0].as_f64().unwrap());
         assert_eq!(number("lead_p50_s"), row["lag"]["slices"]["lead_s"]["p50"].as_f64().unwrap());
+        assert_eq!(number("bad_s"), row["verdict"]["bad_s"].as_f64().unwrap());
         assert_eq!(number("slices"), row["lag"]["slices"]["count"].as_f64().unwrap());
     }
 }
@@ -165,6 +174,26 @@ fn a_capture_that_cannot_be_used_is_named_and_the_others_go_on() {
     let (table, _) = check(&["sweep", &short(&folder), "--lead-floor", "0.5,1"], 1);
     assert!(table.contains("not used: no answer from "), "{table}");
     assert!(table.contains("the capture holds"), "{table}");
+}
+
+#[test]
+fn without_verdicts_rows_are_the_reference_s_reports() {
+    let words = ["sweep", STALL, "--rate", "1,1.01", "--open-loop"];
+    let (whole, alone) = (json(&words, 0), json(&[&words[..], &["--reference-only"]].concat(), 0));
+    let rows = |swept: &Value| swept["rows"].as_array().unwrap().clone();
+    assert_eq!(rows(&whole)[0]["lags"], true);
+    assert!(rows(&whole)[0]["verdict"]["bad_s"].as_f64().unwrap() > 1.0);
+    for (alone, whole) in rows(&alone).iter().zip(rows(&whole)) {
+        assert_eq!(alone["lag"], whole["lag"]);
+        for field in ["lags", "heard", "verdict"] {
+            assert_eq!(alone[field], Value::Null, "{field}");
+        }
+    }
+    let (table, _) = check(&[&words[..], &["--reference-only"]].concat(), 0);
+    assert!(table.starts_with("2 scenarios: no verdicts\n"), "{table}");
+    let find = ["sweep", "no-such-file", "--vary", "rate", "--find", "lag_s == 0"];
+    let (_, err) = check(&[&find[..], &["--reference-only"]].concat(), 2);
+    assert!(err.contains("leave --reference-only out"), "{err}");
 }
 
 /// A session whose lead is so short that slices land behind the listener's ear when the client is
@@ -224,6 +253,8 @@ fn searches_without_an_answer_say_so() {
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     };
     find("stale_ticks == 0", "lead-floor", "nothing has to change");
+    find("lag_s == 0", "lead-floor", "nothing has to change: lag_s == 0 holds already");
+    find("bad_s > 100", "lead-floor=0.5,1", "with bad_s 0");
     find("lead_p5 > 9", "lead-floor=0.5..1:0.25", "no lead-floor that was tried does it");
     find("lead_p5 > 9", "lead-floor=0.5..1:0.25", "tried: 3 values from 0.5 s to 1 s");
     find("lead_p5 > 9", "lead-floor=0.5..1:0.25", "closest: lead-floor 1 s");

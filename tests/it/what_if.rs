@@ -33,6 +33,8 @@ fn nothing_changed_is_exact_and_the_recorded_report() {
     let analysis = lagtape(&["analyze", STALL, "--json"]);
     let analysis: Value = serde_json::from_slice(&analysis.stdout).unwrap();
     assert_eq!(answer["factual"]["lag"], analysis["lag"]);
+    assert_eq!(answer["factual"]["heard"], analysis["heard"]);
+    assert_eq!(answer["factual"]["verdict"], analysis["verdict"]);
 }
 
 #[test]
@@ -45,7 +47,9 @@ fn a_moved_listener_is_modelled_and_open_loop_on_demand() {
     let sum: f64 = shares.map(|outcome| outcome["share"].as_f64().unwrap()).sum();
     assert!((sum - 1.0).abs() < 1e-9, "{modelled}");
     assert!(modelled["model"]["factual_error"]["exact_share"].as_f64().unwrap() > 0.9);
-    assert_eq!(modelled["outcomes"][0]["lag"], modelled["counterfactual"]["lag"]);
+    for field in ["lag", "heard", "verdict"] {
+        assert_eq!(modelled["outcomes"][0][field], modelled["counterfactual"][field]);
+    }
 
     let open = json(&[&capture, "--op", "6s:seek=12s", "--open-loop"]);
     assert_eq!(open["tier"], "horizon");
@@ -120,10 +124,13 @@ fn the_first_line_answers_and_outcomes_stand_side_by_side() {
     for text in [&sought, &unmoved, &fallen_back] {
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     }
-    assert!(sought.starts_with("lag with the change"), "{sought}");
+    assert!(sought.starts_with("healthy → LAG "), "{sought}");
     assert!(sought.contains(" of 64 runs"), "{sought}");
     assert!(sought.contains("extra lead"), "{sought}");
-    assert!(unmoved.starts_with("lag with the change; as recorded: lag\nexact: "), "{unmoved}");
+    let (first, second) = unmoved.split_once('\n').unwrap();
+    let (was, would) = first.split_once(" → ").unwrap();
+    assert_eq!(was.strip_prefix("LAG "), Some(would), "{unmoved}");
+    assert!(second.starts_with("exact: "), "{unmoved}");
     assert!(fallen_back.replace('\n', " ").contains("recorded slices stay"), "{fallen_back}");
 }
 
@@ -142,7 +149,9 @@ fn what_would_have_been_heard_and_sent_is_written() {
     );
     let analysis = lagtape(&["analyze", &derived, "--json"]);
     let analysis: Value = serde_json::from_slice(&analysis.stdout).unwrap();
-    assert_eq!(analysis["lag"], answer["counterfactual"]["lag"]);
+    for field in ["lag", "heard", "verdict"] {
+        assert_eq!(analysis[field], answer["counterfactual"][field]);
+    }
     let (_, err) = check(&words, 1);
     assert!(err.contains("exists already; use --force"), "{err}");
     let (_, err) = check(&[&words[..], &["--force"]].concat(), 0);

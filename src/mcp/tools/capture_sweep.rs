@@ -34,7 +34,7 @@ pub struct SweepCall {
     /// range: "lead-floor". Several make a cross product
     vary: Vec<String>,
     /// Search for the smallest change of the one knob in vary after which this holds, in all runs:
-    /// "stale_ticks == 0", "slices_behind == 0", "lead_p5 >= 0.1", "staleness_p95 < 1"
+    /// "lag_s == 0", "stale_ticks == 0", "slices_behind == 0", "lead_p5 >= 0.1", "staleness_p95 < 1"
     find: Option<String>,
     #[serde(flatten)]
     change: ChangeArgs,
@@ -58,7 +58,7 @@ pub struct Swept {
     id: String,
     /// What the columns of values are
     keys: Vec<String>,
-    /// values, tier, lags, stale_ticks, behind, lead_p5_s, lead_p50_s, staleness_p95_s, or refusal
+    /// values, tier, lags, bad_s, onset_s, stale_ticks, behind, lead_p5_s, lead_p50_s, staleness_p95_s, or refusal
     #[schemars(schema_with = "any_list")]
     rows: Vec<Value>,
     rows_total: u64,
@@ -95,7 +95,7 @@ pub const CAPTURE_SWEEP: AboutTool = AboutTool {
     name: "capture_sweep",
     title: "Sweep what-ifs",
     description: "Tries many values of one or more settings, or with find searches for the smallest change that \
-     would have prevented the lag: vary [\"lead-floor=0.25..2:0.05\"], find \"stale_ticks == 0\".",
+     would have prevented the lag: vary [\"lead-floor=0.25..2:0.05\"], find \"lag_s == 0\".",
     set: Toolset::Replay,
     effect: Effect::Reads,
 };
@@ -158,6 +158,7 @@ impl SweepCall {
             scenario,
             axes,
             open_loop: self.open_loop,
+            reference_only: false,
             members: usize::try_from(members)?,
             report: report_args(self.window_s, self.stale_threshold_s, None)?,
             threads: 0,
@@ -197,7 +198,11 @@ fn row(row: &SweepRow) -> Value {
         short["refusal"] = clipped(refusal).into();
     }
     let Some(lag) = &row.lag else { return short };
-    short["lags"] = row.lags.unwrap_or(false).into();
+    short["lags"] = row.lags.into();
+    if let Some(verdict) = row.verdict.as_ref().filter(|verdict| verdict.known) {
+        short["bad_s"] = verdict.bad_s.into();
+        short["onset_s"] = verdict.onset_s.into();
+    }
     short["stale_ticks"] = lag.ticks.stale_ticks.into();
     short["behind"] = lag.slices.behind_playhead.into();
     if let Some(lead) = lag.slices.lead_s {

@@ -70,10 +70,10 @@ pub struct WhatIfAnswer {
     id: String,
     /// What the answer rests on
     trust: views::TrustView,
-    /// What was recorded, under lag
+    /// What was recorded, under lag, heard and verdict
     #[schemars(schema_with = "schema::any_object")]
     factual: Value,
-    /// What would have been in the likeliest outcome, under lag
+    /// The same in the likeliest outcome of what would have been
     #[schemars(schema_with = "schema::any_object")]
     counterfactual: Value,
     /// Where it is a matter of luck: what could have been, the likeliest first
@@ -104,14 +104,14 @@ pub async fn capture_what_if(
     let (verb, path) = (args.verb()?, found.path.clone());
     let answer = call.work("replaying", move || app::what_if(&path, &verb)).await?;
     let most = if args.format == Format::Detailed { 10 } else { 4 };
-    let outcomes = answer.outcomes.iter().map(|outcome| json!(outcome));
+    let outcomes = answer.outcomes.iter().map(views::outcome);
     let (outcomes, cut) = page("outcomes", outcomes, 0, most);
     let compare =
         format!("capture_compare with the same arguments on \"{}\" lists every figure", found.id);
     let body = WhatIfAnswer {
         trust: views::TrustView::of(&answer),
-        factual: json!(answer.factual),
-        counterfactual: json!(answer.counterfactual),
+        factual: views::side(&answer.factual),
+        counterfactual: views::side(&answer.counterfactual),
         outcomes,
         command: format!("lagtape what-if {}{}", found.path.display(), args.change.flags()),
         id: found.id,

@@ -58,16 +58,18 @@ fn closest(find: &Find, axis: &SweptAxis, out: &mut String) -> fmt::Result {
     let row = closest_row(find, &find.sweep.rows.iter().collect::<Vec<_>>())
         .filter(|_| find.value.is_none())
         .map(|row| &find.sweep.rows[row]);
-    let Some((row, lag)) = row.and_then(|row| Some((row, row.lag.as_ref()?))) else {
+    let Some((row, (_, judged))) = row.and_then(|row| Some((row, row.judged().next()?))) else {
         return Ok(());
     };
-    let figure = find.figure.value(lag).map_or("unknown".to_owned(), |value| value.to_string());
+    let figure = find.figure.value(judged).map_or("unknown".to_owned(), |value| value.to_string());
     let (value, name) = (axis.value(row.values[0]), find.figure.figure());
     writeln!(out, "closest: {} {value}, with {name} {figure}", axis.key)
 }
 
 fn closest_row(find: &Find, rows: &[&SweepRow]) -> Option<usize> {
-    let miss = |row: &SweepRow| row.lag.as_ref().map_or(f64::INFINITY, |lag| find.figure.miss(lag));
+    let miss = |row: &SweepRow| {
+        row.judged().next().map_or(f64::INFINITY, |(_, judged)| find.figure.miss(judged))
+    };
     (0..rows.len()).min_by(|a, b| miss(rows[*a]).total_cmp(&miss(rows[*b])))
 }
 

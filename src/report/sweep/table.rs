@@ -5,10 +5,10 @@ use std::fmt::{self, Write as _};
 
 use super::{Sweep, SweptCapture, tier};
 use crate::lag::LagReport;
-use crate::report::format::{Figure, wrapped};
+use crate::report::format::{Figure, in_brief, wrapped};
 use crate::scenario::Tier;
 use crate::scenario::advice::{Advice, Wording};
-use crate::sweep::rows::{SweepRow, lags};
+use crate::sweep::rows::SweepRow;
 
 /// Rows of one capture that are printed before the rest is only counted.
 const MAX_ROWS: usize = 24;
@@ -41,6 +41,7 @@ impl Page<'_> {
             self.mention("worst", summary.worst, out)?;
             match summary.first_that_lags {
                 Some(row) => self.mention("first that lags", row, out)?,
+                None if !self.is_judged() => {}
                 None => writeln!(out, "{:<MARGIN$}none", "first that lags")?,
             }
         }
@@ -58,9 +59,15 @@ impl Page<'_> {
         let scenarios = format!("{each} scenario{}", if each == 1 { "" } else { "s" });
         match usable {
             0 => "no capture could be used".to_owned(),
+            _ if !self.is_judged() => format!("{scenarios}: no verdicts"),
             1 => format!("{scenarios}: {lag} lag"),
             _ => format!("{scenarios} with each of {usable} captures: {lag} of {} lag", rows.len()),
         }
+    }
+
+    /// Whether there are verdicts at all.
+    fn is_judged(&self) -> bool {
+        self.sweep.rows.iter().any(|row| row.lags.is_some())
     }
 
     /// One row in a sentence.
@@ -73,6 +80,7 @@ impl Page<'_> {
         if self.sweep.captures.len() > 1 {
             parts.push(self.sweep.captures[row.capture].capture.clone());
         }
+        parts.extend(row.verdict.as_ref().map(|verdict| in_brief(Some(verdict))));
         let (stale, behind) = (lag.ticks.stale_ticks, lag.slices.behind_playhead);
         parts.extend([format!("{stale} stale ticks"), format!("{behind} slices behind")]);
         parts.extend(lag.slices.lead_s.map(|lead| format!("lead p5 {} s", Figure(lead.p5))));
@@ -133,6 +141,15 @@ impl Column {
     }
 }
 
+/// How many seconds were bad.
+fn bad_column(capture: &SweptCapture, rows: &[&SweepRow]) -> Column {
+    let recorded = [capture.verdict.as_ref()].into_iter();
+    let verdicts = recorded.chain(rows.iter().map(|row| row.verdict.as_ref()));
+    let known = verdicts.map(|verdict| verdict.filter(|verdict| verdict.known));
+    let cells = known.map(|verdict| seconds(verdict.map(|verdict| verdict.bad_s))).collect();
+    Column { heading: ["bad".to_owned(), "audio".to_owned()], cells }
+}
+
 /// A figure with both lines of its heading.
 type PrintedFigure = (&'static str, &'static str, fn(&LagReport) -> String);
 
@@ -165,6 +182,7 @@ pub(super) fn table(
         let heading = [above.to_owned(), below.to_owned()];
         columns.push(Column { heading, cells: [recorded].into_iter().chain(values).collect() });
     }
+    columns.push(bad_column(capture, rows));
     let tiers = rows.iter().map(|row| tier(row.tier).to_owned());
     let tiers = ["exact".to_owned()].into_iter().chain(tiers).collect();
     let tiers = Column { heading: ["tier".to_owned(), String::new()], cells: tiers };
@@ -192,7 +210,7 @@ fn lag_column(capture: &SweptCapture, rows: &[&SweepRow]) -> Column {
         Some(false) => "",
         None => "–",
     };
-    let recorded = capture.factual.as_ref().map(lags);
+    let recorded = capture.verdict.as_ref().and_then(|verdict| verdict.lag);
     let cells = [recorded].into_iter().chain(rows.iter().map(|row| row.lags));
     let cells = cells.map(|lags| word(lags).to_owned()).collect();
     Column { heading: [String::new(), String::new()], cells }

@@ -7,6 +7,7 @@
 use super::perturbation::Perturbation;
 use crate::lag::stats::percentile;
 use crate::lag::{Figures, LagReport};
+use crate::verdict::{HeardUse, Verdict};
 
 /// One thing that could have happened.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -30,6 +31,10 @@ pub struct ModelOutcome {
     pub behind_playhead: Spread,
     /// Most transport lead that the server took, in seconds.
     pub transport_peak_s: Spread,
+    /// What the listener heard in the member of the report; `null` where nobody asked.
+    pub heard: Option<HeardUse>,
+    /// Whether that is lag.
+    pub verdict: Option<Verdict>,
     /// What chance decided in the member of the report; repeats it with [`predict`](super::predict).
     #[serde(skip)]
     pub perturbation: Perturbation,
@@ -107,6 +112,8 @@ impl ModelOutcome {
             stale_ticks,
             behind_playhead,
             transport_peak_s,
+            heard: None,
+            verdict: None,
             perturbation: typical.perturbation.clone(),
         }
     }

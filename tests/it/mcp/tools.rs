@@ -141,6 +141,7 @@ fn figures_are_those_of_the_command_line() {
     assert_eq!(asked["counterfactual"], what_if["counterfactual"]);
     assert_eq!(asked["factual"], what_if["factual"]);
     assert_eq!(asked["trust"]["tier"], what_if["tier"]);
+    assert!(asked["counterfactual"]["verdict"]["lag"].is_boolean());
 
     let words = ["sweep", "healthy.lagtape", "--rate", "0.99,1.0,1.01", "--open-loop", "--json"];
     let sweep = cli(folder.path(), &words);
@@ -152,6 +153,7 @@ fn figures_are_those_of_the_command_line() {
     {
         assert_eq!(row["values"], expected["values"]);
         assert_eq!(row["lead_p5_s"], expected["lag"]["slices"]["lead_s"]["p5"]);
+        assert_eq!((&row["lags"], &row["bad_s"]), (&json!(false), &expected["verdict"]["bad_s"]));
     }
 }
 

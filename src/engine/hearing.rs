@@ -1,0 +1,137 @@
+//! The listener and the measure of what is heard: all that a verdict rests on.
+//!
+//! Enters: what happens to a stream, in its order. Whoever drives it, the engine record by record or
+//! a what-if over columns, gets the same to the bit. Knows no audio and no message.
+
+use super::listener::Listener;
+use crate::capture::{HeardState, Marker, TickReport};
+use crate::heard::{HeardMeter, HeardRule};
+use crate::playhead::PlayheadSource;
+use crate::time::Nanos;
+use crate::verdict::HeardUse;
+
+/// A listener, and the measure of what he hears.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hearing {
+    pub(super) playhead: Listener,
+    pub(super) meter: HeardMeter,
+    sample_rate: u32,
+    /// Where it went on from, if it did not begin with the initial buffer.
+    resumed: Option<Box<Resumed>>,
+}
+
+/// A listener and a measure that went on from a state.
+#[derive(Clone, Debug, PartialEq)]
+struct Resumed {
+    playhead: Listener,
+    at: Nanos,
+    state: HeardState,
+}
+
+impl Hearing {
+    /// The initial buffer came.
+    #[must_use]
+    pub fn new(
+        source: PlayheadSource,
+        at: Nanos,
+        frames: u64,
+        sample_rate: u32,
+        rule: HeardRule,
+    ) -> Hearing {
+        let foreign = source == PlayheadSource::Reported;
+        Hearing {
+            playhead: Listener::new(source, frames, sample_rate, at.seconds()),
+            meter: HeardMeter::new(at, frames, sample_rate, rule, foreign),
+            sample_rate,
+            resumed: None,
+        }
+    }
+
+    /// Goes on from the state of a measure, from `at` on; `None` when that is none of a loop.
+    pub(super) fn resume(
+        playhead: Listener,
+        at: Nanos,
+        state: HeardState,
+        sample_rate: u32,
+        rule: HeardRule,
+    ) -> Option<Hearing> {
+        let resumed = Resumed { playhead: playhead.clone(), at, state };
+        let meter = resumed.meter(sample_rate, rule)?;
+        Some(Hearing { playhead, meter, sample_rate, resumed: Some(Box::new(resumed)) })
+    }
+
+    /// One that begins like this one, or goes on from the state that this one went on from, by
+    /// another rule. Of a listener who began with the initial buffer, nothing may have been heard yet.
+    #[must_use]
+    pub fn anew(&self, at: Nanos, rule: HeardRule) -> Hearing {
+        let resumed = self.resumed.as_deref().cloned().unwrap_or_else(|| {
+            let (playhead, state) = (self.playhead.clone(), self.meter.state());
+            Resumed { playhead, at, state }
+        });
+        let meter = resumed.meter(self.sample_rate, rule);
+        let meter = meter.expect("the state of a measure is that of a loop");
+        let (playhead, sample_rate) = (resumed.playhead, self.sample_rate);
+        Hearing { playhead, meter, sample_rate, resumed: None }
+    }
+
+    /// A slice came, in a message of so many bytes.
+    pub fn slice(&mut self, t: Nanos, start: u32, frames: u32, len: u32) {
+        self.meter.on_slice(t, start.into(), frames.into(), len.into());
+    }
+
+    /// The client reported, with other knobs than before if they were turned.
+    pub fn report(&mut self, t: Nanos, report: &TickReport, turned: bool) {
+        if turned {
+            self.meter.on_change(t);
+        }
+        let position_s = report.playback_pos;
+        let steering = position_s.and_then(|position_s| self.playhead.report(position_s, t));
+        self.meter.on_report(t, report, steering);
+    }
+
+    /// The client sent another command.
+    pub fn command(&mut self, t: Nanos) {
+        self.meter.on_change(t);
+    }
+
+    /// The listener did this, which moves only a simulated playhead.
+    pub fn operate(&mut self, t: Nanos, op: &Marker) {
+        let steering = self.playhead.operate(op, t);
+        let moves = !matches!(op, Marker::Point { .. });
+        if let Some(steering) = steering.filter(|_| moves) {
+            self.meter.on_op(t, steering);
+        }
+    }
+
+    /// Another buffer came.
+    pub fn swap(&mut self, t: Nanos, frames: u64) {
+        self.playhead.reset(frames, t.seconds());
+        self.meter.on_swap(t, frames, self.playhead.line(t));
+    }
+
+    /// The position of the playhead, in seconds from the start of the loop.
+    #[must_use]
+    pub fn seconds(&self, t: Nanos) -> f64 {
+        self.playhead.seconds(t.seconds())
+    }
+
+    /// Bytes of all slices that came.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        self.meter.received()
+    }
+
+    /// What was heard; times are seconds from `origin`.
+    #[must_use]
+    pub fn heard(&self, origin: Nanos) -> HeardUse {
+        HeardUse::of(&self.meter, origin)
+    }
+}
+
+impl Resumed {
+    fn meter(&self, sample_rate: u32, rule: HeardRule) -> Option<HeardMeter> {
+        let foreign = self.playhead.source() == PlayheadSource::Reported;
+        let line = self.playhead.line(self.at);
+        HeardMeter::resume(&self.state, sample_rate, rule, foreign, line)
+    }
+}
