@@ -14,8 +14,9 @@ const MAX_LAPS: f64 = 2.0;
 /// A loop that goes by faster than this is nothing that somebody listens to.
 const MIN_LAP_NS: f64 = 1e6;
 const NS_PER_S: f64 = 1e9;
-/// Half a nanosecond, in seconds.
-const HALF_NS_S: f64 = 0.5e-9;
+/// Positions, also those of a playhead that stands still, are computed from seconds, and rounded by
+/// less than this; it is a fifth of a nanosecond of the usual 48,000 frames a second.
+const ROUNDING_FRAMES: f64 = 1e-5;
 
 /// A stretch of time in which the listener heard frames of one region.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,13 +34,12 @@ impl PlayheadLine {
         self.position + at.0.saturating_sub(self.at.0) as f64 / NS_PER_S * self.speed
     }
 
-    /// The frame that is heard, in a loop of this length. Moments are whole nanoseconds, so a
-    /// position that is less than half a nanosecond short of a frame has reached it: else rounding
-    /// would put the listener a whole frame back.
+    /// The frame that is heard, in a loop of this length. A position that is short of a frame by what
+    /// may be rounding has reached it: else rounding would put the listener a whole frame back.
     #[must_use]
     pub fn frame(&self, at: Nanos, frames: u64) -> u64 {
         let frames = frames.max(1);
-        let reached = self.walked(at) + self.speed.abs() * HALF_NS_S;
+        let reached = self.walked(at) + ROUNDING_FRAMES;
         (reached.rem_euclid(frames as f64) as u64).min(frames - 1)
     }
 
@@ -208,6 +208,7 @@ mod tests {
         assert_eq!(frame(300.0 - 1e-12, 0.5 * RATE, 0), 0);
         assert_eq!(frame(12.9, RATE, 238), 250);
         assert_eq!(frame(12.9, 0.0, 238), 12);
+        assert_eq!(frame(85.0 - 1e-12, 0.0, 144), 85);
     }
 
     #[test]

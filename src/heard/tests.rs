@@ -141,9 +141,8 @@ impl BruteForce {
         match event {
             Event::Slice { start, frames } => {
                 let n = self.loop_writes.len() as i64;
-                // A moment is a whole nanosecond.
-                let half_ns = self.playhead.rate().abs() * f64::from(SAMPLE_RATE) * 0.5e-9;
-                let playhead = (self.playhead.position(now_s) + half_ns) as i64;
+                // Positions are rounded.
+                let playhead = (self.playhead.position(now_s) + 1e-5) as i64;
                 let ahead = (*start as i64 - playhead).rem_euclid(n);
                 let lead = if ahead >= (n + 1) / 2 { ahead - n } else { ahead };
                 let placed = at >= self.swapping_until || (-50..=4350).contains(&lead);
