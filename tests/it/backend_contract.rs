@@ -339,11 +339,11 @@ fn a_missing_binary_is_told() {
 
         let mut server = impatient();
         server.receive(ms(160), Incoming::Text(&command.to_string()));
-        assert_eq!(sent(&mut server, ms(160), ms(1_100)), [json!(0); 0], "{kind}");
+        assert!(sent(&mut server, ms(160), ms(1_100)).is_empty(), "{kind}");
         assert!(matches(&sent(&mut server, ms(1_100), ms(1_200)), &failed), "{kind}");
         // What comes too late belongs to nothing.
         server.receive(ms(1_200), Incoming::Binary(&pcm(48_000)));
-        assert_eq!(sent(&mut server, ms(1_200), ms(1_600)), [json!(0); 0], "{kind}");
+        assert!(sent(&mut server, ms(1_200), ms(1_600)).is_empty(), "{kind}");
     }
 }
 
@@ -362,7 +362,7 @@ fn audio_is_written_within_the_source() {
         (write(0.5, json!({"mix": "sum", "repeat": "none"})), written(0.08, 1.4)),
         (write(2.0, json!({})), failed.clone()),
         (write(-0.1, json!({})), failed.clone()),
-        (write(0.0, json!({"source_epoch": 3})), failed.clone()),
+        (write(0.0, json!({"source_epoch": 3})), failed),
     ];
     for (command, expected) in rows {
         check(&json!({}), &command, Some(&pcm(24_000)), &expected);
@@ -410,7 +410,7 @@ fn loras_of_the_config_are_enabled_after_the_buffer() {
     let triggers = json!(["lofi-tape", "dusty"]);
     let registered = (json!("registered"), json!(0.0), triggers.clone());
     assert_eq!(state(&ready["lora_catalog"]), registered);
-    assert_eq!(state(&catalog["catalog"]), (json!("enabled"), json!(0.7), triggers.clone()));
+    assert_eq!(state(&catalog["catalog"]), (json!("enabled"), json!(0.7), triggers));
     assert_eq!(catalog["catalog"][0]["path"], "models/loras/lo-fi.safetensors");
 
     let turn = json!({"type": "params", "raw": {"lora_str_lo-fi": 9}, "playback_pos": 0.0});

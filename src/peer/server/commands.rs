@@ -151,7 +151,9 @@ impl Session {
         };
         match upload {
             Upload::Swap(request) => {
-                self.load_swap(now, Loaded::upload(pcm, self.seed), request);
+                let brought = Loaded::upload(pcm, self.seed);
+                let loaded = brought.known_as(request.fixture.as_deref(), &self.library);
+                self.load_swap(now, loaded, request);
             }
             Upload::Reference { part, name } => {
                 self.set_reference(now, part, &name, pcm.frames(), outbox);

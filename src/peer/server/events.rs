@@ -33,8 +33,8 @@ pub(super) struct SessionFacts<'a> {
     pub manual_slots: u32,
 }
 
-pub(super) fn ready(config: &Config, facts: SessionFacts<'_>) -> String {
-    let SessionFacts { session_id, shape, music, .. } = facts;
+pub(super) fn ready(config: &Config, facts: &SessionFacts<'_>) -> String {
+    let &SessionFacts { session_id, shape, music, .. } = facts;
     let mut ready = json!({
         "type": "ready",
         "duration": shape.duration_s(),

@@ -80,7 +80,12 @@ impl Handshake {
                 Going::Break(())
             }
             (Step::Pcm(config), Incoming::Binary(bytes)) => match pcm::parse(bytes) {
-                Ok(pcm) => self.load(now, config, Loaded::upload(pcm, options.seed), options),
+                Ok(pcm) => {
+                    let name = config.fixture_name.as_deref();
+                    let brought = Loaded::upload(pcm, options.seed);
+                    let loaded = brought.known_as(name, &options.library);
+                    self.load(now, config, loaded, options)
+                }
                 Err(error) => refuse(now, "bad_audio", &error.to_string(), outbox),
             },
             (step, _) => {

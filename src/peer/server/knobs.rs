@@ -223,12 +223,12 @@ fn float(default: f64, least: f64, most: f64, group: &str) -> Value {
 mod tests {
     use super::*;
 
-    fn object(value: Value) -> Map<String, Value> {
+    fn object(value: &Value) -> Map<String, Value> {
         value.as_object().unwrap().clone()
     }
 
     #[track_caller]
-    fn check(raw: Value, expected: &Value) {
+    fn check(raw: &Value, expected: &Value) {
         let mut bank = KnobBank::new(false);
         bank.add_slot(1);
         bank.turn(object(raw));
@@ -238,24 +238,24 @@ mod tests {
     #[test]
     fn values_are_clamped_dropped_or_passed_on() {
         check(
-            json!({"denoise": 7, "shift": -3, "seed": -1}),
+            &json!({"denoise": 7, "shift": -3, "seed": -1}),
             &json!({"denoise": 1.0, "shift": 1.0, "seed": 0.0}),
         );
         check(
-            json!({"feedback_depth": 2.5, "man_src_1": 1e9}),
+            &json!({"feedback_depth": 2.5, "man_src_1": 1e9}),
             &json!({"feedback_depth": 2.0, "man_src_1": 95.0}),
         );
         check(
-            json!({"man_alpha_1": -99, "steer_bright": 99}),
+            &json!({"man_alpha_1": -99, "steer_bright": 99}),
             &json!({"man_alpha_1": -30.0, "steer_bright": 30.0}),
         );
-        check(json!({"denoise": "0.25", "shift": "much"}), &json!({"denoise": 0.25}));
+        check(&json!({"denoise": "0.25", "shift": "much"}), &json!({"denoise": 0.25}));
         check(
-            json!({"rcfg_mode": "self", "dcw_mode": "loud", "dcw_enabled": 0}),
+            &json!({"rcfg_mode": "self", "dcw_mode": "loud", "dcw_enabled": 0}),
             &json!({"rcfg_mode": "self", "dcw_enabled": 0}),
         );
         check(
-            json!({"lora_blend": 9, "man_src_2": 1e9}),
+            &json!({"lora_blend": 9, "man_src_2": 1e9}),
             &json!({"lora_blend": 9, "man_src_2": 1e9}),
         );
     }
@@ -263,8 +263,8 @@ mod tests {
     #[test]
     fn a_knob_that_a_report_leaves_out_stands_where_it_stood() {
         let mut bank = KnobBank::new(false);
-        assert!(bank.turn(object(json!({"denoise": 0.5}))).is_some());
-        assert_eq!(bank.turn(object(json!({"denoise": 0.5}))), None);
+        assert!(bank.turn(object(&json!({"denoise": 0.5}))).is_some());
+        assert_eq!(bank.turn(object(&json!({"denoise": 0.5}))), None);
         assert!(bank.turn(Map::new()).is_some());
         assert_eq!(bank.value("denoise"), Some(0.5));
     }
@@ -288,7 +288,7 @@ mod tests {
         bank.add_lora("lo-fi", 0.8);
         assert_eq!(bank.all_values().len(), before.len() + 5);
         assert_eq!(bank.lora_strengths().collect::<Vec<_>>(), [("lo-fi", 0.8)]);
-        bank.turn(object(json!({"lora_str_lo-fi": 9})));
+        bank.turn(object(&json!({"lora_str_lo-fi": 9})));
         assert_eq!(bank.value("lora_str_lo-fi"), Some(2.0));
         bank.remove_slot(1);
         bank.remove_lora("lo-fi");

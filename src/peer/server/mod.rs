@@ -94,7 +94,7 @@ pub struct Server {
 }
 
 enum Phase {
-    Greeting(Handshake),
+    Greeting(Box<Handshake>),
     Live(Box<Session>),
     /// The last messages go out.
     Ending,
@@ -110,7 +110,7 @@ impl Server {
             .map(|_| session_id(&mut names))
             .last()
             .expect("there is a first session");
-        let phase = Phase::Greeting(Handshake::default());
+        let phase = Phase::Greeting(Box::default());
         Self { options, session_id, phase, outbox: Outbox::default(), uploaded: None }
     }
 

@@ -171,7 +171,7 @@ impl Session {
             knob_manifest: self.knobs.manifest(),
             manual_slots: self.manual_slots,
         };
-        outbox.text(now, events::ready(&self.config, facts));
+        outbox.text(now, events::ready(&self.config, &facts));
         outbox.message(now, Outgoing::Binary(buffer));
         for (id, strength) in &pending {
             self.knobs.remove_lora(id);

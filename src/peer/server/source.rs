@@ -1,6 +1,6 @@
 //! The source audio of a loop: a fixture, an upload, or what the server was started with.
 
-use super::library::UserTrack;
+use super::library::{TrackLibrary, UserTrack};
 use super::music::Music;
 use super::pcm::Pcm;
 use crate::peer::loop_audio::LoopAudio;
@@ -70,6 +70,12 @@ struct Fixture {
     /// What a swap says of key and time signature counts for nothing, as the real server knows its
     /// own recordings.
     is_known_music: bool,
+}
+
+impl Fixture {
+    fn music(&self) -> Music {
+        Music { bpm: self.bpm, key: self.key.to_owned(), ..Music::default() }
+    }
 }
 
 const FIXTURES: [Fixture; 5] = [
@@ -188,9 +194,8 @@ impl Loaded {
             ServerSource::BuiltIn { channels, .. } => *channels,
             ServerSource::Pcm(pcm) => pcm.channels,
         };
-        let key = fixture.key.to_owned();
         Some(Self {
-            music: Music { bpm: fixture.bpm, key, ..Music::default() },
+            music: fixture.music(),
             is_known_music: fixture.is_known_music,
             ..Self::tune(seed.wrapping_add(fixture.seed), fixture.seconds, channels)
         })
@@ -199,6 +204,20 @@ impl Loaded {
     /// What the client brought.
     pub fn upload(pcm: Pcm, seed: u64) -> Self {
         Self { pcm, music: Music::default(), is_known_music: false, seed, is_upload: true }
+    }
+
+    /// What the client brought, under a name: where that is a fixture's, and of its length, or a
+    /// track's of the library, its music is known.
+    pub fn known_as(self, name: Option<&str>, library: &TrackLibrary) -> Self {
+        let track = name.and_then(|name| library.track(name)).map(|track| track.music);
+        let fixture = name.and_then(fixture_of).filter(|fixture| {
+            let frames = (fixture.seconds * f64::from(DEFAULT_SAMPLE_RATE)).round();
+            fixture.is_known_music && self.pcm.frames() as f64 == frames
+        });
+        match track.or_else(|| fixture.map(Fixture::music)) {
+            Some(music) => Self { music, is_known_music: true, ..self },
+            None => self,
+        }
     }
 
     /// A track of the library.
@@ -265,6 +284,22 @@ mod tests {
         for (name, expected) in rows {
             assert_eq!(is_fixture(name), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn a_fixture_that_the_client_brings_is_known() {
+        let library = TrackLibrary::default();
+        let brought = |frames: usize, name: &str| {
+            let loaded = Loaded::upload(Pcm { channels: 1, audio: vec![0.0; frames] }, 0);
+            loaded.known_as(Some(name), &library).music.bpm
+        };
+        assert_eq!(brought(2_764_800, "low_fi_Gm_loop_60s_gnm.wav"), 152);
+        assert_eq!(brought(48_000, "low_fi_Gm_loop_60s_gnm.wav"), 96, "of another length");
+        assert_eq!(brought(2_764_800, "mine.wav"), 96);
+        let music = Music { bpm: 70, ..Music::default() };
+        let pcm = Pcm { channels: 1, audio: vec![0.5] };
+        library.keep("mine", Some(music), pcm).unwrap();
+        assert_eq!(brought(48_000, "mine.wav"), 70);
     }
 
     #[test]
