@@ -40,7 +40,7 @@ mod runtime;
 pub use advice::worded;
 pub use analyze::{AnalyzeOptions, analyze, analyze_all, next_commands};
 pub use audio::{AudioOptions, AudioSummary, audio};
-pub use backend::{BackendVerb, backend};
+pub use backend::{BackendPorts, BackendVerb, BusPort, backend};
 pub use captures::{CaptureFolders, FoundCapture, ListedCapture};
 pub use cat::{CatFilter, MessagePage, cat, messages};
 pub use cut::{CutOptions, CutSummary, cut};

@@ -9,7 +9,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use lagtape::app::{
-    self, BackendVerb, DiffVerb, RecordVerb, RecordedSession, Replayed, SessionSource, SimulateVerb,
+    self, BackendVerb, BusPort, DiffVerb, RecordVerb, RecordedSession, Replayed, SessionSource,
+    SimulateVerb,
 };
 use lagtape::edge::replay::ServeOptions;
 use lagtape::lag::LagReport;
@@ -70,8 +71,15 @@ fn figures(analysis: &Analysis) -> Result<String> {
 async fn record_backend(incident: &str, out: &Path) -> Result<Analysis> {
     let trouble: Trouble = incident.parse().expect("an incident of this name");
     let listen = "127.0.0.1:0".parse()?;
-    let backend =
-        BackendVerb { listen, trouble, seed: SEED, loop_s: LOOP_S, channels: 1, audio: None };
+    let backend = BackendVerb {
+        listen,
+        bus: BusPort::Off,
+        trouble,
+        seed: SEED,
+        loop_s: LOOP_S,
+        channels: 1,
+        audio: None,
+    };
     let (address, listening) = oneshot::channel();
     let (stop, stopped) = oneshot::channel::<()>();
     let stopped = async {
@@ -88,7 +96,7 @@ async fn record_backend(incident: &str, out: &Path) -> Result<Analysis> {
             source: SessionSource::Fixture(BUILT_IN.to_owned()),
             dialect: Dialect::Legacy,
             run_for: Some(LENGTH),
-            ..RecordVerb::new(format!("ws://{}", listening.await?))
+            ..RecordVerb::new(format!("ws://{}", listening.await?.address))
         };
         let session = app::record(verb, pending(), |_, _| ()).await;
         drop(stop);

@@ -1,12 +1,13 @@
 //! `backend`: the simulated server on a real port.
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
 use anyhow::{Context, Result};
+use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use super::runtime::runtime;
@@ -25,6 +26,8 @@ const BUILT_IN_LOOP: (f64, u16) = (24.0, 2);
 pub struct BackendVerb {
     /// Where to listen; port 0 is any free one.
     pub listen: SocketAddr,
+    /// Where the side bus listens, on this machine only.
+    pub bus: BusPort,
     /// The trouble that every session gets.
     pub trouble: Trouble,
     /// Decides everything random.
@@ -37,12 +40,35 @@ pub struct BackendVerb {
     pub audio: Option<PathBuf>,
 }
 
-/// Serves until `shutdown` resolves. Calls `listening` with the address and `notice` for every
+/// The port of the side bus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum BusPort {
+    /// There is no side bus.
+    Off,
+    /// The port after the server's, or any free one if that is taken.
+    #[default]
+    Next,
+    /// That port; 0 is any free one.
+    Port(u16),
+}
+
+/// Where a backend listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BackendPorts {
+    /// The server.
+    pub address: SocketAddr,
+    /// The side bus.
+    pub bus: Option<SocketAddr>,
+    /// The port where the side bus would be and that is taken.
+    pub taken: Option<u16>,
+}
+
+/// Serves until `shutdown` resolves. Calls `listening` with the addresses and `notice` for every
 /// connection.
 pub async fn backend(
     verb: BackendVerb,
     shutdown: impl Future<Output = ()>,
-    listening: impl FnOnce(SocketAddr),
+    listening: impl FnOnce(BackendPorts),
     notice: impl Fn(&BackendNotice) + Send + Sync + 'static,
 ) -> Result<()> {
     let setup = verb.trouble.setup();
@@ -50,21 +76,42 @@ pub async fn backend(
         Some(path) => ServerSource::Pcm(audio_file::load(path, DEFAULT_SAMPLE_RATE)?),
         None => ServerSource::built_in(verb.loop_s, verb.channels)?,
     };
+    let listener = edge::listen(verb.listen).await?;
+    let address = listener.local_addr()?;
+    let (side_bus, taken) = bus_listener(verb.bus, address.port()).await?;
+    let bus = side_bus.as_ref().map(TcpListener::local_addr).transpose()?;
     let options = BackendOptions {
+        side_bus,
         server: ServerOptions {
             seed: verb.seed,
             source,
             policy: setup.policy,
             generator: setup.generator,
             faults: setup.faults,
+            ..ServerOptions::default()
         },
         links: Links { up: setup.up, down: setup.down },
         watch: Box::new(notice),
         ..BackendOptions::default()
     };
-    let listener = edge::listen(verb.listen).await?;
-    listening(listener.local_addr()?);
+    listening(BackendPorts { address, bus, taken });
     backend::serve(listener, options, shutdown).await
+}
+
+/// Binds the side bus; also returns the port that was taken.
+async fn bus_listener(bus: BusPort, main: u16) -> Result<(Option<TcpListener>, Option<u16>)> {
+    let at = |port| edge::listen((Ipv4Addr::LOCALHOST, port).into());
+    match bus {
+        BusPort::Off => Ok((None, None)),
+        BusPort::Port(port) => Ok((Some(at(port).await.context("the side bus")?), None)),
+        BusPort::Next => {
+            let next = main.wrapping_add(1);
+            match at(next).await {
+                Ok(listener) => Ok((Some(listener), None)),
+                Err(_) => Ok((Some(at(0).await.context("the side bus")?), Some(next))),
+            }
+        }
+    }
 }
 
 /// The built-in backend on a thread of its own; it ends when this is dropped.
@@ -81,6 +128,7 @@ impl BuiltIn {
         let (loop_s, channels) = BUILT_IN_LOOP;
         let verb = BackendVerb {
             listen: ([127, 0, 0, 1], 0).into(),
+            bus: BusPort::Off,
             trouble,
             seed,
             loop_s,
@@ -97,8 +145,8 @@ impl BuiltIn {
                         // Dropping the sender stops it as well.
                         let _ = stopped.await;
                     };
-                    let report = move |address| {
-                        let _ = listening.send(Ok(address));
+                    let report = move |ports: BackendPorts| {
+                        let _ = listening.send(Ok(ports.address));
                     };
                     runtime.block_on(backend(verb, stopped, report, |_| ()))
                 });

@@ -66,6 +66,7 @@ impl SimulateVerb {
                 policy: setup.policy,
                 generator: setup.generator,
                 faults: setup.faults,
+                ..ServerOptions::default()
             },
             up: setup.up,
             down: setup.down,

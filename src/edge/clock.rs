@@ -43,6 +43,12 @@ pub fn utc_now() -> String {
     jiff::Timestamp::now().to_string()
 }
 
+/// Civil time as seconds since 1970.
+#[must_use]
+pub fn unix_seconds() -> f64 {
+    jiff::Timestamp::now().as_microsecond() as f64 / 1e6
+}
+
 /// Civil time in UTC as part of a file name: `2026-11-22T16-04-10Z`.
 #[must_use]
 pub fn utc_file_name() -> String {

@@ -8,6 +8,7 @@ pub mod backend;
 pub mod clock;
 pub(crate) mod connect;
 pub mod files;
+mod fixtures;
 pub(crate) mod har;
 pub(crate) mod import;
 mod inbound;

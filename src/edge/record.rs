@@ -16,6 +16,7 @@ use tokio_tungstenite::tungstenite::{self, Message as WsMessage};
 
 use super::clock::{self, MonotonicClock};
 use super::connect::{connect, sentence_of};
+use super::fixtures::FixtureQuestion;
 use super::inbound::Inbound;
 use super::recorder::{
     Finished, ManualTrigger, Recorder, RecorderNotice, RecorderOptions, RecorderStatus,
@@ -114,13 +115,21 @@ pub async fn record_and_obey(
     let clock = MonotonicClock::start();
     let started_utc = clock::utc_now();
     let (socket, inbound) = connect(&options.url, &options.headers).await?;
+    let question = FixtureQuestion::of(&options.client.config, &options.url, &options.headers);
     let mut session = RecordingSession::begin(options, clock, started_utc, inbound)?;
     let (sink, mut incoming) = socket.split();
     let (unsent, queue) = mpsc::channel(MAX_UNSENT);
     let sender = tokio::spawn(send_all(sink, queue));
     let end = {
-        tokio::pin!(stop);
-        session.run(&mut incoming, &unsent, &mut orders, stop, &mut watch).await
+        let unknown_fixture = async {
+            match question {
+                Some(question) => question.unknown().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::pin!(stop, unknown_fixture);
+        let ends = (stop, unknown_fixture);
+        session.run(&mut incoming, &unsent, &mut orders, ends, &mut watch).await
     };
     session.close_session(&mut incoming, &unsent).await;
     drop(unsent);
@@ -194,7 +203,10 @@ impl RecordingSession {
         incoming: &mut (impl Stream<Item = Result<WsMessage, tungstenite::Error>> + Unpin),
         unsent: &mpsc::Sender<WsMessage>,
         orders: &mut mpsc::Receiver<RecordOrder>,
-        mut stop: impl Future<Output = ()> + Unpin,
+        (mut stop, mut unknown_fixture): (
+            impl Future<Output = ()> + Unpin,
+            impl Future<Output = String> + Unpin,
+        ),
         watch: &mut impl FnMut(&Client, Nanos),
     ) -> RecordingEnd {
         loop {
@@ -222,6 +234,9 @@ impl RecordingSession {
                     }
                 }
                 Some(order) = orders.recv() => self.obey(order),
+                sentence = &mut unknown_fixture, if self.client.engine().origin().is_none() => {
+                    return RecordingEnd::Finished(sentence.clone(), Some(sentence));
+                }
                 () = self.trigger.fired() => self.recorder.request_incident(TriggerReason::Asked),
                 () = self.clock.reached(wake_at) => {}
             }

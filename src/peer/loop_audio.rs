@@ -70,16 +70,41 @@ impl LoopAudio {
         self.audio[whole.start * self.channels..whole.end * self.channels].to_vec()
     }
 
-    /// Mixes audio in at that frame, over the loop's end if need be; returns the frames touched.
-    pub fn write(&mut self, start: usize, audio: &[f32], sum: bool) -> usize {
-        let whole = self.audio.len();
-        let offset = start * self.channels;
-        let len = audio.len().min(whole);
-        for (i, &sample) in audio[..len].iter().enumerate() {
-            let held = &mut self.audio[(offset + i) % whole];
-            *held = if sum { *held + sample } else { sample };
+    /// Puts audio there, or adds it to what is there; what lies past the loop's end is cut off.
+    /// Where audio is replaced, its edges fade over that many frames into what they meet. Returns
+    /// the frames written.
+    pub fn write(&mut self, start: usize, audio: &[f32], sum: bool, fade: usize) -> usize {
+        let room = self.frames().saturating_sub(start);
+        let frames = (audio.len() / self.channels).min(room);
+        let (at, whole) = (start * self.channels, frames * self.channels);
+        let fade = fade.min(frames / 2);
+        let fades_in = start > 0;
+        let fades_out = start + frames < self.frames();
+        let held = self.audio[at..at + whole].chunks_exact_mut(self.channels);
+        for (i, (held, fresh)) in held.zip(audio.chunks_exact(self.channels)).enumerate() {
+            let risen = if fades_in && i < fade { i as f32 / fade as f32 } else { 1.0 };
+            let left = frames - 1 - i;
+            let fallen = if fades_out && left < fade { left as f32 / fade as f32 } else { 1.0 };
+            for (held, &fresh) in held.iter_mut().zip(fresh) {
+                *held = mixed(*held, fresh, sum, risen.min(fallen));
+            }
         }
-        len / self.channels
+        frames
+    }
+
+    /// Repeats audio all over the loop, so that one of its beginnings is at that frame.
+    pub fn fill(&mut self, start: usize, audio: &[f32], sum: bool) {
+        let period = audio.len() / self.channels;
+        if period == 0 {
+            return;
+        }
+        let first = (period - start % period) % period;
+        for (i, held) in self.audio.chunks_exact_mut(self.channels).enumerate() {
+            let from = (first + i) % period * self.channels;
+            for (held, &fresh) in held.iter_mut().zip(&audio[from..]) {
+                *held = mixed(*held, fresh, sum, 1.0);
+            }
+        }
     }
 
     /// A slice was encoded: the client now holds `held` where it was sent `sent`. Frames that
@@ -138,6 +163,15 @@ impl LoopAudio {
             }
         }
         fresh
+    }
+}
+
+/// Sums are clipped at full scale, as in the real server.
+fn mixed(held: f32, fresh: f32, sum: bool, weight: f32) -> f32 {
+    match sum {
+        true => (held + fresh).clamp(-1.0, 1.0),
+        false if weight < 1.0 => held + weight * (fresh - held),
+        false => fresh,
     }
 }
 
@@ -209,11 +243,31 @@ mod tests {
     }
 
     #[test]
-    fn written_audio_wraps_and_stays_within_the_loop() {
+    fn written_audio_is_cut_at_the_end_of_the_loop() {
         let mut loop_audio = loop_audio();
-        assert_eq!(loop_audio.write(FRAMES - 1, &[1.0, 2.0], false), 2);
-        assert_eq!((loop_audio.audio[FRAMES - 1], loop_audio.audio[0]), (1.0, 2.0));
-        assert_eq!(loop_audio.write(0, &vec![0.5; 2 * FRAMES], true), FRAMES);
-        assert_eq!(loop_audio.audio[0], 2.5);
+        assert_eq!(loop_audio.write(FRAMES - 1, &[1.0, 2.0], false, 0), 1);
+        assert_eq!((loop_audio.audio[FRAMES - 1], loop_audio.audio[0]), (1.0, 0.25));
+        assert_eq!(loop_audio.write(FRAMES, &[1.0], false, 0), 0);
+        assert_eq!(loop_audio.write(0, &vec![0.5; 2 * FRAMES], true, 9), FRAMES);
+        assert_eq!((loop_audio.audio[0], loop_audio.audio[FRAMES - 1]), (0.75, 1.0));
+    }
+
+    #[test]
+    fn the_edges_of_what_is_written_meet_what_was_there() {
+        let mut loop_audio = loop_audio();
+        loop_audio.write(4, &[1.25; 8], false, 2);
+        let expected = [0.25, 0.25, 0.75, 1.25, 1.25, 1.25, 1.25, 0.75, 0.25, 0.25];
+        assert_eq!(loop_audio.audio[3..13], expected);
+        loop_audio.write(0, &[1.25; 4], false, 2);
+        assert_eq!(loop_audio.audio[..4], [1.25, 1.25, 0.75, 0.25]);
+    }
+
+    #[test]
+    fn audio_fills_the_loop_in_phase() {
+        let mut loop_audio = loop_audio();
+        loop_audio.fill(4, &[1.0, 2.0, 3.0], false);
+        assert_eq!(loop_audio.audio[..6], [3.0, 1.0, 2.0, 3.0, 1.0, 2.0]);
+        assert_eq!(loop_audio.audio[FRAMES - 1], 2.0);
+        loop_audio.fill(0, &[], true);
     }
 }

@@ -184,11 +184,14 @@ pub struct IntakePolicy {
     /// Reports handled per second when they are not coalesced; `None`: the newest report wins and
     /// all others are forgotten.
     pub backlog_per_s: Option<f64>,
+    /// How long a binary message that a command announced may take, in seconds. Ten until June
+    /// 2026, which was too short for slow uplinks.
+    pub payload_within_s: f64,
 }
 
 impl Default for IntakePolicy {
     fn default() -> Self {
-        Self { poll_s: 0.001, backlog_per_s: None }
+        Self { poll_s: 0.001, backlog_per_s: None, payload_within_s: 120.0 }
     }
 }
 

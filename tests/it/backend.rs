@@ -41,6 +41,7 @@ pub fn options() -> BackendOptions {
 /// A backend that runs in a runtime of its own until it is dropped.
 pub struct Running {
     pub address: SocketAddr,
+    bus: SocketAddr,
     notices: blocking::Receiver<Notice>,
     stop: Option<oneshot::Sender<()>>,
     ended: blocking::Receiver<Result<(), String>>,
@@ -52,6 +53,9 @@ impl Running {
         let runtime = Runtime::new().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
+        let side_bus = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let bus = side_bus.local_addr().unwrap();
+        options.side_bus = Some(side_bus);
         let (tell, notices) = blocking::channel();
         options.watch = Box::new(move |notice| drop(tell.send(notice.clone())));
         let (stop, stopped) = oneshot::channel::<()>();
@@ -60,7 +64,7 @@ impl Running {
             let result = backend::serve(listener, options, async { drop(stopped.await) }).await;
             drop(end.send(result.map_err(|error| error.to_string())));
         });
-        Self { address, notices, stop: Some(stop), ended, runtime }
+        Self { address, bus, notices, stop: Some(stop), ended, runtime }
     }
 
     pub fn url(&self) -> String {
@@ -146,9 +150,23 @@ impl Running {
 
     /// One HTTP request over a connection of its own: status, head, body.
     fn http(&self, request: &str) -> (u16, String, Vec<u8>) {
+        self.http_at(self.address, request.as_bytes())
+    }
+
+    /// The answer of the side bus.
+    fn on_bus(&self, method: &str, path: &str, body: &[u8]) -> (u16, Value) {
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        let (status, _, body) = self.http_at(self.bus, &[head.as_bytes(), body].concat());
+        (status, serde_json::from_slice(&body).unwrap())
+    }
+
+    fn http_at(&self, address: SocketAddr, request: &[u8]) -> (u16, String, Vec<u8>) {
         let answer = self.act(async {
-            let mut stream = TcpStream::connect(self.address).await.unwrap();
-            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(request).await.unwrap();
             let mut answer = Vec::new();
             stream.read_to_end(&mut answer).await.unwrap();
             answer
@@ -253,6 +271,8 @@ fn documents_over_http() {
         ("/api/knobs?x=1", knob_manifest().clone()),
         ("/api/fixtures", names.clone()),
         ("/api/user_uploads", json!([])),
+        ("/api/videos", json!([])),
+        ("/api/enhance?prompt=dub+techno", json!({"enhanced": "dub techno", "ok": false})),
     ];
     for (path, expected) in rows {
         let (status, head, body) = backend.get(path);
@@ -264,6 +284,8 @@ fn documents_over_http() {
     assert_eq!((&info["no_backend"], &info["server_side_fixtures"]), (&json!(false), &names));
     let loras: Value = serde_json::from_slice(&backend.get("/api/loras").2).unwrap();
     assert_eq!(loras["loras"][0]["id"], "lo-fi");
+    assert_eq!(loras["loras"][0]["metadata"]["primary_trigger_word"], "lofi-tape");
+    assert_eq!(backend.get("/fixtures/lofi.wav").0, 200, "an alias");
 
     let (status, head, body) = backend.get("/fixtures/built-in");
     assert!(status == 200 && head.contains("content-type: audio/wav"), "{head}");
@@ -341,6 +363,107 @@ fn knobs_turned_elsewhere_reach_the_session() {
     backend.act(client.close(None)).unwrap();
     backend.await_end(1);
     assert_eq!(backend.post(path, "{}").0, 409);
+}
+
+/// A body of the side bus.
+fn framed(command: &Value, binary: &[u8]) -> Vec<u8> {
+    let command = command.to_string();
+    let len = u32::try_from(command.len()).unwrap();
+    [&len.to_le_bytes(), command.as_bytes(), binary].concat()
+}
+
+#[test]
+fn the_side_bus_drives_a_session() {
+    let backend = Running::start(options());
+    assert_eq!(backend.on_bus("GET", "/sessions", b""), (200, json!([])));
+
+    let mut client = backend.session();
+    let id = backend.next_of(&mut client, "ready")["session_id"].clone();
+    let (status, sessions) = backend.on_bus("GET", "/sessions", b"");
+    assert_eq!((status, sessions.as_array().unwrap().len(), &sessions[0]["id"]), (200, 1, &id));
+    assert!(sessions[0]["started_at"].as_f64().unwrap() > 1.7e9, "{}", sessions[0]);
+    let id = id.as_str().unwrap();
+    let (one, command) = (format!("/sessions/{id}"), format!("/sessions/{id}/cmd"));
+    assert_eq!(backend.on_bus("GET", &one, b"").1["prompt"], "instrumental music");
+
+    let sent = json!({"sent": true, "session_id": id, "audio_bytes": 0});
+    let turn = json!({"type": "params", "raw": {"denoise": 0.7}, "playback_pos": 0.0});
+    assert_eq!(backend.on_bus("POST", &command, &framed(&turn, b"")), (200, sent));
+    assert_eq!(backend.next_of(&mut client, "params_echo")["raw"], json!({"denoise": 0.7}));
+    let blend = json!({"type": "set_prompt_blend", "value": 0.5});
+    assert_eq!(backend.on_bus("POST", &command, &framed(&blend, b"")).0, 200);
+    assert_eq!(backend.next_of(&mut client, "prompt_blend_echo")["value"], 0.5);
+    let prompt = json!({"type": "prompt", "tags": "dub"});
+    assert_eq!(backend.on_bus("POST", &command, &framed(&prompt, b"")).0, 200);
+    assert_eq!(backend.next_of(&mut client, "prompt_applied")["tags"], "dub");
+    assert_eq!(backend.on_bus("GET", &one, b"").1["prompt"], "dub");
+    let pcm = Pcm { channels: 1, audio: vec![0.25; 48_000] }.to_message();
+    let swap = json!({"type": "swap_source", "fixture_name": "mine"});
+    let (_, sent) = backend.on_bus("POST", &command, &framed(&swap, &pcm));
+    assert_eq!(sent["audio_bytes"], pcm.len());
+    assert_eq!(backend.next_of(&mut client, "swap_ready")["fixture_name"], "mine");
+
+    let unknown = (404, json!({"error": "unknown session"}));
+    assert_eq!(backend.on_bus("GET", "/sessions/nobody", b""), unknown);
+    assert_eq!(backend.on_bus("POST", "/sessions/nobody/cmd", &framed(&turn, b"")), unknown);
+    for (method, path, body, status) in [
+        ("POST", command.as_str(), &b""[..], 400),
+        ("POST", &command, b"\xff\xff\xff\xff{}", 400),
+        ("POST", "/sessions", b"", 404),
+        ("GET", "/", b"", 404),
+        ("DELETE", &one, b"", 405),
+    ] {
+        assert_eq!(backend.on_bus(method, path, body).0, status, "{method} {path}");
+    }
+
+    backend.act(client.close(None)).unwrap();
+    backend.await_end(1);
+    assert_eq!(backend.on_bus("GET", "/sessions", b""), (200, json!([])));
+}
+
+#[test]
+fn each_session_has_an_id_of_its_own() {
+    let ids = || {
+        let backend = Running::start(options());
+        [1, 2].map(|_| backend.next_of(&mut backend.session(), "ready")["session_id"].clone())
+    };
+    let [first, second] = ids();
+    assert_ne!(first, second);
+    assert_eq!(ids(), [first, second], "the seed decides");
+}
+
+#[test]
+fn an_upload_stays_and_reaches_the_session() {
+    let backend = Running::start(options());
+    let mut client = backend.session();
+    backend.next_of(&mut client, "ready");
+    let mut upload = backend.connect();
+    backend.send(&mut upload, r#"{"type": "upload_track", "name": "My Song.mp3"}"#);
+    let pcm = Pcm { channels: 1, audio: vec![0.25; 48_000] }.to_message();
+    backend.act(upload.send(Message::binary(pcm))).unwrap();
+    assert_eq!(backend.next_json(&mut upload)["name"], "My Song.wav");
+    assert_eq!(backend.next_close(&mut upload).0, 1000);
+    let name = "My Song.wav".to_owned();
+    backend.await_notice(2, &Happening::Uploaded { name });
+    assert_eq!(backend.next_of(&mut client, "stem_assets")["source_mode"], "");
+
+    let (_, _, names) = backend.get("/api/user_uploads");
+    assert_eq!(serde_json::from_slice::<Value>(&names).unwrap(), json!(["My Song.wav"]));
+    let (status, _, file) = backend.get("/user_uploads/My%20Song.wav");
+    assert_eq!((status, hound::WavReader::new(&file[..]).unwrap().duration()), (200, 48_000));
+    assert_eq!(backend.get("/user_uploads/other.wav").0, 404);
+    let swap =
+        r#"{"type": "swap_source", "use_server_source": true, "fixture_name": "My Song.wav"}"#;
+    backend.send(&mut client, swap);
+    assert_eq!(backend.next_of(&mut client, "swap_ready")["duration"], 1.0);
+}
+
+#[test]
+fn a_fixture_that_there_is_not_is_logged() {
+    let backend = Running::start(options());
+    let mut client = backend.connect();
+    backend.send(&mut client, r#"{"use_server_fixture": true, "fixture_name": "nosuch"}"#);
+    backend.await_notice(1, &Happening::UnknownFixture { name: "nosuch".to_owned() });
 }
 
 #[test]

@@ -23,6 +23,7 @@ async fn record_socket(incident: &'static str, out: PathBuf) -> Analysis {
     let trouble: Trouble = incident.parse().unwrap();
     let client = trouble.setup().client;
     let backend = BackendVerb {
+        bus: app::BusPort::Off,
         listen: "127.0.0.1:0".parse().unwrap(),
         trouble,
         seed: SEED,
@@ -38,7 +39,7 @@ async fn record_socket(incident: &'static str, out: PathBuf) -> Analysis {
             // A dropped sender stops it too.
             let _ = stopped.await;
         },
-        |at| address.send(at).unwrap(),
+        |ports| address.send(ports.address).unwrap(),
         |_| (),
     );
     let recording = async {

@@ -2,6 +2,8 @@
 
 mod audio_file;
 mod backend;
+mod backend_cli;
+mod backend_contract;
 mod capture;
 mod checkpoint;
 mod cli;

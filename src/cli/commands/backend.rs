@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::app::{self, BackendVerb, Outcome, runtime};
+use crate::app::{self, BackendPorts, BackendVerb, BusPort, Outcome, runtime};
 use crate::cli::server_args::{ServerArgs, list_incidents};
 use crate::cli::signals::stop_signal;
 use crate::cli::stderr::Stderr;
@@ -19,11 +19,18 @@ use crate::peer::server::BUILT_IN;
   lagtape backend --listen 127.0.0.1:1318 --incident stall:at=10
   lagtape backend --audio song.flac --incident thin-link:down=200KB/s
 
-The address stands on the first line of stdout. Ctrl-C ends it.")]
+The address stands on the first line of stdout, that of the side bus on the second. Ctrl-C ends it.
+
+The side bus is a second port of DEMON's server, through which its own MCP server drives a session:
+GET /sessions, GET /sessions/ID, POST /sessions/ID/cmd. It is reached from this machine only.")]
 pub struct BackendArgs {
     /// Where to listen, an address and a port or a port alone; port 0 is any free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", value_parser = parse_listen)]
     pub listen: SocketAddr,
+    /// The port of the side bus: the one after the server's unless given; 0 is any free one, off
+    /// is none
+    #[arg(long, value_name = "PORT", value_parser = parse_bus)]
+    pub bus_port: Option<BusPort>,
     #[command(flatten)]
     pub server: ServerArgs,
     /// Play an audio file in place of the built-in music
@@ -38,6 +45,7 @@ impl BackendArgs {
     fn verb(&self) -> BackendVerb {
         BackendVerb {
             listen: self.listen,
+            bus: self.bus_port.unwrap_or_default(),
             trouble: self.server.incident.clone(),
             seed: self.server.seed,
             loop_s: self.server.loop_length.seconds(),
@@ -62,15 +70,41 @@ pub fn run(args: &BackendArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Ou
     let serving = app::backend(
         verb,
         stop_signal(),
-        |address| {
-            // Programs that start the backend read the address from the first line.
-            let _ = writeln!(out, "ws://{address}").and_then(|()| out.flush());
-            stderr.say(&format!(
-                "next: lagtape record ws://{address} --fixture {BUILT_IN} --for 30s"
-            ));
-        },
+        |ports| announce(ports, stderr, out),
         move |notice| stderr.say(&notice.to_string()),
     );
     runtime()?.block_on(serving)?;
     Ok(Outcome::Healthy)
+}
+
+fn announce(
+    BackendPorts { address, bus, taken }: BackendPorts,
+    stderr: Stderr,
+    out: &mut dyn Write,
+) {
+    // Programs that start the backend read the addresses from the first lines.
+    let mut lines = format!("ws://{address}\n");
+    if let Some(bus) = bus {
+        lines.push_str(&format!("http://{bus}/sessions\n"));
+    }
+    let _ = write!(out, "{lines}").and_then(|()| out.flush());
+    if let Some((taken, bus)) = taken.zip(bus) {
+        let port = bus.port();
+        stderr.say(&format!("port {taken} is taken; the side bus is on port {port} instead"));
+    }
+    if let Some(bus) = bus {
+        stderr.say(&format!(
+            "DEMON's own MCP server finds it with DEMON_PORT={} DEMON_CONTROL_PORT={}",
+            address.port(),
+            bus.port()
+        ));
+    }
+    stderr.say(&format!("next: lagtape record ws://{address} --fixture {BUILT_IN} --for 30s"));
+}
+
+fn parse_bus(text: &str) -> Result<BusPort, String> {
+    match text.trim() {
+        "off" => Ok(BusPort::Off),
+        port => port.parse().map(BusPort::Port).map_err(|_| "write a port, 0 or off".to_owned()),
+    }
 }

@@ -11,8 +11,9 @@ use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::Backend;
-use super::active_session::KnobTurn;
+use super::active_session::{InjectedCommand, SessionOrder};
 use super::notice::{BackendChange, BackendNotice};
+use crate::edge::clock::unix_seconds;
 use crate::edge::socket::close::SocketEnd;
 use crate::edge::socket::listener::StopSignal;
 use crate::edge::socket::pump::{self, ClosedConnection, ServedPeer};
@@ -20,7 +21,7 @@ use crate::edge::socket::upgrade::Upgraded;
 use crate::peer::Outgoing;
 use crate::peer::link::{Link, LinkOptions, websocket_len};
 use crate::peer::rng::Stream;
-use crate::peer::server::{Incoming, Server};
+use crate::peer::server::{Incoming, Server, ServerOptions};
 use crate::time::Nanos;
 use crate::wire::json::parse_object;
 use crate::wire::message::kind_of;
@@ -45,6 +46,8 @@ struct Connection<'a> {
     up: Link<Message>,
     down: Link<Outgoing>,
     progress: Progress,
+    /// Whether it was said that the client's fixture is unknown.
+    has_warned: bool,
 }
 
 /// How far a client has come.
@@ -53,8 +56,8 @@ enum Progress {
     Connected,
     /// It has sent its first message, which was not a config: it only uploads a track.
     Uploading,
-    /// It has the server until another session takes over, and gets the knobs that others turn.
-    Session { knobs: mpsc::Receiver<KnobTurn>, is_ready: bool },
+    /// It has the server until another session takes over, and gets the orders of others.
+    Session { orders: mpsc::Receiver<SessionOrder>, ready_at: Option<f64> },
     /// The connection is ending.
     Ending,
 }
@@ -64,13 +67,15 @@ impl<'a> Connection<'a> {
         let now = backend.clock.now();
         let options = &backend.options;
         let seed = options.server.seed;
+        let session = backend.connections.fetch_add(1, Ordering::Relaxed);
         Self {
             backend,
-            number: 1 + backend.connections.fetch_add(1, Ordering::Relaxed),
-            server: Server::new(options.server.clone(), now),
+            number: 1 + session,
+            server: Server::new(ServerOptions { session, ..options.server.clone() }, now),
             up: Link::new(bounded(&options.links.up), seed, Stream::Uplink, now),
             down: Link::new(bounded(&options.links.down), seed, Stream::Downlink, now),
             progress: Progress::Connected,
+            has_warned: false,
         }
     }
 
@@ -84,29 +89,63 @@ impl<'a> Connection<'a> {
             config.is_some_and(|config| kind_of(&config.fields) != Some("upload_track"));
         self.progress = match is_session {
             true => {
-                let knobs = self.backend.active_session.take_over();
-                Progress::Session { knobs, is_ready: false }
+                let orders = self.backend.active_session.take_over();
+                Progress::Session { orders, ready_at: None }
             }
             false => Progress::Uploading,
         };
     }
 
     fn notice_ready(&mut self) {
-        if let Progress::Session { is_ready: is_ready @ false, .. } = &mut self.progress
+        if let Progress::Session { ready_at: ready_at @ None, .. } = &mut self.progress
             && self.server.is_live()
         {
-            *is_ready = true;
+            *ready_at = Some(unix_seconds());
             self.notify(BackendChange::Ready);
         }
     }
 
-    fn turn_knobs(&mut self, now: Nanos, KnobTurn { raw, applied }: KnobTurn) {
-        let is_live = self.server.is_live();
-        if is_live {
-            self.server.echo_params(now, raw);
+    /// Says what the server made of the client's first messages.
+    fn notice_sources(&mut self) {
+        if let Some(track) = self.server.take_uploaded() {
+            self.notify(BackendChange::Uploaded { name: track.name.clone() });
+            self.backend.active_session.tell_uploaded(track);
         }
-        // The request may have been given up.
-        let _ = applied.send(is_live);
+        if !self.has_warned
+            && let Some(name) = self.server.unknown_fixture()
+        {
+            let name = name.to_owned();
+            self.has_warned = true;
+            self.notify(BackendChange::UnknownFixture { name });
+        }
+    }
+
+    /// Does what others ask. They may have given up waiting for the answer.
+    fn obey(&mut self, now: Nanos, order: SessionOrder) {
+        let is_live = self.server.is_live();
+        match order {
+            SessionOrder::TurnKnobs(raw, answer) => {
+                self.server.echo_params(now, raw);
+                let _ = answer.send(is_live);
+            }
+            SessionOrder::Inject(InjectedCommand { session_id, command, binary }, answer) => {
+                let is_this = is_live && session_id == self.server.session_id();
+                if is_this {
+                    self.server.inject(now, command, binary);
+                }
+                let _ = answer.send(is_this);
+            }
+            SessionOrder::Snapshot(answer) => {
+                let mut snapshot = self.server.snapshot();
+                if let (Some(snapshot), Progress::Session { ready_at, .. }) =
+                    (&mut snapshot, &self.progress)
+                {
+                    snapshot.insert("started_at".to_owned(), (*ready_at).into());
+                }
+                let _ = answer.send(snapshot);
+            }
+            SessionOrder::Uploaded(track) => self.server.send_stems(now, &track),
+        }
     }
 
     /// Another session has the server now. The close bypasses the link and waits for no room in it.
@@ -127,7 +166,7 @@ impl<'a> Connection<'a> {
 
 impl ServedPeer for Connection<'_> {
     /// `None`: another session has taken over.
-    type Event = Option<KnobTurn>;
+    type Event = Option<SessionOrder>;
 
     const STOP_REASON: &'static str = "the server is shutting down";
 
@@ -146,6 +185,7 @@ impl ServedPeer for Connection<'_> {
                 }
                 _ => {}
             }
+            self.notice_sources();
         }
     }
 
@@ -191,17 +231,17 @@ impl ServedPeer for Connection<'_> {
         None
     }
 
-    async fn event(&mut self) -> Option<KnobTurn> {
+    async fn event(&mut self) -> Option<SessionOrder> {
         match &mut self.progress {
-            Progress::Session { knobs, .. } => knobs.recv().await,
+            Progress::Session { orders, .. } => orders.recv().await,
             _ => std::future::pending().await,
         }
     }
 
-    fn handle(&mut self, now: Nanos, turn: Option<KnobTurn>) -> Option<SocketEnd> {
-        match turn {
-            Some(turn) => {
-                self.turn_knobs(now, turn);
+    fn handle(&mut self, now: Nanos, order: Option<SessionOrder>) -> Option<SocketEnd> {
+        match order {
+            Some(order) => {
+                self.obey(now, order);
                 None
             }
             None => Some(self.preempt(now)),

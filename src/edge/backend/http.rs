@@ -16,7 +16,9 @@ use crate::edge::socket::answers::{
 };
 use crate::edge::socket::listener::StopSignal;
 use crate::edge::socket::upgrade::until_websocket;
-use crate::peer::server::{ServerOptions, fixture_audio, fixture_names, knob_manifest};
+use crate::peer::server::{
+    Pcm, ServerOptions, fixture_audio, fixture_names, is_fixture, knob_manifest, lora_document,
+};
 use crate::report::wav;
 use crate::time::DEFAULT_SAMPLE_RATE;
 use crate::wire::names;
@@ -40,7 +42,7 @@ pub(super) async fn serve(
 async fn answer(request: Request<Incoming>, backend: &Backend) -> HttpAnswer {
     match (request.method(), request.uri().path()) {
         (&Method::GET | &Method::HEAD, path) => {
-            for_any_origin(document(path, &backend.options.server).await)
+            for_any_origin(document(path, request.uri().query(), &backend.options.server).await)
         }
         (&Method::POST, "/control/params_echo") => turn_knobs(request, backend).await,
         (&Method::POST, path) => not_found(path),
@@ -49,60 +51,85 @@ async fn answer(request: Request<Incoming>, backend: &Backend) -> HttpAnswer {
 }
 
 /// A document of the simulated server.
-pub(in crate::edge) async fn document(path: &str, server: &ServerOptions) -> HttpAnswer {
+pub(in crate::edge) async fn document(
+    path: &str,
+    query: Option<&str>,
+    server: &ServerOptions,
+) -> HttpAnswer {
     match path {
-        "/api/server-info" => json_answer(StatusCode::OK, &server_info()),
+        "/api/server-info" => json_answer(StatusCode::OK, &server_info(&fixture_names().collect())),
         "/api/protocol" => json_answer(StatusCode::OK, names::protocol()),
         "/api/knobs" => json_answer(StatusCode::OK, knob_manifest()),
         "/api/fixtures" => json_answer(StatusCode::OK, &fixture_names().collect()),
-        "/api/loras" => json_answer(StatusCode::OK, &loras()),
-        "/api/user_uploads" => json_answer(StatusCode::OK, &json!([])),
-        _ => match path.strip_prefix("/fixtures/") {
-            Some(name) if fixture_names().any(|known| known == name) => fixture(name, server).await,
-            _ => not_found(path),
-        },
+        "/api/loras" => json_answer(StatusCode::OK, &lora_document()),
+        "/api/user_uploads" => json_answer(StatusCode::OK, &json!(server.library.names())),
+        "/api/videos" => json_answer(StatusCode::OK, &json!([])),
+        "/api/enhance" => json_answer(StatusCode::OK, &enhanced(query.unwrap_or_default())),
+        _ => file(path, server).await.unwrap_or_else(|| not_found(path)),
     }
 }
 
-/// A fixture as a WAV file.
-async fn fixture(name: &str, server: &ServerOptions) -> HttpAnswer {
-    let (name, source, seed) = (name.to_owned(), server.source.clone(), server.seed);
+/// Without a model that knows better, an idea is as good as it is.
+fn enhanced(query: &str) -> Value {
+    let prompt = query.split('&').find_map(|pair| pair.strip_prefix("prompt="));
+    let idea = decoded(&prompt.unwrap_or_default().replace('+', " "));
+    json!({"enhanced": idea.trim(), "ok": false})
+}
+
+/// A fixture or an uploaded track as a WAV file; `None`: there is none of that name.
+async fn file(path: &str, server: &ServerOptions) -> Option<HttpAnswer> {
+    if let Some(name) = path.strip_prefix("/user_uploads/") {
+        let track = server.library.track(&decoded(name))?;
+        return Some(wav_file(move || Some(Pcm::clone(&track.pcm))).await);
+    }
+    let name = decoded(path.strip_prefix("/fixtures/")?);
+    let (source, seed) = (server.source.clone(), server.seed);
+    match is_fixture(&name) {
+        true => Some(wav_file(move || fixture_audio(&name, &source, seed)).await),
+        false => None,
+    }
+}
+
+/// Renders audio, which takes time, as a WAV file.
+async fn wav_file(audio: impl FnOnce() -> Option<Pcm> + Send + 'static) -> HttpAnswer {
     let rendered = tokio::task::spawn_blocking(move || {
-        let pcm = fixture_audio(&name, &source, seed)?;
+        let pcm = audio()?;
         let mut file = Cursor::new(Vec::new());
         wav::write(&mut file, &pcm.audio, pcm.channels, DEFAULT_SAMPLE_RATE).ok()?;
         Some(file.into_inner())
     });
     match rendered.await {
         Ok(Some(file)) => answer_of(StatusCode::OK, "audio/wav", file),
-        _ => refusal(StatusCode::INTERNAL_SERVER_ERROR, "the fixture could not be rendered"),
+        _ => refusal(StatusCode::INTERNAL_SERVER_ERROR, "the audio could not be rendered"),
     }
 }
 
-fn server_info() -> Value {
+/// A part of an address without its escapes.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, behind)) = rest.split_first() {
+        let escaped = behind.split_first_chunk::<2>().filter(|_| first == b'%').and_then(
+            |(digits, behind)| {
+                let digits = str::from_utf8(digits).ok().filter(|digits| !digits.contains('+'))?;
+                Some((u8::from_str_radix(digits, 16).ok()?, behind))
+            },
+        );
+        let (byte, behind) = escaped.unwrap_or((first, behind));
+        bytes.push(byte);
+        rest = behind;
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// What a server says of itself that has those fixtures.
+pub(in crate::edge) fn server_info(fixtures: &Value) -> Value {
     json!({
         "no_backend": false,
         "kiosk": false,
         "default_mode": "graph",
         "warmup": null,
-        "server_side_fixtures": fixture_names().collect::<Value>(),
-    })
-}
-
-fn loras() -> Value {
-    json!({
-        "dir": "models/loras",
-        "extra_dirs": [],
-        "checkpoint": "acestep-v15-turbo",
-        "checkpoint_scale": "2B",
-        "loras": [{
-            "id": "lo-fi",
-            "name": "Lo-fi",
-            "path": "models/loras/lo-fi.safetensors",
-            "state": "registered",
-            "strength": 0.0,
-            "materialized_bytes": 0,
-        }],
+        "server_side_fixtures": fixtures,
     })
 }
 
@@ -116,5 +143,29 @@ async fn turn_knobs(request: Request<Incoming>, backend: &Backend) -> HttpAnswer
         json_answer(StatusCode::OK, &json!({"sent": true}))
     } else {
         refusal(StatusCode::CONFLICT, "no session is live; connect a client first")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_are_decoded() {
+        let rows = [
+            ("My%20Song%20(1).wav", "My Song (1).wav"),
+            ("%C3%A9", "é"),
+            ("100%", "100%"),
+            ("%+1%zz%4", "%+1%zz%4"),
+            ("", ""),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(decoded(text), expected);
+        }
+        assert_eq!(
+            enhanced("x=1&prompt=dub+techno%21 "),
+            json!({"enhanced": "dub techno!", "ok": false})
+        );
+        assert_eq!(enhanced(""), json!({"enhanced": "", "ok": false}));
     }
 }

@@ -1,12 +1,13 @@
 //! The simulated server on a real port.
 //!
-//! Answers HTTP requests, and drives one [`Server`](crate::peer::server::Server) in real time for
+//! Answers HTTP requests, also on the side bus, and drives one [`Server`](crate::peer::server::Server) in real time for
 //! every WebSocket connection. One clock stamps everything.
 
 mod active_session;
 mod connection;
 pub(in crate::edge) mod http;
 mod notice;
+mod side_bus;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use anyhow::Result;
 use tokio::net::TcpListener;
 
 use super::clock::MonotonicClock;
-use super::socket::listener::serve_connections;
+use super::socket::listener::{StopSignal, serve_connections};
 use crate::peer::link::LinkOptions;
 use crate::peer::server::ServerOptions;
 
@@ -33,6 +34,8 @@ pub struct BackendOptions {
     pub links: Links,
     /// When silent clients are given up.
     pub keepalive: KeepaliveOptions,
+    /// Where the side bus listens, if there is one.
+    pub side_bus: Option<TcpListener>,
     /// Called with what becomes of each connection.
     pub watch: Box<dyn Fn(&BackendNotice) + Send + Sync>,
 }
@@ -43,6 +46,7 @@ impl Default for BackendOptions {
             server: ServerOptions::default(),
             links: Links::default(),
             keepalive: KeepaliveOptions::default(),
+            side_bus: None,
             watch: Box::new(|_| ()),
         }
     }
@@ -60,19 +64,34 @@ pub struct Links {
 /// Serves until `shutdown` resolves; live sessions are then closed with 1001.
 pub async fn serve(
     listener: TcpListener,
-    options: BackendOptions,
+    mut options: BackendOptions,
     shutdown: impl Future<Output = ()>,
 ) -> Result<()> {
+    let side_bus = options.side_bus.take();
     let backend = Arc::new(Backend {
         options,
         clock: MonotonicClock::start(),
         active_session: active_session::ActiveSession::default(),
         connections: AtomicU64::new(0),
     });
-    serve_connections(listener, MAX_CONNECTIONS, shutdown, |stream, client, stop| {
-        http::serve(stream, client, Arc::clone(&backend), stop)
-    })
-    .await
+    let (stop, mut stopping) = StopSignal::new();
+    let shutdown = async move {
+        shutdown.await;
+        drop(stop);
+    };
+    let sessions =
+        serve_connections(listener, MAX_CONNECTIONS, shutdown, |stream, client, stop| {
+            http::serve(stream, client, Arc::clone(&backend), stop)
+        });
+    let bus = async {
+        let Some(listener) = side_bus else { return Ok(()) };
+        let limit = side_bus::MAX_CONNECTIONS;
+        serve_connections(listener, limit, stopping.stopped(), |stream, client, stop| {
+            side_bus::serve(stream, client, Arc::clone(&backend), stop)
+        })
+        .await
+    };
+    tokio::try_join!(sessions, bus).map(|_| ())
 }
 
 /// What all connections share.

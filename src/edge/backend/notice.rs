@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
+use crate::peer::server::fixture_names;
 use crate::time::Nanos;
 
 /// A change of a WebSocket connection, with its time.
@@ -25,6 +26,16 @@ pub enum BackendChange {
     },
     /// The session has begun.
     Ready,
+    /// The client asks for a fixture that there is not, and is now to send audio.
+    UnknownFixture {
+        /// What it asks for.
+        name: String,
+    },
+    /// The client has uploaded a track, which stays.
+    Uploaded {
+        /// What it is called from now on.
+        name: String,
+    },
     /// A newer session takes the server.
     Preempted,
     /// The connection is over.
@@ -42,6 +53,16 @@ impl fmt::Display for BackendNotice {
         match &self.change {
             BackendChange::Connected { client } => write!(out, "connected from {client}"),
             BackendChange::Ready => write!(out, "ready"),
+            BackendChange::UnknownFixture { name } => {
+                let names: Vec<_> = fixture_names().collect();
+                write!(
+                    out,
+                    "asked for the fixture {name:?}, which is none; waiting for audio instead (there \
+                     are {})",
+                    names.join(", ")
+                )
+            }
+            BackendChange::Uploaded { name } => write!(out, "uploaded {name:?}"),
             BackendChange::Preempted => write!(out, "preempted by a newer session"),
             BackendChange::Closed { code, reason } if reason.is_empty() => {
                 write!(out, "closed {code}")
@@ -67,6 +88,14 @@ mod tests {
         let line = "    1.235 s  connection 2  connected from 127.0.0.1:5000";
         check(BackendChange::Connected { client }, line);
         check(BackendChange::Ready, "    1.235 s  connection 2  ready");
+        let unknown = BackendChange::UnknownFixture { name: "nosuch".to_owned() };
+        let line = "    1.235 s  connection 2  asked for the fixture \"nosuch\", which is none; \
+                    waiting for audio instead (there are built-in, inside_confusion_loop_60s_gsm.wav, \
+                    low_fi_Gm_loop_60s_gnm.wav, prog_rock_loop_60s_enm.wav, short_loop_8s.wav, \
+                    thrash_metal_loop_60s_enm.wav)";
+        check(unknown, line);
+        let uploaded = BackendChange::Uploaded { name: "a.wav".to_owned() };
+        check(uploaded, "    1.235 s  connection 2  uploaded \"a.wav\"");
         let closed = |reason: &str| BackendChange::Closed { code: 1000, reason: reason.to_owned() };
         check(closed(""), "    1.235 s  connection 2  closed 1000");
         check(closed("bye"), "    1.235 s  connection 2  closed 1000 bye");

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::Replay;
 use super::control::{self, ReplayOrder};
-use crate::edge::backend::http::document;
+use crate::edge::backend::http::{document, server_info};
 use crate::edge::socket::answers::{
     HttpAnswer, answer_of, for_any_origin, json_answer, not_found, object_of, refusal, wrong_method,
 };
@@ -41,7 +41,9 @@ pub(super) async fn answer(
                 Err(sentence) => refusal(StatusCode::BAD_REQUEST, &sentence),
             }
         }
-        (&Method::GET | &Method::HEAD, path) => for_any_origin(recorded(path, &replay).await),
+        (&Method::GET | &Method::HEAD, path) => {
+            for_any_origin(recorded(path, request.uri().query(), &replay).await)
+        }
         (&Method::POST, path) => not_found(path),
         _ => wrong_method(),
     }
@@ -57,16 +59,19 @@ async fn give(controls: Vec<Control>, orders: &mpsc::Sender<ReplayOrder>) -> Htt
     }
 }
 
-async fn recorded(path: &str, replay: &Replay) -> HttpAnswer {
+async fn recorded(path: &str, query: Option<&str>, replay: &Replay) -> HttpAnswer {
     let opening = &replay.opening;
     let fixture = opening.config.get("fixture_name").filter(|name| name.is_string());
     match (path, opening.ready.get("knob_manifest"), fixture) {
         ("/api/knobs", Some(knobs), _) => json_answer(StatusCode::OK, knobs),
         ("/api/fixtures", _, Some(name)) => json_answer(StatusCode::OK, &json!([name])),
+        ("/api/server-info", _, Some(name)) => {
+            json_answer(StatusCode::OK, &server_info(&json!([name])))
+        }
         (_, _, Some(Value::String(name))) if path.strip_prefix("/fixtures/") == Some(name) => {
             buffer(replay)
         }
-        _ => document(path, &ServerOptions::default()).await,
+        _ => document(path, query, &ServerOptions::default()).await,
     }
 }
 

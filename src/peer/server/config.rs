@@ -11,11 +11,18 @@ use crate::peer::policy::Policy;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Config {
     pub prompt: String,
+    /// Blended with the prompt; the same unless the client says another.
+    pub prompt_b: String,
     pub client_id: Option<String>,
     pub wants_init_ack: bool,
     pub text_only: bool,
     pub fixture: Option<String>,
+    /// What the client calls its source, whoever loads it.
+    pub fixture_name: Option<String>,
     pub lora: bool,
+    /// LoRAs to be enabled at once, with their strengths.
+    pub loras: Vec<(String, Option<f64>)>,
+    pub sde: bool,
     pub depth: u32,
     pub steps: u32,
     vae_window_s: Option<f64>,
@@ -24,24 +31,25 @@ pub(super) struct Config {
     lead_release_tau_s: Option<f64>,
 }
 
-/// Knobs whose change rebuilds the pipeline.
-pub(super) const REBUILDING_KNOBS: [&str; 3] = ["steps_override", "guidance_scale", "rcfg_mode"];
-/// Manual steering slots at most.
-pub(super) const MANUAL_SLOT_CAP: u32 = 8;
 /// Generations in the pipeline at most.
 pub(super) const MAX_DEPTH: u32 = 4;
 
 impl Config {
     pub fn of(fields: &Map<String, Value>) -> Self {
-        let named_fixture =
-            text(fields, "fixture_name").filter(|_| is_set(fields, "use_server_fixture"));
+        let fixture_name = text(fields, "fixture_name");
+        let is_servers = is_set(fields, "use_server_fixture");
+        let prompt = text(fields, "prompt").unwrap_or_else(|| "instrumental music".to_owned());
         Self {
-            prompt: text(fields, "prompt").unwrap_or_else(|| "instrumental music".to_owned()),
+            prompt_b: text(fields, "prompt_b").unwrap_or_else(|| prompt.clone()),
+            prompt,
             client_id: text(fields, "client_id"),
             wants_init_ack: is_set(fields, "telemetry_version"),
             text_only: is_set(fields, "text_only"),
-            fixture: named_fixture,
+            fixture: fixture_name.clone().filter(|_| is_servers),
+            fixture_name,
             lora: is_set(fields, "lora"),
+            loras: loras(fields),
+            sde: is_set(fields, "sde"),
             depth: whole(fields, "depth", 4, MAX_DEPTH),
             steps: whole(fields, "steps", 8, 64),
             vae_window_s: number(fields, "vae_window", 0.04, 60.0),
@@ -66,6 +74,16 @@ fn replace(value: &mut f64, wanted: Option<f64>) {
     if let Some(wanted) = wanted {
         *value = wanted;
     }
+}
+
+/// LoRAs at most that one config enables.
+const MAX_LORAS: usize = 64;
+
+fn loras(fields: &Map<String, Value>) -> Vec<(String, Option<f64>)> {
+    let enabled = fields.get("enabled_loras").and_then(Value::as_array).into_iter().flatten();
+    let strength = |id: &str| fields.get("lora_strengths")?.get(id)?.as_f64();
+    let ids = enabled.filter_map(Value::as_str).take(MAX_LORAS);
+    ids.map(|id| (id.to_owned(), strength(id))).collect()
 }
 
 fn text(fields: &Map<String, Value>, key: &str) -> Option<String> {

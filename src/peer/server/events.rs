@@ -1,76 +1,91 @@
 //! The server's JSON messages, with the fields and their order as the real server sends them.
 
-use std::sync::LazyLock;
-
 use serde_json::{Map, Value, json};
 
-use super::config::{Config, MANUAL_SLOT_CAP, MAX_DEPTH};
+use super::config::{Config, MAX_DEPTH};
+use super::loras::{CHECKPOINT, CHECKPOINT_SCALE, LORA_DIR};
+use super::music::Music;
 use super::source::LoopShape;
 use crate::time::DEFAULT_SAMPLE_RATE;
 
-static KNOBS: LazyLock<Value> = LazyLock::new(|| {
-    serde_json::from_str(include_str!("knobs.json")).expect("the knob manifest is JSON")
-});
-
-/// What the server says about its knobs (`ready.knob_manifest`, `/api/knobs`).
-#[must_use]
-pub fn knob_manifest() -> &'static Value {
-    &KNOBS
-}
-
-/// The knobs that a `params_update` names, with their defaults.
-pub(super) fn bank_defaults() -> Map<String, Value> {
-    let knobs = KNOBS["knobs"].as_object().into_iter().flatten();
-    knobs
-        .filter(|(_, knob)| knob["bank"] == true)
-        .map(|(name, knob)| (name.clone(), knob["default"].clone()))
-        .collect()
-}
+/// Manual steering slots at most.
+pub(super) const MANUAL_SLOT_CAP: u32 = 16;
 
 pub(super) fn init_ack(session_id: &str, client_id: Option<&str>) -> String {
-    json!({"type": "init_ack", "session_id": session_id, "client_id": client_id}).to_string()
+    json!({
+        "type": "init_ack",
+        "session_id": session_id,
+        "client_id": client_id,
+        "supports_text_only": true,
+    })
+    .to_string()
 }
 
-pub(super) fn ready(
-    session_id: &str,
-    config: &Config,
-    shape: LoopShape,
-    manual_slots: u32,
-) -> String {
-    json!({
+/// What `ready` says beside the config.
+pub(super) struct SessionFacts<'a> {
+    pub session_id: &'a str,
+    pub shape: LoopShape,
+    pub music: &'a Music,
+    pub lora_catalog: Value,
+    /// LoRAs that are about to be enabled.
+    pub lora_pending: &'a [String],
+    pub knob_manifest: Value,
+    pub manual_slots: u32,
+}
+
+pub(super) fn ready(config: &Config, facts: &SessionFacts<'_>) -> String {
+    let &SessionFacts { session_id, shape, music, .. } = facts;
+    let mut ready = json!({
         "type": "ready",
         "duration": shape.duration_s(),
         "sample_rate": DEFAULT_SAMPLE_RATE,
         "channels": shape.channels,
-        "lora_dir": "models/loras",
-        "lora_catalog": lora_list(config.lora),
-        "lora_pending_enable": [],
-        "bpm": 96,
-        "key": "G minor",
-        "time_signature": "4",
-        "checkpoint": "acestep-v15-turbo",
-        "checkpoint_scale": "2B",
+        "lora_dir": LORA_DIR,
+        "lora_catalog": facts.lora_catalog,
+        "lora_pending_enable": facts.lora_pending,
+        "bpm": music.bpm,
+        "key": music.key,
+        "time_signature": music.time_signature,
+        "checkpoint": CHECKPOINT,
+        "checkpoint_scale": CHECKPOINT_SCALE,
         "pipeline_depth": config.depth,
         "max_pipeline_depth": MAX_DEPTH,
         "session_id": session_id,
         "source_epoch": 0,
-        "geometry": {
-            "sample_rate": DEFAULT_SAMPLE_RATE,
-            "channels": shape.channels,
-            "chunk_rate_hz": 25.0,
-            "duration_s": shape.duration_s(),
-        },
-        "capabilities": {
-            "refines_audio": true, "swap": true, "timbre": true, "structure": true,
-            "write_audio": true, "lora": config.lora, "stems": true, "loop_band": true,
-            "depth": true, "curves": true, "notes_conditioning": false, "steering": true,
-        },
-        "knob_manifest": *KNOBS,
-        "manual_slot_count": manual_slots,
-        "manual_slot_cap": MANUAL_SLOT_CAP,
-        "steering_available": true,
+        "geometry": geometry(shape),
+        "capabilities": capabilities(config),
+        "knob_manifest": facts.knob_manifest,
+    });
+    ready.as_object_mut().expect("an object").extend(steering(facts.manual_slots));
+    ready.to_string()
+}
+
+pub(super) fn geometry(shape: LoopShape) -> Value {
+    json!({
+        "sample_rate": DEFAULT_SAMPLE_RATE,
+        "channels": shape.channels,
+        "chunk_rate_hz": 25.0,
+        "duration_s": shape.duration_s(),
     })
-    .to_string()
+}
+
+pub(super) fn capabilities(config: &Config) -> Value {
+    json!({
+        "refines_audio": true, "swap": true, "timbre": true, "structure": true,
+        "write_audio": true, "lora": config.lora, "stems": true, "loop_band": true,
+        "depth": true, "curves": true, "notes_conditioning": false, "steering": true,
+        "swap_resize": false, "render_anchor_queue": true, "midi_transcribe": false,
+        "bounce": true,
+    })
+}
+
+pub(super) fn steering(manual_slots: u32) -> Map<String, Value> {
+    let fields = [
+        ("manual_slot_count", json!(manual_slots)),
+        ("manual_slot_cap", json!(MANUAL_SLOT_CAP)),
+        ("steering_available", json!(true)),
+    ];
+    fields.map(|(key, value)| (key.to_owned(), value)).into_iter().collect()
 }
 
 pub(super) fn error(code: &str, message: &str) -> String {
@@ -85,15 +100,20 @@ pub(super) fn params_echo(raw: &Map<String, Value>) -> String {
     json!({"type": "params_echo", "raw": raw}).to_string()
 }
 
-pub(super) fn swap_ready(shape: LoopShape, fixture: Option<&str>, source_epoch: u32) -> String {
+pub(super) fn swap_ready(
+    shape: LoopShape,
+    music: &Music,
+    fixture: Option<&str>,
+    source_epoch: u32,
+) -> String {
     json!({
         "type": "swap_ready",
         "duration": shape.duration_s(),
         "sample_rate": DEFAULT_SAMPLE_RATE,
         "channels": shape.channels,
-        "bpm": 96,
-        "key": "G minor",
-        "time_signature": "4",
+        "bpm": music.bpm,
+        "key": music.key,
+        "time_signature": music.time_signature,
         "fixture_name": fixture,
         "source_epoch": source_epoch,
     })
@@ -116,24 +136,13 @@ pub(super) fn stem_assets(shape: LoopShape, fixture: &str, source_mode: &str) ->
     .to_string()
 }
 
-pub(super) fn lora_list(available: bool) -> Value {
-    if available { json!([{"id": "lo-fi", "name": "Lo-fi"}]) } else { json!([]) }
+pub(super) fn lora_catalog(catalog: &Value) -> String {
+    json!({"type": "lora_catalog", "catalog": catalog}).to_string()
 }
 
-pub(super) fn command_failed(command: &str, requires: &str, error: &str) -> String {
+/// The server lacks what a command requires.
+pub(super) fn command_failed(command: &str, requires: &str) -> String {
+    let error = format!("{command} requires the capability {requires}, which this session lacks");
     json!({"type": "command_failed", "command": command, "requires": requires, "error": error})
         .to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_bank_is_what_the_real_server_reports() {
-        let bank = bank_defaults();
-        assert!(bank.contains_key("denoise") && bank.contains_key("ch56"));
-        assert!(!bank.contains_key("guidance_scale"));
-        assert_eq!(bank.len(), 21);
-    }
 }

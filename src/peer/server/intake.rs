@@ -16,7 +16,8 @@ use crate::time::Nanos;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Report {
     pub raw: Option<Map<String, Value>>,
-    /// A missing position counts as the loop's beginning, as in the server of June 2026.
+    /// Without one the position stays, as in servers since October 2026; before, the listener was
+    /// then believed at the loop's beginning.
     pub position_s: Option<f64>,
     pub client_time: Option<f64>,
     pub slice_bytes_rx: Option<f64>,
@@ -32,10 +33,7 @@ impl Report {
 
     pub fn of(mut fields: Map<String, Value>) -> Self {
         let number = |key: &str| fields.get(key).and_then(Value::as_f64);
-        let position_s = match fields.get("playback_pos") {
-            None | Some(Value::Null) => Some(0.0),
-            Some(value) => value.as_f64(),
-        };
+        let position_s = number("playback_pos");
         let render_anchor_s = match fields.get("render_anchor_s") {
             Some(Value::Null) => Some(None),
             Some(Value::Number(at_s)) => Some(at_s.as_f64()),
@@ -73,6 +71,17 @@ pub(super) enum Taken {
     Report(Box<Report>),
     Command(Map<String, Value>),
     Binary(Vec<u8>),
+    /// Text that is no message.
+    Junk,
+    Injected(Box<Injected>),
+}
+
+/// A command from elsewhere than the client's socket.
+#[derive(Debug)]
+pub(super) struct Injected {
+    pub command: Map<String, Value>,
+    /// The binary that it announces; may be empty.
+    pub binary: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -136,9 +145,9 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_position_is_the_beginning_and_an_odd_one_is_none() {
-        assert_eq!(report(json!({})).position_s, Some(0.0));
-        assert_eq!(report(json!({"playback_pos": null})).position_s, Some(0.0));
+    fn a_missing_position_and_an_odd_one_are_none() {
+        assert_eq!(report(json!({})).position_s, None);
+        assert_eq!(report(json!({"playback_pos": null})).position_s, None);
         assert_eq!(report(json!({"playback_pos": "x"})).position_s, None);
         assert_eq!(report(json!({"playback_pos": 1.5})).position_s, Some(1.5));
     }
@@ -150,12 +159,7 @@ mod tests {
             "render_anchor_s": {}, "render_anchor_queue_s": ["x", 2.0],
         }));
         let kept = json!({"a": 1}).as_object().cloned();
-        let expected = Report {
-            raw: kept,
-            position_s: Some(0.0),
-            render_anchor_queue_s: vec![2.0],
-            ..Report::default()
-        };
+        let expected = Report { raw: kept, render_anchor_queue_s: vec![2.0], ..Report::default() };
         assert_eq!(odd, expected);
         assert_eq!(report(json!({"render_anchor_s": null})).render_anchor_s, Some(None));
     }

@@ -5,11 +5,17 @@
 //! can make the server panic or grow without bounds.
 
 mod commands;
+mod conditioning;
 mod config;
+mod contract;
 mod events;
 mod faults;
 mod handshake;
 mod intake;
+mod knobs;
+mod library;
+mod loras;
+mod music;
 mod outbox;
 mod pcm;
 mod session;
@@ -27,14 +33,17 @@ use crate::wire::json::parse_object;
 use crate::wire::message::kind_of;
 
 use handshake::Handshake;
-use intake::{Report, Taken};
+use intake::{Injected, Report, Taken};
 use outbox::{Entry, Outbox};
-use session::Session;
+use session::{Session, send_stems};
 
-pub use events::knob_manifest;
 pub use faults::{Behind, Bursts, EarlyEnding, InjectedRefusal, ServerFaults, SessionEnding, Slow};
+pub use knobs::knob_manifest;
+pub use library::{LibraryFull, TrackLibrary, UserTrack};
+pub use loras::lora_document;
+pub use music::Music;
 pub use pcm::{MAX_CHANNELS, Pcm, PcmError, to_halves};
-pub use source::{BUILT_IN, ServerSource, TooLong, fixture_audio, fixture_names};
+pub use source::{BUILT_IN, ServerSource, TooLong, fixture_audio, fixture_names, is_fixture};
 
 /// What a server is like.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -49,6 +58,10 @@ pub struct ServerOptions {
     pub generator: GeneratorOptions,
     /// What is wrong.
     pub faults: ServerFaults,
+    /// How many sessions there were before: each gets an id of its own.
+    pub session: u64,
+    /// What clients have uploaded.
+    pub library: TrackLibrary,
 }
 
 /// What comes from the client.
@@ -77,10 +90,11 @@ pub struct Server {
     session_id: String,
     phase: Phase,
     outbox: Outbox,
+    uploaded: Option<UserTrack>,
 }
 
 enum Phase {
-    Greeting(Handshake),
+    Greeting(Box<Handshake>),
     Live(Box<Session>),
     /// The last messages go out.
     Ending,
@@ -91,9 +105,19 @@ impl Server {
     /// A server to which a client has just connected.
     #[must_use]
     pub fn new(options: ServerOptions, _now: Nanos) -> Self {
-        let session_id = session_id(&mut Rng::new(options.seed, Stream::Names));
-        let phase = Phase::Greeting(Handshake::default());
-        Self { options, session_id, phase, outbox: Outbox::default() }
+        let mut names = Rng::new(options.seed, Stream::Names);
+        let session_id = (0..=options.session)
+            .map(|_| session_id(&mut names))
+            .last()
+            .expect("there is a first session");
+        let phase = Phase::Greeting(Box::default());
+        Self { options, session_id, phase, outbox: Outbox::default(), uploaded: None }
+    }
+
+    /// What the session is called.
+    #[must_use]
+    pub fn session_id(&self) -> &str {
+        &self.session_id
     }
 
     /// A message came.
@@ -103,15 +127,13 @@ impl Server {
             _ if message == Incoming::Closed => self.phase = Phase::Closed,
             Phase::Greeting(handshake) => {
                 let names = (&self.options, self.session_id.as_str());
-                if handshake.receive(now, message, names, &mut self.outbox).is_break() {
+                let going = handshake.receive(now, message, names, &mut self.outbox);
+                self.uploaded = handshake.uploaded.take();
+                if going.is_break() {
                     self.phase = Phase::Ending;
                 }
             }
-            Phase::Live(session) => {
-                if let Some(taken) = taken(message) {
-                    session.receive(now, taken);
-                }
-            }
+            Phase::Live(session) => session.receive(now, taken(message)),
             Phase::Ending | Phase::Closed => {}
         }
     }
@@ -169,8 +191,49 @@ impl Server {
         }
     }
 
+    /// Gives the session a command from elsewhere, with the binary that it announces: what the side
+    /// bus of the real server does. Nothing happens before the session is live.
+    pub fn inject(&mut self, now: Nanos, command: Map<String, Value>, binary: Vec<u8>) {
+        self.advance(now);
+        if let Phase::Live(session) = &mut self.phase {
+            session.receive(now, Taken::Injected(Box::new(Injected { command, binary })));
+        }
+    }
+
+    /// What the side bus of the real server tells of a session that is live.
+    #[must_use]
+    pub fn snapshot(&self) -> Option<Map<String, Value>> {
+        match &self.phase {
+            Phase::Live(session) => Some(session.snapshot(&self.session_id)),
+            _ => None,
+        }
+    }
+
+    /// The fixture that the client asked for and that is not there. The server now waits for audio,
+    /// as the real one does.
+    #[must_use]
+    pub fn unknown_fixture(&self) -> Option<&str> {
+        match &self.phase {
+            Phase::Greeting(handshake) => handshake.unknown_fixture.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// The track that this connection has uploaded, once.
+    pub fn take_uploaded(&mut self) -> Option<UserTrack> {
+        self.uploaded.take()
+    }
+
+    /// Sends the stems of a track that was uploaded meanwhile, which the client did not ask for.
+    pub fn send_stems(&mut self, now: Nanos, track: &UserTrack) {
+        self.advance(now);
+        if let Phase::Live(_) = self.phase {
+            send_stems(now, &track.name, "", &track.pcm, &mut self.outbox);
+        }
+    }
+
     /// Turns knobs from elsewhere, as the side bus of the real server does: the client hears of
-    /// them in a `params_echo` and is to send them back.
+    /// them in a `params_echo` and turns them by sending them back.
     pub fn echo_params(&mut self, now: Nanos, raw: Map<String, Value>) {
         self.advance(now);
         if let Phase::Live(session) = &mut self.phase {
@@ -219,20 +282,18 @@ pub fn policy_asked_for(config: &Map<String, Value>, policy: &Policy) -> Policy 
     config::Config::of(config).apply(policy)
 }
 
-/// What a live session takes in; text that is no JSON object is nothing.
-fn taken(message: Incoming<'_>) -> Option<Taken> {
+/// What a live session takes in.
+fn taken(message: Incoming<'_>) -> Taken {
     match message {
-        Incoming::Text(text) => {
-            let fields = parse_object(text).ok()?.fields;
-            let is_report = kind_of(&fields) == Some("params");
-            Some(if is_report {
-                Taken::Report(Box::new(Report::of(fields)))
-            } else {
-                Taken::Command(fields)
-            })
-        }
-        Incoming::Binary(bytes) => Some(Taken::Binary(bytes.to_vec())),
-        Incoming::Closed => None,
+        Incoming::Text(text) => match parse_object(text) {
+            Ok(object) if kind_of(&object.fields) == Some("params") => {
+                Taken::Report(Box::new(Report::of(object.fields)))
+            }
+            Ok(object) => Taken::Command(object.fields),
+            Err(_) => Taken::Junk,
+        },
+        Incoming::Binary(bytes) => Taken::Binary(bytes.to_vec()),
+        Incoming::Closed => Taken::Junk,
     }
 }
 

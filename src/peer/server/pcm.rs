@@ -103,6 +103,20 @@ pub fn to_halves(audio: &[f32]) -> Vec<u8> {
     audio.iter().flat_map(|&sample| narrow(sample)).collect()
 }
 
+/// The audio for a loop of that many channels, if it fits one: a single channel fits any, and of
+/// more than two only the first two are taken.
+pub(super) fn for_channels(pcm: &Pcm, channels: u16) -> Option<Vec<f32>> {
+    let brought = usize::from(pcm.channels.max(1));
+    let wanted = usize::from(channels);
+    let frames = pcm.audio.chunks_exact(brought);
+    match brought {
+        1 => Some(pcm.audio.iter().flat_map(|&sample| vec![sample; wanted]).collect()),
+        _ if brought == wanted => Some(pcm.audio.clone()),
+        _ if wanted == 2 => Some(frames.flat_map(|frame| [frame[0], frame[1]]).collect()),
+        _ => None,
+    }
+}
+
 /// What the server takes for the vocals and the instruments of a source.
 pub(super) fn stems(pcm: &Pcm) -> [Vec<f32>; 2] {
     [0.4, 0.6].map(|share| pcm.audio.iter().map(|sample| sample * share).collect())

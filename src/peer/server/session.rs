@@ -5,15 +5,21 @@
 
 use serde_json::{Map, Value};
 
-use super::config::{Config, REBUILDING_KNOBS};
-use super::events;
+use super::conditioning::Conditioning;
+use super::config::Config;
+use super::events::{self, SessionFacts};
 use super::faults::{ServerFaults, SessionEnding};
 use super::handshake::Start;
 use super::intake::{Intake, Report, Taken};
+use super::knobs::{KnobBank, Turned};
+use super::library::TrackLibrary;
+use super::loras::LoraLibrary;
+use super::music::Music;
 use super::outbox::{Entry, Outbox, Rendered};
-use super::source::{Loaded, ServerSource};
-use super::uploads::Uploads;
-use super::{ServerOptions, Shed, after, pcm};
+use super::pcm::{self, Pcm};
+use super::source::{Loaded, LoopShape, ServerSource};
+use super::uploads::{AwaitedUpload, SwapRequest};
+use super::{ServerOptions, Shed, after};
 use crate::peer::Outgoing;
 use crate::peer::generator::{Durations, Generator};
 use crate::peer::loop_audio::LoopAudio;
@@ -27,11 +33,16 @@ use crate::wire::slice::SliceEncoder;
 pub(super) struct Session {
     pub(super) seed: u64,
     pub(super) source: ServerSource,
+    pub(super) library: TrackLibrary,
     pub(super) config: Config,
-    pub(super) knobs: Map<String, Value>,
+    pub(super) conditioning: Conditioning,
+    pub(super) music: Music,
+    pub(super) knobs: KnobBank,
+    pub(super) loras: LoraLibrary,
     pub(super) source_epoch: u32,
     pub(super) manual_slots: u32,
-    pub(super) uploads: Uploads,
+    pub(super) awaited: Option<AwaitedUpload>,
+    pub(super) payload_within_s: f64,
     pub(super) swap: Option<PendingSwap>,
     pub(super) shed: Shed,
     pub(super) loop_audio: LoopAudio,
@@ -78,9 +89,11 @@ enum Stage {
 pub(super) struct PendingSwap {
     pub due: Nanos,
     pub loaded: Loaded,
-    pub fixture: Option<String>,
-    pub stem_mode: Option<String>,
+    pub request: SwapRequest,
 }
+
+/// Manual steering slots that a session begins with.
+const FIRST_SLOTS: u32 = 1;
 
 impl Session {
     /// Queues `ready` and the initial buffer. The stream begins when both have gone: see
@@ -94,17 +107,22 @@ impl Session {
     ) -> Self {
         let policy = config.apply(&options.policy);
         let shape = loaded.shape();
-        outbox.text(now, events::ready(session_id, &config, shape, 0));
-        outbox.message(now, Outgoing::Binary(pcm::to_halves(&loaded.pcm.audio)));
+        let music = loaded.music.clone();
+        let buffer = pcm::to_halves(&loaded.pcm.audio);
         let loop_audio = loaded.into_loop_audio();
-        Self {
+        let mut session = Self {
             seed: options.seed,
             source: options.source.clone(),
+            library: options.library.clone(),
+            conditioning: Conditioning::of(&config),
+            music,
+            knobs: KnobBank::new(config.sde),
+            loras: LoraLibrary::new(),
             config,
-            knobs: Map::new(),
             source_epoch: 0,
-            manual_slots: 0,
-            uploads: Uploads::default(),
+            manual_slots: FIRST_SLOTS,
+            awaited: None,
+            payload_within_s: policy.intake.payload_within_s,
             swap: None,
             shed: Shed::default(),
             placement: Placement::new(&policy.placement, shape.frames, DEFAULT_SAMPLE_RATE),
@@ -131,7 +149,73 @@ impl Session {
             idle: IdleGate::new(&policy.idle, now),
             anchors: AnchorQueue::default(),
             started: false,
+        };
+        (1..=FIRST_SLOTS).for_each(|slot| session.knobs.add_slot(slot));
+        session.greet(now, session_id, buffer, outbox);
+        session
+    }
+
+    /// Queues `ready`, the initial buffer, and what becomes of the LoRAs that the config enables.
+    fn greet(&mut self, now: Nanos, session_id: &str, buffer: Vec<u8>, outbox: &mut Outbox) {
+        let has_lora = self.config.lora;
+        let mut pending = std::mem::take(&mut self.config.loras);
+        pending.retain(|(id, _)| has_lora && self.loras.contains(id));
+        let ids: Vec<_> = pending.iter().map(|(id, _)| id.clone()).collect();
+        ids.iter().for_each(|id| self.knobs.add_lora(id, 0.0));
+        let facts = SessionFacts {
+            session_id,
+            shape: self.shape(),
+            music: &self.music,
+            lora_catalog: self.lora_catalog(),
+            lora_pending: &ids,
+            knob_manifest: self.knobs.manifest(),
+            manual_slots: self.manual_slots,
+        };
+        outbox.text(now, events::ready(&self.config, &facts));
+        outbox.message(now, Outgoing::Binary(buffer));
+        for (id, strength) in &pending {
+            self.knobs.remove_lora(id);
+            self.enable_lora(id, *strength);
         }
+        if !pending.is_empty() {
+            outbox.text(now, events::lora_catalog(&self.lora_catalog()));
+        }
+    }
+
+    /// What the side bus of the real server tells of a session.
+    pub fn snapshot(&self, session_id: &str) -> Map<String, Value> {
+        let mut snapshot = Map::new();
+        snapshot.insert("id".to_owned(), session_id.into());
+        snapshot.extend(self.conditioning.snapshot());
+        let shape = self.shape();
+        for (key, value) in [
+            ("duration", shape.duration_s().into()),
+            ("bpm", self.music.bpm.into()),
+            ("key", self.music.key.as_str().into()),
+            ("time_signature", self.music.time_signature.as_str().into()),
+            ("fixture_name", self.config.fixture_name.clone().into()),
+            ("lora_catalog", self.lora_catalog()),
+            ("knob_values", self.knobs.all_values().into()),
+            ("channels", self.channels.into()),
+            ("sample_rate", DEFAULT_SAMPLE_RATE.into()),
+            ("sde", self.config.sde.into()),
+            ("geometry", events::geometry(shape)),
+            ("capabilities", events::capabilities(&self.config)),
+            ("knob_manifest", self.knobs.manifest()),
+        ] {
+            snapshot.insert(key.to_owned(), value);
+        }
+        snapshot.extend(events::steering(self.manual_slots));
+        snapshot
+    }
+
+    fn shape(&self) -> LoopShape {
+        LoopShape { frames: self.frames, channels: self.channels }
+    }
+
+    /// Empty where the session has no LoRAs.
+    fn lora_catalog(&self) -> Value {
+        if self.config.lora { self.loras.catalog() } else { Value::Array(Vec::new()) }
     }
 
     /// Begins to stream, once: a server that waits until a slow link has taken the initial buffer
@@ -165,7 +249,9 @@ impl Session {
             Stage::Resting { until } => until,
         };
         let swap = self.swap.as_ref().map(|swap| swap.due);
-        [self.intake.wake_at(), swap, stage, self.ending_at()].into_iter().flatten().min()
+        let awaited = self.awaited.as_ref().map(|awaited| awaited.due);
+        let intake = self.intake.wake_at();
+        [intake, awaited, swap, stage, self.ending_at()].into_iter().flatten().min()
     }
 
     /// Does everything that is due, in the order in which it is.
@@ -175,21 +261,15 @@ impl Session {
                 self.end(due, outbox);
             } else if self.intake.wake_at() == Some(due) {
                 self.take_in(due, outbox);
+            } else if let Some(awaited) = self.awaited.take_if(|awaited| awaited.due == due) {
+                let error = format!("no binary message within {} s", self.payload_within_s);
+                outbox.text(due, awaited.upload.failed(&error));
             } else if let Some(swap) = self.swap.take_if(|swap| swap.due == due) {
                 self.swap_in(due, swap, outbox);
             } else {
                 self.step(due, outbox);
             }
         }
-    }
-
-    /// Knobs turned elsewhere: the client hears of them and is to send them back.
-    pub fn echo_params(&mut self, now: Nanos, raw: Map<String, Value>, outbox: &mut Outbox) {
-        let raw = super::intake::scalars(raw);
-        outbox.text(now, events::params_echo(&raw));
-        let mut knobs = self.knobs.clone();
-        knobs.extend(raw);
-        self.turn_knobs(now, knobs);
     }
 
     /// The fate of a slice whose turn has come; the message if it goes out.
@@ -221,8 +301,13 @@ impl Session {
 
     /// Something changed the sound: the model works again, and works on something else.
     pub(super) fn stir(&mut self, now: Nanos) {
-        self.idle.stir(now);
         self.loop_audio.vary();
+        self.touch(now);
+    }
+
+    /// Somebody is there: the model works again.
+    pub(super) fn touch(&mut self, now: Nanos) {
+        self.idle.stir(now);
         if matches!(self.stage, Stage::Resting { until: None }) {
             self.start_generation(now);
         }
@@ -238,11 +323,22 @@ impl Session {
     }
 
     fn take_in(&mut self, now: Nanos, outbox: &mut Outbox) {
-        match self.intake.pop() {
-            Some((_, Taken::Report(report))) => self.hear(now, *report),
-            Some((_, Taken::Command(fields))) => self.command(now, &fields, outbox),
-            Some((_, Taken::Binary(bytes))) => self.binary(now, &bytes, outbox),
-            None => {}
+        let Some((_, taken)) = self.intake.pop() else { return };
+        if let Taken::Injected(injected) = taken {
+            return self.inject(now, &injected, outbox);
+        }
+        // Whatever comes where a binary was announced is taken for it.
+        match (self.awaited.take(), taken) {
+            (Some(AwaitedUpload { upload, .. }), Taken::Binary(bytes)) => {
+                self.binary(now, upload, &bytes, outbox);
+            }
+            (Some(AwaitedUpload { upload, .. }), _) => {
+                let error = format!("a binary message was to follow {}", upload.command());
+                outbox.text(now, upload.failed(&error));
+            }
+            (None, Taken::Report(report)) => self.hear(now, *report),
+            (None, Taken::Command(fields)) => self.command(now, &fields, outbox),
+            (None, _) => {}
         }
     }
 
@@ -267,18 +363,17 @@ impl Session {
         }
     }
 
-    fn turn_knobs(&mut self, now: Nanos, knobs: Map<String, Value>) {
-        if knobs == self.knobs {
-            return;
-        }
-        let changed = |name: &str| knobs.get(name) != self.knobs.get(name);
-        let rebuilds = REBUILDING_KNOBS.iter().any(|name| changed(name));
-        let refits = knobs.keys().any(|name| name.starts_with("lora_str_") && changed(name));
-        self.knobs = knobs;
+    fn turn_knobs(&mut self, now: Nanos, raw: Map<String, Value>) {
+        let Some(Turned { rebuilds, refits }) = self.knobs.turn(raw) else { return };
         if rebuilds {
             self.rebuild(now);
         } else if refits {
             self.hold(now, self.faults.refit_s);
+        }
+        if refits {
+            self.knobs
+                .lora_strengths()
+                .for_each(|(id, strength)| self.loras.set_strength(id, strength));
         }
         self.stir(now);
     }
@@ -362,15 +457,14 @@ impl Session {
         params.insert("tick_ms".to_owned(), self.previous.tick_ms.into());
         params.insert("dec_ms".to_owned(), self.previous.decode_ms.into());
         if !self.first {
-            params.extend(events::bank_defaults());
-            params.extend(self.knobs.clone());
-            params.insert("_prompt".to_owned(), self.config.prompt.clone().into());
+            params.extend(self.knobs.update());
+            params.insert("_prompt".to_owned(), self.conditioning.prompt.clone().into());
         }
         params
     }
 
     fn steps(&self) -> u32 {
-        let overridden = self.knobs.get("steps_override").and_then(Value::as_f64);
+        let overridden = self.knobs.value("steps_override");
         overridden.map_or(self.config.steps, |steps| steps.clamp(1.0, 64.0) as u32)
     }
 
@@ -387,18 +481,22 @@ impl Session {
                 }
             }
         }
-        let shape = swap.loaded.shape();
+        let PendingSwap { loaded, request, .. } = swap;
+        let shape = loaded.shape();
         self.source_epoch = self.source_epoch.saturating_add(1);
-        outbox.text(now, events::swap_ready(shape, swap.fixture.as_deref(), self.source_epoch));
-        outbox.message(now, Outgoing::Binary(pcm::to_halves(&swap.loaded.pcm.audio)));
-        if let Some(mode) = swap.stem_mode {
-            let name = swap.fixture.as_deref().unwrap_or("upload");
-            outbox.text(now, events::stem_assets(shape, name, &mode));
-            for stem in pcm::stems(&swap.loaded.pcm) {
-                outbox.message(now, Outgoing::Binary(pcm::to_halves(&stem)));
-            }
+        self.music = loaded.music.clone();
+        request.tags.iter().for_each(|tags| self.conditioning.swap_prompt(tags));
+        let fixture = request.fixture.as_deref();
+        outbox.text(now, events::swap_ready(shape, &self.music, fixture, self.source_epoch));
+        outbox.message(now, Outgoing::Binary(pcm::to_halves(&loaded.pcm.audio)));
+        if let Some(mode) = request.stem_mode {
+            send_stems(now, fixture.unwrap_or("upload"), &mode, &loaded.pcm, outbox);
         }
-        self.restart(now, swap.loaded);
+        self.restart(now, loaded);
+    }
+
+    pub(super) fn generations(&self) -> u32 {
+        self.generator.generations()
     }
 
     fn restart(&mut self, now: Nanos, loaded: Loaded) {
@@ -438,5 +536,14 @@ impl Session {
     /// When a source that begins to load now is there.
     pub(super) fn loaded_at(&self, now: Nanos) -> Nanos {
         after(now, self.generator.options().load_ms / 1e3)
+    }
+}
+
+/// Queues the stems of a source: their names, then their buffers.
+pub(super) fn send_stems(now: Nanos, name: &str, mode: &str, pcm: &Pcm, outbox: &mut Outbox) {
+    let shape = LoopShape { frames: pcm.frames() as u32, channels: pcm.channels };
+    outbox.text(now, events::stem_assets(shape, name, mode));
+    for stem in pcm::stems(pcm) {
+        outbox.message(now, Outgoing::Binary(pcm::to_halves(&stem)));
     }
 }

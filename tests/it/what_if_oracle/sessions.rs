@@ -173,6 +173,7 @@ impl Hidden {
             policy: change.policy(&self.policy),
             generator: self.generator.clone(),
             faults: self.faults.clone(),
+            ..ServerOptions::default()
         };
         let up = self.up.clone();
         let handles_every_s = self.client.handles_every_s;
