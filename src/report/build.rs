@@ -9,7 +9,7 @@ use super::description::CaptureDescription;
 use super::ending::EndingReport;
 use super::playhead_use::PlayheadUse;
 use super::round_trip::RoundTripReport;
-use super::time_report::{TimeReport, no_verdict};
+use super::time_report::{TimeReport, audio_doubt, no_verdict};
 use super::warnings::warnings;
 use crate::capture::Direction;
 use crate::engine::{Engine, Epoch, Facts};
@@ -72,6 +72,7 @@ impl Analysis {
             closes: closes(facts, &clock),
             ending: EndingReport::of(engine, about.at),
             warnings: warnings(engine, &about, &clock),
+            audio_is_missing: audio_doubt(engine).is_some(),
             trend: trend(engine, about.at),
             capture: about.capture,
             damage: about.damage,
@@ -91,7 +92,7 @@ fn heard(engine: &Engine) -> Option<HeardUse> {
 fn verdict(engine: &Engine, heard: Option<&HeardUse>, time: &TimeReport) -> Verdict {
     let why = match engine.origin() {
         Some(_) => no_verdict(engine, time),
-        None => Some("no usable initial buffer came".to_owned()),
+        None => Some(audio_doubt(engine).unwrap_or("no usable initial buffer came".to_owned())),
     };
     if why.is_some() {
         return Verdict::unknown(why);

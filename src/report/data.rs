@@ -74,6 +74,9 @@ pub struct Analysis {
     pub ending: EndingReport,
     /// What was accepted but odd, and what limits the figures.
     pub warnings: Vec<Warning>,
+    /// What wrote the capture down left audio out.
+    #[serde(skip)]
+    pub audio_is_missing: bool,
     /// Trend of lead and staleness over time, for the text report.
     #[serde(skip)]
     pub trend: Trend,

@@ -37,5 +37,5 @@ pub use description::CaptureDescription;
 pub use ending::{EndingReport, ReportGapSpan};
 pub use playhead_use::{OpReport, PlayheadDecision, PlayheadUse};
 pub use round_trip::RoundTripReport;
-pub use time_report::{TimeReport, TimeTrust};
+pub use time_report::{MAX_EMPTY_SHARE, TimeReport, TimeTrust};
 pub use warnings::{CaptureWarning, Warning, WarningKind};

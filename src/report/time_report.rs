@@ -8,7 +8,7 @@ use crate::engine::Engine;
 use crate::engine::timing::CLOCK_STEP_S;
 
 /// Share of the server's binary messages that may be without data, as single damage.
-const MAX_EMPTY_SHARE: f64 = 0.01;
+pub const MAX_EMPTY_SHARE: f64 = 0.01;
 
 /// What is known of the times that every figure rests on.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -72,8 +72,14 @@ impl TimeReport {
 /// Why there can be no verdict, whatever the figures say.
 pub(super) fn no_verdict(engine: &Engine, time: &TimeReport) -> Option<String> {
     let mut doubts = time.doubts.clone();
-    doubts.extend(no_audio(engine));
+    doubts.extend(audio_doubt(engine));
     (!doubts.is_empty()).then(|| doubts.join("; "))
+}
+
+/// Why nothing can be said of the audio, whatever could be read of it.
+pub(super) fn audio_doubt(engine: &Engine) -> Option<String> {
+    engine.ready()?;
+    no_audio(engine).or_else(|| engine.header()?.metadata.get("audio.doubt").cloned())
 }
 
 fn no_audio(engine: &Engine) -> Option<String> {
