@@ -14,13 +14,17 @@ use anyhow::{Result, bail};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, ORIGIN, RETRY_AFTER,
+    WWW_AUTHENTICATE,
+};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -29,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::hosts::is_local;
 use super::options::McpOptions;
+use super::origins::{self, Names};
 use super::server::McpServer;
 use crate::edge::clock::MonotonicClock;
 
@@ -75,8 +80,9 @@ pub async fn serve(
         service: StreamableHttpService::new(
             move || Ok(made.clone()),
             Arc::new(LocalSessionManager::default()),
-            config(address, &http, stopping.clone()),
+            config(stopping.clone()),
         ),
+        names: Names::new(address, &http.hosts),
         token: http.token.as_deref().map(|token| Sha256::digest(token).into()),
         bucket: Bucket::full(),
     });
@@ -125,30 +131,11 @@ fn check(address: SocketAddr, http: &HttpOptions) -> Result<()> {
     }
 }
 
-fn config(
-    address: SocketAddr,
-    http: &HttpOptions,
-    stopping: CancellationToken,
-) -> StreamableHttpServerConfig {
-    let mut hosts = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
-    if !address.ip().is_unspecified() && !hosts.contains(&address.ip().to_string()) {
-        hosts.push(address.ip().to_string());
-    }
-    hosts.extend(http.hosts.iter().cloned());
-    let origins = hosts.iter().flat_map(|host| {
-        let host = if host.contains("::") { format!("[{host}]") } else { host.clone() };
-        let any = if host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) {
-            ""
-        } else {
-            ":*"
-        };
-        ["http", "https"].map(|scheme| format!("{scheme}://{host}{any}"))
-    });
-    let origins: Vec<_> = origins.collect();
+/// Host and Origin are checked at the door.
+fn config(stopping: CancellationToken) -> StreamableHttpServerConfig {
     StreamableHttpServerConfig::default()
-        .with_allowed_hosts(hosts)
-        .with_allowed_origins(origins)
-        .enforce_origin_validation()
+        .disable_allowed_hosts()
+        .disable_allowed_origins()
         .with_max_request_body_bytes(MAX_BODY_LEN)
         .with_cancellation_token(stopping)
 }
@@ -156,11 +143,13 @@ fn config(
 /// What all connections share.
 struct Door {
     service: Service,
+    names: Names,
     token: Option<[u8; 32]>,
     bucket: Bucket,
 }
 
 impl Door {
+    /// The answer to a request, which pages of allowed origins may read.
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         if !self.bucket.take() {
             let mut answer =
@@ -168,8 +157,32 @@ impl Door {
             answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
             return answer;
         }
-        if request.uri().path() != PATH {
+        if !self.names.has_host(request.headers()) {
+            return refusal(StatusCode::FORBIDDEN, "the Host header names another server");
+        }
+        if !self.names.has_origin(request.headers()) {
+            return refusal(
+                StatusCode::FORBIDDEN,
+                "pages of this origin may not call; lagtape mcp --http-host HOST:PORT allows them",
+            );
+        }
+        let origin = request.headers().get(ORIGIN).cloned();
+        let mut answer = self.answer_allowed(request).await;
+        if let Some(origin) = origin {
+            origins::allow(&origin, answer.headers_mut());
+        }
+        answer
+    }
+
+    async fn answer_allowed(&self, mut request: Request<Incoming>) -> Response<Body> {
+        if request.uri().path().trim_end_matches('/') != PATH {
             return refusal(StatusCode::NOT_FOUND, "the MCP server answers at /mcp");
+        }
+        // A browser asks this before it shows the token.
+        if request.method() == Method::OPTIONS {
+            let mut answer = refusal(StatusCode::NO_CONTENT, "");
+            origins::allow_requests(answer.headers_mut());
+            return answer;
         }
         if !self.admits(&request) {
             let mut answer =
@@ -177,7 +190,11 @@ impl Door {
             answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             return answer;
         }
-        self.service.handle(request).await
+        let wants = Wants::of(request.headers());
+        wants.rewrite(request.headers_mut());
+        let is_call = request.method() == Method::POST;
+        let answer = self.service.handle(request).await;
+        if is_call && wants == Wants::Json { one_message(answer).await } else { answer }
     }
 
     /// Compares digests, so that the time it takes reveals nothing about the token.
@@ -190,6 +207,64 @@ impl Door {
             scheme.eq_ignore_ascii_case("bearer") && digest == *token
         })
     }
+}
+
+/// The form of the answer that a client asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wants {
+    /// A stream of events, as the protocol has it.
+    Events,
+    /// JSON alone, or whatever comes: plain programs that read one answer.
+    Json,
+    /// Neither.
+    Other,
+}
+
+impl Wants {
+    fn of(headers: &HeaderMap) -> Wants {
+        let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        let forms = values.flat_map(|value| value.split(','));
+        let form = |form: &str| form.split(';').next().unwrap_or_default().trim().to_lowercase();
+        let forms: Vec<_> = forms.map(form).collect();
+        let has = |name: &str| forms.iter().any(|form| form == name);
+        if has("text/event-stream") {
+            return Wants::Events;
+        }
+        let is_open = forms.is_empty() || has("") || has("*/*");
+        if is_open || has("application/json") || has("application/*") {
+            Wants::Json
+        } else {
+            Wants::Other
+        }
+    }
+
+    /// What the protocol asks clients to write.
+    fn rewrite(self, headers: &mut HeaderMap) {
+        if self != Wants::Other {
+            let both = HeaderValue::from_static("application/json, text/event-stream");
+            headers.insert(ACCEPT, both);
+        }
+    }
+}
+
+/// The response out of a stream of events, as JSON; progress before it is left out.
+async fn one_message(answer: Response<Body>) -> Response<Body> {
+    let form = answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    if !form.is_some_and(|form| form.starts_with("text/event-stream")) {
+        return answer;
+    }
+    let (mut parts, body) = answer.into_parts();
+    let Ok(events) = body.collect().await;
+    let events = events.to_bytes();
+    let events = String::from_utf8_lossy(&events);
+    let messages = events.lines().filter_map(|line| line.strip_prefix("data:").map(str::trim));
+    let is_response = |message: &&str| {
+        let message: Value = serde_json::from_str(message).unwrap_or_default();
+        message.get("result").or_else(|| message.get("error")).is_some()
+    };
+    let response = messages.filter(is_response).next_back().unwrap_or_default().to_owned();
+    parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Response::from_parts(parts, Full::new(Bytes::from(response)).boxed())
 }
 
 async fn converse(stream: TcpStream, door: Arc<Door>, stopping: CancellationToken) {
