@@ -15,6 +15,7 @@ use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams, CompleteResult,
     CustomRequest, CustomResult, ErrorCode, GetPromptRequestParams, GetPromptResponse, Implementation, ListPromptsResult,
     ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+    ProtocolVersion,
     ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig, Tool,
 };
 use rmcp::service::RequestContext;
@@ -163,6 +164,9 @@ impl ServerHandler for McpServer {
         let Some(name) = name.filter(|_| method == "tools/call") else {
             return Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, method, None));
         };
+        // Older protocols know no kinds of results; of other calls it is left out for them.
+        let version = context.protocol_version();
+        let is_new = version.is_some_and(|version| version >= ProtocolVersion::V_2026_07_28);
         let given = params.as_mut().and_then(|params| params.get_mut("arguments")).map(Value::take);
         let result = match arguments(&clipped(&name), given) {
             Ok(args) => {
@@ -171,8 +175,11 @@ impl ServerHandler for McpServer {
             }
             Err(error) => ToolOutput::failure(&error).into(),
         };
-        let result = serde_json::to_value(result)
+        let mut result = serde_json::to_value(result)
             .map_err(|error| ErrorData::internal_error(error.to_string(), None))?;
+        if let Some(fields) = result.as_object_mut().filter(|_| !is_new) {
+            fields.remove("resultType");
+        }
         Ok(CustomResult::new(result))
     }
 

@@ -1,5 +1,6 @@
 //! Fills in a report from an engine after its last record.
 
+use super::arrivals::ArrivalsReport;
 use super::clock::ReportClock;
 use super::data::{
     Analysis, CloseReport, EpochReport, EventReport, HeardUse, Rates, SCHEMA, SessionReport,
@@ -18,6 +19,11 @@ use crate::lag::ReportArgs;
 use crate::lag::stats::round;
 use crate::time::Nanos;
 
+/// Why there is no verdict on a stream that never began.
+const NO_BUFFER: &str = "no usable initial buffer came";
+/// Why there is none on another protocol.
+const NO_SESSION: &str = "there is no DEMON session in it, as no server said ready";
+
 /// Columns of a [`Trend`].
 const TREND_COLUMNS: usize = 24;
 
@@ -29,10 +35,11 @@ impl Analysis {
         let clock = ReportClock::of(engine, about.at);
         let time = TimeReport::of(engine, &clock);
         let heard = heard(engine);
+        let arrivals = ArrivalsReport::of(engine, &clock);
         Analysis {
             schema: SCHEMA,
             lag: engine.report(about.at, args),
-            verdict: verdict(engine, heard.as_ref(), &time),
+            verdict: verdict(engine, heard.as_ref(), &time, arrivals.is_some()),
             heard,
             epochs: engine
                 .epochs()
@@ -59,6 +66,7 @@ impl Analysis {
             ticks: facts.ticks,
             swaps: facts.swaps,
             decode_errors: facts.decode_errors,
+            arrivals,
             events: facts
                 .events
                 .iter()
@@ -89,10 +97,16 @@ fn heard(engine: &Engine) -> Option<HeardUse> {
     })
 }
 
-fn verdict(engine: &Engine, heard: Option<&HeardUse>, time: &TimeReport) -> Verdict {
+fn verdict(
+    engine: &Engine,
+    heard: Option<&HeardUse>,
+    time: &TimeReport,
+    is_foreign: bool,
+) -> Verdict {
     let why = match engine.origin() {
         Some(_) => no_verdict(engine, time),
-        None => Some(audio_doubt(engine).unwrap_or("no usable initial buffer came".to_owned())),
+        None if is_foreign => Some(NO_SESSION.to_owned()),
+        None => Some(audio_doubt(engine).unwrap_or(NO_BUFFER.to_owned())),
     };
     if why.is_some() {
         return Verdict::unknown(why);

@@ -75,6 +75,9 @@ struct RawClose<'a> {
     timestamp: Option<&'a RawValue>,
 }
 
+/// Codes that a close frame can have, and 1006, which stands for none.
+const CLOSE_CODES: std::ops::RangeInclusive<f64> = 1_000.0..=4_999.0;
+
 /// A request of the file, with the messages of its WebSocket if it has one.
 #[derive(Default)]
 pub(super) struct Entry<'a> {
@@ -153,8 +156,9 @@ fn close(text: &RawValue) -> Option<SocketEnd> {
     if let Some(word) = value::<String>(Some(text)) {
         return Some(SocketEnd::Lost { reason: word });
     }
-    let RawClose { code, reason, timestamp } = value(Some(text))?;
-    let code = number(code).filter(|code| (0.0..65_536.0).contains(code)).map(|code| code as u16);
+    let is_object = text.get().starts_with('{');
+    let RawClose { code, reason, timestamp } = value(Some(text).filter(|_| is_object))?;
+    let code = number(code).filter(|code| CLOSE_CODES.contains(code)).map(|code| code as u16);
     let reason: String = value(reason).unwrap_or_default();
     Some(match code {
         Some(1006) => SocketEnd::Lost { reason },

@@ -50,7 +50,9 @@ fn decode(text: &str, bytes: &mut Vec<u8>) -> Result<(), base64::DecodeError> {
     let plain = plain(text);
     let digits = plain.trim_end_matches('=').len();
     // A single digit at the end has no whole byte.
-    let whole = if digits % 4 == 1 { digits - 1 } else { digits };
+    let single = plain[..digits].chars().next_back().filter(|_| digits % 4 == 1);
+    let is_digit = single.is_none_or(|c| c.is_ascii_alphanumeric() || c == '+' || c == '/');
+    let whole = if single.is_some() && is_digit { digits - 1 } else { digits };
     BASE64.decode_vec(&plain[..whole], bytes)
 }
 

@@ -84,7 +84,7 @@ fn hostile() -> Vec<(&'static str, Value, &'static str)> {
         ("headless_start", json!({"run_for_s": -1}), "run_for_s"),
         ("headless_start", json!({"wait_s": 1e9}), "wait_s"),
         // Wrong types, unknown names, nonsense.
-        ("capture_open", json!({"capture": 7}), "missing"),
+        ("capture_open", json!({"capture": 7}), "there is no capture \"7\""),
         ("capture_open", json!({"capture": ["stall"]}), "capture is a list"),
         ("capture_open", json!({}), "capture is missing; give a text"),
         ("capture_open", json!({"capture": "stall", "fromat": "detailed"}), "did you mean format?"),
