@@ -237,7 +237,9 @@ impl Page<'_> {
             PlayheadSource::Simulated => String::new(),
             PlayheadSource::Reported => format!(": {}", OneLine(&analysis.playhead.why)),
         };
-        writeln!(out, "playhead: {source}{ops}{why}")?;
+        if analysis.arrivals.is_none() {
+            writeln!(out, "playhead: {source}{ops}{why}")?;
+        }
         if analysis.headers_only {
             writeln!(
                 out,

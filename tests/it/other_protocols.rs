@@ -93,7 +93,7 @@ fn a_chat_is_told_by_what_came_and_when() {
     let (lines, _) = check(&["cat", &capture], 0);
     assert!(lines.contains("hello") && lines.lines().count() >= 10, "{lines}");
     let (text, _) = check(&["analyze", &capture], 0);
-    assert!(text.contains("2 text (31 B)") && text.contains("the longest 5 s at 1.5 s"), "{text}");
+    assert!(text.contains("2 text (31 B)") && text.contains("the longest 5.00 s at 1.5 s"), "{text}");
 }
 
 #[test]

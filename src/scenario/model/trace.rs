@@ -136,7 +136,7 @@ pub const MIN_SLICES: usize = 16;
 pub const MIN_TICKS: usize = 16;
 
 /// A session may stand still for so long, …
-const MAX_STILL_S: f64 = 3_600.0;
+const MAX_STILL_S: f64 = 600.0;
 /// … and longer if it has so many slices and reports a second, of about 40.
 const MIN_RECORDS_PER_S: f64 = 1.0;
 /// No generation takes longer than this, in milliseconds.
@@ -204,7 +204,8 @@ impl Tracer {
             return Err(TraceError::TooQuiet { records, seconds });
         }
         if !(trace.slices.iter().all(TracedSlice::is_sound)
-            && trace.ticks.iter().all(TracedTick::is_sound))
+            && trace.ticks.iter().all(TracedTick::is_sound)
+            && trace.ops.iter().all(|(_, op)| is_sound(op)))
         {
             return Err(TraceError::Unknown { what: "durations or positions that are no numbers" });
         }
@@ -279,6 +280,14 @@ impl Tracer {
         let Ok(header) = SliceHeader::parse(message.payload) else { return };
         let bytes = u32::try_from(message.len()).unwrap_or(u32::MAX);
         self.trace.slices.push(TracedSlice { at: t, header, bytes, text_bytes: 0 });
+    }
+}
+
+fn is_sound(op: &Marker) -> bool {
+    match op {
+        Marker::Seek { to_s } => to_s.is_finite(),
+        Marker::Rate { rate } => rate.is_finite(),
+        Marker::Pause | Marker::Resume | Marker::Point { .. } => true,
     }
 }
 
