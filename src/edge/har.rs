@@ -55,7 +55,8 @@ pub fn import_har(
     let mut file = HarFile::open(path).with_context(opened)?;
     let text = std::mem::take(&mut file.text);
     let (creator, mut entries) = log::read(&text).with_context(neither)?;
-    let names: Vec<_> = entries.iter().filter_map(Entry::attached_frames).map(str::to_owned).collect();
+    let names: Vec<_> =
+        entries.iter().filter_map(Entry::attached_frames).map(str::to_owned).collect();
     let attached = file.attached(names.iter().map(String::as_str)).with_context(opened)?;
     for entry in &mut entries {
         let name = entry.attached_frames();
@@ -156,7 +157,9 @@ impl End {
             Direction::ServerToClient => Party::Server,
         };
         let by = if by == Party::Client { "client" } else { "server" };
-        Some(format!("close: taken for the {by}'s by its code, as the file does not say whose it is"))
+        Some(format!(
+            "close: taken for the {by}'s by its code, as the file does not say whose it is"
+        ))
     }
 }
 
@@ -191,7 +194,8 @@ fn assumed(notes: &BTreeMap<String, String>, session: &Session<'_, '_>) -> Vec<S
         assumed.push(format!("{} entries are no messages and were left out", session.left_out));
     }
     if !session.is_demon {
-        assumed.push("no DEMON server speaks in it: only what came and when can be said".to_owned());
+        assumed
+            .push("no DEMON server speaks in it: only what came and when can be said".to_owned());
     }
     assumed
 }

@@ -57,8 +57,14 @@ fn fit(schema: &Value, value: Value) -> Result<Value, Value> {
         return words.into_iter().find(same).cloned().ok_or(value);
     }
     if let Some(choices) = schema.get("anyOf").or_else(|| schema.get("oneOf")) {
-        let choices = choices.as_array().into_iter().flatten();
-        return choices.fold(Err(value), |fitted, choice| fitted.or_else(|odd| fit(choice, odd)));
+        let mut value = value;
+        for choice in choices.as_array().into_iter().flatten() {
+            match fit(choice, value) {
+                Ok(fitted) => return Ok(fitted),
+                Err(odd) => value = odd,
+            }
+        }
+        return Err(value);
     }
     match schema["type"].as_str() {
         Some("string") => match value {
@@ -276,7 +282,8 @@ mod tests {
 
     #[test]
     fn no_arguments_have_many_forms() {
-        for given in [None, Some(json!(null)), Some(json!([])), Some(json!("")), Some(json!("{}"))] {
+        for given in [None, Some(json!(null)), Some(json!([])), Some(json!("")), Some(json!("{}"))]
+        {
             assert_eq!(arguments("t", given).unwrap(), JsonObject::new());
         }
         let text = Some(json!("{\"limit\": 1}"));

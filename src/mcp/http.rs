@@ -15,8 +15,7 @@ use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, ORIGIN, RETRY_AFTER,
-    WWW_AUTHENTICATE,
+    AUTHORIZATION, CONTENT_TYPE, HeaderValue, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -24,13 +23,13 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::accept::{Wants, one_message};
 use super::hosts::is_local;
 use super::options::McpOptions;
 use super::origins::{self, Names};
@@ -207,64 +206,6 @@ impl Door {
             scheme.eq_ignore_ascii_case("bearer") && digest == *token
         })
     }
-}
-
-/// The form of the answer that a client asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wants {
-    /// A stream of events, as the protocol has it.
-    Events,
-    /// JSON alone, or whatever comes: plain programs that read one answer.
-    Json,
-    /// Neither.
-    Other,
-}
-
-impl Wants {
-    fn of(headers: &HeaderMap) -> Wants {
-        let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-        let forms = values.flat_map(|value| value.split(','));
-        let form = |form: &str| form.split(';').next().unwrap_or_default().trim().to_lowercase();
-        let forms: Vec<_> = forms.map(form).collect();
-        let has = |name: &str| forms.iter().any(|form| form == name);
-        if has("text/event-stream") {
-            return Wants::Events;
-        }
-        let is_open = forms.is_empty() || has("") || has("*/*");
-        if is_open || has("application/json") || has("application/*") {
-            Wants::Json
-        } else {
-            Wants::Other
-        }
-    }
-
-    /// What the protocol asks clients to write.
-    fn rewrite(self, headers: &mut HeaderMap) {
-        if self != Wants::Other {
-            let both = HeaderValue::from_static("application/json, text/event-stream");
-            headers.insert(ACCEPT, both);
-        }
-    }
-}
-
-/// The response out of a stream of events, as JSON; progress before it is left out.
-async fn one_message(answer: Response<Body>) -> Response<Body> {
-    let form = answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    if !form.is_some_and(|form| form.starts_with("text/event-stream")) {
-        return answer;
-    }
-    let (mut parts, body) = answer.into_parts();
-    let Ok(events) = body.collect().await;
-    let events = events.to_bytes();
-    let events = String::from_utf8_lossy(&events);
-    let messages = events.lines().filter_map(|line| line.strip_prefix("data:").map(str::trim));
-    let is_response = |message: &&str| {
-        let message: Value = serde_json::from_str(message).unwrap_or_default();
-        message.get("result").or_else(|| message.get("error")).is_some()
-    };
-    let response = messages.filter(is_response).next_back().unwrap_or_default().to_owned();
-    parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Response::from_parts(parts, Full::new(Bytes::from(response)).boxed())
 }
 
 async fn converse(stream: TcpStream, door: Arc<Door>, stopping: CancellationToken) {

@@ -9,6 +9,7 @@
 //! asynchronous workers and stops when its call is cancelled; the end of the input seals every running
 //! capture. Nothing but the protocol goes to stdout, and no secret to stdout or stderr.
 
+mod accept;
 mod answer;
 mod args;
 mod call;

@@ -19,24 +19,32 @@ const ALLOWED_HEADERS: &str = "Accept, Authorization, Content-Type, Last-Event-I
 /// The names of the server, as clients write them.
 #[derive(Debug)]
 pub struct Names {
-    /// With a port where only that one is meant.
-    names: Vec<String>,
+    /// Each as it is written.
+    exact: Vec<String>,
+    /// Each with any port, or none.
+    any_port: Vec<String>,
 }
 
 impl Names {
-    /// The names of loopback and of the address, with its port, and others as they were given.
+    /// The names of loopback and of the address, with its port, and others as they were given: one without
+    /// a port may have any.
     pub fn new(address: SocketAddr, others: &[String]) -> Names {
         let port = address.port();
-        let mut names: Vec<_> =
-            ["localhost", "127.0.0.1", "[::1]"].iter().map(|host| with_port(host, port)).collect();
+        let mut hosts = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "[::1]".to_owned()];
         if !address.ip().is_unspecified() {
-            names.push(with_port(&address.to_string(), port));
+            let written = address.to_string();
+            hosts.push(without_port(&written).unwrap_or(&written).to_owned());
         }
+        let mut exact: Vec<_> = hosts.iter().map(|host| format!("{host}:{port}")).collect();
+        // Browsers leave out the port of HTTP itself.
         if port == 80 {
-            names.extend(["localhost", "127.0.0.1", "[::1]"].map(|host| format!("{host}:80")));
+            exact.extend(hosts);
         }
-        names.extend(others.iter().map(|host| host.trim().to_ascii_lowercase()));
-        Names { names }
+        let others = others.iter().map(|host| host.trim().to_ascii_lowercase());
+        let (with_port, any_port): (Vec<_>, _) =
+            others.partition(|host| without_port(host).is_some());
+        exact.extend(with_port);
+        Names { exact, any_port }
     }
 
     /// Whether a request names this server as its host.
@@ -55,15 +63,9 @@ impl Names {
 
     fn has(&self, written: &str) -> bool {
         let written = written.to_ascii_lowercase();
-        let bare = without_port(&written);
-        self.names.iter().any(|name| *name == written || bare.is_some_and(|bare| name == bare))
+        let host = without_port(&written).unwrap_or(&written);
+        self.exact.contains(&written) || self.any_port.iter().any(|name| name == host)
     }
-}
-
-/// A host with a port as browsers write it: that of HTTP itself is left out.
-fn with_port(host: &str, port: u16) -> String {
-    let bare = without_port(host).unwrap_or(host);
-    if port == 80 { bare.to_owned() } else { format!("{bare}:{port}") }
 }
 
 /// A host before its port, if it has one.
@@ -96,9 +98,10 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(names: &Names, header: HeaderName, written: &'static str, expected: bool) {
+    fn check(names: &Names, header: &HeaderName, written: &'static str, expected: bool) {
         let headers = HeaderMap::from_iter([(header.clone(), HeaderValue::from_static(written))]);
-        let has = if header == HOST { names.has_host(&headers) } else { names.has_origin(&headers) };
+        let has =
+            if *header == HOST { names.has_host(&headers) } else { names.has_origin(&headers) };
         assert_eq!(has, expected, "{header}: {written}");
     }
 
@@ -107,19 +110,22 @@ mod tests {
         let others = ["pod.example".to_owned(), "localhost:3000".to_owned()];
         let names = Names::new("127.0.0.1:1318".parse().unwrap(), &others);
         for host in ["localhost:1318", "LOCALHOST:1318", "127.0.0.1:1318", "[::1]:1318"] {
-            check(&names, HOST, host, true);
+            check(&names, &HOST, host, true);
         }
         for host in ["pod.example", "pod.example:443", "localhost:3000"] {
-            check(&names, HOST, host, true);
+            check(&names, &HOST, host, true);
         }
-        for host in ["localhost", "localhost:1", "evil.example", "127.0.0.1:1318.evil.example", ""] {
-            check(&names, HOST, host, false);
+        for host in ["localhost", "localhost:1", "evil.example", "127.0.0.1:1318.evil.example", ""]
+        {
+            check(&names, &HOST, host, false);
         }
-        for host in ["pod.example.evil.example", "pod.example:x", "pod.example:1:2", "::1", "::1:1318"] {
-            check(&names, HOST, host, false);
+        for host in
+            ["pod.example.evil.example", "pod.example:x", "pod.example:1:2", "::1", "::1:1318"]
+        {
+            check(&names, &HOST, host, false);
         }
         for origin in ["http://localhost:1318", "http://localhost:3000", "https://pod.example"] {
-            check(&names, ORIGIN, origin, true);
+            check(&names, &ORIGIN, origin, true);
         }
         for origin in [
             "http://localhost:1",
@@ -129,7 +135,7 @@ mod tests {
             "file://localhost:1318",
             "https://evil.example",
         ] {
-            check(&names, ORIGIN, origin, false);
+            check(&names, &ORIGIN, origin, false);
         }
         assert!(names.has_origin(&HeaderMap::new()), "no page");
         assert!(!names.has_host(&HeaderMap::new()), "no host");
@@ -139,9 +145,9 @@ mod tests {
     fn the_port_of_http_is_left_out() {
         let names = Names::new("127.0.0.1:80".parse().unwrap(), &[]);
         for host in ["localhost", "localhost:80", "127.0.0.1"] {
-            check(&names, HOST, host, true);
+            check(&names, &HOST, host, true);
         }
-        check(&names, ORIGIN, "http://localhost", true);
-        check(&names, HOST, "localhost:81", false);
+        check(&names, &ORIGIN, "http://localhost", true);
+        check(&names, &HOST, "localhost:81", false);
     }
 }

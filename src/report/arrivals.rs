@@ -85,8 +85,10 @@ impl ArrivalsReport {
 
     /// For people.
     pub(super) fn lines(&self) -> Vec<String> {
-        let sides =
-            [("client to server", &self.client_to_server), ("server to client", &self.server_to_client)];
+        let sides = [
+            ("client to server", &self.client_to_server),
+            ("server to client", &self.server_to_client),
+        ];
         let lines = sides.into_iter().flat_map(|(name, side)| side.lines(name));
         let silence = self.longest_silence.map(|silence| format!("silence: {}", silence.words()));
         lines.chain(silence).collect()

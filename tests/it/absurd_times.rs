@@ -33,10 +33,9 @@ fn rewrite(path: &Path, with_checkpoints: bool, odd: &Oddity) {
     while let Some(record) = records.next_record().unwrap() {
         let body = match &record.body {
             Body::Header(header) => Body::Header(Header { start: Nanos(0), ..header.clone() }),
-            Body::Message(message) => Body::Message(Message {
-                payload: Vec::leak(message.payload.to_vec()),
-                ..message.clone()
-            }),
+            Body::Message(message) => {
+                Body::Message(Message { payload: Vec::leak(message.payload.to_vec()), ..*message })
+            }
             Body::Clock(clock) => Body::Clock(Clock { monotonic: Nanos(0), ..clock.clone() }),
             _ => continue,
         };
@@ -122,7 +121,8 @@ fn check_odd(odd: &Oddity, may_be_healthy: bool) {
     for with_checkpoints in [true, false] {
         rewrite(&folder.path().join("x.lagtape"), with_checkpoints, odd);
         for words in VERBS {
-            let input: &[&str] = if words[0] == "diff" { &["x.lagtape"; 2] } else { &["x.lagtape"] };
+            let input: &[&str] =
+                if words[0] == "diff" { &["x.lagtape"; 2] } else { &["x.lagtape"] };
             check(folder.path(), &[&words[..1], input, &words[1..]].concat(), may_be_healthy);
         }
     }
@@ -205,7 +205,9 @@ fn with_report(body: Body<'static>, number: &str) -> Body<'static> {
 #[test]
 fn durations_are_no_numbers() {
     check_numbers(|_, body| with_durations(body, f32::NAN));
-    check_numbers(|seq, body| with_durations(body, if seq % 2 == 0 { f32::INFINITY } else { 1e38 }));
+    check_numbers(|seq, body| {
+        with_durations(body, if seq % 2 == 0 { f32::INFINITY } else { 1e38 })
+    });
 }
 
 #[test]

@@ -214,7 +214,8 @@ fn encodings_units_and_types_of_other_writers_are_read() {
     let text = har(&[entry(&frames)]);
     bench.import("bom.har", format!("\u{feff}{text}"));
     bench.check_same("a byte order mark");
-    let utf16: Vec<_> = format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let utf16: Vec<_> =
+        format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect();
     bench.import("utf16.har", utf16);
     bench.check_same("UTF-16");
     let retold = |change: fn(&mut Value)| {
@@ -223,9 +224,12 @@ fn encodings_units_and_types_of_other_writers_are_read() {
         har(&[entry(&frames)])
     };
     for (name, change) in [
-        ("milliseconds", (|frame| {
-            frame["time"] = json!(frame["time"].as_f64().unwrap() * 1e3);
-        }) as fn(&mut Value)),
+        (
+            "milliseconds",
+            (|frame| {
+                frame["time"] = json!(frame["time"].as_f64().unwrap() * 1e3);
+            }) as fn(&mut Value),
+        ),
         ("numbers in quotes", |frame| {
             frame["time"] = json!(frame["time"].to_string());
             frame["opcode"] = json!(frame["opcode"].to_string());
@@ -393,8 +397,7 @@ fn check_no_audio(name: &str, is_hit: fn(usize) -> bool, change: fn(&str) -> Val
 #[test]
 fn audio_that_is_not_there_carries_no_verdict() {
     let half = |data: &str| json!(&data[..data.len() / 2]);
-    let (first, others, all): (fn(usize) -> bool, fn(usize) -> bool, fn(usize) -> bool) =
-        (|n| n == 0, |n| n > 0, |_| true);
+    let [first, others, all]: [fn(usize) -> bool; 3] = [|n| n == 0, |n| n > 0, |_| true];
     check_no_audio("none at all", all, |_| Value::Null, "have no data");
     check_no_audio("no slices", others, |_| json!(""), "have no data");
     check_no_audio("half slices", others, half, "cut short");

@@ -66,7 +66,10 @@ fn check_told(capture: &str) -> Value {
     }
     let (json, _) = check(&["analyze", "--json", capture], 0);
     let analysis: Value = serde_json::from_str(&json).unwrap();
-    assert_eq!((&analysis["verdict"]["lag"], &analysis["verdict"]["known"]), (&Value::Null, &json!(false)));
+    assert_eq!(
+        (&analysis["verdict"]["lag"], &analysis["verdict"]["known"]),
+        (&Value::Null, &json!(false))
+    );
     let (quick, _) = check(&["analyze", "--json", "--quick", capture], 0);
     let quick: Value = serde_json::from_str(&quick).unwrap();
     assert_eq!(quick["arrivals"], analysis["arrivals"]);
@@ -93,7 +96,10 @@ fn a_chat_is_told_by_what_came_and_when() {
     let (lines, _) = check(&["cat", &capture], 0);
     assert!(lines.contains("hello") && lines.lines().count() >= 10, "{lines}");
     let (text, _) = check(&["analyze", &capture], 0);
-    assert!(text.contains("2 text (31 B)") && text.contains("the longest 5.00 s at 1.5 s"), "{text}");
+    assert!(
+        text.contains("2 text (31 B)") && text.contains("the longest 5.00 s at 1.5 s"),
+        "{text}"
+    );
 }
 
 #[test]

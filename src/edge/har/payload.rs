@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use anyhow::{Context, Result};
 use base64::Engine as _;
 use base64::alphabet;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
 use super::log::Frame;
 use crate::capture::{Message, Opcode};

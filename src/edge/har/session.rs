@@ -67,7 +67,7 @@ impl Payloads {
     fn buffer(&mut self, message: &Message<'_>, channels: u16, is_long: bool) {
         self.binaries += 1;
         let whole_frames = message.len().is_multiple_of(u64::from(channels.max(1)) * 2);
-        self.buffer_is_cut |= !message.is_empty() && !(whole_frames && is_long);
+        self.buffer_is_cut |= !(message.is_empty() || whole_frames && is_long);
     }
 }
 

@@ -21,7 +21,11 @@ pub(super) struct SessionRecorder {
 
 impl SessionRecorder {
     /// Begins with the session, whose first message is `config` if a DEMON server was recorded.
-    pub fn begin(options: &ServeOptions, now: Nanos, config: Option<&str>) -> Result<SessionRecorder> {
+    pub fn begin(
+        options: &ServeOptions,
+        now: Nanos,
+        config: Option<&str>,
+    ) -> Result<SessionRecorder> {
         let Some(recorder) = options.recorder() else { return Ok(SessionRecorder::default()) };
         let mut header = Header::new(concat!("lagtape ", env!("CARGO_PKG_VERSION")), now);
         let utc = clock::utc_now();

@@ -199,6 +199,9 @@ impl Tracer {
         if slices < MIN_SLICES || ticks < MIN_TICKS {
             return Err(TraceError::TooShort { slices, ticks });
         }
+        if i64::try_from(trace.end.0).is_err() {
+            return Err(TraceError::Unknown { what: "times of centuries" });
+        }
         let (records, seconds) = (slices + ticks, trace.end.seconds_since(trace.begins));
         if seconds > MAX_STILL_S.max(records as f64 / MIN_RECORDS_PER_S) {
             return Err(TraceError::TooQuiet { records, seconds });

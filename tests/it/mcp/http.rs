@@ -181,8 +181,7 @@ const JSON: [(&str, &str); 2] =
 
 fn hello() -> String {
     let client = json!({"name": "test", "version": "0"});
-    let params =
-        json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client});
+    let params = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client});
     json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params}).to_string()
 }
 
