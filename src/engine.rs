@@ -7,6 +7,7 @@
 //! Messages of the session's connection are interpreted; those of other connections in the same
 //! capture count only as traffic (see [`crate::event`]).
 
+mod arrivals;
 pub mod doubts;
 mod ending;
 #[cfg(test)]
@@ -21,6 +22,7 @@ mod stream;
 pub mod timing;
 pub mod whose;
 
+pub use arrivals::{Arrivals, Burst, SILENT_S, SideArrivals, Volume};
 pub use ending::{Close, EndKind, EndWatch, SILENT_AFTER_S, SessionEnd, StreamAtEnd};
 pub use facts::{Facts, MAX_EVENTS, MAX_NESTED_LEN, Oddity, OddityKind, ServerEvent, Traffic};
 pub use gaps::{GAP_S, GAP_TIMES, MAX_GAPS, ReportGap};
@@ -380,6 +382,15 @@ impl Engine {
     #[must_use]
     pub fn ready(&self) -> Option<Ready> {
         self.ready
+    }
+
+    /// Whether there were messages, and no DEMON server accepted or refused a session. A client that asks
+    /// once and gets no answer is one of a server that is not up yet.
+    #[must_use]
+    pub fn speaks_otherwise(&self) -> bool {
+        let [up, down] = &self.facts.arrivals.sides;
+        let is_demon = self.ready.is_some() || self.facts.refusal.is_some();
+        !is_demon && (down.data() > 0 || up.data() > 1)
     }
 
     /// Frames per second of the session: what `ready` declared, or the protocol's usual rate.

@@ -9,6 +9,7 @@ use super::outcome::Outcome;
 use super::whose;
 use crate::capture::{Ending, Record, Salvage};
 use crate::edge::files::{self, CaptureFile};
+use crate::engine::doubts::MAX_EMPTY_SHARE;
 use crate::engine::{Engine, Options};
 use crate::lag::ReportArgs;
 use crate::playhead::PlayheadSource;
@@ -104,6 +105,9 @@ pub fn analyze(path: &Path, options: &AnalyzeOptions) -> Result<Analysis> {
         else {
             return Ok(None);
         };
+        if !tells_all(&engine) {
+            return Ok(None);
+        }
         Ok(Some(CaptureReplay { engine, at: ended, complete: true, damage: None }))
     };
     let from_checkpoints = match options.quick && options.at.is_none() {
@@ -148,6 +152,15 @@ pub fn analyze(path: &Path, options: &AnalyzeOptions) -> Result<Analysis> {
     Ok(Analysis::of(&replay.engine, about, &options.report))
 }
 
+/// Whether the rows of checkpoints tell of a session what its records do. They do not say what was wrong
+/// with binary messages that could not be used, nor what came where no stream did.
+fn tells_all(engine: &Engine) -> bool {
+    let facts = engine.facts();
+    let used = facts.slices + facts.swaps + 1;
+    let is_sound = facts.decode_errors as f64 <= used as f64 * MAX_EMPTY_SHARE;
+    is_sound && engine.origin().is_some()
+}
+
 /// Analyses several captures in parallel; results come in the order of the paths.
 pub fn analyze_all(
     paths: &[PathBuf],
@@ -167,7 +180,7 @@ impl Analysis {
             (None, _) if self.ending.abnormal => Outcome::EndedAbnormally,
             (None, Some(false)) => Outcome::Healthy,
             // Where no stream came, none could be judged, and the first line says so.
-            (None, None) if self.lag.is_none() => Outcome::Healthy,
+            (None, None) if self.lag.is_none() && !self.audio_is_missing => Outcome::Healthy,
             (None, None) => Outcome::Failed,
         }
     }

@@ -9,7 +9,7 @@ use crate::lag::stats::round;
 use crate::time::Nanos;
 
 /// Share of the server's binary messages that may be without data, as single damage.
-const MAX_EMPTY_SHARE: f64 = 0.01;
+pub const MAX_EMPTY_SHARE: f64 = 0.01;
 
 /// What speaks against a verdict, whatever the figures say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,7 +30,7 @@ impl Doubts {
         if times.is_empty() {
             times.extend(engine.time_evidence().doubt());
         }
-        Doubts { times, notes, audio: no_audio(engine) }
+        Doubts { times, notes, audio: audio(engine) }
     }
 
     /// Why there is no verdict, if there is none.
@@ -39,6 +39,12 @@ impl Doubts {
         let all: Vec<_> = self.times.iter().chain(&self.audio).map(String::as_str).collect();
         (!all.is_empty()).then(|| all.join("; "))
     }
+}
+
+/// Why nothing can be said of the audio, whatever could be read of it.
+fn audio(engine: &Engine) -> Option<String> {
+    engine.ready()?;
+    no_audio(engine).or_else(|| engine.header()?.metadata.get("audio.doubt").cloned())
 }
 
 fn no_audio(engine: &Engine) -> Option<String> {

@@ -6,6 +6,7 @@ use std::fmt::Display;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::arrivals::Arrivals;
 use super::ending::{Close, EndWatch};
 use super::pings::Pings;
 use crate::capture::{
@@ -147,6 +148,8 @@ pub struct Facts {
     pub last_echo: (u64, Map<String, Value>),
     /// The client's pings.
     pub pings: Pings,
+    /// What came and when, whatever it means.
+    pub arrivals: Arrivals,
     /// What the end of the session follows from.
     pub ending: EndWatch,
     /// The number that the next record should have.
@@ -272,6 +275,7 @@ impl Facts {
             return;
         }
         self.ending.message(t, message);
+        self.arrivals.note(t, message);
         traffic.messages += 1;
         traffic.bytes = traffic.bytes.saturating_add(message.len());
         match message.opcode {

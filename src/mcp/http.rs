@@ -14,10 +14,12 @@ use anyhow::{Result, bail};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::header::{
+    AUTHORIZATION, CONTENT_TYPE, HeaderValue, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
@@ -27,8 +29,10 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::accept::{Wants, one_message};
 use super::hosts::is_local;
 use super::options::McpOptions;
+use super::origins::{self, Names};
 use super::server::McpServer;
 use crate::edge::clock::MonotonicClock;
 
@@ -75,8 +79,9 @@ pub async fn serve(
         service: StreamableHttpService::new(
             move || Ok(made.clone()),
             Arc::new(LocalSessionManager::default()),
-            config(address, &http, stopping.clone()),
+            config(stopping.clone()),
         ),
+        names: Names::new(address, &http.hosts),
         token: http.token.as_deref().map(|token| Sha256::digest(token).into()),
         bucket: Bucket::full(),
     });
@@ -125,30 +130,11 @@ fn check(address: SocketAddr, http: &HttpOptions) -> Result<()> {
     }
 }
 
-fn config(
-    address: SocketAddr,
-    http: &HttpOptions,
-    stopping: CancellationToken,
-) -> StreamableHttpServerConfig {
-    let mut hosts = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
-    if !address.ip().is_unspecified() && !hosts.contains(&address.ip().to_string()) {
-        hosts.push(address.ip().to_string());
-    }
-    hosts.extend(http.hosts.iter().cloned());
-    let origins = hosts.iter().flat_map(|host| {
-        let host = if host.contains("::") { format!("[{host}]") } else { host.clone() };
-        let any = if host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) {
-            ""
-        } else {
-            ":*"
-        };
-        ["http", "https"].map(|scheme| format!("{scheme}://{host}{any}"))
-    });
-    let origins: Vec<_> = origins.collect();
+/// Host and Origin are checked at the door.
+fn config(stopping: CancellationToken) -> StreamableHttpServerConfig {
     StreamableHttpServerConfig::default()
-        .with_allowed_hosts(hosts)
-        .with_allowed_origins(origins)
-        .enforce_origin_validation()
+        .disable_allowed_hosts()
+        .disable_allowed_origins()
         .with_max_request_body_bytes(MAX_BODY_LEN)
         .with_cancellation_token(stopping)
 }
@@ -156,11 +142,13 @@ fn config(
 /// What all connections share.
 struct Door {
     service: Service,
+    names: Names,
     token: Option<[u8; 32]>,
     bucket: Bucket,
 }
 
 impl Door {
+    /// The answer to a request, which pages of allowed origins may read.
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         if !self.bucket.take() {
             let mut answer =
@@ -168,8 +156,32 @@ impl Door {
             answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
             return answer;
         }
-        if request.uri().path() != PATH {
+        if !self.names.has_host(request.headers()) {
+            return refusal(StatusCode::FORBIDDEN, "the Host header names another server");
+        }
+        if !self.names.has_origin(request.headers()) {
+            return refusal(
+                StatusCode::FORBIDDEN,
+                "pages of this origin may not call; lagtape mcp --http-host HOST:PORT allows them",
+            );
+        }
+        let origin = request.headers().get(ORIGIN).cloned();
+        let mut answer = self.answer_allowed(request).await;
+        if let Some(origin) = origin {
+            origins::allow(&origin, answer.headers_mut());
+        }
+        answer
+    }
+
+    async fn answer_allowed(&self, mut request: Request<Incoming>) -> Response<Body> {
+        if request.uri().path().trim_end_matches('/') != PATH {
             return refusal(StatusCode::NOT_FOUND, "the MCP server answers at /mcp");
+        }
+        // A browser asks this before it shows the token.
+        if request.method() == Method::OPTIONS {
+            let mut answer = refusal(StatusCode::NO_CONTENT, "");
+            origins::allow_requests(answer.headers_mut());
+            return answer;
         }
         if !self.admits(&request) {
             let mut answer =
@@ -177,7 +189,11 @@ impl Door {
             answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             return answer;
         }
-        self.service.handle(request).await
+        let wants = Wants::of(request.headers());
+        wants.rewrite(request.headers_mut());
+        let is_call = request.method() == Method::POST;
+        let answer = self.service.handle(request).await;
+        if is_call && wants == Wants::Json { one_message(answer).await } else { answer }
     }
 
     /// Compares digests, so that the time it takes reveals nothing about the token.

@@ -9,15 +9,18 @@
 //! asynchronous workers and stops when its call is cancelled; the end of the input seals every running
 //! capture. Nothing but the protocol goes to stdout, and no secret to stdout or stderr.
 
+mod accept;
 mod answer;
 mod args;
 mod call;
 mod change;
 mod clients;
+mod fit;
 mod hosts;
 mod http;
 mod live_view;
 mod options;
+mod origins;
 mod percent;
 mod prompt;
 mod resources;

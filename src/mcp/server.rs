@@ -13,16 +13,19 @@ use anyhow::{Result, anyhow};
 use futures_util::FutureExt;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams, CompleteResult,
-    GetPromptRequestParams, GetPromptResponse, Implementation, ListPromptsResult,
-    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
-    ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig, Tool,
+    CustomRequest, CustomResult, ErrorCode, GetPromptRequestParams, GetPromptResponse,
+    Implementation, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
+    ListToolsResult, PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams,
+    ReadResourceResponse, ServerCapabilities, ServerConfig, Tool,
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{ToolOutput, clipped};
 use super::call::Call;
+use super::fit::arguments;
 use super::options::McpOptions;
 use super::shared::Shared;
 use super::tool::ToolEntry;
@@ -93,6 +96,15 @@ impl McpServer {
         Call::of(context, self.shared.jobs.clone(), self.shared.leaving.clone())
     }
 
+    async fn result(
+        &self,
+        params: CallToolRequestParams,
+        context: &RequestContext<RoleServer>,
+    ) -> CallToolResult {
+        let output = self.answer(params, self.call(context)).await;
+        output.unwrap_or_else(|error| ToolOutput::failure(&error)).into()
+    }
+
     async fn answer(&self, params: CallToolRequestParams, call: Call) -> Result<ToolOutput> {
         let Some(entry) = self.tools.get(&*params.name) else {
             let known = nearest(&params.name, self.tools.keys().copied());
@@ -138,9 +150,37 @@ impl ServerHandler for McpServer {
         params: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let call = self.call(&context);
-        let output = self.answer(params, call).await.unwrap_or_else(|e| ToolOutput::failure(&e));
-        Ok(CallToolResult::from(output).into())
+        Ok(self.result(params, &context).await.into())
+    }
+
+    /// A call whose arguments are no object comes as a request that the protocol does not know.
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        let CustomRequest { method, mut params, .. } = request;
+        let name = params.as_ref().and_then(|params| params["name"].as_str()).map(str::to_owned);
+        let Some(name) = name.filter(|_| method == "tools/call") else {
+            return Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, method, None));
+        };
+        // Older protocols know no kinds of results; of other calls it is left out for them.
+        let version = context.protocol_version();
+        let is_new = version.is_some_and(|version| version >= ProtocolVersion::V_2026_07_28);
+        let given = params.as_mut().and_then(|params| params.get_mut("arguments")).map(Value::take);
+        let result = match arguments(&clipped(&name), given) {
+            Ok(args) => {
+                let params = CallToolRequestParams::new(name).with_arguments(args);
+                self.result(params, &context).await
+            }
+            Err(error) => ToolOutput::failure(&error).into(),
+        };
+        let mut result = serde_json::to_value(result)
+            .map_err(|error| ErrorData::internal_error(error.to_string(), None))?;
+        if let Some(fields) = result.as_object_mut().filter(|_| !is_new) {
+            fields.remove("resultType");
+        }
+        Ok(CustomResult::new(result))
     }
 
     async fn list_resources(

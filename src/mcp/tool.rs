@@ -4,6 +4,7 @@
 //! arguments and answer, and a function from JSON to JSON. Arguments that do not fit make an answer
 //! that says so, because agents do not read protocol errors.
 
+use std::fmt::Display;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use serde_json::Value;
 
 use super::answer::{ToolAnswer, ToolOutput, clipped};
 use super::call::Call;
+use super::fit::fitted;
 use super::options::Toolset;
 use super::schema;
 use super::shared::Shared;
@@ -90,9 +92,9 @@ where
     R: Future<Output = Result<ToolAnswer<T>>> + Send + 'static,
 {
     let tool = described::<A>(about).with_raw_output_schema(schema::output::<ToolAnswer<T>>());
-    let known = argument_names(&tool);
+    let schema = Arc::clone(&tool.input_schema);
     entry(about, tool, move |shared, args, call| {
-        let args = parsed(about.name, &known, args);
+        let args = parsed(about.name, &schema, args);
         Box::pin(async move { run(shared, args?, call).await?.output() })
     })
 }
@@ -105,9 +107,9 @@ where
     R: Future<Output = Result<ToolOutput>> + Send + 'static,
 {
     let tool = described::<A>(about);
-    let known = argument_names(&tool);
+    let schema = Arc::clone(&tool.input_schema);
     entry(about, tool, move |shared, args, call| {
-        let args = parsed(about.name, &known, args);
+        let args = parsed(about.name, &schema, args);
         Box::pin(async move { run(shared, args?, call).await })
     })
 }
@@ -133,19 +135,17 @@ fn described<A: JsonSchema>(about: AboutTool) -> Tool {
         .with_annotations(annotations)
 }
 
-fn argument_names(tool: &Tool) -> Vec<String> {
-    let properties = tool.input_schema.get("properties").and_then(Value::as_object);
-    properties.into_iter().flatten().map(|(name, _)| name.clone()).collect()
-}
-
-/// Arguments as the tool takes them. A `null` counts as absent, since some clients send one for
-/// every argument that they leave out.
-fn parsed<A: DeserializeOwned>(tool: &str, known: &[String], mut args: JsonObject) -> Result<A> {
-    args.retain(|_, value| !value.is_null());
-    if let Some(odd) = args.keys().find(|name| !known.contains(name)) {
-        let advice = nearest(odd, known.iter().map(String::as_str));
+/// Arguments as the tool takes them.
+fn parsed<A: DeserializeOwned>(tool: &str, schema: &JsonObject, args: JsonObject) -> Result<A> {
+    let known = schema.get("properties").and_then(Value::as_object);
+    let known: Vec<_> = known.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+    if let Some((odd, _)) =
+        args.iter().find(|(name, value)| !value.is_null() && !known.contains(&name.as_str()))
+    {
+        let advice = nearest(odd, known.iter().copied());
         bail!("{tool} takes no argument \"{}\"; {advice}", clipped(odd));
     }
-    serde_json::from_value(Value::Object(args))
-        .map_err(|error| anyhow!("{tool} cannot be called like this: {error}"))
+    let cannot = |error: &dyn Display| anyhow!("{tool} cannot be called like this: {error}");
+    let args = fitted(schema, args).map_err(|error| cannot(&error))?;
+    serde_json::from_value(Value::Object(args)).map_err(|error| cannot(&error))
 }

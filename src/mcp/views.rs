@@ -284,7 +284,7 @@ pub fn summary(analysis: &Analysis) -> String {
 pub fn no_report(analysis: &Analysis) -> String {
     let why = match &analysis.session.refusal {
         Some(refusal) => format!("the server refused the session: {}", clipped(refusal)),
-        None => "no usable initial buffer came".to_owned(),
+        None => clipped(analysis.verdict.why.as_deref().unwrap_or("no audio came")),
     };
     format!("nothing to measure: {why}; capture_messages shows what did come")
 }

@@ -1,5 +1,6 @@
 //! Fills in a report from an engine after its last record.
 
+use super::arrivals::ArrivalsReport;
 use super::clock::ReportClock;
 use super::data::{
     Analysis, CloseReport, EpochReport, EventReport, Rates, SCHEMA, SessionReport, TrafficReport,
@@ -19,6 +20,11 @@ use crate::lag::stats::round;
 use crate::time::Nanos;
 use crate::verdict::{HeardUse, Verdict};
 
+/// Why there is no verdict on a stream that never began.
+const NO_BUFFER: &str = "no usable initial buffer came";
+/// Why there is none on another protocol.
+const NO_SESSION: &str = "there is no DEMON session in it, as no server said ready";
+
 /// Columns of a [`Trend`].
 const TREND_COLUMNS: usize = 24;
 
@@ -30,10 +36,11 @@ impl Analysis {
         let clock = ReportClock::of(engine, about.at);
         let time = TimeReport::of(engine);
         let heard = heard(engine);
+        let arrivals = ArrivalsReport::of(engine, &clock);
         Analysis {
             schema: SCHEMA,
             lag: engine.report(about.at, args),
-            verdict: verdict(engine, heard.as_ref()),
+            verdict: verdict(engine, heard.as_ref(), arrivals.is_some()),
             heard,
             epochs: engine
                 .epochs()
@@ -60,6 +67,7 @@ impl Analysis {
             ticks: facts.ticks,
             swaps: facts.swaps,
             decode_errors: facts.decode_errors,
+            arrivals,
             events: facts
                 .events
                 .iter()
@@ -73,6 +81,7 @@ impl Analysis {
             closes: closes(facts, &clock),
             ending: EndingReport::of(engine, about.at),
             warnings: warnings(engine, &about, &clock),
+            audio_is_missing: engine.doubts().audio.is_some(),
             trend: trend(engine, about.at),
             capture: about.capture,
             damage: about.damage,
@@ -84,12 +93,13 @@ fn heard(engine: &Engine) -> Option<HeardUse> {
     Some(HeardUse::of(engine.heard_meter()?, engine.origin()?))
 }
 
-fn verdict(engine: &Engine, heard: Option<&HeardUse>) -> Verdict {
+fn verdict(engine: &Engine, heard: Option<&HeardUse>, is_foreign: bool) -> Verdict {
     let nothing = HeardReport::default();
     let report = heard.map_or(&nothing, |heard| &heard.report);
     let why = match engine.origin() {
         Some(_) => engine.doubts().sentence(),
-        None => Some("no usable initial buffer came".to_owned()),
+        None if is_foreign => Some(NO_SESSION.to_owned()),
+        None => Some(engine.doubts().audio.unwrap_or(NO_BUFFER.to_owned())),
     };
     Verdict::of(report, why)
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::arrivals::ArrivalsReport;
 use super::damage::DamageReport;
 use super::ending::EndingReport;
 use super::playhead_use::PlayheadUse;
@@ -64,6 +65,9 @@ pub struct Analysis {
     pub swaps: u64,
     /// Messages that could not be used; each stands among `events`.
     pub decode_errors: u64,
+    /// What came and when; only where there is no DEMON session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arrivals: Option<ArrivalsReport>,
     /// Events of the server, oldest first.
     pub events: Vec<EventReport>,
     /// Events left out before the first of `events`.
@@ -74,6 +78,9 @@ pub struct Analysis {
     pub ending: EndingReport,
     /// What was accepted but odd, and what limits the figures.
     pub warnings: Vec<Warning>,
+    /// What wrote the capture down left audio out.
+    #[serde(skip)]
+    pub audio_is_missing: bool,
     /// Trend of lead and staleness over time, for the text report.
     #[serde(skip)]
     pub trend: Trend,

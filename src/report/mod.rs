@@ -7,6 +7,7 @@
 //! capture's own clock. Figures come from the engine: nothing is
 //! measured here.
 
+mod arrivals;
 mod build;
 mod clock;
 pub mod compare;
@@ -31,6 +32,7 @@ pub mod wav;
 pub mod what_if;
 
 pub use crate::verdict::{HeardUse, Verdict};
+pub use arrivals::{ArrivalFigures, ArrivalsReport, BurstVolume, OpcodeVolume, SilentSpan};
 pub use damage::{DamageReport, DamagedPlace};
 pub use data::{
     Analysis, CloseReport, EpochReport, EventReport, Rates, SCHEMA, SessionReport, TrafficReport,

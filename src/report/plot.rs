@@ -189,7 +189,7 @@ fn title(capture: &str) -> String {
 
 fn verdict(analysis: &Analysis) -> String {
     let verdict = &analysis.verdict;
-    if analysis.lag.is_none() {
+    if analysis.lag.is_none() && analysis.arrivals.is_none() {
         return "no audio came".to_owned();
     }
     if let Some(why) = &verdict.why {

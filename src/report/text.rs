@@ -38,6 +38,9 @@ impl Page<'_> {
         writeln!(out, "\n{}", self.opening())?;
         self.short_holes(out)?;
         self.episodes(out)?;
+        if let Some(arrivals) = &self.analysis.arrivals {
+            writeln!(out, "\n{}", arrivals.lines().join("\n"))?;
+        }
         if let Some(lag) = &self.analysis.lag {
             writeln!(out)?;
             self.figures(lag, out)?;
@@ -97,11 +100,10 @@ impl Page<'_> {
         if let Some(refusal) = &analysis.session.refusal {
             return format!("no stream: the server refused the session ({})", OneLine(refusal));
         }
-        if analysis.lag.is_none() {
-            return "no stream: no usable initial buffer came".to_owned();
-        }
         if let Some(why) = &analysis.verdict.why {
-            return format!("no verdict: {}", OneLine(why));
+            let is_dry = analysis.lag.is_none() && analysis.arrivals.is_none();
+            let what = if is_dry && !analysis.audio_is_missing { "stream" } else { "verdict" };
+            return format!("no {what}: {}", OneLine(why));
         }
         if !analysis.verdict.is_lag() {
             return "healthy: nothing stale or late was heard".to_owned();
@@ -236,7 +238,9 @@ impl Page<'_> {
             PlayheadSource::Simulated => String::new(),
             PlayheadSource::Reported => format!(": {}", OneLine(&analysis.playhead.why)),
         };
-        writeln!(out, "playhead: {source}{ops}{why}")?;
+        if analysis.arrivals.is_none() {
+            writeln!(out, "playhead: {source}{ops}{why}")?;
+        }
         if analysis.headers_only {
             writeln!(
                 out,

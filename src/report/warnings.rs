@@ -95,6 +95,9 @@ pub(super) fn warnings(
             "the capture has no end record: the recording was cut short".to_owned(),
         ));
     }
+    if engine.speaks_otherwise() {
+        return warnings;
+    }
     if engine.origin().is_none() {
         warnings.push(capture(
             CaptureWarning::NoBuffer,

@@ -138,7 +138,8 @@ impl NoAnswer {
     #[must_use]
     pub fn advice(&self) -> Option<Advice> {
         match self {
-            NoAnswer::Fit(_) | NoAnswer::Trace(TraceError::Unknown { .. }) => {
+            NoAnswer::Fit(_)
+            | NoAnswer::Trace(TraceError::Unknown { .. } | TraceError::TooQuiet { .. }) => {
                 Some(Advice::OpenLoop)
             }
             NoAnswer::Trace(TraceError::TooShort { .. }) => Some(Advice::RecordLonger),

@@ -151,7 +151,8 @@ fn of_several_sessions_one_is_chosen() {
     assert!(said.contains("100 messages"), "{said}");
 
     let har = bench.har(&[entry(&[reload])]);
-    check_complaint(&["import", &har, "-o", &out, "--force"], 1, "none of its 1 WebSockets");
+    let (_, said) = check(&["import", &har, "-o", &out, "--force"], 0);
+    assert!(said.contains("no DEMON server"), "{said}");
     let har = bench.har(&[]);
     check_complaint(&["import", &har, "-o", &out, "--force"], 1, "open the developer tools before");
 }
@@ -168,4 +169,239 @@ fn what_is_no_har_gets_a_sentence() {
     check_complaint(&["import", &har, "-o", &har, "--force"], 1, "is what is being read");
     check_complaint(&["import", "/dev/zero", "-o", &out], 1, "neither a HAR file");
     check_complaint(&["import", "no-such.har", "-o", &out], 1, "no-such.har");
+}
+
+/// The messages of a capture: which way, what, and the bytes.
+fn messages(capture: &Path) -> Vec<(Direction, Opcode, Vec<u8>)> {
+    let mut messages = Vec::new();
+    let mut records = Records::new(File::open(capture).unwrap());
+    while let Some(record) = records.next_record().unwrap() {
+        if let Body::Message(message) = &record.body {
+            messages.push((message.direction, message.opcode, message.payload.to_vec()));
+        }
+    }
+    messages
+}
+
+impl Bench {
+    /// Imports a file of these bytes and gives back what was said of it.
+    #[track_caller]
+    fn import(&self, name: &str, bytes: impl AsRef<[u8]>) -> String {
+        let path = self.path(name);
+        fs::write(&path, bytes).unwrap();
+        let path = path.to_str().unwrap();
+        check(&["import", path, "-o", &self.out(), "--force"], 0).1
+    }
+
+    /// The capture has all messages of the session and its verdict, from checkpoints too.
+    #[track_caller]
+    fn check_same(&self, what: &str) {
+        let out = self.path("x.lagtape");
+        let is_data = |message: &(Direction, Opcode, Vec<u8>)| {
+            matches!(message.1, Opcode::Text | Opcode::Binary)
+        };
+        let expected: Vec<_> = messages(&stall()).into_iter().filter(is_data).collect();
+        assert!(messages(&out) == expected, "{what}: other messages");
+        check(&["analyze", out.to_str().unwrap()], 4);
+        check(&["analyze", "--quick", out.to_str().unwrap()], 4);
+    }
+}
+
+#[test]
+fn encodings_units_and_types_of_other_writers_are_read() {
+    let bench = Bench(TempDir::new().unwrap());
+    let frames = frames(&stall());
+    let text = har(&[entry(&frames)]);
+    bench.import("bom.har", format!("\u{feff}{text}"));
+    bench.check_same("a byte order mark");
+    let utf16: Vec<_> =
+        format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    bench.import("utf16.har", utf16);
+    bench.check_same("UTF-16");
+    let retold = |change: fn(&mut Value)| {
+        let mut frames = frames.clone();
+        frames.iter_mut().for_each(change);
+        har(&[entry(&frames)])
+    };
+    for (name, change) in [
+        (
+            "milliseconds",
+            (|frame| {
+                frame["time"] = json!(frame["time"].as_f64().unwrap() * 1e3);
+            }) as fn(&mut Value),
+        ),
+        ("numbers in quotes", |frame| {
+            frame["time"] = json!(frame["time"].to_string());
+            frame["opcode"] = json!(frame["opcode"].to_string());
+        }),
+        ("words", |frame| {
+            frame["opcode"] = json!(if frame["opcode"] == 1 { "text" } else { "binary" });
+            frame["type"] = json!(if frame["type"] == "send" { "sent" } else { "Received" });
+        }),
+        ("further fields", |frame| frame["_id"] = json!({"x": [1, null]})),
+    ] {
+        bench.import("x.har", retold(change));
+        bench.check_same(name);
+    }
+}
+
+#[test]
+fn base64_of_other_writers_is_read() {
+    let bench = Bench(TempDir::new().unwrap());
+    let recoded = |change: fn(&str) -> String| {
+        let mut frames = frames(&stall());
+        for frame in frames.iter_mut().filter(|frame| frame["opcode"] == 2) {
+            frame["data"] = json!(change(frame["data"].as_str().unwrap()));
+        }
+        har(&[entry(&frames)])
+    };
+    fn wrapped(data: &str) -> String {
+        let lines = data.as_bytes().chunks(76).map(|line| std::str::from_utf8(line).unwrap());
+        lines.collect::<Vec<_>>().join("\r\n")
+    }
+    for (name, change) in [
+        ("wrapped", wrapped as fn(&str) -> String),
+        ("unpadded", |data| data.trim_end_matches('=').to_owned()),
+        ("URL-safe", |data| data.replace('+', "-").replace('/', "_")),
+        ("a data URL", |data| format!("data:application/octet-stream;base64,{data}")),
+    ] {
+        bench.import("x.har", recoded(change));
+        bench.check_same(name);
+    }
+}
+
+/// As Playwright attaches them: a line for each message, in milliseconds.
+fn lines(frames: &[Value]) -> String {
+    let line = |frame: &Value| {
+        let mut frame = frame.clone();
+        frame["time"] = json!(frame["time"].as_f64().unwrap() * 1e3);
+        frame.to_string() + "\n"
+    };
+    frames.iter().map(line).collect()
+}
+
+fn attached(file: &str) -> Value {
+    let mut entry = entry(&[]);
+    entry.as_object_mut().unwrap().remove("_webSocketMessages");
+    entry["response"]["content"]["_file"] = json!(file);
+    entry
+}
+
+fn zip(files: &[(&str, &str)]) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default()
+        .compression_method(zip::CompressionMethod::Deflated);
+    for (name, text) in files {
+        zip.start_file(*name, options).unwrap();
+        std::io::Write::write_all(&mut zip, text.as_bytes()).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+#[test]
+fn messages_that_playwright_attached_are_found() {
+    let bench = Bench(TempDir::new().unwrap());
+    let messages = lines(&frames(&stall()));
+    let picture = json!({"request": {"url": "http://pod.example/x.png"},
+                         "response": {"content": {"_file": "no-such.png"}}});
+    let text = har(&[picture, attached("f00.jsonl")]);
+    bench.import("x.har.zip", zip(&[("f00.jsonl", &messages), ("har.har", &text)]));
+    bench.check_same("a zip");
+
+    let cut_off = format!("{messages}{{\"type\":\"rec");
+    fs::write(bench.path("f00.jsonl"), cut_off).unwrap();
+    bench.import("x.har", &text);
+    bench.check_same("a folder, and a last line that is cut off");
+
+    fs::create_dir(bench.path("x_files")).unwrap();
+    let list: Vec<Value> =
+        messages.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    fs::write(bench.path("x_files/f00.json"), json!(list).to_string()).unwrap();
+    bench.import("x.har", har(&[attached("x_files/f00.json")]));
+    bench.check_same("a folder, and a list");
+}
+
+#[test]
+fn attached_messages_that_are_not_there_get_a_sentence() {
+    let bench = Bench(TempDir::new().unwrap());
+    let out = bench.out();
+    let complain = |name: &str, bytes: &[u8], sentence: &str| {
+        fs::write(bench.path(name), bytes).unwrap();
+        let path = bench.path(name);
+        check_complaint(&["import", path.to_str().unwrap(), "-o", &out], 1, sentence);
+    };
+    let messages = lines(&frames(&stall()));
+    complain("x.har", har(&[attached("f00.jsonl")]).as_bytes(), "f00.jsonl, which is missing");
+    fs::create_dir(bench.path("inner")).unwrap();
+    fs::write(bench.path("f00.jsonl"), &messages).unwrap();
+    let outside = har(&[attached("../f00.jsonl")]);
+    complain("inner/x.har", outside.as_bytes(), "f00.jsonl, which is missing");
+    complain("x.zip", &zip(&[("readme", "no har")]), "no HAR file in the zip");
+    let broken = &zip(&[("har.har", &har(&[attached("f00.jsonl")]))])[..60];
+    complain("x.zip", broken, "no sound zip");
+    let bomb = " ".repeat(50 << 20);
+    complain("x.zip", &zip(&[("har.har", &bomb)]), "more than 200 times its length");
+}
+
+/// How a session ended, out of an entry that says it like this.
+#[track_caller]
+fn check_end(close: &Value, failure: Option<&str>, kind: &str, code: Option<u16>, exit: i32) {
+    let bench = Bench(TempDir::new().unwrap());
+    let mut entry = entry(&frames(Path::new("captures/healthy.lagtape")));
+    if !close.is_null() {
+        entry["_webSocketClose"] = close.clone();
+    }
+    if let Some(failure) = failure {
+        entry["response"]["_failureText"] = json!(failure);
+    }
+    bench.import("x.har", har(&[entry]));
+    for words in [&["analyze", "--json"][..], &["analyze", "--quick", "--json"]] {
+        let (json, _) = check(&[words, &[&bench.out()]].concat(), exit);
+        let ending = serde_json::from_str::<Value>(&json).unwrap()["ending"].clone();
+        assert_eq!((&ending["kind"], &ending["code"]), (&json!(kind), &json!(code)), "{close}");
+    }
+}
+
+#[test]
+fn the_end_of_the_connection_is_that_of_the_capture() {
+    check_end(&json!(null), None, "recorder_stopped", None, 0);
+    let time = STARTED_S + 60.0;
+    check_end(&json!({"code": 1000, "timestamp": time}), None, "client_closed", Some(1000), 0);
+    check_end(&json!({"code": "1001", "reason": "bye"}), None, "client_closed", Some(1001), 0);
+    check_end(&json!({}), None, "client_closed", None, 0);
+    check_end(&json!({"code": 4001, "reason": "preempted"}), None, "preempted", Some(4001), 5);
+    check_end(&json!({"code": 1006}), None, "cut", Some(1006), 5);
+    check_end(&json!("aborted"), None, "cut", Some(1006), 5);
+    check_end(&json!(null), Some("net::ERR_CONNECTION_RESET"), "cut", Some(1006), 5);
+    check_end(&json!([7]), None, "recorder_stopped", None, 0);
+}
+
+/// Binary messages of the server, each changed like this, carry no verdict, whatever is asked.
+#[track_caller]
+fn check_no_audio(name: &str, is_hit: fn(usize) -> bool, change: fn(&str) -> Value, why: &str) {
+    let bench = Bench(TempDir::new().unwrap());
+    let mut frames = frames(&stall());
+    let binaries = frames.iter_mut().filter(|f| f["opcode"] == 2 && f["type"] == "receive");
+    for (_, frame) in binaries.enumerate().filter(|(number, _)| is_hit(*number)) {
+        frame["data"] = change(frame["data"].as_str().unwrap());
+    }
+    let said = bench.import("x.har", har(&[entry(&frames)]));
+    assert!(said.contains(why), "{name}: {said}");
+    let out = bench.out();
+    for words in [&["analyze", &out][..], &["analyze", "--quick", &out]] {
+        let (text, _) = check(words, 1);
+        assert!(text.contains(why) && !text.contains("healthy"), "{name}: {text}");
+    }
+}
+
+#[test]
+fn audio_that_is_not_there_carries_no_verdict() {
+    let half = |data: &str| json!(&data[..data.len() / 2]);
+    let [first, others, all]: [fn(usize) -> bool; 3] = [|n| n == 0, |n| n > 0, |_| true];
+    check_no_audio("none at all", all, |_| Value::Null, "have no data");
+    check_no_audio("no slices", others, |_| json!(""), "have no data");
+    check_no_audio("half slices", others, half, "cut short");
+    check_no_audio("half a buffer", first, half, "a source buffer is cut short");
+    check_no_audio("an odd buffer", first, |data| json!(&data[..44]), "cut short");
+    check_no_audio("dots", others, |data| json!(format!("{}…", &data[..40])), "cut short");
 }

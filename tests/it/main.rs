@@ -1,5 +1,6 @@
 //! One integration binary; each module is one subject.
 
+mod absurd_times;
 mod audio_file;
 mod backend;
 mod backend_cli;
@@ -34,6 +35,7 @@ mod mcp;
 #[cfg(feature = "mcp")]
 mod mcp_clients;
 mod odd_inputs;
+mod other_protocols;
 mod peer_pacing;
 mod program;
 mod proxy;

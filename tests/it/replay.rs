@@ -256,6 +256,7 @@ fn replay_server(capture: &Path) -> ReplayServer {
         until: None,
         looped: false,
         ready: Map::new(),
+        is_plain: false,
     });
     parts.into_iter().for_each(|part| server.offer(part));
     server.end_of_tape();

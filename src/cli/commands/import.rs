@@ -14,12 +14,12 @@ use crate::cli::stderr::Stderr;
   lagtape import golden/sessions/stall_mono -o stall.lagtape
 
 A HAR file is what a browser's developer tools save of the network, WebSockets with it, if they were
-open before the page connected.")]
+open before the page connected. Playwright's .har.zip is read as well.")]
 pub struct ImportArgs {
-    /// A HAR file, or a folder with session.json, frames.jsonl[.zst] and, with payloads, frames.bin[.zst]
+    /// A HAR file or a zip with one, or a folder with session.json, frames.jsonl[.zst] and, with payloads, frames.bin[.zst]
     #[arg(value_name = "HAR|DIR")]
     pub from: PathBuf,
-    /// Which session of a HAR file that holds several, counted from 1
+    /// Which session, or other WebSocket, of a HAR file that holds several, counted from 1
     #[arg(long, value_name = "N")]
     pub session: Option<usize>,
     /// The capture to write

@@ -39,7 +39,7 @@ pub struct McpArgs {
     /// Serve streamable HTTP at http://ADDRESS/mcp instead; port 0 is any free one
     #[arg(long, value_name = "ADDRESS", value_parser = parse_listen)]
     pub http: Option<SocketAddr>,
-    /// A further name of this server, as clients write it in Host and Origin
+    /// A further name of this server, as clients write it in Host and Origin; with :PORT only that port
     #[arg(long, value_name = "NAME", requires = "http")]
     pub http_host: Vec<String>,
     /// Print what a client needs to start this server, and end

@@ -33,9 +33,8 @@ struct Log {
 }
 
 /// What the metadata of a capture says of a page in a browser, or nothing where none recorded it.
-pub(super) fn metadata_of(bytes: &[u8]) -> BTreeMap<String, String> {
-    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-    let Ok(Har { log }) = serde_json::from_slice::<Har>(bytes) else { return BTreeMap::new() };
+pub(super) fn metadata_of(text: &str) -> BTreeMap<String, String> {
+    let Ok(Har { log }) = serde_json::from_str::<Har>(text) else { return BTreeMap::new() };
     let creator = named(&log.creator).unwrap_or_default().to_ascii_lowercase();
     let is_of = |names: &[&str]| names.iter().any(|name| creator.contains(name));
     let pages = log.pages.as_array().map_or(&[][..], Vec::as_slice);
@@ -71,7 +70,7 @@ mod tests {
 
     #[track_caller]
     fn check(log: &Value, expected: &[(&str, &str)]) {
-        let found = metadata_of(json!({ "log": log }).to_string().as_bytes());
+        let found = metadata_of(&json!({ "log": log }).to_string());
         let found: Vec<_> = found.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
         assert_eq!(found, expected, "{log}");
     }
@@ -97,6 +96,6 @@ mod tests {
         check(&json!({"creator": {"name": "mitmproxy"}, "pages": []}), &[]);
         check(&json!({"creator": {"name": "Fiddler"}, "pages": [{"title": "a"}]}), &[]);
         check(&json!({"creator": 7, "pages": "x", "browser": null}), &[]);
-        assert!(metadata_of(b"{}").is_empty() && metadata_of(b"\xFF").is_empty());
+        assert!(metadata_of("{}").is_empty() && metadata_of("x").is_empty());
     }
 }

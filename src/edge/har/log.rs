@@ -1,15 +1,13 @@
 //! The text of a HAR file, read leniently: an entry or a frame that is odd costs itself alone.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::capture::Direction;
-
-/// Opcodes of text and binary messages; Chromium gives errors the opcode -1.
-pub(super) const TEXT: i64 = 1;
-pub(super) const BINARY: i64 = 2;
+use crate::capture::{Direction, Opcode};
+use crate::wire::url::without_secrets;
 
 #[derive(Deserialize)]
 struct Har<'a> {
@@ -36,11 +34,16 @@ pub(super) struct Creator {
 
 #[derive(Deserialize)]
 struct RawEntry<'a> {
-    request: Request,
-    #[serde(rename = "startedDateTime", default)]
-    started: Option<String>,
+    #[serde(default, borrow)]
+    request: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    response: Option<&'a RawValue>,
+    #[serde(rename = "startedDateTime", default, borrow)]
+    started: Option<&'a RawValue>,
     #[serde(rename = "_webSocketMessages", default, borrow)]
-    frames: Option<Vec<&'a RawValue>>,
+    frames: Option<&'a RawValue>,
+    #[serde(rename = "_webSocketClose", default, borrow)]
+    close: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -48,11 +51,51 @@ struct Request {
     url: String,
 }
 
+#[derive(Default, Deserialize)]
+struct Response<'a> {
+    #[serde(default, borrow)]
+    content: Option<&'a RawValue>,
+    #[serde(rename = "_failureText", default, borrow)]
+    failure: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Content {
+    #[serde(rename = "_file")]
+    file: String,
+}
+
+#[derive(Deserialize)]
+struct RawClose<'a> {
+    #[serde(default, borrow)]
+    code: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    reason: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    timestamp: Option<&'a RawValue>,
+}
+
+/// Codes that a close frame can have, and 1006, which stands for none.
+const CLOSE_CODES: std::ops::RangeInclusive<f64> = 1_000.0..=4_999.0;
+
 /// A request of the file, with the messages of its WebSocket if it has one.
+#[derive(Default)]
 pub(super) struct Entry<'a> {
-    pub url: String,
+    pub url: Option<String>,
     pub started: Option<String>,
     pub frames: Vec<Frame<'a>>,
+    /// The file beside the HAR that has the frames instead.
+    pub attached: Option<String>,
+    pub end: Option<SocketEnd>,
+}
+
+/// How a WebSocket ended, as the file says it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum SocketEnd {
+    /// With a close frame; nothing says of which side.
+    Closed { code: Option<u16>, reason: String, time: Option<f64> },
+    /// Without one.
+    Lost { reason: String },
 }
 
 /// A message, as Chromium saves it; what is missing or of another type is `None`.
@@ -62,9 +105,11 @@ pub(super) struct Frame<'a> {
     pub direction: Option<Direction>,
     /// When, in whatever unit and from whatever origin the writer chose.
     pub time: Option<f64>,
-    pub opcode: Option<i64>,
+    pub opcode: Option<Opcode>,
     /// The text, or the bytes in base64.
     pub data: Option<Cow<'a, str>>,
+    /// It says that the connection failed.
+    pub is_error: bool,
 }
 
 #[derive(Deserialize)]
@@ -80,34 +125,85 @@ struct RawFrame<'a> {
 }
 
 /// Who wrote a HAR file, and its entries.
-pub(super) fn read(bytes: &[u8]) -> serde_json::Result<(Option<Creator>, Vec<Entry<'_>>)> {
-    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-    let har: Har<'_> = serde_json::from_slice(bytes)?;
-    let entries = har.log.entries.into_iter().filter_map(entry).collect();
+pub(super) fn read(text: &str) -> serde_json::Result<(Option<Creator>, Vec<Entry<'_>>)> {
+    let har: Har<'_> = serde_json::from_str(text)?;
+    let entries = har.log.entries.into_iter().map(entry).collect();
     Ok((value(har.log.creator), entries))
 }
 
-fn entry(text: &RawValue) -> Option<Entry<'_>> {
-    let RawEntry { request, started, frames } = serde_json::from_str(text.get()).ok()?;
-    let frames = frames.unwrap_or_default().into_iter().map(frame).collect();
-    Some(Entry { url: request.url, started, frames })
+fn entry(text: &RawValue) -> Entry<'_> {
+    let Ok(raw) = serde_json::from_str::<RawEntry<'_>>(text.get()) else {
+        return Entry::default();
+    };
+    let response: Response<'_> = value(raw.response).unwrap_or_default();
+    let frames: Vec<_> = value::<Vec<&RawValue>>(raw.frames).unwrap_or_default();
+    let content: Option<Content> = value(response.content);
+    let end = raw.close.and_then(close).or_else(|| {
+        let reason: String = value(response.failure)?;
+        Some(SocketEnd::Lost { reason })
+    });
+    Entry {
+        url: value(raw.request).map(|Request { url }| url),
+        started: value(raw.started),
+        frames: frames.into_iter().map(frame).collect(),
+        attached: content.map(|content| content.file),
+        end,
+    }
+}
+
+/// `{code, reason, timestamp}`, each of them optional, or a word such as "aborted".
+fn close(text: &RawValue) -> Option<SocketEnd> {
+    if let Some(word) = value::<String>(Some(text)) {
+        return Some(SocketEnd::Lost { reason: word });
+    }
+    let is_object = text.get().starts_with('{');
+    let RawClose { code, reason, timestamp } = value(Some(text).filter(|_| is_object))?;
+    let code = number(code).filter(|code| CLOSE_CODES.contains(code)).map(|code| code as u16);
+    let reason: String = value(reason).unwrap_or_default();
+    Some(match code {
+        Some(1006) => SocketEnd::Lost { reason },
+        code => SocketEnd::Closed { code, reason, time: time(timestamp) },
+    })
 }
 
 fn frame(text: &RawValue) -> Frame<'_> {
     let Ok(raw) = serde_json::from_str::<RawFrame<'_>>(text.get()) else {
         return Frame::default();
     };
-    let direction = match value::<Cow<'_, str>>(raw.direction).as_deref() {
-        Some("send") => Some(Direction::ClientToServer),
-        Some("receive") => Some(Direction::ServerToClient),
+    let kind = value::<Cow<'_, str>>(raw.direction).unwrap_or_default().to_ascii_lowercase();
+    let direction = match &*kind {
+        "send" | "sent" => Some(Direction::ClientToServer),
+        "receive" | "received" => Some(Direction::ServerToClient),
         _ => None,
     };
     Frame {
         direction,
-        time: value(raw.time),
-        opcode: value(raw.opcode),
+        time: time(raw.time),
+        opcode: opcode(raw.opcode),
         data: raw.data.and_then(|text| text_of(text.get())),
+        is_error: kind == "error",
     }
+}
+
+/// A number of RFC 6455, or its name; Chromium gives errors the number -1.
+fn opcode(text: Option<&RawValue>) -> Option<Opcode> {
+    let number = match value::<Cow<'_, str>>(text).as_deref() {
+        Some("text") => 1.0,
+        Some("binary") => 2.0,
+        _ => number(text)?,
+    };
+    (number.fract() == 0.0 && (1.0..16.0).contains(&number)).then(|| Opcode::from(number as u8))
+}
+
+/// A number, or one in quotes.
+fn number(text: Option<&RawValue>) -> Option<f64> {
+    value(text).or_else(|| value::<Cow<'_, str>>(text)?.trim().parse().ok())
+}
+
+/// A number, or a date.
+fn time(text: Option<&RawValue>) -> Option<f64> {
+    let date = || value::<Cow<'_, str>>(text)?.parse::<jiff::Timestamp>().ok();
+    number(text).or_else(|| date().map(|date| date.as_microsecond() as f64 / 1e6))
 }
 
 fn value<'a, T: Deserialize<'a>>(text: Option<&'a RawValue>) -> Option<T> {
@@ -118,4 +214,34 @@ fn value<'a, T: Deserialize<'a>>(text: Option<&'a RawValue>) -> Option<T> {
 fn text_of(json: &str) -> Option<Cow<'_, str>> {
     let borrowed = serde_json::from_str::<&str>(json).map(Cow::Borrowed);
     borrowed.or_else(|_| serde_json::from_str::<String>(json).map(Cow::Owned)).ok()
+}
+
+impl<'a> Entry<'a> {
+    /// The file that has the messages of this WebSocket.
+    pub fn attached_frames(&self) -> Option<&str> {
+        let is_socket = self.url.as_ref().is_some_and(|url| url.starts_with("ws"));
+        let name = self.attached.as_deref().filter(|_| self.frames.is_empty())?;
+        (is_socket || name.ends_with(".jsonl")).then_some(name)
+    }
+
+    /// Takes the messages from the text of that file: one in each line, or a list of all. A line that
+    /// is cut off is none.
+    pub fn attach(&mut self, text: &'a str) {
+        self.frames = match serde_json::from_str::<Vec<&RawValue>>(text) {
+            Ok(list) => list.into_iter().map(frame).collect(),
+            Err(_) => {
+                let lines = text.lines().filter_map(|line| serde_json::from_str(line).ok());
+                lines.map(frame).collect()
+            }
+        };
+    }
+}
+
+impl fmt::Display for Entry<'_> {
+    /// Its address, and how much was said.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let url = self.url.as_deref().map(without_secrets);
+        let url = url.as_deref().unwrap_or("without an address");
+        write!(f, "{url}, {} messages", self.frames.len())
+    }
 }

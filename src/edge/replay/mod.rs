@@ -19,7 +19,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
@@ -125,6 +125,10 @@ impl Replay {
         let shown = options.capture.display();
         let opening = RecordedOpening::read(&options.capture, options.start_at)
             .with_context(|| format!("cannot replay {shown}"))?;
+        ensure!(
+            !(opening.is_plain && options.looped),
+            "there is no DEMON session in {shown}, and only one of those can begin again; leave out --loop"
+        );
         let start = options.start_at.map_or(opening.began, |at| at.from(opening.origin));
         let (began_s, start) = (opening.began_s(), start.max(opening.began));
         if options.until.is_some_and(|until| until.from(opening.origin) <= start) {
@@ -217,6 +221,7 @@ impl Replay {
             until: self.options.until.map(|at| at.from(origin)),
             looped: self.options.looped,
             ready: self.opening.ready.clone(),
+            is_plain: self.opening.is_plain,
         }
     }
 

@@ -40,6 +40,8 @@ pub struct RecordedOpening {
     pub buffer: Vec<u8>,
     /// The fields of the client's first message.
     pub config: Map<String, Value>,
+    /// It is no session of a DEMON server, and has neither `ready` nor buffer.
+    pub is_plain: bool,
     /// Where the listener was at the start of a replay that does not begin at the buffer.
     pub start_position_s: Option<f64>,
 }
@@ -75,10 +77,14 @@ impl RecordedOpening {
     fn find(records: &mut Salvage<CaptureFile>, engine: &mut Engine) -> Result<RecordedOpening> {
         let (mut ready, mut config) = (Map::new(), Map::new());
         let mut unknown = Vec::new();
+        let mut first = None;
         while let Some(record) = records.next_record()? {
             engine.handle(&record);
             let message = match &record.body {
-                Body::Message(message) => message,
+                Body::Message(message) => {
+                    first.get_or_insert((record.conn, record.t));
+                    message
+                }
                 Body::Context(context) => {
                     let known = config_of(&context.state);
                     if context.state.phase != SessionPhase::BeforeConfig {
@@ -109,9 +115,27 @@ impl RecordedOpening {
                 _ => {}
             }
         }
-        bail!(
-            "it has no initial buffer, so there is no session to play; look at it with: lagtape cat"
-        )
+        let (session, began) = first.filter(|_| engine.speaks_otherwise()).context(
+            "it has no initial buffer, so there is no session to play; look at it with: lagtape cat",
+        )?;
+        Ok(RecordedOpening::plain(session, began, engine))
+    }
+
+    /// Any other WebSocket: what was sent, when, and nothing about what it means.
+    fn plain(session: u32, began: Nanos, engine: &Engine) -> RecordedOpening {
+        RecordedOpening {
+            session,
+            origin: began,
+            began,
+            unknown: Vec::new(),
+            ready: Map::new(),
+            sample_rate: engine.sample_rate(),
+            channels: 0,
+            buffer: Vec::new(),
+            config: Map::new(),
+            is_plain: true,
+            start_position_s: None,
+        }
     }
 
     fn of(
@@ -135,6 +159,7 @@ impl RecordedOpening {
             channels: epoch.channels,
             buffer: message.payload.to_vec(),
             config,
+            is_plain: false,
             start_position_s: None,
         })
     }
@@ -155,6 +180,7 @@ impl RecordedOpening {
             buffer: middle.buffer().context(LEFT_OUT)?,
             ready: middle.ready,
             config,
+            is_plain: false,
             start_position_s: None,
         })
     }

@@ -149,8 +149,17 @@ impl<'a> ReplaySession<'a> {
             return Ok(());
         }
         self.replay.notify(ReplayChange::Begun);
-        self.recorder = SessionRecorder::begin(&self.replay.options, now, text)?;
+        self.recorder = SessionRecorder::begin(&self.replay.options, now, Some(text))?;
         Ok(())
+    }
+
+    /// A session of another protocol begins with whatever is said first.
+    fn begin_plain(&mut self, now: Nanos) {
+        self.replay.notify(ReplayChange::Begun);
+        match SessionRecorder::begin(&self.replay.options, now, None) {
+            Ok(recorder) => self.recorder = recorder,
+            Err(error) => self.failure = Some(format!("{error:#}")),
+        }
     }
 
     fn obey(&mut self, now: Nanos, order: ReplayOrder) {
@@ -209,7 +218,12 @@ impl ServedPeer for ReplaySession<'_> {
     const STOP_REASON: &'static str = "the replay was stopped";
 
     fn next(&mut self, now: Nanos) -> Option<Outgoing> {
-        match self.refusal.pop_front().or_else(|| self.server.poll(now))? {
+        let has_begun = self.server.has_begun();
+        let message = self.refusal.pop_front().or_else(|| self.server.poll(now));
+        if !has_begun && self.server.has_begun() {
+            self.begin_plain(now);
+        }
+        match message? {
             Outgoing::Close { code, reason } => {
                 // A code that only stands for a missing close cannot be sent.
                 let code = if CloseCode::from(code).is_allowed() { code } else { 1000 };
@@ -241,7 +255,10 @@ impl ServedPeer for ReplaySession<'_> {
     }
 
     fn receive(&mut self, now: Nanos, message: Message) -> Option<SocketEnd> {
-        if let Message::Text(text) = &message
+        let is_plain = self.replay.opening.is_plain && !self.server.has_begun();
+        if is_plain && matches!(message, Message::Text(_) | Message::Binary(_)) {
+            self.begin_plain(now);
+        } else if let Message::Text(text) = &message
             && !self.server.has_begun()
         {
             if let Err(error) = self.begin(now, text) {

@@ -20,14 +20,18 @@ pub(super) struct SessionRecorder {
 }
 
 impl SessionRecorder {
-    /// Begins with the session, whose first message is `config`.
-    pub fn begin(options: &ServeOptions, now: Nanos, config: &str) -> Result<SessionRecorder> {
+    /// Begins with the session, whose first message is `config` if a DEMON server was recorded.
+    pub fn begin(
+        options: &ServeOptions,
+        now: Nanos,
+        config: Option<&str>,
+    ) -> Result<SessionRecorder> {
         let Some(recorder) = options.recorder() else { return Ok(SessionRecorder::default()) };
         let mut header = Header::new(concat!("lagtape ", env!("CARGO_PKG_VERSION")), now);
         let utc = clock::utc_now();
         header.start_utc = Some(utc.clone());
         header.client = ClientKind::Foreign;
-        header.config = Some(config.to_owned());
+        header.config = config.map(str::to_owned);
         let name = options.capture.file_name().unwrap_or_default();
         header.metadata.insert("replay_of".to_owned(), name.to_string_lossy().into_owned());
         let marker = clock::random_marker();

@@ -18,7 +18,7 @@ use crate::mcp::shared::Shared;
 use crate::mcp::tool::{AboutTool, Effect};
 use crate::mcp::views::{self, VerdictView};
 use crate::mcp::{resources, schema};
-use crate::report::EndingReport;
+use crate::report::{ArrivalsReport, EndingReport};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct OpenArgs {
@@ -39,6 +39,9 @@ pub(super) struct Opened {
     /// The lag report over all of it; absent when no audio came
     #[serde(skip_serializing_if = "Option::is_none")]
     lag: Option<LagReport>,
+    /// What came and when, of a capture without a DEMON session
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arrivals: Option<ArrivalsReport>,
     session: views::SessionView,
     warnings: Vec<String>,
     /// Events of the server by type
@@ -82,6 +85,7 @@ pub(super) async fn capture_open(
         verdict: VerdictView::of(&analysis.verdict),
         ending: views::ending(&analysis),
         lag: analysis.lag.clone(),
+        arrivals: analysis.arrivals.clone(),
         session: views::SessionView::of(&analysis, detailed),
         warnings: analysis.warnings.iter().take(12).map(|w| clipped(&w.message)).collect(),
         events: views::event_counts(&analysis),

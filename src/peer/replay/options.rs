@@ -43,6 +43,8 @@ pub struct ReplayOptions {
     pub looped: bool,
     /// The fields of the recorded `ready`.
     pub ready: Map<String, Value>,
+    /// It is no session of a DEMON server: whoever spoke first begins it.
+    pub is_plain: bool,
 }
 
 /// A change of the replay's clock.

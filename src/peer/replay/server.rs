@@ -134,11 +134,11 @@ impl ReplayServer {
 
     /// Takes a message of the client; its first text begins the session.
     pub fn receive(&mut self, now: Nanos, message: Incoming<'_>) {
-        let is_first = !self.has_begun() && matches!(message, Incoming::Text(_));
+        let is_closed = matches!(message, Incoming::Closed);
+        let begins = matches!(message, Incoming::Text(_)) || (self.options.is_plain && !is_closed);
+        let is_first = !self.has_begun() && begins;
         if is_first {
-            self.position = self.parts.front().map_or(self.options.origin, |part| part.t);
-            self.schedule.begin(now, self.position);
-            self.enter(Stage::Playing);
+            self.begin(now);
         }
         let (at_s, tape) = (self.at_s(now), self.tape_at(now));
         match message {
@@ -158,6 +158,19 @@ impl ReplayServer {
             }
             Incoming::Closed => self.stage = Stage::Over,
         }
+    }
+
+    fn begin(&mut self, now: Nanos) {
+        self.position = self.parts.front().map_or(self.options.origin, |part| part.t);
+        self.schedule.begin(now, self.position);
+        self.enter(Stage::Playing);
+    }
+
+    /// Whether the recorded server spoke first, unasked.
+    fn speaks_first(&self) -> bool {
+        let first = self.parts.front().map(|part| &part.body);
+        let is_servers = matches!(first, Some(PartBody::Reply(_) | PartBody::Close { .. }));
+        self.options.is_plain && self.stage == Stage::Waiting && is_servers
     }
 
     fn compare(&mut self, at_s: f64, action: ClientAction) {
@@ -206,6 +219,9 @@ impl ReplayServer {
 
     /// The next message to send, if one is due at `now`.
     pub fn poll(&mut self, now: Nanos) -> Option<Outgoing> {
+        if self.speaks_first() {
+            self.begin(now);
+        }
         loop {
             if let Some(message) = self.outbox.pop_front() {
                 return Some(message);

@@ -46,6 +46,7 @@ fn options() -> ReplayOptions {
         until: None,
         looped: false,
         ready: Map::new(),
+        is_plain: false,
     }
 }
 

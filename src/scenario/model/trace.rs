@@ -30,6 +30,13 @@ pub struct TracedSlice {
     pub text_bytes: u32,
 }
 
+impl TracedSlice {
+    fn is_sound(&self) -> bool {
+        let SliceHeader { tick_ms, dec_ms, .. } = self.header;
+        [tick_ms, dec_ms].iter().all(|ms| ms.abs() <= MAX_GENERATION_MS)
+    }
+}
+
 /// One report of the client.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TracedTick {
@@ -45,6 +52,13 @@ pub struct TracedTick {
     pub lead_s: Option<f64>,
     /// Bytes on the wire.
     pub bytes: u32,
+}
+
+impl TracedTick {
+    fn is_sound(&self) -> bool {
+        let numbers = [self.position_s, self.client_time, self.acked, self.lead_s];
+        numbers.into_iter().flatten().all(f64::is_finite)
+    }
 }
 
 /// The factual session.
@@ -97,6 +111,17 @@ pub enum TraceError {
         /// Reports in it.
         ticks: usize,
     },
+    /// More time than its records can fill: a clock that was wrong, or a file that was made.
+    #[error(
+        "the capture has {records} records in {seconds:.0} s, and no session is so quiet for so \
+         long; its times are wrong, and the model repeats every moment of them"
+    )]
+    TooQuiet {
+        /// Slices and reports in it.
+        records: usize,
+        /// From its beginning to its end.
+        seconds: f64,
+    },
     /// Something that the model has no part for.
     #[error("the session has {what}, which the model does not know")]
     Unknown {
@@ -109,6 +134,13 @@ pub enum TraceError {
 pub const MIN_SLICES: usize = 16;
 /// Fewest reports to learn from.
 pub const MIN_TICKS: usize = 16;
+
+/// A session may stand still for so long, …
+const MAX_STILL_S: f64 = 600.0;
+/// … and longer if it has so many slices and reports a second, of about 40.
+const MIN_RECORDS_PER_S: f64 = 1.0;
+/// No generation takes longer than this, in milliseconds.
+const MAX_GENERATION_MS: f32 = 1e9;
 
 /// Makes a [`Trace`] of the records of one capture.
 #[derive(Debug, Default)]
@@ -166,6 +198,19 @@ impl Tracer {
         let (slices, ticks) = (trace.slices.len(), trace.ticks.len());
         if slices < MIN_SLICES || ticks < MIN_TICKS {
             return Err(TraceError::TooShort { slices, ticks });
+        }
+        if i64::try_from(trace.end.0).is_err() {
+            return Err(TraceError::Unknown { what: "times of centuries" });
+        }
+        let (records, seconds) = (slices + ticks, trace.end.seconds_since(trace.begins));
+        if seconds > MAX_STILL_S.max(records as f64 / MIN_RECORDS_PER_S) {
+            return Err(TraceError::TooQuiet { records, seconds });
+        }
+        if !(trace.slices.iter().all(TracedSlice::is_sound)
+            && trace.ticks.iter().all(TracedTick::is_sound)
+            && trace.ops.iter().all(|(_, op)| is_sound(op)))
+        {
+            return Err(TraceError::Unknown { what: "durations or positions that are no numbers" });
         }
         Ok(trace)
     }
@@ -238,6 +283,14 @@ impl Tracer {
         let Ok(header) = SliceHeader::parse(message.payload) else { return };
         let bytes = u32::try_from(message.len()).unwrap_or(u32::MAX);
         self.trace.slices.push(TracedSlice { at: t, header, bytes, text_bytes: 0 });
+    }
+}
+
+fn is_sound(op: &Marker) -> bool {
+    match op {
+        Marker::Seek { to_s } => to_s.is_finite(),
+        Marker::Rate { rate } => rate.is_finite(),
+        Marker::Pause | Marker::Resume | Marker::Point { .. } => true,
     }
 }
 

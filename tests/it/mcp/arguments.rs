@@ -84,13 +84,16 @@ fn hostile() -> Vec<(&'static str, Value, &'static str)> {
         ("headless_start", json!({"run_for_s": -1}), "run_for_s"),
         ("headless_start", json!({"wait_s": 1e9}), "wait_s"),
         // Wrong types, unknown names, nonsense.
-        ("capture_open", json!({"capture": 7}), "invalid type"),
-        ("capture_open", json!({"capture": ["stall"]}), "invalid type"),
-        ("capture_open", json!({}), "missing field"),
+        ("capture_open", json!({"capture": 7}), "there is no capture \"7\""),
+        ("capture_open", json!({"capture": ["stall"]}), "capture is a list"),
+        ("capture_open", json!({}), "capture is missing; give a text"),
         ("capture_open", json!({"capture": "stall", "fromat": "detailed"}), "did you mean format?"),
-        ("capture_open", json!({"capture": "stall", "format": "verbose"}), "unknown variant"),
-        ("capture_list", json!({"limit": -1}), "invalid"),
-        ("capture_list", json!({"limit": 1e30}), "invalid"),
+        ("capture_open", json!({"capture": "stall", "format": "verbose"}), "\"concise\" or"),
+        ("capture_list", json!({"limit": -1}), "limit is -1; give a whole number"),
+        ("capture_list", json!({"limit": 1e30}), "give a whole number"),
+        ("capture_list", json!({"limit": "many"}), "limit is \"many\"; give a whole number"),
+        ("capture_what_if", json!({"capture": "stall", "set": "rate 2"}), "give an object"),
+        ("capture_sweep", json!({"capture": "stall"}), "vary is missing; give a list"),
         ("capture_list", json!({"cursor": "; drop table"}), "no cursor"),
         ("capture_what_if", json!({"capture": "stall"}), "what would have been different"),
         (
@@ -129,6 +132,68 @@ fn hostile_arguments_get_an_answer_and_nothing_else() {
     let (status, said) = client.end();
     assert!(status.success(), "{said}");
     assert!(!said.contains("panicked") && !said.contains("SECRET"), "{said}");
+}
+
+/// Each way of writing a call gives the answer of the right one.
+#[test]
+fn arguments_are_taken_as_models_write_them() {
+    let folder = folder();
+    let mut client = Client::start(folder.path(), &[]);
+    let what_if = json!({"capture": "stall", "set": {"rate": 1.01}, "ops": ["2s:seek=1s"],
+                         "open_loop": true, "window_s": 2});
+    let sweep = json!({"capture": "stall", "vary": ["rate=0.99,1.01"], "open_loop": true});
+    let list = json!({"limit": 1});
+    for (tool, right, written) in [
+        ("capture_what_if", &what_if, json!({"set": "{\"rate\": 1.01}"})),
+        ("capture_what_if", &what_if, json!({"set": {"rate": "1.01"}})),
+        ("capture_what_if", &what_if, json!({"ops": "2s:seek=1s"})),
+        ("capture_what_if", &what_if, json!({"ops": "[\"2s:seek=1s\"]"})),
+        ("capture_what_if", &what_if, json!({"open_loop": "true"})),
+        ("capture_what_if", &what_if, json!({"window_s": "2"})),
+        ("capture_what_if", &what_if, json!({"members": null})),
+        ("capture_what_if", &what_if, json!({"format": "Concise"})),
+        ("capture_sweep", &sweep, json!({"vary": "rate=0.99,1.01"})),
+        ("capture_sweep", &sweep, json!({"limit": 40.0})),
+        ("capture_list", &list, json!({"limit": "1"})),
+        ("capture_list", &list, json!({"limit": 1.0})),
+    ] {
+        let expected = client.call(tool, right);
+        let mut args = right.clone();
+        args.as_object_mut().unwrap().extend(written.as_object().unwrap().clone());
+        assert_eq!(client.call(tool, &args), expected, "{tool} {written}");
+    }
+    let page = client.call("capture_list", &list);
+    let next = page["truncated"]["next_cursor"].as_str().expect("there is another").to_owned();
+    let number: u64 = next.parse().expect("cursors are numbers");
+    let by_text = client.call("capture_list", &json!({"limit": 1, "cursor": next}));
+    let by_number = client.call("capture_list", &json!({"limit": 1, "cursor": number}));
+    assert_eq!(by_number, by_text);
+}
+
+#[test]
+fn calls_without_arguments_and_with_odd_ones_are_answered_in_band() {
+    let folder = folder();
+    let mut client = Client::start(folder.path(), &[]);
+    let expected = client.result("capture_list", &json!({}));
+    for odd in [json!([]), json!(""), json!("{}"), json!(null)] {
+        assert_eq!(client.result("capture_list", &odd), expected, "{odd}");
+    }
+    let answer = client.request("tools/call", &json!({"name": "capture_list"}));
+    assert_eq!(answer["result"], expected);
+    let text = json!("{\"capture\": \"stall\"}");
+    assert_eq!(
+        client.result("capture_open", &text),
+        client.result("capture_open", &json!({"capture": "stall"}))
+    );
+    for odd in [json!(["stall"]), json!("stall"), json!(7), json!(true)] {
+        let result = client.result("capture_open", &odd);
+        assert_eq!(result["isError"], true, "{odd}: {result}");
+        let said = result["content"][0]["text"].as_str().unwrap();
+        assert!(said.contains("arguments of capture_open") && said.contains("object"), "{said}");
+    }
+    assert_eq!(client.result("no_such_tool", &json!([]))["isError"], true);
+    let answer = client.request("no/such", &json!({"name": "capture_list", "arguments": []}));
+    assert_eq!(answer["error"]["code"], -32601, "{answer}");
 }
 
 #[test]

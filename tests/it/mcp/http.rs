@@ -18,8 +18,12 @@ struct Server {
 
 impl Server {
     fn start(folder: &Path, token: Option<&str>) -> Server {
+        Self::start_with(folder, token, &[])
+    }
+
+    fn start_with(folder: &Path, token: Option<&str>, words: &[&str]) -> Server {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lagtape"));
-        command.args(["mcp", "--http", "127.0.0.1:0", "--captures"]).arg(folder);
+        command.args(["mcp", "--http", "127.0.0.1:0", "--captures"]).arg(folder).args(words);
         command
             .env_remove("LAGTAPE_MCP_TOKEN")
             .envs(token.map(|token| ("LAGTAPE_MCP_TOKEN", token)));
@@ -60,6 +64,12 @@ impl Server {
 
     /// A call without a session, as clients of 2026-07-28 make it.
     fn call(&self, headers: &[(&str, &str)], tool: &str, args: &Value) -> (u16, Value) {
+        let usual = [JSON[1], ("MCP-Protocol-Version", "2026-07-28")];
+        self.call_with(&[&usual[..], headers].concat(), tool, args)
+    }
+
+    /// The same with just these headers, and those that every call has.
+    fn call_with(&self, headers: &[(&str, &str)], tool: &str, args: &Value) -> (u16, Value) {
         let meta = json!({
             "io.modelcontextprotocol/protocolVersion": "2026-07-28",
             "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "0"},
@@ -67,13 +77,7 @@ impl Server {
         });
         let params = json!({"name": tool, "arguments": args, "_meta": meta});
         let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
-        let usual = [
-            ("Content-Type", "application/json"),
-            ("Accept", "application/json, text/event-stream"),
-            ("MCP-Protocol-Version", "2026-07-28"),
-            ("Mcp-Method", "tools/call"),
-            ("Mcp-Name", tool),
-        ];
+        let usual = [JSON[0], ("Mcp-Method", "tools/call"), ("Mcp-Name", tool)];
         let (status, answer) =
             self.send("POST", "/mcp", &[&usual[..], headers].concat(), &body.to_string());
         let data = answer.lines().filter_map(|line| line.strip_prefix("data: "));
@@ -115,14 +119,98 @@ fn pages_of_other_origins_are_refused() {
         assert_eq!(status == 200, is_fine, "{headers:?}: {status}");
         assert!(is_fine || status == 403, "{headers:?}: {status}");
     };
+    let address = &server.address;
+    let port = address.rsplit_once(':').unwrap().1;
     check(&[], true);
-    check(&[("Origin", "http://localhost:3000")], true);
-    check(&[("Origin", "http://127.0.0.1:1")], true);
-    check(&[("Origin", "https://evil.example")], false);
-    check(&[("Origin", "null")], false);
-    check(&[("Origin", "http://localhost.evil.example")], false);
-    check(&[("Host", "localhost:9")], true);
-    check(&[("Host", "evil.example")], false);
+    for origin in ["http://localhost", "http://127.0.0.1", "http://[::1]"] {
+        check(&[("Origin", &format!("{origin}:{port}"))], true);
+    }
+    for origin in [
+        "http://localhost:1".to_owned(),
+        "http://localhost".to_owned(),
+        format!("http://127.0.0.1:{port}.evil.example"),
+        format!("http://localhost:{port}@evil.example"),
+        "https://evil.example".to_owned(),
+        "http://localhost.evil.example".to_owned(),
+        "null".to_owned(),
+        "http://page.example".to_owned(),
+    ] {
+        check(&[("Origin", &origin)], false);
+    }
+    check(&[("Host", &format!("localhost:{port}"))], true);
+    for host in ["localhost:9", "localhost", "evil.example", &format!("{address}.evil.example")] {
+        check(&[("Host", host)], false);
+    }
+}
+
+#[test]
+fn pages_of_allowed_origins_may_call_and_read() {
+    let folder = folder();
+    let words = ["--http-host", "localhost:3000", "--http-host", "page.example"];
+    let server = Server::start_with(folder.path(), Some(TOKEN), &words);
+    let token = format!("Bearer {TOKEN}");
+    for origin in ["http://localhost:3000", "https://page.example", "http://page.example:8080"] {
+        let asks = [("Origin", origin), ("Access-Control-Request-Method", "POST")];
+        let (status, answer) = server.send("OPTIONS", "/mcp", &asks, "");
+        let answer = answer.to_lowercase();
+        assert_eq!(status, 204, "{answer}");
+        for line in [
+            format!("access-control-allow-origin: {origin}\r\n"),
+            "access-control-allow-methods: get, post, delete, options\r\n".to_owned(),
+            "vary: origin\r\n".to_owned(),
+        ] {
+            assert!(answer.contains(&line), "{line}: {answer}");
+        }
+        for header in ["authorization", "content-type", "mcp-session-id", "mcp-protocol-version"] {
+            assert!(answer.contains(header), "{header}: {answer}");
+        }
+        let headers = [("Origin", origin), ("Authorization", token.as_str()), JSON[0], JSON[1]];
+        let (status, answer) = server.send("POST", "/mcp", &headers, &hello());
+        assert_eq!(status, 200, "{answer}");
+        let answer = answer.to_lowercase();
+        assert!(answer.contains(&format!("access-control-allow-origin: {origin}\r\n")), "{answer}");
+        assert!(answer.contains("access-control-expose-headers: mcp-session-id"), "{answer}");
+    }
+    let (status, answer) = server.send("OPTIONS", "/mcp", &[("Origin", "http://localhost:1")], "");
+    assert_eq!(status, 403, "{answer}");
+    assert!(!answer.to_lowercase().contains("access-control"), "{answer}");
+}
+
+const JSON: [(&str, &str); 2] =
+    [("Content-Type", "application/json"), ("Accept", "application/json, text/event-stream")];
+
+fn hello() -> String {
+    let client = json!({"name": "test", "version": "0"});
+    let params = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client});
+    json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params}).to_string()
+}
+
+/// What plain programs send: one answer comes, as JSON.
+#[test]
+fn whoever_does_not_ask_for_a_stream_gets_json() {
+    let folder = folder();
+    let server = Server::start(folder.path(), None);
+    let content = JSON[0];
+    for accept in [None, Some("*/*"), Some("application/json"), Some("application/json;q=0.9")] {
+        let accept = accept.map(|accept| ("Accept", accept));
+        let headers: Vec<_> = [content].into_iter().chain(accept).collect();
+        for path in ["/mcp", "/mcp/"] {
+            let (status, answer) = server.send("POST", path, &headers, &hello());
+            assert_eq!(status, 200, "{accept:?}: {answer}");
+            let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+            assert!(head.to_lowercase().contains("content-type: application/json"), "{head}");
+            let body = body.lines().find(|line| line.starts_with('{')).expect("a line of JSON");
+            let message: Value = serde_json::from_str(body).unwrap();
+            assert_eq!(message["result"]["serverInfo"]["name"], "lagtape", "{message}");
+        }
+        let mut usual = vec![("MCP-Protocol-Version", "2026-07-28")];
+        usual.extend(accept);
+        let (status, answer) = server.call_with(&usual, "capture_list", &json!([]));
+        assert_eq!(status, 200, "{accept:?}: {answer}");
+        assert_eq!(answer["result"]["structuredContent"]["total"], 2, "{accept:?}: {answer}");
+    }
+    let (status, _) = server.send("POST", "/mcp", &[content, ("Accept", "text/html")], &hello());
+    assert_eq!(status, 406);
 }
 
 #[test]
@@ -147,8 +235,7 @@ fn a_token_is_asked_for_when_there_is_one() {
 fn sizes_and_paths_are_bounded() {
     let folder = folder();
     let server = Server::start(folder.path(), None);
-    let json =
-        [("Content-Type", "application/json"), ("Accept", "application/json, text/event-stream")];
+    let json = JSON;
     let huge = "x".repeat(2 << 20);
     assert_eq!(server.send("POST", "/mcp", &json, &huge).0, 413);
     assert_eq!(server.send("GET", "/", &[], "").0, 404);

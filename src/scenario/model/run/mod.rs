@@ -103,11 +103,7 @@ impl<'a> Run<'a> {
     }
 
     fn run_until(mut self, end: Nanos) -> Predicted {
-        loop {
-            let (at, timer) = self.timers.next();
-            if at > end {
-                break;
-            }
+        while let Some((at, timer)) = self.timers.next().filter(|(at, _)| *at <= end) {
             self.handle(at, timer);
             self.watch_links();
         }

@@ -53,14 +53,14 @@ impl Timers {
         self.0[event as usize] = at.unwrap_or(NEVER);
     }
 
-    /// What happens next, and when.
-    pub fn next(&self) -> (Nanos, Timer) {
+    /// What happens next, and when; `None` if nothing does.
+    pub fn next(&self) -> Option<(Nanos, Timer)> {
         let mut next = (NEVER, Timer::Command);
         for (event, at) in Timer::ALL.into_iter().zip(self.0) {
             // A choice between values: which is the earliest no processor can guess.
             next = if at < next.0 { (at, event) } else { next };
         }
-        next
+        (next.0 < NEVER).then_some(next)
     }
 }
 
@@ -69,18 +69,19 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(at: &[(Timer, u64)], expected: (u64, Timer)) {
+    fn check(at: &[(Timer, u64)], expected: Option<(u64, Timer)>) {
         let mut timers = Timers::default();
         at.iter().for_each(|&(event, at)| timers.set(event, Some(Nanos(at))));
-        assert_eq!(timers.next(), (Nanos(expected.0), expected.1));
+        assert_eq!(timers.next(), expected.map(|(at, event)| (Nanos(at), event)));
     }
 
     #[test]
     fn the_earliest_and_of_simultaneous_ones_the_first_kind() {
-        check(&[], (u64::MAX, Timer::Command));
-        check(&[(Timer::Send, 3), (Timer::Tick, 4)], (3, Timer::Send));
-        check(&[(Timer::Send, 3), (Timer::Tick, 3), (Timer::Generate, 3)], (3, Timer::Tick));
-        check(&[(Timer::Tick, 0), (Timer::Landed, 0)], (0, Timer::Landed));
+        check(&[], None);
+        check(&[(Timer::Tick, u64::MAX)], None);
+        check(&[(Timer::Send, 3), (Timer::Tick, 4)], Some((3, Timer::Send)));
+        check(&[(Timer::Send, 3), (Timer::Tick, 3), (Timer::Generate, 3)], Some((3, Timer::Tick)));
+        check(&[(Timer::Tick, 0), (Timer::Landed, 0)], Some((0, Timer::Landed)));
     }
 
     #[test]
