@@ -9,7 +9,7 @@ use std::thread;
 use anyhow::{Context, Result};
 use tokio::sync::oneshot;
 
-use super::runtime::runtime;
+use super::runtime::{armed, runtime};
 use crate::edge;
 use crate::edge::audio_file;
 use crate::edge::backend::{self, BackendNotice, BackendOptions, Links};
@@ -63,6 +63,7 @@ pub async fn backend(
         ..BackendOptions::default()
     };
     let listener = edge::listen(verb.listen).await?;
+    let shutdown = armed(shutdown).await;
     listening(listener.local_addr()?);
     backend::serve(listener, options, shutdown).await
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::app::{self, BackendVerb, Outcome, runtime};
+use crate::app::{self, BackendVerb, Outcome, run_server};
 use crate::cli::server_args::{ServerArgs, list_incidents};
 use crate::cli::signals::stop_signal;
 use crate::cli::stderr::Stderr;
@@ -71,6 +71,6 @@ pub fn run(args: &BackendArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Ou
         },
         move |notice| stderr.say(&notice.to_string()),
     );
-    runtime()?.block_on(serving)?;
+    run_server(serving)?;
     Ok(Outcome::Healthy)
 }

@@ -16,6 +16,7 @@ use anyhow::Result;
 use tokio::net::TcpListener;
 
 use super::clock::MonotonicClock;
+use super::socket::capacity::Demand;
 use super::socket::listener::serve_connections;
 use crate::peer::link::LinkOptions;
 use crate::peer::server::ServerOptions;
@@ -69,8 +70,14 @@ pub async fn serve(
         active_session: active_session::ActiveSession::default(),
         connections: AtomicU64::new(0),
     });
-    serve_connections(listener, MAX_CONNECTIONS, shutdown, |stream, client, stop| {
-        http::serve(stream, client, Arc::clone(&backend), stop)
+    let demand = Demand { connections: MAX_CONNECTIONS, descriptors: 1 };
+    let notify = |news| {
+        let change = BackendChange::Shortage(news);
+        let at = backend.clock.now();
+        (backend.options.watch)(&BackendNotice { at, connection: 0, change });
+    };
+    serve_connections(listener, demand, shutdown, notify, |accepted, stop| {
+        http::serve(accepted, Arc::clone(&backend), stop)
     })
     .await
 }

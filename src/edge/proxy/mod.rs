@@ -7,6 +7,7 @@
 mod body;
 mod conversation;
 mod direction_pump;
+mod forwarders;
 mod head;
 mod headers;
 mod impair;
@@ -29,15 +30,19 @@ use tokio::net::TcpListener;
 
 use super::clock::MonotonicClock;
 use super::recorder::{FileLayout, ManualTrigger, SyncPolicy};
+use super::socket::capacity::Demand;
 use super::socket::listener::serve_connections;
+use super::socket::shedding::ShortageNotice;
 
 pub use impair::{DEFAULT_BUFFER, Impairment, MAX_LINK_BYTES, PACKET_LEN};
 pub use notice::{ProxyNotice, STATUS_PERIOD, SessionStatus, WINDOW_S};
 pub use tap::MAX_WAITING;
 pub use upstream::{ServerTrust, Upstream};
 
-/// Connections at a time; further clients wait to be accepted.
+/// Connections at a time; further clients are turned away.
 pub const MAX_CONNECTIONS: usize = 1024;
+/// File descriptors of a connection: to the client, to the server, and of the capture.
+const DESCRIPTORS: usize = 3;
 
 /// Where captures go, one for each WebSocket session.
 #[derive(Clone, Debug)]
@@ -97,26 +102,28 @@ pub async fn serve(
     let trigger = options.trigger.clone();
     let tap = observer.as_ref().map(|observer| Arc::clone(&observer.tap));
     let proxy = Arc::new(Proxy { options, upstream, clock, tap, sessions: AtomicU64::new(0) });
-    let serving = serve_connections(listener, MAX_CONNECTIONS, shutdown, |client, peer, stop| {
+    let demand = Demand { connections: MAX_CONNECTIONS, descriptors: DESCRIPTORS };
+    let notify = |news: ShortageNotice| proxy.report_trouble(news.to_string());
+    let serving = serve_connections(listener, demand, shutdown, notify, |accepted, stop| {
         let proxy = Arc::clone(&proxy);
-        async move { conversation::serve(client, peer, &proxy, stop).await }
+        async move { conversation::serve(accepted, &proxy, stop).await }
     });
     tokio::pin!(serving);
-    loop {
+    let served = loop {
         tokio::select! {
-            served = &mut serving => break served?,
+            served = &mut serving => break served,
             () = trigger.fired() => {
                 if let Some(tap) = &proxy.tap {
                     tap.request_incidents();
                 }
             }
         }
-    }
+    };
     if let Some(observer) = observer {
         // Finishing the captures waits for the disk.
         tokio::task::spawn_blocking(|| observer.finish()).await?;
     }
-    Ok(())
+    served
 }
 
 /// What all connections share.
