@@ -400,6 +400,45 @@ async fn refusals_say_what_to_do() {
     }
 }
 
+/// A head that never becomes whole is given up, and so is a connection without any; one that has
+/// asked may be idle.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_has_its_time() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let head_timeout = Duration::from_millis(1);
+    let options = ProxyOptions { head_timeout, ..ProxyOptions::default() };
+    let between = Between::start(&url, options);
+    for (sent, expected) in [("GET / HT", "HTTP/1.1 408 "), ("", "")] {
+        let mut client = TcpStream::connect(between.address).await.unwrap();
+        client.write_all(sent.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        let read = client.read_to_string(&mut answer);
+        tokio::time::timeout(PATIENCE, read).await.unwrap().unwrap();
+        // The connection may have been given up before anything came.
+        assert!(answer.starts_with(expected) || answer.is_empty(), "{answer}");
+    }
+    drop(between);
+
+    let head_timeout = Duration::from_millis(300);
+    let options = ProxyOptions { head_timeout, ..ProxyOptions::default() };
+    let between = Between::start(&url, options);
+    let mut client = TcpStream::connect(between.address).await.unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    let (mut server, _) = listener.accept().await.unwrap();
+    sees(&mut server, "GET / HTTP/1.1\r\n\r\n", "the server").await;
+    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    server.write_all(answer.as_bytes()).await.unwrap();
+    sees(&mut client, answer, "the client").await;
+    // The first byte of the next request starts the time, however long the connection was idle.
+    client.write_all(b"G").await.unwrap();
+    let mut answer = String::new();
+    let read = client.read_to_string(&mut answer);
+    tokio::time::timeout(PATIENCE, read).await.unwrap().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("within 0.3 s"), "{answer}");
+    ends(&mut server).await;
+}
+
 /// A body that goes wrong on its way: the client hears of it, and the server gets nothing of what
 /// could be another request.
 #[tokio::test(flavor = "multi_thread")]

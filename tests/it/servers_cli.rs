@@ -318,7 +318,7 @@ fn a_server_without_descriptors_goes_on_when_there_are_some() {
     program.says("no file descriptor is left");
     limit(own.current);
     drop(clients);
-    program.says("connections were turned away; that is over");
+    program.says("turned away; that is over");
     let (_client, answer) = asked(&program);
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert_eq!(program.stop("-TERM").0, Some(0));

@@ -19,7 +19,7 @@ use super::head::{self, RequestHead};
 use super::headers::{NotHttp, Wants};
 use super::upstream::ServerStream;
 use super::{Proxy, tunnel};
-use crate::edge::socket::capacity::{AwaitedHead, HEAD_TIMEOUT};
+use crate::edge::socket::capacity::AwaitedHead;
 use crate::edge::socket::listener::{Accepted, StopSignal};
 
 /// How long a client may take to learn that its connection is closing.
@@ -116,7 +116,8 @@ impl Conversation<'_> {
         &mut self,
         mut server: Option<(&mut ServerStream, &mut BytesMut)>,
     ) -> Result<Result<RequestHead, NoRequest>> {
-        let in_time = || Some(Box::pin(tokio::time::sleep(HEAD_TIMEOUT)));
+        let timeout = self.proxy.options.head_timeout;
+        let in_time = || Some(Box::pin(tokio::time::sleep(timeout)));
         // A connection owes its first request; it may be idle before the next one.
         let mut timer = if server.is_none() { in_time() } else { None };
         loop {
@@ -228,7 +229,8 @@ impl Conversation<'_> {
             NoRequest::Client | NoRequest::Server | NoRequest::Stopped => Ok(()),
             NoRequest::Late if self.sent.is_empty() => Ok(()),
             NoRequest::Late => {
-                let why = format!("its head was not whole within {} s", HEAD_TIMEOUT.as_secs());
+                let waited_s = self.proxy.options.head_timeout.as_secs_f64();
+                let why = format!("its head was not whole within {waited_s} s");
                 self.turn_down("408 Request Timeout", &why).await
             }
             NoRequest::Nonsense(NotHttp(why)) => self.reject(why).await,

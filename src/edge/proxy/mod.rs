@@ -24,13 +24,14 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use anyhow::Result;
 use tokio::net::TcpListener;
 
 use super::clock::MonotonicClock;
 use super::recorder::{FileLayout, ManualTrigger, SyncPolicy};
-use super::socket::capacity::Demand;
+use super::socket::capacity::{Demand, HEAD_TIMEOUT};
 use super::socket::listener::serve_connections;
 use super::socket::shedding::ShortageNotice;
 
@@ -72,6 +73,8 @@ pub struct ProxyOptions {
     /// Bytes that may wait for the observer; beyond that messages are left out of the captures.
     pub max_waiting: usize,
     pub impairment: Impairment,
+    /// How long the head of a request may take, from the connection or from its first byte on.
+    pub head_timeout: Duration,
     /// Called with notices: by the observing thread, and by a forwarding task when the server cannot
     /// be reached.
     pub watch: Arc<dyn Fn(ProxyNotice) + Send + Sync>,
@@ -85,6 +88,7 @@ impl Default for ProxyOptions {
             observe: true,
             max_waiting: MAX_WAITING,
             impairment: Impairment::default(),
+            head_timeout: HEAD_TIMEOUT,
             watch: Arc::new(|_| ()),
         }
     }
