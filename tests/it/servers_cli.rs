@@ -339,6 +339,24 @@ fn half_sent_heads_leave_room_for_others() {
     let said = program.says("new connections are turned away");
     assert!(said.contains("has 64 connections on which it has asked nothing yet"), "{said}");
     drop(halves);
-    program.says("that is over");
+    // Said once, when it is over.
+    let over = program.said.recv_timeout(PATIENCE).unwrap();
+    assert!(over.contains("connections were turned away; that is over"), "{over}");
     assert_eq!(program.stop("-INT").0, Some(0));
+}
+
+/// Requests that servers read in different ways.
+#[cfg(unix)]
+#[test]
+fn a_doubled_header_is_refused() {
+    let program = Program::start(&["backend"]);
+    for header in ["Host: x", "Transfer-Encoding: chunked"] {
+        let mut client = program.connect();
+        let request = format!("POST / HTTP/1.1\r\n{header}\r\n{header}\r\n\r\n0\r\n\r\n");
+        client.write_all(request.as_bytes()).unwrap();
+        let mut answer = [0; 12];
+        client.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 400", "{header}");
+    }
+    assert_eq!(program.stop("-TERM").0, Some(0));
 }

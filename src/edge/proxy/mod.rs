@@ -42,8 +42,6 @@ pub use upstream::{ServerTrust, Upstream};
 
 /// Connections at a time; further clients are turned away.
 pub const MAX_CONNECTIONS: usize = 1024;
-/// File descriptors of a connection: to the client, to the server, and of the capture.
-const DESCRIPTORS: usize = 3;
 
 /// Where captures go, one for each WebSocket session.
 #[derive(Clone, Debug)]
@@ -106,7 +104,9 @@ pub async fn serve(
     let trigger = options.trigger.clone();
     let tap = observer.as_ref().map(|observer| Arc::clone(&observer.tap));
     let proxy = Arc::new(Proxy { options, upstream, clock, tap, sessions: AtomicU64::new(0) });
-    let demand = Demand { connections: MAX_CONNECTIONS, descriptors: DESCRIPTORS };
+    // To the client, to the server, and of the capture.
+    let descriptors = 2 + usize::from(proxy.options.captures.is_some());
+    let demand = Demand { connections: MAX_CONNECTIONS, descriptors };
     let notify = |news: ShortageNotice| proxy.report_trouble(news.to_string());
     let serving = serve_connections(listener, demand, shutdown, notify, |accepted, stop| {
         let proxy = Arc::clone(&proxy);

@@ -93,6 +93,12 @@ impl AwaitedHeads {
         drop(counts);
         Ok(AwaitedHead { heads: self.clone(), peer })
     }
+
+    /// Whether some address may connect no more.
+    pub fn is_exhausted(&self) -> bool {
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.values().any(|&count| count >= self.limit)
+    }
 }
 
 /// A connection whose first request is awaited, for as long as this lives.
@@ -138,8 +144,10 @@ mod tests {
         let _second = heads.enter("::ffff:127.0.0.1".parse().unwrap()).ok().unwrap();
         let refused = heads.enter(one).err();
         assert_eq!(refused, Some(Shortage::Heads { peer: one, connections: 2 }));
+        assert!(heads.is_exhausted());
         let _elsewhere = heads.enter(other).ok().unwrap();
         drop(first);
+        assert!(!heads.is_exhausted());
         assert!(heads.enter(one).is_ok());
         assert_eq!(heads.counts.lock().unwrap().len(), 2);
     }

@@ -104,8 +104,8 @@ pub(in crate::edge) async fn serve_connections<F: Future<Output = ()> + Send + '
             () = &mut shutdown => break Ok(()),
             Some(_) = connections.join_next() => {}
             () = shedding.look() => {
-                let has_room = capacity.shortage(connections.len()).is_none() && door.has_room();
-                shedding.settle(has_room);
+                let has_seat = capacity.shortage(connections.len()).is_none();
+                shedding.settle(has_seat && !awaited.is_exhausted() && door.has_room());
             }
             came = door.accept() => match came {
                 Ok(Came::Client(stream, client)) => {

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use futures_util::future::{self, Either};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{HeaderValue, UPGRADE};
+use hyper::header::{HOST, HeaderValue, TRANSFER_ENCODING, UPGRADE};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::{OnUpgrade, Parts};
@@ -45,7 +45,8 @@ pub(in crate::edge) async fn until_websocket<F: Future<Output = HttpAnswer>>(
     let (upgrades, mut upgraded) = mpsc::channel(1);
     let respond = service_fn(|mut request| {
         drop(awaited.lock().unwrap_or_else(PoisonError::into_inner).take());
-        let answer = match upgrade(&mut request, &upgrades) {
+        let answer = refuse_doubled(&request).or_else(|| upgrade(&mut request, &upgrades));
+        let answer = match answer {
             Some(answer) => Either::Left(future::ready(answer)),
             None => Either::Right(respond(request)),
         };
@@ -67,6 +68,15 @@ pub(in crate::edge) async fn until_websocket<F: Future<Output = HttpAnswer>>(
     let upgrade = upgraded.try_recv().ok()?;
     let parts: Parts<TokioIo<TcpStream>> = upgrade.await.ok()?.downcast().ok()?;
     Some(Upgraded { stream: parts.io.into_inner(), read: parts.read_buf.to_vec(), client })
+}
+
+/// Refuses what servers read in different ways and the HTTP library lets pass.
+fn refuse_doubled(request: &Request<Incoming>) -> Option<HttpAnswer> {
+    let doubled = [HOST, TRANSFER_ENCODING]
+        .into_iter()
+        .find(|name| request.headers().get_all(name).iter().nth(1).is_some())?;
+    let sentence = format!("the request has two headers {doubled}");
+    Some(refusal(StatusCode::BAD_REQUEST, &sentence))
 }
 
 /// The answer to a request for a WebSocket; `None` for any other request.
