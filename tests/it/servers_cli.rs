@@ -134,7 +134,6 @@ fn begin(program: &Program) -> TcpStream {
 }
 
 /// Whatever its clients are at, a signal ends the proxy, and seals what was recorded.
-#[cfg(unix)]
 #[test]
 fn a_signal_ends_the_proxy_under_any_connection() {
     for signal in ["-INT", "-TERM"] {
@@ -171,7 +170,6 @@ fn a_signal_ends_the_proxy_under_any_connection() {
 }
 
 /// The same for the other two servers, also with a client that does not answer the close.
-#[cfg(unix)]
 #[test]
 fn a_signal_ends_backend_and_replay_under_any_connection() {
     let folder = TempDir::new().unwrap();
@@ -210,7 +208,6 @@ fn asked(program: &Program) -> (TcpStream, String) {
 
 /// Many clients at `ulimit -n 128`: some are served, the others are told, and it is said twice. When
 /// they are gone, all is as before.
-#[cfg(unix)]
 #[test]
 fn servers_turn_away_whom_they_have_no_descriptors_for() {
     let folder = TempDir::new().unwrap();
@@ -260,7 +257,6 @@ fn read_request(stream: &mut TcpStream) -> Option<()> {
 
 /// Connections that ask nothing: they are bounded for each address, and neither the session that is
 /// being recorded nor a signal suffers.
-#[cfg(unix)]
 #[test]
 fn a_session_is_untouched_by_connections_that_ask_nothing() {
     let folder = TempDir::new().unwrap();
@@ -325,7 +321,6 @@ fn a_server_without_descriptors_goes_on_when_there_are_some() {
 }
 
 /// The bound on connections without a request, where descriptors abound.
-#[cfg(unix)]
 #[test]
 fn half_sent_heads_leave_room_for_others() {
     let program = Program::start(&["backend"]);
@@ -346,7 +341,6 @@ fn half_sent_heads_leave_room_for_others() {
 }
 
 /// Requests that servers read in different ways.
-#[cfg(unix)]
 #[test]
 fn a_doubled_header_is_refused() {
     let program = Program::start(&["backend"]);

@@ -192,3 +192,48 @@ async fn forward(
     to.flush().await?;
     Ok(malformed)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use tokio::io::ReadBuf;
+
+    use super::super::upstream::{ServerTrust, Upstream};
+    use super::*;
+
+    /// Always has as much as is asked for, and counts how often it is.
+    struct Endless {
+        reads: usize,
+    }
+
+    impl AsyncRead for Endless {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            self.reads += 1;
+            let len = buffer.remaining();
+            buffer.initialize_unfilled_to(len);
+            buffer.advance(len);
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn bodies_pass_in_large_pieces() {
+        const LEN: usize = 8 << 20;
+        let head = format!("POST / HTTP/1.1\r\nContent-Length: {LEN}\r\n\r\n");
+        let upstream = Upstream::parse("ws://pod", &ServerTrust::Anybody).unwrap();
+        let request = head::request(head.as_bytes(), &upstream).unwrap().unwrap();
+        let (mut from, mut to) = (Endless { reads: 0 }, Vec::new());
+        // The first bytes came with the head, in a small buffer.
+        let mut sent = BytesMut::from(&[0; 100][..]);
+        let mut forwarder = RequestForwarder { from: &mut from, to: &mut to, sent: &mut sent };
+        assert!(matches!(forwarder.send(&request).await, Ok(Asked::Whole)));
+        assert_eq!(to.len(), head.len() + LEN);
+        assert!(from.reads <= LEN / PIECE_LEN + 2, "{} reads", from.reads);
+    }
+}
