@@ -65,7 +65,7 @@ pub use recording::read_scenario;
 pub use recover::{Recovered, recover, recovered_text};
 pub use redact::{RedactOptions, RedactSummary, Removed, redact};
 pub use replay::{Listening, PerformVerb, Replayed, perform, replay};
-pub(crate) use runtime::runtime;
+pub(crate) use runtime::{run_server, runtime};
 pub use simulate::{SimulateVerb, simulate};
 pub use sweep::{Stopped, SweepVerb, find, sweep};
 pub use verify::{ReplayCheck, Verified, verified_text, verify};

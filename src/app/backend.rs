@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-use super::runtime::runtime;
+use super::runtime::{armed, runtime};
 use crate::edge;
 use crate::edge::audio_file;
 use crate::edge::backend::{self, BackendNotice, BackendOptions, Links};
@@ -94,6 +94,7 @@ pub async fn backend(
         watch: Box::new(notice),
         ..BackendOptions::default()
     };
+    let shutdown = armed(shutdown).await;
     listening(BackendPorts { address, bus, taken });
     backend::serve(listener, options, shutdown).await
 }

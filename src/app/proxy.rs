@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 
+use super::runtime::armed;
 use crate::edge;
 use crate::edge::proxy::{
     self, Impairment, ProxyNotice, ProxyOptions, ServerTrust, SessionCaptures, Upstream,
@@ -51,6 +52,7 @@ pub async fn proxy(
         "the proxy would be its own upstream: {address} is where it listens; another port with --listen?"
     );
     let watch: Arc<dyn Fn(ProxyNotice) + Send + Sync> = Arc::new(watch);
+    let shutdown = armed(shutdown).await;
     listening(address);
     // A mistyped server is reported before the first client connects.
     let probe = tokio::spawn(probe(upstream.clone(), Arc::clone(&watch)));

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::outcome::Outcome;
 use super::record::{LIVE_TRACKER_BOUND, RecordedSession, finished};
+use super::runtime::armed;
 use crate::capture::Body;
 use crate::edge;
 use crate::edge::files;
@@ -76,6 +77,7 @@ pub async fn replay(
     let capture = options.capture.display().to_string();
     let replay = Replay::prepare(ServeOptions { watch: Box::new(notice), ..options })?;
     let listener = edge::listen(listen).await?;
+    let shutdown = armed(shutdown).await;
     listening(Listening {
         address: listener.local_addr()?,
         begins_at_s: replay.begins_at_s(),

@@ -19,4 +19,6 @@ pub mod replay;
 pub(crate) mod rewrite;
 mod socket;
 
+pub use socket::capacity::{HEAD_TIMEOUT, MAX_HEADS_PER_PEER, RESERVED_DESCRIPTORS};
 pub use socket::listener::listen;
+pub use socket::shedding::{Shortage, ShortageNotice};

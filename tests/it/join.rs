@@ -109,6 +109,28 @@ fn parts_together_are_the_whole() {
     check("behind", SplitAt::Size(ByteSize(1)), 300..2_000);
 }
 
+/// Header and context count, so that a folder of parts holds what one expects.
+#[test]
+fn no_part_is_longer_than_it_may_be() {
+    const LIMIT: usize = 1_000_000;
+    let folder = TempDir::new().unwrap();
+    let session = simulated_bytes("healthy", 11, 12);
+    let (_, parts) = both(&folder, &session, SplitAt::Size(ByteSize(LIMIT as u64)));
+    let mut contexts = 0;
+    for part in &parts {
+        let (mut beginning, mut records, mut rest) = (0, 0, 0);
+        each(&fs::read(part).unwrap(), |record, bytes| match record.body {
+            Body::Header(_) | Body::Context(_) => beginning += bytes.len(),
+            Body::End(_) => {}
+            _ => (records, rest) = (records + 1, rest + bytes.len()),
+        });
+        contexts += beginning;
+        let len = beginning + rest;
+        assert!(records == 1 || len <= LIMIT, "{} has {len} bytes", part.display());
+    }
+    assert!(contexts > LIMIT / 10, "{contexts} bytes of {} parts", parts.len());
+}
+
 #[test]
 fn a_missing_part_is_a_gap() {
     let folder = TempDir::new().unwrap();

@@ -55,6 +55,8 @@ mod replay_middle;
 mod salvage;
 mod scenario;
 mod served_peers;
+#[cfg(unix)]
+mod servers_cli;
 mod session_log;
 mod simulated;
 mod sweep;

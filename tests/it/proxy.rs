@@ -410,14 +410,25 @@ async fn every_byte_of_an_impaired_connection() {
         Impairment { up: Some(link.clone()), down: Some(link), ..Impairment::default() };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = listener.local_addr().unwrap();
-    let options = ProxyOptions { impairment, ..ProxyOptions::default() };
-    let between = Between::start(&format!("ws://{origin}"), options);
+    let folder = TempDir::new().unwrap();
+    let options = ProxyOptions { impairment, ..into(folder.path()) };
+    let mut between = Between::start(&format!("ws://{origin}"), options);
     let up = Maker::new(31, true, None).random(40).traffic;
     let down = Maker::new(32, false, None).random(60).traffic;
     for first in [UP, DOWN] {
         let heard = exchange(&listener, between.address, (&up, &down), "x", first).await;
         assert_same(&heard.0, &up.wire, "what the server heard");
         assert_same(&heard.1, &down.wire, "what the client heard");
+        let capture;
+        (between, capture) = tokio::task::spawn_blocking(move || {
+            let capture = between.closed();
+            (between, capture)
+        })
+        .await
+        .unwrap();
+        // Once each, although bytes of the client are read long before they pass.
+        assert!(messages_of(&capture, UP) == up.messages, "what the client sent");
+        assert!(messages_of(&capture, DOWN) == down.messages, "what the server sent");
     }
 }
 

@@ -80,7 +80,7 @@ pub fn terminate(mut child: Child, mut out: impl Read) -> (Option<i32>, String, 
 }
 
 /// Shakes hands through the proxy with a server that is played here.
-fn session(server: &TcpListener, proxy: &str) -> (TcpStream, TcpStream) {
+pub fn session(server: &TcpListener, proxy: &str) -> (TcpStream, TcpStream) {
     let mut client = TcpStream::connect(proxy).unwrap();
     let head = "GET /x?key=SECRET HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\r\n";
     client.write_all(head.as_bytes()).unwrap();
@@ -91,7 +91,7 @@ fn session(server: &TcpListener, proxy: &str) -> (TcpStream, TcpStream) {
     (client, server)
 }
 
-fn read_head(stream: &mut TcpStream) {
+pub fn read_head(stream: &mut TcpStream) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];

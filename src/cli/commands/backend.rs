@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::app::{self, BackendPorts, BackendVerb, BusPort, Outcome, runtime};
+use crate::app::{self, BackendPorts, BackendVerb, BusPort, Outcome, run_server};
 use crate::cli::server_args::{ServerArgs, list_incidents};
 use crate::cli::signals::stop_signal;
 use crate::cli::stderr::Stderr;
@@ -73,7 +73,7 @@ pub fn run(args: &BackendArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Ou
         |ports| announce(ports, stderr, out),
         move |notice| stderr.say(&notice.to_string()),
     );
-    runtime()?.block_on(serving)?;
+    run_server(serving)?;
     Ok(Outcome::Healthy)
 }
 

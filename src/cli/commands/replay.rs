@@ -8,7 +8,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 use serde_json::json;
 
-use crate::app::{self, Listening, Outcome, PerformVerb, Replayed, runtime};
+use crate::app::{self, Listening, Outcome, PerformVerb, Replayed, run_server, runtime};
 use crate::cli::recorded::print_recorded;
 use crate::cli::recording_display::RecordingDisplay;
 use crate::cli::signals::stop_signal;
@@ -163,7 +163,7 @@ pub fn run(args: &ReplayArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Out
         |listening| announce(args, &listening, stderr, out),
         move |notice| stderr.say(&notice.to_string()),
     );
-    let replayed = runtime()?.block_on(serving)?;
+    let replayed = run_server(serving)?;
     if let Some(failure) = &replayed.failure {
         stderr.complain(failure);
     }

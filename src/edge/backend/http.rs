@@ -2,19 +2,17 @@
 //! control endpoint.
 
 use std::io::Cursor;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hyper::body::Incoming;
 use hyper::{Method, Request, StatusCode};
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
 
 use super::{Backend, connection};
 use crate::edge::socket::answers::{
     HttpAnswer, answer_of, for_any_origin, json_answer, not_found, object_of, refusal, wrong_method,
 };
-use crate::edge::socket::listener::StopSignal;
+use crate::edge::socket::listener::{Accepted, StopSignal};
 use crate::edge::socket::upgrade::until_websocket;
 use crate::peer::server::{
     Pcm, ServerOptions, fixture_audio, fixture_names, is_fixture, knob_manifest, lora_document,
@@ -24,17 +22,12 @@ use crate::time::DEFAULT_SAMPLE_RATE;
 use crate::wire::names;
 
 /// Serves one connection to its end, as HTTP and perhaps as a WebSocket from then on.
-pub(super) async fn serve(
-    stream: TcpStream,
-    client: SocketAddr,
-    backend: Arc<Backend>,
-    mut stop: StopSignal,
-) {
+pub(super) async fn serve(accepted: Accepted, backend: Arc<Backend>, mut stop: StopSignal) {
     let respond = |request| {
         let backend = Arc::clone(&backend);
         async move { answer(request, &backend).await }
     };
-    if let Some(upgraded) = until_websocket(stream, client, &mut stop, respond).await {
+    if let Some(upgraded) = until_websocket(accepted, &mut stop, respond).await {
         connection::run(upgraded, &backend, stop).await;
     }
 }

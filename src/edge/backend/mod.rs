@@ -17,6 +17,7 @@ use anyhow::Result;
 use tokio::net::TcpListener;
 
 use super::clock::MonotonicClock;
+use super::socket::capacity::Demand;
 use super::socket::listener::{StopSignal, serve_connections};
 use crate::peer::link::LinkOptions;
 use crate::peer::server::ServerOptions;
@@ -79,15 +80,20 @@ pub async fn serve(
         shutdown.await;
         drop(stop);
     };
-    let sessions =
-        serve_connections(listener, MAX_CONNECTIONS, shutdown, |stream, client, stop| {
-            http::serve(stream, client, Arc::clone(&backend), stop)
-        });
+    let notify = |news| {
+        let change = BackendChange::Shortage(news);
+        let at = backend.clock.now();
+        (backend.options.watch)(&BackendNotice { at, connection: 0, change });
+    };
+    let demand = Demand { connections: MAX_CONNECTIONS, descriptors: 1 };
+    let sessions = serve_connections(listener, demand, shutdown, notify, |accepted, stop| {
+        http::serve(accepted, Arc::clone(&backend), stop)
+    });
     let bus = async {
         let Some(listener) = side_bus else { return Ok(()) };
-        let limit = side_bus::MAX_CONNECTIONS;
-        serve_connections(listener, limit, stopping.stopped(), |stream, client, stop| {
-            side_bus::serve(stream, client, Arc::clone(&backend), stop)
+        let demand = Demand { connections: side_bus::MAX_CONNECTIONS, descriptors: 1 };
+        serve_connections(listener, demand, stopping.stopped(), notify, |accepted, stop| {
+            side_bus::serve(accepted, Arc::clone(&backend), stop)
         })
         .await
     };

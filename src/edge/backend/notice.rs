@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
+use crate::edge::socket::shedding::ShortageNotice;
 use crate::peer::server::fixture_names;
 use crate::time::Nanos;
 
@@ -11,12 +12,12 @@ use crate::time::Nanos;
 pub struct BackendNotice {
     /// On the backend's clock.
     pub at: Nanos,
-    /// Number of the connection; the first is 1.
+    /// Number of the connection; the first is 1, and 0 stands for none.
     pub connection: u64,
     pub change: BackendChange,
 }
 
-/// What becomes of a connection.
+/// What becomes of a connection, or of the backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BackendChange {
     /// The handshake of WebSocket is done.
@@ -45,11 +46,16 @@ pub enum BackendChange {
         /// Reason of the close; may be empty.
         reason: String,
     },
+    /// Clients are turned away, or no longer.
+    Shortage(ShortageNotice),
 }
 
 impl fmt::Display for BackendNotice {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{:9.3} s  connection {}  ", self.at.seconds(), self.connection)?;
+        write!(out, "{:9.3} s  ", self.at.seconds())?;
+        if self.connection > 0 {
+            write!(out, "connection {}  ", self.connection)?;
+        }
         match &self.change {
             BackendChange::Connected { client } => write!(out, "connected from {client}"),
             BackendChange::Ready => write!(out, "ready"),
@@ -68,6 +74,7 @@ impl fmt::Display for BackendNotice {
                 write!(out, "closed {code}")
             }
             BackendChange::Closed { code, reason } => write!(out, "closed {code} {reason}"),
+            BackendChange::Shortage(notice) => write!(out, "{notice}"),
         }
     }
 }

@@ -5,20 +5,18 @@
 //! takes the length of a JSON command as four bytes, little-endian, the command, and then the binary
 //! that it announces, if any.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::{Method, Request, StatusCode};
 use serde_json::{Map, Value, json};
-use tokio::net::TcpStream;
 
 use super::Backend;
 use super::active_session::InjectedCommand;
 use crate::edge::connect::MAX_MESSAGE_LEN;
 use crate::edge::socket::answers::{HttpAnswer, json_answer, not_found, refusal, wrong_method};
-use crate::edge::socket::listener::StopSignal;
+use crate::edge::socket::listener::{Accepted, StopSignal};
 use crate::edge::socket::upgrade::until_websocket;
 use crate::wire::json::parse_object;
 
@@ -26,18 +24,13 @@ use crate::wire::json::parse_object;
 pub(super) const MAX_CONNECTIONS: usize = 8;
 
 /// Serves one connection to its end.
-pub(super) async fn serve(
-    stream: TcpStream,
-    client: SocketAddr,
-    backend: Arc<Backend>,
-    mut stop: StopSignal,
-) {
+pub(super) async fn serve(accepted: Accepted, backend: Arc<Backend>, mut stop: StopSignal) {
     let respond = |request| {
         let backend = Arc::clone(&backend);
         async move { answer(request, &backend).await }
     };
     // Whoever wants a WebSocket here has the wrong port.
-    drop(until_websocket(stream, client, &mut stop, respond).await);
+    drop(until_websocket(accepted, &mut stop, respond).await);
 }
 
 async fn answer(request: Request<Incoming>, backend: &Backend) -> HttpAnswer {

@@ -1,34 +1,43 @@
 //! One connection of a client while it is HTTP.
 //!
 //! Requests and answers pass byte for byte, except for the values that [`super::head`] changes;
-//! bodies are streamed. Each client connection has one server connection of its own.
+//! bodies are streamed. Each client connection has one server connection of its own. Requests have to
+//! follow the rules; behind an answer that does not, everything passes as it is.
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
 use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use super::body::{BodyFraming, HttpBody};
-use super::head::{self, MAX_HEAD_LEN, RequestHead, ResponseHead};
+use super::forwarders::{AnswerForwarder, Asked, HEAD_ROOM, Next, RequestForwarder, fill};
+use super::head::{self, RequestHead};
 use super::headers::{NotHttp, Wants};
 use super::upstream::ServerStream;
 use super::{Proxy, tunnel};
-use crate::edge::socket::listener::StopSignal;
+use crate::edge::socket::capacity::AwaitedHead;
+use crate::edge::socket::listener::{Accepted, StopSignal};
 
 /// How long a client may take to learn that its connection is closing.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// Serves one connection to its end.
-pub(super) async fn serve(client: TcpStream, peer: SocketAddr, proxy: &Proxy, stop: StopSignal) {
+pub(super) async fn serve(accepted: Accepted, proxy: &Proxy, stop: StopSignal) {
+    let Accepted { stream: client, client: peer, awaited } = accepted;
     // Without it small messages would wait for acknowledgements; a socket that refuses is broken.
     let _ = client.set_nodelay(true);
-    let conversation = Conversation { client, peer, proxy, stop, sent: BytesMut::new() };
-    // An error means that a side broke the connection off, and there is nobody to tell.
-    let _ = conversation.run().await;
+    let mut stopping = stop.clone();
+    let awaited = Some(awaited);
+    let conversation = Conversation { client, peer, proxy, stop, awaited, sent: BytesMut::new() };
+    tokio::select! {
+        // An error means that a side broke the connection off, and there is nobody to tell.
+        _ = conversation.run() => {}
+        () = stopping.out_of_grace() => {}
+    }
 }
 
 struct Conversation<'a> {
@@ -36,23 +45,20 @@ struct Conversation<'a> {
     peer: SocketAddr,
     proxy: &'a Proxy,
     stop: StopSignal,
+    /// Until the first request is whole.
+    awaited: Option<AwaitedHead>,
     /// Read from the client and not yet used.
     sent: BytesMut,
-}
-
-/// What follows an exchange.
-enum Next {
-    Another,
-    /// The server has ended the connection, or will.
-    Nothing,
-    /// No more HTTP after this answer.
-    Tunnel(ResponseHead),
 }
 
 /// Why there is no further request.
 enum NoRequest {
     Client,
     Server,
+    /// Its head took too long.
+    Late,
+    /// The proxy stops.
+    Stopped,
     Nonsense(NotHttp),
 }
 
@@ -60,25 +66,30 @@ impl Conversation<'_> {
     async fn run(mut self) -> Result<()> {
         let mut request = match self.request(None).await? {
             Ok(request) => request,
-            Err(NoRequest::Nonsense(NotHttp(why))) => return self.reject(why).await,
-            Err(NoRequest::Client | NoRequest::Server) => return Ok(()),
+            Err(why) => return self.dismiss(why).await,
         };
-        let mut server = match self.proxy.connect(request.wants == Wants::Upgrade).await {
+        let mut server = match self.proxy.connect(request.wants == Wants::WebSocket).await {
             Ok(server) => server,
             Err(error) => return self.refuse(&error.to_string()).await,
         };
         let mut answered = BytesMut::new();
         loop {
-            match self.exchange(&mut server, &mut answered, &request).await? {
-                Next::Another => {}
+            let agreed = match self.exchange(&mut server, &mut answered, &request).await? {
+                Next::Another => None,
                 Next::Nothing => return self.close().await,
-                Next::Tunnel(response) => {
-                    let Conversation { client, peer, proxy, stop, sent } = self;
-                    let unread = (sent.freeze(), answered.freeze());
-                    let ends = (client, server);
-                    tunnel::run(proxy, peer, ends, unread, (&request, response), stop).await;
-                    return Ok(());
+                Next::Refusal(NotHttp(why)) => {
+                    drop(server);
+                    return self.reject(why).await;
                 }
+                Next::Tunnel(agreed) => Some(agreed),
+                Next::Splice => Some(None),
+            };
+            if let Some(agreed) = agreed {
+                let Conversation { client, peer, proxy, stop, sent, .. } = self;
+                let unread = (sent.freeze(), answered.freeze());
+                let ends = (client, server);
+                tunnel::run(proxy, peer, ends, unread, (&request, agreed), stop).await;
+                return Ok(());
             }
             request = match self.request(Some((&mut server, &mut answered))).await? {
                 Ok(request) => request,
@@ -92,7 +103,10 @@ impl Conversation<'_> {
                     tokio::io::copy(&mut server, &mut self.client).await?;
                     return self.close().await;
                 }
-                Err(NoRequest::Nonsense(NotHttp(why))) => return self.reject(why).await,
+                Err(why) => {
+                    drop(server);
+                    return self.dismiss(why).await;
+                }
             };
         }
     }
@@ -102,28 +116,44 @@ impl Conversation<'_> {
         &mut self,
         mut server: Option<(&mut ServerStream, &mut BytesMut)>,
     ) -> Result<Result<RequestHead, NoRequest>> {
+        let timeout = self.proxy.options.head_timeout;
+        let in_time = || Some(Box::pin(tokio::time::sleep(timeout)));
+        // A connection owes its first request; it may be idle before the next one.
+        let mut timer = if server.is_none() { in_time() } else { None };
         loop {
             match head::request(&self.sent, &self.proxy.upstream) {
                 Ok(Some(request)) => {
                     self.sent.advance(request.len);
+                    self.awaited = None;
                     return Ok(Ok(request));
                 }
                 Ok(None) => {}
                 Err(nonsense) => return Ok(Err(NoRequest::Nonsense(nonsense))),
             }
+            if timer.is_none() && !self.sent.is_empty() {
+                timer = in_time();
+            }
+            let late = async {
+                match &mut timer {
+                    Some(timer) => timer.await,
+                    None => std::future::pending().await,
+                }
+            };
             let from_server = async {
                 match &mut server {
-                    Some((server, answered)) => server.read_buf(*answered).await,
+                    Some((server, answered)) => fill(*server, answered, HEAD_ROOM).await,
                     None => std::future::pending().await,
                 }
             };
             tokio::select! {
-                read = self.client.read_buf(&mut self.sent) => {
+                read = fill(&mut self.client, &mut self.sent, HEAD_ROOM) => {
                     if read? == 0 {
                         return Ok(Err(NoRequest::Client));
                     }
                 }
                 read = from_server => return read.map(|_| Err(NoRequest::Server)).map_err(Into::into),
+                () = late => return Ok(Err(NoRequest::Late)),
+                () = self.stop.stopped() => return Ok(Err(NoRequest::Stopped)),
             }
         }
     }
@@ -134,33 +164,53 @@ impl Conversation<'_> {
         server: &mut ServerStream,
         answered: &mut BytesMut,
         request: &RequestHead,
-    ) -> Result<Next> {
+    ) -> io::Result<Next> {
         let (from_client, to_client) = self.client.split();
         let (from_server, to_server) = tokio::io::split(server);
+        let has_begun = AtomicBool::new(false);
         let mut asking =
             RequestForwarder { from: from_client, to: to_server, sent: &mut self.sent };
-        let mut answering =
-            AnswerForwarder { proxy: self.proxy, from: from_server, to: to_client, answered };
-        let answer = answering.run(request);
-        tokio::pin!(answer);
-        {
-            let sending = asking.send(request);
-            tokio::pin!(sending);
-            tokio::select! {
-                // A server that has stopped reading may still answer.
-                _ = &mut sending => {}
-                next = &mut answer => {
-                    if matches!(next, Ok(Next::Another | Next::Tunnel(_))) {
-                        sending.await?;
+        let mut answering = AnswerForwarder {
+            proxy: self.proxy,
+            from: from_server,
+            to: to_client,
+            answered,
+            has_begun: &has_begun,
+        };
+        let mut answer = Box::pin(answering.run(request));
+        let mut sending = Box::pin(asking.send(request));
+        let asked = tokio::select! {
+            asked = &mut sending => asked,
+            next = &mut answer => {
+                let next = next?;
+                let asked = match next {
+                    Next::Nothing | Next::Refusal(_) => return Ok(next),
+                    Next::Another | Next::Tunnel(_) => sending.await?,
+                    Next::Splice => {
+                        drop(answer);
+                        // The request has to be whole before bytes pass as they are.
+                        tokio::select! {
+                            asked = &mut sending => asked?,
+                            passed = answering.pass_on() => return passed.map(|()| Next::Nothing),
+                        }
                     }
-                    return Ok(next?);
-                }
+                };
+                return Ok(if let Asked::Whole = asked { next } else { Next::Nothing });
             }
+        };
+        drop(sending);
+        match asked {
+            Ok(Asked::Nonsense(_)) if has_begun.load(Ordering::Relaxed) => {
+                return Ok(Next::Nothing);
+            }
+            Ok(Asked::Nonsense(why)) => return Ok(Next::Refusal(why)),
+            // A server that has stopped reading may still answer.
+            Ok(Asked::Whole) | Err(_) => {}
         }
         tokio::select! {
             biased;
-            next = answer => Ok(next?),
-            error = asking.read_on() => Err(error.into()),
+            next = answer => next,
+            error = asking.read_on() => Err(error),
         }
     }
 
@@ -173,10 +223,28 @@ impl Conversation<'_> {
         Ok(())
     }
 
+    /// Ends a connection that has no further request.
+    async fn dismiss(&mut self, why: NoRequest) -> Result<()> {
+        match why {
+            NoRequest::Client | NoRequest::Server | NoRequest::Stopped => Ok(()),
+            NoRequest::Late if self.sent.is_empty() => Ok(()),
+            NoRequest::Late => {
+                let waited_s = self.proxy.options.head_timeout.as_secs_f64();
+                let why = format!("its head was not whole within {waited_s} s");
+                self.turn_down("408 Request Timeout", &why).await
+            }
+            NoRequest::Nonsense(NotHttp(why)) => self.reject(why).await,
+        }
+    }
+
     /// Answers a request that is no HTTP.
     async fn reject(&mut self, why: &str) -> Result<()> {
+        self.turn_down("400 Bad Request", why).await
+    }
+
+    async fn turn_down(&mut self, status: &str, why: &str) -> Result<()> {
         self.proxy.report_trouble(format!("the request of {} is refused: {why}", self.peer));
-        self.answer("400 Bad Request", &format!("lagtape refuses the request: {why}")).await
+        self.answer(status, &format!("lagtape refuses the request: {why}")).await
     }
 
     /// Answers when the server cannot be reached.
@@ -194,123 +262,4 @@ impl Conversation<'_> {
         self.client.write_all(answer.as_bytes()).await?;
         self.close().await
     }
-}
-
-/// Forwards a request.
-struct RequestForwarder<'a, R, W> {
-    from: R,
-    to: W,
-    sent: &'a mut BytesMut,
-}
-
-impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> RequestForwarder<'_, R, W> {
-    async fn send(&mut self, request: &RequestHead) -> io::Result<()> {
-        let mut body = HttpBody::new(request.framing);
-        forward(&mut self.to, &request.head, &mut body, self.sent).await?;
-        while !body.is_over() {
-            if self.from.read_buf(self.sent).await? == 0 {
-                return self.to.shutdown().await;
-            }
-            forward(&mut self.to, &[], &mut body, self.sent).await?;
-        }
-        Ok(())
-    }
-
-    /// Reads on while the client waits for its answer, so that the server learns when the client
-    /// leaves. Ends when the connection breaks.
-    async fn read_on(&mut self) -> io::Error {
-        while self.sent.len() < MAX_HEAD_LEN {
-            match self.from.read_buf(self.sent).await {
-                Ok(0) => {
-                    // A server that is gone is noticed where its answer is awaited.
-                    let _ = self.to.shutdown().await;
-                    break;
-                }
-                Ok(_) => {}
-                Err(error) => return error,
-            }
-        }
-        std::future::pending().await
-    }
-}
-
-/// Forwards the answers to a request.
-struct AnswerForwarder<'a, R, W> {
-    proxy: &'a Proxy,
-    from: R,
-    to: W,
-    answered: &'a mut BytesMut,
-}
-
-impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> AnswerForwarder<'_, R, W> {
-    async fn run(&mut self, request: &RequestHead) -> io::Result<Next> {
-        loop {
-            let Some(response) = self.head(request).await? else { return Ok(Next::Nothing) };
-            let is_tunnel = match request.wants {
-                Wants::Upgrade => response.status == 101,
-                Wants::Tunnel => (200..300).contains(&response.status),
-                Wants::Document | Wants::Head => false,
-            };
-            if is_tunnel {
-                self.to.write_all(&response.head).await?;
-                return Ok(Next::Tunnel(response));
-            }
-            let mut body = HttpBody::new(response.framing);
-            forward(&mut self.to, &response.head, &mut body, self.answered).await?;
-            while !body.is_over() {
-                if self.from.read_buf(self.answered).await? == 0 {
-                    return Ok(Next::Nothing);
-                }
-                forward(&mut self.to, &[], &mut body, self.answered).await?;
-            }
-            let is_final = response.status >= 200;
-            if is_final {
-                return Ok(if response.is_last { Next::Nothing } else { Next::Another });
-            }
-        }
-    }
-
-    /// The head of the next answer; `None` after the server's last bytes, which are forwarded.
-    async fn head(&mut self, request: &RequestHead) -> io::Result<Option<ResponseHead>> {
-        loop {
-            let upstream = &self.proxy.upstream;
-            match head::response(self.answered, request.wants, upstream, request.host.as_deref()) {
-                Ok(Some(response)) => {
-                    self.answered.advance(response.len);
-                    return Ok(Some(response));
-                }
-                Ok(None) => {}
-                Err(NotHttp(why)) => {
-                    self.proxy.report_trouble(format!("{why}; it is passed on as it is"));
-                    self.to.write_all(self.answered).await?;
-                    tokio::io::copy(&mut self.from, &mut self.to).await?;
-                    return Ok(None);
-                }
-            }
-            if self.from.read_buf(self.answered).await? == 0 {
-                self.to.write_all(self.answered).await?;
-                return Ok(None);
-            }
-        }
-    }
-}
-
-/// Writes a head and as much of its body as is there. A malformed body lasts until the close.
-async fn forward(
-    to: &mut (impl AsyncWrite + Unpin),
-    head: &[u8],
-    body: &mut HttpBody,
-    bytes: &mut BytesMut,
-) -> io::Result<()> {
-    let taken = body.take(bytes).unwrap_or_else(|_| {
-        *body = HttpBody::new(BodyFraming::UntilClose);
-        bytes.len()
-    });
-    if head.is_empty() {
-        to.write_all(&bytes[..taken]).await?;
-    } else {
-        to.write_all(&[head, &bytes[..taken]].concat()).await?;
-    }
-    bytes.advance(taken);
-    to.flush().await
 }

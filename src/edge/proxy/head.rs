@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use httparse::{EMPTY_HEADER, Header, Status};
+use httparse::{EMPTY_HEADER, Header, ParserConfig, Status};
 
 use super::body::BodyFraming;
 use super::headers::{NotHttp, Wants, all, has_word, text, value};
@@ -14,7 +14,7 @@ use crate::wire::websocket::Deflate;
 
 /// Longest head in bytes.
 pub const MAX_HEAD_LEN: usize = 256 << 10;
-/// Most headers of a head.
+/// Most headers of a request.
 const MAX_HEADERS: usize = 256;
 
 /// What a request says.
@@ -55,26 +55,26 @@ pub(super) struct Agreed {
     pub deflate: Option<Deflate>,
 }
 
-/// Reads a request; `None` while it is not whole.
+/// Reads a request; `None` while it is not whole. What servers could read in different ways is refused.
 pub(super) fn request(bytes: &[u8], upstream: &Upstream) -> Result<Option<RequestHead>, NotHttp> {
     let mut headers = [EMPTY_HEADER; MAX_HEADERS];
     let mut parsed = httparse::Request::new(&mut headers);
-    let Status::Complete(len) = parsed.parse(bytes).map_err(|_| explain(bytes))? else {
+    let Status::Complete(len) = parsed.parse(bytes).map_err(|error| explain(bytes, error))? else {
         return within_bounds(bytes);
     };
     let headers = &*parsed.headers;
     let (method, target) = (parsed.method.unwrap_or_default(), parsed.path.unwrap_or_default());
+    check_request(&bytes[..len], method, target, headers)?;
     let wants = match method {
         "HEAD" => Wants::Head,
-        "CONNECT" => Wants::Tunnel,
-        _ if value(headers, "upgrade").is_some() => Wants::Upgrade,
+        "GET" if has_word(headers, "upgrade", "websocket") => Wants::WebSocket,
         _ => Wants::Document,
     };
     let host = text(headers, "host");
     let own = host.as_ref().map(|host| format!("http://{host}"));
     let origin = upstream.origin();
     let mut changes = Vec::new();
-    let given = upstream.target().filter(|_| wants == Wants::Upgrade && target == "/");
+    let given = upstream.target().filter(|_| wants == Wants::WebSocket && target == "/");
     changes.extend(given.map(|given| (target.as_bytes(), given)));
     changes.extend(value(headers, "host").map(|host| (host, upstream.authority())));
     let own_origin = value(headers, "origin")
@@ -83,7 +83,7 @@ pub(super) fn request(bytes: &[u8], upstream: &Upstream) -> Result<Option<Reques
     Ok(Some(RequestHead {
         head: changed(&bytes[..len], &changes),
         len,
-        framing: BodyFraming::of_request(headers)?,
+        framing: BodyFraming::of_request(headers, parsed.version == Some(0))?,
         wants,
         target: given.unwrap_or(target).to_owned(),
         user_agent: text(headers, "user-agent"),
@@ -91,18 +91,52 @@ pub(super) fn request(bytes: &[u8], upstream: &Upstream) -> Result<Option<Reques
     }))
 }
 
-/// Reads the response to a request of this kind; `None` while it is not whole.
+/// Refuses what is for another kind of proxy, and what servers read in different ways.
+fn check_request(
+    head: &[u8],
+    method: &str,
+    target: &str,
+    headers: &[Header<'_>],
+) -> Result<(), NotHttp> {
+    if method == "CONNECT" {
+        return Err(NotHttp(
+            "CONNECT asks for a tunnel to any server, and this proxy stands in front of one; \
+             connect to the proxy as if it were that server",
+        ));
+    }
+    if !target.starts_with('/') && target != "*" {
+        return Err(NotHttp(
+            "its target is a whole address, and this proxy stands in front of one server; \
+             connect to the proxy as if it were that server",
+        ));
+    }
+    if all(headers, "host").nth(1).is_some() {
+        return Err(NotHttp("it has two Hosts"));
+    }
+    let mut lines = head.split(|&byte| byte == b'\n');
+    // Behind the last line end is nothing.
+    lines.next_back();
+    match lines.all(|line| line.ends_with(b"\r")) {
+        true => Ok(()),
+        false => Err(NotHttp("a line of its head ends without CR")),
+    }
+}
+
+/// Reads the response to a request of this kind as browsers do; `None` while it is not whole.
 pub(super) fn response(
     bytes: &[u8],
     wants: Wants,
     upstream: &Upstream,
     host: Option<&str>,
 ) -> Result<Option<ResponseHead>, NotHttp> {
-    let mut headers = [EMPTY_HEADER; MAX_HEADERS];
+    // No head has more headers than lines.
+    let lines = bytes.iter().take(MAX_HEAD_LEN).filter(|&&byte| byte == b'\n').count();
+    let mut headers = vec![EMPTY_HEADER; lines + 1];
     let mut parsed = httparse::Response::new(&mut headers);
-    let not_http = |_| NotHttp("the server does not answer in HTTP");
-    let Status::Complete(len) = parsed.parse(bytes).map_err(not_http)? else {
-        return within_bounds(bytes);
+    let len = match leniently().parse_response(&mut parsed, bytes) {
+        Ok(Status::Complete(len)) => len,
+        Ok(Status::Partial) => return within_bounds(bytes),
+        Err(_) => return odd_switch(bytes, wants),
     };
     let headers = &*parsed.headers;
     let status = parsed.code.unwrap_or_default();
@@ -113,22 +147,79 @@ pub(super) fn response(
         is_whole.then(|| (own, format!("http://{host}")))
     });
     let changes: Vec<_> = location.iter().map(|(own, origin)| (*own, origin.as_str())).collect();
-    let agreed = || {
+    let extensions = || {
         let all = all(headers, "sec-websocket-extensions").map(String::from_utf8_lossy);
-        let extensions = all.collect::<Vec<_>>().join(", ");
-        Agreed { deflate: Deflate::agreed(&extensions), extensions }
+        all.collect::<Vec<_>>().join(", ")
     };
-    let is_websocket = status == 101
-        && value(headers, "upgrade").is_some_and(|to| to.eq_ignore_ascii_case(b"websocket"));
-    let framing = BodyFraming::of_response(headers, status, wants);
+    let is_other =
+        value(headers, "upgrade").is_some() && !has_word(headers, "upgrade", "websocket");
+    let is_websocket = wants == Wants::WebSocket && status == 101 && !is_other;
+    let framing = BodyFraming::of_response(headers, status, wants, parsed.version == Some(0))?;
     Ok(Some(ResponseHead {
         head: changed(&bytes[..len], &changes),
         len,
         status,
         is_last: says_close(headers, parsed.version) || framing == BodyFraming::UntilClose,
         framing,
-        websocket: is_websocket.then(agreed),
+        websocket: is_websocket.then(|| Agreed::on(extensions())),
     }))
+}
+
+/// Browsers accept these, and servers of all kinds send them.
+fn leniently() -> ParserConfig {
+    let mut config = ParserConfig::default();
+    config
+        .allow_spaces_after_header_name_in_responses(true)
+        .allow_obsolete_multiline_headers_in_responses(true)
+        .allow_multiple_spaces_in_response_status_delimiters(true)
+        .allow_space_before_first_header_name(true)
+        .ignore_invalid_headers_in_responses(true);
+    config
+}
+
+/// A head that cannot be read, but says 101 to a handshake: what follows it is a WebSocket.
+fn odd_switch(bytes: &[u8], wants: Wants) -> Result<Option<ResponseHead>, NotHttp> {
+    const NOT_HTTP: NotHttp = NotHttp("the server does not answer in HTTP");
+    let is_switch = {
+        let line = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
+        let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        words.next().is_some_and(|version| version.starts_with(b"HTTP/"))
+            && words.next() == Some(b"101")
+    };
+    if wants != Wants::WebSocket || !is_switch {
+        return Err(NOT_HTTP);
+    }
+    let Some(len) = end_of_head(bytes) else { return within_bounds(bytes) };
+    let name = b"sec-websocket-extensions";
+    let extensions = bytes[..len].split(|&byte| byte == b'\n').filter_map(|line| {
+        let colon = line.iter().position(|&byte| byte == b':')?;
+        let is_named = line[..colon].trim_ascii().eq_ignore_ascii_case(name);
+        is_named.then(|| String::from_utf8_lossy(line[colon + 1..].trim_ascii()).into_owned())
+    });
+    Ok(Some(ResponseHead {
+        head: bytes[..len].to_vec(),
+        len,
+        status: 101,
+        framing: BodyFraming::Length(0),
+        is_last: true,
+        websocket: Some(Agreed::on(extensions.collect::<Vec<_>>().join(", "))),
+    }))
+}
+
+/// Where the empty line after a head ends.
+fn end_of_head(bytes: &[u8]) -> Option<usize> {
+    let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at);
+    ends.into_iter().find_map(|at| match &bytes[at + 1..] {
+        [b'\n', ..] => Some(at + 2),
+        [b'\r', b'\n', ..] => Some(at + 3),
+        _ => None,
+    })
+}
+
+impl Agreed {
+    fn on(extensions: String) -> Agreed {
+        Agreed { deflate: Deflate::agreed(&extensions), extensions }
+    }
 }
 
 fn says_close(headers: &[Header<'_>], version: Option<u8>) -> bool {
@@ -164,12 +255,16 @@ fn within_bounds<T>(bytes: &[u8]) -> Result<Option<T>, NotHttp> {
     }
 }
 
-/// Why a client's first bytes are no request.
-fn explain(bytes: &[u8]) -> NotHttp {
+/// Why what a client sent is no request.
+fn explain(bytes: &[u8], error: httparse::Error) -> NotHttp {
     /// First byte of a TLS handshake.
     const TLS: u8 = 22;
-    match bytes.first() {
-        Some(&TLS) => NotHttp("it speaks TLS; connect to the proxy with ws:// or http://"),
+    match (bytes.first(), error) {
+        (Some(&TLS), _) => NotHttp("it speaks TLS; connect to the proxy with ws:// or http://"),
+        (_, httparse::Error::TooManyHeaders) => NotHttp("it has more than 256 headers"),
+        (_, httparse::Error::HeaderName | httparse::Error::HeaderValue) => {
+            NotHttp("a header of it is malformed")
+        }
         _ => NotHttp("it does not speak HTTP"),
     }
 }
@@ -224,6 +319,12 @@ mod tests {
             "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
             "GET / HTTP/1.1\r\nHost: pod\r\n\r\n",
         );
+        // Other protocols have no path in the server's address.
+        for other in
+            ["GET / HTTP/1.1\r\nUpgrade: h2c\r\n\r\n", "GET / HTTP/1.1\r\nUpgrade: TLS/1.2\r\n\r\n"]
+        {
+            assert_eq!(check_request(signed, other, other).wants, Wants::Document);
+        }
     }
 
     #[track_caller]

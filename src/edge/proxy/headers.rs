@@ -8,10 +8,7 @@ pub(super) enum Wants {
     Document,
     /// Only the head of a document.
     Head,
-    /// A switch to another protocol.
-    Upgrade,
-    /// A tunnel, by CONNECT.
-    Tunnel,
+    WebSocket,
 }
 
 /// Why a head cannot be read.

@@ -7,6 +7,7 @@
 mod body;
 mod conversation;
 mod direction_pump;
+mod forwarders;
 mod head;
 mod headers;
 mod impair;
@@ -23,20 +24,23 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use anyhow::Result;
 use tokio::net::TcpListener;
 
 use super::clock::MonotonicClock;
 use super::recorder::{FileLayout, ManualTrigger, SyncPolicy};
+use super::socket::capacity::{Demand, HEAD_TIMEOUT};
 use super::socket::listener::serve_connections;
+use super::socket::shedding::ShortageNotice;
 
 pub use impair::{DEFAULT_BUFFER, Impairment, MAX_LINK_BYTES, PACKET_LEN};
 pub use notice::{ProxyNotice, STATUS_PERIOD, SessionStatus, WINDOW_S};
 pub use tap::MAX_WAITING;
 pub use upstream::{ServerTrust, Upstream};
 
-/// Connections at a time; further clients wait to be accepted.
+/// Connections at a time; further clients are turned away.
 pub const MAX_CONNECTIONS: usize = 1024;
 
 /// Where captures go, one for each WebSocket session.
@@ -67,6 +71,8 @@ pub struct ProxyOptions {
     /// Bytes that may wait for the observer; beyond that messages are left out of the captures.
     pub max_waiting: usize,
     pub impairment: Impairment,
+    /// How long the head of a request may take, from the connection or from its first byte on.
+    pub head_timeout: Duration,
     /// Called with notices: by the observing thread, and by a forwarding task when the server cannot
     /// be reached.
     pub watch: Arc<dyn Fn(ProxyNotice) + Send + Sync>,
@@ -80,6 +86,7 @@ impl Default for ProxyOptions {
             observe: true,
             max_waiting: MAX_WAITING,
             impairment: Impairment::default(),
+            head_timeout: HEAD_TIMEOUT,
             watch: Arc::new(|_| ()),
         }
     }
@@ -97,26 +104,30 @@ pub async fn serve(
     let trigger = options.trigger.clone();
     let tap = observer.as_ref().map(|observer| Arc::clone(&observer.tap));
     let proxy = Arc::new(Proxy { options, upstream, clock, tap, sessions: AtomicU64::new(0) });
-    let serving = serve_connections(listener, MAX_CONNECTIONS, shutdown, |client, peer, stop| {
+    // To the client, to the server, and of the capture.
+    let descriptors = 2 + usize::from(proxy.options.captures.is_some());
+    let demand = Demand { connections: MAX_CONNECTIONS, descriptors };
+    let notify = |news: ShortageNotice| proxy.report_trouble(news.to_string());
+    let serving = serve_connections(listener, demand, shutdown, notify, |accepted, stop| {
         let proxy = Arc::clone(&proxy);
-        async move { conversation::serve(client, peer, &proxy, stop).await }
+        async move { conversation::serve(accepted, &proxy, stop).await }
     });
     tokio::pin!(serving);
-    loop {
+    let served = loop {
         tokio::select! {
-            served = &mut serving => break served?,
+            served = &mut serving => break served,
             () = trigger.fired() => {
                 if let Some(tap) = &proxy.tap {
                     tap.request_incidents();
                 }
             }
         }
-    }
+    };
     if let Some(observer) = observer {
         // Finishing the captures waits for the disk.
         tokio::task::spawn_blocking(|| observer.finish()).await?;
     }
-    Ok(())
+    served
 }
 
 /// What all connections share.

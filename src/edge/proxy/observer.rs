@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use super::notice::{ProxyNotice, STATUS_PERIOD, SessionOpening};
 use super::observed_session::ObservedSession;
+use super::relay_end::RelayEnd;
 use super::tap::{Tap, TapItem};
 use super::{ProxyOptions, SessionCaptures};
 use crate::edge::clock::MonotonicClock;
@@ -69,6 +70,11 @@ impl Observer {
             for session in self.sessions.values_mut() {
                 session.update(now, &*self.watch);
             }
+        }
+        // A forwarding task that did not come to its end has not shut its session.
+        let now = self.clock.now();
+        for session in std::mem::take(&mut self.sessions).into_values() {
+            session.shut(now, RelayEnd::Stopped, &*self.watch);
         }
     }
 

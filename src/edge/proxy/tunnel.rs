@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
 use super::Proxy;
-use super::head::{RequestHead, ResponseHead};
+use super::head::{Agreed, RequestHead};
 use super::notice::SessionOpening;
 use super::relay::Relay;
 use super::tap::SessionTap;
@@ -22,13 +22,13 @@ pub(super) async fn run(
     peer: SocketAddr,
     (client, server): (TcpStream, ServerStream),
     unread: (Bytes, Bytes),
-    (request, response): (&RequestHead, ResponseHead),
+    (request, agreed): (&RequestHead, Option<Agreed>),
     mut stop: StopSignal,
 ) {
     let impairment = proxy.options.impairment.clone();
     let impairment = Some(impairment).filter(|impairment| !impairment.is_none());
     let (tell, buffered) = oneshot::channel();
-    let opened = response.websocket.map(|agreed| SessionOpening {
+    let opened = agreed.map(|agreed| SessionOpening {
         session: 1 + proxy.sessions.fetch_add(1, Ordering::Relaxed),
         at: proxy.clock.now(),
         utc: clock::utc_now(),

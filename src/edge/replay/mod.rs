@@ -15,21 +15,21 @@ mod session;
 mod session_recorder;
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::clock::MonotonicClock;
 use super::files;
 use super::recorder::RecorderOptions;
 use super::socket::MAX_CONNECTIONS;
+use super::socket::capacity::Demand;
 use super::socket::close::turn_away;
 use super::socket::keepalive::KeepaliveOptions;
-use super::socket::listener::{StopSignal, serve_connections};
+use super::socket::listener::{Accepted, StopSignal, serve_connections};
 use super::socket::upgrade::{Upgraded, until_websocket};
 use crate::peer::replay::{Divergence, ReplayOptions, Timing};
 use crate::report::DamageReport;
@@ -174,11 +174,12 @@ impl Replay {
             shutdown.await;
             stopping.send_replace(true);
         };
-        let accepting =
-            serve_connections(listener, MAX_CONNECTIONS, shutdown, |stream, client, stop| {
-                let (replay, place) = (Arc::clone(&replay), Arc::clone(&place));
-                connect(stream, client, replay, place, sockets.clone(), orders.clone(), stop)
-            });
+        let demand = Demand { connections: MAX_CONNECTIONS, descriptors: 1 };
+        let notify = |news| replay.notify(ReplayChange::Shortage(news));
+        let accepting = serve_connections(listener, demand, shutdown, notify, |accepted, stop| {
+            let (replay, place) = (Arc::clone(&replay), Arc::clone(&place));
+            connect(accepted, replay, place, sockets.clone(), orders.clone(), stop)
+        });
         let playing = replay.play(arrivals, given, stop);
         tokio::pin!(accepting, playing);
         tokio::select! {
@@ -244,8 +245,7 @@ impl Played {
 
 /// One connection: HTTP, and perhaps the session.
 async fn connect(
-    stream: TcpStream,
-    client: SocketAddr,
+    accepted: Accepted,
     replay: Arc<Replay>,
     place: Arc<Semaphore>,
     sockets: mpsc::Sender<Arrival>,
@@ -253,7 +253,7 @@ async fn connect(
     mut stop: StopSignal,
 ) {
     let respond = |request| http::answer(request, Arc::clone(&replay), orders.clone());
-    let Some(upgraded) = until_websocket(stream, client, &mut stop, respond).await else { return };
+    let Some(upgraded) = until_websocket(accepted, &mut stop, respond).await else { return };
     match place.try_acquire_owned() {
         // Fails when the replay is over, and then nobody waits for an answer.
         Ok(place) => drop(sockets.send(Arrival { upgraded, _place: place }).await),

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
+use crate::edge::socket::shedding::ShortageNotice;
 use crate::time::Nanos;
 
 /// A change of a replay, with its time.
@@ -45,6 +46,8 @@ pub enum ReplayChange {
         /// Reason of the close; may be empty.
         reason: String,
     },
+    /// Clients are turned away, or no longer.
+    Shortage(ShortageNotice),
 }
 
 impl fmt::Display for ReplayNotice {
@@ -65,6 +68,7 @@ impl fmt::Display for ReplayNotice {
                 write!(out, "closed {code}")
             }
             ReplayChange::Closed { code, reason } => write!(out, "closed {code} {reason}"),
+            ReplayChange::Shortage(notice) => write!(out, "{notice}"),
         }
     }
 }

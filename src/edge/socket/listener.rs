@@ -1,20 +1,31 @@
-//! Accepting connections, also while the machine is short of something.
+//! Accepting connections, also while the machine is short of something, until told to stop.
 
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use tokio::net::{TcpListener, TcpStream};
+use futures_util::FutureExt;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Sleep;
 
-/// Pause after a connection could not be accepted, in most cases for want of file descriptors.
+use super::capacity::{AwaitedHead, AwaitedHeads, Capacity, Demand, MAX_HEADS_PER_PEER};
+use super::shedding::{Shedding, Shortage, ShortageNotice};
+
+/// Pause after a connection could not be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Failures in a row after which the listener is given up.
+/// Failures in a row, other than for want of resources, after which the listener is given up.
 const ACCEPT_TRIES: u32 = 50;
+/// What a connection gets to finish what it is at when the server stops.
+pub(in crate::edge) const STOP_GRACE: Duration = Duration::from_secs(1);
+/// Connections that have not ended this long after the stop are dropped.
+const STOP_TIMEOUT: Duration = Duration::from_millis(1500);
 
-/// Binds a listener; port 0 takes any free port.
+/// Binds a listener; port 0 takes any free one.
 pub async fn listen(address: SocketAddr) -> Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| {
         let why = match error.kind() {
@@ -49,42 +60,173 @@ impl StopSignal {
         // An error means that the server is gone, which is a stop too.
         let _ = self.0.wait_for(|&stopping| stopping).await;
     }
+
+    /// Resolves when the server is stopping and what was under way has had its time.
+    pub async fn out_of_grace(&mut self) {
+        self.stopped().await;
+        tokio::time::sleep(STOP_GRACE).await;
+    }
+
+    /// Whether the server is stopping.
+    pub fn is_stopping(&self) -> bool {
+        *self.0.borrow()
+    }
 }
 
-/// Gives every connection a task of its own, `limit` at most at a time, until `shutdown` resolves;
-/// then waits until the tasks, which have been told to stop, have ended.
+/// A client that a server has taken.
+pub(in crate::edge) struct Accepted {
+    pub stream: TcpStream,
+    pub client: SocketAddr,
+    /// To be dropped once the first request is whole.
+    pub awaited: AwaitedHead,
+}
+
+/// Gives every connection a task of its own until `shutdown` resolves; then waits until the tasks,
+/// which have been told to stop, have ended. Who comes while the server is full is turned away;
+/// `notify` is told when that begins, and how many they were when it is over.
 pub(in crate::edge) async fn serve_connections<F: Future<Output = ()> + Send + 'static>(
     listener: TcpListener,
-    limit: usize,
+    demand: Demand,
     shutdown: impl Future<Output = ()>,
-    mut serve: impl FnMut(TcpStream, SocketAddr, StopSignal) -> F,
+    notify: impl Fn(ShortageNotice),
+    mut serve: impl FnMut(Accepted, StopSignal) -> F,
 ) -> Result<()> {
     let (stop, signal) = StopSignal::new();
+    let capacity = Capacity::of(&listener, demand);
+    let awaited = AwaitedHeads::new(MAX_HEADS_PER_PEER);
     let mut connections = JoinSet::new();
+    let mut door = Door::new(listener);
+    let mut shedding = Shedding::new(notify);
     tokio::pin!(shutdown);
-    loop {
+    let served = loop {
         tokio::select! {
-            () = &mut shutdown => break,
-            accepted = accept(&listener), if connections.len() < limit => {
-                let (stream, client) = accepted.context("cannot accept connections any more")?;
-                connections.spawn(serve(stream, client, signal.clone()));
-            }
+            biased;
+            () = &mut shutdown => break Ok(()),
             Some(_) = connections.join_next() => {}
+            () = shedding.look() => {
+                let has_seat = capacity.shortage(connections.len()).is_none();
+                shedding.settle(has_seat && !awaited.is_exhausted() && door.has_room());
+            }
+            came = door.accept() => match came {
+                Ok(Came::Client(stream, client)) => {
+                    let seat = match capacity.shortage(connections.len()) {
+                        None => awaited.enter(client.ip()),
+                        Some(shortage) => Err(shortage),
+                    };
+                    match seat {
+                        Ok(awaited) => {
+                            let accepted = Accepted { stream, client, awaited };
+                            connections.spawn(serve(accepted, signal.clone()));
+                        }
+                        Err(shortage) => shedding.refuse(stream, shortage),
+                    }
+                }
+                Ok(Came::TurnedAway) => shedding.count(&Shortage::NoDescriptor),
+                Err(error) => break Err(error).context("cannot accept connections any more"),
+            }
         }
-    }
-    drop(listener);
+        // Whoever was accepted is served before the next one is.
+        tokio::task::yield_now().await;
+    };
+    drop(door);
+    shedding.end();
     stop.send_replace(true);
-    while connections.join_next().await.is_some() {}
-    Ok(())
+    let ended = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(STOP_TIMEOUT, ended).await.is_err() {
+        connections.shutdown().await;
+    }
+    served
 }
 
-/// The next connection; an error is final.
-async fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
-    for _ in 1..ACCEPT_TRIES {
-        match listener.accept().await {
-            Ok(accepted) => return Ok(accepted),
-            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+/// What came of waiting for a client.
+enum Came {
+    Client(TcpStream, SocketAddr),
+    /// Somebody, for whom there was no descriptor.
+    TurnedAway,
+}
+
+/// A listener that can turn clients away when no descriptor is left for them.
+struct Door {
+    listener: TcpListener,
+    /// A descriptor to give up for one that is to be turned away. Otherwise clients would hang in the
+    /// kernel's queue.
+    spare: Option<TcpSocket>,
+    pause: Option<Pin<Box<Sleep>>>,
+    failures: u32,
+}
+
+impl Door {
+    fn new(listener: TcpListener) -> Door {
+        Door { listener, spare: spare(), pause: None, failures: 0 }
+    }
+
+    /// Whether a descriptor is left.
+    fn has_room(&mut self) -> bool {
+        self.spare = self.spare.take().or_else(spare);
+        self.spare.is_some() && spare().is_some()
+    }
+
+    /// Waits for the next client; an error is final. May be dropped at any time without losing one.
+    async fn accept(&mut self) -> io::Result<Came> {
+        loop {
+            if let Some(pause) = &mut self.pause {
+                pause.await;
+                self.pause = None;
+            }
+            match self.listener.accept().await {
+                Ok((stream, client)) => {
+                    self.failures = 0;
+                    return Ok(Came::Client(stream, client));
+                }
+                Err(error) if is_shortage(&error) => {
+                    if self.turn_away() {
+                        return Ok(Came::TurnedAway);
+                    }
+                }
+                Err(error) => {
+                    self.failures += 1;
+                    if self.failures >= ACCEPT_TRIES {
+                        return Err(error);
+                    }
+                    self.rest();
+                }
+            }
         }
     }
-    listener.accept().await
+
+    /// Accepts one client with the spare descriptor and drops it; `false` if nobody waited.
+    fn turn_away(&mut self) -> bool {
+        self.spare = None;
+        let came = self.listener.accept().now_or_never();
+        let (is_turned_away, failed) = (matches!(came, Some(Ok(_))), matches!(came, Some(Err(_))));
+        drop(came);
+        self.spare = spare();
+        if failed || self.spare.is_none() {
+            self.rest();
+        }
+        is_turned_away
+    }
+
+    fn rest(&mut self) {
+        self.pause = Some(Box::pin(tokio::time::sleep(ACCEPT_PAUSE)));
+    }
+}
+
+fn spare() -> Option<TcpSocket> {
+    TcpSocket::new_v4().ok()
+}
+
+/// Whether the machine, and not the connection or the listener, is the reason.
+#[cfg(unix)]
+fn is_shortage(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let shortages = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    Errno::from_io_error(error).is_some_and(|error| shortages.contains(&error))
+}
+
+#[cfg(not(unix))]
+fn is_shortage(error: &io::Error) -> bool {
+    const WSAEMFILE: i32 = 10_024;
+    const WSAENOBUFS: i32 = 10_055;
+    matches!(error.raw_os_error(), Some(WSAEMFILE | WSAENOBUFS))
 }

@@ -5,17 +5,19 @@
 //! [`pump::ServedPeer`]: the simulated server of the backend or the recorded one of a replay.
 
 pub mod answers;
+pub mod capacity;
 pub mod close;
 pub mod keepalive;
 pub mod listener;
 pub mod message;
 pub mod pump;
 pub mod sender;
+pub mod shedding;
 pub mod upgrade;
 
 use std::time::Duration;
 
-/// Connections a server holds at a time; further clients wait to be accepted.
+/// Connections a server holds at a time; further clients are turned away.
 pub const MAX_CONNECTIONS: usize = 256;
 /// How long a client may take to learn that its connection is closing.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);

@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::{self, Bytes, Message};
 use super::CLOSE_TIMEOUT;
 use super::close::{self, Socket, SocketEnd};
 use super::keepalive::{Keepalive, KeepaliveOptions};
-use super::listener::StopSignal;
+use super::listener::{STOP_GRACE, StopSignal};
 use super::message::to_socket;
 use super::sender::send_all;
 use super::upgrade::Upgraded;
@@ -104,12 +104,13 @@ pub(in crate::edge) async fn serve<P: ServedPeer>(
 
     let keepalive = Keepalive::new(keepalive, clock.now());
     let mut pump = Pump { peer, clock, keepalive, unsent };
-    let end = pump.run(&mut incoming, stop).await;
+    let end = pump.run(&mut incoming, stop.clone()).await;
     let at = clock.now();
     pump.peer.ending(at, &end);
 
     let closing = close::finish(&end, incoming, pump.unsent, &mut sender);
-    if tokio::time::timeout(CLOSE_TIMEOUT, closing).await.is_err() {
+    let patience = if stop.is_stopping() { STOP_GRACE } else { CLOSE_TIMEOUT };
+    if tokio::time::timeout(patience, closing).await.is_err() {
         sender.abort();
     }
     let (code, reason) = end.into_code();

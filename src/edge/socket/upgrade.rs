@@ -4,11 +4,12 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
 
 use futures_util::future::{self, Either};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{HeaderValue, UPGRADE};
+use hyper::header::{HOST, HeaderValue, TRANSFER_ENCODING, UPGRADE};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::{OnUpgrade, Parts};
@@ -18,9 +19,9 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 
-use super::CLOSE_TIMEOUT;
 use super::answers::{HttpAnswer, refusal};
-use super::listener::StopSignal;
+use super::capacity::HEAD_TIMEOUT;
+use super::listener::{Accepted, STOP_GRACE, StopSignal};
 
 /// A connection whose WebSocket handshake is done.
 pub(in crate::edge) struct Upgraded {
@@ -33,16 +34,19 @@ pub(in crate::edge) struct Upgraded {
 /// Serves HTTP until the connection ends or becomes a WebSocket. `respond` answers whatever asks for
 /// no WebSocket.
 pub(in crate::edge) async fn until_websocket<F: Future<Output = HttpAnswer>>(
-    stream: TcpStream,
-    client: SocketAddr,
+    accepted: Accepted,
     stop: &mut StopSignal,
     respond: impl Fn(Request<Incoming>) -> F,
 ) -> Option<Upgraded> {
+    let Accepted { stream, client, awaited } = accepted;
+    let awaited = Mutex::new(Some(awaited));
     // Without it slices would wait for acknowledgements; a socket that refuses is broken anyway.
     let _ = stream.set_nodelay(true);
     let (upgrades, mut upgraded) = mpsc::channel(1);
     let respond = service_fn(|mut request| {
-        let answer = match upgrade(&mut request, &upgrades) {
+        drop(awaited.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let answer = refuse_doubled(&request).or_else(|| upgrade(&mut request, &upgrades));
+        let answer = match answer {
             Some(answer) => Either::Left(future::ready(answer)),
             None => Either::Right(respond(request)),
         };
@@ -50,6 +54,7 @@ pub(in crate::edge) async fn until_websocket<F: Future<Output = HttpAnswer>>(
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
         .serve_connection(TokioIo::new(stream), respond)
         .with_upgrades();
     tokio::pin!(connection);
@@ -57,12 +62,21 @@ pub(in crate::edge) async fn until_websocket<F: Future<Output = HttpAnswer>>(
         _ = connection.as_mut() => {}
         () = stop.stopped() => {
             connection.as_mut().graceful_shutdown();
-            let _ = tokio::time::timeout(CLOSE_TIMEOUT, connection.as_mut()).await;
+            let _ = tokio::time::timeout(STOP_GRACE, connection.as_mut()).await;
         }
     }
     let upgrade = upgraded.try_recv().ok()?;
     let parts: Parts<TokioIo<TcpStream>> = upgrade.await.ok()?.downcast().ok()?;
     Some(Upgraded { stream: parts.io.into_inner(), read: parts.read_buf.to_vec(), client })
+}
+
+/// Refuses what servers read in different ways and the HTTP library lets pass.
+fn refuse_doubled(request: &Request<Incoming>) -> Option<HttpAnswer> {
+    let doubled = [HOST, TRANSFER_ENCODING]
+        .into_iter()
+        .find(|name| request.headers().get_all(name).iter().nth(1).is_some())?;
+    let sentence = format!("the request has two headers {doubled}");
+    Some(refusal(StatusCode::BAD_REQUEST, &sentence))
 }
 
 /// The answer to a request for a WebSocket; `None` for any other request.

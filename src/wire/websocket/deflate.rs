@@ -10,8 +10,13 @@ use flate2::{Decompress, FlushDecompress, Status};
 
 /// How far back a message may refer, at most.
 const WINDOW: usize = 32_768;
-/// What senders cut off the end of each message.
+/// What senders cut off the end of each message: the rest of an empty block.
 const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
+/// An empty block.
+const EMPTY: [u8; 5] = [0x00, 0x00, 0x00, 0xff, 0xff];
+/// Empty blocks that show whether a message ended between two blocks: more bits than a block has
+/// before its first byte comes out.
+const PROBES: usize = 64;
 /// Room made for output at a time.
 const STEP: usize = 64 << 10;
 
@@ -47,14 +52,14 @@ impl Deflate {
 #[derive(Debug)]
 pub struct Inflater {
     takes_over: bool,
-    inflate: Decompress,
+    first: Opinion,
     doubt: Option<Doubt>,
 }
 
 /// A second opinion after a loss.
 #[derive(Debug)]
 struct Doubt {
-    inflate: Decompress,
+    opinion: Opinion,
     /// Bytes at the end of what came out so far on which both agree.
     agreed: usize,
 }
@@ -63,14 +68,14 @@ impl Inflater {
     /// Before the first message of a direction.
     #[must_use]
     pub fn new(takes_over: bool) -> Self {
-        Inflater { takes_over, inflate: Decompress::new(false), doubt: None }
+        Inflater { takes_over, first: Opinion::after(Vec::new()), doubt: None }
     }
 
     /// Something compressed was lost, or cannot be read.
     pub fn lose(&mut self) {
         if self.takes_over {
-            self.inflate = after([0x00; WINDOW]);
-            self.doubt = Some(Doubt { inflate: after([0xff; WINDOW]), agreed: 0 });
+            self.first = Opinion::after(vec![0x00; WINDOW]);
+            self.doubt = Some(Doubt { opinion: Opinion::after(vec![0xff; WINDOW]), agreed: 0 });
         }
     }
 
@@ -81,20 +86,17 @@ impl Inflater {
     }
 
     /// What `compressed` was, at most `limit` bytes of it, and its whole length; `None` if that
-    /// cannot be told. `compressed` is as it was on the wire before and after.
-    pub fn inflate(&mut self, compressed: &mut Vec<u8>, limit: usize) -> Option<(Vec<u8>, u64)> {
+    /// cannot be told. `compressed` is as it was on the wire.
+    pub fn inflate(&mut self, compressed: &[u8], limit: usize) -> Option<(Vec<u8>, u64)> {
         if !self.takes_over {
-            self.inflate.reset(false);
+            self.first = Opinion::after(Vec::new());
         }
-        compressed.extend_from_slice(&TAIL);
-        let told = self.inflate_with_tail(compressed, limit);
-        compressed.truncate(compressed.len() - TAIL.len());
-        told
-    }
-
-    fn inflate_with_tail(&mut self, input: &[u8], limit: usize) -> Option<(Vec<u8>, u64)> {
-        let first = run(&mut self.inflate, input, limit);
-        let second = self.doubt.as_mut().map(|doubt| run(&mut doubt.inflate, input, limit));
+        if compressed.is_empty() {
+            // What senders cut off belongs to a block that begins in the message; here none does.
+            return Some((Vec::new(), 0));
+        }
+        let first = self.first.inflate(compressed, limit);
+        let second = self.doubt.as_mut().map(|doubt| doubt.opinion.inflate(compressed, limit));
         let (Some(first), Some(second)) = (first, second.unwrap_or(Some(Output::default()))) else {
             self.lose();
             return None;
@@ -102,10 +104,6 @@ impl Inflater {
         let agreed = self.doubt.as_mut().is_none_or(|doubt| doubt.compare(&first, &second));
         if self.doubt.as_ref().is_some_and(|doubt| doubt.agreed >= WINDOW) {
             self.doubt = None;
-        }
-        if first.is_last {
-            // A final block ends the compressor's stream too, and nobody says what follows it.
-            self.lose();
         }
         agreed.then_some((first.bytes, first.len))
     }
@@ -122,18 +120,82 @@ impl Doubt {
     }
 }
 
+/// What messages were, if the history is as it is taken to be.
+#[derive(Debug)]
+struct Opinion {
+    inflate: Decompress,
+    /// The last [`WINDOW`] bytes of what came out, for after a final block. That ends the stream of
+    /// the compressor, and where the next one begins, a reference may still reach behind it.
+    history: Vec<u8>,
+}
+
 /// What came out of a message.
 #[derive(Debug, Default)]
 struct Output {
     bytes: Vec<u8>,
     len: u64,
-    is_last: bool,
 }
 
-/// Inflates all of `input`; `None` when it is no deflate stream.
-fn run(inflate: &mut Decompress, input: &[u8], limit: usize) -> Option<Output> {
-    let mut output = Output::default();
+/// Why inflating has stopped.
+#[derive(PartialEq, Eq)]
+enum Stop {
+    /// All is read.
+    Read,
+    /// A final block has ended, and this much is read.
+    FinalBlock(usize),
+}
+
+impl Opinion {
+    fn after(history: Vec<u8>) -> Opinion {
+        Opinion { inflate: after(&history), history }
+    }
+
+    /// Inflates a message, which may hold several final blocks.
+    fn inflate(&mut self, compressed: &[u8], limit: usize) -> Option<Output> {
+        let mut output = Output::default();
+        let mut rest = compressed;
+        loop {
+            let before = output.bytes.len();
+            let len_before = output.len;
+            let stop = run(&mut self.inflate, rest, limit, &mut output)?;
+            self.remember(&output.bytes[before..], output.len - len_before);
+            let Stop::FinalBlock(read) = stop else { break };
+            self.inflate = after(&self.history);
+            rest = &rest[read..];
+            if rest.is_empty() {
+                // Nothing was cut off behind a final block.
+                return Some(output);
+            }
+        }
+        let len = output.len;
+        // Between two blocks these say nothing. If the message ended in the middle of one, they are
+        // taken for the rest of it.
+        for end in [&TAIL[..], &EMPTY.repeat(PROBES)] {
+            let stop = run(&mut self.inflate, end, limit, &mut output)?;
+            if stop != Stop::Read || output.len != len {
+                return None;
+            }
+        }
+        Some(output)
+    }
+
+    /// Notes what came out: `len` bytes, of which `bytes` were kept.
+    fn remember(&mut self, bytes: &[u8], len: u64) {
+        if bytes.len() as u64 != len {
+            // Beyond the limit nothing is known, and no message should be that long.
+            self.history.clear();
+            return;
+        }
+        let kept = WINDOW.saturating_sub(bytes.len()).min(self.history.len());
+        self.history.drain(..self.history.len() - kept);
+        self.history.extend_from_slice(&bytes[bytes.len().saturating_sub(WINDOW)..]);
+    }
+}
+
+/// Inflates `input` to its end, or to that of a final block; `None` when it is no deflate stream.
+fn run(inflate: &mut Decompress, input: &[u8], limit: usize, output: &mut Output) -> Option<Stop> {
     let mut spill = Vec::new();
+    let len_before = output.len;
     let (in_before, out_before) = (inflate.total_in(), inflate.total_out());
     loop {
         let read = (inflate.total_in() - in_before) as usize;
@@ -149,28 +211,33 @@ fn run(inflate: &mut Decompress, input: &[u8], limit: usize) -> Option<Output> {
         };
         let status = inflate.decompress_vec(&input[read..], out, FlushDecompress::Sync).ok()?;
         let has_room = out.len() < out.capacity();
-        output.len = inflate.total_out() - out_before;
-        let is_read = (inflate.total_in() - in_before) as usize == input.len();
-        output.is_last = status == Status::StreamEnd;
-        if output.is_last || (is_read && has_room) {
-            return Some(output);
+        output.len = len_before + inflate.total_out() - out_before;
+        let read_now = (inflate.total_in() - in_before) as usize;
+        if status == Status::StreamEnd {
+            return Some(Stop::FinalBlock(read_now));
         }
-        let stands =
-            (inflate.total_in() - in_before) as usize == read && inflate.total_out() == written;
+        let is_read = read_now == input.len();
+        if is_read && has_room {
+            return Some(Stop::Read);
+        }
+        let stands = read_now == read && inflate.total_out() == written;
         if stands {
-            return is_read.then_some(output);
+            return is_read.then_some(Stop::Read);
         }
     }
 }
 
 /// An inflater behind a stored block: the history is these bytes.
-fn after(history: [u8; WINDOW]) -> Decompress {
-    let len = (WINDOW as u16).to_le_bytes();
-    let mut block = vec![0x00, len[0], len[1], !len[0], !len[1]];
-    block.extend_from_slice(&history);
+fn after(history: &[u8]) -> Decompress {
     let mut inflate = Decompress::new(false);
+    if history.is_empty() {
+        return inflate;
+    }
+    let len = (history.len().min(WINDOW) as u16).to_le_bytes();
+    let mut block = vec![0x00, len[0], len[1], !len[0], !len[1]];
+    block.extend_from_slice(history);
     // A stored block cannot be wrong.
-    let _ = run(&mut inflate, &block, WINDOW);
+    let _ = run(&mut inflate, &block, WINDOW, &mut Output::default());
     inflate
 }
 
@@ -235,10 +302,8 @@ mod tests {
     }
 
     #[track_caller]
-    fn inflate(inflater: &mut Inflater, mut message: Vec<u8>) -> Option<Vec<u8>> {
-        let before = message.clone();
-        let told = inflater.inflate(&mut message, super::super::MAX_MESSAGE_LEN);
-        assert_eq!(message, before);
+    fn inflate(inflater: &mut Inflater, message: impl AsRef<[u8]>) -> Option<Vec<u8>> {
+        let told = inflater.inflate(message.as_ref(), super::super::MAX_MESSAGE_LEN);
         told.map(|(bytes, len)| {
             assert_eq!(bytes.len() as u64, len);
             bytes
@@ -293,9 +358,9 @@ mod tests {
     #[test]
     fn a_bomb_is_counted_and_not_held() {
         let mut sender = Sender::new(true);
-        let mut bomb = sender.send(&vec![0; 10_000_000]);
+        let bomb = sender.send(&vec![0; 10_000_000]);
         let mut inflater = Inflater::new(true);
-        let (bytes, len) = inflater.inflate(&mut bomb, 1000).unwrap();
+        let (bytes, len) = inflater.inflate(&bomb, 1000).unwrap();
         assert_eq!((bytes.len(), len), (1000, 10_000_000));
         assert!(bytes.capacity() < 2000, "{}", bytes.capacity());
         let compressed = sender.send(b"and on");
@@ -310,5 +375,72 @@ mod tests {
         let mut sender = Sender::new(true);
         let message = noise(5, 100);
         assert_eq!(inflate(&mut inflater, sender.send(&message)), Some(message));
+    }
+
+    /// Compressed up to a final block.
+    fn finished(message: &[u8]) -> Vec<u8> {
+        let mut compress = Compress::new(Compression::default(), false);
+        let mut out = Vec::with_capacity(message.len() + 1024);
+        compress.compress_vec(message, &mut out, FlushCompress::Finish).unwrap();
+        out
+    }
+
+    #[test]
+    fn final_blocks_do_not_end_a_message() {
+        // RFC 7692, 7.2.3.4: "Hello" in a final block, and the beginning of an empty one.
+        let hello = [0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00];
+        for takes_over in [false, true] {
+            let mut inflater = Inflater::new(takes_over);
+            assert_eq!(inflate(&mut inflater, hello).as_deref(), Some(&b"Hello"[..]));
+            // Without the empty block, and two of them in a message.
+            assert_eq!(inflate(&mut inflater, &hello[..7]).as_deref(), Some(&b"Hello"[..]));
+            let twice = [&hello[..7], &hello].concat();
+            assert_eq!(inflate(&mut inflater, twice).as_deref(), Some(&b"HelloHello"[..]));
+            let long = noise(4, 100_000);
+            let message = [finished(&long), finished(b""), finished(&long[..9]), vec![0]].concat();
+            let expected = [&long[..], &long[..9]].concat();
+            assert_eq!(inflate(&mut inflater, message), Some(expected));
+            // Whole blocks in between, with a stream of their own.
+            let mut sender = Sender::new(takes_over);
+            let mixed = [&hello[..7], &sender.send(&long)].concat();
+            assert_eq!(inflate(&mut inflater, mixed), Some([b"Hello", &long[..]].concat()));
+            assert_eq!(inflate(&mut inflater, sender.send(&long)), Some(long));
+            assert!(!inflater.is_in_doubt());
+        }
+    }
+
+    #[test]
+    fn an_empty_message_changes_nothing() {
+        let message = noise(6, 700);
+        for empty in [&[][..], &[0x00], &[0x02, 0x00]] {
+            let mut sender = Sender::new(true);
+            let mut inflater = Inflater::new(true);
+            assert_eq!(inflate(&mut inflater, sender.send(&message)).as_ref(), Some(&message));
+            assert_eq!(inflate(&mut inflater, empty), Some(Vec::new()), "{empty:?}");
+            assert_eq!(inflate(&mut inflater, sender.send(&message)).as_ref(), Some(&message));
+            assert!(!inflater.is_in_doubt());
+        }
+    }
+
+    /// A message that ends within a block would come out shorter than it was.
+    #[test]
+    fn half_a_message_is_not_told() {
+        let message = noise(7, 900);
+        let text = Sender::new(true)
+            .send(br#"{"type": "params", "playhead": 12.5, "bytes": 12.5, "type": 3}"#);
+        for takes_over in [false, true] {
+            for whole in [&Sender::new(takes_over).send(&message), &text] {
+                // One byte of a stored block is an empty one too.
+                for len in 2..whole.len() {
+                    let mut inflater = Inflater::new(takes_over);
+                    assert_eq!(
+                        inflate(&mut inflater, &whole[..len]),
+                        None,
+                        "{len} of {}",
+                        whole.len()
+                    );
+                }
+            }
+        }
     }
 }

@@ -119,7 +119,7 @@ impl Messages {
         let is_all = data.len == data.payload.len() as u64;
         let told = match inflater {
             Some(inflater) if data.is_compressed && is_all => {
-                inflater.inflate(&mut data.payload, MAX_MESSAGE_LEN)
+                inflater.inflate(&data.payload, MAX_MESSAGE_LEN)
             }
             Some(inflater) if data.is_compressed => {
                 inflater.lose();

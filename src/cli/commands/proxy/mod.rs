@@ -15,7 +15,7 @@ use anyhow::{Context, Result, anyhow};
 
 use self::display::ProxyDisplay;
 use self::impairment::ImpairmentArgs;
-use crate::app::{self, Outcome, ProxyVerb, runtime};
+use crate::app::{self, Outcome, ProxyVerb, run_server};
 use crate::cli::keeping::KeepingArgs;
 use crate::cli::signals::{stop_signal, take_signals};
 use crate::cli::stderr::Stderr;
@@ -112,7 +112,7 @@ pub fn run(args: &ProxyArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Outc
         .name("lagtape-proxy".to_owned())
         .spawn(move || {
             let (address, notices) = (sender.clone(), sender);
-            runtime()?.block_on(async {
+            run_server(async {
                 take_signals(trigger);
                 app::proxy(
                     verb,
