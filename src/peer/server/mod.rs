@@ -9,6 +9,7 @@ mod conditioning;
 mod config;
 mod contract;
 mod events;
+mod facts;
 mod faults;
 mod handshake;
 mod intake;
