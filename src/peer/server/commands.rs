@@ -245,8 +245,8 @@ impl Session {
         outbox: &mut Outbox,
     ) {
         let name = text(fields, "name").unwrap_or_default();
-        match Loaded::fixture(name, &self.source, self.seed) {
-            Some(loaded) => self.set_reference(now, part, name, loaded.pcm.frames(), outbox),
+        match source::fixture_frames(name, &self.source) {
+            Some(frames) => self.set_reference(now, part, name, frames, outbox),
             None => {
                 self.touch(now);
                 let upload = Upload::Reference { part, name: name.to_owned() };

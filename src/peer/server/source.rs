@@ -143,6 +143,21 @@ pub fn fixture_audio(name: &str, source: &ServerSource, seed: u64) -> Option<Pcm
     Loaded::fixture(name, source, seed).map(|loaded| loaded.pcm)
 }
 
+/// How many frames a fixture has, which is known without rendering it.
+pub(super) fn fixture_frames(name: &str, source: &ServerSource) -> Option<usize> {
+    let own_s = match source {
+        _ if name != BUILT_IN => fixture_of(name)?.seconds,
+        ServerSource::Pcm(pcm) => return Some(pcm.frames()),
+        ServerSource::BuiltIn { seconds, .. } => *seconds,
+    };
+    Some(tune_frames(own_s))
+}
+
+fn tune_frames(seconds: f64) -> usize {
+    let seconds = if seconds > 0.0 { seconds.min(MAX_SECONDS) } else { 1.0 };
+    (seconds * f64::from(DEFAULT_SAMPLE_RATE)).round().max(1.0) as usize
+}
+
 fn fixture_of(name: &str) -> Option<&'static Fixture> {
     let stem = |name: &str| name.strip_suffix(".wav").unwrap_or(name).to_ascii_lowercase();
     let wanted = stem(name);
@@ -243,8 +258,7 @@ impl Loaded {
     }
 
     fn tune(seed: u64, seconds: f64, channels: u16) -> Self {
-        let seconds = if seconds > 0.0 { seconds.min(MAX_SECONDS) } else { 1.0 };
-        let frames = (seconds * f64::from(DEFAULT_SAMPLE_RATE)).round().max(1.0) as usize;
+        let frames = tune_frames(seconds);
         let channels = channels.clamp(1, super::pcm::MAX_CHANNELS);
         let audio = tune::source(seed, frames, channels, DEFAULT_SAMPLE_RATE);
         let pcm = Pcm { channels, audio };
