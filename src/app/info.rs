@@ -231,7 +231,7 @@ pub fn info_text(info: &Info) -> String {
     let _ = writeln!(
         out,
         "{} · {} · {} s · {} records · {state}",
-        info.capture,
+        OneLine(&info.capture),
         Bytes(info.file_bytes),
         Figure(info.duration_s),
         info.records

@@ -13,6 +13,7 @@ mod server_args;
 mod signals;
 mod stderr;
 mod stdout;
+mod terminal;
 mod values;
 mod wording;
 
@@ -31,6 +32,7 @@ use self::commands::{
 };
 use self::stderr::{ColorChoice, Stderr};
 use self::stdout::{Stdout, unless_closed};
+use self::terminal::Escaping;
 use crate::app::{self, Outcome};
 
 /// Record a realtime audio stream once, replay and question it for ever.
@@ -113,7 +115,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Outcome {
         }
     };
     let stderr = Stderr { color: args.color };
-    let mut out = BufWriter::new(Stdout(io::stdout()));
+    let mut out = BufWriter::new(Escaping::new(Stdout(io::stdout())));
     let outcome = dispatch(args.verb, stderr, &mut out)
         .and_then(|outcome| unless_closed(out.flush().map_err(Into::into), outcome));
     outcome.unwrap_or_else(|error| {

@@ -16,6 +16,7 @@ mod description;
 pub mod divergence;
 mod ending;
 mod format;
+mod json;
 mod playhead_use;
 #[cfg(feature = "cli")]
 pub mod plot;
@@ -34,6 +35,7 @@ pub use data::{
     TrafficReport, Trend, Verdict,
 };
 pub use description::CaptureDescription;
+pub use json::{json_text, write_json};
 pub use ending::{EndingReport, ReportGapSpan};
 pub use playhead_use::{OpReport, PlayheadDecision, PlayheadUse};
 pub use round_trip::RoundTripReport;

@@ -19,7 +19,7 @@ use crate::edge::replay::ServeOptions;
 use crate::peer::client::Client;
 use crate::peer::replay::{PerformanceOptions, Script, Timing};
 use crate::report::divergence;
-use crate::report::text::Figure;
+use crate::report::text::{Figure, Name, OneLine};
 use crate::time::{Offset, Span};
 
 #[derive(Debug, clap::Args)]
@@ -204,7 +204,7 @@ fn print_replayed(replayed: &Replayed, stderr: Stderr, out: &mut dyn Write) -> R
         write!(out, "{}", divergence::text(divergence))?;
     }
     if let Some(path) = &replayed.out {
-        writeln!(out, "next: lagtape diff {} {}", replayed.capture, path.display())?;
+        writeln!(out, "next: lagtape diff {} {}", OneLine(&replayed.capture), Name(path))?;
     }
     Ok(())
 }
