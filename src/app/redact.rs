@@ -150,8 +150,7 @@ fn note(header: &mut Header, removed: &Removed, options: &RedactOptions) {
 /// Whether an entry of the header's metadata is such a note, which holds nothing of the session.
 fn is_note(key: &str, value: &str) -> bool {
     const WORDS: [&str; 11] = [
-        "bytes", "of", "audio", "in", "messages", "texts", "by", "patterns", "that", "cannot",
-        "be",
+        "bytes", "of", "audio", "in", "messages", "texts", "by", "patterns", "that", "cannot", "be",
     ];
     let is_ours = |word: &str| {
         let is_number = word.bytes().all(|byte| byte.is_ascii_digit());
@@ -167,7 +166,11 @@ fn pass(
     sink: &mut dyn FnMut(&Stored<'_>, Record<'_>, Option<Record<'static>>) -> Result<()>,
 ) -> Result<Lost> {
     let mut records = files::open_capture(path)?;
-    let mut engine = Engine::new(Options { tracker_bound: Some(1), ..Options::default() });
+    let mut engine = Engine::new(Options {
+        tracker_bound: Some(1),
+        mirror_bound: Some(0),
+        ..Options::default()
+    });
     while let Some(stored) = records.next_stored()? {
         engine.handle(&stored.record);
         let mut gap = gap_before(&stored);

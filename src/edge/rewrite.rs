@@ -10,6 +10,9 @@ use crate::capture::{Body, Gap, Header, Kind, Record, Stored, SyncMarker, Writer
 use crate::checkpoint::Checkpointer;
 use crate::time::Nanos;
 
+/// Memory that is kept from one record to the next.
+const SPARE: usize = 1 << 20;
+
 /// Writes a capture, which appears under its name when it is finished.
 pub struct Rewriter {
     path: PathBuf,
@@ -74,10 +77,11 @@ impl Rewriter {
             return Ok(());
         }
         self.checkpointer.before(&stored.record, &mut self.bytes);
-        let start = if self.writer.next_seq() == 0 { 0 } else { self.bytes.len() };
-        self.writer.copy(&stored.record, stored.bytes, &mut self.bytes);
-        self.checkpointer.after(&stored.record, self.bytes.len() - start);
-        self.flush()
+        let ahead = if self.writer.next_seq() == 0 { self.bytes.len() } else { 0 };
+        self.writer.copied(&stored.record);
+        self.checkpointer.after(&stored.record, ahead + stored.bytes.len());
+        self.flush()?;
+        self.write(stored.bytes)
     }
 
     /// Writes an end record that says what was written.
@@ -93,9 +97,20 @@ impl Rewriter {
     }
 
     fn flush(&mut self) -> Result<()> {
-        let written = self.output.writer().write_all(&self.bytes);
-        self.bytes.clear();
-        written.with_context(|| format!("cannot write {}", self.path.display()))
+        let bytes = std::mem::take(&mut self.bytes);
+        let written = self.write(&bytes);
+        if bytes.capacity() <= SPARE {
+            self.bytes = bytes;
+            self.bytes.clear();
+        }
+        written
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.output
+            .writer()
+            .write_all(bytes)
+            .with_context(|| format!("cannot write {}", self.path.display()))
     }
 }
 

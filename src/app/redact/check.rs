@@ -29,7 +29,7 @@ pub struct LeftSummary {
     /// Places where a text is left.
     pub texts: u64,
     /// The first thousand records that have some.
-    pub places: Vec<LeftPlace>,
+    pub found: Vec<LeftPlace>,
     /// Messages and records that cannot be read, so that a text may stand in them.
     pub unreadable: u64,
     /// What is damaged, and was searched as it stands.
@@ -70,10 +70,14 @@ pub fn check_redacted(path: &Path, patterns: &[String]) -> Result<LeftSummary> {
     }
     let patterns = read_patterns(patterns)?;
     let mut redactor = Redactor::new(false, &patterns);
-    let mut places = Vec::new();
+    let mut found = Vec::new();
     let mut records =
         files::open_capture(path).with_context(|| format!("cannot check {}", path.display()))?;
-    let mut engine = Engine::new(Options { tracker_bound: Some(1), ..Options::default() });
+    let mut engine = Engine::new(Options {
+        tracker_bound: Some(1),
+        mirror_bound: Some(0),
+        ..Options::default()
+    });
     while let Some(stored) =
         records.next_stored().with_context(|| format!("cannot check {}", path.display()))?
     {
@@ -84,16 +88,16 @@ pub fn check_redacted(path: &Path, patterns: &[String]) -> Result<LeftSummary> {
             redactor.rest(&stored, engine.did());
         }
         let texts = redactor.removed.texts - before;
-        if texts > 0 && places.len() < MAX_PLACES {
+        if texts > 0 && found.len() < MAX_PLACES {
             let (record, offset) = (stored.record.seq, stored.offset);
-            places.push(LeftPlace { record, kind: stored.record.kind().to_string(), offset, texts });
+            found.push(LeftPlace { record, kind: stored.record.kind().to_string(), offset, texts });
         }
     }
     Ok(LeftSummary {
         schema: SCHEMA,
         capture: path.display().to_string(),
         texts: redactor.removed.texts,
-        places,
+        found,
         unreadable: redactor.removed.unreadable,
         lost: Lost::of(records.losses()),
     })
@@ -102,14 +106,14 @@ pub fn check_redacted(path: &Path, patterns: &[String]) -> Result<LeftSummary> {
 /// The result as text for a person.
 #[must_use]
 pub fn left_text(summary: &LeftSummary) -> String {
-    let LeftSummary { capture, texts, places, unreadable, lost, .. } = summary;
+    let LeftSummary { capture, texts, found, unreadable, lost, .. } = summary;
     let name = OneLine(capture);
     let mut text = match texts {
         0 => format!("{name}: nothing of it is left\n"),
         1 => format!("{name}: 1 text is left\n"),
         _ => format!("{name}: {texts} texts are left\n"),
     };
-    for LeftPlace { record, kind, offset, texts } in places {
+    for LeftPlace { record, kind, offset, texts } in found {
         let _ = writeln!(text, "  record {record} at byte {offset}, a {kind}: {texts}");
     }
     if *unreadable > 0 {

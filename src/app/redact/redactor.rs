@@ -65,12 +65,7 @@ impl<'a> Redactor<'a> {
         record
     }
 
-    fn message<'b>(
-        &mut self,
-        message: &mut Message<'b>,
-        did: &RowKind,
-        payload: &'b mut Vec<u8>,
-    ) {
+    fn message<'b>(&mut self, message: &mut Message<'b>, did: &RowKind, payload: &'b mut Vec<u8>) {
         if !self.patterns.is_empty() && message.compressed {
             // What it says cannot be known without the messages that it refers back to.
             self.removed.unreadable += u64::from(!message.payload.is_empty());
