@@ -64,7 +64,8 @@ pub use record::{
 pub use recording::read_scenario;
 pub use recover::{Recovered, recover, recovered_text};
 pub use redact::{
-    LeftPlace, LeftSummary, RedactOptions, RedactSummary, Removed, check_redacted, left_text, redact,
+    LeftPlace, LeftSummary, RedactOptions, RedactSummary, Removed, check_redacted, left_text,
+    redact,
 };
 pub use replay::{Listening, PerformVerb, Replayed, perform, replay};
 pub(crate) use runtime::runtime;

@@ -83,7 +83,9 @@ fn recover_one(
     while let Some(stored) = records.next_stored()? {
         let mended = match &mut mended {
             Some(mended) => mended,
-            None => mended.insert(Rewriter::create_for(out, force, &stored, "lagtape recover", |_| {})?),
+            None => {
+                mended.insert(Rewriter::create_for(out, force, &stored, "lagtape recover", |_| {})?)
+            }
         };
         mended.copy(&stored)?;
     }

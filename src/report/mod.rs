@@ -35,8 +35,8 @@ pub use data::{
     TrafficReport, Trend, Verdict,
 };
 pub use description::CaptureDescription;
-pub use json::{json_text, write_json};
 pub use ending::{EndingReport, ReportGapSpan};
+pub use json::{json_text, write_json};
 pub use playhead_use::{OpReport, PlayheadDecision, PlayheadUse};
 pub use round_trip::RoundTripReport;
 pub use time_report::{TimeReport, TimeTrust};
