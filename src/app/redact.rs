@@ -159,12 +159,11 @@ fn is_note(key: &str, value: &str) -> bool {
     key == NOTE_KEY && value.split([' ', ',']).all(is_ours)
 }
 
+/// Takes a stored record, the same as it may be passed on, and the gap that stands before it.
+type Sink<'a> = dyn FnMut(&Stored<'_>, Record<'_>, Option<Record<'static>>) -> Result<()> + 'a;
+
 /// Shows every record as it may be passed on, with the gap that stands before it.
-fn pass(
-    path: &Path,
-    redactor: &mut Redactor<'_>,
-    sink: &mut dyn FnMut(&Stored<'_>, Record<'_>, Option<Record<'static>>) -> Result<()>,
-) -> Result<Lost> {
+fn pass(path: &Path, redactor: &mut Redactor<'_>, sink: &mut Sink<'_>) -> Result<Lost> {
     let mut records = files::open_capture(path)?;
     let mut engine = Engine::new(Options {
         tracker_bound: Some(1),
