@@ -63,7 +63,10 @@ pub use record::{
 };
 pub use recording::read_scenario;
 pub use recover::{Recovered, recover, recovered_text};
-pub use redact::{RedactOptions, RedactSummary, Removed, redact};
+pub use redact::{
+    LeftPlace, LeftSummary, RedactOptions, RedactSummary, Removed, check_redacted, left_text,
+    redact,
+};
 pub use replay::{Listening, PerformVerb, Replayed, perform, replay};
 pub(crate) use runtime::{run_server, runtime};
 pub use simulate::{SimulateVerb, simulate};

@@ -38,9 +38,11 @@ impl Checkpointer {
     #[must_use]
     pub fn new(marker: SyncMarker) -> Self {
         Checkpointer {
-            // Reports are made elsewhere: one slice and one tick are all that the tracker keeps.
+            // Reports are made elsewhere: one slice and one tick are all that the tracker keeps. No
+            // checkpoint holds the buffer.
             engine: Engine::new(Options {
                 audio_crc: true,
+                mirror_bound: Some(0),
                 tracker_bound: Some(1),
                 ..Options::default()
             }),
@@ -185,6 +187,32 @@ impl Checkpointer {
             }
             Body::Gap(gap) => totals.lost = totals.lost.saturating_add(gap.count),
             _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::{Gap, Header};
+
+    #[test]
+    fn a_gap_counts_for_all_that_it_stands_for() {
+        let mut checkpointer = Checkpointer::new(SyncMarker(*b"a marker"));
+        let mut writer = Writer::new(SyncMarker(*b"a marker"));
+        let gap = |first_seq, count| Gap { first_seq, count, ..Gap::default() };
+        let bodies = [
+            (0, Body::Header(Header::new("a test", Nanos(0)))),
+            (8, Body::Gap(gap(1, 7))),
+            (20, Body::Gap(gap(9, u64::MAX))),
+        ];
+        for (seq, body) in bodies {
+            let record = Record { seq, t: Nanos(0), conn: 0, body };
+            let mut bytes = Vec::new();
+            writer.write(&record, &mut bytes);
+            checkpointer.after(&record, bytes.len());
+            let lost = [0, 7, u64::MAX][(seq > 0) as usize + (seq > 8) as usize];
+            assert_eq!((writer.end(None).lost, checkpointer.totals.lost), (lost, lost));
         }
     }
 }

@@ -51,6 +51,9 @@ use whose::{ClientHabit, PlayheadEvidence};
 pub struct Options {
     /// `None`: simulated for headless clients, reported for foreign ones.
     pub playhead: Option<PlayheadSource>,
+    /// Samples of a buffer that is kept at most; nothing but the audio itself depends on one that is
+    /// longer. `None` keeps every buffer.
+    pub mirror_bound: Option<u64>,
     /// Read slice headers only; the mirror stays unknown and corrupt payloads unnoticed.
     pub headers_only: bool,
     /// Keep what the listener heard: `Some(None)` all of it, `Some(Some(n))` the last n frames.
@@ -69,6 +72,7 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             playhead: None,
+            mirror_bound: None,
             headers_only: false,
             heard: None,
             stale_threshold_s: crate::lag::DEFAULT_STALE_THRESHOLD_S,
@@ -149,11 +153,15 @@ impl Engine {
 
     fn resume(&mut self, record: &Record<'_>, context: &Context<'_>) {
         match Stream::resume(&self.options, self.playhead_source(), context) {
-            Ok(stream) => {
+            Ok(mut stream) => {
                 self.interpreter = Interpreter::resume(&context.state);
                 self.ready = context.state.ready;
+                let before = self.stream.take();
+                self.facts.resume(&context.state, before.is_some());
+                if let (Some(stream), Some(before)) = (&mut stream, before) {
+                    stream.follow(before);
+                }
                 self.stream = stream;
-                self.facts.resume(&context.state);
             }
             Err(error) => self.facts.undecodable(record, &error),
         }

@@ -434,6 +434,21 @@ mod tests {
     }
 
     #[test]
+    fn no_message_announces_stems_without_end() {
+        let names = vec!["\"x\""; 2 * MAX_STEMS].join(",");
+        let text = format!(r#"{{"type":"stem_assets","stems":[{names}]}}"#);
+        let mut interpreter = Interpreter::new();
+        for (direction, text) in [
+            (Direction::ClientToServer, "{}"),
+            (Direction::ServerToClient, r#"{"type":"ready"}"#),
+            (Direction::ServerToClient, &text),
+        ] {
+            interpreter.read(0, &Message::new(direction, Opcode::Text, text.as_bytes()));
+        }
+        assert_eq!(interpreter.pending().len(), MAX_STEMS);
+    }
+
+    #[test]
     fn what_cannot_be_read_costs_nothing() {
         check(
             &[">{broken", r#">{"type":"params"}"#, r#">{"type":"prompt"}"#, "<{broken", "<slice"],

@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
 
 use crate::parse::nearest;
+use crate::report::text::OneLine;
 
 /// Ending of a capture's name.
 const EXTENSION: &str = "lagtape";
@@ -230,7 +231,7 @@ fn nanos_since_1970(time: SystemTime) -> u64 {
 
 /// A name as it is shown: short, in one line.
 fn shown(text: &str) -> String {
-    text.chars().take(120).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    OneLine(&text.chars().take(120).collect::<String>()).to_string()
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::lost::Lost;
 use super::outcome::Outcome;
 use super::peek::origin;
-use crate::capture::{Body, Header, Kind, Record, Stored};
+use crate::capture::{Body, Header, Kind, PackedBuffer, Record, Stored};
 use crate::edge::files;
 use crate::edge::rewrite::Rewriter;
 use crate::engine::{Engine, Options};
@@ -97,13 +97,20 @@ pub fn cut(path: &Path, out: &Path, options: &CutOptions) -> Result<CutSummary> 
 /// What stands before the part.
 struct Before {
     engine: Engine,
-    header: Header,
+    /// `None` where it is lost.
+    header: Option<Header>,
 }
 
 impl Before {
     fn new() -> Before {
-        let options = Options { audio_crc: true, tracker_bound: Some(1), ..Options::default() };
-        Before { engine: Engine::new(options), header: Header::new("lagtape cut", Nanos(0)) }
+        let options = Options {
+            audio_crc: true,
+            tracker_bound: Some(1),
+            // A longer buffer has no place in a context.
+            mirror_bound: Some(PackedBuffer::MAX_SAMPLES),
+            ..Options::default()
+        };
+        Before { engine: Engine::new(options), header: None }
     }
 
     /// Whether a record lies before the part; then it is only remembered.
@@ -111,7 +118,7 @@ impl Before {
         let record = &stored.record;
         let opens = matches!(record.kind(), Kind::Header | Kind::Context | Kind::Checkpoint);
         if let Body::Header(header) = &record.body {
-            self.header = header.clone();
+            self.header = Some(header.clone());
         }
         let is_before = opens || from.is_some_and(|from| record.t < from);
         if is_before {
@@ -122,7 +129,11 @@ impl Before {
 
     fn begin(&self, out: &Path, force: bool, first: &Stored<'_>) -> Result<Part> {
         let mut rewriter = Rewriter::create(out, force, first.marker())?;
-        let mut header = self.header.clone();
+        let mut header = self.header.clone().unwrap_or_else(|| {
+            let mut header = Header::new("lagtape cut", first.record.t);
+            header.metadata.insert("recovered".to_owned(), "the header was lost".to_owned());
+            header
+        });
         header.metadata.insert("cut".to_owned(), format!("from record {}", first.record.seq));
         let t = header.start;
         rewriter.put(&Record { seq: 0, t, conn: 0, body: Body::Header(header) })?;

@@ -183,7 +183,8 @@ impl Info {
     }
 
     fn count(&mut self, record: Record<'_>, seen: &mut Seen) {
-        self.records += u64::from(record.is_numbered());
+        // A checkpoint may claim any number.
+        self.records = self.records.saturating_add(u64::from(record.is_numbered()));
         let (first, last) = seen.span.unwrap_or((record.t, record.t));
         seen.span = Some((first, last.max(record.t)));
         match record.body {
@@ -193,7 +194,7 @@ impl Info {
             Body::Message(message) => {
                 seen.pings.see(record.t, &message);
                 let count = self.messages.entry(direction_name(message.direction)).or_default();
-                count.messages += 1;
+                count.messages = count.messages.saturating_add(1);
                 count.bytes = count.bytes.saturating_add(message.len());
             }
             Body::Gap(gap) => self.lost = self.lost.saturating_add(gap.count),
@@ -234,7 +235,7 @@ pub fn info_text(info: &Info) -> String {
     let _ = writeln!(
         out,
         "{} · {} · {} s · {} records · {state}",
-        info.capture,
+        OneLine(&info.capture),
         Bytes(info.file_bytes),
         Figure(info.duration_s),
         info.records

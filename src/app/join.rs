@@ -108,6 +108,8 @@ struct Joined {
     bytes: Vec<u8>,
     missing: Vec<MissingPart>,
     complete: bool,
+    /// Latest time so far.
+    last: Nanos,
 }
 
 impl Joined {
@@ -119,7 +121,7 @@ impl Joined {
         writer.begin(&mut bytes);
         writer
             .write(&Record { seq: 0, t: first.t, conn: 0, body: Body::Header(header) }, &mut bytes);
-        Joined { writer, bytes, missing: Vec::new(), complete: false }
+        Joined { writer, bytes, missing: Vec::new(), complete: false, last: first.t }
     }
 
     fn append(&mut self, mut part: Part, is_last: bool, out: &mut impl Write) -> Result<()> {
@@ -143,6 +145,9 @@ impl Joined {
                 }
                 _ => self.writer.write(&record, &mut self.bytes),
             }
+            if record.is_numbered() && !matches!(record.body, Body::End(_)) {
+                self.last = self.last.max(record.t);
+            }
             out.write_all(&self.bytes)?;
             self.bytes.clear();
         }
@@ -154,15 +159,17 @@ impl Joined {
     }
 
     /// Notes that the records up to that of a context are missing. The gap has the number of the
-    /// last of them, and counts the others.
+    /// last of them, and the time of the record before them.
     fn skip_to(&mut self, context: &Record<'_>, before: &Path) {
         let first_seq = self.writer.next_seq();
-        let records = context.seq.saturating_add(1).saturating_sub(first_seq);
-        self.missing.push(MissingPart { before: before.to_owned(), records });
-        let Some(count) = records.checked_sub(1) else { return };
+        let count = context.seq.saturating_add(1).saturating_sub(first_seq);
+        self.missing.push(MissingPart { before: before.to_owned(), records: count });
+        if count == 0 {
+            return;
+        }
         let reason = "a part is missing".to_owned();
         let gap = Gap { first_seq, count, bytes: 0, reason };
-        let record = Record { seq: context.seq, t: context.t, conn: 0, body: Body::Gap(gap) };
+        let record = Record { seq: context.seq, t: self.last, conn: 0, body: Body::Gap(gap) };
         self.writer.write(&record, &mut self.bytes);
     }
 }

@@ -33,7 +33,8 @@ impl Lost {
         Lost {
             records_lost: losses.records,
             bytes_lost: losses.bytes,
-            seconds_lost: damage.iter().map(DamagedPlace::lost_s).sum(),
+            // The sum of nothing is a negative zero.
+            seconds_lost: damage.iter().map(DamagedPlace::lost_s).sum::<f64>() + 0.0,
             repeated: losses.repeated,
             places: losses.count,
             damage,

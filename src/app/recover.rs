@@ -9,11 +9,11 @@ use serde::Serialize;
 
 use super::lost::Lost;
 use super::outcome::Outcome;
-use crate::capture::{Body, Ending, Header, Record, Salvage, Stored};
+use crate::capture::{Ending, Salvage};
 use crate::edge::files::{self, CaptureFile};
 use crate::edge::rewrite::Rewriter;
 use crate::report::SCHEMA;
-use crate::report::text::RecordCount;
+use crate::report::text::{Name, RecordCount};
 
 /// What was recovered of one capture.
 #[derive(Debug, Clone, Serialize)]
@@ -83,7 +83,9 @@ fn recover_one(
     while let Some(stored) = records.next_stored()? {
         let mended = match &mut mended {
             Some(mended) => mended,
-            None => mended.insert(begin(out, force, &stored)?),
+            None => {
+                mended.insert(Rewriter::create_for(out, force, &stored, "lagtape recover", |_| {})?)
+            }
         };
         mended.copy(&stored)?;
     }
@@ -103,25 +105,13 @@ fn recover_one(
     })
 }
 
-/// Begins the file, with a header of its own where the first sound record is none.
-fn begin(out: &Path, force: bool, first: &Stored<'_>) -> Result<Rewriter> {
-    let mut mended = Rewriter::create(out, force, first.marker())?;
-    if !matches!(first.record.body, Body::Header(_)) {
-        let mut header = Header::new("lagtape recover", first.record.t);
-        header.metadata.insert("recovered".to_owned(), "the header was lost".to_owned());
-        let (t, body) = (first.record.t, Body::Header(header));
-        mended.put(&Record { seq: 0, t, conn: 0, body })?;
-    }
-    Ok(mended)
-}
-
 /// The result as text for a person.
 #[must_use]
 pub fn recovered_text(recovered: &[Recovered]) -> String {
     let mut text = String::new();
     for one in recovered {
         let Lost { records_lost, bytes_lost, seconds_lost, .. } = &one.lost;
-        let out = one.out.display();
+        let out = Name(&one.out);
         let _ = match one.lost.anything() {
             true => writeln!(
                 text,

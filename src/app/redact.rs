@@ -1,31 +1,35 @@
-//! `redact`: a copy of a capture that can be shared.
+//! `redact`: a copy of a capture that can be shared, and the proof that it can.
+
+mod check;
+mod layers;
+mod pattern;
+mod redactor;
+mod splice;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
+use self::pattern::Pattern;
+use self::redactor::Redactor;
 use super::lost::Lost;
 use super::outcome::Outcome;
-use crate::capture::{
-    Body, Context, Direction, Header, Marker, Message, Opcode, Record, RowKind, Stored,
-};
+use crate::capture::{Body, Header, Record, Stored};
 use crate::edge::files;
-use crate::edge::rewrite::Rewriter;
+use crate::edge::rewrite::{Rewriter, gap_before};
 use crate::engine::{Engine, Options};
 use crate::report::SCHEMA;
-use crate::wire::slice::HEADER_LEN;
 
-/// What stands for a text that was removed.
-pub const REDACTED: &str = "[redacted]";
+pub use self::check::{LeftPlace, LeftSummary, check_redacted, left_text};
 
 /// What to remove.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RedactOptions {
     /// All audio: of slices the headers stay, and of every payload its length and its SHA-256.
     pub drop_audio: bool,
-    /// Texts; `*` stands for any characters but quotes, backslashes and white space.
+    /// Texts, as they read once escapes are undone; `*` stands for any characters but quotes,
+    /// backslashes and white space.
     pub patterns: Vec<String>,
     /// Replace an existing file.
     pub force: bool,
@@ -40,6 +44,8 @@ pub struct Removed {
     pub audio_bytes: u64,
     /// Places in texts.
     pub texts: u64,
+    /// Messages and records that cannot be read, left out because a text may stand in them.
+    pub unreadable: u64,
 }
 
 /// What was written.
@@ -71,35 +77,63 @@ pub fn redact(path: &Path, out: &Path, options: &RedactOptions) -> Result<Redact
     if !options.drop_audio && options.patterns.is_empty() {
         bail!("nothing to remove was named; give --drop-audio, or --text with a pattern");
     }
-    let blank = options.patterns.iter().any(|pattern| pattern.trim_matches('*').is_empty());
-    ensure!(!blank, "a pattern of nothing but * would remove everything; name a part of the text");
+    let patterns = read_patterns(&options.patterns)?;
     let context = || format!("cannot redact {}", path.display());
     files::refuse_input(path, out)?;
     // The header comes first and counts what is removed after it, so the capture is read twice.
-    let mut removed = Removed::default();
-    pass(path, options, &mut removed, &mut |_, _| Ok(())).with_context(context)?;
+    let mut redactor = Redactor::new(options.drop_audio, &patterns);
+    pass(path, &mut redactor, &mut |_, _, _| Ok(())).with_context(context)?;
+    let noted = redactor.removed;
+    let mut redactor = Redactor::new(options.drop_audio, &patterns);
     let mut rewriter = None;
-    let mut counted = Removed::default();
-    let lost = pass(path, options, &mut counted, &mut |stored, record| {
+    let lost = pass(path, &mut redactor, &mut |stored, mut record, gap| {
         let rewriter = match &mut rewriter {
             Some(rewriter) => rewriter,
-            None => rewriter.insert(Rewriter::create(out, options.force, stored.marker())?),
+            None => rewriter.insert(begin(out, options, stored, &noted)?),
         };
-        let mut record = record;
-        if let Body::Header(header) = &mut record.body {
-            note(header, &removed, options);
+        if let Some(gap) = gap {
+            rewriter.put(&gap)?;
         }
-        rewriter.put_behind(stored, &record)
+        match &mut record.body {
+            Body::Header(header) => note(header, &noted, options),
+            Body::Checkpoint(_) => return Ok(()),
+            Body::Other(_) => return rewriter.copy_alone(stored),
+            _ => {}
+        }
+        rewriter.put(&record)
     });
     let lost = lost.with_context(context)?;
+    ensure!(
+        !redactor.stuck,
+        "a pattern stands in what remains when it is removed; name the text that surrounds it too"
+    );
     let Some(rewriter) = rewriter else { bail!("{} holds no record", path.display()) };
     rewriter.finish()?;
-    Ok(RedactSummary { schema: SCHEMA, out: out.to_owned(), removed, lost })
+    Ok(RedactSummary { schema: SCHEMA, out: out.to_owned(), removed: redactor.removed, lost })
 }
+
+fn read_patterns(patterns: &[String]) -> Result<Vec<Pattern>> {
+    patterns.iter().map(|pattern| Pattern::new(pattern)).collect()
+}
+
+/// Begins the file, with a header of its own where that of the capture is lost.
+fn begin(
+    out: &Path,
+    options: &RedactOptions,
+    first: &Stored<'_>,
+    noted: &Removed,
+) -> Result<Rewriter> {
+    Rewriter::create_for(out, options.force, first, "lagtape redact", |header| {
+        note(header, noted, options);
+    })
+}
+
+/// The key of the header's metadata that says how much was removed.
+const NOTE_KEY: &str = "redacted";
 
 /// Records in the header what was removed, not what it was.
 fn note(header: &mut Header, removed: &Removed, options: &RedactOptions) {
-    let Removed { audio_messages, audio_bytes, texts } = removed;
+    let Removed { audio_messages, audio_bytes, texts, unreadable } = removed;
     let mut words = Vec::new();
     if options.drop_audio {
         words.push(format!("{audio_bytes} bytes of audio in {audio_messages} messages"));
@@ -107,170 +141,45 @@ fn note(header: &mut Header, removed: &Removed, options: &RedactOptions) {
     if !options.patterns.is_empty() {
         words.push(format!("{texts} texts by {} patterns", options.patterns.len()));
     }
-    header.metadata.insert("redacted".to_owned(), words.join(", "));
+    if *unreadable > 0 {
+        words.push(format!("{unreadable} messages that cannot be read"));
+    }
+    header.metadata.insert(NOTE_KEY.to_owned(), words.join(", "));
 }
 
-fn pass(
-    path: &Path,
-    options: &RedactOptions,
-    removed: &mut Removed,
-    sink: &mut dyn FnMut(&Stored<'_>, Record<'_>) -> Result<()>,
-) -> Result<Lost> {
+/// Whether an entry of the header's metadata is such a note, which holds nothing of the session.
+fn is_note(key: &str, value: &str) -> bool {
+    const WORDS: [&str; 11] = [
+        "bytes", "of", "audio", "in", "messages", "texts", "by", "patterns", "that", "cannot", "be",
+    ];
+    let is_ours = |word: &str| {
+        let is_number = word.bytes().all(|byte| byte.is_ascii_digit());
+        is_number || word == "read" || WORDS.contains(&word)
+    };
+    key == NOTE_KEY && value.split([' ', ',']).all(is_ours)
+}
+
+/// Takes a stored record, the same as it may be passed on, and the gap that stands before it.
+type Sink<'a> = dyn FnMut(&Stored<'_>, Record<'_>, Option<Record<'static>>) -> Result<()> + 'a;
+
+/// Shows every record as it may be passed on, with the gap that stands before it.
+fn pass(path: &Path, redactor: &mut Redactor<'_>, sink: &mut Sink<'_>) -> Result<Lost> {
     let mut records = files::open_capture(path)?;
-    let mut engine = Engine::new(Options { tracker_bound: Some(1), ..Options::default() });
+    let mut engine = Engine::new(Options {
+        tracker_bound: Some(1),
+        mirror_bound: Some(0),
+        ..Options::default()
+    });
     while let Some(stored) = records.next_stored()? {
         engine.handle(&stored.record);
-        let mut redactor = Redactor { options, removed, did: engine.did() };
-        let mut text = Vec::new();
-        let record = redactor.record(&stored.record, &mut text);
-        sink(&stored, record)?;
+        let mut gap = gap_before(&stored);
+        if let Some(Body::Gap(gap)) = gap.as_mut().map(|gap| &mut gap.body) {
+            // What is wrong with damaged bytes may quote them.
+            redactor.text(&mut gap.reason);
+        }
+        let mut payload = Vec::new();
+        let record = redactor.record(&stored.record, engine.did(), &mut payload);
+        sink(&stored, record, gap)?;
     }
     Ok(Lost::of(records.losses()))
-}
-
-struct Redactor<'a> {
-    options: &'a RedactOptions,
-    removed: &'a mut Removed,
-    did: &'a RowKind,
-}
-
-impl Redactor<'_> {
-    /// The record as it may be passed on; `text` holds a changed payload.
-    fn record<'b>(&mut self, record: &Record<'b>, text: &'b mut Vec<u8>) -> Record<'b> {
-        let mut record = record.clone();
-        match &mut record.body {
-            Body::Message(message) if message.opcode == Opcode::Binary => self.audio(message),
-            Body::Message(message) => {
-                if let Some(redacted) = self.bytes(message.payload) {
-                    *text = redacted;
-                    *message = Message { payload: text, sha256: None, ..*message };
-                    message.whole_len = None;
-                }
-            }
-            Body::Header(header) => self.header(header),
-            Body::Context(context) => self.context(context),
-            Body::Marker(Marker::Point { name }) => self.text(name),
-            Body::End(end) => end.reason.iter_mut().for_each(|reason| self.text(reason)),
-            Body::Gap(gap) => self.text(&mut gap.reason),
-            _ => {}
-        }
-        record
-    }
-
-    fn audio(&mut self, message: &mut Message<'_>) {
-        if !self.options.drop_audio {
-            return;
-        }
-        // What could not be used keeps nothing, so that it cannot be used again.
-        let landed = matches!(self.did, RowKind::Slice { .. });
-        let is_down = message.direction == Direction::ServerToClient;
-        let kept = if landed && is_down { HEADER_LEN } else { 0 }.min(message.payload.len());
-        if message.is_whole() {
-            message.sha256 = message.sha256.or(Some(Sha256::digest(message.payload).into()));
-        }
-        self.removed.audio_messages += 1;
-        self.removed.audio_bytes += (message.payload.len() - kept) as u64;
-        message.whole_len = Some(message.len());
-        message.payload = &message.payload[..kept];
-    }
-
-    fn header(&mut self, header: &mut Header) {
-        let Header { url, config, metadata, .. } = header;
-        let texts = url.iter_mut().chain(config).chain(metadata.values_mut());
-        texts.for_each(|text| self.text(text));
-    }
-
-    fn context(&mut self, context: &mut Context<'_>) {
-        if self.options.drop_audio {
-            context.buffer = None;
-        }
-        let state = &mut context.state;
-        self.text(&mut state.config);
-        self.text(&mut state.ready_text);
-        self.text(&mut state.knobs);
-        self.text(&mut state.params_update);
-        if let Some(stream) = &mut state.stream {
-            self.text(&mut stream.tick_knobs);
-        }
-    }
-
-    fn text(&mut self, text: &mut String) {
-        if let Some(bytes) = self.bytes(text.as_bytes())
-            && let Ok(redacted) = String::from_utf8(bytes)
-        {
-            *text = redacted;
-        }
-    }
-
-    /// The text without what the patterns name; `None` where they name nothing in it.
-    fn bytes(&mut self, text: &[u8]) -> Option<Vec<u8>> {
-        let mut redacted = None;
-        for pattern in &self.options.patterns {
-            let from = redacted.as_deref().unwrap_or(text);
-            if let Some((without, count)) = replace(from, pattern) {
-                self.removed.texts += count;
-                redacted = Some(without);
-            }
-        }
-        redacted
-    }
-}
-
-/// The text with [`REDACTED`] for each match, and how many there were.
-fn replace(text: &[u8], pattern: &str) -> Option<(Vec<u8>, u64)> {
-    let mut out = Vec::with_capacity(text.len());
-    let (mut at, mut count) = (0, 0);
-    while at < text.len() {
-        match match_len(&text[at..], pattern.as_bytes()).filter(|&len| len > 0) {
-            Some(len) => {
-                out.extend_from_slice(REDACTED.as_bytes());
-                at += len;
-                count += 1;
-            }
-            None => {
-                out.push(text[at]);
-                at += 1;
-            }
-        }
-    }
-    (count > 0).then_some((out, count))
-}
-
-/// Length of the longest match at the beginning of a text.
-fn match_len(text: &[u8], pattern: &[u8]) -> Option<usize> {
-    match pattern.split_first() {
-        None => Some(0),
-        Some((b'*', rest)) => {
-            let is_word = |byte: &u8| !matches!(byte, b'"' | b'\\') && !byte.is_ascii_whitespace();
-            let run = text.iter().take_while(|byte| is_word(byte)).count();
-            (0..=run).rev().find_map(|len| Some(len + match_len(&text[len..], rest)?))
-        }
-        Some((byte, rest)) => {
-            let (first, text) = text.split_first()?;
-            (first == byte).then(|| match_len(text, rest))?.map(|len| len + 1)
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(text: &str, pattern: &str, expected: Option<&str>) {
-        let replaced = replace(text.as_bytes(), pattern);
-        let text = replaced.map(|(bytes, _)| String::from_utf8(bytes).unwrap());
-        assert_eq!(text.as_deref(), expected);
-    }
-
-    #[test]
-    fn patterns() {
-        check(r#"{"prompt":"lo-fi"}"#, "lo-fi", Some(r#"{"prompt":"[redacted]"}"#));
-        check(r#"{"key":"sk-abc123","n":1}"#, "sk-*", Some(r#"{"key":"[redacted]","n":1}"#));
-        check("a@b.c and d@e.f", "*@*", Some("[redacted] and [redacted]"));
-        check("abcabc", "abc", Some("[redacted][redacted]"));
-        check("Grüße", "ü*", Some("Gr[redacted]"));
-        check("nothing", "x", None);
-        check("", "x", None);
-    }
 }

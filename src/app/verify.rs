@@ -12,7 +12,7 @@ use crate::capture::{Body, Digest, Ending, Record, Salvage};
 use crate::edge::files::{self, CaptureFile};
 use crate::engine::{Engine, Options};
 use crate::report::SCHEMA;
-use crate::report::text::Bytes;
+use crate::report::text::{Bytes, OneLine};
 
 /// What a check of one capture found.
 #[derive(Debug, Clone, Serialize)]
@@ -157,8 +157,8 @@ pub fn verified_text(found: &[Verified]) -> String {
             (false, false, torn) => format!("sound; cut within a record, {torn} bytes of it"),
         };
         let name = match verified.begins_at {
-            0 => verified.capture.clone(),
-            at => format!("{}: another capture at byte {at}", verified.capture),
+            0 => OneLine(&verified.capture).to_string(),
+            at => format!("{}: another capture at byte {at}", OneLine(&verified.capture)),
         };
         let Verified { records, bytes, .. } = verified;
         let _ = writeln!(out, "{name} · {} · {records} records · {state}", Bytes(*bytes));
@@ -177,7 +177,7 @@ pub fn verified_text(found: &[Verified]) -> String {
         }
     }
     if found.iter().any(|verified| verified.outcome() == Outcome::Damaged) {
-        let name = &found[0].capture;
+        let name = OneLine(&found[0].capture);
         let _ = writeln!(out, "  next: lagtape recover {name} -o recovered.lagtape");
     }
     out

@@ -9,6 +9,9 @@ use std::ops::Range;
 /// Bytes asked of the source at a time.
 pub(super) const CHUNK: usize = 256 << 10;
 
+/// A buffer that grew beyond this for one long record shrinks again.
+const SPARE: usize = 16 << 20;
+
 /// The bytes of a source that were read and not yet consumed.
 #[derive(Debug)]
 pub(super) struct Window<R> {
@@ -29,10 +32,15 @@ impl<R: Read> Window<R> {
     /// Moves what is unread to the front and reads once behind it; false at the end of the source.
     pub fn fill(&mut self) -> io::Result<bool> {
         let kept = self.unread.len();
-        self.buffer.copy_within(self.unread.clone(), 0);
+        if self.unread.start > 0 {
+            self.buffer.copy_within(self.unread.clone(), 0);
+        }
         self.unread = 0..kept;
         if self.buffer.len() < kept + CHUNK {
             self.buffer.resize(kept + CHUNK, 0);
+        } else if self.buffer.len() > SPARE.max(4 * kept) {
+            self.buffer.truncate(kept + CHUNK);
+            self.buffer.shrink_to_fit();
         }
         loop {
             match self.source.read(&mut self.buffer[kept..kept + CHUNK]) {

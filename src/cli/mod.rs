@@ -13,6 +13,7 @@ mod server_args;
 mod signals;
 mod stderr;
 mod stdout;
+mod terminal;
 mod values;
 mod wording;
 
@@ -31,7 +32,9 @@ use self::commands::{
 };
 use self::stderr::{ColorChoice, Stderr};
 use self::stdout::{Stdout, unless_closed};
+use self::terminal::Escaping;
 use crate::app::{self, Outcome};
+use crate::report::text::{Lines, OneLine};
 
 /// Record a realtime audio stream once, replay and question it for ever.
 #[derive(Debug, Parser)]
@@ -46,11 +49,11 @@ struct CommandLine {
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 healthy, 1 lagtape failed or can give no verdict, 2 wrong usage,
-3 a capture is damaged (used as far as it is intact), 4 the verdict is lag, or
-what was compared differs, 5 a session ended as it should not; of several, the
-first in the order 2, 1, 3, 4, 5. Times count from the
-arrival of the initial buffer; a bare number is seconds; 500ms, 30s and 10min
-are understood.";
+3 a capture is damaged (used as far as it is intact), 4 the verdict is lag,
+what was compared differs, or a text to be removed is left, 5 a session ended
+as it should not; of several, the first in the order 2, 1, 3, 4, 5. Times count
+from the arrival of the initial buffer; a bare number is seconds; 500ms, 30s
+and 10min are understood.";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
@@ -101,11 +104,11 @@ enum Verb {
 
 /// Runs one command line, whose first word is the name of the program.
 pub fn run(words: impl IntoIterator<Item = OsString>) -> Outcome {
-    let args = match CommandLine::try_parse_from(words) {
+    let words: Vec<_> = words.into_iter().collect();
+    let args = match CommandLine::try_parse_from(&words) {
         Ok(args) => args,
         Err(error) => {
-            // Help and version go to stdout and are no error. A failure to print has no reader.
-            let _ = error.print();
+            print_usage(&error, &words);
             return match error.kind() {
                 UsageKind::DisplayHelp | UsageKind::DisplayVersion => Outcome::Healthy,
                 _ => Outcome::Usage,
@@ -113,13 +116,25 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Outcome {
         }
     };
     let stderr = Stderr { color: args.color };
-    let mut out = BufWriter::new(Stdout(io::stdout()));
+    let mut out = BufWriter::new(Escaping::new(Stdout(io::stdout())));
     let outcome = dispatch(args.verb, stderr, &mut out)
         .and_then(|outcome| unless_closed(out.flush().map_err(Into::into), outcome));
     outcome.unwrap_or_else(|error| {
         stderr.complain(&app::worded(&error, wording::FLAGS));
         Outcome::Failed
     })
+}
+
+/// Help and version go to stdout and are no error. A failure to print has no reader.
+fn print_usage(error: &clap::Error, words: &[OsString]) {
+    // A shell puts names of files into a command line, whatever is in them.
+    let escaped = words.iter().map(|word| OneLine(&word.to_string_lossy()).to_string());
+    let escaped: Vec<_> = escaped.map(OsString::from).collect();
+    let _ = match CommandLine::try_parse_from(&escaped) {
+        _ if escaped == words => error.print(),
+        Err(error) => error.print(),
+        Ok(_) => write!(io::stderr(), "{}", Lines(&error.render().to_string())),
+    };
 }
 
 fn dispatch(verb: Verb, stderr: Stderr, out: &mut dyn Write) -> Result<Outcome> {

@@ -10,6 +10,7 @@ use super::stderr::Stderr;
 use crate::edge::recorder::{RecorderNotice, RecorderStatus};
 use crate::lag::stats::round;
 use crate::peer::client::Client;
+use crate::report::json_text;
 use crate::report::text::{Bytes, Figure};
 use crate::time::{Nanos, Span};
 
@@ -155,13 +156,12 @@ fn last_lead_s(client: &Client) -> Option<f64> {
 fn status_line(client: &Client, status: &RecorderStatus, now: Nanos) -> String {
     let engine = client.engine();
     let epoch = engine.epochs().last();
-    json!({ "status": {
+    json_text(&json!({ "status": {
         "t_s": engine.origin().map(|origin| round(now.seconds_since(origin), 3)),
         "recording": status,
         "slices": engine.facts().slices,
         "ticks": engine.facts().ticks,
         "lead_s": last_lead_s(client),
         "staleness_s": epoch.and_then(|epoch| Some(epoch.tracker.ticks().next_back()?.staleness_s)),
-    }})
-    .to_string()
+    }}))
 }

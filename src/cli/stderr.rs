@@ -7,7 +7,7 @@ use clap::ValueEnum;
 
 use crate::app::{Lost, Outcome};
 use crate::report::DamageReport;
-use crate::report::text::RecordCount;
+use crate::report::text::{OneLine, RecordCount};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ColorChoice {
@@ -24,15 +24,21 @@ pub struct Stderr {
 }
 
 impl Stderr {
-    /// Prints a sentence. Errors are ignored: a closed stderr has no reader.
+    /// Prints a sentence on one line, whatever a peer or a file's name brought into it. Errors are
+    /// ignored: a closed stderr has no reader.
     pub fn say(self, sentence: &str) {
-        let _ = writeln!(io::stderr(), "{sentence}");
+        let _ = writeln!(io::stderr(), "{}", OneLine(sentence));
+    }
+
+    /// Prints several lines; what was brought into them is escaped already.
+    pub fn say_lines(self, lines: &str) {
+        lines.lines().for_each(|line| self.say(line));
     }
 
     /// Prints a sentence that begins with the name of the program.
     pub fn complain(self, sentence: &str) {
         let (on, off) = if self.colored() { ("\u{1b}[1;31m", "\u{1b}[0m") } else { ("", "") };
-        self.say(&format!("{on}lagtape:{off} {sentence}"));
+        let _ = writeln!(io::stderr(), "{on}lagtape:{off} {}", OneLine(sentence));
     }
 
     /// Prints what is damaged; the rest of the capture was used.

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Write};
 use anyhow::Result;
 
 use crate::app::{self, Outcome};
-use crate::report::{Analysis, text};
+use crate::report::{Analysis, text, write_json};
 
 /// Prints analyses as text, or as JSON with one object a line.
 pub fn print_analyses(analyses: &[Analysis], json: bool, out: &mut dyn Write) -> Result<()> {
@@ -24,7 +24,7 @@ pub fn print_analyses(analyses: &[Analysis], json: bool, out: &mut dyn Write) ->
 
 /// Prints a value as one line of JSON.
 pub fn json_line(out: &mut dyn Write, value: &impl serde::Serialize) -> Result<()> {
-    serde_json::to_writer(&mut *out, value)?;
+    write_json(out, value)?;
     Ok(writeln!(out)?)
 }
 

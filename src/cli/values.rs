@@ -1,8 +1,11 @@
 //! Types and parsers of flag values that several verbs take.
 
+use std::ffi::OsStr;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use clap::ValueEnum;
+use clap::builder::TypedValueParser;
+use clap::error::ErrorKind as UsageKind;
+use clap::{Arg, Command, ValueEnum};
 use serde_json::Value;
 
 use crate::capture::Direction;
@@ -87,9 +90,34 @@ pub fn parse_setting(text: &str) -> Result<(String, Value), String> {
     Ok((key.to_owned(), value))
 }
 
-pub fn parse_header(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once(':').ok_or("write NAME: VALUE")?;
-    Ok((name.trim().to_owned(), value.trim().to_owned()))
+/// Reads `NAME: VALUE`. What it refuses may be a secret, so that no error repeats it.
+#[derive(Clone, Copy, Debug)]
+pub struct HeaderParser;
+
+impl TypedValueParser for HeaderParser {
+    type Value = (String, String);
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        _: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<(String, String), clap::Error> {
+        value.to_str().and_then(header_of).ok_or_else(|| {
+            let sentence = "a --header is written 'NAME: VALUE'; the one that is not is not \
+                            repeated here, since it may be a secret\n";
+            clap::Error::raw(UsageKind::ValueValidation, sentence).with_cmd(command)
+        })
+    }
+}
+
+fn header_of(text: &str) -> Option<(String, String)> {
+    let (name, value) = text.split_once(':')?;
+    let (name, value) = (name.trim(), value.trim());
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    let is_name = !name.is_empty() && name.bytes().all(is_token);
+    let is_value = value.bytes().all(|byte| byte >= b' ' && byte != 0x7f);
+    (is_name && is_value).then(|| (name.to_owned(), value.to_owned()))
 }
 
 pub fn parse_loop(text: &str) -> Result<Span, String> {

@@ -89,7 +89,7 @@ async fn reach(uri: &Uri) -> Result<MaybeTlsStream<TcpStream>, tungstenite::Erro
 fn add_headers(request: &mut HeaderMap, headers: &[(String, String)]) -> Result<()> {
     let mut added = HeaderMap::new();
     for (name, value) in headers {
-        let name: HeaderName = name.parse().with_context(|| format!("{name} is no header name"))?;
+        let name: HeaderName = name.parse().context("the name of a header has another form")?;
         let earlier = added.get(&name).filter(|_| name == COOKIE).cloned();
         let value = match earlier.as_ref().and_then(|earlier: &HeaderValue| earlier.to_str().ok()) {
             Some(earlier) => {

@@ -255,7 +255,10 @@ impl RecordingSession {
     fn notify(&self) {
         let Some(notices) = &self.notices else { return };
         let status = RecorderNotice::Status(self.recorder.status());
-        for notice in self.recorder.news().into_iter().chain([status]) {
+        for mut notice in self.recorder.news().into_iter().chain([status]) {
+            if let RecorderNotice::DiskFails { stops, .. } = &mut notice {
+                *stops = self.strict;
+            }
             // The receiver may have gone.
             let _ = notices.send(notice);
         }

@@ -6,9 +6,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::files::OutputFile;
-use crate::capture::{Body, Gap, Kind, Loss, Record, Stored, SyncMarker, Writer};
+use crate::capture::{Body, Gap, Header, Kind, Record, Stored, SyncMarker, Writer};
 use crate::checkpoint::Checkpointer;
 use crate::time::Nanos;
+
+/// Memory that is kept from one record to the next.
+const SPARE: usize = 1 << 20;
 
 /// Writes a capture, which appears under its name when it is finished.
 pub struct Rewriter {
@@ -39,32 +42,46 @@ impl Rewriter {
         self.flush()
     }
 
-    /// Writes a record in place of a stored one, after a gap for what was lost before that.
-    pub fn put_behind(&mut self, stored: &Stored<'_>, record: &Record<'_>) -> Result<()> {
-        if let Some(gap) = stored.lost.as_ref().and_then(|loss| gap(loss, stored)) {
-            self.put(&gap)?;
+    /// Begins a copy of a capture, by its first sound record. Where its header was lost, the copy gets
+    /// another, which says so.
+    pub fn create_for(
+        path: &Path,
+        force: bool,
+        first: &Stored<'_>,
+        software: &str,
+        note: impl FnOnce(&mut Header),
+    ) -> Result<Rewriter> {
+        let mut rewriter = Rewriter::create(path, force, first.marker())?;
+        let record = &first.record;
+        if !matches!(record.body, Body::Header(_)) {
+            let mut header = Header::new(software, record.t);
+            header.metadata.insert("recovered".to_owned(), "the header was lost".to_owned());
+            note(&mut header);
+            rewriter.put(&Record { seq: 0, t: record.t, conn: 0, body: Body::Header(header) })?;
         }
-        match record.body {
-            Body::Checkpoint(_) => Ok(()),
-            Body::Other(_) => self.copy(stored),
-            _ => self.put(record),
-        }
+        Ok(rewriter)
     }
 
     /// Copies a record of another capture with the same marker byte for byte, after a gap for what was
     /// lost before it. Checkpoints are recomputed instead.
     pub fn copy(&mut self, stored: &Stored<'_>) -> Result<()> {
-        if let Some(gap) = stored.lost.as_ref().and_then(|loss| gap(loss, stored)) {
+        if let Some(gap) = gap_before(stored) {
             self.put(&gap)?;
         }
+        self.copy_alone(stored)
+    }
+
+    /// The same without the gap.
+    pub fn copy_alone(&mut self, stored: &Stored<'_>) -> Result<()> {
         if stored.record.kind() == Kind::Checkpoint {
             return Ok(());
         }
         self.checkpointer.before(&stored.record, &mut self.bytes);
-        let start = if self.writer.next_seq() == 0 { 0 } else { self.bytes.len() };
-        self.writer.copy(&stored.record, stored.bytes, &mut self.bytes);
-        self.checkpointer.after(&stored.record, self.bytes.len() - start);
-        self.flush()
+        let ahead = if self.writer.next_seq() == 0 { self.bytes.len() } else { 0 };
+        self.writer.copied(&stored.record);
+        self.checkpointer.after(&stored.record, ahead + stored.bytes.len());
+        self.flush()?;
+        self.write(stored.bytes)
     }
 
     /// Writes an end record that says what was written.
@@ -80,9 +97,20 @@ impl Rewriter {
     }
 
     fn flush(&mut self) -> Result<()> {
-        let written = self.output.writer().write_all(&self.bytes);
-        self.bytes.clear();
-        written.with_context(|| format!("cannot write {}", self.path.display()))
+        let bytes = std::mem::take(&mut self.bytes);
+        let written = self.write(&bytes);
+        if bytes.capacity() <= SPARE {
+            self.bytes = bytes;
+            self.bytes.clear();
+        }
+        written
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.output
+            .writer()
+            .write_all(bytes)
+            .with_context(|| format!("cannot write {}", self.path.display()))
     }
 }
 
@@ -113,8 +141,10 @@ impl<W: Write> Write for Woven<W> {
     }
 }
 
-/// The gap record for the numbers that are missing before `next`.
-fn gap(loss: &Loss, next: &Stored<'_>) -> Option<Record<'static>> {
+/// The gap record for the numbers that are missing before a stored record.
+#[must_use]
+pub fn gap_before(next: &Stored<'_>) -> Option<Record<'static>> {
+    let loss = next.lost.as_ref()?;
     let (first, count) = loss.missing?;
     // A lost header is replaced.
     let (first_seq, count) = if first == 0 { (1, count.checked_sub(1)?) } else { (first, count) };

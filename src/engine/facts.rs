@@ -113,6 +113,9 @@ pub struct Facts {
     pub span: Option<(Nanos, Nanos)>,
     /// Where the capture begins in the middle of its session: the time of its context.
     pub resumed: Option<Nanos>,
+    /// Nanoseconds of the stream that no record is of, with a context behind them: a part of the
+    /// recording is missing.
+    pub hole_ns: u64,
     /// Client to server, then server to client.
     pub traffic: [Traffic; 2],
     /// Slices applied and counted, of the whole session.
@@ -152,6 +155,8 @@ pub struct Facts {
     pub arrivals: Arrivals,
     /// What the end of the session follows from.
     pub ending: EndWatch,
+    /// Latest time of a record that is no gap.
+    recorded_to: Nanos,
     /// The number that the next record should have.
     next_seq: u64,
     /// The last record was a gap: what happened in it is not known.
@@ -191,11 +196,17 @@ impl Facts {
         self.next_seq == seq.saturating_add(1) && !self.after_gap
     }
 
-    /// Goes on from a state; what was counted so far stays.
-    pub(super) fn resume(&mut self, state: &SessionState) {
+    /// Goes on from a state; what was counted so far stays. Where a stream was seen before, the time
+    /// between is a hole in the capture.
+    pub(super) fn resume(&mut self, state: &SessionState, has_streamed: bool) {
         let (first, last) = self.span.unwrap_or((state.latest, state.latest));
         self.span = Some((first, last.max(state.latest)));
-        self.resumed = Some(state.latest);
+        if has_streamed {
+            let hole_ns = state.latest.0.saturating_sub(self.recorded_to.0);
+            self.hole_ns = self.hole_ns.saturating_add(hole_ns);
+        } else {
+            self.resumed = Some(state.latest);
+        }
         self.slice_bytes = state.slice_bytes;
         self.config = state.config.clone();
         self.ready_text = state.ready_text.clone();
@@ -244,6 +255,9 @@ impl Facts {
             self.odd(OddityKind::ClockBackwards, record);
         }
         self.span = Some((first, record.t.max(last)));
+        if !self.after_gap {
+            self.recorded_to = record.t.max(last);
+        }
         let follows = follows(record, self.next_seq);
         if !follows {
             self.odd(OddityKind::MissingRecords, record);

@@ -18,6 +18,7 @@ use crate::lag::{Arrival, LagTracker};
 use crate::mirror::{ApplyError, Mirror, applied_range};
 use crate::playhead::PlayheadSource;
 use crate::time::Nanos;
+use crate::wire::halves::HALF_LEN;
 use crate::wire::message::{Params, Ready};
 use crate::wire::slice::{Coding, HEADER_LEN, SliceDecoder, SliceError, SliceHeader};
 
@@ -76,6 +77,7 @@ pub(super) enum ContextError {
 pub(super) struct Stream {
     sample_rate: u32,
     tracker_bound: Option<usize>,
+    mirror_bound: Option<u64>,
     headers_only: bool,
     decoder: SliceDecoder,
     pub mirror: Option<Mirror>,
@@ -123,6 +125,7 @@ impl Stream {
         let mut stream = Stream {
             sample_rate: ready.sample_rate,
             tracker_bound: options.tracker_bound,
+            mirror_bound: options.mirror_bound,
             headers_only: options.headers_only,
             decoder: SliceDecoder::new(),
             mirror: None,
@@ -182,9 +185,10 @@ impl Stream {
         Ok(Some(Stream {
             sample_rate,
             tracker_bound: options.tracker_bound,
+            mirror_bound: options.mirror_bound,
             headers_only: options.headers_only,
             decoder: SliceDecoder::new(),
-            mirror,
+            mirror: mirror.filter(|mirror| fits(options.mirror_bound, mirror.samples().len())),
             heard,
             hearing,
             origin: state.origin,
@@ -203,6 +207,32 @@ impl Stream {
             heard_to: state.heard_to,
             audio_crc: state.audio_crc.filter(|_| options.audio_crc),
         }))
+    }
+
+    /// Takes over what was seen of the same session before a hole in the capture, behind which a
+    /// context knows the state again.
+    pub fn follow(&mut self, before: Stream) {
+        if before.origin != self.origin {
+            return;
+        }
+        self.meter.follow(before.meter);
+        self.evidence = before.evidence;
+        self.seeded |= before.seeded;
+        let now = std::mem::replace(&mut self.epochs, before.epochs);
+        let Some(last) = self.epochs.last_mut() else { return };
+        for mut epoch in now {
+            if (last.began, last.frames) != (epoch.began, epoch.frames) {
+                last.ended = Some(epoch.began);
+                last.tracker.end();
+                self.epochs.push(epoch);
+                return;
+            }
+            std::mem::swap(&mut last.tracker, &mut epoch.tracker);
+            last.tracker.follow(epoch.tracker);
+        }
+        if let (Some(heard), Some(before)) = (&mut self.heard, before.heard) {
+            heard.follow(before);
+        }
     }
 
     /// All that the coming of this stream follows from, but for its audio.
@@ -268,7 +298,10 @@ impl Stream {
 
     fn read_buffer(&self, message: &Message<'_>, channels: u16) -> Option<Mirror> {
         let audio_known = !self.headers_only && message.is_whole();
-        audio_known.then(|| Mirror::from_wire(message.payload, channels).ok()).flatten()
+        let is_kept = fits(self.mirror_bound, message.payload.len() / HALF_LEN);
+        (audio_known && is_kept)
+            .then(|| Mirror::from_wire(message.payload, channels).ok())
+            .flatten()
     }
 
     fn begin_epoch(&mut self, t: Nanos, frames: u64, channels: u16) {
@@ -407,6 +440,11 @@ impl Stream {
     fn epoch_mut(&mut self) -> &mut Epoch {
         self.epochs.last_mut().expect("a stream begins with its first epoch")
     }
+}
+
+/// Whether a buffer of so many samples is kept.
+fn fits(bound: Option<u64>, samples: usize) -> bool {
+    bound.is_none_or(|bound| samples as u64 <= bound)
 }
 
 /// What can be told of a payload that is not read: the length of a raw one.

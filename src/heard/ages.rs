@@ -59,6 +59,17 @@ impl Ages {
         self.bins[last].full_from_here -= 1;
     }
 
+    /// Adds what was heard before.
+    pub fn add_all(&mut self, before: &Ages) {
+        if self.bins.len() < before.bins.len() {
+            self.bins.resize(before.bins.len(), Bin::default());
+        }
+        for (bin, before) in self.bins.iter_mut().zip(&before.bins) {
+            bin.part_ns += before.part_ns;
+            bin.full_from_here += before.full_from_here;
+        }
+    }
+
     /// Nanoseconds heard in each bin.
     fn heard_ns(&self) -> Vec<u64> {
         let mut full = 0;

@@ -124,6 +124,15 @@ impl HeardMeter {
         Some(meter)
     }
 
+    /// Adds what was heard before a hole in the capture, behind which this measure began.
+    pub fn follow(&mut self, mut before: HeardMeter) {
+        if before.forgives() {
+            before.meter.forgive();
+        }
+        self.held_back += before.held_back;
+        self.meter.follow(before.meter);
+    }
+
     /// All that coming reports depend on.
     #[must_use]
     pub fn state(&self) -> HeardState {

@@ -38,6 +38,11 @@ impl HeardAudio {
         Self { read_to, ..Self::new(cap, channels) }
     }
 
+    /// Takes over what was heard before a hole in the capture.
+    pub fn follow(&mut self, before: HeardAudio) {
+        *self = HeardAudio { read_to: self.read_to, ..before };
+    }
+
     /// Appends the mirror from the last tick's playhead up to this one, around the end of the loop
     /// if need be.
     ///

@@ -86,6 +86,15 @@ impl Meter {
         })
     }
 
+    /// Adds what was heard before a hole in the capture, behind which this meter began.
+    pub fn follow(&mut self, mut before: Meter) {
+        let goes_on = self.behind.now.map(|spell| spell.from);
+        if before.behind.now.map(|spell| spell.from) != goes_on {
+            before.end_behind();
+        }
+        self.tally.follow(before.tally);
+    }
+
     pub fn state(&self) -> MeterState {
         MeterState {
             frames: self.writes.frames(),

@@ -204,6 +204,23 @@ impl Tally {
         Tally { episodes: episode.into_iter().collect(), ..Tally::new(threshold_ns) }
     }
 
+    /// Adds what was heard before a hole in the capture. An episode that was going on there and is
+    /// known behind it is one.
+    pub fn follow(&mut self, before: Tally) {
+        self.heard_ns += before.heard_ns;
+        for (sum_ns, before_ns) in self.bad_ns.iter_mut().zip(before.bad_ns) {
+            *sum_ns += before_ns;
+        }
+        self.excused_ns += before.excused_ns;
+        self.oldest_ns = self.oldest_ns.max(before.oldest_ns);
+        self.ages.add_all(&before.ages);
+        let goes_on = self.episodes.first().map(|episode| episode.from);
+        let is_over = |episode: &HeardSpell| goes_on.is_none_or(|from| episode.from < from);
+        let over: Vec<_> = before.episodes.into_iter().filter(is_over).collect();
+        self.episodes.splice(..0, over);
+        self.behind.splice(..0, before.behind);
+    }
+
     /// The last episode, which may go on.
     pub fn last_spell(&self) -> Option<HeardSpell> {
         self.episodes.last().copied()

@@ -140,6 +140,11 @@ impl LagTracker {
         })
     }
 
+    /// Takes over what was remembered of the same epoch before a hole in the capture.
+    pub fn follow(&mut self, before: LagTracker) {
+        (self.slices, self.ticks) = (before.slices, before.ticks);
+    }
+
     /// Makes room for that many more slices and ticks at once.
     pub fn reserve(&mut self, slices: usize, ticks: usize) {
         self.slices.reserve(slices);

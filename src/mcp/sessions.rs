@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use crate::app::{LivePhase, LiveSession};
+use crate::report::text::OneLine;
 
 /// Sessions that may run at a time.
 pub const MAX_RUNNING: usize = 8;
@@ -134,5 +135,5 @@ impl Sessions {
 /// Prints a line on stderr; errors are ignored because a closed stderr has no reader.
 fn say(line: &str) {
     use std::io::Write;
-    let _ = writeln!(std::io::stderr(), "lagtape mcp: {line}");
+    let _ = writeln!(std::io::stderr(), "lagtape mcp: {}", OneLine(line));
 }

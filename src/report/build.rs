@@ -61,7 +61,9 @@ impl Analysis {
             round_trip: RoundTripReport::of(facts.pings.round_trips()),
             rates: rates(
                 facts,
-                clock.s(about.at) - facts.resumed.map_or(0.0, |t| clock.s(t).max(0.0)),
+                clock.s(about.at)
+                    - facts.resumed.map_or(0.0, |t| clock.s(t).max(0.0))
+                    - Nanos(facts.hole_ns).seconds(),
             ),
             slices: facts.slices,
             ticks: facts.ticks,

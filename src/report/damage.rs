@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::format::RecordCount;
+use super::format::{OneLine, RecordCount};
 use crate::capture::{Loss, Losses};
 
 /// What of a capture is damaged; the rest was used.
@@ -117,7 +117,7 @@ impl DamagedPlace {
 impl fmt::Display for DamagedPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let DamagedPlace { record, offset, bytes, reason, .. } = self;
-        let before = RecordCount(*record);
+        let (before, reason) = (RecordCount(*record), OneLine(reason));
         write!(f, "byte {offset}, after {before}: {reason}; {bytes} bytes are no records")?;
         match (self.missing, self.first_missing) {
             (Some(count), Some(first)) if count > 1 => {

@@ -1,6 +1,7 @@
 //! Numbers, counts and foreign text as people read them.
 
-use std::fmt::{self, Display, Formatter, Write as _};
+use std::fmt::{self, Display, Formatter};
+use std::path::Path;
 
 use crate::verdict::Verdict;
 
@@ -37,24 +38,61 @@ fn signed(value: f64, decimals: usize, f: &mut Formatter<'_>) -> fmt::Result {
     write!(f, "{sign}{digits}")
 }
 
-/// Text of a peer or of a capture on one line: what would move the cursor, colour the terminal or
-/// begin a line is escaped.
+/// Whether a character moves the cursor, colours a terminal, ends a line, turns the direction of the
+/// text or hides in it.
+#[must_use]
+pub(crate) fn acts_on_a_terminal(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+            | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// Text of a peer, of a capture or of a file's name on one line, with what acts on a terminal escaped.
 #[derive(Clone, Copy)]
 pub struct OneLine<'a>(pub &'a str);
 
 impl Display for OneLine<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        self.0.chars().try_for_each(|c| match c.is_control() {
-            true => write!(f, "{}", c.escape_default()),
-            false => f.write_char(c),
-        })
+        escaped(self.0, acts_on_a_terminal, f)
     }
 }
 
-/// A sentence in lines of at most 80 columns, unless a word is longer.
+/// Lines of text, with what acts on a terminal escaped besides their ends and tabulators.
+#[derive(Clone, Copy)]
+pub struct Lines<'a>(pub &'a str);
+
+impl Display for Lines<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        escaped(self.0, |c| acts_on_a_terminal(c) && !matches!(c, '\n' | '\t'), f)
+    }
+}
+
+fn escaped(mut text: &str, acts: impl Fn(char) -> bool, f: &mut Formatter<'_>) -> fmt::Result {
+    while let Some((at, c)) = text.char_indices().find(|&(_, c)| acts(c)) {
+        f.write_str(&text[..at])?;
+        write!(f, "{}", c.escape_default())?;
+        text = &text[at + c.len_utf8()..];
+    }
+    f.write_str(text)
+}
+
+/// The name of a file on one line.
+#[derive(Clone, Copy)]
+pub struct Name<'a>(pub &'a Path);
+
+impl Display for Name<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        OneLine(&self.0.to_string_lossy()).fmt(f)
+    }
+}
+
+/// A sentence in lines of at most 80 columns, unless a word is longer; what acts on a terminal is
+/// escaped.
 #[must_use]
 pub fn wrapped(sentence: &str) -> String {
     let (mut text, mut column) = (String::new(), 0);
+    let sentence = OneLine(sentence).to_string();
     for word in sentence.split(' ') {
         let width = word.chars().count();
         if column > 0 && column + 1 + width > 80 {
@@ -99,6 +137,7 @@ impl Display for RecordCount {
 pub(super) fn plural(count: usize) -> &'static str {
     if count == 1 { "" } else { "s" }
 }
+
 /// A verdict in two words.
 pub(super) fn in_brief(verdict: Option<&Verdict>) -> String {
     match verdict.and_then(|verdict| Some((verdict, verdict.lag?))) {
@@ -112,4 +151,19 @@ pub(super) fn in_brief(verdict: Option<&Verdict>) -> String {
 pub(super) fn lag_seconds(verdict: &Verdict) -> String {
     let is_heard = verdict.episodes.iter().any(|episode| !episode.what.is_behind());
     format!("{} s", Figure(if is_heard { verdict.bad_s } else { verdict.lag_s }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_acts_on_a_terminal_is_escaped() {
+        let text = "Café\t🎵 \u{1b}]0;x\u{7}\r\n\u{9b}2J\u{202e}\u{2028}\u{2029}\u{2066}\u{200f}\u{e0041}\u{7f}";
+        let rest = r"\u{9b}2J\u{202e}\u{2028}\u{2029}\u{2066}\u{200f}\u{e0041}\u{7f}";
+        assert_eq!(OneLine(text).to_string(), format!(r"Café\t🎵 \u{{1b}}]0;x\u{{7}}\r\n{rest}"));
+        assert_eq!(Lines(text).to_string(), format!("Café\t🎵 \\u{{1b}}]0;x\\u{{7}}\\r\n{rest}"));
+        assert_eq!(Name(Path::new("a\nb\u{9b}")).to_string(), r"a\nb\u{9b}");
+        assert_eq!(wrapped("a\nb c"), r"a\nb c");
+    }
 }

@@ -17,6 +17,7 @@ mod description;
 pub mod divergence;
 mod ending;
 mod format;
+mod json;
 mod playhead_use;
 #[cfg(feature = "cli")]
 pub mod plot;
@@ -40,6 +41,7 @@ pub use data::{
 };
 pub use description::CaptureDescription;
 pub use ending::{EndingReport, ReportGapSpan};
+pub use json::{json_text, write_json};
 pub use playhead_use::{OpReport, PlayheadDecision, PlayheadUse};
 pub use round_trip::RoundTripReport;
 pub use time_report::{TimeReport, TimeTrust};

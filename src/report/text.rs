@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 
 use super::data::Analysis;
 use super::format::plural;
-pub use super::format::{Bytes, Figure, OneLine, RecordCount, Tenths, wrapped};
+pub use super::format::{Bytes, Figure, Lines, Name, OneLine, RecordCount, Tenths, wrapped};
 use super::warnings::Warning;
 use crate::capture::{ClientKind, Marker};
 use crate::heard::{LagKind, OldAudio, SILENCE_S};
@@ -50,7 +50,7 @@ impl Page<'_> {
         self.footing(out)?;
         self.warnings(out)?;
         for (i, command) in self.next.iter().enumerate() {
-            writeln!(out, "{} {command}", if i == 0 { "next:" } else { "     " })?;
+            writeln!(out, "{} {}", if i == 0 { "next:" } else { "     " }, OneLine(command))?;
         }
         Ok(())
     }
@@ -62,7 +62,7 @@ impl Page<'_> {
             Some(begins_s) => format!("{} – {end} s", Figure(begins_s)),
             None => format!("{end} s"),
         };
-        let mut facts = vec![analysis.capture.clone(), covers];
+        let mut facts = vec![OneLine(&analysis.capture).to_string(), covers];
         if let Some(epoch) = analysis.epochs.last() {
             let rate = f64::from(analysis.session.sample_rate.unwrap_or_default()) / 1e3;
             facts.push(format!(

@@ -487,6 +487,9 @@ fn without_audio_the_lag_report_stays() {
     for key in ["lag", "verdict", "heard", "epochs", "slices", "ticks", "decode_errors"] {
         assert_eq!(before[key], after[key], "{key}");
     }
+    let quick = AnalyzeOptions { quick: true, ..AnalyzeOptions::default() };
+    let quick = json(&app::analyze(&out, &quick).unwrap());
+    assert_eq!(quick["decode_errors"], 1, "checkpoints know it too");
     let redacted = fs::read(&out).unwrap();
     assert!(redacted.len() * 5 < bytes.len(), "{} of {}", redacted.len(), bytes.len());
     assert!(summary.removed.audio_bytes as usize > bytes.len() / 2);

@@ -136,6 +136,66 @@ fn what_peers_said_cannot_steer_the_terminal() {
     }
 }
 
+/// Every verb that names a file or repeats what a peer said, with what acts on a terminal in both.
+#[test]
+fn nothing_that_acts_on_a_terminal_reaches_one() {
+    let folder = TempDir::new().unwrap();
+    let hostile = "\u{1b}]0;x\u{7}\u{9b}2J\u{202e}\u{2028}\u{2029}\u{2066}\u{e0041}\r\nLAG";
+    let (file, name) = path(&folder, &format!("rude{hostile}.lagtape"));
+    let text = format!("{{\"type\":\"error\",\"code\":{0},\"message\":{0}}}", json_of(hostile));
+    let reason = "\u{9b}2J\u{202e}\u{1b}[31m\nLAG";
+    fs::write(&file, capture_of(text.as_bytes(), reason.as_bytes())).unwrap();
+    let (_, out) = path(&folder, &format!("out{hostile}.lagtape"));
+    let missing = format!("{name}.none");
+    let flag = format!("--x{hostile}");
+    let runs: [&[&str]; 18] = [
+        &["analyze", &flag],
+        &["cat", &name],
+        &["cat", &name, "--json", "--records"],
+        &["analyze", &name],
+        &["analyze", &name, "--json"],
+        &["info", &name],
+        &["info", &name, "--json"],
+        &["verify", &name],
+        &["verify", &name, "--json"],
+        &["diff", &name, HEALTHY],
+        &["diff", &name, HEALTHY, "--json"],
+        &["recover", &name, "-o", &out, "--force"],
+        &["cut", &name, "-o", &out, "--force"],
+        &["redact", &name, "--text", "no such", "-o", &out, "--force"],
+        &["redact", &name, "--text", "error", "--check"],
+        &["sweep", &name, "--lead-floor", "0.1,0.2"],
+        &["analyze", &missing],
+        &["plot", &name, "-o", &missing],
+    ];
+    for words in runs {
+        let output = crate::program::lagtape(words);
+        for printed in [output.stdout, output.stderr] {
+            let printed = String::from_utf8(printed).unwrap();
+            let acts = |c: &char| {
+                c.is_control() && *c != '\n' && *c != '\t'
+                    || "\u{202e}\u{2028}\u{2029}\u{2066}\u{e0041}".contains(*c)
+            };
+            let found = printed.chars().find(acts);
+            assert_eq!(found, None, "{words:?} printed {printed}");
+            assert!(!printed.lines().any(|line| line.starts_with("LAG")), "{words:?}: {printed}");
+        }
+    }
+}
+
+fn json_of(text: &str) -> String {
+    serde_json::to_string(text).unwrap()
+}
+
+#[test]
+fn a_header_that_is_refused_is_not_repeated() {
+    for header in ["SECRET", "SE CRET: x", "X: SECRET\u{1}", ": SECRET"] {
+        let (out, err) = check(&["record", "ws://127.0.0.1:1", "--header", header], 2);
+        assert!(!format!("{out}{err}").contains("CRET"), "{err}");
+        assert!(err.contains("NAME: VALUE"), "{err}");
+    }
+}
+
 #[test]
 fn audio_is_what_was_heard_or_the_buffer() {
     let folder = TempDir::new().unwrap();

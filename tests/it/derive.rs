@@ -7,7 +7,8 @@ use lagtape::app::{
     self, AnalyzeOptions, AudioOptions, CatFilter, CutOptions, SimulateVerb, WhatIfVerb, what_if,
 };
 use lagtape::capture::{
-    Body, ClientKind, Direction, Message, Opcode, Record, Records, SyncMarker, Writer,
+    Body, ClientKind, Direction, Gap, Kind, Message, Opcode, Record, Records, Salvage, SyncMarker,
+    Writer,
 };
 use lagtape::lag::ReportArgs;
 use lagtape::peer::client::Dialect;
@@ -206,6 +207,40 @@ fn foreign_clients_are_told_by_their_reports() {
 }
 
 /// Where only lengths and headers of slices were kept, the story has headers too.
+#[test]
+fn gaps_stand_for_the_numbers_that_are_missing() {
+    let bench = Bench::new();
+    let recorded = bench.simulated("healthy", &[]);
+    let before = std::cell::Cell::new(0);
+    let with_gap = bench.rewritten(&recorded, |mut record, put| {
+        if record.kind() == Kind::Checkpoint {
+            return;
+        }
+        if before.get() == 0 && record.t.seconds() > 8.0 {
+            before.set(record.seq);
+            let gap = Gap { first_seq: record.seq, count: 5, ..Gap::default() };
+            put(Record { seq: record.seq + 5, body: Body::Gap(gap), ..record });
+        }
+        record.seq += if before.get() > 0 { 6 } else { 0 };
+        put(record);
+    });
+    let out = bench.path("derived.lagtape");
+    what_if(&with_gap, &WhatIfVerb { capture: Some(out.clone()), ..verb(&["2s:seek=5s"]) })
+        .unwrap();
+    let mut records = Salvage::new(File::open(&out).unwrap());
+    let (mut last, mut gaps) = (0, 0);
+    while let Some(record) = records.next_record().unwrap() {
+        if let Body::Gap(gap) = &record.body {
+            gaps += 1;
+            assert!(record.seq > before.get() + 5, "an op stands before it");
+            assert_eq!((gap.first_seq, gap.count, record.seq), (last + 1, 5, last + 6));
+        }
+        last = record.seq;
+    }
+    assert_eq!(gaps, 1);
+    assert!(records.losses().is_empty(), "{:?}", records.losses());
+}
+
 #[test]
 fn captures_without_payloads_are_told_without_audio() {
     let bench = Bench::new();

@@ -136,20 +136,66 @@ fn a_missing_part_is_a_gap() {
     let folder = TempDir::new().unwrap();
     let at = SplitAt::Time(Span(3_000_000_000));
     let (whole, mut parts) = both(&folder, &simulated_bytes("healthy", 3, 12), at);
-    parts.remove(1);
+    let part = parts.remove(1);
     let joined = folder.path().join("joined.lagtape");
     let summary = app::join(&parts, &joined, false).unwrap();
     let [missing] = &summary.missing[..] else { panic!("{:?}", summary.missing) };
     assert_eq!(missing.before, parts[1]);
     let analyze = |path: &Path| app::analyze(path, &AnalyzeOptions::default()).unwrap();
-    let (whole, joined) = (analyze(&whole), analyze(&joined));
+    let lost = missing.records;
+    let info = app::info(&joined).unwrap();
+    let written = gaps_and_end(&joined);
+    assert_eq!((info.lost, written), (lost, (vec![lost], lost)), "one number everywhere");
+    let replayed = app::verify(&joined, true).unwrap().remove(0).replay.unwrap();
+    assert_eq!(replayed.proven, replayed.checkpoints, "{:?}", replayed.first_difference);
+    let (whole, joined, part) = (analyze(&whole), analyze(&joined), analyze(&part));
     assert!(joined.slices < whole.slices && joined.complete);
+    assert_eq!(joined.session.begins_s, None, "the first part is in the report");
+    let counted = joined.lag.as_ref().map(|lag| (lag.slices.count as u64, lag.ticks.count as u64));
+    assert_eq!(counted, Some((joined.slices, joined.ticks)));
+    let near = |a: f64, b: f64, share: f64| (a - b).abs() <= b * share;
+    assert!(near(joined.rates.ticks_per_s, whole.rates.ticks_per_s, 0.02), "{:?}", joined.rates);
+    assert!(near(joined.rates.slices_per_s, whole.rates.slices_per_s, 0.1), "{:?}", joined.rates);
+    let heard_s = |analysis: &lagtape::report::Analysis| analysis.heard.as_ref().unwrap().report.s;
+    assert!(near(heard_s(&joined), heard_s(&whole) - heard_s(&part), 0.02));
+    assert_eq!(joined.report_at_s, whole.report_at_s);
     let warned: Vec<_> = joined.warnings.iter().map(|warning| warning.message.as_str()).collect();
     assert!(warned.iter().any(|message| message.contains("records lost")), "{warned:?}");
     let worst = |analysis: &lagtape::report::Analysis| {
         analysis.lag.as_ref().and_then(|lag| Some(lag.ticks.staleness_s?.max))
     };
     assert!(worst(&joined) <= worst(&whole), "after the gap the state is known again");
+}
+
+/// What the gaps of a capture count, and its end.
+fn gaps_and_end(path: &Path) -> (Vec<u64>, u64) {
+    let (mut gaps, mut lost) = (Vec::new(), 0);
+    each(&fs::read(path).unwrap(), |record, _| match &record.body {
+        Body::Gap(gap) => gaps.push(gap.count),
+        Body::End(end) => lost = end.lost,
+        _ => {}
+    });
+    (gaps, lost)
+}
+
+#[test]
+fn lag_before_and_behind_a_missing_part_is_told() {
+    let folder = TempDir::new().unwrap();
+    let at = SplitAt::Time(Span(5_000_000_000));
+    let (whole, mut parts) = both(&folder, &simulated_bytes("stall", 11, 25), at);
+    let analyze = |path: &Path| app::analyze(path, &AnalyzeOptions::default()).unwrap();
+    let before = analyze(&whole);
+    parts.remove(3);
+    let joined = folder.path().join("joined.lagtape");
+    app::join(&parts, &joined, false).unwrap();
+    let joined = analyze(&joined);
+    let onset = |analysis: &lagtape::report::Analysis| analysis.verdict.onset_s;
+    let is_outside = |from_s: f64, to_s: f64| to_s < 15.0 || from_s > 20.0;
+    let episodes = &before.verdict.episodes;
+    assert!(before.verdict.is_lag() && episodes.iter().all(|e| is_outside(e.from_s, e.to_s)));
+    assert_eq!(onset(&joined), onset(&before));
+    assert_eq!(joined.verdict.bad_s, before.verdict.bad_s);
+    assert_eq!(joined.verdict.episodes, before.verdict.episodes);
 }
 
 #[test]

@@ -50,6 +50,7 @@ mod python_server;
 mod record;
 mod record_faults;
 mod recorder;
+mod redact;
 mod replay;
 mod replay_middle;
 mod salvage;

@@ -35,7 +35,7 @@ fn handshake(host: &str) -> String {
         "GET /any/path?apiKey=SECRET HTTP/1.1\r\nhost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Key: x3JJHMbDL1EzLkh9GBhXDw==\r\nSec-WebSocket-Version: 13\r\n\
          Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\nOrigin: http://{host}\r\n\
-         User-Agent: a test\r\n\r\n"
+         User-Agent: a-test/1.0 (of its own/2) token=SECRET/3 Bearer Chrome/120.0.0.0\r\n\r\n"
     )
 }
 
@@ -184,7 +184,7 @@ async fn check(
         if let Body::Header(header) = &record.body {
             let shown = format!("ws://{origin}/any/path");
             assert_eq!(header.url.as_deref(), Some(shown.as_str()), "no secrets");
-            assert_eq!(header.metadata["user_agent"], "a test");
+            assert_eq!(header.metadata["user_agent"], "a-test/1.0 Chrome/120.0.0.0");
             assert_eq!(header.metadata.get("impairment"), None);
         }
     });

@@ -138,6 +138,23 @@ async fn limited(before: &str, extra: &[&str]) -> (Output, PathBuf, TempDir) {
     (output, out, folder)
 }
 
+#[tokio::test]
+async fn what_a_server_says_cannot_steer_the_terminal() {
+    let folder = TempDir::new().unwrap();
+    let (child, mut socket) = start_recording(&[], &[], &folder.path().join("x.lagtape")).await;
+    serve(&mut socket, 3).await;
+    let reason = "\u{1b}]0;x\u{7}\u{9b}2J\u{202e}\u{2028}\r\nLAG";
+    let frame = CloseFrame { code: 4000.into(), reason: reason.into() };
+    let _ = socket.close(Some(frame)).await;
+    drain(socket).await;
+    let output = tokio::task::spawn_blocking(|| child.wait_with_output().unwrap()).await.unwrap();
+    for printed in [output.stdout, output.stderr] {
+        let printed = String::from_utf8(printed).unwrap();
+        let acts = |c: char| c.is_control() && c != '\n' || "\u{202e}\u{2028}".contains(c);
+        assert!(!printed.contains(acts) && !printed.contains("\nLAG"), "{printed:?}");
+    }
+}
+
 /// A file may not grow beyond some hundred kilobytes, as on a disk that fills up.
 #[cfg(target_os = "linux")]
 #[tokio::test]
@@ -160,7 +177,9 @@ async fn a_strict_recording_stops_at_a_disk_that_fills_up() {
     let (output, out, _folder) =
         limited("trap '' XFSZ;", &["--params-hz", "200", "--strict"]).await;
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert!(said(&output).contains("cannot write"), "{}", said(&output));
+    let said = said(&output);
+    assert!(said.contains("cannot write") && said.contains("the recording stops"), "{said}");
+    assert!(!said.contains("measuring goes on"), "{said}");
     let written = analyze(&out);
     let printed = String::from_utf8(output.stdout).unwrap();
     assert!(printed.contains(&format!("slices     {}", written.slices)), "{printed}");

@@ -220,6 +220,21 @@ fn captures_one_behind_the_other_come_back_one_by_one() {
 }
 
 #[test]
+fn what_one_capture_lost_is_no_loss_of_the_next() {
+    let (mut first, second) = (small().bytes, write(&sample_records(), *b"a second"));
+    first[small().places[2].start + 60] ^= 1;
+    let bytes = [&first[..], &second.bytes].concat();
+    let mut salvage = Salvage::new(&bytes[..]);
+    while salvage.next_record().unwrap().is_some() {}
+    assert_eq!((salvage.losses().count, salvage.losses().records), (1, 1));
+    assert!(salvage.next_capture());
+    while let Some(stored) = salvage.next_stored().unwrap() {
+        assert_eq!(stored.lost, None);
+    }
+    assert!(salvage.losses().is_empty() && salvage.losses().bytes == 0);
+}
+
+#[test]
 fn a_false_length_costs_its_own_record_only() {
     let sound = pages();
     for record in [0, 1, 7, 30] {

@@ -8,8 +8,8 @@ use sha2::{Digest, Sha256};
 
 use crate::app::peek::direction_name;
 use crate::capture::{Body, Direction, Message, Opcode, Record};
-use crate::report::SCHEMA;
 use crate::report::text::{Bytes, Figure, OneLine};
+use crate::report::{SCHEMA, write_json};
 use crate::time::Nanos;
 use crate::wire::slice::SliceHeader;
 
@@ -22,7 +22,7 @@ pub(super) fn print(
     out: &mut dyn Write,
 ) -> Result<()> {
     if json {
-        serde_json::to_writer(&mut *out, &line(record))?;
+        write_json(out, &line(record))?;
         writeln!(out)?;
     } else {
         let t_s = record.t.seconds_since(origin);

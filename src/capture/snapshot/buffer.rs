@@ -6,6 +6,8 @@ use crate::capture::format::MAX_PAYLOAD_LEN;
 
 /// A buffer may inflate to this many bytes and two for each byte that is really there.
 const FREE_BUFFER_LEN: u64 = 32 << 20;
+/// A packed buffer is shorter than this.
+const MAX_PACKED_LEN: usize = MAX_PAYLOAD_LEN / 2;
 /// Magic number of a zstd frame that decoders skip; buffers are filled up with one.
 const SKIPPABLE: [u8; 4] = 0x184d_2a50_u32.to_le_bytes();
 /// Fast, and the planes that shrink at all do so at any level.
@@ -31,9 +33,15 @@ pub enum BufferError {
 pub struct PackedBuffer<'a>(pub(in crate::capture) Cow<'a, [u8]>);
 
 impl PackedBuffer<'_> {
+    /// Samples beyond which no buffer can be packed, however well it compresses.
+    pub const MAX_SAMPLES: u64 = (FREE_BUFFER_LEN + 2 * MAX_PACKED_LEN as u64) / 4;
+
     /// Packs a buffer; `None` when it is too long for a record.
     #[must_use]
     pub fn pack(samples: &[f32]) -> Option<PackedBuffer<'static>> {
+        if samples.len() as u64 > Self::MAX_SAMPLES {
+            return None;
+        }
         let mut planes = vec![0; samples.len() * 4];
         for (plane, chunk) in planes.chunks_exact_mut(samples.len().max(1)).enumerate() {
             for (byte, sample) in chunk.iter_mut().zip(samples) {
@@ -42,7 +50,7 @@ impl PackedBuffer<'_> {
         }
         let mut packed = zstd::bulk::compress(&planes, BUFFER_LEVEL).ok()?;
         fill_up(&mut packed, planes.len() as u64);
-        (packed.len() < MAX_PAYLOAD_LEN / 2).then_some(PackedBuffer(Cow::Owned(packed)))
+        (packed.len() < MAX_PACKED_LEN).then_some(PackedBuffer(Cow::Owned(packed)))
     }
 
     /// Unpacks a buffer that should have this many samples.

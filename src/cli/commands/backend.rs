@@ -61,7 +61,7 @@ pub fn run(args: &BackendArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Ou
     }
     let verb = args.verb();
     if verb.trouble.needs_client() {
-        stderr.say(&format!(
+        stderr.say_lines(&format!(
             "{name} is partly the doing of a client, which yours may not do; for both sides:\n  \
              lagtape simulate --incident {name} -o {name}.lagtape",
             name = verb.trouble.incident.name

@@ -13,7 +13,7 @@ use crate::cli::recorded::print_recorded;
 use crate::cli::recording_display::RecordingDisplay;
 use crate::cli::signals::{stop_signal, take_signals};
 use crate::cli::stderr::Stderr;
-use crate::cli::values::{dialect, parse_header, parse_hz, parse_rate, parse_setting};
+use crate::cli::values::{HeaderParser, dialect, parse_hz, parse_rate, parse_setting};
 use crate::edge::recorder::FileLayout;
 use crate::peer::client::DEFAULT_PARAMS_HZ;
 use crate::peer::script::ScriptedOp;
@@ -56,7 +56,7 @@ pub struct RecordArgs {
     #[arg(long)]
     pub legacy: bool,
     /// A further header of the handshake, such as 'Authorization: Bearer …'; never written down
-    #[arg(long, value_name = "NAME: VALUE", value_parser = parse_header)]
+    #[arg(long, value_name = "NAME: VALUE", value_parser = HeaderParser)]
     pub header: Vec<(String, String)>,
     /// How long to record after the initial buffer; until Ctrl-C by default
     #[arg(long = "for", value_name = "TIME")]

@@ -37,7 +37,7 @@ pub fn run(args: &RecoverArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Ou
         let printed = recovered.iter().try_for_each(|one| json_line(out, one));
         return unless_closed(printed, worst);
     }
-    stderr.say(app::recovered_text(&recovered).trim_end());
+    stderr.say_lines(&app::recovered_text(&recovered));
     stderr.say(&format!("next: lagtape analyze {}", args.out.display()));
     Ok(worst)
 }

@@ -1,7 +1,7 @@
-//! `redact`: a capture without its audio or without certain texts.
+//! `redact`: a capture without its audio or without certain texts, and the proof of it.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
@@ -14,15 +14,23 @@ use crate::report::text;
 #[command(before_long_help = "Examples:
   lagtape redact live.lagtape --drop-audio -o shareable.lagtape
   lagtape redact live.lagtape --text 'lo-fi, mellow' --text 'sk-*' -o shareable.lagtape
+  lagtape redact shareable.lagtape --check --text 'lo-fi, mellow' --text 'sk-*'
 
 Without audio every lag report stays as it is: headers of slices, lengths and SHA-256 are kept. A
-text becomes [redacted] in messages, header, context and markers. The header says how much was removed.")]
+text becomes [redacted] wherever one can stand, however JSON or an address writes it (Café also finds
+Caf\\u00e9 and Caf%C3%A9), and JSON stays JSON. The header says how much was removed.
+
+--check says whether a text is left anywhere: exit code 0 if none is, 4 if one is, 3 if damaged bytes
+may hold one, 1 if messages that cannot be read may.")]
 pub struct RedactArgs {
     /// The capture to read
     pub file: PathBuf,
     /// The capture to write
-    #[arg(short, long)]
-    pub out: PathBuf,
+    #[arg(short, long, required_unless_present = "check")]
+    pub out: Option<PathBuf>,
+    /// Write nothing, and say whether the texts are left anywhere in FILE
+    #[arg(long, requires = "text", conflicts_with_all = ["out", "drop_audio", "force"])]
+    pub check: bool,
     /// Remove all audio
     #[arg(long)]
     pub drop_audio: bool,
@@ -32,7 +40,7 @@ pub struct RedactArgs {
     /// Replace an existing file
     #[arg(long)]
     pub force: bool,
-    /// Say what was removed as JSON
+    /// Say what was removed, or is left, as JSON
     #[arg(long)]
     pub json: bool,
 }
@@ -48,16 +56,35 @@ impl RedactArgs {
 }
 
 pub fn run(args: &RedactArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Outcome> {
-    let summary = app::redact(&args.file, &args.out, &args.options())?;
+    match &args.out {
+        Some(to) => redact(args, to, stderr, out),
+        None => check(args, out),
+    }
+}
+
+fn check(args: &RedactArgs, out: &mut dyn Write) -> Result<Outcome> {
+    let left = app::check_redacted(&args.file, &args.text)?;
+    let printed = match args.json {
+        true => json_line(out, &left),
+        false => write!(out, "{}", app::left_text(&left)).map_err(Into::into),
+    };
+    unless_closed(printed, left.outcome())
+}
+
+fn redact(args: &RedactArgs, to: &Path, stderr: Stderr, out: &mut dyn Write) -> Result<Outcome> {
+    let summary = app::redact(&args.file, to, &args.options())?;
     if args.json {
         return unless_closed(json_line(out, &summary), summary.outcome());
     }
-    let app::Removed { audio_messages, audio_bytes, texts } = summary.removed;
+    let app::Removed { audio_messages, audio_bytes, texts, unreadable } = summary.removed;
     stderr.say(&format!(
         "wrote {}: {} of audio in {audio_messages} messages and {texts} texts are removed",
-        args.out.display(),
+        text::Name(to),
         text::Bytes(audio_bytes)
     ));
+    if unreadable > 0 {
+        stderr.say(&format!("{unreadable} messages that cannot be read are left out"));
+    }
     stderr.lost(&args.file, &summary.lost);
     Ok(summary.outcome())
 }

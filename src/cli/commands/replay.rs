@@ -14,12 +14,12 @@ use crate::cli::recording_display::RecordingDisplay;
 use crate::cli::signals::stop_signal;
 use crate::cli::stderr::Stderr;
 use crate::cli::stdout::{json_line, unless_closed};
-use crate::cli::values::{parse_header, parse_listen};
+use crate::cli::values::{HeaderParser, parse_listen};
 use crate::edge::replay::ServeOptions;
 use crate::peer::client::Client;
 use crate::peer::replay::{PerformanceOptions, Script, Timing};
 use crate::report::divergence;
-use crate::report::text::Figure;
+use crate::report::text::{Figure, Name, OneLine};
 use crate::time::{Offset, Span};
 
 #[derive(Debug, clap::Args)]
@@ -82,7 +82,7 @@ pub struct ReplayArgs {
     #[arg(long, requires = "to")]
     pub verbatim: bool,
     /// As a client: a further header of the handshake; never written down
-    #[arg(long, value_name = "NAME: VALUE", value_parser = parse_header, requires = "to")]
+    #[arg(long, value_name = "NAME: VALUE", value_parser = HeaderParser, requires = "to")]
     pub header: Vec<(String, String)>,
     /// As a client: how long the server may take until its initial buffer
     #[arg(long, value_name = "TIME", default_value = "10min", requires = "to")]
@@ -204,7 +204,7 @@ fn print_replayed(replayed: &Replayed, stderr: Stderr, out: &mut dyn Write) -> R
         write!(out, "{}", divergence::text(divergence))?;
     }
     if let Some(path) = &replayed.out {
-        writeln!(out, "next: lagtape diff {} {}", replayed.capture, path.display())?;
+        writeln!(out, "next: lagtape diff {} {}", OneLine(&replayed.capture), Name(path))?;
     }
     Ok(())
 }

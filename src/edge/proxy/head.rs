@@ -17,6 +17,10 @@ pub const MAX_HEAD_LEN: usize = 256 << 10;
 /// Most headers of a request.
 const MAX_HEADERS: usize = 256;
 
+/// Longest product of a User-Agent that is kept, and how many are.
+const MAX_PRODUCT_LEN: usize = 40;
+const MAX_PRODUCTS: usize = 8;
+
 /// What a request says.
 #[derive(Debug)]
 pub(super) struct RequestHead {
@@ -30,6 +34,7 @@ pub(super) struct RequestHead {
     pub target: String,
     /// What the client calls this proxy.
     pub host: Option<String>,
+    /// Products and versions of the client's software.
     pub user_agent: Option<String>,
 }
 
@@ -86,7 +91,7 @@ pub(super) fn request(bytes: &[u8], upstream: &Upstream) -> Result<Option<Reques
         framing: BodyFraming::of_request(headers, parsed.version == Some(0))?,
         wants,
         target: given.unwrap_or(target).to_owned(),
-        user_agent: text(headers, "user-agent"),
+        user_agent: text(headers, "user-agent").and_then(|agent| products(&agent)),
         host,
     }))
 }
@@ -120,6 +125,33 @@ fn check_request(
         true => Ok(()),
         false => Err(NotHttp("a line of its head ends without CR")),
     }
+}
+
+/// Products with their versions out of a User-Agent: which client it is, and nothing else that the
+/// header may say.
+fn products(agent: &str) -> Option<String> {
+    let mut depth = 0;
+    let outside = agent.chars().filter(|c| {
+        depth += i32::from(*c == '(');
+        let is_outside = depth == 0;
+        depth -= i32::from(*c == ')' && depth > 0);
+        is_outside
+    });
+    let outside: String = outside.collect();
+    let is_product = |word: &&str| {
+        let is_token = |text: &str| {
+            text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._+".contains(&byte))
+        };
+        word.len() <= MAX_PRODUCT_LEN
+            && word.split_once('/').is_some_and(|(name, version)| {
+                name.starts_with(|c: char| c.is_ascii_alphabetic())
+                    && version.starts_with(|c: char| c.is_ascii_digit())
+                    && is_token(name)
+                    && is_token(version)
+            })
+    };
+    let kept: Vec<_> = outside.split_whitespace().filter(is_product).take(MAX_PRODUCTS).collect();
+    (!kept.is_empty()).then(|| kept.join(" "))
 }
 
 /// Reads the response to a request of this kind as browsers do; `None` while it is not whole.

@@ -11,7 +11,12 @@ use crate::flight::TriggerReason;
 #[derive(Clone, Debug, PartialEq)]
 pub enum RecorderNotice {
     /// The disk refuses writes.
-    DiskFails { what: String, error: String },
+    DiskFails {
+        what: String,
+        error: String,
+        /// The recording stops for it, as a strict one does.
+        stops: bool,
+    },
     /// The disk accepts writes again.
     DiskIsBack { what: String },
     /// The buffer is full: records are lost from now on.
@@ -59,10 +64,13 @@ impl RecorderNotice {
 impl fmt::Display for RecorderNotice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            RecorderNotice::DiskFails { what, error } => write!(
+            RecorderNotice::DiskFails { what, error, stops: false } => write!(
                 f,
                 "cannot write {what}: {error}; measuring goes on, and what waits is written when the disk takes it"
             ),
+            RecorderNotice::DiskFails { what, error, stops: true } => {
+                write!(f, "cannot write {what}: {error}; the recording stops, since it is strict")
+            }
             RecorderNotice::DiskIsBack { what } => write!(f, "{what} is being written again"),
             RecorderNotice::Losing => f.write_str(
                 "the disk does not keep up and its buffer is full; what comes now is missing from the capture",

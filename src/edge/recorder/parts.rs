@@ -13,7 +13,7 @@ use super::notice::RecorderNotice;
 use super::options::RecorderOptions;
 use super::queue::RecordQueue;
 use super::writer::FileSink;
-use crate::capture::{Body, Header, ReadStep, Reader, Record, SyncMarker, Writer};
+use crate::capture::{Body, Header, PackedBuffer, ReadStep, Reader, Record, SyncMarker, Writer};
 use crate::engine::{Engine, Options};
 use crate::flight::{PART_KEY, SplitAt, TriggerReason};
 use crate::time::Nanos;
@@ -155,7 +155,13 @@ impl FileSink for Parts {
 impl PartWriter {
     fn new(marker: SyncMarker) -> Self {
         // Only the state is needed, never a report.
-        let options = Options { tracker_bound: Some(1), audio_crc: true, ..Options::default() };
+        let options = Options {
+            tracker_bound: Some(1),
+            audio_crc: true,
+            // A longer buffer has no place in a context.
+            mirror_bound: Some(PackedBuffer::MAX_SAMPLES),
+            ..Options::default()
+        };
         PartWriter {
             marker,
             writer: Writer::new(marker),

@@ -71,6 +71,7 @@ impl Drop for Guard<'_> {
             self.queue.notify(RecorderNotice::DiskFails {
                 what: self.what.clone(),
                 error: error.clone(),
+                stops: false,
             });
             self.queue.change_status(|status| status.failing = Some(error));
         }
@@ -148,6 +149,7 @@ impl WriterThread {
                     queue.notify(RecorderNotice::DiskFails {
                         what: self.what.clone(),
                         error: error.clone(),
+                        stops: false,
                     });
                 }
                 queue.change_status(|status| status.failing = Some(error));

@@ -257,5 +257,20 @@ mod tests {
         let found = compare(&a, &b, Tolerance::default());
         assert_eq!((found[0].a, found[0].b), (Some(2.5), Some(0.2)), "{found:?}");
         assert_eq!((found[1].a, found[1].b), (Some(0.0), Some(30.0)), "{found:?}");
+        let late = [(15, -0.3, 0.2), (15, -0.9, 0.2), (15, -0.5, 0.2)];
+        let found = compare(&profile(&late), &profile(&[FINE; 3]), Tolerance::default());
+        assert_eq!((found[0].a, found[0].b, found[0].to_s), (Some(-0.9), Some(0.25), 3.0));
+    }
+
+    #[test]
+    fn a_span_ends_with_the_shorter_session() {
+        let mut a = profile(&[FINE, (0, 0.0, 2.0)]);
+        let b = profile(&[FINE; 4]);
+        a.length_s = 1.4;
+        for (a, b) in [(&a, &b), (&b, &a)] {
+            let found = compare(a, b, Tolerance::default());
+            let ends: Vec<_> = found.iter().map(|span| (span.from_s, span.to_s)).collect();
+            assert_eq!(ends, [(1.0, 1.4); 2], "{found:?}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 use super::table::{refusals, table};
 use super::{Find, SweptAxis};
-use crate::report::text::{Figure, wrapped};
+use crate::report::text::{Figure, OneLine, wrapped};
 use crate::sweep::rows::SweepRow;
 
 /// Prints a search: the value or that there is none, what was tried, what to try next.
@@ -40,7 +40,7 @@ fn write_find(find: &Find, out: &mut String) -> fmt::Result {
     closest(find, axis, out)?;
     for (number, capture) in find.sweep.captures.iter().enumerate() {
         if capture.failure.is_none() {
-            writeln!(out, "\n{}", capture.capture)?;
+            writeln!(out, "\n{}", OneLine(&capture.capture))?;
             let rows = telling_rows(find, number);
             table(&find.sweep, capture, &rows, out)?;
             refusals(&rows, out)?;
@@ -86,7 +86,7 @@ fn failures(find: &Find, out: &mut String) -> fmt::Result {
     for capture in &find.sweep.captures {
         if let Some(failure) = &capture.failure {
             let sentence = wrapped(&format!("not used: {failure}"));
-            writeln!(out, "\n{}\n{sentence}", capture.capture)?;
+            writeln!(out, "\n{}\n{sentence}", OneLine(&capture.capture))?;
         }
     }
     Ok(())

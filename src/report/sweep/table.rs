@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 
 use super::{Sweep, SweptCapture, tier};
 use crate::lag::LagReport;
-use crate::report::format::{Figure, in_brief, wrapped};
+use crate::report::format::{Figure, OneLine, in_brief, wrapped};
 use crate::scenario::Tier;
 use crate::scenario::advice::{Advice, Wording};
 use crate::sweep::rows::SweepRow;
@@ -78,7 +78,7 @@ impl Page<'_> {
         let mut parts: Vec<_> =
             axes.map(|(axis, value)| format!("{} {}", axis.key, axis.value(*value))).collect();
         if self.sweep.captures.len() > 1 {
-            parts.push(self.sweep.captures[row.capture].capture.clone());
+            parts.push(OneLine(&self.sweep.captures[row.capture].capture).to_string());
         }
         parts.extend(row.verdict.as_ref().map(|verdict| in_brief(Some(verdict))));
         let (stale, behind) = (lag.ticks.stale_ticks, lag.slices.behind_playhead);
@@ -99,7 +99,7 @@ impl Page<'_> {
 
     fn capture(&self, number: usize, out: &mut String) -> fmt::Result {
         let capture = &self.sweep.captures[number];
-        writeln!(out, "\n{}", capture.capture)?;
+        writeln!(out, "\n{}", OneLine(&capture.capture))?;
         if let Some(failure) = &capture.failure {
             return writeln!(out, "{}", wrapped(&format!("not used: {failure}")));
         }

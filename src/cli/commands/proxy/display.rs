@@ -12,7 +12,7 @@ use crate::app::Outcome;
 use crate::cli::stderr::Stderr;
 use crate::cli::stdout::json_line;
 use crate::edge::proxy::{ProxyNotice, SessionStatus};
-use crate::report::text::{self, Bytes, Figure, Tenths};
+use crate::report::text::{self, Bytes, Figure, Name, OneLine, Tenths};
 
 /// Version of the form of `--json`.
 const SCHEMA: u32 = 1;
@@ -60,7 +60,7 @@ impl<'a> ProxyDisplay<'a> {
         {
             self.lines.suspend(|| match notice {
                 ProxyNotice::Trouble { .. } => self.stderr.complain(&sentence),
-                _ => self.stderr.say(&sentence),
+                _ => self.stderr.say_lines(&sentence),
             });
         }
         Ok(())
@@ -144,7 +144,7 @@ fn status_line(status: &SessionStatus) -> String {
     }
     if let Some(event) = &status.last_event {
         line.push_str("  ");
-        line.push_str(event);
+        line.push_str(&OneLine(event).to_string());
     }
     line
 }
@@ -154,10 +154,10 @@ fn sentence_of(notice: &ProxyNotice) -> Option<String> {
     Some(match notice {
         ProxyNotice::Status(_) => return None,
         ProxyNotice::Opened { session, client, url } => {
-            format!("session {session}: {client} asks for {url}")
+            format!("session {session}: {client} asks for {}", OneLine(url))
         }
         ProxyNotice::Recording { session, capture } => {
-            format!("session {session}: recording to {}", capture.display())
+            format!("session {session}: recording to {}", Name(capture))
         }
         ProxyNotice::LagBegan { session, at_s, what } => {
             format!("session {session}: LAG since {} s: {}", Tenths(*at_s), text::what(what))
@@ -174,8 +174,10 @@ fn sentence_of(notice: &ProxyNotice) -> Option<String> {
             Bytes(*bytes)
         ),
         ProxyNotice::Trouble { session: Some(session), sentence }
-        | ProxyNotice::Recorder { session, sentence } => format!("session {session}: {sentence}"),
-        ProxyNotice::Trouble { session: None, sentence } => sentence.clone(),
+        | ProxyNotice::Recorder { session, sentence } => {
+            format!("session {session}: {}", OneLine(sentence))
+        }
+        ProxyNotice::Trouble { session: None, sentence } => OneLine(sentence).to_string(),
         ProxyNotice::Closed {
             session,
             reason,
@@ -202,8 +204,9 @@ fn sentence_of(notice: &ProxyNotice) -> Option<String> {
                 ),
             };
             let next = captures.last().map_or(String::new(), |capture| {
-                format!("\nnext: lagtape analyze {}", capture.display())
+                format!("\nnext: lagtape analyze {}", Name(capture))
             });
+            let reason = OneLine(reason);
             let ended = match ending.headline() {
                 Some(headline) => format!("{headline} ({reason})"),
                 None => format!("over, {reason}"),
