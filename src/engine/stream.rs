@@ -215,7 +215,7 @@ impl Stream {
         if before.origin != self.origin {
             return;
         }
-        self.meter.follow(before.meter);
+        self.hearing.meter.follow(before.hearing.meter);
         self.evidence = before.evidence;
         self.seeded |= before.seeded;
         let now = std::mem::replace(&mut self.epochs, before.epochs);
