@@ -13,7 +13,8 @@ pub enum Outcome {
     Damaged,
     /// The verdict is lag. Exit code 4.
     Lag,
-    /// Two captures differ, or a client did something else than the recorded one. Exit code 4.
+    /// Two captures differ, a client did something else than the recorded one, or a text that was to
+    /// be removed is left. Exit code 4.
     Differs,
     /// A session ended as it should not, and was healthy until then. Exit code 5.
     EndedAbnormally,

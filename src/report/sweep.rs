@@ -9,6 +9,7 @@ pub mod table;
 
 use serde::Serialize;
 
+use super::format::OneLine;
 use super::what_if::ModelUse;
 use crate::lag::LagReport;
 use crate::parse::Unit;
@@ -135,7 +136,7 @@ pub fn csv(sweep: &Sweep) -> String {
         let verdict = row.verdict.as_ref().filter(|verdict| verdict.known);
         let figures = CSV_FIGURES.iter().map(|(_, of)| number(row.lag.as_ref().and_then(of)));
         out.push_str(&csv_line(
-            [sweep.captures[row.capture].capture.clone()]
+            [OneLine(&sweep.captures[row.capture].capture).to_string()]
                 .into_iter()
                 .chain(values)
                 .chain([tier(row.tier).to_owned()])

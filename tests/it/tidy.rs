@@ -60,6 +60,36 @@ fn types_have_names_of_their_own() {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
+/// Files that write to a terminal: each escapes what acts on one, or asks whether there is one.
+const TERMINAL_FILES: [&str; 7] = [
+    "cli/commands/proxy/display.rs",
+    "cli/commands/sweep.rs",
+    "cli/mod.rs",
+    "cli/recording_display.rs",
+    "cli/stderr.rs",
+    "cli/stdout.rs",
+    "mcp/sessions.rs",
+];
+
+#[test]
+fn terminals_are_written_by_few_files() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    for file in rust_files(&src) {
+        let text = fs::read_to_string(&file).unwrap();
+        let name = file.strip_prefix(&src).unwrap().to_str().unwrap().replace('\\', "/");
+        let writes = ["io::stderr()", "io::Stdout", "eprint", " println!(", " print!("];
+        let is_other = !TERMINAL_FILES.contains(&name.as_str());
+        found.extend(
+            writes
+                .into_iter()
+                .filter(|it| is_other && text.contains(it))
+                .map(|it| format!("{name}: {it}")),
+        );
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
 #[test]
 fn rooms_that_are_later_are_noticed() {
     assert_eq!(later_rooms("lag", "use crate::report::Analysis;"), ["report"]);
