@@ -16,6 +16,7 @@ mod description;
 pub mod divergence;
 mod ending;
 mod format;
+mod leads;
 mod playhead_use;
 #[cfg(feature = "cli")]
 pub mod plot;
@@ -37,7 +38,8 @@ pub use data::{
     Trend,
 };
 pub use description::CaptureDescription;
-pub use ending::{EndingReport, ReportGapSpan};
+pub use ending::{EndingReport, LateReportsSpan, ReportGapSpan};
+pub use leads::LeadsReport;
 pub use playhead_use::{OpReport, PlayheadDecision, PlayheadUse};
 pub use round_trip::RoundTripReport;
 pub use time_report::{TimeReport, TimeTrust};

@@ -12,6 +12,7 @@ mod ending;
 mod ending_live;
 mod engine;
 mod flight;
+mod foreign;
 mod fuzz;
 mod golden;
 mod golden_client;

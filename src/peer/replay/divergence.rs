@@ -154,7 +154,7 @@ impl Comparer {
         }
         self.ticks.recorded += 1;
         if let Some((playhead, position_s)) = self.recorded_playhead.as_mut().zip(tick.position_s) {
-            playhead.report(position_s, tape.seconds());
+            playhead.report(position_s, None, tape.seconds());
             self.recorded_reports += 1;
         }
         if let Some(knobs) = tick.knobs {
