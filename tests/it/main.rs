@@ -48,6 +48,7 @@ mod record;
 mod record_faults;
 mod recorder;
 mod replay;
+mod replay_ends;
 mod replay_middle;
 mod salvage;
 mod scenario;
