@@ -26,7 +26,7 @@ pub use arrivals::{Arrivals, Burst, SILENT_S, SideArrivals, Volume};
 pub use ending::{Close, EndKind, EndWatch, SILENT_AFTER_S, SessionEnd, StreamAtEnd};
 pub use facts::{Facts, MAX_EVENTS, MAX_NESTED_LEN, Oddity, OddityKind, ServerEvent, Traffic};
 pub use gaps::{GAP_S, GAP_TIMES, MAX_GAPS, ReportGap};
-pub use hearing::Hearing;
+pub use hearing::{Hearing, LateReports};
 pub use stream::Epoch;
 
 use crate::capture::{
@@ -447,6 +447,13 @@ impl Engine {
     #[must_use]
     pub fn origin(&self) -> Option<Nanos> {
         self.stream.as_ref().map(|stream| stream.origin)
+    }
+
+    /// From when somebody is known to listen: since the buffer came, or since a foreign client first said
+    /// where it plays. Leads and ages from before are nobody's.
+    #[must_use]
+    pub fn listens_from(&self) -> Option<Nanos> {
+        self.stream.as_ref().and_then(Stream::listens_from)
     }
 
     /// When what was seen of the stream begins: with the initial buffer, or with the context.

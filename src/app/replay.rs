@@ -45,7 +45,7 @@ impl Replayed {
     /// What this means for the exit code.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
-        let is_same = self.divergence.as_ref().is_some_and(|divergence| divergence.same);
+        let is_same = self.divergence.as_ref().is_some_and(|found| found.same && !found.strayed);
         match (&self.failure, &self.damage, &self.divergence) {
             (Some(_), ..) | (None, _, None) => Outcome::Failed,
             (None, Some(_), Some(_)) => Outcome::Damaged,

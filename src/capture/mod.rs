@@ -75,9 +75,9 @@ pub(crate) use snapshot::{
     Arrived, BehindSpell, Excuses, HeardSpell, LastWrite, MeterState, Patch, Waiting, WrittenBy,
 };
 pub use snapshot::{
-    BehindState, BufferError, Context, Expectation, HeardState, LagDetectorState, PackedBuffer,
-    PlayheadLine, ReportedState, ServerRefusal, SessionPhase, SessionState, SimulatedState,
-    StaleState, StreamState, TickReport,
+    BehindState, BufferError, ClientClockState, Context, Expectation, HeardState, LagDetectorState,
+    PackedBuffer, PlayheadLine, ReportedState, ServerRefusal, SessionPhase, SessionState,
+    SimulatedState, StaleState, StreamState, TickReport,
 };
 pub use tail::{Index, last_checkpoint, whole_index};
 pub use writer::Writer;

@@ -16,8 +16,35 @@ pub struct Hearing {
     pub(super) playhead: Listener,
     pub(super) meter: HeardMeter,
     sample_rate: u32,
+    late: LateReports,
     /// Where it went on from, if it did not begin with the initial buffer.
     resumed: Option<Box<Resumed>>,
+}
+
+/// Reports that came later than others did, by the client's own clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LateReports {
+    pub reports: u64,
+    /// Runs of them, without one in between that came in time.
+    pub bursts: u64,
+    /// When the first came.
+    pub first: Option<Nanos>,
+    /// How late the latest was.
+    pub worst_ns: u64,
+    in_burst: bool,
+}
+
+impl LateReports {
+    fn note(&mut self, t: Nanos, late_ns: u64) {
+        let is_late = late_ns > 0;
+        let begins = is_late && !std::mem::replace(&mut self.in_burst, is_late);
+        self.bursts += u64::from(begins);
+        self.reports += u64::from(is_late);
+        self.worst_ns = self.worst_ns.max(late_ns);
+        if is_late {
+            self.first.get_or_insert(t);
+        }
+    }
 }
 
 /// A listener and a measure that went on from a state.
@@ -43,6 +70,7 @@ impl Hearing {
             playhead: Listener::new(source, frames, sample_rate, at.seconds()),
             meter: HeardMeter::new(at, frames, sample_rate, rule, foreign),
             sample_rate,
+            late: LateReports::default(),
             resumed: None,
         }
     }
@@ -57,7 +85,8 @@ impl Hearing {
     ) -> Option<Hearing> {
         let resumed = Resumed { playhead: playhead.clone(), at, state };
         let meter = resumed.meter(sample_rate, rule)?;
-        Some(Hearing { playhead, meter, sample_rate, resumed: Some(Box::new(resumed)) })
+        let (late, resumed) = (LateReports::default(), Some(Box::new(resumed)));
+        Some(Hearing { playhead, meter, sample_rate, late, resumed })
     }
 
     /// One that begins like this one, or goes on from the state that this one went on from, by
@@ -71,7 +100,7 @@ impl Hearing {
         let meter = resumed.meter(self.sample_rate, rule);
         let meter = meter.expect("the state of a measure is that of a loop");
         let (playhead, sample_rate) = (resumed.playhead, self.sample_rate);
-        Hearing { playhead, meter, sample_rate, resumed: None }
+        Hearing { playhead, meter, sample_rate, late: LateReports::default(), resumed: None }
     }
 
     /// A slice came, in a message of so many bytes.
@@ -84,9 +113,11 @@ impl Hearing {
         if turned {
             self.meter.on_change(t);
         }
-        let position_s = report.playback_pos;
-        let steering = position_s.and_then(|position_s| self.playhead.report(position_s, t));
-        self.meter.on_report(t, report, steering);
+        let steering = self.playhead.report(report, t);
+        // What came late was said when the client says that it was.
+        let said_at = steering.map_or(t, |steering| steering.line.at);
+        self.late.note(t, t.0.saturating_sub(said_at.0));
+        self.meter.on_report(said_at, report, steering);
     }
 
     /// The client sent another command.
@@ -113,6 +144,12 @@ impl Hearing {
     #[must_use]
     pub fn seconds(&self, t: Nanos) -> f64 {
         self.playhead.seconds(t.seconds())
+    }
+
+    /// Reports that were held up on their way.
+    #[must_use]
+    pub fn late_reports(&self) -> LateReports {
+        self.late
     }
 
     /// Bytes of all slices that came.

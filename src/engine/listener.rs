@@ -2,7 +2,9 @@
 //!
 //! Both are kept going, so that a capture that is cut can later be read with either of them.
 
-use crate::capture::{Marker, PlayheadLine, ReportedState, SimulatedState, StreamState};
+use crate::capture::{
+    Marker, PlayheadLine, ReportedState, SimulatedState, StreamState, TickReport,
+};
 use crate::heard::Steering;
 use crate::playhead::{Movement, Playhead, PlayheadSim, PlayheadSource, ReportedPlayhead};
 use crate::time::Nanos;
@@ -71,11 +73,14 @@ impl Listener {
         Some(self.steering(at, movement))
     }
 
-    /// Takes a reported position; says how the listener goes on, if that moves the listener.
-    pub fn report(&mut self, position_s: f64, at: Nanos) -> Option<Steering> {
-        self.other.report(position_s, at.seconds());
-        let movement = self.heard.report(position_s, at.seconds())?;
-        Some(self.steering(at, movement))
+    /// Takes a reported position and the client's time; says how the listener goes on and since when, if
+    /// that moves the listener.
+    pub fn report(&mut self, report: &TickReport, at: Nanos) -> Option<Steering> {
+        let (position_s, client_s) = (report.playback_pos?, report.client_time);
+        self.other.report(position_s, client_s, at.seconds());
+        let placed = self.heard.report(position_s, client_s, at.seconds())?;
+        let late_ns = (placed.late_s * 1e9).round() as u64;
+        Some(self.steering(Nanos(at.0.saturating_sub(late_ns)), placed.movement))
     }
 
     fn steering(&self, at: Nanos, movement: Movement) -> Steering {

@@ -36,9 +36,10 @@ pub(super) fn heard(
             writes: writes(&stream.refreshed_s, stream.frames, sample_rate, stream.began),
             line,
             walked_to: context.latest,
-            listening: !judge.paused,
+            listening: !judge.paused && (!reported || stream.ticked),
             excused_until: nanos(judge.settled_at_s),
             swapping_until: stream.began,
+            jumped_at: None,
             slices: 0,
             last_slice,
             behind: None,
@@ -80,7 +81,7 @@ fn writes(
     let regions = (0..).zip(refreshed_s).map(|(bucket, &refreshed_s)| {
         let at = nanos(refreshed_s).max(began);
         let by = if at > began { WrittenBy::Slice(0) } else { WrittenBy::Buffer };
-        (buckets.first_frame(bucket), LastWrite { at, by })
+        (buckets.first_frame(bucket), LastWrite { at, by, due_ns: 0 })
     });
     let mut regions: Vec<_> = regions.filter(|(start, _)| *start < frames).collect();
     regions.dedup_by_key(|(start, _)| *start);

@@ -1,5 +1,6 @@
 //! One session from its initial buffer on: mirror, playheads, lag tracker and lag detector.
 
+use std::collections::VecDeque;
 use std::fmt;
 
 use super::Options;
@@ -35,6 +36,8 @@ pub struct Epoch {
     pub channels: u16,
     /// The reference's records of this epoch.
     pub tracker: LagTracker,
+    /// The leads that the client reports, and when: the worst since its report before.
+    pub client_leads: VecDeque<(Nanos, f64)>,
 }
 
 /// What a session has whose `ready` was not seen.
@@ -90,6 +93,8 @@ pub(super) struct Stream {
     pub last_report: TickReport,
     pub evidence: PlayheadEvidence,
     ticked: bool,
+    /// The first report that said where the client plays.
+    placed_at: Option<Nanos>,
     raw: String,
     heard_to: Option<u64>,
     /// Known while every slice's audio is.
@@ -137,6 +142,7 @@ impl Stream {
             last_report: TickReport::default(),
             evidence: PlayheadEvidence::default(),
             ticked: false,
+            placed_at: None,
             raw: String::new(),
             heard_to: None,
             audio_crc: options.audio_crc.then_some(0),
@@ -198,11 +204,13 @@ impl Stream {
                 frames: state.frames,
                 channels: state.channels,
                 tracker,
+                client_leads: VecDeque::new(),
             }],
             seeded,
             last_report: state.last_tick,
             evidence: PlayheadEvidence::default(),
             ticked: state.ticked,
+            placed_at: state.ticked.then_some(at),
             raw: state.tick_knobs.clone(),
             heard_to: state.heard_to,
             audio_crc: state.audio_crc.filter(|_| options.audio_crc),
@@ -317,7 +325,8 @@ impl Stream {
             last.ended = Some(t);
             last.tracker.end();
         }
-        self.epochs.push(Epoch { began: t, ended: None, frames, channels, tracker });
+        let client_leads = VecDeque::new();
+        self.epochs.push(Epoch { began: t, ended: None, frames, channels, tracker, client_leads });
     }
 
     fn swap(
@@ -419,18 +428,38 @@ impl Stream {
         self.last_report = report;
         self.ticked = true;
         if let Some(position_s) = report.playback_pos {
+            self.placed_at.get_or_insert(t);
             self.evidence.note(t, self.hearing.playhead.apart_s(position_s, now_s));
         }
         self.hearing.report(t, &report, turned);
         let playhead = self.hearing.playhead.frame(now_s);
         self.epoch_mut().tracker.on_tick(now_s, playhead);
         self.heard_to = Some(playhead);
+        self.note_lead(t, report.slice_lead_s);
         if let (Some(heard), Some(mirror)) = (&mut self.heard, &self.mirror) {
             heard.on_tick(playhead, mirror.samples());
         }
         facts.ticks += 1;
         let loop_s = self.epoch().frames as f64 / f64::from(self.sample_rate);
         facts.note_report(t, report.playback_pos, loop_s);
+    }
+
+    fn note_lead(&mut self, t: Nanos, lead_s: Option<f64>) {
+        let Some(lead_s) = lead_s.filter(|lead_s| lead_s.is_finite()) else { return };
+        let bound = self.tracker_bound;
+        let leads = &mut self.epoch_mut().client_leads;
+        if bound.is_some_and(|bound| leads.len() >= bound) {
+            leads.pop_front();
+        }
+        leads.push_back((t, lead_s));
+    }
+
+    /// From when somebody listens: of a client that is seen from outside, since it first said where.
+    pub fn listens_from(&self) -> Option<Nanos> {
+        match self.hearing.playhead.source() {
+            PlayheadSource::Simulated => Some(self.origin),
+            PlayheadSource::Reported => self.placed_at,
+        }
     }
 
     fn epoch(&self) -> &Epoch {

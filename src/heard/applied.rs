@@ -14,6 +14,8 @@
 //!   (its worst since the report before) fits better to slices that were applied as they came.
 //! - A silence after which the position is elsewhere was a pause or a seek. What was heard in it is
 //!   not known.
+//! - A report that came late by the client's own clock is taken at the moment at which it was made:
+//!   what came between that and its arrival waits for the next one.
 //! - In all other cases slices count from their arrival.
 
 use std::collections::VecDeque;
@@ -28,6 +30,8 @@ use crate::time::Nanos;
 /// A silence of the client that is longer than this is no cadence: the shortest lead of a server,
 /// and more than twice the slowest cadence of a known client.
 pub const HITCH_NS: u64 = 250_000_000;
+/// All that waits, whenever it came.
+const ALL: Nanos = Nanos(u64::MAX);
 /// Events that wait for a report at most; a server sheds long before.
 const MAX_WAITING: usize = 1 << 14;
 
@@ -72,12 +76,14 @@ pub struct HeardMeter {
 }
 
 impl HeardMeter {
-    /// The initial buffer came. A foreign client applies slices when its reports say so.
+    /// The initial buffer came. A foreign client applies slices when its reports say so, and nobody is
+    /// known to listen before the first.
     #[must_use]
     pub fn new(at: Nanos, frames: u64, sample_rate: u32, rule: HeardRule, foreign: bool) -> Self {
         let excuses = Excuses::new(at, loop_ns(frames, sample_rate));
         let mut meter = Meter::new(at, frames, sample_rate, rule);
         meter.excuse(at, excuses.until());
+        meter.listen(!foreign);
         HeardMeter {
             sample_rate,
             foreign,
@@ -118,7 +124,7 @@ impl HeardMeter {
         };
         if foreign != state.reported {
             let jumped = true;
-            meter.apply_waiting(None, None);
+            meter.apply_waiting(ALL, None, None);
             meter.steer(line.at, Steering { line, jumped, paused: line.speed == 0.0 });
         }
         Some(meter)
@@ -167,12 +173,21 @@ impl HeardMeter {
         self.excuse(at);
     }
 
-    /// The client reported; its playhead goes on like this, if the report says so.
+    /// The client reported; its playhead goes on like this, if the report says so. A report that came
+    /// late is taken at the moment at which the client made it: what came since still waits.
     pub fn on_report(&mut self, at: Nanos, said: &TickReport, steering: Option<Steering>) {
-        let went_on = if self.foreign {
+        let at = if self.foreign { at.max(self.reported_at) } else { at };
+        let went_on = if self.awaits_listener() {
+            let acknowledged = self.acknowledged_by(said.slice_bytes_rx);
+            self.apply_waiting(at, None, acknowledged.map(|bytes| (bytes, at)));
+            if steering.is_some() {
+                self.excuses.on_listener(at);
+            }
+            true
+        } else if self.foreign {
             self.settle(at, said, steering.map(|steering| steering.line.position))
         } else {
-            self.apply_waiting(None, None);
+            self.apply_waiting(ALL, None, None);
             true
         };
         self.reported_at = at;
@@ -184,8 +199,13 @@ impl HeardMeter {
 
     /// Somebody moved the playhead, which goes on like this.
     pub fn on_op(&mut self, at: Nanos, steering: Steering) {
-        self.apply_waiting(None, None);
+        self.apply_waiting(ALL, None, None);
         self.steer(at, steering);
+    }
+
+    /// Whether the client has yet to say where it plays. A player that is paused was heard before.
+    fn awaits_listener(&self) -> bool {
+        self.foreign && !self.paused && !self.meter.is_listening()
     }
 
     fn steer(&mut self, at: Nanos, steering: Steering) {
@@ -200,7 +220,7 @@ impl HeardMeter {
 
     /// Another buffer came, and its playhead goes on like this.
     pub fn on_swap(&mut self, at: Nanos, frames: u64, line: PlayheadLine) {
-        self.apply_waiting(None, None);
+        self.apply_waiting(ALL, None, None);
         self.excuses.on_swap(at, loop_ns(frames, self.sample_rate));
         self.meter.swap(at, frames, self.excuses.until());
         self.meter.steer(at, line, true);
@@ -293,7 +313,7 @@ impl HeardMeter {
     fn excuse(&mut self, at: Nanos) {
         self.waiting.push_back(Waiting::Excuse { at, until: self.excuses.until() });
         if self.waiting.len() > MAX_WAITING {
-            self.apply_waiting(None, None);
+            self.apply_waiting(ALL, None, None);
         }
     }
 
@@ -307,7 +327,7 @@ impl HeardMeter {
         }
         let late = silent && went_on && !self.applied_in_time(at, said.slice_lead_s);
         let acknowledged = self.acknowledged_by(said.slice_bytes_rx);
-        self.apply_waiting(late.then_some(at), acknowledged.map(|bytes| (bytes, at)));
+        self.apply_waiting(at, late.then_some(at), acknowledged.map(|bytes| (bytes, at)));
         went_on
     }
 
@@ -315,7 +335,7 @@ impl HeardMeter {
     fn applied_in_time(&self, at: Nanos, lead_s: Option<f64>) -> bool {
         let worst_ns = |late: bool| {
             let slices = self.waiting.iter().filter_map(|waiting| match *waiting {
-                Waiting::Slice(slice) => {
+                Waiting::Slice(slice) if slice.at <= at => {
                     Some(self.meter.lead_ns(if late { at } else { slice.at }, slice.patch).0)
                 }
                 _ => None,
@@ -341,12 +361,24 @@ impl HeardMeter {
         known.then_some(bytes)
     }
 
-    /// Does what waits: slices at their time, or all of them at `late`, but for those beyond what
-    /// the client acknowledged, which were not applied before that report.
-    fn apply_waiting(&mut self, late: Option<Nanos>, acknowledged: Option<(u64, Nanos)>) {
+    /// Does what waits up to a report: slices at their time, or all of them at `late`, but for those
+    /// beyond what the client acknowledged, which were not applied before that report.
+    fn apply_waiting(
+        &mut self,
+        to: Nanos,
+        late: Option<Nanos>,
+        acknowledged: Option<(u64, Nanos)>,
+    ) {
         let mut late_patches = Vec::new();
-        self.forgives = false;
-        for waiting in std::mem::take(&mut self.waiting) {
+        let mut all = std::mem::take(&mut self.waiting);
+        let is_later = |waiting: &Waiting| match waiting {
+            Waiting::Excuse { at, .. } => *at > to,
+            Waiting::Slice(slice) => slice.at > to,
+            Waiting::Forgive => false,
+        };
+        let later = all.split_off(all.iter().position(is_later).unwrap_or(all.len()));
+        self.forgives = later.contains(&Waiting::Forgive);
+        for waiting in all {
             match waiting {
                 Waiting::Excuse { at, until } => self.meter.excuse(at, until),
                 Waiting::Forgive => self.meter.forgive(),
@@ -364,6 +396,7 @@ impl HeardMeter {
                 },
             }
         }
+        self.waiting.extend(later);
         self.held_back += late_patches.len() as u64;
         for (patch, at) in late_patches.into_iter().zip(std::iter::repeat(late).flatten()) {
             self.meter.apply(at, patch);
@@ -483,13 +516,14 @@ mod tests {
         let said =
             TickReport { slice_bytes_rx: Some(session.sent as f64), ..TickReport::default() };
         session.report(Nanos(8_000 * MS), 5_000.0, &said, false);
-        assert_eq!(session.meter.report(Nanos(0)).s, 5.0);
+        // Nor was anybody before the first report, at 50 ms.
+        assert_eq!(session.meter.report(Nanos(0)).s, 4.95);
         session.report(Nanos(8_050 * MS), 5_050.0, &said, false);
-        assert_eq!(session.meter.report(Nanos(0)).s, 5.05);
+        assert_eq!(session.meter.report(Nanos(0)).s, 5.0);
         session.report(Nanos(9_000 * MS), 6_000.0, &said, false);
         session.check(0.0, 0, AppliedBy::Acknowledgement);
         // Nobody is known to listen after the last report.
         let half_open = Session::new().sound(5_000).run(20_000, |_, _| None);
-        assert_eq!(half_open.meter.report(Nanos(0)).s, 5.0);
+        assert_eq!(half_open.meter.report(Nanos(0)).s, 4.95);
     }
 }

@@ -7,6 +7,7 @@
 //!   the new place has landed and the listener has crossed the lead with which it was placed. The
 //!   lead is 1.35 s at most without the transport's share, which is there to hide a slow link and
 //!   which a sound session does not need; a round trip and a generation take at most 0.5 s.
+//! - A start begins when somebody listens: with the buffer, or with a foreign client's first report.
 //! - A start has that transient from its first slice on, and the pipeline fills before it, which
 //!   together is at least the first 2.5 s. A first slice that is not there after 1.85 s is late, and
 //!   then all of the wait counts but the first second, which is what a full pipeline with a slow tick
@@ -72,6 +73,12 @@ impl Excuses {
     #[must_use]
     pub fn starting(&self, now: Nanos) -> bool {
         self.starting.is_some_and(|began| now < after(began, SETTLE_NS))
+    }
+
+    /// Somebody begins to listen, to a stream that may have begun long before: a start counts from here.
+    pub fn on_listener(&mut self, now: Nanos) {
+        self.settled_at = after(now, START_NS);
+        self.starting = Some(now);
     }
 
     /// A new source buffer.

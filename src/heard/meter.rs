@@ -5,6 +5,7 @@
 //! the excuse that were true while it was heard.
 
 use super::behind::{BEHIND_WINDOW_S, Behind, BehindRule};
+use super::excuses::SETTLE_NS;
 use super::tally::{HeardEpisode, HeardReport, JOIN_NS, Tally};
 use super::writes::LastWrites;
 use crate::capture::{HeardSpell, LastWrite, MeterState, Patch, PlayheadLine, WrittenBy};
@@ -15,6 +16,21 @@ use crate::time::Nanos;
 /// whole of the transport's share. What lands elsewhere soon after a swap was placed by the
 /// positions of the buffer before.
 const PLACED_NS: std::ops::RangeInclusive<i64> = -50_000_000..=4_350_000_000;
+
+/// A lead that one stray report after a jump has thrown up decays with this time constant. What is still
+/// that far ahead then is kept there because the link needs it.
+const THROWN_NS: u64 = 20_000_000_000;
+/// The longest lead of a server without the transport's share.
+const LONGEST_LEAD_NS: i64 = 1_350_000_000;
+
+/// How old a slice that lands so far ahead is by the time at which it is heard, if that is so long
+/// because the server gave the transport its share: the lead with which it begins, and the usual window
+/// at most. What is farther ahead than any lead was placed for another moment, and is not due.
+fn due_ns(lead_ns: i64, end_ns: i64) -> u64 {
+    let is_far = lead_ns > LONGEST_LEAD_NS && PLACED_NS.contains(&lead_ns);
+    let window_ns = (BEHIND_WINDOW_S * 1e9) as i64;
+    if is_far { end_ns.min(lead_ns + window_ns).unsigned_abs() } else { 0 }
+}
 
 /// A listener over the last writes of one loop.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +43,8 @@ pub(super) struct Meter {
     excused_until: Nanos,
     /// Until when slices may be on their way that were placed for the buffer before.
     swapping_until: Nanos,
+    /// When the playhead jumped, until the server's lead is a settled one again.
+    jumped_at: Option<Nanos>,
     slices: u32,
     last_slice: Nanos,
     behind: Behind,
@@ -60,6 +78,7 @@ impl Meter {
             listening: true,
             excused_until: at,
             swapping_until: at,
+            jumped_at: None,
             slices: 0,
             last_slice: at,
             behind: Behind::new(rule.behind, None),
@@ -79,6 +98,7 @@ impl Meter {
             listening: state.listening,
             excused_until: state.excused_until,
             swapping_until: state.swapping_until,
+            jumped_at: state.jumped_at,
             slices: state.slices,
             last_slice: state.last_slice,
             behind: Behind::new(rule.behind, state.behind),
@@ -104,6 +124,7 @@ impl Meter {
             listening: self.listening,
             excused_until: self.excused_until,
             swapping_until: self.swapping_until,
+            jumped_at: self.jumped_at,
             slices: self.slices,
             last_slice: self.last_slice,
             behind: self.behind.now,
@@ -135,13 +156,25 @@ impl Meter {
         let foreign = at < self.swapping_until && !PLACED_NS.contains(&lead_ns);
         let by =
             if foreign { WrittenBy::OldTrack(self.slices) } else { WrittenBy::Slice(self.slices) };
-        self.writes.write(patch.start, patch.frames, LastWrite { at, by });
+        let due_ns = if self.is_settled(at, lead_ns) { due_ns(lead_ns, end_ns) } else { 0 };
+        self.writes.write(patch.start, patch.frames, LastWrite { at, by, due_ns });
         self.slices = self.slices.wrapping_add(1);
         self.last_slice = self.last_slice.max(at);
         if self.listening && at >= self.excused_until {
             let over = self.behind.on_slice(at, lead_ns, end_ns);
             self.tally.add_behind(over);
         }
+    }
+
+    /// Whether the server's lead is one that it keeps, and not one that a jump has thrown it to.
+    fn is_settled(&mut self, at: Nanos, lead_ns: i64) -> bool {
+        let over = |jumped_at: &mut Nanos| {
+            let since_ns = at.0.saturating_sub(jumped_at.0);
+            let is_usual = (0..=LONGEST_LEAD_NS).contains(&lead_ns) && since_ns > SETTLE_NS;
+            is_usual || since_ns > THROWN_NS
+        };
+        self.jumped_at.take_if(over);
+        self.jumped_at.is_none()
     }
 
     /// Whether a playhead that was at the beginning of the present line and played since would be at
@@ -176,6 +209,7 @@ impl Meter {
         self.advance(at);
         self.line = line;
         if jumped {
+            self.jumped_at = Some(at);
             self.end_behind();
         }
     }
@@ -186,6 +220,11 @@ impl Meter {
             self.end_behind();
         }
         self.listening = listening;
+    }
+
+    /// Whether somebody is known to listen.
+    pub fn is_listening(&self) -> bool {
+        self.listening
     }
 
     /// What is bad from now on counts only after this moment.
@@ -206,6 +245,7 @@ impl Meter {
         self.writes = LastWrites::new(frames, at);
         self.last_slice = at;
         self.swapping_until = settles_at;
+        self.jumped_at = Some(at);
     }
 
     /// The client reported, up to which the listener has listened.

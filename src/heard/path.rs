@@ -162,8 +162,8 @@ mod tests {
     /// A loop of 1000 frames at 1 ms each; frames 200..300 are slice 1, 900..1000 slice 2.
     fn writes() -> LastWrites {
         let mut writes = LastWrites::new(1000, Nanos(0));
-        writes.write(200, 100, LastWrite { at: Nanos(1), by: WrittenBy::Slice(1) });
-        writes.write(900, 500, LastWrite { at: Nanos(2), by: WrittenBy::Slice(2) });
+        writes.write(200, 100, LastWrite { at: Nanos(1), by: WrittenBy::Slice(1), due_ns: 0 });
+        writes.write(900, 500, LastWrite { at: Nanos(2), by: WrittenBy::Slice(2), due_ns: 0 });
         writes
     }
 

@@ -1,8 +1,8 @@
 //! What was heard, added up: seconds, ages, episodes.
 //!
 //! Enters: stretches of listening over audio of one write. Leaves: a [`HeardReport`]. All sums are
-//! whole nanoseconds. What is bad: audio last written more than the threshold ago, or never since
-//! the buffer came, or for the track before. What is bad while it is excused is counted apart.
+//! whole nanoseconds. What is bad: audio last written more than the threshold ago and not due by
+//! then, or never since the buffer came, or for the track before. What is bad while it is excused is counted apart.
 
 use serde::Serialize;
 
@@ -240,7 +240,8 @@ impl Tally {
         if to > excused_until {
             self.oldest_ns = self.oldest_ns.max(to.0.saturating_sub(write.at.0));
         }
-        let too_old = Nanos(write.at.0.saturating_add(self.threshold_ns));
+        let old_ns = self.threshold_ns.max(write.due_ns);
+        let too_old = Nanos(write.at.0.saturating_add(old_ns));
         let (kind, bad_from) = match write.by {
             WrittenBy::Buffer => (1, from),
             WrittenBy::Slice(_) => (0, from.max(too_old)),

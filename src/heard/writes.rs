@@ -28,7 +28,7 @@ pub(super) struct LastWrites {
 impl LastWrites {
     /// A loop of which nothing was patched since its buffer came. A length of 0 becomes 1.
     pub fn new(frames: u64, at: Nanos) -> Self {
-        let write = LastWrite { at, by: WrittenBy::Buffer };
+        let write = LastWrite { at, by: WrittenBy::Buffer, due_ns: 0 };
         LastWrites { frames: frames.max(1), regions: vec![Region { start: 0, write }] }
     }
 
@@ -127,7 +127,7 @@ mod tests {
     }
 
     fn by(slice: u32) -> LastWrite {
-        LastWrite { at: Nanos(slice.into()), by: WrittenBy::Slice(slice) }
+        LastWrite { at: Nanos(slice.into()), by: WrittenBy::Slice(slice), due_ns: 0 }
     }
 
     #[track_caller]
@@ -169,7 +169,7 @@ mod tests {
             writes in proptest::collection::vec((0_u64..70, 0_u64..70), 0..200),
         ) {
             let mut map = LastWrites::new(64, Nanos(0));
-            let mut array = [LastWrite { at: Nanos(0), by: WrittenBy::Buffer }; 64];
+            let mut array = [LastWrite { at: Nanos(0), by: WrittenBy::Buffer, due_ns: 0 }; 64];
             for (slice, (start, len)) in (1..).zip(writes) {
                 map.write(start, len, by(slice));
                 let end = (start + len).min(64) as usize;

@@ -14,7 +14,7 @@ use crate::app::CaptureFolders;
 use crate::lag::LagReport;
 use crate::report::text::{self, Figure};
 use crate::report::what_if::{self, WhatIf, WhatIfSide};
-use crate::report::{Analysis, EndingReport, EventReport};
+use crate::report::{Analysis, EndingReport, EventReport, LeadsReport};
 use crate::scenario::Tier;
 use crate::scenario::model::ModelOutcome;
 use crate::verdict::{HeardUse, Verdict};
@@ -39,6 +39,35 @@ impl VerdictView {
         let mut shown = verdict.clone();
         shown.episodes.truncate(EPISODES);
         VerdictView { verdict: shown, episodes_total: verdict.episodes.len() as u64 }
+    }
+}
+
+/// How far ahead of the listener slices were, while there was one, in seconds.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct LeadsView {
+    /// When they came
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arrival_p5_s: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arrival_p50_s: Option<f64>,
+    /// When the client applied them, as it reports them: the worst of each report
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_p5_s: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_p50_s: Option<f64>,
+    /// Slices that came before the client said where it plays
+    pub before_listener: u64,
+}
+
+impl LeadsView {
+    pub fn of(leads: &LeadsReport) -> LeadsView {
+        LeadsView {
+            arrival_p5_s: leads.arrival.map(|lead| lead.p5),
+            arrival_p50_s: leads.arrival.map(|lead| lead.p50),
+            client_p5_s: leads.client.map(|lead| lead.p5),
+            client_p50_s: leads.client.map(|lead| lead.p50),
+            before_listener: leads.before_listener,
+        }
     }
 }
 

@@ -33,9 +33,17 @@ pub enum Outgoing {
     Pong(Vec<u8>),
     /// The connection is to be closed.
     Close {
-        /// Status code of RFC 6455.
+        /// Status code of RFC 6455; [`NO_CODE`] for a close without one, [`LOST`] for an end without a
+        /// close.
         code: u16,
         /// Reason text.
         reason: String,
     },
 }
+
+/// Stands for a close frame without a code.
+pub const NO_CODE: u16 = 1005;
+/// Stands for a connection that ends without a close frame, …
+pub const LOST: u16 = 1006;
+/// … and this for its reason where it is reset.
+pub const RESET: &str = "reset";

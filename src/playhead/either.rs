@@ -2,7 +2,7 @@
 //!
 //! Ops move only the simulated playhead and reports only the reported one; each ignores the other.
 
-use super::{Movement, PlayheadSim, ReportedPlayhead};
+use super::{Movement, Placed, PlayheadSim, ReportedPlayhead};
 use crate::capture::{Marker, PlayheadLine};
 use crate::time::Nanos;
 
@@ -91,10 +91,10 @@ impl Playhead {
         Some(if matches!(op, Marker::Seek { .. }) { Movement::Jumped } else { Movement::Moved })
     }
 
-    /// Takes the position that the client reports; `None` if the playhead is simulated.
-    pub fn report(&mut self, position_s: f64, now_s: f64) -> Option<Movement> {
+    /// Takes the position that the client reports, and its own time; `None` if the playhead is simulated.
+    pub fn report(&mut self, position_s: f64, client_s: Option<f64>, now_s: f64) -> Option<Placed> {
         let Playhead::Reported(playhead) = self else { return None };
-        Some(playhead.report(position_s, now_s))
+        Some(playhead.report(position_s, client_s, now_s))
     }
 
     #[must_use]
@@ -116,13 +116,14 @@ mod tests {
     fn playhead_ignores_what_moves_the_other_kind() {
         let mut simulated = Playhead::Simulated(PlayheadSim::new(480_000, 48_000, 0.0));
         let mut reported = Playhead::Reported(ReportedPlayhead::new(480_000, 48_000, 0.0));
-        assert_eq!(simulated.report(5.0, 1.0), None);
+        assert_eq!(simulated.report(5.0, None, 1.0), None);
         assert_eq!(reported.operate(&Marker::Seek { to_s: 5.0 }, 1.0), None);
         assert_eq!((simulated.frame(1.0), reported.frame(1.0)), (48_000, 48_000));
         let seek = Marker::Seek { to_s: 5.0 };
         assert_eq!(simulated.operate(&seek, 1.0), Some(Movement::Jumped));
         assert_eq!(simulated.operate(&Marker::Pause, 1.0), Some(Movement::Moved));
-        assert_eq!(reported.report(5.0, 1.0), Some(Movement::Moved));
+        let placed = Placed { movement: Movement::Moved, late_s: 0.0 };
+        assert_eq!(reported.report(5.0, None, 1.0), Some(placed));
         assert_eq!((simulated.frame(1.0), reported.frame(1.0)), (240_000, 240_000));
         assert!(simulated.paused(1.0) && !reported.paused(1.0));
     }

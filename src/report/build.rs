@@ -8,6 +8,7 @@ use super::data::{
 };
 use super::description::CaptureDescription;
 use super::ending::EndingReport;
+use super::leads::LeadsReport;
 use super::playhead_use::PlayheadUse;
 use super::round_trip::RoundTripReport;
 use super::time_report::TimeReport;
@@ -42,6 +43,7 @@ impl Analysis {
             lag: engine.report(about.at, args),
             verdict: verdict(engine, heard.as_ref(), arrivals.is_some()),
             heard,
+            leads: LeadsReport::of(engine, about.at, args),
             epochs: engine
                 .epochs()
                 .iter()
@@ -187,13 +189,14 @@ fn trend(engine: &Engine, at: Nanos) -> Trend {
     let mut trend =
         Trend { lead_s: vec![None; TREND_COLUMNS], staleness_s: vec![None; TREND_COLUMNS] };
     let Some(from) = engine.begins() else { return trend };
+    let listens_from_s = engine.listens_from().map_or(f64::INFINITY, Nanos::seconds);
     let column_s = at.seconds_since(from) / TREND_COLUMNS as f64;
     if column_s <= 0.0 {
         return trend;
     }
     let column = |t_s: f64| (((t_s - from.seconds()) / column_s) as usize).min(TREND_COLUMNS - 1);
     for epoch in engine.epochs() {
-        for slice in epoch.tracker.slices() {
+        for slice in epoch.tracker.slices().filter(|slice| slice.t_s >= listens_from_s) {
             let lowest = &mut trend.lead_s[column(slice.t_s)];
             *lowest = Some(lowest.map_or(slice.lead_s, |lead_s| lead_s.min(slice.lead_s)));
         }

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::arrivals::ArrivalsReport;
 use super::damage::DamageReport;
 use super::ending::EndingReport;
+use super::leads::LeadsReport;
 use super::playhead_use::PlayheadUse;
 use super::round_trip::RoundTripReport;
 use super::time_report::TimeReport;
@@ -34,6 +35,8 @@ pub struct Analysis {
     pub verdict: Verdict,
     /// What the listener heard, to the frame, over the whole capture; `null` when no buffer came.
     pub heard: Option<HeardUse>,
+    /// How far ahead of the listener slices were, when they came and when the client applied them.
+    pub leads: LeadsReport,
     /// One entry for each source buffer.
     pub epochs: Vec<EpochReport>,
     pub session: SessionReport,

@@ -40,7 +40,9 @@ fn write(divergence: &Divergence, out: &mut String) -> fmt::Result {
 }
 
 fn answer(divergence: &Divergence) -> String {
-    let how = if divergence.same {
+    let how = if divergence.strayed {
+        "the client's playhead was ELSEWHERE than the recorded one"
+    } else if divergence.same {
         "the client did what the recorded one did"
     } else {
         "the client did OTHERWISE than the recorded one"

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::clock::ReportClock;
 use super::format::{Bytes, Figure, OneLine, Tenths, plural};
 use crate::capture::{Opcode, Party, UnderWay};
-use crate::engine::{EndKind, EndWatch, Engine, SessionEnd};
+use crate::engine::{EndKind, EndWatch, Engine, Hearing, LateReports, SessionEnd};
 use crate::lag::stats::round;
 use crate::time::Nanos;
 
@@ -33,6 +33,21 @@ pub struct EndingReport {
     pub gaps: Vec<ReportGapSpan>,
     /// How many there were; of a session with very many, only the first stand in `gaps`.
     pub gaps_total: u64,
+    /// Reports that were held up between the client and the recorder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub late: Option<LateReportsSpan>,
+}
+
+/// Reports that came late by the client's own clock: what they say was true when it made them.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[cfg_attr(feature = "mcp", derive(schemars::JsonSchema))]
+pub struct LateReportsSpan {
+    pub reports: u64,
+    /// Runs of them.
+    pub bursts: u64,
+    /// When the first came.
+    pub from_s: f64,
+    pub worst_s: f64,
 }
 
 /// A time without reports of the client.
@@ -51,7 +66,14 @@ impl EndingReport {
     pub fn of(engine: &Engine, at: Nanos) -> EndingReport {
         let clock = ReportClock::of(engine, at);
         let watch = &engine.facts().ending;
-        Self::told(engine.ending(at), watch, &|t| clock.s(t))
+        let late = engine.hearing().map(Hearing::late_reports);
+        let late = late.and_then(|late| {
+            let from_s = clock.s(late.first?);
+            let LateReports { reports, bursts, worst_ns, .. } = late;
+            Some(LateReportsSpan { reports, bursts, from_s, worst_s: worst_ns as f64 / 1e9 })
+        });
+        let told = Self::told(engine.ending(at), watch, &|t| clock.s(t));
+        EndingReport { late, ..told }
     }
 
     /// Words an end that was found, with its times as `seconds` says them.
@@ -76,6 +98,7 @@ impl EndingReport {
                 .map(|gap| ReportGapSpan { from_s: seconds(gap.from), to_s: seconds(gap.to) })
                 .collect(),
             gaps_total: watch.gaps_total(),
+            late: None,
         }
     }
 
@@ -96,7 +119,7 @@ impl EndingReport {
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let under_way = self.under_way.iter().map(under_way_line);
-        under_way.chain(self.gaps_line()).collect()
+        under_way.chain(self.gaps_line()).chain(self.late.as_ref().map(late_line)).collect()
     }
 
     /// A line below everything else, where the session ended as it may and there is more to say than
@@ -117,12 +140,24 @@ impl EndingReport {
         let longest = self.gaps.iter().max_by(|a, b| length_s(a).total_cmp(&length_s(b)))?;
         let total = self.gaps_total;
         Some(format!(
-            "reports: {total} gap{} in what the client reports, the longest {} s at {} s",
+            "reports: {total} gap{} in what the client reports while it played, the longest {} s at {} s",
             plural(total as usize),
             Figure(round(length_s(longest), 6)),
             Tenths(longest.from_s)
         ))
     }
+}
+
+/// Reports that came late, for people.
+fn late_line(late: &LateReportsSpan) -> String {
+    let LateReportsSpan { reports, bursts, from_s, worst_s } = *late;
+    format!(
+        "reports: {reports} of the client came late in {bursts} burst{}, from {} s on, by {} s at \
+         most",
+        plural(bursts as usize),
+        Tenths(from_s),
+        Figure(round(worst_s, 3))
+    )
 }
 
 fn under_way_line(message: &UnderWay) -> String {
@@ -237,7 +272,7 @@ mod tests {
         assert!(report.lines().is_empty());
         report.gaps = vec![gap(1.0, 1.5), gap(4.0, 6.0), gap(8.0, 9.0)];
         report.gaps_total = 7;
-        let told = "reports: 7 gaps in what the client reports, the longest 2.00 s at 4.0 s";
+        let told = "reports: 7 gaps in what the client reports while it played, the longest 2.00 s at 4.0 s";
         assert_eq!(report.lines(), [told]);
     }
 }

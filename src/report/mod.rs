@@ -18,6 +18,7 @@ pub mod divergence;
 mod ending;
 mod format;
 mod json;
+mod leads;
 mod playhead_use;
 #[cfg(feature = "cli")]
 pub mod plot;
@@ -40,8 +41,9 @@ pub use data::{
     Trend,
 };
 pub use description::CaptureDescription;
-pub use ending::{EndingReport, ReportGapSpan};
+pub use ending::{EndingReport, LateReportsSpan, ReportGapSpan};
 pub use json::{json_text, write_json};
+pub use leads::LeadsReport;
 pub use playhead_use::{OpReport, PlayheadDecision, PlayheadUse};
 pub use round_trip::RoundTripReport;
 pub use time_report::{TimeReport, TimeTrust};

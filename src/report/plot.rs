@@ -74,6 +74,7 @@ impl Plot {
         let length_s = analysis.report_at_s.max(0.1);
         let column_s = length_s / COLUMNS as f64;
         let rate = f64::from(engine.sample_rate());
+        let listens_from_s = engine.listens_from().map_or(f64::INFINITY, Nanos::seconds);
         let (mut ahead, mut behind, mut staleness, mut playhead) = (
             Columns::new(column_s),
             Columns::new(column_s),
@@ -86,7 +87,9 @@ impl Plot {
             for slice in epoch.tracker.slices() {
                 let t_s = slice.t_s - origin_s;
                 let column = if slice.lead_s < BEHIND_LEAD_S { &mut behind } else { &mut ahead };
-                column.add(t_s, slice.lead_s);
+                if slice.t_s >= listens_from_s {
+                    column.add(t_s, slice.lead_s);
+                }
                 let start_s = f64::from(slice.start) / rate;
                 written.add(t_s, start_s);
                 written.add(t_s, start_s + f64::from(slice.frames) / rate);

@@ -9,7 +9,7 @@ pub use super::format::{Bytes, Figure, Lines, Name, OneLine, RecordCount, Tenths
 use super::warnings::Warning;
 use crate::capture::{ClientKind, Marker};
 use crate::heard::{LagKind, OldAudio, SILENCE_S};
-use crate::lag::{LagReport, TimelineRow};
+use crate::lag::{Figures, LagReport, TimelineRow};
 use crate::playhead::PlayheadSource;
 use crate::verdict::Verdict;
 
@@ -152,14 +152,14 @@ impl Page<'_> {
 
     fn figures(&self, lag: &LagReport, out: &mut String) -> fmt::Result {
         let shape = &self.analysis.trend;
-        if let Some(lead) = lag.slices.lead_s {
-            let figures = format!(
-                "p5 {}   p50 {}   p95 {} s",
-                Figure(lead.p5),
-                Figure(lead.p50),
-                Figure(lead.p95)
-            );
+        let leads = &self.analysis.leads;
+        if let Some(lead) = leads.arrival {
+            let figures = lead_figures(&lead);
             writeln!(out, "  lead       {figures:<34} {}", bars(&shape.lead_s, 0.25))?;
+        }
+        let is_foreign = self.analysis.session.client == Some(ClientKind::Foreign);
+        if let Some(lead) = leads.client.filter(|_| is_foreign) {
+            writeln!(out, "  as applied {}", lead_figures(&lead))?;
         }
         if let Some(age) = lag.ticks.staleness_s {
             let figures = format!(
@@ -360,6 +360,10 @@ fn operation(t_s: f64, op: &Marker) -> String {
         Marker::Point { name, .. } => format!("the mark \"{}\"", OneLine(name)),
     };
     format!("{what} at {} s", Tenths(t_s))
+}
+
+fn lead_figures(lead: &Figures) -> String {
+    format!("p5 {}   p50 {}   p95 {} s", Figure(lead.p5), Figure(lead.p50), Figure(lead.p95))
 }
 
 fn channels(channels: u16) -> String {

@@ -249,6 +249,7 @@ fn replay_server(capture: &Path) -> ReplayServer {
     let mut server = ReplayServer::new(ReplayOptions {
         timing: Timing::Recorded { rate: 1.0 },
         causal: false,
+        unasked: true,
         origin,
         began: origin,
         unknown: Vec::new(),
@@ -345,6 +346,8 @@ async fn pauses_rates_and_jumps_are_ordered_over_http() {
         let asked = http(address, "GET", "/control/replay", "").await;
         assert_eq!(asked.0, 409, "nobody is there to tell");
         let mut client = begin(address).await;
+        let report = r#"{"type":"params","playback_pos":0}"#;
+        client.send(WsMessage::text(report)).await.unwrap();
         let mut got = 0;
         while got < 2 {
             got += u32::from(client.next().await.unwrap().unwrap().is_text());
@@ -371,6 +374,8 @@ async fn pauses_rates_and_jumps_are_ordered_over_http() {
 async fn a_jump_back_is_a_swap() {
     let (_, (swap, buffer)) = play(ServeOptions::new(bundled("stall")), |address| async move {
         let mut client = begin(address).await;
+        let report = r#"{"type":"params","playback_pos":0}"#;
+        client.send(WsMessage::text(report)).await.unwrap();
         let mut slices = 0;
         while slices < 3 {
             slices += u32::from(client.next().await.unwrap().unwrap().is_binary());

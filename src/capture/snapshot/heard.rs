@@ -35,6 +35,10 @@ pub struct MeterState {
     pub excused_until: Nanos,
     /// Until when slices may come that were placed for the buffer before.
     pub swapping_until: Nanos,
+    /// When the playhead jumped or got another buffer, until the server's lead is known to be a settled
+    /// one again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jumped_at: Option<Nanos>,
     /// Slices applied since the session began.
     pub slices: u32,
     /// When the last one was.
@@ -66,6 +70,15 @@ pub struct LastWrite {
     /// When it was applied, or the buffer came.
     pub at: Nanos,
     pub by: WrittenBy,
+    /// How old it is by the time at which it was to be heard, where that is longer than the longest lead
+    /// of a server without the transport's share; otherwise 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub due_ns: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_zero(ns: &u64) -> bool {
+    *ns == 0
 }
 
 /// Who wrote a frame last.

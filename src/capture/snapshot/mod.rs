@@ -18,7 +18,7 @@ pub use heard::{
     PlayheadLine, Waiting, WrittenBy,
 };
 pub use session::{Expectation, ServerRefusal, SessionPhase, SessionState};
-pub use stream::{ReportedState, SimulatedState, StreamState, TickReport};
+pub use stream::{ClientClockState, ReportedState, SimulatedState, StreamState, TickReport};
 
 use std::borrow::Cow;
 

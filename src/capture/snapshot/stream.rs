@@ -74,6 +74,23 @@ pub struct ReportedState {
     pub held_since_s: Option<f64>,
     /// Reports so far.
     pub reports: u64,
+    /// The client's clock; missing if it tells none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<ClientClockState>,
+}
+
+/// The clock of a client beside that of the records, in seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ClientClockState {
+    /// The position and the client's time of the last report that went on from the one before.
+    #[serde(default)]
+    pub track: Option<(f64, f64)>,
+    /// Least distance between a report's arrival and its time since `since_s`, …
+    pub least_s: f64,
+    /// … and in the span before that.
+    pub before_s: f64,
+    /// When the present span began.
+    pub since_s: f64,
 }
 
 /// What the client said about itself in a tick.

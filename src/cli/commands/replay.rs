@@ -48,7 +48,7 @@ pub struct ReplayArgs {
         value_parser = parse_listen)]
     pub listen: SocketAddr,
     /// Be the client of this server, ws:// or wss://; its query string is never written down
-    #[arg(long, value_name = "URL", conflicts_with_all = ["timing", "max", "causal", "start_at", "looped"])]
+    #[arg(long, value_name = "URL", conflicts_with_all = ["timing", "max", "causal", "unasked", "start_at", "looped"])]
     pub to: Option<String>,
     /// When messages are sent: as recorded, or as fast as the client reads
     #[arg(long, value_enum, default_value_t)]
@@ -62,13 +62,17 @@ pub struct ReplayArgs {
     /// A recorded reply waits for the client message that caused it: config, upload, swap, prompt, …
     #[arg(long)]
     pub causal: bool,
+    /// Send recorded swaps also to a client that does not ask for them; a page drops what follows
+    #[arg(long, conflicts_with = "causal")]
+    pub unasked: bool,
     /// Send everything before this moment at once
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub start_at: Option<Offset>,
     /// Send nothing after this moment
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub until: Option<Offset>,
-    /// Begin again at the end, announced to the client as a swap to the initial buffer
+    /// Begin again at the end, announced to the client as a swap to the initial buffer, which a page
+    /// that did not ask for it does not follow
     #[arg(long = "loop")]
     pub looped: bool,
     /// The capture to write of this session; as a client captures/<UTC>.lagtape by default, as a
@@ -116,6 +120,7 @@ impl ReplayArgs {
         ServeOptions {
             timing: if self.is_max() { Timing::Max } else { Timing::Recorded { rate } },
             causal: self.causal,
+            unasked: self.unasked,
             start_at: self.start_at,
             until: self.until,
             looped: self.looped,

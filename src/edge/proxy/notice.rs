@@ -11,7 +11,7 @@ use crate::capture::Direction;
 use crate::engine::Engine;
 use crate::heard::{HeardEpisode, LagKind};
 use crate::lag::ReportArgs;
-use crate::report::EndingReport;
+use crate::report::{EndingReport, LeadsReport};
 use crate::time::Nanos;
 use crate::wire::websocket::Deflate;
 
@@ -139,12 +139,13 @@ impl SessionStatus {
         let window_s = at_s.clamp(0.1, WINDOW_S);
         let facts = engine.facts();
         let acknowledged = engine.last_report().slice_bytes_rx.filter(|bytes| *bytes >= 0.0);
+        let listens = engine.listens_from();
         let event = facts.events.back().and_then(|event| event.fields.get("type")?.as_str());
         Some(SessionStatus {
             session,
             at_s,
-            lead_s: tracker.slices().next_back().map(|slice| slice.lead_s),
-            lead_p5_s: report.slices.lead_s.map(|lead| lead.p5),
+            lead_s: listens.and_then(|_| Some(tracker.slices().next_back()?.lead_s)),
+            lead_p5_s: LeadsReport::of(engine, now, &args).arrival.map(|lead| lead.p5),
             staleness_s: tracker.ticks().next_back().map(|tick| tick.staleness_s),
             slices_per_s: report.slices.count as f64 / window_s,
             in_flight_bytes: acknowledged

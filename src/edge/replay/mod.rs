@@ -13,6 +13,7 @@ mod notice;
 mod opening;
 mod session;
 mod session_recorder;
+mod swap_targets;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -51,6 +52,8 @@ pub struct ServeOptions {
     pub timing: Timing,
     /// Replies wait for the messages that they answered.
     pub causal: bool,
+    /// Swaps that the recorded client asked for are sent also to one that does not.
+    pub unasked: bool,
     /// Everything before is sent at once.
     pub start_at: Option<Offset>,
     /// Nothing after is sent.
@@ -80,6 +83,7 @@ impl ServeOptions {
             capture,
             timing: Timing::Recorded { rate: 1.0 },
             causal: false,
+            unasked: false,
             start_at: None,
             until: None,
             looped: false,
@@ -215,6 +219,7 @@ impl Replay {
         ReplayOptions {
             timing: self.options.timing,
             causal: self.options.causal,
+            unasked: self.options.unasked,
             origin,
             began: self.opening.began,
             unknown: self.opening.unknown.clone(),

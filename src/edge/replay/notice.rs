@@ -62,7 +62,10 @@ impl fmt::Display for ReplayNotice {
                 "cannot keep up: everything is slowed, {by_s:.1} s so far (is the client reading?)"
             ),
             ReplayChange::BegunAgain { rounds } => {
-                write!(out, "begins again, for the {rounds}. time")
+                write!(
+                    out,
+                    "begins again, for the {rounds}. time, with a swap that the client did not ask for (a page drops the slices after it)"
+                )
             }
             ReplayChange::Closed { code, reason } if reason.is_empty() => {
                 write!(out, "closed {code}")

@@ -21,9 +21,9 @@ use crate::edge::socket::close::SocketEnd;
 use crate::edge::socket::listener::StopSignal;
 use crate::edge::socket::pump::{self, ClosedConnection, ServedPeer};
 use crate::edge::socket::upgrade::Upgraded;
-use crate::peer::Outgoing;
 use crate::peer::replay::{ReplayServer, Wanted};
 use crate::peer::server::Incoming;
+use crate::peer::{LOST, NO_CODE, Outgoing};
 use crate::report::DamageReport;
 use crate::time::Nanos;
 use crate::wire::json::parse_object;
@@ -181,7 +181,7 @@ impl<'a> ReplaySession<'a> {
             self.replay.notify(ReplayChange::Slowed { by_s: slowed_s });
         }
         let held = self.server.held_for().filter(|_| self.server.has_begun());
-        let held = held.filter(|_| self.server.wake_at().is_none()).map(|cause| cause.kind.clone());
+        let held = held.filter(|_| self.server.wake_at().is_none()).map(str::to_owned);
         if held != self.notified_held {
             if let Some(kind) = &held {
                 self.replay.notify(ReplayChange::HeldFor { kind: kind.clone() });
@@ -195,7 +195,10 @@ impl<'a> ReplaySession<'a> {
             return None;
         }
         let reason = match (closed.code, closed.reason) {
-            (1006, _) => "the client went away without a close".to_owned(),
+            (LOST, _) if self.server.is_whole() => {
+                "the connection ended without a close, as the recorded one did".to_owned()
+            }
+            (LOST, _) => "the client went away without a close".to_owned(),
             (code, reason) if reason.is_empty() => format!("closed with {code}"),
             (_, reason) => reason,
         };
@@ -225,8 +228,10 @@ impl ServedPeer for ReplaySession<'_> {
         }
         match message? {
             Outgoing::Close { code, reason } => {
-                // A code that only stands for a missing close cannot be sent.
-                let code = if CloseCode::from(code).is_allowed() { code } else { 1000 };
+                // Other codes that are not for frames cannot be sent.
+                let is_known =
+                    [NO_CODE, LOST].contains(&code) || CloseCode::from(code).is_allowed();
+                let code = if is_known { code } else { 1000 };
                 Some(Outgoing::Close { code, reason })
             }
             message => Some(message),

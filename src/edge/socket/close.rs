@@ -15,6 +15,7 @@ use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::CLOSE_TIMEOUT;
 use super::upgrade::Upgraded;
+use crate::peer::{LOST, NO_CODE};
 
 pub(in crate::edge) type Socket = WebSocketStream<TcpStream>;
 
@@ -27,6 +28,8 @@ pub(in crate::edge) enum SocketEnd {
     Theirs { code: u16, reason: String },
     /// The connection is broken: nobody is left to be told.
     Cut,
+    /// This side ends the connection without a close, or resets it.
+    Dropped { is_reset: bool },
 }
 
 impl SocketEnd {
@@ -40,7 +43,7 @@ impl SocketEnd {
             Some(close) => {
                 SocketEnd::Theirs { code: close.code.into(), reason: close.reason.to_string() }
             }
-            None => SocketEnd::Theirs { code: 1005, reason: String::new() },
+            None => SocketEnd::Theirs { code: NO_CODE, reason: String::new() },
         }
     }
 
@@ -61,7 +64,7 @@ impl SocketEnd {
     pub fn into_code(self) -> (u16, String) {
         match self {
             SocketEnd::Ours { code, reason } | SocketEnd::Theirs { code, reason } => (code, reason),
-            SocketEnd::Cut => (1006, String::new()),
+            SocketEnd::Cut | SocketEnd::Dropped { .. } => (LOST, String::new()),
         }
     }
 }
@@ -74,12 +77,20 @@ pub(in crate::edge) async fn finish(
     sender: &mut JoinHandle<SplitSink<Socket, Message>>,
 ) {
     if let SocketEnd::Ours { code, reason } = end {
-        let close = CloseFrame { code: (*code).into(), reason: reason.as_str().into() };
+        let frame = || CloseFrame { code: (*code).into(), reason: reason.as_str().into() };
+        let close = (*code != NO_CODE).then(frame);
         // Fails when the sender has ended, and then there is nobody to tell.
-        let _ = unsent.send(Message::Close(Some(close))).await;
+        let _ = unsent.send(Message::Close(close)).await;
     }
     drop(unsent);
     let sink = sender.await;
+    if let SocketEnd::Dropped { is_reset } = end {
+        let socket = sink.ok().and_then(|sink| incoming.reunite(sink).ok());
+        if let Some(socket) = socket {
+            drop_connection(socket.into_inner(), *is_reset).await;
+        }
+        return;
+    }
     if matches!(end, SocketEnd::Cut) {
         return;
     }
@@ -91,6 +102,16 @@ pub(in crate::edge) async fn finish(
         && !is_agreed
     {
         linger(socket.into_inner()).await;
+    }
+}
+
+/// Ends a connection as one that is lost ends: with a reset, or in order but without a close.
+async fn drop_connection(stream: TcpStream, is_reset: bool) {
+    if is_reset {
+        // A socket that refuses is reset already.
+        let _ = stream.set_zero_linger();
+    } else {
+        linger(stream).await;
     }
 }
 

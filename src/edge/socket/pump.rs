@@ -20,7 +20,7 @@ use super::sender::send_all;
 use super::upgrade::Upgraded;
 use crate::edge::clock::MonotonicClock;
 use crate::edge::connect::MAX_MESSAGE_LEN;
-use crate::peer::Outgoing;
+use crate::peer::{LOST, Outgoing, RESET};
 use crate::time::Nanos;
 
 /// Messages between the peer and the socket: a slice and its `params_update`.
@@ -160,6 +160,9 @@ impl<P: ServedPeer> Pump<'_, P> {
                 Message::Ping(Bytes::new())
             } else {
                 match self.peer.next(now) {
+                    Some(Outgoing::Close { code: LOST, reason }) => {
+                        return Some(SocketEnd::Dropped { is_reset: reason == RESET });
+                    }
                     Some(Outgoing::Close { code, reason }) => {
                         return Some(SocketEnd::Ours { code, reason });
                     }

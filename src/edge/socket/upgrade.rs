@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use futures_util::future::{self, Either};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{HOST, HeaderValue, TRANSFER_ENCODING, UPGRADE};
+use hyper::header::{HOST, HeaderValue, SEC_WEBSOCKET_PROTOCOL, TRANSFER_ENCODING, UPGRADE};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::{OnUpgrade, Parts};
@@ -91,8 +91,59 @@ fn upgrade(
     let upgrade = hyper::upgrade::on(&mut *request);
     Some(match create_response_with_body(request, Full::default) {
         // The channel has room for the one upgrade of a connection.
-        Ok(response) if upgrades.try_send(upgrade).is_ok() => response,
+        Ok(mut response) if upgrades.try_send(upgrade).is_ok() => {
+            let offered = request.headers().get_all(SEC_WEBSOCKET_PROTOCOL);
+            if let Some(chosen) = offered.iter().find_map(subprotocol) {
+                response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, chosen);
+            }
+            response
+        }
         Ok(_) => refusal(StatusCode::BAD_REQUEST, "this connection is upgraded already"),
         Err(error) => refusal(StatusCode::BAD_REQUEST, &error.to_string()),
     })
+}
+
+/// Longest name of a subprotocol that is no token.
+const MAX_NAME_LEN: usize = 32;
+/// A name has fewer digits than this.
+const MAX_DIGITS: usize = 5;
+
+/// The first offered subprotocol that is a name: a browser gives a connection up whose server chooses
+/// none of those that it offers. Tokens that clients put beside the name are never sent back.
+fn subprotocol(offered: &HeaderValue) -> Option<HeaderValue> {
+    let is_name = |name: &&str| {
+        let is_letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-._".contains(c);
+        let digits = name.bytes().filter(u8::is_ascii_digit).count();
+        let word = name.to_ascii_lowercase();
+        let is_secret =
+            ["key", "token", "secret", "auth"].iter().any(|secret| word.contains(secret));
+        let starts = name.starts_with(|c: char| c.is_ascii_lowercase());
+        starts
+            && name.len() <= MAX_NAME_LEN
+            && digits < MAX_DIGITS
+            && !is_secret
+            && name.chars().all(is_letter)
+    };
+    let names = offered.to_str().ok()?.split(',').map(str::trim);
+    names.filter(is_name).find_map(|name| HeaderValue::from_str(name).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subprotocol_that_is_sent_back_is_no_token() {
+        let chosen = |offered: &'static str| {
+            let chosen = subprotocol(&HeaderValue::from_static(offered));
+            chosen.map(|chosen| chosen.to_str().unwrap().to_owned())
+        };
+        assert_eq!(chosen("demon.v1").as_deref(), Some("demon.v1"));
+        assert_eq!(chosen("eyJhbGciOiJIUzI1NiJ9.e30.x, demon").as_deref(), Some("demon"));
+        assert_eq!(chosen("bearer, 0123456789abcdef").as_deref(), Some("bearer"));
+        assert_eq!(chosen("api-key.sk-abc"), None);
+        assert_eq!(chosen("9f86d081884c7d659a2feaa0c55ad015"), None);
+        assert_eq!(chosen("f3a9c0b1d2e4a5b6c7"), None);
+        assert_eq!(chosen(""), None);
+    }
 }

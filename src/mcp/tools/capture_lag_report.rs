@@ -14,7 +14,7 @@ use crate::mcp::call::Call;
 use crate::mcp::options::Toolset;
 use crate::mcp::shared::Shared;
 use crate::mcp::tool::{AboutTool, Effect};
-use crate::mcp::views::{self, VerdictView};
+use crate::mcp::views::{self, LeadsView, VerdictView};
 use crate::report::EndingReport;
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -46,6 +46,7 @@ pub(super) struct CaptureReport {
     /// When the report was made, in seconds from the initial buffer
     report_at_s: f64,
     lag: LagReport,
+    leads: LeadsView,
     verdict: VerdictView,
     /// How the session ended, and gaps in the client's reports
     ending: EndingReport,
@@ -83,6 +84,7 @@ pub(super) async fn capture_lag_report(
         id: found.id.clone(),
         report_at_s: analysis.report_at_s,
         lag,
+        leads: LeadsView::of(&analysis.leads),
         verdict: VerdictView::of(&analysis.verdict),
         ending: views::ending(&analysis),
     };

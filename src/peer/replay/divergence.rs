@@ -9,7 +9,7 @@ use super::pace::Pace;
 use super::sequence_diff::{Difference, SequenceDiff};
 use super::tape::{ClientAction, KnobChanges, Tick};
 use crate::lag::stats::round;
-use crate::playhead::ReportedPlayhead;
+use crate::playhead::{JUMP_S, ReportedPlayhead};
 use crate::time::Nanos;
 use crate::wire::message::Params;
 
@@ -31,6 +31,9 @@ pub struct Divergence {
     pub position: Option<Drift>,
     /// How the clock kept time.
     pub time: TimeKept,
+    /// The live playhead was elsewhere than the recorded one, in a replay from the beginning: leads and
+    /// ages are not those of the recording.
+    pub strayed: bool,
     /// Where the replay began, in seconds from the session's initial buffer.
     pub from_s: f64,
     /// How much of the tape was played from there, in seconds.
@@ -76,6 +79,21 @@ pub struct Drift {
     pub last_s: f64,
     /// The largest, with its sign.
     pub most_s: f64,
+    /// Reports that were compared, …
+    pub reports: u64,
+    /// … and those that lay farther apart than a seek may.
+    pub apart: u64,
+}
+
+/// One report in so many may be apart, as around a seek that came a little earlier or later.
+const APART_SHARE: u64 = 20;
+
+impl Drift {
+    /// Whether the client was elsewhere than the recorded one: what is sent is then not meant for it.
+    #[must_use]
+    pub fn has_strayed(&self) -> bool {
+        self.apart > 1 && self.apart * APART_SHARE > self.reports
+    }
 }
 
 /// How the clock of the replay kept time.
@@ -154,7 +172,7 @@ impl Comparer {
         }
         self.ticks.recorded += 1;
         if let Some((playhead, position_s)) = self.recorded_playhead.as_mut().zip(tick.position_s) {
-            playhead.report(position_s, tape.seconds());
+            playhead.report(position_s, None, tape.seconds());
             self.recorded_reports += 1;
         }
         if let Some(knobs) = tick.knobs {
@@ -184,7 +202,11 @@ impl Comparer {
                 first_s: apart_s,
                 last_s: apart_s,
                 most_s: apart_s,
+                reports: 0,
+                apart: 0,
             });
+            drift.reports += 1;
+            drift.apart += u64::from(apart_s.abs() > JUMP_S);
             drift.last_s = apart_s;
             if apart_s.abs() > drift.most_s.abs() {
                 drift.most_s = apart_s;
@@ -216,6 +238,7 @@ impl Drift {
             first_s: figure(self.first_s),
             last_s: figure(self.last_s),
             most_s: figure(self.most_s),
+            ..self
         }
     }
 }

@@ -28,6 +28,8 @@ pub struct ReplayOptions {
     pub timing: Timing,
     /// Replies wait for the messages that they answered.
     pub causal: bool,
+    /// Swaps that the recorded client asked for are sent also to one that does not.
+    pub unasked: bool,
     /// When the initial buffer came, on the tape's clock.
     pub origin: Nanos,
     /// When the buffer that the replay begins with is sent: `origin`, or where a recording begins

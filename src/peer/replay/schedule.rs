@@ -27,16 +27,26 @@ pub(super) enum ReplyCost {
     Paced { late_ns: u64, waited_ns: u64, slowed_ns: u64 },
 }
 
+/// Which replies wait for their causes.
+#[derive(Debug, Clone, Copy)]
+struct Waits {
+    for_all: bool,
+    /// A page that did not ask for a swap takes the slices after it for those of the buffer before.
+    for_swaps: bool,
+}
+
 /// The clock of a replay, and what it waits for.
 #[derive(Debug)]
 pub(super) struct Schedule {
     timing: Timing,
-    is_causal: bool,
+    waits: Waits,
     /// From the client's first message on.
     pace: Option<Pace>,
     paused_at: Option<Nanos>,
     /// Parts before this one are not paced.
     catch_up_to: Option<Nanos>,
+    /// When the client first reported its playhead.
+    reported_at: Option<Nanos>,
     pub actions: ClientActions,
 }
 
@@ -44,13 +54,17 @@ impl Schedule {
     pub fn new(options: &ReplayOptions) -> Schedule {
         Schedule {
             timing: options.timing,
-            is_causal: options.causal,
+            waits: Waits {
+                for_all: options.causal,
+                for_swaps: !options.unasked && options.timing != Timing::Max,
+            },
             pace: None,
             paused_at: None,
             // A recording without the session's beginning has nothing to catch up with before its own.
             catch_up_to: options
                 .start_at
                 .filter(|at| options.began == options.origin || *at > options.began),
+            reported_at: None,
             actions: ClientActions::default(),
         }
     }
@@ -137,7 +151,7 @@ impl Schedule {
     /// When a part may be played.
     pub fn due(&self, part: &TapePart) -> PartDue {
         let Some(pace) = &self.pace else { return PartDue::Never };
-        let cause = holding(part, self.is_causal);
+        let cause = holding(part, self.waits);
         let caused = cause.map(|cause| self.caused_at(cause));
         if caused == Some(None) {
             return PartDue::Never;
@@ -154,9 +168,45 @@ impl Schedule {
         }
     }
 
+    /// The client reports.
+    pub fn reported(&mut self, now: Nanos) {
+        self.reported_at.get_or_insert(now);
+    }
+
+    /// Whether the client has reported.
+    pub fn has_reported(&self) -> bool {
+        self.reported_at.is_some()
+    }
+
+    /// Whether parts are played at their times.
+    pub fn is_paced(&self) -> bool {
+        self.timing != Timing::Max && self.catch_up_to.is_none()
+    }
+
+    /// When the first recorded report may be passed: in its time, and not before the client's first.
+    pub fn due_with_report(&self, part: &TapePart) -> PartDue {
+        match (self.due(part), self.reported_at) {
+            (PartDue::At(at), Some(reported_at)) => PartDue::At(at.max(reported_at)),
+            (PartDue::At(_), None) => PartDue::Never,
+            (due, _) => due,
+        }
+    }
+
+    /// Everything after the first recorded report, at `tape`, comes as much later as the client's own.
+    /// Returns by how much.
+    pub fn wait_for_report(&mut self, tape: Nanos) -> u64 {
+        let paced = self.pace.as_ref().and_then(|pace| pace.now_at(tape));
+        let (Some(paced), Some(reported_at)) = (paced, self.reported_at) else { return 0 };
+        let waited_ns = reported_at.0.saturating_sub(paced.0);
+        if let Some(pace) = &mut self.pace {
+            pace.delay(waited_ns);
+        }
+        waited_ns
+    }
+
     /// The cause that a part waits for while it blocks the tape.
     pub fn held_for<'a>(&self, part: &'a TapePart) -> Option<&'a ReplyCause> {
-        holding(part, self.is_causal).filter(|cause| self.actions.done_at(cause).is_none())
+        holding(part, self.waits).filter(|cause| self.actions.done_at(cause).is_none())
     }
 
     /// When a reply may follow its cause, if that has happened.
@@ -173,9 +223,8 @@ impl Schedule {
 
     /// Whether a reply whose turn it is has to wait alone for its cause.
     pub fn waits_alone(&self, now: Nanos, reply: &TapeReply) -> bool {
-        let is_its_own = self.is_causal && self.catch_up_to.is_none();
-        let cause =
-            reply.cause.as_ref().filter(|_| is_its_own && !blocks_tape(reply, self.is_causal));
+        let is_its_own = self.waits.for_all && self.catch_up_to.is_none();
+        let cause = reply.cause.as_ref().filter(|_| is_its_own && !blocks_tape(reply, self.waits));
         cause.is_some_and(|cause| self.caused_at(cause).is_none_or(|at| at > now))
     }
 
@@ -187,7 +236,7 @@ impl Schedule {
         let Some(paced) = self.pace().and_then(|pace| pace.now_at(tape)) else {
             return ReplyCost::AtOnce;
         };
-        let caused = reply.cause.as_ref().filter(|_| blocks_tape(reply, self.is_causal));
+        let caused = reply.cause.as_ref().filter(|_| blocks_tape(reply, self.waits));
         let caused = caused.and_then(|cause| self.caused_at(cause));
         let waited_ns = caused.map_or(0, |caused| caused.0.saturating_sub(paced.0));
         let late_ns = now.0.saturating_sub(paced.0.saturating_add(waited_ns));
@@ -200,19 +249,19 @@ impl Schedule {
 }
 
 /// The cause for which a part blocks the tape, whether or not it has happened.
-fn holding(part: &TapePart, is_causal: bool) -> Option<&ReplyCause> {
+fn holding(part: &TapePart, waits: Waits) -> Option<&ReplyCause> {
     match &part.body {
-        PartBody::Reply(reply) if blocks_tape(reply, is_causal) => reply.cause.as_ref(),
+        PartBody::Reply(reply) if blocks_tape(reply, waits) => reply.cause.as_ref(),
         _ => None,
     }
 }
 
-/// Whether a reply blocks the tape until its cause: nothing is sent before the config, and in a causal
-/// replay nothing of a session or a swap before the audio that it is about.
-fn blocks_tape(reply: &TapeReply, is_causal: bool) -> bool {
+/// Whether a reply blocks the tape until its cause: nothing is sent before the config, nothing of a swap
+/// before it is asked for, and in a causal replay nothing of a session before the audio that it is about.
+fn blocks_tape(reply: &TapeReply, waits: Waits) -> bool {
     match (reply.kind, &reply.cause) {
-        (ReplyKind::Handshake, Some(cause)) => is_causal || cause.kind == CONFIG,
-        (ReplyKind::SwapReady, Some(_)) => is_causal,
+        (ReplyKind::Handshake, Some(cause)) => waits.for_all || cause.kind == CONFIG,
+        (ReplyKind::SwapReady, Some(_)) => waits.for_all || waits.for_swaps,
         _ => false,
     }
 }

@@ -60,7 +60,12 @@ pub struct ReplayServer {
     left_out: u64,
     /// The end of the tape was played, in this round or an earlier one.
     is_whole: bool,
+    /// The first recorded report, for which the tape waits until the client makes its own, is behind.
+    is_aligned: bool,
 }
+
+/// What the tape waits for where that is no action: the client's first report.
+pub const FIRST_REPORT: &str = "first report";
 
 impl ReplayServer {
     /// A replay that waits for its client.
@@ -81,6 +86,7 @@ impl ReplayServer {
             rounds: 0,
             left_out: 0,
             is_whole: false,
+            is_aligned: false,
         }
     }
 
@@ -118,6 +124,7 @@ impl ReplayServer {
         self.schedule.actions = ClientActions::reopened();
         self.comparer.stop();
         self.time.jump();
+        self.is_aligned = true;
     }
 
     /// Whether the tape is ready for the client's first message, with which it begins.
@@ -144,6 +151,7 @@ impl ReplayServer {
         match message {
             Incoming::Text(text) => {
                 if let (false, Ok(ClientText::Params(params))) = (is_first, client_text(text)) {
+                    self.schedule.reported(now);
                     self.comparer.live_tick(at_s, tape, &params, self.schedule.pace());
                     return;
                 }
@@ -197,6 +205,7 @@ impl ReplayServer {
                 let to = Nanos(self.options.origin.0.saturating_add(to_ns));
                 self.comparer.stop();
                 self.time.jump();
+                self.is_aligned = true;
                 if to < self.position {
                     self.enter(Stage::Rewinding);
                 }
@@ -275,12 +284,13 @@ impl ReplayServer {
     #[must_use]
     pub fn divergence(&self, now: Nanos) -> Divergence {
         let first_difference = self.comparer.first_difference();
-        let held = self.held_for().map(|cause| cause.kind.clone());
+        let held = self.held_for().map(str::to_owned);
         let unanswered = self.waiting.iter().map(|(cause, _)| cause.kind.clone()).chain(held);
         let mut time = self.time.kept(self.schedule.rate());
         if let Some(since) = self.schedule.paused_at() {
             time.paused_s += now.seconds_since(since);
         }
+        let from_s = round(self.from().seconds_since(self.options.origin), 6);
         Divergence {
             same: first_difference.is_none(),
             first_difference,
@@ -289,7 +299,9 @@ impl ReplayServer {
             ticks: self.comparer.ticks,
             position: self.comparer.position.map(Drift::rounded),
             time,
-            from_s: round(self.from().seconds_since(self.options.origin), 6),
+            strayed: from_s == 0.0
+                && self.comparer.position.is_some_and(|drift| drift.has_strayed()),
+            from_s,
             played_s: round(self.position.seconds_since(self.from()).max(0.0), 6),
             whole: self.is_whole,
             rounds: self.rounds,
@@ -298,11 +310,26 @@ impl ReplayServer {
         }
     }
 
-    /// The cause that the tape waits for.
+    /// The kind of message that the tape waits for.
     #[must_use]
-    pub fn held_for(&self) -> Option<&ReplyCause> {
+    pub fn held_for(&self) -> Option<&str> {
         let part = self.parts.front().filter(|_| self.stage != Stage::BeginningAgain)?;
-        self.schedule.held_for(part)
+        if self.aligns(part) && !self.schedule.has_reported() {
+            return Some(FIRST_REPORT);
+        }
+        self.schedule.held_for(part).map(|cause| cause.kind.as_str())
+    }
+
+    /// Whether the tape came to its end.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+
+    /// Whether a part is the recorded report at which the tape waits for the client's first.
+    fn aligns(&self, part: &TapePart) -> bool {
+        let is_report = matches!(&part.body, PartBody::Tick(tick) if tick.position_s.is_some());
+        is_report && !self.is_aligned && self.schedule.is_paced()
     }
 
     /// By how much everything was slowed because client or machine did not keep up, in seconds.
@@ -339,6 +366,7 @@ impl ReplayServer {
     fn due(&self, part: &TapePart) -> PartDue {
         match self.stage {
             Stage::BeginningAgain => PartDue::Now,
+            _ if self.aligns(part) => self.schedule.due_with_report(part),
             _ => self.schedule.due(part),
         }
     }
@@ -350,6 +378,12 @@ impl ReplayServer {
         if self.stage == Stage::BeginningAgain {
             self.begin_again(now, part);
             return;
+        }
+        if self.aligns(&part) {
+            self.is_aligned = true;
+            let waited_ns = self.schedule.wait_for_report(part.t);
+            self.time.waited_ns += waited_ns;
+            self.time.stood(waited_ns);
         }
         let at_s = part.t.seconds_since(self.options.origin);
         match part.body {

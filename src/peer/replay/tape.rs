@@ -9,9 +9,11 @@ use sha2::{Digest, Sha256};
 
 use super::causes::{CONFIG, CauseMatcher, ReplyCause};
 use super::mid_session::{self, MidSession};
-use crate::capture::{Body, Context, Direction, Message, Opcode, Record, SessionPhase};
+use crate::capture::{
+    Body, ConnectionBreak, Context, Direction, Message, Opcode, Party, Record, SessionPhase,
+};
 use crate::event::{Event, Interpreter};
-use crate::peer::Outgoing;
+use crate::peer::{LOST, NO_CODE, Outgoing, RESET};
 use crate::time::Nanos;
 use crate::wire::halves::HALF_LEN;
 use crate::wire::json::parse_object;
@@ -37,9 +39,9 @@ pub enum PartBody {
     Action(ClientAction),
     /// The client reported its playhead.
     Tick(Tick),
-    /// The server closed.
+    /// The server closed, or its connection was lost.
     Close {
-        /// Status code.
+        /// Status code, or what stands for none and for no close.
         code: u16,
         /// Reason text.
         reason: String,
@@ -185,6 +187,9 @@ impl Tape {
             }
             // A later context repeats what was read.
             Body::Context(context) if !self.has_begun => self.enter(context, record.t),
+            Body::Break(broken) if record.conn == self.session && !self.is_closed => {
+                self.broken(broken).into_iter().collect()
+            }
             Body::End(_) => vec![PartBody::End],
             _ => Vec::new(),
         };
@@ -226,6 +231,16 @@ impl Tape {
             }
             Err(_) => vec![PartBody::LeftOut],
         }
+    }
+
+    /// A connection that was lost, unless it was the client that went.
+    fn broken(&mut self, broken: &ConnectionBreak) -> Option<PartBody> {
+        if matches!(broken.by, Some(Party::Client | Party::Recorder)) {
+            return None;
+        }
+        self.is_closed = true;
+        let reason = if is_reset(&broken.reason) { RESET } else { "" };
+        Some(PartBody::Close { code: LOST, reason: reason.to_owned() })
     }
 
     fn message(&mut self, record: &Record<'_>, message: &Message<'_>) -> Vec<PartBody> {
@@ -295,8 +310,7 @@ impl Tape {
     ) -> PartBody {
         if let Event::Close { code, reason } = event {
             self.is_closed = true;
-            // 1005 cannot be sent, so a close without a code becomes a normal one.
-            return PartBody::Close { code: code.unwrap_or(1000), reason };
+            return PartBody::Close { code: code.unwrap_or(NO_CODE), reason };
         }
         if event == Event::Aside && self.announced_before > 0 {
             // A client that has not seen its announcement would take it for a slice.
@@ -347,6 +361,15 @@ impl Tape {
             _ => (ReplyKind::Stream, None),
         }
     }
+}
+
+/// Whether the sentence of a lost connection is that of one that was reset, and not only ended: the
+/// system's, the proxy's, and what `--drop-after` does.
+fn is_reset(reason: &str) -> bool {
+    let reason = reason.to_ascii_lowercase();
+    let ended = reason.contains("without closing handshake");
+    let words = ["reset", "broke it off", "cut, as"];
+    !ended && words.iter().any(|word| reason.contains(word))
 }
 
 fn frames(buffer: &Message<'_>, channels: u16) -> u64 {

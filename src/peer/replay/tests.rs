@@ -39,6 +39,7 @@ fn options() -> ReplayOptions {
     ReplayOptions {
         timing: Timing::Recorded { rate: 1.0 },
         causal: false,
+        unasked: true,
         origin: Nanos(100 * MS),
         began: Nanos(100 * MS),
         unknown: Vec::new(),
@@ -339,12 +340,13 @@ fn positions_are_held_against_the_recorded_ones() {
     stage.tape = parts(&[&opening[..], &script].concat());
     let tick = |at, text| (at, Act::Says(text));
     let acts = [
+        tick(1200, r#"{"type":"params","raw":{},"playback_pos":0.1}"#),
         tick(1250, r#"{"type":"params","raw":{},"playback_pos":0.15}"#),
         tick(1300, r#"{"type":"params","raw":{"a":2},"playback_pos":0.0}"#),
         tick(1400, r#"{"type":"params","raw":{"a":2},"playback_pos":0.4}"#),
     ];
     let divergence = stage.play(&acts, 20_000).divergence();
-    assert_eq!((divergence.ticks.recorded, divergence.ticks.live), (2, 3));
+    assert_eq!((divergence.ticks.recorded, divergence.ticks.live), (2, 4));
     let position = divergence.position.unwrap();
     // A loop of one second at 20 frames a second: positions are known to 50 ms.
     assert!((position.first_s - 0.0).abs() < 0.051, "{position:?}");
@@ -355,4 +357,61 @@ fn positions_are_held_against_the_recorded_ones() {
         (difference.what.as_str(), difference.live.as_deref()),
         ("knobs", Some(r#"{"a":2}"#))
     );
+}
+
+const REPORT: &str = r#"{"type":"params","playback_pos":0.05}"#;
+
+#[test]
+fn the_tape_waits_for_the_clients_first_report() {
+    let script = [
+        (120, "<early"),
+        (150, r#">{"type":"params","playback_pos":0.05}"#),
+        (200, "<slice"),
+        (250, r#">{"type":"params","playback_pos":0.15}"#),
+        (300, "<next"),
+    ];
+    let started = ["1060 ready", "1100 buffer!", "1120 early"];
+    let silent = Stage::new(&script, options()).play(&[], 60_000);
+    assert_eq!(silent.sent, started);
+    assert_eq!(silent.server.held_for(), Some("first report"));
+    let late = Stage::new(&script, options()).play(&[(5_000, Act::Says(REPORT))], 5_200);
+    assert_eq!(late.sent, [&started[..], &["5050 slice", "5150 next", "5150 close 1000"]].concat());
+    let time = late.divergence().time;
+    assert_eq!((time.waited_s, time.slowed_s), (3.85, 0.0));
+    // One that comes in time delays nothing, and a replay at once waits for none.
+    let early = Stage::new(&script, options()).play(&[(1_130, Act::Says(REPORT))], 2_000);
+    assert_eq!(early.sent[3..], ["1200 slice", "1300 next", "1300 close 1000"]);
+    let max = ReplayOptions { timing: Timing::Max, ..options() };
+    assert_eq!(Stage::new(&script, max).play(&[], 2_000).sent.len(), 6);
+}
+
+#[test]
+fn a_swap_waits_for_a_client_that_has_to_ask_for_it() {
+    let ask = r#"{"type":"swap_source","use_server_source":true}"#;
+    let script = [
+        (200, r#">{"type":"swap_source","use_server_source":true}"#),
+        (260, r#"<{"type":"swap_ready"}"#),
+        (280, "<other!!"),
+        (400, "<slice"),
+    ];
+    let asks = ReplayOptions { unasked: false, ..options() };
+    let held = Stage::new(&script, asks.clone()).play(&[], 60_000);
+    assert_eq!((held.sent.len(), held.server.held_for()), (2, Some("swap_source")));
+    let asked = Stage::new(&script, asks).play(&[(5_000, Act::Says(ask))], 6_000);
+    assert_eq!(asked.sent[2..5], ["5060 swap_ready", "5080 other!!", "5200 slice"]);
+    let unasked = Stage::new(&script, options()).play(&[], 6_000);
+    assert_eq!(unasked.sent[2..5], ["1260 swap_ready", "1280 other!!", "1400 slice"]);
+    // A swap that nobody asked for comes when it came.
+    let by_itself = ReplayOptions { unasked: false, ..options() };
+    let by_itself = Stage::new(&script[1..], by_itself).play(&[], 6_000);
+    assert_eq!(by_itself.sent[2..5], ["1260 swap_ready", "1280 other!!", "1400 slice"]);
+}
+
+#[test]
+fn a_playhead_strays_when_it_stays_apart() {
+    let strays = |reports, apart| {
+        Drift { first_s: 0.0, last_s: 0.0, most_s: 3.0, reports, apart }.has_strayed()
+    };
+    assert!(!strays(1, 1) && !strays(100, 0) && !strays(100, 5));
+    assert!(strays(100, 6) && strays(2, 2));
 }

@@ -44,14 +44,15 @@ impl Listener {
         self.playhead.operate(now, op);
     }
 
-    /// A report goes out; `recorded_s` is the position that the recording has for that moment.
-    pub fn report(&mut self, now: Nanos, recorded_s: Option<f64>) {
+    /// A report goes out; `recorded_s` is the position that the recording has for that moment, and
+    /// `client_s` the client's time.
+    pub fn report(&mut self, now: Nanos, recorded_s: Option<f64>, client_s: Option<f64>) {
         if let Playhead::Reported(follower) = &mut self.playhead
             && let Some(recorded_s) = recorded_s
         {
             follower.advance(now);
             let position_s = wrapped(recorded_s + follower.ahead_s, follower.loop_s);
-            follower.playhead.report(position_s, now.seconds());
+            follower.playhead.report(position_s, client_s, now.seconds());
         }
     }
 

@@ -107,7 +107,9 @@ impl<'a> ClientSide<'a> {
         let recorded = self.schedule.recorded(now);
         let tick = &self.trace.ticks[recorded];
         let passed_s = now.seconds_since(tick.at);
-        self.listener.report(now, tick.position_s.map(|position_s| position_s + passed_s));
+        let client_time = tick.client_time.map(|time| time + passed_s);
+        let position_s = tick.position_s.map(|position_s| position_s + passed_s);
+        self.listener.report(now, position_s, client_time);
         let now_s = now.seconds();
         let heard = self.tracker.on_tick(now_s, self.listener.frame(now_s));
         let acknowledges = self.acknowledges.unwrap_or(tick.acked.is_some());
@@ -115,7 +117,6 @@ impl<'a> ClientSide<'a> {
         let lowest_lead_s = self.lowest_lead_s.take();
         // What was reported before anything differed is known better than any model makes it.
         let as_recorded = now < self.schedule.differs_at;
-        let client_time = tick.client_time.map(|time| time + passed_s);
         if let Some(emitted) = &mut self.emitted {
             let heard_s = self.listener.reported_s().unwrap_or(heard.playhead_s);
             let position_s = tick.position_s.map(|_| heard_s);
