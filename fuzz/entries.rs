@@ -5,13 +5,19 @@
 //! take every checksum (`cfg(fuzzing)`, in capture/format.rs), and [`reader`] puts right ones around
 //! the bodies that it is given.
 
+use std::sync::OnceLock;
+
+use lagtape::app;
 use lagtape::capture::{
-    Direction, Message, Opcode, Records, Salvage, SyncMarker, import_session_log,
+    Body, Direction, Marker, Message, Opcode, PackedRows, Record, Records, Salvage, SyncMarker,
+    Writer, import_session_log,
 };
+use lagtape::edge::proxy::{ServerTrust, Upstream, read_heads};
 use lagtape::engine::{Engine, Options};
 use lagtape::event::Interpreter;
 use lagtape::wire::message;
 use lagtape::wire::slice::SliceDecoder;
+use lagtape::wire::websocket::{Inflater, Messages};
 
 const MARKER: &[u8; 8] = b"a fuzzer";
 
@@ -99,4 +105,126 @@ pub fn import(data: &[u8]) {
         while records.next_record().expect("an import is sound").is_some() {}
     }
     let _ = SyncMarker::derive(data);
+}
+
+/// The head of a request or of a response: what the proxy forwards is read like what came.
+pub fn heads(data: &[u8]) {
+    for url in ["ws://pod:1318/?key=1", "wss://pod.example/path", "http://[::1]:80"] {
+        read_heads(data, &Upstream::parse(url, &ServerTrust::Anybody).expect("an address"));
+    }
+}
+
+/// One direction of a WebSocket connection, and compressed messages: two bytes of length each, whose
+/// highest bit says that something was lost before. Wherever the bytes are cut, the messages are the
+/// same; a limit cuts what comes out and changes nothing else.
+pub fn deflate(data: &[u8]) {
+    for takes_over in [false, true] {
+        let mut rest = data;
+        let (mut whole, mut short) = (Inflater::new(takes_over), Inflater::new(takes_over));
+        while let Some((len, behind)) = rest.split_first_chunk::<2>() {
+            let len = u16::from_be_bytes(*len);
+            if len & 0x8000 != 0 {
+                whole.lose();
+                short.lose();
+            }
+            let (message, behind) = behind.split_at(usize::from(len & 0x7fff).min(behind.len()));
+            rest = behind;
+            let (all, part) = (whole.inflate(message, 1 << 20), short.inflate(message, 100));
+            assert_eq!(all.as_ref().map(|all| all.1), part.as_ref().map(|part| part.1));
+            if let Some(((all, _), (part, len))) = all.zip(part) {
+                assert_eq!(part.len() as u64, len.min(100));
+                assert!(all.starts_with(&part));
+            }
+        }
+    }
+    assert_eq!(messages(data, data.len().max(1)), messages(data, 1));
+}
+
+type Found = (u8, Vec<u8>, u64, bool);
+
+fn messages(data: &[u8], piece: usize) -> Vec<Found> {
+    let mut messages = Messages::new(Some(Inflater::new(true)));
+    let mut found = Vec::new();
+    for mut bytes in data.chunks(piece) {
+        while let Some(whole) = messages.next(&mut bytes) {
+            found.push((whole.opcode, whole.payload.to_vec(), whole.len, whole.is_compressed));
+        }
+    }
+    found
+}
+
+/// A HAR file, or a zip with one. What is imported can be read.
+pub fn har(data: &[u8]) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (saved, out) = (folder.path().join("x.har"), folder.path().join("x.lagtape"));
+    std::fs::write(&saved, data).expect("room");
+    if app::import_har(&saved, None, &out, false).is_ok() {
+        let mut records = Records::new(std::fs::File::open(&out).expect("what was imported"));
+        while records.next_record().expect("an import is sound").is_some() {}
+    }
+}
+
+/// The columns of a checkpoint, unpacked, of which the first rows may be ops: what was unpacked
+/// packs and unpacks to itself, and an engine takes it.
+pub fn checkpoint(data: &[u8]) {
+    let packed = PackedRows::of_bytes(zstd::bulk::compress(data, 1).expect("compressible"));
+    let count = data.first_chunk().map_or(0, |count| u32::from_be_bytes(*count));
+    let kinds = data.get(4..).unwrap_or_default().iter().take(count as usize);
+    let ops: Vec<_> = (0..)
+        .zip(kinds)
+        .filter(|(_, kind)| **kind == 7)
+        .map(|(row, _)| (row, Marker::Seek { to_s: f64::from(row) }))
+        .collect();
+    let Ok(rows) = packed.unpack(&ops) else { return };
+    let (once, found) = PackedRows::pack(&rows);
+    assert_eq!(found, ops);
+    let again = once.unpack(&found).expect("what was packed unpacks");
+    assert_eq!(PackedRows::pack(&again).0, once);
+    let mut engine = Engine::new(Options::default());
+    rows.iter().for_each(|row| engine.recall(row));
+}
+
+/// Bytes of a context, two for the place and one for the value, put into that of a real session, which
+/// then goes on.
+pub fn context(data: &[u8]) {
+    static SESSION: OnceLock<(Vec<u8>, Vec<u8>)> = OnceLock::new();
+    let (context, rest) = SESSION.get_or_init(session);
+    let mut context = context.clone();
+    for change in data.chunks_exact(3) {
+        let at = usize::from(u16::from_be_bytes([change[0], change[1]]));
+        let len = context.len();
+        context[at % len] = change[2];
+    }
+    raw(&[b"\xc4\x08\x89LTP1\r\n\x1a", &sealed(&context)[..], rest].concat());
+}
+
+/// The body of a context from the middle of a recording, and some of the records that follow it.
+fn session() -> (Vec<u8>, Vec<u8>) {
+    const HEAD_LEN: usize = 21;
+    let mut records = Records::new(&include_bytes!("../captures/healthy.lagtape")[..]);
+    let mut engine = Engine::new(Options { audio_crc: true, ..Options::default() });
+    let mut writer = Writer::new(SyncMarker(*MARKER));
+    let (mut context, mut rest) = (Vec::new(), Vec::new());
+    while let Ok(Some(record)) = records.next_record() {
+        if matches!(record.body, Body::Checkpoint(_)) {
+            continue;
+        }
+        if engine.facts().records < 200 {
+            engine.handle(&record);
+            continue;
+        }
+        if context.is_empty() {
+            // Without the audio, which is most of it and looks at nothing.
+            let Body::Context(mut found) = engine.context().body else { continue };
+            found.buffer = None;
+            let body = Body::Context(found);
+            writer.write(&Record { body, ..engine.context() }, &mut context);
+            context.drain(..HEAD_LEN);
+        }
+        writer.write(&record, &mut rest);
+        if engine.facts().records + 40 < record.seq {
+            break;
+        }
+    }
+    (context, rest)
 }

@@ -11,12 +11,17 @@ pub mod entries;
 
 type Entry = (&'static str, fn(&[u8]));
 
-const ENTRIES: [Entry; 5] = [
+const ENTRIES: [Entry; 10] = [
     ("reader", entries::reader),
     ("raw", entries::raw),
     ("slice", entries::slice),
     ("json", entries::json),
     ("import", entries::import),
+    ("heads", entries::heads),
+    ("deflate", entries::deflate),
+    ("har", entries::har),
+    ("checkpoint", entries::checkpoint),
+    ("context", entries::context),
 ];
 
 fn corpus() -> Vec<(String, Vec<u8>)> {

@@ -41,6 +41,12 @@ impl PackedRows<'_> {
         PackedRows(Cow::Owned(self.0.into_owned()))
     }
 
+    /// Columns that lie packed somewhere; [`PackedRows::unpack`] says whether they are any.
+    #[must_use]
+    pub fn of_bytes(bytes: Vec<u8>) -> PackedRows<'static> {
+        PackedRows(Cow::Owned(bytes))
+    }
+
     /// The columns as stored: one zstd frame.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {

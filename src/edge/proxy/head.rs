@@ -238,6 +238,26 @@ fn odd_switch(bytes: &[u8], wants: Wants) -> Result<Option<ResponseHead>, NotHtt
     }))
 }
 
+/// Panics where a head that is forwarded would be read otherwise than the one that came.
+pub(super) fn read_twice(bytes: &[u8], upstream: &Upstream) {
+    const HOST: Option<&str> = Some("localhost:13180");
+    if let Ok(Some(read)) = request(bytes, upstream) {
+        let again = request(&read.head, upstream).ok().flatten().expect("a request stays one");
+        assert!(read.len <= bytes.len());
+        assert_eq!((&again.head, &again.target), (&read.head, &read.target));
+        assert_eq!((again.framing, again.wants), (read.framing, read.wants));
+    }
+    for wants in [Wants::Document, Wants::Head, Wants::WebSocket] {
+        let Ok(Some(read)) = response(bytes, wants, upstream, HOST) else { continue };
+        let again = response(&read.head, wants, upstream, HOST);
+        let again = again.ok().flatten().expect("a response stays one");
+        assert!(read.len <= bytes.len());
+        assert_eq!((&again.head, again.status), (&read.head, read.status));
+        assert_eq!((again.framing, again.is_last), (read.framing, read.is_last));
+        assert_eq!(again.websocket, read.websocket);
+    }
+}
+
 /// Where the empty line after a head ends.
 fn end_of_head(bytes: &[u8]) -> Option<usize> {
     let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at);

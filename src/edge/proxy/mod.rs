@@ -40,6 +40,12 @@ pub use notice::{ProxyNotice, STATUS_PERIOD, SessionStatus, WINDOW_S};
 pub use tap::MAX_WAITING;
 pub use upstream::{ServerTrust, Upstream};
 
+/// Reads bytes as heads of both sorts, for fuzzers.
+#[doc(hidden)]
+pub fn read_heads(bytes: &[u8], upstream: &Upstream) {
+    head::read_twice(bytes, upstream);
+}
+
 /// Connections at a time; further clients are turned away.
 pub const MAX_CONNECTIONS: usize = 1024;
 
