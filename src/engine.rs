@@ -34,6 +34,7 @@ use crate::capture::{
     Message, PackedBuffer, Record, RowKind, SessionState, TickReport, Totals,
 };
 use crate::event::{Event, Interpreter};
+use crate::family::FamilyUse;
 use crate::heard::{BehindRule, HeardAudio, HeardEpisode, HeardMeter, HeardRule};
 use crate::lag::{LagReport, LagTracker, ReportArgs};
 use crate::mirror::Mirror;
@@ -94,6 +95,7 @@ pub struct Engine {
     header: Option<Header>,
     interpreter: Interpreter,
     ready: Option<Ready>,
+    family: FamilyUse,
     stream: Option<Stream>,
     facts: Facts,
     timing: TimeEvidence,
@@ -109,6 +111,7 @@ impl Engine {
             header: None,
             interpreter: Interpreter::new(),
             ready: None,
+            family: FamilyUse::default(),
             stream: None,
             facts: Facts::default(),
             timing: TimeEvidence::default(),
@@ -148,10 +151,12 @@ impl Engine {
     }
 
     fn resume(&mut self, record: &Record<'_>, context: &Context<'_>) {
-        match Stream::resume(&self.options, self.playhead_source(), context) {
+        let family = FamilyUse::of(&context.state.config, &context.state.ready_text);
+        match Stream::resume(&self.options, self.playhead_source(), family.id(), context) {
             Ok(stream) => {
                 self.interpreter = Interpreter::resume(&context.state);
                 self.ready = context.state.ready;
+                self.family = family;
                 self.stream = stream;
                 self.facts.resume(&context.state);
             }
@@ -188,6 +193,7 @@ impl Engine {
         if let RowKind::Begin(shape) = row.what {
             let BufferShape { channels, sample_rate, .. } = shape;
             self.ready = Some(Ready { channels, sample_rate });
+            self.family = FamilyUse::recalled(shape.family);
             let source = self.playhead_source();
             self.stream = Some(Stream::new(&self.options, source, row.t, shape));
         }
@@ -287,6 +293,10 @@ impl Engine {
                 self.ready = Some(ready);
                 self.facts.ending.ready();
                 self.facts.note_ready(message.text());
+                self.family = self.facts.family();
+                if self.family.contradicts {
+                    self.facts.odd(OddityKind::OtherFamily, record);
+                }
                 self.facts.refusal = None;
                 if ready.sample_rate != crate::time::DEFAULT_SAMPLE_RATE {
                     self.facts.odd(OddityKind::SampleRate, record);
@@ -316,7 +326,8 @@ impl Engine {
 
     fn begin(&mut self, record: &Record<'_>, message: &Message<'_>) {
         let ready = self.ready.unwrap_or(DEFAULT_READY);
-        match Stream::begin(&self.options, self.playhead_source(), ready, record, message) {
+        let (source, family) = (self.playhead_source(), self.family.id());
+        match Stream::begin(&self.options, source, ready, family, record, message) {
             Ok(stream) => {
                 self.did = RowKind::Begin(stream.shape());
                 self.stream = Some(stream);
@@ -345,7 +356,10 @@ impl Engine {
             streams: stream.is_some(),
             is_paused: stream.is_some_and(|stream| stream.hearing.playhead.paused(at_s)),
             habit: ClientHabit::of(self.header.as_ref(), &self.last_report()),
-            is_idle: stream.is_some_and(|stream| stream.hearing.meter.idles(at)),
+            is_idle: stream.is_some_and(|stream| {
+                let meter = &stream.hearing.meter;
+                meter.idles(at) || meter.may_be_silent(at)
+            }),
             awaits_buffer: self.interpreter.pending().len() > 0,
         };
         self.facts.ending.ending(at, stream)
@@ -397,6 +411,12 @@ impl Engine {
     #[must_use]
     pub fn sample_rate(&self) -> u32 {
         self.ready.unwrap_or(DEFAULT_READY).sample_rate
+    }
+
+    /// Which family serves the session, and by what that is known.
+    #[must_use]
+    pub fn family(&self) -> &FamilyUse {
+        &self.family
     }
 
     /// Counts, events, oddities.

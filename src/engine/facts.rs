@@ -12,6 +12,7 @@ use super::pings::Pings;
 use crate::capture::{
     Body, Direction, End, Gap, Marker, Message, Opcode, Record, ServerRefusal, SessionState, Totals,
 };
+use crate::family::FamilyUse;
 use crate::time::Nanos;
 use crate::wire::json;
 use crate::wire::message::kind_of;
@@ -87,6 +88,10 @@ pub enum OddityKind {
     Gap,
     /// Records whose numbers do not follow on the one before, without a gap record that says why.
     MissingRecords,
+    /// Slices of an append-only session that lie behind its frontier.
+    BehindFrontier,
+    /// What the client asked for and what the server is are of different families.
+    OtherFamily,
     /// Records of a type this version does not know: skipped.
     UnknownRecord,
 }
@@ -318,6 +323,12 @@ impl Facts {
                 first_t: record.t,
             }),
         }
+    }
+
+    /// Which family serves the session.
+    #[must_use]
+    pub fn family(&self) -> FamilyUse {
+        FamilyUse::of(&self.config, &self.ready_text)
     }
 
     /// Keeps what opened the session.

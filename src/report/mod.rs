@@ -16,6 +16,7 @@ mod data;
 mod description;
 pub mod divergence;
 mod ending;
+mod family;
 mod format;
 mod playhead_use;
 #[cfg(feature = "cli")]
@@ -40,6 +41,7 @@ pub use data::{
 };
 pub use description::CaptureDescription;
 pub use ending::{EndingReport, ReportGapSpan};
+pub use family::{FamilyReport, HealthySilence};
 pub use playhead_use::{OpReport, PlayheadDecision, PlayheadUse};
 pub use round_trip::RoundTripReport;
 pub use time_report::{TimeReport, TimeTrust};

@@ -199,6 +199,12 @@ fn oddity_sentence(kind: OddityKind) -> &'static str {
         OddityKind::MissingRecords => {
             "records whose numbers do not follow on each other: some are missing from the file"
         }
+        OddityKind::BehindFrontier => {
+            "slices behind the frontier of an append-only session: taken as written again"
+        }
+        OddityKind::OtherFamily => {
+            "the backend that config asks for and what ready says of refines_audio do not go together"
+        }
         OddityKind::UnknownRecord => "records of a type that this version does not know: skipped",
     }
 }
