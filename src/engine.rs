@@ -33,7 +33,7 @@ use crate::capture::{
     Body, BufferShape, CheckpointRow, ClientKind, Context, Digest, Direction, Header, Marker,
     Message, PackedBuffer, Record, RowKind, SessionState, TickReport, Totals,
 };
-use crate::event::{Event, Interpreter};
+use crate::event::{Contradiction, Event, Interpreter};
 use crate::family::FamilyUse;
 use crate::heard::{BehindRule, HeardAudio, HeardEpisode, HeardMeter, HeardRule};
 use crate::lag::{LagReport, LagTracker, ReportArgs};
@@ -283,6 +283,14 @@ impl Engine {
         self.facts.note_message(record.t, message);
         self.timing.note_message(record.t, message);
         let event = self.interpreter.read(record.conn, message);
+        match self.interpreter.contradiction() {
+            Some(Contradiction::NeverCame) => {
+                self.facts.awaited_bounce = None;
+                self.facts.odd(OddityKind::NeverCame, record);
+            }
+            Some(Contradiction::TextForPcm) => self.facts.odd(OddityKind::TextForPcm, record),
+            None => {}
+        }
         if let Event::Tick(Params { client_time: Some(client_time_s), .. }) = event {
             self.timing.note_client_time(record.t, client_time_s);
         }
@@ -320,7 +328,8 @@ impl Engine {
                     self.did = stream.handle(record, message, event, &mut self.facts);
                 }
             }
-            Event::Upload | Event::Skipped | Event::Aside | Event::Compressed | Event::Nothing => {}
+            Event::Aside => self.facts.awaited_bounce = None,
+            Event::Upload | Event::Skipped | Event::Compressed | Event::Nothing => {}
         }
     }
 

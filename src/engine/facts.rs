@@ -92,6 +92,10 @@ pub enum OddityKind {
     BehindFrontier,
     /// What the client asked for and what the server is are of different families.
     OtherFamily,
+    /// Stems or a bounce that were announced and never came.
+    NeverCame,
+    /// Text of the client where it had announced PCM.
+    TextForPcm,
     /// Records of a type this version does not know: skipped.
     UnknownRecord,
 }
@@ -157,6 +161,8 @@ pub struct Facts {
     pub arrivals: Arrivals,
     /// What the end of the session follows from.
     pub ending: EndWatch,
+    /// A bounce that was announced and has not come: the record that did.
+    pub awaited_bounce: Option<(u64, Nanos)>,
     /// The number that the next record should have.
     next_seq: u64,
     /// The last record was a gap: what happened in it is not known.
@@ -376,6 +382,9 @@ impl Facts {
         if kind_of(&fields) == Some("error") {
             let text = |key: &str| fields.get(key).and_then(Value::as_str);
             self.ending.error(record.t, text("code"), text("message"));
+        }
+        if kind_of(&fields) == Some("bounce_ready") {
+            self.awaited_bounce = Some((record.seq, record.t));
         }
         let is_echo = kind_of(&fields) == Some("params_echo");
         let raw = if is_echo { fields.remove("raw") } else { None };

@@ -5,6 +5,7 @@ use std::fs;
 
 use lagtape::capture::{Body, Records};
 use lagtape::engine::{Engine, Options};
+use lagtape::family::{FAMILIES, FamilyKind, Traits};
 use lagtape::time::Nanos;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -298,4 +299,83 @@ fn slices_that_contradict_the_family_are_odd() {
     let report = log.analysis(0).0;
     let kinds: Vec<_> = report["warnings"].as_array().unwrap().iter().map(|w| &w["kind"]).collect();
     assert!(kinds.contains(&&json!("other_family")), "{kinds:?}");
+}
+
+/// The cells of the rows of a table in docs/FAMILIES.md that begins with these words.
+fn table(head: &str) -> Vec<Vec<String>> {
+    let page =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/FAMILIES.md")).unwrap();
+    let rows = page.lines().skip_while(|line| !line.starts_with(head)).skip(2);
+    rows.take_while(|line| line.starts_with('|'))
+        .map(|line| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect())
+        .collect()
+}
+
+#[test]
+fn the_page_on_families_says_what_the_code_does() {
+    let rows: Vec<Vec<String>> = FAMILIES
+        .into_iter()
+        .map(|family| {
+            let Traits { window_s, first_audio_s, burst_s, silence_s, ends, sources, .. } =
+                family.traits();
+            let numbers = [window_s, first_audio_s, burst_s, silence_s].map(|s| s.to_string());
+            let ends = if ends { "yes" } else { "no" };
+            let texts = [ends.to_owned(), sources.to_owned()];
+            [family.name().to_owned()].into_iter().chain(numbers).chain(texts).collect()
+        })
+        .collect();
+    assert_eq!(table("| family | window_s"), rows);
+    let kinds: Vec<_> =
+        table("| family | slices").into_iter().map(|row| row[..2].to_vec()).collect();
+    let mut expected: Vec<_> = FAMILIES
+        .into_iter()
+        .map(|family| {
+            let kind = match family.traits().kind {
+                FamilyKind::RefiningLoop => "refining loop",
+                FamilyKind::AppendOnlyTape => "append-only tape",
+            };
+            vec![family.name().to_owned(), kind.to_owned()]
+        })
+        .collect();
+    expected.push(vec!["unknown".to_owned(), "as `ready` says".to_owned()]);
+    assert_eq!(kinds, expected);
+    let fields = table("| field | meaning");
+    let described: Vec<_> = fields.iter().flat_map(|row| row[0].split(", ")).collect();
+    let report = Log::appending("mrt2").mrt2(1_000, 1.5).analysis(0).0;
+    for field in report["family"]["frontier"].as_object().unwrap().keys() {
+        assert!(described.contains(&format!("`{field}`").as_str()), "{field} is not described");
+    }
+}
+
+#[test]
+fn a_bounce_that_never_comes_is_odd() {
+    let mut log = Log::appending("mrt2").mrt2(10_000, 1.5);
+    log.text("c2s", &json!({"type": "bounce", "request_id": "1"}));
+    log.text("s2c", &json!({"type": "bounce_ready", "request_id": "1", "frames": 96_000}));
+    log.binary(96_000 * 4, "");
+    let log = log.mrt2(20_000, 1.5);
+    let (report, _) = log.check(false, &[]);
+    assert!(!report["warnings"].to_string().contains("never_came"), "{}", report["warnings"]);
+    let mut log = log;
+    log.text("s2c", &json!({"type": "bounce_ready", "request_id": "2", "frames": 96_000}));
+    let (report, text) = log.check(false, &[]);
+    assert!(text.contains("bounce_ready announced a buffer that never came"), "{text}");
+    let slices = &report["slices"];
+    let (report, text) = log.mrt2(30_000, 1.5).check(false, &[]);
+    assert!(text.contains("never came: the slices count"), "{text}");
+    assert!(report["slices"].as_u64() > slices.as_u64());
+}
+
+#[test]
+fn an_error_that_is_not_fatal_ends_nothing() {
+    let mut log = Log::new("yue2", ready(Some(true)));
+    log.text("s2c", &json!({"type": "error", "code": "compose_failed", "message": "again"}));
+    let (report, _) = log
+        .until(5_000, |log| {
+            let at = (log.playhead_s * RATE) as u64;
+            log.slice(at + 9_600, 19_200);
+            log.plays = true;
+        })
+        .check(false, &[]);
+    assert_eq!(report["family"]["name"], json!("yue2"));
 }
