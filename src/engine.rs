@@ -33,7 +33,8 @@ use crate::capture::{
     Body, BufferShape, CheckpointRow, ClientKind, Context, Digest, Direction, Header, Marker,
     Message, PackedBuffer, Record, RowKind, SessionState, TickReport, Totals,
 };
-use crate::event::{Event, Interpreter};
+use crate::event::{Contradiction, Event, Interpreter};
+use crate::family::FamilyUse;
 use crate::heard::{BehindRule, HeardAudio, HeardEpisode, HeardMeter, HeardRule};
 use crate::lag::{LagReport, LagTracker, ReportArgs};
 use crate::mirror::Mirror;
@@ -98,6 +99,7 @@ pub struct Engine {
     header: Option<Header>,
     interpreter: Interpreter,
     ready: Option<Ready>,
+    family: FamilyUse,
     stream: Option<Stream>,
     facts: Facts,
     timing: TimeEvidence,
@@ -113,6 +115,7 @@ impl Engine {
             header: None,
             interpreter: Interpreter::new(),
             ready: None,
+            family: FamilyUse::default(),
             stream: None,
             facts: Facts::default(),
             timing: TimeEvidence::default(),
@@ -152,10 +155,12 @@ impl Engine {
     }
 
     fn resume(&mut self, record: &Record<'_>, context: &Context<'_>) {
-        match Stream::resume(&self.options, self.playhead_source(), context) {
+        let family = FamilyUse::of(&context.state.config, &context.state.ready_text);
+        match Stream::resume(&self.options, self.playhead_source(), family.id(), context) {
             Ok(mut stream) => {
                 self.interpreter = Interpreter::resume(&context.state);
                 self.ready = context.state.ready;
+                self.family = family;
                 let before = self.stream.take();
                 self.facts.resume(&context.state, before.is_some());
                 if let (Some(stream), Some(before)) = (&mut stream, before) {
@@ -196,6 +201,7 @@ impl Engine {
         if let RowKind::Begin(shape) = row.what {
             let BufferShape { channels, sample_rate, .. } = shape;
             self.ready = Some(Ready { channels, sample_rate });
+            self.family = FamilyUse::recalled(shape.family);
             let source = self.playhead_source();
             self.stream = Some(Stream::new(&self.options, source, row.t, shape));
         }
@@ -285,6 +291,14 @@ impl Engine {
         self.facts.note_message(record.t, message);
         self.timing.note_message(record.t, message);
         let event = self.interpreter.read(record.conn, message);
+        match self.interpreter.contradiction() {
+            Some(Contradiction::NeverCame) => {
+                self.facts.awaited_bounce = None;
+                self.facts.odd(OddityKind::NeverCame, record);
+            }
+            Some(Contradiction::TextForPcm) => self.facts.odd(OddityKind::TextForPcm, record),
+            None => {}
+        }
         if let Event::Tick(Params { client_time: Some(client_time_s), .. }) = event {
             self.timing.note_client_time(record.t, client_time_s);
         }
@@ -295,6 +309,10 @@ impl Engine {
                 self.ready = Some(ready);
                 self.facts.ending.ready();
                 self.facts.note_ready(message.text());
+                self.family = self.facts.family();
+                if self.family.contradicts {
+                    self.facts.odd(OddityKind::OtherFamily, record);
+                }
                 self.facts.refusal = None;
                 if ready.sample_rate != crate::time::DEFAULT_SAMPLE_RATE {
                     self.facts.odd(OddityKind::SampleRate, record);
@@ -318,13 +336,15 @@ impl Engine {
                     self.did = stream.handle(record, message, event, &mut self.facts);
                 }
             }
-            Event::Upload | Event::Skipped | Event::Aside | Event::Compressed | Event::Nothing => {}
+            Event::Aside => self.facts.awaited_bounce = None,
+            Event::Upload | Event::Skipped | Event::Compressed | Event::Nothing => {}
         }
     }
 
     fn begin(&mut self, record: &Record<'_>, message: &Message<'_>) {
         let ready = self.ready.unwrap_or(DEFAULT_READY);
-        match Stream::begin(&self.options, self.playhead_source(), ready, record, message) {
+        let (source, family) = (self.playhead_source(), self.family.id());
+        match Stream::begin(&self.options, source, ready, family, record, message) {
             Ok(stream) => {
                 self.did = RowKind::Begin(stream.shape());
                 self.stream = Some(stream);
@@ -353,7 +373,10 @@ impl Engine {
             streams: stream.is_some(),
             is_paused: stream.is_some_and(|stream| stream.hearing.playhead.paused(at_s)),
             habit: ClientHabit::of(self.header.as_ref(), &self.last_report()),
-            is_idle: stream.is_some_and(|stream| stream.hearing.meter.idles(at)),
+            is_idle: stream.is_some_and(|stream| {
+                let meter = &stream.hearing.meter;
+                meter.idles(at) || meter.may_be_silent(at)
+            }),
             awaits_buffer: self.interpreter.pending().len() > 0,
         };
         self.facts.ending.ending(at, stream)
@@ -405,6 +428,12 @@ impl Engine {
     #[must_use]
     pub fn sample_rate(&self) -> u32 {
         self.ready.unwrap_or(DEFAULT_READY).sample_rate
+    }
+
+    /// Which family serves the session, and by what that is known.
+    #[must_use]
+    pub fn family(&self) -> &FamilyUse {
+        &self.family
     }
 
     /// Counts, events, oddities.

@@ -77,6 +77,15 @@ pub enum Event<'a> {
     Elsewhere,
 }
 
+/// How a message goes against what was announced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Contradiction {
+    /// A slice came where stems or a bounce were announced: those never come.
+    NeverCame,
+    /// Text came where PCM of the client was announced. The server takes it for that.
+    TextForPcm,
+}
+
 /// Reads the messages of a capture in order.
 #[derive(Debug, Clone, Default)]
 pub struct Interpreter {
@@ -86,6 +95,9 @@ pub struct Interpreter {
     expected: VecDeque<Expectation>,
     /// Records are missing, so that what was announced may have come, or never been announced.
     doubtful: bool,
+    /// The client announced PCM, which comes next.
+    awaits_pcm: bool,
+    contradiction: Option<Contradiction>,
 }
 
 impl Interpreter {
@@ -103,6 +115,7 @@ impl Interpreter {
             phase: state.phase,
             expected: state.expected.iter().cloned().collect(),
             doubtful: state.doubtful,
+            ..Interpreter::default()
         }
     }
 
@@ -131,9 +144,16 @@ impl Interpreter {
         self.expected.iter()
     }
 
+    /// What the last message goes against, if it does.
+    #[must_use]
+    pub fn contradiction(&self) -> Option<Contradiction> {
+        self.contradiction
+    }
+
     /// The meaning of the next message, which came over `connection`. A message whose sending
     /// failed was never seen by the server and means nothing.
     pub fn read<'a>(&mut self, connection: u32, message: &Message<'a>) -> Event<'a> {
+        self.contradiction = None;
         if message.failed {
             return Event::Nothing;
         }
@@ -151,7 +171,10 @@ impl Interpreter {
             _ if message.compressed => Event::Compressed,
             (_, Opcode::Close) => close(message.payload),
             (Direction::ClientToServer, Opcode::Text) => self.client_text(message.payload),
-            (Direction::ClientToServer, Opcode::Binary) => Event::Upload,
+            (Direction::ClientToServer, Opcode::Binary) => {
+                self.awaits_pcm = false;
+                Event::Upload
+            }
             (Direction::ServerToClient, Opcode::Text) => self.server_text(message.payload),
             (Direction::ServerToClient, Opcode::Binary) => self.server_binary(message),
             _ => Event::Nothing,
@@ -164,9 +187,15 @@ impl Interpreter {
             self.phase = SessionPhase::BeforeReady;
             return Event::Config(text);
         }
+        if std::mem::take(&mut self.awaits_pcm) && !self.doubtful {
+            self.contradiction = Some(Contradiction::TextForPcm);
+        }
         match message::client_text(text) {
             Ok(ClientText::Params(params)) => Event::Tick(params),
-            Ok(ClientText::Command(fields)) => Event::Command(fields),
+            Ok(ClientText::Command(fields)) => {
+                self.awaits_pcm = announces_pcm(&fields);
+                Event::Command(fields)
+            }
             Err(_) => Event::Nothing,
         }
     }
@@ -226,6 +255,15 @@ impl Interpreter {
         }
     }
 
+    /// Whether a slice stands where stems or a bounce were announced, which follow at once or never.
+    fn never_comes(&self, message: &Message<'_>) -> bool {
+        let few = |header: SliceHeader| (1..=8).contains(&header.channels);
+        self.expected.front().is_some_and(is_aside)
+            && !message.compressed
+            && looks_like_slice(message)
+            && SliceHeader::parse(message.payload).is_ok_and(few)
+    }
+
     fn server_binary<'a>(&mut self, message: &Message<'_>) -> Event<'a> {
         let surely_slice = self.doubtful && !message.compressed && looks_like_slice(message);
         if surely_slice {
@@ -241,12 +279,34 @@ impl Interpreter {
                 self.phase = SessionPhase::Streaming;
                 Event::InitialBuffer
             }
+            SessionPhase::Streaming if self.never_comes(message) => {
+                while self.expected.front().is_some_and(is_aside) {
+                    self.expected.pop_front();
+                }
+                self.contradiction = Some(Contradiction::NeverCame);
+                Event::Slice
+            }
             SessionPhase::Streaming => match self.expected.pop_front() {
                 None => Event::Slice,
                 Some(Expectation::SwapBuffer(channels)) => Event::SwapBuffer { channels },
                 Some(Expectation::Stem | Expectation::Bounce) => Event::Aside,
             },
         }
+    }
+}
+
+fn is_aside(expected: &Expectation) -> bool {
+    matches!(expected, Expectation::Stem | Expectation::Bounce)
+}
+
+/// Whether PCM follows a command: `binary` in the contract of October 2026.
+fn announces_pcm(fields: &Map<String, Value>) -> bool {
+    match kind_of(fields) {
+        Some("midi_transcribe" | "write_audio" | "set_timbre_source" | "set_structure_source") => {
+            true
+        }
+        Some("swap_source") => fields.get("use_server_source") != Some(&Value::Bool(true)),
+        _ => false,
     }
 }
 
@@ -380,6 +440,43 @@ mod tests {
                 "slice",
             ],
         );
+    }
+
+    #[test]
+    fn what_was_announced_and_does_not_come() {
+        let mut interpreter =
+            Interpreter { phase: SessionPhase::Streaming, ..Interpreter::default() };
+        let mut read = |direction, opcode, payload: &[u8]| {
+            name(&interpreter.read(0, &Message::new(direction, opcode, payload)));
+            interpreter.contradiction()
+        };
+        let (up, down) = (Direction::ClientToServer, Direction::ServerToClient);
+        let header = SliceHeader {
+            flags: 0,
+            start: 0,
+            frames: 1,
+            channels: 1,
+            tick_ms: 0.0,
+            dec_ms: 0.0,
+            generations: 1,
+        };
+        let slice = [&header.to_bytes()[..], &[0; 2]].concat();
+        let bounce = br#"{"type":"bounce_ready","frames":8}"#;
+        assert_eq!(read(down, Opcode::Text, bounce), None);
+        assert_eq!(read(down, Opcode::Binary, &[7; 32]), None, "the bounce itself");
+        assert_eq!(read(down, Opcode::Text, bounce), None);
+        assert_eq!(read(down, Opcode::Binary, &slice), Some(Contradiction::NeverCame));
+        assert_eq!(read(down, Opcode::Binary, &slice), None);
+        let midi = br#"{"type":"midi_transcribe","request_id":"1"}"#;
+        assert_eq!(read(up, Opcode::Text, midi), None);
+        assert_eq!(read(up, Opcode::Binary, &[0; 8]), None);
+        assert_eq!(read(up, Opcode::Text, midi), None);
+        let text = Some(Contradiction::TextForPcm);
+        assert_eq!(read(up, Opcode::Text, br#"{"type":"params"}"#), text);
+        assert_eq!(read(up, Opcode::Text, br#"{"type":"params"}"#), None);
+        let named = br#"{"type":"swap_source","use_server_source":true}"#;
+        assert_eq!(read(up, Opcode::Text, named), None);
+        assert_eq!(read(up, Opcode::Text, br#"{"type":"params"}"#), None);
     }
 
     #[test]

@@ -63,6 +63,7 @@
 //! | [`heard`] | what the listener heard, and how old it was |
 //! | [`lag`] | leads, staleness and the reference's report |
 //! | [`verdict`] | whether that is lag |
+//! | [`family`] | what the families of the server mean by their slices |
 //! | [`engine`] | the only interpreter: live clients and replays both drive it |
 //! | `checkpoint` | what a capture held, second by second |
 //! | `peer` | both ends of a session as state machines |
@@ -85,6 +86,7 @@ pub mod checkpoint;
 pub mod engine;
 #[doc(hidden)]
 pub mod event;
+pub mod family;
 #[doc(hidden)]
 pub mod flight;
 pub mod heard;

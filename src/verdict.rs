@@ -42,7 +42,8 @@ pub struct Verdict {
     pub known: bool,
     /// Why there is none.
     pub why: Option<String>,
-    /// `stale_ticks` (old audio), `raw_audio`, `old_track`, `slices_behind`.
+    /// `stale_ticks` (old audio), `raw_audio`, `old_track`, `slices_behind`; of a session that only
+    /// appends `past_frontier` and `hole`.
     pub reasons: Vec<&'static str>,
     /// Seconds of bad audio heard, short holes included.
     pub bad_s: f64,
@@ -68,6 +69,8 @@ impl Verdict {
             (is_any(|what| matches!(what, LagKind::Stale(_))), "stale_ticks"),
             (is_any(|what| matches!(what, LagKind::Raw(_))), "raw_audio"),
             (is_any(|what| matches!(what, LagKind::OldTrack(_))), "old_track"),
+            (is_any(|what| matches!(what, LagKind::PastFrontier(_))), "past_frontier"),
+            (is_any(|what| matches!(what, LagKind::Hole(_))), "hole"),
             (is_any(LagKind::is_behind), "slices_behind"),
         ];
         Verdict {

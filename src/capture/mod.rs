@@ -77,7 +77,7 @@ pub(crate) use snapshot::{
 pub use snapshot::{
     BehindState, BufferError, ClientClockState, Context, Expectation, HeardState, LagDetectorState,
     PackedBuffer, PlayheadLine, ReportedState, ServerRefusal, SessionPhase, SessionState,
-    SimulatedState, StaleState, StreamState, TickReport,
+    SimulatedState, StaleState, StreamState, TapeRule, TapeState, TickReport,
 };
 pub use tail::{Index, last_checkpoint, whole_index};
 pub use writer::Writer;

@@ -12,6 +12,7 @@ use super::pings::Pings;
 use crate::capture::{
     Body, Direction, End, Gap, Marker, Message, Opcode, Record, ServerRefusal, SessionState, Totals,
 };
+use crate::family::FamilyUse;
 use crate::time::Nanos;
 use crate::wire::json;
 use crate::wire::message::kind_of;
@@ -87,6 +88,14 @@ pub enum OddityKind {
     Gap,
     /// Records whose numbers do not follow on the one before, without a gap record that says why.
     MissingRecords,
+    /// Slices of an append-only session that lie behind its frontier.
+    BehindFrontier,
+    /// What the client asked for and what the server is are of different families.
+    OtherFamily,
+    /// Stems or a bounce that were announced and never came.
+    NeverCame,
+    /// Text of the client where it had announced PCM.
+    TextForPcm,
     /// Records of a type this version does not know: skipped.
     UnknownRecord,
 }
@@ -157,6 +166,8 @@ pub struct Facts {
     pub ending: EndWatch,
     /// Latest time of a record that is no gap.
     recorded_to: Nanos,
+    /// A bounce that was announced and has not come: the record that did.
+    pub awaited_bounce: Option<(u64, Nanos)>,
     /// The number that the next record should have.
     next_seq: u64,
     /// The last record was a gap: what happened in it is not known.
@@ -334,6 +345,12 @@ impl Facts {
         }
     }
 
+    /// Which family serves the session.
+    #[must_use]
+    pub fn family(&self) -> FamilyUse {
+        FamilyUse::of(&self.config, &self.ready_text)
+    }
+
     /// Keeps what opened the session.
     pub(super) fn note_config(&mut self, text: &str) {
         self.config = kept(Some(text));
@@ -379,6 +396,9 @@ impl Facts {
         if kind_of(&fields) == Some("error") {
             let text = |key: &str| fields.get(key).and_then(Value::as_str);
             self.ending.error(record.t, text("code"), text("message"));
+        }
+        if kind_of(&fields) == Some("bounce_ready") {
+            self.awaited_bounce = Some((record.seq, record.t));
         }
         let is_echo = kind_of(&fields) == Some("params_echo");
         let raw = if is_echo { fields.remove("raw") } else { None };

@@ -4,7 +4,7 @@
 //! a what-if over columns, gets the same to the bit. Knows no audio and no message.
 
 use super::listener::Listener;
-use crate::capture::{HeardState, Marker, TickReport};
+use crate::capture::{HeardState, Marker, TapeRule, TickReport};
 use crate::heard::{HeardMeter, HeardRule};
 use crate::playhead::PlayheadSource;
 use crate::time::Nanos;
@@ -75,6 +75,12 @@ impl Hearing {
         }
     }
 
+    /// The session only appends. Nothing may have been heard yet.
+    #[must_use]
+    pub fn on_tape(self, rule: TapeRule) -> Hearing {
+        Hearing { meter: self.meter.on_tape(rule), ..self }
+    }
+
     /// Goes on from the state of a measure, from `at` on; `None` when that is none of a loop.
     pub(super) fn resume(
         playhead: Listener,
@@ -103,9 +109,9 @@ impl Hearing {
         Hearing { playhead, meter, sample_rate, late: LateReports::default(), resumed: None }
     }
 
-    /// A slice came, in a message of so many bytes.
-    pub fn slice(&mut self, t: Nanos, start: u32, frames: u32, len: u32) {
-        self.meter.on_slice(t, start.into(), frames.into(), len.into());
+    /// A slice came, in a message of so many bytes. Says whether it lies behind the frontier of a tape.
+    pub fn slice(&mut self, t: Nanos, start: u32, frames: u32, len: u32) -> bool {
+        self.meter.on_slice(t, start.into(), frames.into(), len.into())
     }
 
     /// The client reported, with other knobs than before if they were turned.

@@ -30,6 +30,7 @@ pub(super) fn heard(
             last_slice,
             unchanged_ns: nanos(judge.quiet_at_last_slice_s).0,
             starting: None,
+            tape: None,
         },
         meter: MeterState {
             frames: stream.frames.max(1),
@@ -45,12 +46,14 @@ pub(super) fn heard(
             behind: None,
             threshold_ns: 0,
             spell: None,
+            tape: None,
         },
         waiting: Vec::new(),
         reported_at: context.latest,
         received: context.slice_bytes,
         acknowledged: 0,
         paused: judge.paused,
+        arrived: None,
     }
 }
 

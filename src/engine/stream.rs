@@ -14,6 +14,7 @@ use crate::capture::{
     StreamState, TickReport,
 };
 use crate::event::Event;
+use crate::family::FamilyUse;
 use crate::heard::HeardAudio;
 use crate::lag::{Arrival, LagTracker};
 use crate::mirror::{ApplyError, Mirror, applied_range};
@@ -79,6 +80,7 @@ pub(super) enum ContextError {
 
 pub(super) struct Stream {
     sample_rate: u32,
+    family: u8,
     tracker_bound: Option<usize>,
     mirror_bound: Option<u64>,
     headers_only: bool,
@@ -112,12 +114,17 @@ impl Stream {
         options: &Options,
         source: PlayheadSource,
         ready: Ready,
+        family: u8,
         record: &Record<'_>,
         message: &Message<'_>,
     ) -> Result<Stream, Undecodable> {
         let Ready { channels, sample_rate } = ready;
-        let shape =
-            BufferShape { frames: frames_of(message.len(), channels)?, channels, sample_rate };
+        let shape = BufferShape {
+            frames: frames_of(message.len(), channels)?,
+            channels,
+            sample_rate,
+            family,
+        };
         let mut stream = Stream::new(options, source, record.t, shape);
         stream.mirror = stream.read_buffer(message, channels);
         Ok(stream)
@@ -125,17 +132,23 @@ impl Stream {
 
     /// A stream of audio that is not known.
     pub fn new(options: &Options, source: PlayheadSource, t: Nanos, shape: BufferShape) -> Stream {
-        let BufferShape { frames, channels, sample_rate } = shape;
+        let BufferShape { frames, channels, sample_rate, family } = shape;
+        let hearing = Hearing::new(source, t, frames, sample_rate, options.heard_rule());
+        let hearing = match FamilyUse::recalled(family).tape() {
+            Some(rule) => hearing.on_tape(rule),
+            None => hearing,
+        };
         let ready = Ready { channels, sample_rate };
         let mut stream = Stream {
             sample_rate: ready.sample_rate,
+            family,
             tracker_bound: options.tracker_bound,
             mirror_bound: options.mirror_bound,
             headers_only: options.headers_only,
             decoder: SliceDecoder::new(),
             mirror: None,
             heard: options.heard.map(|cap| HeardAudio::new(cap, ready.channels)),
-            hearing: Hearing::new(source, t, frames, sample_rate, options.heard_rule()),
+            hearing,
             origin: t,
             epochs: Vec::new(),
             seeded: false,
@@ -154,13 +167,14 @@ impl Stream {
     /// The shape of the present buffer.
     pub fn shape(&self) -> BufferShape {
         let Epoch { frames, channels, .. } = *self.epoch();
-        BufferShape { frames, channels, sample_rate: self.sample_rate }
+        BufferShape { frames, channels, sample_rate: self.sample_rate, family: self.family }
     }
 
     /// A stream that goes on from a context; `None` where that has none yet.
     pub fn resume(
         options: &Options,
         source: PlayheadSource,
+        family: u8,
         context: &Context<'_>,
     ) -> Result<Option<Stream>, Undecodable> {
         let Some(state) = &context.state.stream else { return Ok(None) };
@@ -190,6 +204,7 @@ impl Stream {
         let hearing = hearing.ok_or(Undecodable::Context(ContextError::Writes))?;
         Ok(Some(Stream {
             sample_rate,
+            family,
             tracker_bound: options.tracker_bound,
             mirror_bound: options.mirror_bound,
             headers_only: options.headers_only,
@@ -278,7 +293,9 @@ impl Stream {
                 facts.slice_bytes += message.len();
                 self.apply(record, message, facts).map(|header| {
                     let len = u32::try_from(message.len()).unwrap_or(u32::MAX);
-                    self.landed(record.t, &header, len, facts);
+                    if self.landed(record.t, &header, len, facts) {
+                        facts.odd(OddityKind::BehindFrontier, record);
+                    }
                     RowKind::Slice { header: header.to_bytes(), len }
                 })
             }
@@ -392,8 +409,8 @@ impl Stream {
         Ok(header)
     }
 
-    /// A slice of so many bytes could be used.
-    pub fn landed(&mut self, t: Nanos, header: &SliceHeader, len: u32, facts: &mut Facts) {
+    /// A slice of so many bytes could be used. Says whether it lies behind the frontier of a tape.
+    pub fn landed(&mut self, t: Nanos, header: &SliceHeader, len: u32, facts: &mut Facts) -> bool {
         let now_s = t.seconds();
         let playhead = self.hearing.playhead.frame(now_s);
         let arrival = Arrival {
@@ -405,9 +422,9 @@ impl Stream {
             generations: header.generations,
         };
         self.epoch_mut().tracker.on_slice(now_s, arrival);
-        self.hearing.slice(t, header.start, header.frames, len);
         facts.slices += 1;
         facts.ending.audio(t);
+        self.hearing.slice(t, header.start, header.frames, len)
     }
 
     fn tick(&mut self, t: Nanos, params: &Params<'_>, facts: &mut Facts) -> RowKind {

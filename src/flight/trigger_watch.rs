@@ -198,7 +198,11 @@ impl TriggerWatch {
     fn new_spell(&mut self) -> Option<TriggerReason> {
         for HeardEpisode { from_s, what, .. } in self.engine.latest_episodes() {
             let (watched, last_s, why) = match what {
-                LagKind::Stale(old) | LagKind::Raw(old) | LagKind::OldTrack(old) => {
+                LagKind::Stale(old)
+                | LagKind::Raw(old)
+                | LagKind::OldTrack(old)
+                | LagKind::PastFrontier(old)
+                | LagKind::Hole(old) => {
                     let why = TriggerReason::Stale { staleness_s: old.worst_staleness_s };
                     let counts = self.watches_stale && self.is_old(old.worst_staleness_s);
                     (counts, &mut self.stale_from_s, why)

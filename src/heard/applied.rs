@@ -24,7 +24,10 @@ use serde::Serialize;
 
 use super::meter::{HeardRule, Meter};
 use super::tally::{HeardEpisode, HeardReport};
-use crate::capture::{Arrived, Excuses, HeardState, Patch, PlayheadLine, TickReport, Waiting};
+use super::tape::{self, TapeReport};
+use crate::capture::{
+    Arrived, Excuses, HeardState, Patch, PlayheadLine, TapeRule, TickReport, Waiting,
+};
 use crate::time::Nanos;
 
 /// A silence of the client that is longer than this is no cadence: the shortest lead of a server,
@@ -73,6 +76,8 @@ pub struct HeardMeter {
     acknowledged: u64,
     paused: bool,
     held_back: u64,
+    /// Of a tape: the end of the newest audio that came, unwrapped.
+    arrived: Option<u64>,
 }
 
 impl HeardMeter {
@@ -96,7 +101,18 @@ impl HeardMeter {
             acknowledged: 0,
             paused: false,
             held_back: 0,
+            arrived: None,
         }
+    }
+
+    /// The session only appends. Nothing may have been heard yet.
+    #[must_use]
+    pub fn on_tape(mut self, rule: TapeRule) -> Self {
+        self.meter.set_on_tape(rule);
+        self.excuses.set_on_tape(rule);
+        self.meter.excuse(self.reported_at, self.excuses.until());
+        self.arrived = Some(0);
+        self
     }
 
     /// A measure that goes on from a state; `None` when that is none of a loop. Where the state is
@@ -121,6 +137,7 @@ impl HeardMeter {
             acknowledged: state.acknowledged,
             paused: state.paused,
             held_back: 0,
+            arrived: state.arrived,
         };
         if foreign != state.reported {
             let jumped = true;
@@ -151,12 +168,14 @@ impl HeardMeter {
             received: self.received,
             acknowledged: self.acknowledged,
             paused: self.paused,
+            arrived: self.arrived,
         }
     }
 
-    /// A slice came, in a message of so many bytes.
-    pub fn on_slice(&mut self, at: Nanos, start: u64, frames: u64, len: u64) {
+    /// A slice came, in a message of so many bytes. Says whether it lies behind the frontier of a tape.
+    pub fn on_slice(&mut self, at: Nanos, start: u64, frames: u64, len: u64) -> bool {
         let patch = Patch { start, frames };
+        let is_behind = self.append(patch);
         self.received = self.received.saturating_add(len);
         let slice = Arrived { at, patch, received_to: self.received, held_back: false };
         self.waiting.push_back(Waiting::Slice(slice));
@@ -165,6 +184,15 @@ impl HeardMeter {
             self.forgives = true;
         }
         self.excuse(at);
+        is_behind
+    }
+
+    fn append(&mut self, patch: Patch) -> bool {
+        let Some(frontier) = &mut self.arrived else { return false };
+        let (from, to) = tape::unwrapped(*frontier, patch, self.meter.frames());
+        let is_behind = tape::is_behind(*frontier, from, self.sample_rate);
+        *frontier = to.max(*frontier);
+        is_behind
     }
 
     /// A knob or another command changed what the server renders.
@@ -222,6 +250,7 @@ impl HeardMeter {
     pub fn on_swap(&mut self, at: Nanos, frames: u64, line: PlayheadLine) {
         self.apply_waiting(ALL, None, None);
         self.excuses.on_swap(at, loop_ns(frames, self.sample_rate));
+        self.arrived = self.arrived.map(|_| 0);
         self.meter.swap(at, frames, self.excuses.until());
         self.meter.steer(at, line, true);
         self.meter.excuse(at, self.excuses.until());
@@ -289,6 +318,20 @@ impl HeardMeter {
             (true, 0) => AppliedBy::Arrival,
             (true, _) => AppliedBy::Acknowledgement,
         }
+    }
+
+    /// The figures of a session that only appends; times are seconds from `origin`.
+    #[must_use]
+    pub fn tape_report(&self, origin: Nanos) -> Option<TapeReport> {
+        self.meter.tape_report(origin)
+    }
+
+    /// Whether a server that only appends may be silent at `now`: before its first audio, and where a
+    /// piece may have ended, which nothing tells.
+    #[must_use]
+    pub fn may_be_silent(&self, now: Nanos) -> bool {
+        let Some(tape) = self.meter.tape() else { return false };
+        if tape.begun() { tape.rule().ends } else { self.excuses.starting(now) }
     }
 
     /// Whether the server rests because nothing was changed.

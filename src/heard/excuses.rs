@@ -16,7 +16,7 @@
 //! - A server that saw no change for 20 s renders one more loop and then rests. What the listener
 //!   hears then is finished, not stale, until 2 s after the next change.
 
-use crate::capture::Excuses;
+use crate::capture::{Excuses, TapeRule};
 use crate::time::Nanos;
 
 /// How long the transient of a seek, a swap or a resume lasts: the longest lead of a server, a
@@ -46,6 +46,15 @@ impl Excuses {
             last_slice: now,
             unchanged_ns: 0,
             starting: Some(now),
+            tape: None,
+        }
+    }
+
+    /// The session only appends: its first audio may take longer. Nothing may have come yet.
+    pub fn set_on_tape(&mut self, rule: TapeRule) {
+        self.tape = Some(rule);
+        if let Some(began) = self.starting {
+            self.settled_at = after(began, rule.first_audio_ns.max(START_NS));
         }
     }
 
@@ -72,7 +81,8 @@ impl Excuses {
     /// Whether bad audio so far may yet turn out to be the transient of the start.
     #[must_use]
     pub fn starting(&self, now: Nanos) -> bool {
-        self.starting.is_some_and(|began| now < after(began, SETTLE_NS))
+        let in_time_ns = self.tape.map_or(SETTLE_NS, |tape| tape.first_audio_ns.max(SETTLE_NS));
+        self.starting.is_some_and(|began| now < after(began, in_time_ns))
     }
 
     /// Somebody begins to listen, to a stream that may have begun long before: a start counts from here.
@@ -118,7 +128,9 @@ impl Excuses {
     /// Whether the slices stopped just where a server that saw no change stops them.
     fn rests(&self) -> bool {
         let stops_ns = IDLE_AFTER_NS.saturating_add(self.loop_ns);
-        self.unchanged_ns.abs_diff(stops_ns) <= IDLE_TOLERANCE_NS
+        // The last burst may have come so long before the server stopped.
+        let burst_ns = self.tape.map_or(0, |tape| tape.burst_ns);
+        self.unchanged_ns.abs_diff(stops_ns) <= IDLE_TOLERANCE_NS + burst_ns
     }
 }
 

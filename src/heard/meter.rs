@@ -7,8 +7,9 @@
 use super::behind::{BEHIND_WINDOW_S, Behind, BehindRule};
 use super::excuses::SETTLE_NS;
 use super::tally::{HeardEpisode, HeardReport, JOIN_NS, Tally};
+use super::tape::{self, AppendTape, Ground, TapeReport};
 use super::writes::LastWrites;
-use crate::capture::{HeardSpell, LastWrite, MeterState, Patch, PlayheadLine, WrittenBy};
+use crate::capture::{HeardSpell, LastWrite, MeterState, Patch, PlayheadLine, TapeRule, WrittenBy};
 use crate::playhead::JUMP_S;
 use crate::time::Nanos;
 
@@ -49,6 +50,8 @@ pub(super) struct Meter {
     last_slice: Nanos,
     behind: Behind,
     tally: Tally,
+    /// Of a session that only appends.
+    tape: Option<AppendTape>,
 }
 
 /// By which bounds audio is old and slices are late.
@@ -83,13 +86,17 @@ impl Meter {
             last_slice: at,
             behind: Behind::new(rule.behind, None),
             tally: Tally::new(rule.threshold_ns),
+            tape: None,
         }
     }
 
     /// A listener that goes on from a state; what was heard before is not in the tally. `None` when
     /// the writes are none of a loop.
     pub fn resume(state: &MeterState, sample_rate: u32, rule: HeardRule) -> Option<Self> {
-        let spell = state.spell.filter(|_| state.threshold_ns == rule.threshold_ns);
+        let is_same = state.threshold_ns == rule.threshold_ns || state.tape.is_some();
+        let spell = state.spell.filter(|_| is_same);
+        let tape =
+            state.tape.clone().map(|tape| AppendTape::resume(tape, state.frames, sample_rate));
         Some(Meter {
             sample_rate,
             writes: LastWrites::resume(state.frames, &state.writes)?,
@@ -103,6 +110,7 @@ impl Meter {
             last_slice: state.last_slice,
             behind: Behind::new(rule.behind, state.behind),
             tally: Tally::resume(rule.threshold_ns, spell),
+            tape,
         })
     }
 
@@ -130,6 +138,7 @@ impl Meter {
             behind: self.behind.now,
             threshold_ns: self.tally.threshold_ns(),
             spell: self.tally.last_spell(),
+            tape: self.tape.as_ref().map(AppendTape::state),
         }
     }
 
@@ -140,6 +149,9 @@ impl Meter {
         if !self.listening {
             return;
         }
+        if self.tape.is_some() {
+            return self.advance_on_tape(from, to);
+        }
         // A hole of the loop's beginning lies within the usual window.
         let window = (BEHIND_WINDOW_S * f64::from(self.sample_rate)) as u64;
         let last_slice = self.last_slice;
@@ -149,9 +161,33 @@ impl Meter {
         });
     }
 
+    fn advance_on_tape(&mut self, from: Nanos, to: Nanos) {
+        let Some(tape) = &mut self.tape else { return };
+        let grounds = tape.grounds(&self.line, from, to);
+        let (tally, excused_until, last_slice) =
+            (&mut self.tally, self.excused_until, self.last_slice);
+        self.line.walk(from, to, &self.writes, |span| {
+            tape::each(&span, &grounds, |span, ground| {
+                if ground != Ground::Written {
+                    tape.heard(&span, ground, span.write.by == WrittenBy::Buffer);
+                }
+                tally.add_of_tape(&span, ground, excused_until, last_slice, tape.pending());
+            });
+        });
+    }
+
+    /// Length of the loop, or of the window.
+    pub fn frames(&self) -> u64 {
+        self.writes.frames()
+    }
+
     /// A slice is applied.
     pub fn apply(&mut self, at: Nanos, patch: Patch) {
         self.advance(at);
+        if let Some(tape) = &mut self.tape {
+            let late = tape.apply(at, patch, &self.line);
+            self.tally.commit(late);
+        }
         let (lead_ns, end_ns) = self.lead_ns(at, patch);
         let foreign = at < self.swapping_until && !PLACED_NS.contains(&lead_ns);
         let by =
@@ -160,7 +196,7 @@ impl Meter {
         self.writes.write(patch.start, patch.frames, LastWrite { at, by, due_ns });
         self.slices = self.slices.wrapping_add(1);
         self.last_slice = self.last_slice.max(at);
-        if self.listening && at >= self.excused_until {
+        if self.listening && at >= self.excused_until && self.tape.is_none() {
             let over = self.behind.on_slice(at, lead_ns, end_ns);
             self.tally.add_behind(over);
         }
@@ -207,6 +243,9 @@ impl Meter {
     /// The playhead goes on like this. One that is somewhere else now has no slices behind it.
     pub fn steer(&mut self, at: Nanos, line: PlayheadLine, jumped: bool) {
         self.advance(at);
+        if let Some(tape) = &mut self.tape {
+            tape.steer(at, &self.line, &line, jumped);
+        }
         self.line = line;
         if jumped {
             self.jumped_at = Some(at);
@@ -246,6 +285,9 @@ impl Meter {
         self.last_slice = at;
         self.swapping_until = settles_at;
         self.jumped_at = Some(at);
+        if let Some(tape) = &mut self.tape {
+            tape.swap(frames);
+        }
     }
 
     /// The client reported, up to which the listener has listened.
@@ -254,8 +296,27 @@ impl Meter {
         self.tally.on_report(at);
     }
 
+    /// The session only appends. Nothing may have been heard yet.
+    pub fn set_on_tape(&mut self, rule: TapeRule) {
+        self.tape = Some(AppendTape::new(rule, self.writes.frames(), self.sample_rate));
+    }
+
+    /// The tape, of a session that only appends.
+    pub fn tape(&self) -> Option<&AppendTape> {
+        self.tape.as_ref()
+    }
+
+    /// Its figures.
+    pub fn tape_report(&self, origin: Nanos) -> Option<TapeReport> {
+        Some(self.tape.as_ref()?.report(origin, self.walked_to, &self.line))
+    }
+
     pub fn report(&self, origin: Nanos) -> HeardReport {
-        self.tally.report(origin, self.behind.current())
+        let mut report = self.tally.report(origin, self.behind.current());
+        // What is heard after the end of a piece is nobody's fault.
+        let after_end = self.tape.as_ref().and_then(AppendTape::after_end);
+        report.excused_s += after_end.map_or(0.0, |spell| spell.total_ns() as f64 / 1e9);
+        report
     }
 
     /// All alarms.

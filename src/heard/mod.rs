@@ -16,6 +16,7 @@ mod excuses;
 mod meter;
 mod path;
 mod tally;
+mod tape;
 #[cfg(test)]
 mod tests;
 mod writes;
@@ -27,5 +28,7 @@ pub use behind::{BEHIND_LEAD_S, BEHIND_SUSTAINED_S, BEHIND_WINDOW_S, BehindRule}
 pub use excuses::{IDLE_AFTER_NS, SETTLE_NS, START_NS, STARTED_NS};
 pub use meter::HeardRule;
 pub use tally::{
-    ALARM_NS, HeardEpisode, HeardReport, JOIN_NS, LagKind, OldAudio, SILENCE_S, SeamHoles,
+    ALARM_NS, HOLE_ALARM_NS, HeardEpisode, HeardReport, JOIN_NS, LagKind, OldAudio, SILENCE_S,
+    SeamHoles,
 };
+pub use tape::TapeReport;

@@ -30,7 +30,7 @@ pub(super) struct Span {
 
 impl PlayheadLine {
     /// The position at a moment, not wrapped. Before the line begins it stands where that begins.
-    fn walked(&self, at: Nanos) -> f64 {
+    pub(super) fn walked(&self, at: Nanos) -> f64 {
         self.position + at.0.saturating_sub(self.at.0) as f64 / NS_PER_S * self.speed
     }
 
@@ -41,6 +41,17 @@ impl PlayheadLine {
         let frames = frames.max(1);
         let reached = self.walked(at) + ROUNDING_FRAMES;
         (reached.rem_euclid(frames as f64) as u64).min(frames - 1)
+    }
+
+    /// The first nanosecond at which a frame is reached; where the line begins if that is beyond it.
+    /// `None` where a playhead that stands still does not reach it.
+    pub(super) fn crosses(&self, frame: f64) -> Option<Nanos> {
+        if self.speed == 0.0 {
+            return (self.position + ROUNDING_FRAMES >= frame).then_some(self.at);
+        }
+        let distance = (frame - self.position) * self.speed.signum();
+        let after_ns = (distance * (NS_PER_S / self.speed.abs())).ceil();
+        Some(Nanos(self.at.0.saturating_add(after_ns.max(0.0) as u64)))
     }
 
     /// Hands over what is heard between two moments, in order and without a gap.

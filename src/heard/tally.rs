@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::ages::{AgeQuantiles, Ages};
 use super::path::Span;
+use super::tape::Ground;
 use crate::capture::{BehindSpell, HeardSpell, WrittenBy};
 use crate::time::Nanos;
 
@@ -16,6 +17,9 @@ pub const JOIN_NS: u64 = 500_000_000;
 /// An episode with less bad audio than this is counted and no alarm: every lap of the server has a
 /// hole of up to one slice interval at its beginning, up to 0.12 s with sound ticks.
 pub const ALARM_NS: u64 = 150_000_000;
+/// A hole of a tape that is longer than this is an alarm, as nothing healthy leaves one. The shortest
+/// slice is one frame of 40 ms, of which the next one repeats 25 ms (`mrt2/backend.py@0aa43c8`).
+pub const HOLE_ALARM_NS: u64 = 10_000_000;
 /// Silence between slices from which an episode of old audio is told as a stop of the slices.
 pub const SILENCE_S: f64 = 1.0;
 
@@ -30,6 +34,10 @@ pub enum LagKind {
     Raw(OldAudio),
     /// Audio that was placed for the buffer before.
     OldTrack(OldAudio),
+    /// The playhead passed the frontier of an append-only tape.
+    PastFrontier(OldAudio),
+    /// A slice of an append-only tape never came.
+    Hole(OldAudio),
     /// Slices landed behind the listener.
     Behind {
         slices: u64,
@@ -56,7 +64,11 @@ impl LagKind {
     #[must_use]
     pub fn old_audio(&self) -> Option<&OldAudio> {
         match self {
-            LagKind::Stale(old) | LagKind::Raw(old) | LagKind::OldTrack(old) => Some(old),
+            LagKind::Stale(old)
+            | LagKind::Raw(old)
+            | LagKind::OldTrack(old)
+            | LagKind::PastFrontier(old)
+            | LagKind::Hole(old) => Some(old),
             LagKind::Behind { .. } => None,
         }
     }
@@ -122,12 +134,50 @@ pub struct HeardReport {
 }
 
 impl HeardSpell {
-    fn total_ns(&self) -> u64 {
+    /// Nothing bad yet.
+    fn new(from: Nanos, at_seam: bool) -> Self {
+        HeardSpell {
+            from,
+            to: from,
+            bad_ns: [0; 3],
+            oldest_ns: 0,
+            silence_ns: 0,
+            ticks: 0,
+            at_seam,
+            tape_ns: [0; 2],
+        }
+    }
+
+    /// All bad audio in it.
+    pub(super) fn total_ns(&self) -> u64 {
         self.bad_ns.iter().fold(0, |sum, ns| sum.saturating_add(*ns))
     }
 
     fn is_alarm(&self) -> bool {
-        self.total_ns() >= ALARM_NS
+        self.total_ns() >= ALARM_NS || self.tape_ns[1] >= HOLE_ALARM_NS
+    }
+
+    /// Adds bad audio of this kind up to `to`.
+    fn add(&mut self, kind: usize, from: Nanos, to: Nanos, written: Nanos, last_slice: Nanos) {
+        self.to = to;
+        self.bad_ns[kind] = self.bad_ns[kind].saturating_add(to.0 - from.0);
+        self.oldest_ns = self.oldest_ns.max(to.0.saturating_sub(written.0));
+        self.silence_ns = self.silence_ns.max(to.0.saturating_sub(last_slice.0));
+    }
+
+    /// Goes on with another one.
+    fn join(&mut self, other: &HeardSpell) {
+        self.to = other.to;
+        for (ns, more) in self.bad_ns.iter_mut().zip(other.bad_ns) {
+            *ns = ns.saturating_add(more);
+        }
+        for (ns, more) in self.tape_ns.iter_mut().zip(other.tape_ns) {
+            *ns = ns.saturating_add(more);
+        }
+        self.oldest_ns = self.oldest_ns.max(other.oldest_ns);
+        self.silence_ns = self.silence_ns.max(other.silence_ns);
+        self.ticks = self.ticks.saturating_add(other.ticks);
+        self.at_seam &= other.at_seam;
     }
 
     fn reported(&self, origin: Nanos) -> HeardEpisode {
@@ -137,7 +187,10 @@ impl HeardSpell {
             silence_s: seconds(self.silence_ns),
         };
         let [stale, raw, old_track] = self.bad_ns;
-        let what = if old_track > stale.max(raw) {
+        let [past, hole] = self.tape_ns;
+        let what = if past.max(hole) > 0 {
+            if hole > past { LagKind::Hole(old) } else { LagKind::PastFrontier(old) }
+        } else if old_track > stale.max(raw) {
             LagKind::OldTrack(old)
         } else if raw > stale {
             LagKind::Raw(old)
@@ -255,9 +308,53 @@ impl Tally {
         self.excused_ns += counted_from.0 - bad_from.0;
         if counted_from < to {
             let episode = self.episode(counted_from, to, at_seam);
-            episode.bad_ns[kind] = episode.bad_ns[kind].saturating_add(to.0 - counted_from.0);
-            episode.oldest_ns = episode.oldest_ns.max(to.0.saturating_sub(write.at.0));
-            episode.silence_ns = episode.silence_ns.max(to.0.saturating_sub(last_slice.0));
+            episode.add(kind, counted_from, to, write.at, last_slice);
+        }
+    }
+
+    /// Something was heard on a tape, where `ground` says whether that was written for this lap. What
+    /// is past the frontier goes to `pending`, where there is one.
+    pub fn add_of_tape(
+        &mut self,
+        span: &Span,
+        ground: Ground,
+        excused_until: Nanos,
+        last_slice: Nanos,
+        pending: Option<&mut Option<HeardSpell>>,
+    ) {
+        let Span { from, to, write, .. } = *span;
+        let age_ns = from.0.saturating_sub(write.at.0);
+        self.heard_ns += to.0 - from.0;
+        self.ages.add(age_ns, to.0 - from.0);
+        if to > excused_until {
+            self.oldest_ns = self.oldest_ns.max(to.0.saturating_sub(write.at.0));
+        }
+        let place = match ground {
+            Ground::Written => return,
+            Ground::Past => 0,
+            Ground::Hole => 1,
+        };
+        let kind = usize::from(write.by == WrittenBy::Buffer);
+        self.bad_ns[kind] += to.0 - from.0;
+        let counted_from = from.max(excused_until.min(to));
+        self.excused_ns += counted_from.0 - from.0;
+        if counted_from >= to {
+            return;
+        }
+        let spell = match pending.filter(|_| ground == Ground::Past) {
+            Some(pending) => pending.get_or_insert_with(|| HeardSpell::new(counted_from, false)),
+            None => self.episode(counted_from, to, false),
+        };
+        spell.add(kind, counted_from, to, write.at, last_slice);
+        spell.tape_ns[place] = spell.tape_ns[place].saturating_add(to.0 - counted_from.0);
+    }
+
+    /// A spell counts that was pending.
+    pub fn commit(&mut self, spell: Option<HeardSpell>) {
+        let Some(spell) = spell else { return };
+        match self.episodes.last_mut() {
+            Some(last) if spell.from.0.saturating_sub(last.to.0) <= JOIN_NS => last.join(&spell),
+            _ => self.episodes.push(spell),
         }
     }
 
@@ -266,15 +363,7 @@ impl Tally {
         let goes_on =
             self.episodes.last().is_some_and(|e| from.0.saturating_sub(e.to.0) <= JOIN_NS);
         if !goes_on {
-            self.episodes.push(HeardSpell {
-                from,
-                to,
-                bad_ns: [0; 3],
-                oldest_ns: 0,
-                silence_ns: 0,
-                ticks: 0,
-                at_seam,
-            });
+            self.episodes.push(HeardSpell::new(from, at_seam));
         }
         let episode = self.episodes.last_mut().expect("there is one by now");
         episode.to = to;

@@ -190,7 +190,9 @@ impl Measured {
     fn take(&mut self, at: u64, event: &Event) {
         let (now, now_s) = (Nanos(at), Nanos(at).seconds());
         match event {
-            Event::Slice { start, frames } => self.meter.on_slice(now, *start, *frames, 0),
+            Event::Slice { start, frames } => {
+                self.meter.on_slice(now, *start, *frames, 0);
+            }
             Event::Tick => self.meter.on_report(now, &TickReport::default(), None),
             Event::Change => self.meter.on_change(now),
             Event::Op(marker) => {

@@ -8,6 +8,7 @@ use super::data::{
 };
 use super::description::CaptureDescription;
 use super::ending::EndingReport;
+use super::family::FamilyReport;
 use super::leads::LeadsReport;
 use super::playhead_use::PlayheadUse;
 use super::round_trip::RoundTripReport;
@@ -84,6 +85,7 @@ impl Analysis {
             events_dropped: facts.events_dropped,
             closes: closes(facts, &clock),
             ending: EndingReport::of(engine, about.at),
+            family: FamilyReport::of(engine, about.at),
             warnings: warnings(engine, &about, &clock),
             audio_is_missing: engine.doubts().audio.is_some(),
             trend: trend(engine, about.at),

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::arrivals::ArrivalsReport;
 use super::damage::DamageReport;
 use super::ending::EndingReport;
+use super::family::FamilyReport;
 use super::leads::LeadsReport;
 use super::playhead_use::PlayheadUse;
 use super::round_trip::RoundTripReport;
@@ -79,6 +80,8 @@ pub struct Analysis {
     pub closes: Vec<CloseReport>,
     /// How the session ended, and what is missing of the client's reports.
     pub ending: EndingReport,
+    /// The family that served it, and its own measures.
+    pub family: FamilyReport,
     /// What was accepted but odd, and what limits the figures.
     pub warnings: Vec<Warning>,
     /// What wrote the capture down left audio out.

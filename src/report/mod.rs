@@ -16,6 +16,7 @@ mod data;
 mod description;
 pub mod divergence;
 mod ending;
+mod family;
 mod format;
 mod json;
 mod leads;
@@ -42,6 +43,7 @@ pub use data::{
 };
 pub use description::CaptureDescription;
 pub use ending::{EndingReport, LateReportsSpan, ReportGapSpan};
+pub use family::{FamilyReport, HealthySilence};
 pub use json::{json_text, write_json};
 pub use leads::LeadsReport;
 pub use playhead_use::{OpReport, PlayheadDecision, PlayheadUse};

@@ -106,7 +106,8 @@ impl Page<'_> {
             return format!("no {what}: {}", OneLine(why));
         }
         if !analysis.verdict.is_lag() {
-            return "healthy: nothing stale or late was heard".to_owned();
+            let healthy = || "healthy: nothing stale or late was heard".to_owned();
+            return analysis.family.ended().unwrap_or_else(healthy);
         }
         // A spell may have begun before the capture did.
         let covered_s = analysis.report_at_s - analysis.session.begins_s.unwrap_or(0.0);
@@ -169,6 +170,9 @@ impl Page<'_> {
                 Figure(age.max)
             );
             writeln!(out, "  staleness  {figures:<34} {}", bars(&shape.staleness_s, 1.0))?;
+        }
+        for line in self.analysis.family.figures() {
+            writeln!(out, "  {line}")?;
         }
         let mut facts = vec![slices(lag)];
         if let Some(tick) = lag.slices.tick_ms {
@@ -261,6 +265,9 @@ impl Page<'_> {
                     .map_or("unknown".to_owned(), |lead| Figure(lead.p50).to_string()),
             )?;
         }
+        if let Some(line) = analysis.family.line() {
+            writeln!(out, "{line}")?;
+        }
         if let Some(line) = analysis.ending.footing() {
             writeln!(out, "{line}")?;
         }
@@ -320,9 +327,15 @@ fn bad_audio(verdict: &Verdict) -> Option<&'static str> {
         LagKind::Stale(_) => Some("stale"),
         LagKind::Raw(_) => Some("raw"),
         LagKind::OldTrack(_) => Some("of the old track"),
+        LagKind::PastFrontier(_) => Some("past the frontier"),
+        LagKind::Hole(_) => Some("in holes"),
         LagKind::Behind { .. } => None,
     });
-    words.reduce(|one, other| if one == other { one } else { "stale or raw" })
+    words.reduce(|one, other| match (one, other) {
+        (one, other) if one == other => one,
+        ("past the frontier" | "in holes", _) => "past the frontier or in holes",
+        _ => "stale or raw",
+    })
 }
 
 /// What was wrong, in words.
@@ -331,6 +344,10 @@ pub fn what(what: &LagKind) -> String {
     match what {
         LagKind::Stale(old) => format!("{}; {}", slices_of(old), grew_old(old)),
         LagKind::Raw(old) => format!("{}; the source itself was heard", slices_of(old)),
+        LagKind::PastFrontier(old) => {
+            format!("{}; the playhead passed the frontier", slices_of(old))
+        }
+        LagKind::Hole(_) => "a slice never came, and its hole was heard".to_owned(),
         LagKind::OldTrack(_) => "slices of the track before the swap were heard".to_owned(),
         LagKind::Behind { slices, of, worst_lead_s } => format!(
             "{slices} of {of} slices landed behind the listener, worst {} s",

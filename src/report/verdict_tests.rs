@@ -154,6 +154,8 @@ fn brief(episode: &HeardEpisode) -> (&'static str, u64, u64) {
         LagKind::Stale(_) => "stale",
         LagKind::Raw(_) => "raw",
         LagKind::OldTrack(_) => "old_track",
+        LagKind::PastFrontier(_) => "past_frontier",
+        LagKind::Hole(_) => "hole",
         LagKind::Behind { .. } => "behind",
     };
     let ms = |s: f64| (s * 1e3).round() as u64;

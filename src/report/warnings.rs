@@ -82,6 +82,13 @@ pub(super) fn warnings(
             message: oddity_sentence(oddity.kind).to_owned(),
         })
         .collect();
+    warnings.extend(facts.awaited_bounce.map(|(seq, t)| Warning {
+        kind: WarningKind::Oddity(OddityKind::NeverCame),
+        count: 1,
+        first_seq: Some(seq),
+        first_t_s: Some(clock.s(t)),
+        message: "bounce_ready announced a buffer that never came".to_owned(),
+    }));
     let capture = |kind, message: String| Warning {
         kind: WarningKind::Capture(kind),
         count: 1,
@@ -198,6 +205,18 @@ fn oddity_sentence(kind: OddityKind) -> &'static str {
         OddityKind::Gap => "records lost while recording: figures around them are incomplete",
         OddityKind::MissingRecords => {
             "records whose numbers do not follow on each other: some are missing from the file"
+        }
+        OddityKind::BehindFrontier => {
+            "slices behind the frontier of an append-only session: taken as written again"
+        }
+        OddityKind::OtherFamily => {
+            "the backend that config asks for and what ready says of refines_audio do not go together"
+        }
+        OddityKind::NeverCame => {
+            "a binary message that stem_assets or bounce_ready announced never came: the slices count"
+        }
+        OddityKind::TextForPcm => {
+            "text in the place of the PCM that a command announced: the server takes it for that"
         }
         OddityKind::UnknownRecord => "records of a type that this version does not know: skipped",
     }

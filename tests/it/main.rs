@@ -14,6 +14,7 @@ mod diff;
 mod ending;
 mod ending_live;
 mod engine;
+mod families;
 mod flight;
 mod foreign;
 mod fuzz;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use source::{NamedPath, Sources, UnitTests};
 
 /// The rooms, in the order in which data walks through them.
-const CORRIDOR: [&str; 23] = [
+const CORRIDOR: [&str; 24] = [
     "time",
     "parse",
     "wire",
@@ -22,6 +22,7 @@ const CORRIDOR: [&str; 23] = [
     "heard",
     "lag",
     "verdict",
+    "family",
     "engine",
     "checkpoint",
     "peer",

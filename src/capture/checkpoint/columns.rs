@@ -83,6 +83,10 @@ impl PackedRows<'_> {
         put_planes(&mut out, 8, shapes.iter().map(|shape| shape.frames));
         put_planes(&mut out, 2, shapes.iter().map(|shape| shape.channels.into()));
         put_planes(&mut out, 4, shapes.iter().map(|shape| shape.sample_rate.into()));
+        // Readers of earlier versions stop before this column.
+        if shapes.iter().any(|shape| shape.family != 0) {
+            out.extend(shapes.iter().map(|shape| shape.family));
+        }
         let packed = zstd::bulk::compress(&out, COLUMNS_LEVEL).unwrap_or_default();
         (PackedRows(Cow::Owned(packed)), ops)
     }
@@ -245,13 +249,15 @@ fn take_shapes(bytes: &mut &[u8], count: usize) -> Option<Vec<BufferShape>> {
     let frames = take_planes(bytes, 8, count)?;
     let channels = take_planes(bytes, 2, count)?;
     let sample_rates = take_planes(bytes, 4, count)?;
-    let shapes = frames.into_iter().zip(channels).zip(sample_rates);
+    let families = bytes.split_off(..count).map_or_else(|| vec![0; count], <[u8]>::to_vec);
+    let shapes = frames.into_iter().zip(channels).zip(sample_rates.into_iter().zip(families));
     Some(
         shapes
-            .map(|((frames, channels), sample_rate)| BufferShape {
+            .map(|((frames, channels), (sample_rate, family))| BufferShape {
                 frames,
                 channels: channels as u16,
                 sample_rate: sample_rate as u32,
+                family,
             })
             .collect(),
     )
@@ -270,7 +276,7 @@ mod tests {
             slice_bytes_rx: Some(1e300),
             slice_lead_s: Some(0.25),
         };
-        let shape = BufferShape { frames: 1 << 40, channels: 2, sample_rate: 48_000 };
+        let shape = BufferShape { frames: 1 << 40, channels: 2, sample_rate: 48_000, family: 0 };
         let kinds = [
             RowKind::Other,
             RowKind::Begin(shape),
@@ -293,7 +299,13 @@ mod tests {
 
     #[test]
     fn rows_go_there_and_back() {
-        for rows in [sample(), Vec::new(), sample()[..3].to_vec()] {
+        let mut of_a_family = sample();
+        for row in &mut of_a_family {
+            if let RowKind::Begin(shape) | RowKind::Swap(shape) = &mut row.what {
+                shape.family = 0x84;
+            }
+        }
+        for rows in [sample(), Vec::new(), sample()[..3].to_vec(), of_a_family] {
             let (columns, ops) = PackedRows::pack(&rows);
             let unpacked = columns.unpack(&ops).unwrap();
             // NaN is not equal to itself; its debug form is.

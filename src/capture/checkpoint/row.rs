@@ -56,6 +56,8 @@ pub struct BufferShape {
     pub channels: u16,
     /// Frames per second.
     pub sample_rate: u32,
+    /// The family that serves it; 0 of the one that refines a loop and says nothing else.
+    pub family: u8,
 }
 
 impl RowKind {

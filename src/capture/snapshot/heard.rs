@@ -20,6 +20,9 @@ pub struct HeardState {
     /// Bytes of slices that the client acknowledged last.
     pub acknowledged: u64,
     pub paused: bool,
+    /// Of a tape: the end of the newest audio that came, in frames that were never wrapped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arrived: Option<u64>,
 }
 
 /// The listener over the loop.
@@ -51,6 +54,38 @@ pub struct MeterState {
     /// The spell of bad audio that may go on, by that threshold.
     #[serde(default)]
     pub spell: Option<HeardSpell>,
+    /// The tape, of a session that only appends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tape: Option<TapeState>,
+}
+
+/// What is healthy of an append-only tape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TapeRule {
+    /// The first audio may come so long after the initial buffer.
+    pub first_audio_ns: u64,
+    /// The longest healthy time between two bursts of slices.
+    pub burst_ns: u64,
+    /// The piece has an end, after which no slice comes and the session stays.
+    pub ends: bool,
+}
+
+/// What is written of an append-only tape. Frames are unwrapped: they go on counting where the window
+/// begins anew.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TapeState {
+    pub rule: TapeRule,
+    /// The end of the newest audio.
+    pub frontier: u64,
+    /// A slice was applied.
+    pub begun: bool,
+    /// Stretches before the frontier that were never written, ascending.
+    pub holes: Vec<(u64, u64)>,
+    /// Windows to add to the playhead's line.
+    pub laps: i64,
+    /// What was heard past the frontier since the last slice, which is lag only if another comes.
+    #[serde(default)]
+    pub pending: Option<HeardSpell>,
 }
 
 /// A playhead that moves evenly, or stands still.
@@ -142,6 +177,9 @@ pub struct Excuses {
     /// When the session began, until its first slice.
     #[serde(default)]
     pub starting: Option<Nanos>,
+    /// Of a session that only appends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tape: Option<TapeRule>,
 }
 
 /// A spell of bad audio.
@@ -159,6 +197,13 @@ pub struct HeardSpell {
     pub ticks: u64,
     /// All of it lies at the loop's beginning.
     pub at_seam: bool,
+    /// Of the bad audio of a tape: heard past the frontier, and in holes.
+    #[serde(default, skip_serializing_if = "is_none_of_a_tape")]
+    pub tape_ns: [u64; 2],
+}
+
+fn is_none_of_a_tape(tape_ns: &[u64; 2]) -> bool {
+    *tape_ns == [0, 0]
 }
 
 /// A spell of slices behind the listener, one soon after the other.

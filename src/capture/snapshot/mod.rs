@@ -15,7 +15,7 @@ pub use buffer::{BufferError, PackedBuffer};
 pub use detector::{BehindState, LagDetectorState, StaleState};
 pub use heard::{
     Arrived, BehindSpell, Excuses, HeardSpell, HeardState, LastWrite, MeterState, Patch,
-    PlayheadLine, Waiting, WrittenBy,
+    PlayheadLine, TapeRule, TapeState, Waiting, WrittenBy,
 };
 pub use session::{Expectation, ServerRefusal, SessionPhase, SessionState};
 pub use stream::{ClientClockState, ReportedState, SimulatedState, StreamState, TickReport};

@@ -1,0 +1,381 @@
+//! Families of the server: imported sessions that append, and what of them is lag.
+
+use std::fmt::Write as _;
+use std::fs;
+
+use lagtape::capture::{Body, Records};
+use lagtape::engine::{Engine, Options};
+use lagtape::family::{FAMILIES, FamilyKind, Traits};
+use lagtape::time::Nanos;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::program::check;
+
+const RATE: f64 = 48_000.0;
+/// Frames that a slice repeats of the one before.
+const REPEAT: u64 = 1_200;
+const WINDOW_S: u64 = 60;
+const STEP_MS: u64 = 20;
+
+/// A session of a page that plays from the first slice on, as a log.
+struct Log {
+    lines: String,
+    now_ms: u64,
+    /// Unwrapped, in frames.
+    frontier: u64,
+    playhead_s: f64,
+    plays: bool,
+}
+
+impl Log {
+    fn new(backend: &str, ready: Value) -> Log {
+        let mut log =
+            Log { lines: String::new(), now_ms: 0, frontier: 0, playhead_s: 0.0, plays: false };
+        log.text("c2s", &json!({"backend": backend, "text_only": true, "telemetry_version": 1}));
+        log.text("s2c", &json!({"type": "init_ack", "supports_text_only": true}));
+        log.text("s2c", &ready);
+        log.binary(WINDOW_S * 48_000 * 4, "");
+        log
+    }
+
+    fn appending(backend: &str) -> Log {
+        Log::new(backend, ready(Some(false)))
+    }
+
+    fn line(&mut self, line: &Value) {
+        let mut line = line.clone();
+        line["t_ns"] = json!(1_000_000_000 + self.now_ms * 1_000_000);
+        writeln!(self.lines, "{line}").unwrap();
+    }
+
+    fn text(&mut self, direction: &str, text: &Value) {
+        self.line(&json!({"dir": direction, "text": text.to_string()}));
+    }
+
+    fn binary(&mut self, len: u64, head: &str) {
+        let line =
+            json!({"dir": "s2c", "length": len, "payload_omitted": true, "header_hex": head});
+        self.line(&line);
+    }
+
+    /// A slice of so much new audio, at the frontier; it may be lost on the way.
+    fn append(&mut self, audio_s: f64, lost: bool) {
+        let window = WINDOW_S * 48_000;
+        let mut left = (audio_s * RATE) as u64;
+        while left > 0 {
+            let at = self.frontier % window;
+            let new = left.min(window - at);
+            let repeat = REPEAT.min(at);
+            if !lost {
+                self.slice(at - repeat, new + repeat);
+            }
+            self.frontier += new;
+            left -= new;
+        }
+        self.plays = true;
+    }
+
+    fn slice(&mut self, start: u64, frames: u64) {
+        let head = [
+            &[1_u8][..],
+            &(start as u32).to_le_bytes(),
+            &(frames as u32).to_le_bytes(),
+            &2_u16.to_le_bytes(),
+            &1.0_f32.to_le_bytes(),
+            &0.5_f32.to_le_bytes(),
+            &1_u32.to_le_bytes(),
+        ]
+        .concat();
+        let head: String = head.iter().map(|byte| format!("{byte:02x}")).collect();
+        self.binary(23 + frames, &head);
+        self.text("s2c", &json!({"type": "params_update", "params": {"frontier_lead_s": 3.0}}));
+    }
+
+    fn lead_s(&self) -> f64 {
+        self.frontier as f64 / RATE - self.playhead_s
+    }
+
+    /// The clock goes on to here; the page reports each 100 ms.
+    fn until(mut self, to_ms: u64, mut server: impl FnMut(&mut Log)) -> Log {
+        while self.now_ms < to_ms {
+            self.now_ms += STEP_MS;
+            if self.plays {
+                self.playhead_s += STEP_MS as f64 / 1e3;
+            }
+            server(&mut self);
+            if self.now_ms.is_multiple_of(100) {
+                let position_s = self.playhead_s % WINDOW_S as f64;
+                self.text(
+                    "c2s",
+                    &json!({"type": "params", "raw": {"x": self.now_ms / 10_000}, "playback_pos": position_s}),
+                );
+            }
+        }
+        self
+    }
+
+    fn idle(self, to_ms: u64) -> Log {
+        self.until(to_ms, |_| ())
+    }
+
+    /// Commits of 4 s, each so long after the one before, while the gate is open.
+    fn minimax(self, to_ms: u64, every_ms: u64) -> Log {
+        let mut due_ms = self.now_ms;
+        self.until(to_ms, move |log| {
+            if log.now_ms >= due_ms && log.lead_s() <= 5.0 {
+                [1.5, 1.5, 1.0].into_iter().for_each(|audio_s| log.append(audio_s, false));
+                due_ms = log.now_ms + every_ms;
+            }
+        })
+    }
+
+    /// Frames of 40 ms, while the listener has less than the lead; `rate` of what he needs at most.
+    fn mrt2(self, to_ms: u64, rate: f64) -> Log {
+        let (mut made_s, mut from_ms) = (0.0, self.now_ms);
+        self.until(to_ms, move |log| {
+            made_s += (log.now_ms - from_ms) as f64 / 1e3 * rate;
+            from_ms = log.now_ms;
+            made_s = f64::min(made_s, 2.0);
+            if log.lead_s() < 0.75 && made_s >= 0.04 {
+                log.append(0.04, false);
+                made_s -= 0.04;
+            }
+        })
+    }
+
+    /// The report of the session after `import`, which is the same from its checkpoints and over a
+    /// context in the middle.
+    #[track_caller]
+    fn analysis(&self, exit_code: i32) -> (Value, String) {
+        let folder = TempDir::new().unwrap();
+        let session = folder.path().join("log");
+        fs::create_dir(&session).unwrap();
+        let about = json!({
+            "name": "a test", "client": "web", "connect_ns": 1_000_000_000,
+            "report_ns": 1_000_000_000 + self.now_ms * 1_000_000,
+        });
+        fs::write(session.join("session.json"), about.to_string()).unwrap();
+        fs::write(session.join("frames.jsonl"), &self.lines).unwrap();
+        let capture = folder.path().join("log.lagtape");
+        let (session, capture) = (session.to_str().unwrap(), capture.to_str().unwrap());
+        check(&["import", session, "-o", capture], 0);
+        let (out, _) = check(&["analyze", capture, "--json"], exit_code);
+        let whole: Value = serde_json::from_str(&out).unwrap();
+        let (out, _) = check(&["analyze", capture, "--json", "--quick"], exit_code);
+        let quick: Value = serde_json::from_str(&out).unwrap();
+        for key in ["verdict", "heard", "lag"] {
+            assert_eq!(whole[key], quick[key], "{key} from the checkpoints");
+        }
+        assert_eq!(whole["family"]["frontier"], quick["family"]["frontier"]);
+        check_contexts(&fs::read(capture).unwrap());
+        let (text, _) = check(&["analyze", capture], exit_code);
+        (whole, text)
+    }
+
+    #[track_caller]
+    fn check(&self, lag: bool, reasons: &[&str]) -> (Value, String) {
+        let (report, text) = self.analysis(if lag { 4 } else { 0 });
+        assert_eq!(report["verdict"]["lag"], json!(lag), "{text}");
+        assert_eq!(report["verdict"]["reasons"], json!(reasons), "{text}");
+        assert_eq!(report["ending"]["abnormal"], json!(false), "{text}");
+        (report, text)
+    }
+}
+
+fn ready(refines: Option<bool>) -> Value {
+    let capabilities = refines.map_or(json!({}), |refines| json!({"refines_audio": refines}));
+    json!({"type": "ready", "sample_rate": 48_000, "channels": 2, "capabilities": capabilities})
+}
+
+/// An engine that goes on from a context has the state of one that read everything.
+#[track_caller]
+fn check_contexts(bytes: &[u8]) {
+    let mut whole = Engine::new(Options::default());
+    let mut parts: Option<Engine> = None;
+    let mut records = Records::new(bytes);
+    let mut number = 0_u64;
+    let mut header = None;
+    while let Some(record) = records.next_record().unwrap() {
+        if let Body::Header(found) = &record.body {
+            header = Some(lagtape::Record { body: Body::Header(found.clone()), ..record });
+        }
+        whole.handle(&record);
+        if let Some(part) = &mut parts {
+            part.handle(&record);
+        }
+        number += 1;
+        if number % 331 == 0 {
+            let mut engine = Engine::new(Options::default());
+            engine.handle(header.as_ref().unwrap());
+            engine.handle(&whole.context());
+            parts = Some(engine);
+        }
+        if let Some(part) = &parts {
+            assert_eq!(part.state(), whole.state(), "after record {number}");
+        }
+    }
+    assert!(whole.origin() > Some(Nanos(0)));
+}
+
+#[test]
+fn a_healthy_piece_in_bursts() {
+    let log = Log::appending("minimax").idle(6_000).minimax(180_000, 3_100);
+    let (report, text) = log.check(false, &[]);
+    assert!(text.contains("healthy"), "{text}");
+    let family = &report["family"];
+    assert_eq!((&family["name"], &family["kind"]), (&json!("minimax"), &json!("append_only_tape")));
+    assert_eq!(family["ended"], json!(false));
+    assert_eq!(family["frontier"]["previous_lap_s"], json!(0.0));
+    assert_eq!(family["frontier"]["holes"], json!(0));
+    assert!(family["frontier"]["lowest_frontier_s"].as_f64().unwrap() > 0.5, "{family}");
+    let silence_s = family["frontier"]["longest_silence_s"].as_f64().unwrap();
+    assert!((3.0..=4.1).contains(&silence_s), "{silence_s}");
+    assert!((5.9..6.2).contains(&family["frontier"]["first_audio_s"].as_f64().unwrap()));
+}
+
+#[test]
+fn first_audio_of_a_cold_server() {
+    Log::appending("minimax").idle(33_000).minimax(80_000, 3_100).check(false, &[]);
+    Log::appending("minimax").idle(20_000).check(false, &[]);
+}
+
+#[test]
+fn a_finished_piece_has_ended() {
+    for (silent_ms, page) in [(8_000, "minimax"), (30_000, "minimax"), (200_000, "minimax")] {
+        let log = Log::appending(page).idle(6_000).minimax(48_000, 3_100);
+        let to_ms = log.now_ms + silent_ms;
+        let (report, text) = log.idle(to_ms).check(false, &[]);
+        assert_eq!(report["family"]["ended"], json!(true), "{text}");
+        assert!(text.contains("ended: the piece was over at "), "{text}");
+    }
+}
+
+#[test]
+fn a_playhead_past_the_frontier_is_lag() {
+    // A generator below real time, and one that stops: mrt2 has no end.
+    let slow = Log::appending("mrt2").mrt2(60_000, 0.93);
+    let (report, text) = slow.check(true, &["past_frontier"]);
+    assert!(report["family"]["frontier"]["initial_zeros_s"].as_f64().unwrap() > 2.0, "{text}");
+    let stopped = Log::appending("mrt2").mrt2(10_000, 1.5).idle(14_000);
+    stopped.check(true, &["past_frontier"]);
+    // Commits of 4 s each 4.3 s.
+    let slow = Log::appending("minimax").idle(6_000).minimax(150_000, 4_300);
+    let (report, text) = slow.check(true, &["past_frontier"]);
+    assert!(report["family"]["frontier"]["previous_lap_s"].as_f64().unwrap() > 2.0, "{text}");
+    assert_eq!(report["family"]["ended"], json!(false));
+    // A worker that stalled and goes on.
+    let stalled = Log::appending("minimax").idle(6_000).minimax(40_000, 3_100).idle(60_000);
+    stalled.minimax(70_000, 3_100).check(true, &["past_frontier"]);
+}
+
+#[test]
+fn a_hole_is_lag() {
+    for backend in ["mrt2", "minimax"] {
+        let mut log = Log::appending(backend).mrt2(20_000, 1.5);
+        log.append(0.08, true);
+        let (report, text) = log.mrt2(40_000, 1.5).check(true, &["hole"]);
+        assert_eq!(report["family"]["frontier"]["holes"], json!(1), "{text}");
+        let hole_s = report["family"]["frontier"]["hole_s"].as_f64().unwrap();
+        assert!((0.05..0.06).contains(&hole_s), "{hole_s}");
+    }
+}
+
+#[test]
+fn healthy_frames_over_several_laps() {
+    let (report, text) = Log::appending("mrt2").mrt2(200_000, 1.5).check(false, &[]);
+    assert!(text.contains("family: mrt2, append-only tape"), "{text}");
+    assert_eq!(report["family"]["frontier"]["behind_frontier"], json!(0));
+}
+
+#[test]
+fn slices_that_contradict_the_family_are_odd() {
+    let mut log = Log::appending("mrt2").mrt2(20_000, 1.5);
+    log.slice(48_000 * 4, 48_000);
+    let (report, _) = log.mrt2(30_000, 1.5).check(false, &[]);
+    let kinds: Vec<_> = report["warnings"].as_array().unwrap().iter().map(|w| &w["kind"]).collect();
+    assert!(kinds.contains(&&json!("behind_frontier")), "{kinds:?}");
+    let log = Log::new("minimax", ready(Some(true))).idle(1_000);
+    let report = log.analysis(0).0;
+    let kinds: Vec<_> = report["warnings"].as_array().unwrap().iter().map(|w| &w["kind"]).collect();
+    assert!(kinds.contains(&&json!("other_family")), "{kinds:?}");
+}
+
+/// The cells of the rows of a table in docs/FAMILIES.md that begins with these words.
+fn table(head: &str) -> Vec<Vec<String>> {
+    let page =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/FAMILIES.md")).unwrap();
+    let rows = page.lines().skip_while(|line| !line.starts_with(head)).skip(2);
+    rows.take_while(|line| line.starts_with('|'))
+        .map(|line| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect())
+        .collect()
+}
+
+#[test]
+fn the_page_on_families_says_what_the_code_does() {
+    let rows: Vec<Vec<String>> = FAMILIES
+        .into_iter()
+        .map(|family| {
+            let Traits { window_s, first_audio_s, burst_s, silence_s, ends, sources, .. } =
+                family.traits();
+            let numbers = [window_s, first_audio_s, burst_s, silence_s].map(|s| s.to_string());
+            let ends = if ends { "yes" } else { "no" };
+            let texts = [ends.to_owned(), sources.to_owned()];
+            [family.name().to_owned()].into_iter().chain(numbers).chain(texts).collect()
+        })
+        .collect();
+    assert_eq!(table("| family | window_s"), rows);
+    let kinds: Vec<_> =
+        table("| family | slices").into_iter().map(|row| row[..2].to_vec()).collect();
+    let mut expected: Vec<_> = FAMILIES
+        .into_iter()
+        .map(|family| {
+            let kind = match family.traits().kind {
+                FamilyKind::RefiningLoop => "refining loop",
+                FamilyKind::AppendOnlyTape => "append-only tape",
+            };
+            vec![family.name().to_owned(), kind.to_owned()]
+        })
+        .collect();
+    expected.push(vec!["unknown".to_owned(), "as `ready` says".to_owned()]);
+    assert_eq!(kinds, expected);
+    let fields = table("| field | meaning");
+    let described: Vec<_> = fields.iter().flat_map(|row| row[0].split(", ")).collect();
+    let report = Log::appending("mrt2").mrt2(1_000, 1.5).analysis(0).0;
+    for field in report["family"]["frontier"].as_object().unwrap().keys() {
+        assert!(described.contains(&format!("`{field}`").as_str()), "{field} is not described");
+    }
+}
+
+#[test]
+fn a_bounce_that_never_comes_is_odd() {
+    let mut log = Log::appending("mrt2").mrt2(10_000, 1.5);
+    log.text("c2s", &json!({"type": "bounce", "request_id": "1"}));
+    log.text("s2c", &json!({"type": "bounce_ready", "request_id": "1", "frames": 96_000}));
+    log.binary(96_000 * 4, "");
+    let log = log.mrt2(20_000, 1.5);
+    let (report, _) = log.check(false, &[]);
+    assert!(!report["warnings"].to_string().contains("never_came"), "{}", report["warnings"]);
+    let mut log = log;
+    log.text("s2c", &json!({"type": "bounce_ready", "request_id": "2", "frames": 96_000}));
+    let (report, text) = log.check(false, &[]);
+    assert!(text.contains("bounce_ready announced a buffer that never came"), "{text}");
+    let slices = &report["slices"];
+    let (report, text) = log.mrt2(30_000, 1.5).check(false, &[]);
+    assert!(text.contains("never came: the slices count"), "{text}");
+    assert!(report["slices"].as_u64() > slices.as_u64());
+}
+
+#[test]
+fn an_error_that_is_not_fatal_ends_nothing() {
+    let mut log = Log::new("yue2", ready(Some(true)));
+    log.text("s2c", &json!({"type": "error", "code": "compose_failed", "message": "again"}));
+    let (report, _) = log
+        .until(5_000, |log| {
+            let at = (log.playhead_s * RATE) as u64;
+            log.slice(at + 9_600, 19_200);
+            log.plays = true;
+        })
+        .check(false, &[]);
+    assert_eq!(report["family"]["name"], json!("yue2"));
+}
