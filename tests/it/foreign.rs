@@ -293,7 +293,7 @@ fn reports_that_were_held_up_are_no_seeks_and_take_no_lag_away() {
     // What was there reaches 0.65 s far; the rest of the outage is a lap old.
     let session = run(60_000).check(10.35);
     let analysis = session.analysis();
-    let late = analysis.ending.late.unwrap();
+    let late = analysis.ending.late.as_deref().unwrap();
     assert_eq!((late.reports, late.bursts, late.from_s), (60, 1, 41.0));
     assert!((late.worst_s - 11.0).abs() < 0.02, "{late:?}");
     let page = text::analysis(&analysis, &[]);

@@ -34,6 +34,7 @@ mod mcp;
 mod mcp_clients;
 mod odd_inputs;
 mod peer_pacing;
+mod player_page;
 mod program;
 mod proxy;
 mod proxy_between;
