@@ -139,7 +139,7 @@ impl Session {
             for said in reports(self.now_ms, self.sent) {
                 self.say(said);
             }
-            if let Some(lead_ms) = lead(self.now_ms).filter(|_| self.now_ms % 50 == 0) {
+            if let Some(lead_ms) = lead(self.now_ms).filter(|_| self.now_ms.is_multiple_of(50)) {
                 self.slice(lead_ms);
             }
         }
@@ -327,7 +327,7 @@ fn audio_that_was_written_far_ahead_is_old_only_after_it_was_due() {
         session.cut().run(40_000, raised_to(lead_ms), plays(10)).check(0.0);
     }
     // Slices that stop are missed when what was due is over: 3.1 s, and the window of the last.
-    let sends = |now_ms: u64| now_ms < 30_000 || now_ms >= 36_000;
+    let sends = |now_ms: u64| !(30_000..36_000).contains(&now_ms);
     let stops = |now_ms: u64| raised_to(3_100)(now_ms).filter(|_| sends(now_ms));
     Session::new().run(60_000, stops, plays(10)).check(6.05 - s(WINDOW_MS));
     // What is farther ahead than any server places it is not due, but left over.
