@@ -11,7 +11,7 @@ mod reported;
 mod walk;
 
 pub use either::{Playhead, PlayheadSource};
-pub use reported::{JUMP_S, Movement, PAUSED_AFTER_S, Placed, ReportedPlayhead};
+pub use reported::{JUMP_S, Movement, PAUSED_AFTER_S, PlacedReport, ReportedPlayhead};
 pub use walk::PlayheadWalk;
 
 /// A position within a loop of that length. Most lie there already and need no division.

@@ -2,7 +2,7 @@
 //!
 //! Ops move only the simulated playhead and reports only the reported one; each ignores the other.
 
-use super::{Movement, Placed, PlayheadSim, ReportedPlayhead};
+use super::{Movement, PlacedReport, PlayheadSim, ReportedPlayhead};
 use crate::capture::{Marker, PlayheadLine};
 use crate::time::Nanos;
 
@@ -92,7 +92,12 @@ impl Playhead {
     }
 
     /// Takes the position that the client reports, and its own time; `None` if the playhead is simulated.
-    pub fn report(&mut self, position_s: f64, client_s: Option<f64>, now_s: f64) -> Option<Placed> {
+    pub fn report(
+        &mut self,
+        position_s: f64,
+        client_s: Option<f64>,
+        now_s: f64,
+    ) -> Option<PlacedReport> {
         let Playhead::Reported(playhead) = self else { return None };
         Some(playhead.report(position_s, client_s, now_s))
     }
@@ -122,7 +127,7 @@ mod tests {
         let seek = Marker::Seek { to_s: 5.0 };
         assert_eq!(simulated.operate(&seek, 1.0), Some(Movement::Jumped));
         assert_eq!(simulated.operate(&Marker::Pause, 1.0), Some(Movement::Moved));
-        let placed = Placed { movement: Movement::Moved, late_s: 0.0 };
+        let placed = PlacedReport { movement: Movement::Moved, late_s: 0.0 };
         assert_eq!(reported.report(5.0, None, 1.0), Some(placed));
         assert_eq!((simulated.frame(1.0), reported.frame(1.0)), (240_000, 240_000));
         assert!(simulated.paused(1.0) && !reported.paused(1.0));

@@ -24,7 +24,7 @@ pub enum Movement {
 
 /// What a report says of the playhead.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Placed {
+pub struct PlacedReport {
     pub movement: Movement,
     /// How long ago it was there: 0, or how late the report came where the client's clock says so.
     pub late_s: f64,
@@ -101,9 +101,9 @@ impl ReportedPlayhead {
     /// Takes a report that arrived at `now_s`, and that the client made at `client_s` on its own clock.
     /// One that came late, as those that wait behind a stalled link do, says where the playhead was; it
     /// is no seek, and neither is a position that goes on from an earlier one by the client's clock.
-    pub fn report(&mut self, position_s: f64, client_s: Option<f64>, now_s: f64) -> Placed {
+    pub fn report(&mut self, position_s: f64, client_s: Option<f64>, now_s: f64) -> PlacedReport {
         if !position_s.is_finite() {
-            return Placed { movement: Movement::Held, late_s: 0.0 };
+            return PlacedReport { movement: Movement::Held, late_s: 0.0 };
         }
         let late_s = client_s.map_or(0.0, |client_s| {
             let clock = self.client.get_or_insert_with(|| ClientClock::new(client_s, now_s));
@@ -111,7 +111,7 @@ impl ReportedPlayhead {
         });
         let is_first = self.reports == 0;
         let is_near = |at_s| self.distance_s(position_s, at_s) <= JUMP_S;
-        let placed = |movement, late_s| Placed { movement, late_s };
+        let placed = |movement, late_s| PlacedReport { movement, late_s };
         let placed = if !is_first && position_s == self.position_s {
             placed(Movement::Held, 0.0)
         } else if is_first || is_near(now_s) {

@@ -35,7 +35,7 @@ pub struct EndingReport {
     pub gaps_total: u64,
     /// Reports that were held up between the client and the recorder.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub late: Option<LateReportsSpan>,
+    pub late: Option<Box<LateReportsSpan>>,
 }
 
 /// Reports that came late by the client's own clock: what they say was true when it made them.
@@ -70,7 +70,8 @@ impl EndingReport {
         let late = late.and_then(|late| {
             let from_s = clock.s(late.first?);
             let LateReports { reports, bursts, worst_ns, .. } = late;
-            Some(LateReportsSpan { reports, bursts, from_s, worst_s: worst_ns as f64 / 1e9 })
+            let worst_s = worst_ns as f64 / 1e9;
+            Some(Box::new(LateReportsSpan { reports, bursts, from_s, worst_s }))
         });
         let told = Self::told(engine.ending(at), watch, &|t| clock.s(t));
         EndingReport { late, ..told }
@@ -119,7 +120,7 @@ impl EndingReport {
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let under_way = self.under_way.iter().map(under_way_line);
-        under_way.chain(self.gaps_line()).chain(self.late.as_ref().map(late_line)).collect()
+        under_way.chain(self.gaps_line()).chain(self.late.as_deref().map(late_line)).collect()
     }
 
     /// A line below everything else, where the session ended as it may and there is more to say than

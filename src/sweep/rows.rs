@@ -146,10 +146,14 @@ impl SweepRow {
 /// Whether any outcome lags; nobody can tell where none does and one has no verdict.
 #[must_use]
 pub fn any_lags<'a>(verdicts: impl Iterator<Item = Option<&'a Verdict>>) -> Option<bool> {
-    verdicts.map(|verdict| verdict?.lag).fold(Some(false), |any, lags| match (any, lags) {
-        (Some(true), _) | (_, Some(true)) => Some(true),
-        (any, lags) => any.and(lags),
-    })
+    let mut any = Some(false);
+    for lags in verdicts.map(|verdict| verdict?.lag) {
+        any = match (any, lags) {
+            (Some(true), _) | (_, Some(true)) => Some(true),
+            (any, lags) => any.and(lags),
+        };
+    }
+    any
 }
 
 impl SweepSummary {

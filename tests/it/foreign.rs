@@ -139,7 +139,7 @@ impl Session {
             for said in reports(self.now_ms, self.sent) {
                 self.say(said);
             }
-            if let Some(lead_ms) = lead(self.now_ms).filter(|_| self.now_ms % 50 == 0) {
+            if let Some(lead_ms) = lead(self.now_ms).filter(|_| self.now_ms.is_multiple_of(50)) {
                 self.slice(lead_ms);
             }
         }
@@ -293,7 +293,7 @@ fn reports_that_were_held_up_are_no_seeks_and_take_no_lag_away() {
     // What was there reaches 0.65 s far; the rest of the outage is a lap old.
     let session = run(60_000).check(10.35);
     let analysis = session.analysis();
-    let late = analysis.ending.late.unwrap();
+    let late = analysis.ending.late.as_deref().unwrap();
     assert_eq!((late.reports, late.bursts, late.from_s), (60, 1, 41.0));
     assert!((late.worst_s - 11.0).abs() < 0.02, "{late:?}");
     let page = text::analysis(&analysis, &[]);
@@ -327,7 +327,7 @@ fn audio_that_was_written_far_ahead_is_old_only_after_it_was_due() {
         session.cut().run(40_000, raised_to(lead_ms), plays(10)).check(0.0);
     }
     // Slices that stop are missed when what was due is over: 3.1 s, and the window of the last.
-    let sends = |now_ms: u64| now_ms < 30_000 || now_ms >= 36_000;
+    let sends = |now_ms: u64| !(30_000..36_000).contains(&now_ms);
     let stops = |now_ms: u64| raised_to(3_100)(now_ms).filter(|_| sends(now_ms));
     Session::new().run(60_000, stops, plays(10)).check(6.05 - s(WINDOW_MS));
     // What is farther ahead than any server places it is not due, but left over.

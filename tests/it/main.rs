@@ -39,6 +39,7 @@ mod mcp_clients;
 mod odd_inputs;
 mod other_protocols;
 mod peer_pacing;
+mod player_page;
 mod program;
 mod proxy;
 mod proxy_between;

@@ -45,7 +45,7 @@ fn node() -> Option<Command> {
 
 /// A headless browser, or `None` when the test is to be skipped. `LAGTAPE_CHROMIUM` names one; with
 /// `LAGTAPE_REQUIRE_CHROMIUM` a missing one is a failure.
-fn browser() -> Option<Command> {
+pub fn browser() -> Option<Command> {
     let program = std::env::var_os("LAGTAPE_CHROMIUM").unwrap_or_else(|| "chromium".into());
     let is_there = Command::new(&program).arg("--version").stdout(Stdio::null()).status();
     if is_there.is_ok_and(|status| status.success()) {
@@ -188,12 +188,17 @@ async fn answer(
             tokio::io::copy_bidirectional(&mut stream, &mut server).await?;
             return Ok(());
         }
+        let is_player = head.starts_with("GET /player");
         let is_inflated = head.starts_with("POST /unzstd");
         let kind = if is_inflated { "text/plain\r\nContent-Encoding: zstd" } else { "text/html" };
         if head.starts_with("POST /found") {
             drop(found.send((head, serde_json::from_slice(&body).unwrap())));
         }
-        let answer = if is_inflated { body } else { include_bytes!("page.html").to_vec() };
+        let answer = match is_player {
+            true => include_bytes!("player_page.html").to_vec(),
+            false if is_inflated => body,
+            false => include_bytes!("page.html").to_vec(),
+        };
         let length = answer.len();
         let head =
             format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n");
@@ -203,7 +208,7 @@ async fn answer(
 
 /// A server of the page on a thread of its own, in front of `backend`; what the page finds comes with
 /// the head of its request.
-fn page_server(backend: SocketAddr) -> (SocketAddr, blocking::Receiver<(String, Value)>) {
+pub fn page_server(backend: SocketAddr) -> (SocketAddr, blocking::Receiver<(String, Value)>) {
     let (tell, found) = blocking::channel();
     let (tell_address, address) = blocking::channel();
     std::thread::spawn(move || {
@@ -218,10 +223,10 @@ fn page_server(backend: SocketAddr) -> (SocketAddr, blocking::Receiver<(String, 
 }
 
 /// A browser that shows a page, until it is dropped.
-struct Shown(Child);
+pub struct Shown(Child);
 
 impl Shown {
-    fn new(mut browser: Command, profile: &Path, url: &str) -> Shown {
+    pub fn new(mut browser: Command, profile: &Path, url: &str) -> Shown {
         let browser = browser
             .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"])
             .args(["--disable-extensions", "--disable-background-networking", "--no-proxy-server"])
