@@ -28,6 +28,8 @@ mod har;
 mod heard;
 mod hostile;
 mod incidents;
+#[cfg(unix)]
+mod interrupted;
 mod join;
 mod live;
 #[cfg(feature = "mcp")]
@@ -38,6 +40,7 @@ mod odd_inputs;
 mod other_protocols;
 mod peer_pacing;
 mod program;
+mod promises;
 mod proxy;
 mod proxy_between;
 mod proxy_cli;
@@ -59,6 +62,8 @@ mod served_peers;
 mod servers_cli;
 mod session_log;
 mod simulated;
+#[cfg(target_os = "linux")]
+mod soak;
 mod sweep;
 mod tidy;
 mod untrusted;
