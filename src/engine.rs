@@ -17,6 +17,8 @@ mod gaps;
 mod hearing;
 mod listener;
 pub mod pings;
+#[cfg(test)]
+mod recall_tests;
 mod seed;
 mod stream;
 pub mod timing;

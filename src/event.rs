@@ -552,4 +552,89 @@ mod tests {
             &["nothing", "tick", "command", "unreadable", "slice"],
         );
     }
+
+    #[test]
+    fn what_failed_to_be_sent_means_nothing() {
+        let mut interpreter = Interpreter::new();
+        let mut config = Message::new(Direction::ClientToServer, Opcode::Text, b"{}");
+        config.failed = true;
+        assert_eq!(interpreter.read(0, &config), Event::Nothing);
+        assert_eq!(interpreter.phase(), SessionPhase::BeforeConfig);
+    }
+
+    #[test]
+    fn what_stayed_compressed_uses_up_what_was_announced() {
+        let mut interpreter = Interpreter {
+            phase: SessionPhase::Streaming,
+            expected: [Expectation::Bounce].into(),
+            ..Interpreter::new()
+        };
+        let mut message = Message::new(Direction::ServerToClient, Opcode::Binary, &[0; 23]);
+        message.compressed = true;
+        interpreter.doubt();
+        assert_eq!(interpreter.read(0, &message), Event::Compressed);
+        assert_eq!(interpreter.pending().len(), 0);
+    }
+
+    #[test]
+    fn what_looks_like_a_slice_ends_all_that_was_announced() {
+        let slice = [0; 23];
+        let mut interpreter = Interpreter {
+            phase: SessionPhase::Streaming,
+            expected: [Expectation::Stem, Expectation::Bounce].into(),
+            ..Interpreter::new()
+        };
+        interpreter.doubt();
+        let message = Message::new(Direction::ServerToClient, Opcode::Binary, &slice);
+        assert_eq!(interpreter.read(0, &message), Event::Slice);
+        assert_eq!(interpreter.pending().len(), 0);
+    }
+
+    /// Whether a message of a delta with this behind its header looks like a slice.
+    #[track_caller]
+    fn check_delta(behind: &[u8], whole_len: Option<u64>, expected: bool) {
+        let header = SliceHeader { flags: 1, frames: 9, channels: 1, ..SliceHeader::default() };
+        let bytes = [&header.to_bytes()[..], behind].concat();
+        let mut message = Message::new(Direction::ServerToClient, Opcode::Binary, &bytes);
+        message.whole_len = whole_len;
+        assert_eq!(looks_like_slice(&message), expected, "{behind:?} {whole_len:?}");
+    }
+
+    #[test]
+    fn a_delta_is_known_by_its_frame_or_by_what_was_left_out() {
+        check_delta(&[0x28, 0xb5, 0x2f, 0xfd, 1], None, true);
+        check_delta(&[0x28, 0xb5, 0x2f, 0xfe, 1], None, false);
+        check_delta(&[], Some(90), true);
+        check_delta(&[], None, false);
+    }
+
+    #[test]
+    fn stems_that_nobody_has_are_not_waited_for() {
+        let stems = vec!["\"s\""; MAX_STEMS + 9].join(",");
+        let event = format!(r#"{{"type":"stem_assets","stems":[{stems}]}}"#);
+        let mut interpreter = Interpreter { phase: SessionPhase::Streaming, ..Interpreter::new() };
+        let direction = Direction::ServerToClient;
+        interpreter.read(0, &Message::new(direction, Opcode::Text, event.as_bytes()));
+        assert_eq!(interpreter.pending().len(), MAX_STEMS);
+    }
+
+    #[test]
+    fn a_doubt_is_saved() {
+        let mut interpreter = Interpreter::new();
+        interpreter.doubt();
+        let mut state = SessionState::default();
+        interpreter.save(&mut state);
+        assert!(state.doubtful && Interpreter::resume(&state).doubtful);
+    }
+
+    #[test]
+    fn a_close_has_a_code_with_or_without_a_reason() {
+        let of = |payload: &[u8]| match close(payload) {
+            Event::Close { code, reason } => (code, reason),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(of(&[3, 232]), (Some(1000), String::new()));
+        assert_eq!(of(b"\x03\xe9gone"), (Some(1001), "gone".to_owned()));
+        assert_eq!(of(&[3]), (None, String::new()));
+    }
 }

@@ -130,4 +130,13 @@ mod tests {
         assert_eq!(covered_s(&[episode(1.0, 3.0), episode(2.0, 2.5), episode(2.5, 4.0)]), 3.0);
         assert_eq!(covered_s(&[episode(1.0, 2.0), episode(5.0, 6.5)]), 2.5);
     }
+
+    #[test]
+    fn verdict_rounds_what_its_episodes_cover() {
+        let old = OldAudio { ticks: 1, worst_staleness_s: 4.0, silence_s: 0.0 };
+        let (what, alarm) = (LagKind::Stale(old), true);
+        let episode = HeardEpisode { from_s: 0.1, to_s: 1.000_000_4, bad_s: 0.5, alarm, what };
+        let report = HeardReport { episodes: vec![episode], ..HeardReport::default() };
+        assert_eq!(Verdict::of(&report, None).lag_s, 0.9);
+    }
 }

@@ -99,6 +99,8 @@ mod tests {
             [(PING, 5, &b"a"[..]), (PING, 6, b"b"), (PONG, 16, b"b"), (PONG, 35, b"a")];
         check(&overtaking, (2, 10, 30, 40));
         check(&[(PING, 5, b"a"), (PONG, 6, b"b")], (0, 0, 0, 0));
+        // Of two alike the newer one is answered.
+        check(&[(PING, 5, b"a"), (PING, 15, b"a"), (PONG, 25, b"a")], (1, 10, 10, 10));
         // The server's own pings, and texts.
         check(&[((DOWN, Opcode::Ping), 5, b"a"), ((UP, Opcode::Pong), 6, b"a")], (0, 0, 0, 0));
         check(&[((UP, Opcode::Text), 5, b"a"), (PONG, 6, b"a")], (0, 0, 0, 0));

@@ -175,3 +175,60 @@ impl Ring {
         self.held.front().map_or(Span(0), |oldest| Span(self.newest.0.saturating_sub(oldest.t.0)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::{Direction, Message, Opcode};
+
+    const MARKER: SyncMarker = SyncMarker(*b"ring one");
+
+    /// A ring of 10 s that saw a header at 0 and messages at these seconds.
+    fn ring(times_s: &[u64]) -> Ring {
+        let mut ring = Ring::new("10s".parse().unwrap());
+        let mut writer = Writer::new(MARKER);
+        let mut push = |seq, t_s: u64, body| {
+            let mut bytes = Vec::new();
+            if seq == 0 {
+                writer.begin(&mut bytes);
+            }
+            let record = Record { seq, t: Nanos(t_s * 1_000_000_000), conn: 0, body };
+            writer.write(&record, &mut bytes);
+            ring.push(&record, bytes.into());
+        };
+        push(0, 0, Body::Header(Header::new("a test", Nanos(0))));
+        for (seq, &t_s) in (1..).zip(times_s) {
+            let message = Message::new(Direction::ClientToServer, Opcode::Text, b"{}");
+            push(seq, t_s, Body::Message(message));
+        }
+        ring
+    }
+
+    #[track_caller]
+    fn check(times_s: &[u64], held: &[u64], has_context: bool) {
+        let ring = ring(times_s);
+        let mut found = Vec::new();
+        ring.visit(&mut |record, _| found.push(record.t.0 / 1_000_000_000));
+        assert_eq!(found, held);
+        let mut bytes = Vec::new();
+        ring.open(MARKER, [], &mut bytes);
+        let mut records = crate::capture::Records::new(&bytes[..]);
+        let mut contexts = 0;
+        while let Some(record) = records.next_record().unwrap() {
+            contexts += u64::from(matches!(record.body, Body::Context(_)));
+        }
+        assert_eq!(contexts > 0, has_context);
+    }
+
+    #[test]
+    fn what_is_as_old_as_the_ring_is_long_is_held() {
+        check(&[1, 11], &[1, 11], false);
+        check(&[1, 12], &[12], true);
+    }
+
+    #[test]
+    fn a_time_that_runs_back_makes_nothing_younger() {
+        check(&[1, 12, 3], &[12, 3], true);
+        assert_eq!(ring(&[1, 12, 3]).newest(), Nanos(12_000_000_000));
+    }
+}

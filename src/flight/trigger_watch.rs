@@ -219,3 +219,36 @@ impl TriggerWatch {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::{Body, Message, Opcode};
+    use crate::time::Nanos;
+
+    /// What a watch for closes says of one by this side, and of another one after it.
+    #[track_caller]
+    fn check_close(direction: Direction, code: Option<u16>, expected: Option<TriggerReason>) {
+        let mut watch = TriggerWatch::new(&Trigger::defaults());
+        let payload = code.map_or(Vec::new(), |code| code.to_be_bytes().to_vec());
+        let mut see = |seq| {
+            let body = Body::Message(Message::new(direction, Opcode::Close, &payload));
+            watch.see(&Record { seq, t: Nanos(seq), conn: 0, body })
+        };
+        assert_eq!(see(0), expected, "{direction:?} {code:?}");
+        assert_eq!(see(1), None, "one end is one incident");
+    }
+
+    #[test]
+    fn only_a_client_that_leaves_makes_no_incident() {
+        let (up, down) = (Direction::ClientToServer, Direction::ServerToClient);
+        for leaves in [None, Some(1000), Some(1001)] {
+            check_close(up, leaves, None);
+            check_close(down, leaves, Some(TriggerReason::Closed(leaves)));
+        }
+        for other in [1002, 1006, 1011, 4001] {
+            check_close(up, Some(other), Some(TriggerReason::Closed(Some(other))));
+            check_close(down, Some(other), Some(TriggerReason::Closed(Some(other))));
+        }
+    }
+}

@@ -569,4 +569,46 @@ mod tests {
         let half_open = Session::new().sound(5_000).run(20_000, |_, _| None);
         assert_eq!(half_open.meter.report(Nanos(0)).s, 4.95);
     }
+
+    #[test]
+    fn what_waits_is_bounded() {
+        let mut session = Session::new().sound(1_000);
+        for _ in 0..3 * MAX_WAITING {
+            session.meter.on_change(Nanos(session.now_ms * MS));
+        }
+        assert!(session.meter.state().waiting.len() <= MAX_WAITING);
+    }
+
+    #[test]
+    fn who_reports_first_after_a_swap_was_not_silent_before_it() {
+        let mut session = Session::new().sound(5_000);
+        session.now_ms += 5_000;
+        let line = PlayheadLine { at: Nanos(10_000 * MS), position: 0.0, speed: 1_000.0 };
+        session.meter.on_swap(Nanos(10_000 * MS), 10_000, line);
+        assert_eq!(session.meter.state().reported_at, Nanos(10_000 * MS));
+    }
+
+    #[test]
+    fn a_state_of_another_playhead_goes_on_along_the_line() {
+        let session = Session::new().sound(5_000);
+        let state = session.meter.state();
+        let line = PlayheadLine { at: Nanos(5_000 * MS), position: 77.0, speed: 1_000.0 };
+        let resume = |foreign| {
+            let rule = HeardRule::new(3.0, BehindRule::default());
+            HeardMeter::resume(&state, 1_000, rule, foreign, line).unwrap().state().meter.line
+        };
+        assert_eq!((resume(false), resume(true)), (line, state.meter.line));
+    }
+
+    #[test]
+    fn a_state_says_whether_the_start_is_forgiven() {
+        let rule = HeardRule::new(3.0, BehindRule::default());
+        let mut meter = HeardMeter::new(Nanos(0), 10_000, 1_000, rule, true);
+        let line = PlayheadLine { at: Nanos(0), position: 0.0, speed: 1_000.0 };
+        meter.on_report(Nanos(1_600 * MS), &TickReport::default(), None);
+        meter.on_slice(Nanos(1_700 * MS), 2_000, 100, LEN);
+        let resumed = HeardMeter::resume(&meter.state(), 1_000, rule, true, line).unwrap();
+        assert_eq!(resumed.alarms(Nanos(0)), meter.alarms(Nanos(0)));
+        assert!(meter.alarms(Nanos(0)).is_empty(), "the start is forgiven, once it is applied");
+    }
 }

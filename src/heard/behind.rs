@@ -129,4 +129,41 @@ mod tests {
         check(&[(20, -200, 360), (4, 200, 360), (10, -200, 360)], Some((0, 1650, 30)));
         check(&[(20, -200, 360), (8, 200, 360), (20, -200, 360)], None);
     }
+
+    fn at(behind: &mut Behind, ms: u64, lead_ms: i64) -> Option<BehindSpell> {
+        let lead = lead_ms * MS as i64;
+        behind.on_slice(Nanos(ms * MS), lead, lead + 360 * MS as i64)
+    }
+
+    #[test]
+    fn a_spell_tells_its_lowest_lead_and_all_slices_up_to_its_last() {
+        let mut behind = Behind::new(BehindRule::default(), None);
+        for (i, lead_ms) in [-200, 100, -900, -300, 100].into_iter().enumerate() {
+            assert_eq!(at(&mut behind, i as u64 * 240, lead_ms), None);
+        }
+        let spell = BehindSpell { from: Nanos(0), ..behind.now.unwrap() };
+        assert_eq!((spell.slices, spell.of_to, spell.of), (3, 4, 5));
+        assert_eq!(spell.worst_lead_ns, -900 * MS as i64);
+    }
+
+    #[test]
+    fn a_spell_goes_on_for_a_quarter_of_a_second() {
+        let mut behind = Behind::new(BehindRule::default(), None);
+        for ms in [0, 500, 1_000] {
+            at(&mut behind, ms, -200);
+        }
+        assert!(behind.going_on(Nanos(1_250 * MS)).is_some());
+        assert!(behind.going_on(Nanos(1_251 * MS)).is_none());
+        assert!(behind.current().is_some(), "and may still become longer");
+    }
+
+    #[test]
+    fn what_is_applied_at_once_with_a_slice_in_time_is_over() {
+        let mut behind = Behind::new(BehindRule::default(), None);
+        for ms in [0, 500, 1_000] {
+            at(&mut behind, ms, -200);
+        }
+        assert!(at(&mut behind, 1_000, 200).is_some());
+        assert_eq!(behind.now, None);
+    }
 }

@@ -190,4 +190,44 @@ mod tests {
         assert!(sound(12, 4).until() < Nanos(12 * S));
         assert!(sound(30, 4).until() < Nanos(30 * S));
     }
+
+    #[test]
+    fn a_swap_begins_the_rest_anew() {
+        // 20 s and a loop of 4 s without a change: a server that saw the swap as none would rest.
+        let mut excuses = sound(20, 4);
+        excuses.on_swap(Nanos(20 * S), 4 * S);
+        for tick in 1..=80 {
+            excuses.on_slice(Nanos(20 * S + tick * S / 20));
+        }
+        assert_eq!(excuses.until(), Nanos(20 * S + SETTLE_NS));
+        // It rests once it has rendered a loop of the new length, and not before its first slice.
+        let mut excuses = sound(24, 4);
+        assert!(excuses.idles(Nanos(25 * S)));
+        excuses.on_swap(Nanos(25 * S), 10 * S);
+        assert!(!excuses.idles(Nanos(26 * S)));
+        for tick in 1..=600 {
+            excuses.on_slice(Nanos(25 * S + tick * S / 20));
+        }
+        assert!(excuses.idles(Nanos(56 * S)));
+    }
+
+    #[test]
+    fn a_transient_after_the_change_that_woke_a_server_outlasts_it() {
+        let mut excuses = sound(24, 4);
+        excuses.on_change(Nanos(40 * S));
+        excuses.unsettle(Nanos(41 * S));
+        assert_eq!(excuses.until(), Nanos(41 * S + SETTLE_NS));
+    }
+
+    #[test]
+    fn slices_that_go_on_while_a_server_may_rest_excuse_nothing() {
+        let mut excuses = sound(23, 4);
+        excuses.on_change(Nanos(23 * S));
+        let before = Excuses { changed_at: Nanos(0), ..excuses };
+        let mut excuses = before;
+        excuses.on_slice(Nanos(23 * S + S / 20));
+        assert_eq!(excuses.settled_at, before.settled_at);
+        excuses.on_slice(Nanos(25 * S));
+        assert_eq!(excuses.settled_at, Nanos(25 * S + SETTLE_NS));
+    }
 }

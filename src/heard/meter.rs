@@ -350,3 +350,108 @@ impl Meter {
         self.tally.add_behind(over);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    fn rule(threshold_s: f64) -> HeardRule {
+        HeardRule::new(threshold_s, BehindRule::default())
+    }
+
+    /// A loop of 10 s with frames of a millisecond, of which nothing was ever patched.
+    fn meter() -> Meter {
+        Meter::new(Nanos(0), 10_000, 1_000, rule(3.0))
+    }
+
+    fn at(ms: u64) -> Nanos {
+        Nanos(ms * MS)
+    }
+
+    /// Slices every 100 ms in this stretch, half a second behind the listener.
+    fn land_behind(meter: &mut Meter, from_ms: u64, to_ms: u64) {
+        for ms in (from_ms..=to_ms).step_by(100) {
+            meter.apply(at(ms), Patch { start: (ms + 9_500) % 10_000, frames: 100 });
+        }
+    }
+
+    #[test]
+    fn an_alarm_is_heard_up_to_the_moment_and_open_for_half_a_second() {
+        let mut meter = meter();
+        meter.apply(at(900), Patch { start: 1_000, frames: 5_000 });
+        meter.advance(at(1_000));
+        assert!(meter.current(Nanos(0)).is_some());
+        meter.advance(at(1_500));
+        assert!(meter.current(Nanos(0)).is_none() && meter.open(Nanos(0)).count() == 1);
+        meter.advance(at(1_501));
+        assert_eq!(meter.open(Nanos(0)).count(), 0);
+    }
+
+    #[test]
+    fn who_jumps_leaves_the_slices_behind() {
+        let spells = |jumped| {
+            let mut meter = meter();
+            land_behind(&mut meter, 5_000, 5_900);
+            let line = PlayheadLine { at: at(5_900), position: 5_900.0, speed: 1_000.0 };
+            meter.steer(at(5_900), line, jumped);
+            land_behind(&mut meter, 6_000, 6_500);
+            meter.report(Nanos(0)).episodes.iter().filter(|e| e.what.is_behind()).count()
+        };
+        assert_eq!((spells(false), spells(true)), (1, 0));
+    }
+
+    #[test]
+    fn nobody_who_is_paused_has_slices_behind() {
+        let mut meter = meter();
+        meter.listen(false);
+        land_behind(&mut meter, 5_000, 7_000);
+        assert!(meter.report(Nanos(0)).episodes.is_empty());
+    }
+
+    /// The longest silence up to the end of what is bad.
+    fn silence_s(meter: &Meter) -> f64 {
+        meter.report(Nanos(0)).episodes[0].what.old_audio().unwrap().silence_s
+    }
+
+    #[test]
+    fn a_silence_begins_with_the_latest_slice_or_the_buffer() {
+        let mut late = meter();
+        late.apply(at(900), Patch { start: 9_000, frames: 1 });
+        late.apply(at(400), Patch { start: 9_000, frames: 1 });
+        late.excuse(at(900), at(900));
+        late.advance(at(2_000));
+        assert_eq!(silence_s(&late), 1.1);
+        let mut swapped = meter();
+        swapped.excuse(Nanos(0), at(5_000));
+        swapped.swap(at(5_000), 10_000, at(5_000));
+        swapped.advance(at(6_000));
+        assert_eq!(silence_s(&swapped), 1.0);
+    }
+
+    #[test]
+    fn holes_are_of_the_seam_within_a_window_of_the_beginning() {
+        let seam = |start| {
+            let mut meter = meter();
+            meter.apply(Nanos(0), Patch { start: 0, frames: 10_000 });
+            meter.swap(Nanos(0), 10_000, Nanos(0));
+            meter.apply(Nanos(0), Patch { start: 0, frames: start });
+            meter.apply(Nanos(0), Patch { start: start + 100, frames: 10_000 });
+            meter.advance(at(2_000));
+            meter.report(Nanos(0)).seam.count
+        };
+        assert_eq!((seam(300), seam(600)), (1, 0));
+    }
+
+    #[test]
+    fn a_spell_goes_on_only_by_the_threshold_that_it_began_with() {
+        let mut meter = meter();
+        meter.advance(at(1_000));
+        let resumed = |threshold_s| {
+            let meter = Meter::resume(&meter.state(), 1_000, rule(threshold_s)).unwrap();
+            meter.latest(Nanos(0)).count()
+        };
+        assert_eq!((resumed(3.0), resumed(2.0)), (1, 0));
+    }
+}

@@ -439,3 +439,111 @@ impl Tally {
 fn seconds(ns: u64) -> f64 {
     ns as f64 / 1e9
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::LastWrite;
+
+    const MS: u64 = 1_000_000;
+    const THRESHOLD_MS: u64 = 3_000;
+
+    /// Stretches from and to these milliseconds, of audio written by whom and when, at the seam or not.
+    fn tally(stretches: &[(u64, u64, WrittenBy, u64, bool)]) -> Tally {
+        let mut tally = Tally::new(THRESHOLD_MS * MS);
+        for &(from, to, by, at, at_seam) in stretches {
+            let write = LastWrite { at: Nanos(at * MS), by };
+            let span = Span { from: Nanos(from * MS), to: Nanos(to * MS), write, region: 0 };
+            tally.add(&span, Nanos(0), Nanos(at * MS), at_seam);
+        }
+        tally
+    }
+
+    fn report(tally: &Tally) -> HeardReport {
+        tally.report(Nanos(0), None)
+    }
+
+    const OLD: WrittenBy = WrittenBy::Slice(0);
+    const FOREIGN: WrittenBy = WrittenBy::OldTrack(0);
+
+    /// What stretches of stale, raw and foreign audio of these lengths are together.
+    #[track_caller]
+    fn check_kind(stale_ms: u64, raw_ms: u64, foreign_ms: u64, expected: &str) {
+        let (raw_from, foreign_from) = (9_000 + stale_ms, 9_000 + stale_ms + raw_ms);
+        let tally = tally(&[
+            (9_000, raw_from, OLD, 0, false),
+            (raw_from, foreign_from, WrittenBy::Buffer, 0, false),
+            (foreign_from, foreign_from + foreign_ms, FOREIGN, 8_000, false),
+        ]);
+        let found = match report(&tally).episodes[0].what {
+            LagKind::Stale(_) => "stale",
+            LagKind::Raw(_) => "raw",
+            LagKind::OldTrack(_) => "old track",
+            LagKind::Behind { .. } => "behind",
+        };
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_spell_is_what_most_of_it_was() {
+        check_kind(300, 200, 100, "stale");
+        check_kind(200, 300, 100, "raw");
+        check_kind(100, 200, 300, "old track");
+        check_kind(100, 300, 200, "raw");
+        check_kind(200, 200, 200, "stale");
+    }
+
+    #[test]
+    fn bad_moments_half_a_second_apart_are_one_spell() {
+        let apart = |ms: u64| {
+            let tally =
+                tally(&[(9_000, 9_200, OLD, 0, false), (9_200 + ms, 9_300 + ms, OLD, 0, false)]);
+            report(&tally).episodes.len()
+        };
+        assert_eq!((apart(260), apart(500), apart(501)), (1, 1, 2));
+    }
+
+    #[test]
+    fn only_short_holes_at_the_beginning_alone_are_of_the_seam() {
+        let seam = |ms: u64, first, second| {
+            let whole = tally(&[
+                (9_000, 9_000 + ms, OLD, 0, first),
+                (9_000 + ms, 9_010 + ms, OLD, 0, second),
+            ]);
+            report(&whole).seam.count
+        };
+        assert_eq!((seam(100, true, true), seam(140, true, true)), (1, 0));
+        assert_eq!((seam(100, false, true), seam(100, true, false)), (0, 0));
+    }
+
+    #[test]
+    fn reports_count_while_it_is_heard_and_silences_are_the_longest() {
+        let mut tally = tally(&[
+            (9_000, 9_400, OLD, 0, false),
+            // Raw, with a slice elsewhere just before.
+            (9_400, 9_500, WrittenBy::Buffer, 9_400, false),
+        ]);
+        tally.on_report(Nanos(9_500 * MS));
+        tally.on_report(Nanos(9_501 * MS));
+        let found = report(&tally);
+        let old = found.episodes[0].what.old_audio().unwrap();
+        assert_eq!((old.ticks, old.silence_s, old.worst_staleness_s), (1, 9.4, 9.4));
+    }
+
+    #[test]
+    fn spells_of_both_sorts_stand_in_the_order_of_their_beginnings() {
+        let mut tally = tally(&[(9_000, 9_400, OLD, 0, false)]);
+        let behind = |from: u64| BehindSpell {
+            from: Nanos(from * MS),
+            to: Nanos((from + 2_000) * MS),
+            slices: 1,
+            of: 1,
+            of_to: 1,
+            worst_lead_ns: -1,
+        };
+        tally.add_behind(Some(behind(5_000)));
+        let begins: Vec<_> =
+            tally.report(Nanos(0), Some(behind(7_000))).episodes.iter().map(|e| e.from_s).collect();
+        assert_eq!(begins, [5.0, 7.0, 9.0]);
+    }
+}

@@ -132,4 +132,13 @@ mod tests {
         assert_eq!((simulated.frame(1.0), reported.frame(1.0)), (240_000, 240_000));
         assert!(simulated.paused(1.0) && !reported.paused(1.0));
     }
+
+    #[test]
+    fn a_rate_of_nothing_is_a_pause() {
+        let mut playhead = Playhead::Simulated(PlayheadSim::new(480_000, 48_000, 0.0));
+        playhead.operate(&Marker::Rate { rate: 0.0 }, 1.0);
+        assert!(playhead.paused(1.0) && playhead.line(Nanos(1_000_000_000)).speed == 0.0);
+        playhead.operate(&Marker::Rate { rate: 0.5 }, 2.0);
+        assert!(!playhead.paused(2.0));
+    }
 }

@@ -17,17 +17,17 @@ use crate::wire::slice::SliceHeader;
 /// The lead of a sound server.
 const SOUND_MS: i64 = 200;
 
-struct Session {
-    engine: Engine,
+pub(super) struct Session {
+    pub engine: Engine,
     seq: u64,
-    now_ms: u64,
+    pub now_ms: u64,
     loop_ms: u64,
     window_ms: u32,
 }
 
 impl Session {
     /// A session whose loop is this long, at the moment of its initial buffer.
-    fn new(loop_ms: u64) -> Session {
+    pub fn new(loop_ms: u64) -> Session {
         let options = Options { headers_only: true, ..Options::default() };
         let engine = Engine::new(options);
         let mut session = Session { engine, seq: 0, now_ms: 0, loop_ms, window_ms: 360 };
@@ -40,13 +40,13 @@ impl Session {
         session
     }
 
-    fn see(&mut self, body: Body<'_>) {
+    pub fn see(&mut self, body: Body<'_>) {
         let t = Nanos(self.now_ms * 1_000_000);
         self.engine.handle(&Record { seq: self.seq, t, conn: 0, body });
         self.seq += 1;
     }
 
-    fn text(&mut self, direction: Direction, text: &str) {
+    pub fn text(&mut self, direction: Direction, text: &str) {
         self.see(Body::Message(Message::new(direction, Opcode::Text, text.as_bytes())));
     }
 
@@ -60,7 +60,7 @@ impl Session {
         self.binary(&vec![0; loop_ms as usize * 2]);
     }
 
-    fn slice(&mut self, start: u64, frames: u64) {
+    pub fn slice(&mut self, start: u64, frames: u64) {
         let header = SliceHeader {
             flags: 1,
             start: start as u32,
@@ -74,7 +74,7 @@ impl Session {
     }
 
     /// Goes on for so long with a report each 25 ms, and each 50 ms a slice of this lead, if any.
-    fn run(mut self, span_ms: u64, lead_ms: Option<i64>) -> Session {
+    pub fn run(mut self, span_ms: u64, lead_ms: Option<i64>) -> Session {
         for step in 0..span_ms / 25 {
             self.now_ms += 25;
             let playhead = self.engine.playhead_frame(Nanos(self.now_ms * 1_000_000)).unwrap();
@@ -94,11 +94,11 @@ impl Session {
         self
     }
 
-    fn sound(self, span_ms: u64) -> Session {
+    pub fn sound(self, span_ms: u64) -> Session {
         self.run(span_ms, Some(SOUND_MS))
     }
 
-    fn silent(self, span_ms: u64) -> Session {
+    pub fn silent(self, span_ms: u64) -> Session {
         self.run(span_ms, None)
     }
 
@@ -106,7 +106,7 @@ impl Session {
         Session { window_ms, ..self }
     }
 
-    fn op(mut self, op: Marker) -> Session {
+    pub fn op(mut self, op: Marker) -> Session {
         self.see(Body::Marker(op));
         self
     }
@@ -115,7 +115,7 @@ impl Session {
         self.op(Marker::Seek { to_s })
     }
 
-    fn swap(mut self, loop_ms: u64) -> Session {
+    pub fn swap(mut self, loop_ms: u64) -> Session {
         self.text(Direction::ServerToClient, r#"{"type":"swap_ready","channels":1}"#);
         self.buffer(loop_ms);
         self

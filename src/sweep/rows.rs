@@ -408,6 +408,11 @@ mod tests {
         check_holds("bad_s < 0.5", true, 0.0);
         check_holds("lag_s == 0", false, 0.8);
         check_holds("episodes == 0", false, 1.0);
+        check_holds("slices < 1", false, 0.0);
+        check_holds("slices > 1", false, 0.0);
+        check_holds("slices >= 1", true, 0.0);
+        check_holds("slices <= 1", true, 0.0);
+        check_holds("slices != 0", true, 0.0);
     }
 
     #[test]
@@ -425,6 +430,30 @@ mod tests {
         assert_eq!(lags(&[None, Some(0.2)]), Some(true));
         assert_eq!(lags(&[Some(0.0), None]), None);
         assert_eq!(any_lags([None].into_iter()), None);
+    }
+
+    #[test]
+    fn a_row_without_an_answer_satisfies_nothing() {
+        let point = Point { values: vec![1.0], scenario: Scenario::default() };
+        let refused = SweepRow::of(0, &point, Err("no stream".to_owned()));
+        assert!(!refused.satisfies(&"lag_s == 0".parse().unwrap()));
+        let mut unknown = row(1.0, 0.2, 0.0);
+        unknown.verdict = Some(Verdict::of(&heard(0.0), Some("no times".to_owned())));
+        unknown.lags = None;
+        assert!(!unknown.satisfies(&"lag_s == 0".parse().unwrap()), "nobody knows");
+        let summary = SweepSummary::of(&[unknown, row(1.0, 0.2, 0.3)]).unwrap();
+        assert_eq!(summary.first_that_lags, Some(1));
+    }
+
+    #[test]
+    fn of_rows_without_lag_the_one_with_fewer_slices_behind_is_better() {
+        let rows = [row(1.0, -0.2, 0.0), row(2.0, 0.1, 0.0), row(3.0, 0.3, 0.0)];
+        let summary = SweepSummary::of(&rows).unwrap();
+        assert_eq!((summary.best, summary.worst), (2, 0));
+        let mut silent = row(4.0, 0.3, 0.0);
+        silent.lag.as_mut().unwrap().slices.lead_s = None;
+        let summary = SweepSummary::of(&[row(1.0, 0.1, 0.0), silent]).unwrap();
+        assert_eq!(summary.best, 0, "no lead is worse than any");
     }
 
     #[track_caller]

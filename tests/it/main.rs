@@ -30,6 +30,8 @@ mod har;
 mod heard;
 mod hostile;
 mod incidents;
+#[cfg(unix)]
+mod interrupted;
 mod join;
 mod live;
 #[cfg(feature = "mcp")]
@@ -41,6 +43,7 @@ mod other_protocols;
 mod peer_pacing;
 mod player_page;
 mod program;
+mod promises;
 mod proxy;
 mod proxy_between;
 mod proxy_cli;
@@ -64,6 +67,8 @@ mod served_peers;
 mod servers_cli;
 mod session_log;
 mod simulated;
+#[cfg(target_os = "linux")]
+mod soak;
 mod sweep;
 mod tidy;
 mod untrusted;

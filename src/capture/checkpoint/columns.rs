@@ -317,6 +317,8 @@ mod tests {
     fn columns_that_are_no_columns_are_refused() {
         let (columns, ops) = PackedRows::pack(&sample());
         assert!(columns.unpack(&ops[..1]).is_err());
+        let moved: Vec<_> = ops.iter().map(|(row, op)| (row + 1, op.clone())).collect();
+        assert!(columns.unpack(&moved).is_err(), "an op of another row");
         assert!(PackedRows(b"xyz"[..].into()).unpack(&ops).is_err());
         let bytes = zstd::bulk::decompress(&columns.0, 1 << 20).unwrap();
         for len in 0..bytes.len() {

@@ -177,3 +177,41 @@ impl RecordQueue {
         drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offer(queue: &RecordQueue, after_loss: bool, len: usize) -> bool {
+        queue.offer(after_loss, |out| out.resize(out.len() + len, 0))
+    }
+
+    #[test]
+    fn what_is_being_written_still_takes_room() {
+        let queue = RecordQueue::new(100);
+        assert!(offer(&queue, false, 90));
+        let mut batch = Vec::new();
+        assert!(matches!(queue.next(&mut batch, Duration::ZERO), QueueWork::Work(_)));
+        // 90 bytes in flight, and the end of the record.
+        assert!(offer(&queue, false, 1) && !offer(&queue, false, 1));
+        queue.done(90);
+        assert!(offer(&queue, false, 1));
+    }
+
+    #[test]
+    fn records_take_room_however_short() {
+        let queue = RecordQueue::new(100);
+        let taken = (0..100).take_while(|_| offer(&queue, false, 1)).count();
+        assert_eq!(taken, 12, "each has a byte and its end");
+    }
+
+    #[test]
+    fn half_of_it_is_free_before_records_are_taken_after_a_loss() {
+        let queue = RecordQueue::new(100);
+        assert!(offer(&queue, false, 42) && !offer(&queue, true, 1));
+        let mut batch = Vec::new();
+        queue.next(&mut batch, Duration::ZERO);
+        queue.done(42);
+        assert!(offer(&queue, true, 41) && offer(&queue, true, 1));
+    }
+}

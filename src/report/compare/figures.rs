@@ -278,6 +278,9 @@ mod tests {
         check("tick_ms_p50", Some(20.0), Some(24.9), true, None);
         check("tick_ms_p50", Some(20.0), Some(26.0), false, Some(Which::B));
         check("lost_records", Some(0.0), Some(1.0), false, None);
+        check("lost_records", Some(1000.0), Some(1001.0), false, None);
+        check("down_bytes_per_s", Some(0.0), Some(900.0), true, None);
+        check("down_bytes_per_s", Some(0.0), Some(1100.0), false, None);
         check("startup_s", Some(0.1), Some(60.0), false, None);
         check("lead_p5", Some(f64::NAN), Some(f64::NAN), true, None);
         check("lead_p5", Some(f64::NAN), Some(0.2), false, Some(Which::A));

@@ -10,6 +10,8 @@
 mod events;
 mod figures;
 mod spans;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use serde::Serialize;

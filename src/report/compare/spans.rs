@@ -273,4 +273,49 @@ mod tests {
             assert_eq!(ends, [(1.0, 1.4); 2], "{found:?}");
         }
     }
+
+    fn ended_at(length_s: f64, steps: &[(u64, f64, f64)]) -> Profile {
+        Profile { length_s, ..profile(steps) }
+    }
+
+    #[test]
+    fn a_span_ends_where_the_shorter_side_does() {
+        let late = (15, -0.3, 0.2);
+        let (a, b) = (ended_at(1.4, &[late; 2]), ended_at(1.7, &[FINE; 2]));
+        let found = compare(&a, &b, Tolerance::default());
+        assert_eq!(found.iter().map(|span| span.to_s).collect::<Vec<_>>(), [1.4]);
+    }
+
+    #[test]
+    fn a_span_of_leads_tells_the_lowest_of_either_side() {
+        let a = profile(&[(15, -0.3, 0.2), (15, -0.9, 0.2), (15, -0.4, 0.2)]);
+        let b = profile(&[(15, 0.3, 0.2), (15, 0.2, 0.2), (15, 0.4, 0.2)]);
+        let found = compare(&a, &b, Tolerance::default());
+        assert_eq!((found[0].a, found[0].b), (Some(-0.9), Some(0.2)), "{found:?}");
+    }
+
+    #[test]
+    fn spans_stand_in_the_order_of_their_beginnings() {
+        let (slow, old) = ((2, 0.25, 0.2), (15, 0.25, 3.0));
+        check(
+            &[slow, old],
+            &[FINE; 2],
+            &[
+                (SpanKind::Slices, 0.0, 1.0, Some(Which::A)),
+                (SpanKind::Staleness, 1.0, 2.0, Some(Which::A)),
+            ],
+        );
+    }
+
+    #[test]
+    fn what_is_within_the_bounds_is_no_span() {
+        // Two slices of four, and a twentieth of the age of old audio.
+        check(&[(4, 0.25, 0.2)], &[(2, 0.25, 0.2)], &[]);
+        check(&[(15, 0.25, 20.0)], &[(15, 0.25, 20.9)], &[]);
+        check(
+            &[(15, 0.25, 20.0)],
+            &[(15, 0.25, 21.3)],
+            &[(SpanKind::Staleness, 0.0, 1.0, Some(Which::B))],
+        );
+    }
 }
