@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use serde_json::Value;
 
 use crate::capture::Direction;
+use crate::family::{FAMILIES, Family};
 use crate::peer::client::{Dialect, MAX_PARAMS_HZ};
 use crate::playhead::PlayheadSource;
 use crate::time::{Span, SpanError};
@@ -90,6 +91,12 @@ pub fn parse_setting(text: &str) -> Result<(String, Value), String> {
 pub fn parse_header(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once(':').ok_or("write NAME: VALUE")?;
     Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+pub fn parse_family(text: &str) -> Result<Family, String> {
+    let names = FAMILIES.map(Family::name);
+    let known = names.join(", ");
+    Family::named(text.trim()).ok_or_else(|| format!("there is no such family; there are {known}"))
 }
 
 pub fn parse_loop(text: &str) -> Result<Span, String> {
