@@ -29,18 +29,18 @@ struct Log {
 }
 
 impl Log {
-    fn new(backend: &str, ready: Value) -> Log {
+    fn new(backend: &str, ready: &Value) -> Log {
         let mut log =
             Log { lines: String::new(), now_ms: 0, frontier: 0, playhead_s: 0.0, plays: false };
         log.text("c2s", &json!({"backend": backend, "text_only": true, "telemetry_version": 1}));
         log.text("s2c", &json!({"type": "init_ack", "supports_text_only": true}));
-        log.text("s2c", &ready);
+        log.text("s2c", ready);
         log.binary(WINDOW_S * 48_000 * 4, "");
         log
     }
 
     fn appending(backend: &str) -> Log {
-        Log::new(backend, ready(Some(false)))
+        Log::new(backend, &ready(Some(false)))
     }
 
     fn line(&mut self, line: &Value) {
@@ -205,7 +205,7 @@ fn check_contexts(bytes: &[u8]) {
             part.handle(&record);
         }
         number += 1;
-        if number % 331 == 0 {
+        if number.is_multiple_of(331) {
             let mut engine = Engine::new(Options::default());
             engine.handle(header.as_ref().unwrap());
             engine.handle(&whole.context());
@@ -295,7 +295,7 @@ fn slices_that_contradict_the_family_are_odd() {
     let (report, _) = log.mrt2(30_000, 1.5).check(false, &[]);
     let kinds: Vec<_> = report["warnings"].as_array().unwrap().iter().map(|w| &w["kind"]).collect();
     assert!(kinds.contains(&&json!("behind_frontier")), "{kinds:?}");
-    let log = Log::new("minimax", ready(Some(true))).idle(1_000);
+    let log = Log::new("minimax", &ready(Some(true))).idle(1_000);
     let report = log.analysis(0).0;
     let kinds: Vec<_> = report["warnings"].as_array().unwrap().iter().map(|w| &w["kind"]).collect();
     assert!(kinds.contains(&&json!("other_family")), "{kinds:?}");
@@ -368,7 +368,7 @@ fn a_bounce_that_never_comes_is_odd() {
 
 #[test]
 fn an_error_that_is_not_fatal_ends_nothing() {
-    let mut log = Log::new("yue2", ready(Some(true)));
+    let mut log = Log::new("yue2", &ready(Some(true)));
     log.text("s2c", &json!({"type": "error", "code": "compose_failed", "message": "again"}));
     let (report, _) = log
         .until(5_000, |log| {
