@@ -72,6 +72,7 @@ async fn record_backend(incident: &str, out: &Path) -> Result<Analysis> {
     let trouble: Trouble = incident.parse().expect("an incident of this name");
     let listen = "127.0.0.1:0".parse()?;
     let backend = BackendVerb {
+        family: lagtape::family::Family::Acestep,
         listen,
         bus: BusPort::Off,
         trouble,
@@ -110,6 +111,7 @@ async fn record_backend(incident: &str, out: &Path) -> Result<Analysis> {
 /// The same session on a virtual clock.
 fn simulate(incident: &str, out: &Path) -> Result<Analysis> {
     app::simulate(&SimulateVerb {
+        family: lagtape::family::Family::Acestep,
         trouble: incident.parse().expect("an incident of this name"),
         seed: SEED,
         run_for: LENGTH,

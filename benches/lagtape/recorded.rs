@@ -32,6 +32,7 @@ pub fn marker() -> SyncMarker {
 /// A healthy session as the verb `simulate` makes it, but that the server never idles.
 pub fn healthy(minutes: u64, loop_s: f64, params_hz: f64) -> Result<SimulationOptions> {
     let verb = SimulateVerb {
+        family: lagtape::family::Family::Acestep,
         trouble: "healthy".parse().expect("an incident of this name"),
         seed: 1,
         run_for: Span(minutes * 60_000_000_000),

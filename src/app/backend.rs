@@ -14,6 +14,7 @@ use super::runtime::{armed, runtime};
 use crate::edge;
 use crate::edge::audio_file;
 use crate::edge::backend::{self, BackendNotice, BackendOptions, Links};
+use crate::family::Family;
 use crate::peer::incident::Trouble;
 use crate::peer::server::{ServerOptions, ServerSource};
 use crate::time::DEFAULT_SAMPLE_RATE;
@@ -32,6 +33,8 @@ pub struct BackendVerb {
     pub trouble: Trouble,
     /// Decides everything random.
     pub seed: u64,
+    /// The family of a client that asks for none.
+    pub family: Family,
     /// Length of the built-in loop in seconds.
     pub loop_s: f64,
     /// Channels of the built-in loop.
@@ -88,6 +91,7 @@ pub async fn backend(
             policy: setup.policy,
             generator: setup.generator,
             faults: setup.faults,
+            family: verb.family,
             ..ServerOptions::default()
         },
         links: Links { up: setup.up, down: setup.down },
@@ -132,6 +136,7 @@ impl BuiltIn {
             bus: BusPort::Off,
             trouble,
             seed,
+            family: Family::default(),
             loop_s,
             channels,
             audio: None,

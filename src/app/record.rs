@@ -16,6 +16,7 @@ use crate::edge::recorder::{
     FileLayout, RecorderNotice, RecorderOptions, RecorderStatus, SyncPolicy, default_path,
 };
 use crate::engine::Options;
+use crate::family::Family;
 use crate::lag::ReportArgs;
 use crate::peer::client::{Client, ClientOptions, Dialect};
 use crate::peer::script::ScriptedOp;
@@ -68,6 +69,8 @@ pub struct RecordVerb {
     /// What is played.
     pub source: SessionSource,
     pub prompt: Option<String>,
+    /// The family of models that is to play; `None`: the server's.
+    pub family: Option<Family>,
     /// Further fields of the configuration, which win over all others.
     pub set: Map<String, Value>,
     /// Reports a second.
@@ -101,6 +104,7 @@ impl RecordVerb {
             notices: None,
             source: SessionSource::default(),
             prompt: None,
+            family: None,
             set: Map::new(),
             params_hz: client.params_hz,
             dialect: client.dialect,
@@ -155,7 +159,11 @@ pub async fn record(
     watch: impl FnMut(&Client, Nanos),
 ) -> Result<RecordedSession> {
     let (mut config, upload) = session_of(&verb.source, verb.prompt.as_deref(), &Map::new())?;
+    if let Some(family) = verb.family {
+        config.insert("backend".to_owned(), json!(family.name()));
+    }
     config.extend(verb.set);
+    let family = config.get("backend").and_then(Value::as_str).and_then(Family::named);
     let path = verb.out.map_or_else(|| default_path(&verb.keeping), Ok)?;
     let keeping = verb.keeping;
     let recorder = RecorderOptions {
@@ -180,6 +188,7 @@ pub async fn record(
             script: verb.script,
             run_for: verb.run_for,
             ready_timeout: verb.ready_timeout,
+            waits_for_audio: family.is_some_and(|family| family.traits().first_audio_s > 0.0),
             engine: Options { tracker_bound: Some(LIVE_TRACKER_BOUND), ..Options::default() },
             ..ClientOptions::default()
         },

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::capture::{ClientKind, Header, SyncMarker, Writer};
 use crate::edge::files::OutputFile;
 use crate::edge::rewrite::Woven;
+use crate::family::Family;
 use crate::lag::ReportArgs;
 use crate::peer::client::{ClientOptions, Dialect};
 use crate::peer::incident::Trouble;
@@ -30,6 +31,8 @@ pub struct SimulateVerb {
     pub loop_s: f64,
     /// Channels of the loop.
     pub channels: u16,
+    /// The family of models that the server serves.
+    pub family: Family,
     /// Reports a second; `None`: the incident's.
     pub params_hz: Option<f64>,
     /// What the reports carry.
@@ -48,16 +51,21 @@ impl SimulateVerb {
     /// What both peers and the link are like.
     pub fn options(&self) -> Result<SimulationOptions, TooLong> {
         let setup = self.trouble.setup();
+        let mut config = setup.client.config;
+        if self.family != Family::Acestep {
+            config.insert("backend".to_owned(), json!(self.family.name()));
+        }
         let script = [setup.client.script, self.script.clone()].concat();
         Ok(SimulationOptions {
             client: ClientOptions {
-                config: fixture_config(BUILT_IN, setup.client.config),
+                config: fixture_config(BUILT_IN, config),
                 params_hz: self.params_hz.unwrap_or(setup.client.params_hz),
                 dialect: self.dialect,
                 rate: self.rate.unwrap_or(setup.client.rate),
                 script,
                 commands: setup.client.commands,
                 run_for: Some(self.run_for),
+                waits_for_audio: self.family.traits().first_audio_s > 0.0,
                 ..ClientOptions::default()
             },
             server: ServerOptions {

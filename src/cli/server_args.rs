@@ -4,8 +4,9 @@ use std::io::Write;
 
 use anyhow::Result;
 
-use super::values::parse_loop;
+use super::values::{parse_family, parse_loop};
 use crate::app::Outcome;
+use crate::family::{Family, FamilyKind};
 use crate::peer::incident::{self, Trouble};
 use crate::time::Span;
 
@@ -18,12 +19,28 @@ pub struct ServerArgs {
     /// Decides everything random
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Length of the built-in loop
-    #[arg(long = "loop", value_name = "TIME", default_value = "24s", value_parser = parse_loop)]
-    pub loop_length: Span,
+    /// The family of models that is served, unless a client asks for another: acestep, sa3, yue2, mrt2
+    /// or minimax
+    #[arg(long, value_name = "NAME", default_value = "acestep", value_parser = parse_family)]
+    pub family: Family,
+    /// Length of the built-in loop; 24s by default, and 60s of a family that only appends
+    #[arg(long = "loop", value_name = "TIME", value_parser = parse_loop)]
+    pub loop_length: Option<Span>,
     /// Channels of the built-in loop
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=8))]
     pub channels: u16,
+}
+
+impl ServerArgs {
+    /// Length of the built-in loop in seconds.
+    #[must_use]
+    pub fn loop_s(&self) -> f64 {
+        let usual_s = match self.family.traits().kind {
+            FamilyKind::RefiningLoop => 24.0,
+            FamilyKind::AppendOnlyTape => 60.0,
+        };
+        self.loop_length.map_or(usual_s, Span::seconds)
+    }
 }
 
 /// Prints every incident with its parameters.

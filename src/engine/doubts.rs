@@ -6,6 +6,7 @@ use super::Engine;
 use super::timing::CLOCK_STEP_S;
 use crate::capture::ClientKind;
 use crate::lag::stats::round;
+use crate::playhead::PlayheadSource;
 use crate::time::Nanos;
 
 /// Share of the server's binary messages that may be without data, as single damage.
@@ -20,6 +21,8 @@ pub struct Doubts {
     pub notes: Vec<String>,
     /// Of the audio.
     pub audio: Option<String>,
+    /// Of the listener.
+    pub listener: Option<String>,
 }
 
 impl Doubts {
@@ -30,15 +33,31 @@ impl Doubts {
         if times.is_empty() {
             times.extend(engine.time_evidence().doubt());
         }
-        Doubts { times, notes, audio: audio(engine) }
+        Doubts { times, notes, audio: audio(engine), listener: no_listener(engine) }
     }
 
     /// Why there is no verdict, if there is none.
     #[must_use]
     pub fn sentence(&self) -> Option<String> {
-        let all: Vec<_> = self.times.iter().chain(&self.audio).map(String::as_str).collect();
+        let all: Vec<_> = self
+            .times
+            .iter()
+            .chain(&self.audio)
+            .chain(&self.listener)
+            .map(String::as_str)
+            .collect();
         (!all.is_empty()).then(|| all.join("; "))
     }
+}
+
+/// Why nobody is known to have listened: a client that plays by its own clock has said nothing of it.
+fn no_listener(engine: &Engine) -> Option<String> {
+    let stream = engine.stream.as_ref()?;
+    let is_silent = engine.playhead_source() == PlayheadSource::Reported && !stream.has_reported();
+    is_silent.then(|| {
+        "the client never reported where it listens, so nobody is known to have heard anything"
+            .to_owned()
+    })
 }
 
 /// Why nothing can be said of the audio, whatever could be read of it.

@@ -65,6 +65,8 @@ pub struct ClientOptions {
     /// From one WebSocket ping to the next, the first with the first report; `None`: none. What
     /// comes back tells a what-if how long messages travel, which slices and reports do not.
     pub ping_every: Option<Span>,
+    /// The listener begins with the first slice, as the page of minimax does.
+    pub waits_for_audio: bool,
     /// How the engine looks at the session.
     pub engine: Options,
 }
@@ -84,6 +86,7 @@ impl Default for ClientOptions {
             run_for: None,
             ready_timeout: DEFAULT_READY_TIMEOUT,
             ping_every: Some(DEFAULT_PING_EVERY),
+            waits_for_audio: false,
             engine: Options::default(),
         }
     }
@@ -174,6 +177,8 @@ pub struct Client {
     ops: VecDeque<Marker>,
     commands: VecDeque<(Span, ClientCommand)>,
     rate_set: bool,
+    /// The listener waits for the first slice, and that is in the capture.
+    waits: bool,
     next_tick: Option<Nanos>,
     next_ping: Option<Nanos>,
     pings: u64,
@@ -201,6 +206,7 @@ impl Client {
             ops: VecDeque::new(),
             commands,
             rate_set: options.rate == 1.0,
+            waits: false,
             next_tick: None,
             next_ping: None,
             pings: 0,
@@ -266,6 +272,9 @@ impl Client {
             self.rate_set = true;
             return Some(ClientStep::Mark(Marker::Rate { rate: self.options.rate }));
         }
+        if let Some(op) = self.wait_for_audio() {
+            return Some(ClientStep::Mark(op));
+        }
         if let Some(op) = self.due_op(now, origin).or_else(|| self.ops.pop_front()) {
             return Some(ClientStep::Mark(op));
         }
@@ -298,6 +307,21 @@ impl Client {
             .into_iter()
             .flatten()
             .min()
+    }
+
+    /// The listener stands before the first slice, and goes on with it.
+    fn wait_for_audio(&mut self) -> Option<Marker> {
+        let has_audio = self.engine.facts().slices > 0;
+        if self.options.waits_for_audio {
+            self.options.waits_for_audio = false;
+            self.waits = !has_audio;
+            return self.waits.then_some(Marker::Pause);
+        }
+        if !(self.waits && has_audio) {
+            return None;
+        }
+        self.waits = false;
+        Some(Marker::Resume)
     }
 
     fn ends_at(&self, origin: Nanos) -> Option<Nanos> {

@@ -7,7 +7,7 @@ use crate::family::{Family, FamilyKind, FamilyUse};
 use crate::heard::TapeReport;
 use crate::time::Nanos;
 
-use super::format::{Figure, OneLine};
+use super::format::{Figure, OneLine, plural};
 
 /// The family of a session, beside the reference's report.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -86,9 +86,10 @@ impl FamilyReport {
         let lowest =
             tape.lowest_frontier_s.map_or(String::new(), |s| format!(", lowest {} s", Figure(s)));
         let mut lines = vec![format!(
-            "frontier   {} s ahead of the playhead{lowest}   {} bursts, longest silence {} s",
+            "frontier   {} s ahead of the playhead{lowest}   {} burst{}, longest silence {} s",
             Figure(tape.frontier_s),
             tape.bursts,
+            plural(tape.bursts as usize),
             Figure(tape.longest_silence_s)
         )];
         if tape.previous_lap_s + tape.initial_zeros_s > 0.0 {

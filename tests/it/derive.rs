@@ -41,6 +41,7 @@ impl Bench {
             trouble: incident.parse().unwrap(),
             seed: 3,
             run_for: Span(12_000_000_000),
+            family: lagtape::family::Family::Acestep,
             loop_s: 10.0,
             channels: 2,
             params_hz: None,

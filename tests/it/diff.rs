@@ -18,6 +18,7 @@ fn capture(folder: &TempDir, name: &str, incident: &str, for_s: u64) -> PathBuf 
         trouble: incident.parse().unwrap(),
         seed: 3,
         run_for: Span(for_s * 1_000_000_000),
+        family: lagtape::family::Family::Acestep,
         loop_s: 8.0,
         channels: 1,
         params_hz: None,

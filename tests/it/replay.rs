@@ -486,6 +486,7 @@ async fn sigterm_seals_what_was_served() {
 pub fn simulated(folder: &TempDir) -> PathBuf {
     let out = folder.path().join("simulated.lagtape");
     let verb = SimulateVerb {
+        family: lagtape::family::Family::Acestep,
         trouble: "healthy".parse().unwrap(),
         seed: 1,
         run_for: Span(1_500_000_000),

@@ -61,6 +61,7 @@ impl Captures {
                 trouble: incident.parse().unwrap(),
                 seed: 5,
                 run_for: Span(9_000_000_000),
+                family: lagtape::family::Family::Acestep,
                 loop_s: 8.0,
                 channels: 1,
                 params_hz: None,

@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 fn verb(incident: &str, seed: u64, run_for_s: u64, out: PathBuf) -> SimulateVerb {
     SimulateVerb {
+        family: lagtape::family::Family::Acestep,
         trouble: incident.parse::<Trouble>().unwrap(),
         seed,
         run_for: Span(run_for_s * 1_000_000_000),

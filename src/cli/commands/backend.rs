@@ -48,7 +48,8 @@ impl BackendArgs {
             bus: self.bus_port.unwrap_or_default(),
             trouble: self.server.incident.clone(),
             seed: self.server.seed,
-            loop_s: self.server.loop_length.seconds(),
+            loop_s: self.server.loop_s(),
+            family: self.server.family,
             channels: self.server.channels,
             audio: self.audio.clone(),
         }

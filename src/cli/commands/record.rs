@@ -13,8 +13,11 @@ use crate::cli::recorded::print_recorded;
 use crate::cli::recording_display::RecordingDisplay;
 use crate::cli::signals::{stop_signal, take_signals};
 use crate::cli::stderr::Stderr;
-use crate::cli::values::{HeaderParser, dialect, parse_hz, parse_rate, parse_setting};
+use crate::cli::values::{
+    HeaderParser, dialect, parse_family, parse_hz, parse_rate, parse_setting,
+};
 use crate::edge::recorder::FileLayout;
+use crate::family::Family;
 use crate::peer::client::DEFAULT_PARAMS_HZ;
 use crate::peer::script::ScriptedOp;
 use crate::time::Span;
@@ -46,6 +49,10 @@ pub struct RecordArgs {
     /// Play an audio file, decoded and resampled to 48 kHz
     #[arg(long, value_name = "FILE")]
     pub audio: Option<PathBuf>,
+    /// The family of models that is to play: acestep, sa3, yue2, mrt2 or minimax; the server's own by
+    /// default
+    #[arg(long, value_name = "NAME", value_parser = parse_family)]
+    pub family: Option<Family>,
     /// Any other field of the configuration; the value is JSON, or else text
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_setting)]
     pub set: Vec<(String, Value)>,
@@ -103,6 +110,7 @@ impl RecordArgs {
                 (None, None) => SessionSource::Tune,
             },
             prompt: self.prompt.clone(),
+            family: self.family,
             set: self.set.iter().cloned().collect(),
             params_hz: self.params_hz,
             dialect: dialect(self.legacy),

@@ -5,6 +5,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::family::Family;
 use crate::peer::policy::Policy;
 
 /// The config of a session.
@@ -25,6 +26,8 @@ pub(super) struct Config {
     pub sde: bool,
     pub depth: u32,
     pub steps: u32,
+    /// The family that the client asks for.
+    pub family: Option<Family>,
     vae_window_s: Option<f64>,
     lead_floor_s: Option<f64>,
     lead_ceiling_s: Option<f64>,
@@ -52,6 +55,7 @@ impl Config {
             sde: is_set(fields, "sde"),
             depth: whole(fields, "depth", 4, MAX_DEPTH),
             steps: whole(fields, "steps", 8, 64),
+            family: text(fields, "backend").and_then(|name| Family::named(&name)),
             vae_window_s: number(fields, "vae_window", 0.04, 60.0),
             lead_floor_s: number(fields, "lead_floor_s", 0.0, 30.0),
             lead_ceiling_s: number(fields, "lead_ceiling_s", 0.0, 30.0),
@@ -62,6 +66,9 @@ impl Config {
     /// The server's policy with what the client asked to be different.
     pub fn apply(&self, policy: &Policy) -> Policy {
         let mut policy = policy.clone();
+        if let Some(family @ (Family::Sa3 | Family::Yue2)) = self.family {
+            policy.placement.window_s = family.traits().window_s;
+        }
         replace(&mut policy.placement.window_s, self.vae_window_s);
         replace(&mut policy.lead.floor_s, self.lead_floor_s);
         replace(&mut policy.lead.ceiling_s, self.lead_ceiling_s);

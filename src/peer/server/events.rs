@@ -6,6 +6,7 @@ use super::config::{Config, MAX_DEPTH};
 use super::loras::{CHECKPOINT, CHECKPOINT_SCALE, LORA_DIR};
 use super::music::Music;
 use super::source::LoopShape;
+use crate::family::Family;
 use crate::time::DEFAULT_SAMPLE_RATE;
 
 /// Manual steering slots at most.
@@ -56,8 +57,32 @@ pub(super) fn ready(config: &Config, facts: &SessionFacts<'_>) -> String {
         "capabilities": capabilities(config),
         "knob_manifest": facts.knob_manifest,
     });
+    match config.family.unwrap_or_default() {
+        Family::Sa3 | Family::Yue2 => {
+            ["bpm", "key", "time_signature"].into_iter().for_each(|key| ready[key] = Value::Null);
+        }
+        Family::Mrt2 => {
+            (ready["bpm"], ready["key"], ready["time_signature"]) =
+                (json!(0), json!(""), json!("4/4"));
+        }
+        _ => {}
+    }
+    if let Some(checkpoint) = checkpoint_of(config.family.unwrap_or_default()) {
+        ready["checkpoint"] = json!(checkpoint);
+    }
     ready.as_object_mut().expect("an object").extend(steering(facts.manual_slots));
     ready.to_string()
+}
+
+/// The checkpoint of a family by its alias; acestep's stands in `ready` anyway.
+fn checkpoint_of(family: Family) -> Option<&'static str> {
+    match family {
+        Family::Acestep | Family::Unknown => None,
+        Family::Sa3 => Some("sa3-medium"),
+        Family::Yue2 => Some("yue2-3b"),
+        Family::Mrt2 => Some("mrt2-sidecar"),
+        Family::Minimax => Some("minimax-music3"),
+    }
 }
 
 pub(super) fn geometry(shape: LoopShape) -> Value {
@@ -70,6 +95,36 @@ pub(super) fn geometry(shape: LoopShape) -> Value {
 }
 
 pub(super) fn capabilities(config: &Config) -> Value {
+    let all = [
+        "refines_audio",
+        "swap",
+        "timbre",
+        "structure",
+        "write_audio",
+        "lora",
+        "stems",
+        "loop_band",
+        "depth",
+        "curves",
+        "notes_conditioning",
+        "steering",
+        "swap_resize",
+        "render_anchor_queue",
+        "midi_transcribe",
+        "bounce",
+    ];
+    let has: &[&str] = match config.family.unwrap_or_default() {
+        Family::Acestep | Family::Unknown => return of_acestep(config),
+        Family::Sa3 => {
+            &["refines_audio", "swap", "loop_band", "swap_resize", "render_anchor_queue", "bounce"]
+        }
+        Family::Yue2 => &["refines_audio", "loop_band", "render_anchor_queue"],
+        Family::Mrt2 | Family::Minimax => &[],
+    };
+    all.into_iter().map(|name| (name.to_owned(), Value::from(has.contains(&name)))).collect()
+}
+
+fn of_acestep(config: &Config) -> Value {
     json!({
         "refines_audio": true, "swap": true, "timbre": true, "structure": true,
         "write_audio": true, "lora": config.lora, "stems": true, "loop_band": true,

@@ -21,10 +21,12 @@ mod outbox;
 mod pcm;
 mod session;
 mod source;
+mod tape;
 mod uploads;
 
 use serde_json::{Map, Value};
 
+use crate::family::Family;
 use crate::peer::Outgoing;
 use crate::peer::generator::GeneratorOptions;
 use crate::peer::policy::Policy;
@@ -63,6 +65,8 @@ pub struct ServerOptions {
     pub session: u64,
     /// What clients have uploaded.
     pub library: TrackLibrary,
+    /// The family of a client that asks for none.
+    pub family: Family,
 }
 
 /// What comes from the client.

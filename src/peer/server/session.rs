@@ -18,8 +18,10 @@ use super::music::Music;
 use super::outbox::{Entry, Outbox, Rendered};
 use super::pcm::{self, Pcm};
 use super::source::{Loaded, LoopShape, ServerSource};
+use super::tape::{GATE_S, WrittenTape};
 use super::uploads::{AwaitedUpload, SwapRequest};
 use super::{ServerOptions, Shed, after};
+use crate::lag::stats::round;
 use crate::peer::Outgoing;
 use crate::peer::generator::{Durations, Generator};
 use crate::peer::loop_audio::LoopAudio;
@@ -65,6 +67,8 @@ pub(super) struct Session {
     idle: IdleGate,
     anchors: AnchorQueue,
     started: bool,
+    /// Of a family that only appends.
+    tape: Option<WrittenTape>,
 }
 
 /// Where the loop that generates stands.
@@ -100,16 +104,23 @@ impl Session {
     /// [`Session::start`].
     pub fn begin(
         options: &ServerOptions,
-        Start { config, loaded, .. }: Start,
+        Start { mut config, loaded, .. }: Start,
         session_id: &str,
         now: Nanos,
         outbox: &mut Outbox,
     ) -> Self {
+        let family = *config.family.get_or_insert(options.family);
         let policy = config.apply(&options.policy);
         let shape = loaded.shape();
         let music = loaded.music.clone();
-        let buffer = pcm::to_halves(&loaded.pcm.audio);
+        let tape = WrittenTape::of(family, shape.frames);
+        let mut buffer = pcm::to_halves(&loaded.pcm.audio);
         let loop_audio = loaded.into_loop_audio();
+        let mut basis = loop_audio.audio().to_vec();
+        if tape.is_some() {
+            buffer.fill(0);
+            basis.fill(0.0);
+        }
         let mut session = Self {
             seed: options.seed,
             source: options.source.clone(),
@@ -137,11 +148,7 @@ impl Session {
             generator: Generator::new(options.generator.clone(), options.seed),
             previous: Durations::default(),
             first: true,
-            encoder: SliceEncoder::new(
-                loop_audio.audio().to_vec(),
-                shape.channels,
-                options.generator.zstd_level,
-            ),
+            encoder: SliceEncoder::new(basis, shape.channels, options.generator.zstd_level),
             loop_audio,
             clock: PlayheadClock::new(&policy.clock, shape.frames, DEFAULT_SAMPLE_RATE, now),
             lead: LeadController::new(&policy.lead, policy.placement.window_s),
@@ -149,6 +156,7 @@ impl Session {
             idle: IdleGate::new(&policy.idle, now),
             anchors: AnchorQueue::default(),
             started: false,
+            tape,
         };
         (1..=FIRST_SLOTS).for_each(|slot| session.knobs.add_slot(slot));
         session.greet(now, session_id, buffer, outbox);
@@ -282,6 +290,9 @@ impl Session {
     fn hear(&mut self, now: Nanos, report: Report) {
         if let Some(position_s) = report.position_s {
             self.clock.report(now, position_s, report.client_time);
+            if let Some(tape) = &mut self.tape {
+                tape.report(position_s);
+            }
         }
         if let Some(lead_s) = report.slice_lead_s
             && !self.faults.ignores_leads(self.seconds(now))
@@ -318,6 +329,10 @@ impl Session {
     fn step(&mut self, now: Nanos, outbox: &mut Outbox) {
         match self.stage {
             Stage::Resting { .. } => self.start_generation(now),
+            Stage::Ticking { work, .. } if self.tape.is_some() => {
+                self.append(now, work, outbox);
+                self.start_generation(now);
+            }
             Stage::Ticking { work, .. } => self.look(now, work),
             Stage::Decoding { work, placed, asked_for, .. } => {
                 self.hand_over(now, work, placed, asked_for, outbox);
@@ -335,11 +350,43 @@ impl Session {
         } else if self.hold_until > now {
             Stage::Resting { until: Some(self.hold_until) }
         } else {
-            let drawn = self.generator.next_durations();
+            let mut drawn = self.generator.next_durations();
+            match self.tape.as_ref().map(WrittenTape::makes_s) {
+                Some(None) => {
+                    self.stage = Stage::Resting { until: Some(after(now, GATE_S)) };
+                    return;
+                }
+                Some(Some(makes_s)) => drawn = Durations { tick_ms: makes_s * 1e3, decode_ms: 0.0 },
+                None => {}
+            }
             let at_s = now.seconds_since(self.began);
             let work = self.faults.bend(at_s, drawn, || self.generator.draw());
             Stage::Ticking { until: after(now, work.tick_ms / 1e3), work }
         };
+    }
+
+    /// A chunk is made and goes on the tape. Nothing of it is ever dropped: the server does not shed
+    /// what it cannot send again.
+    fn append(&mut self, now: Nanos, work: Durations, outbox: &mut Outbox) {
+        let regions = self.tape.as_mut().map(WrittenTape::append).unwrap_or_default();
+        let leaves = after(now, self.generator.options().encode_ms / 1e3);
+        self.previous = work;
+        let update = events::params_update(&self.params());
+        for region in regions {
+            let slice = Rendered {
+                made: now,
+                region,
+                audio: self.loop_audio.render(region, false),
+                never_dropped: true,
+                tick_ms: self.previous.tick_ms,
+                decode_ms: self.previous.decode_ms,
+                generations: self.generator.generations(),
+                update: update.clone(),
+            };
+            outbox.slice(leaves, slice);
+        }
+        self.generator.finish_tick(self.config.depth, self.steps());
+        self.first = false;
     }
 
     /// The generator looks: where is the listener, and where does the slice go?
@@ -393,6 +440,11 @@ impl Session {
         params.insert("num_gens".to_owned(), self.generator.generations().into());
         params.insert("tick_ms".to_owned(), self.previous.tick_ms.into());
         params.insert("dec_ms".to_owned(), self.previous.decode_ms.into());
+        if let Some(tape) = &self.tape {
+            params.insert("frontier_lead_s".to_owned(), round(tape.lead_s(), 2).into());
+            params.insert("ar_finished".to_owned(), false.into());
+            params.insert("chunks".to_owned(), tape.chunks.into());
+        }
         if !self.first {
             params.extend(self.knobs.update());
             params.insert("_prompt".to_owned(), self.conditioning.prompt.clone().into());
