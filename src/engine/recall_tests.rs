@@ -9,7 +9,7 @@ fn row(t: u64, what: RowKind) -> CheckpointRow {
 
 fn recalled(rows: &[RowKind]) -> Engine {
     let mut engine = Engine::new(Options { headers_only: true, ..Options::default() });
-    let shape = BufferShape { frames: 48_000, channels: 1, sample_rate: 48_000 };
+    let shape = BufferShape { frames: 48_000, channels: 1, sample_rate: 48_000, family: 0 };
     engine.recall(&row(1, RowKind::Begin(shape)));
     for (t, what) in (2..).zip(rows) {
         engine.recall(&row(t, what.clone()));
@@ -19,7 +19,7 @@ fn recalled(rows: &[RowKind]) -> Engine {
 
 #[test]
 fn rows_count_what_their_records_would() {
-    let shape = BufferShape { frames: 24_000, channels: 1, sample_rate: 48_000 };
+    let shape = BufferShape { frames: 24_000, channels: 1, sample_rate: 48_000, family: 0 };
     let slice = RowKind::Slice { header: [0; 23], len: 77 };
     let engine =
         recalled(&[RowKind::Refused, slice.clone(), RowKind::Refused, RowKind::Swap(shape), slice]);
@@ -48,7 +48,7 @@ fn check_gaps(between: Option<RowKind>, expected: u64) {
 
 #[test]
 fn an_op_or_a_swap_between_reports_leaves_no_gap() {
-    let shape = BufferShape { frames: 48_000, channels: 1, sample_rate: 48_000 };
+    let shape = BufferShape { frames: 48_000, channels: 1, sample_rate: 48_000, family: 0 };
     check_gaps(Some(RowKind::Op(Marker::Pause)), 0);
     check_gaps(Some(RowKind::Swap(shape)), 0);
 }

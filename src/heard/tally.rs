@@ -452,7 +452,7 @@ mod tests {
     fn tally(stretches: &[(u64, u64, WrittenBy, u64, bool)]) -> Tally {
         let mut tally = Tally::new(THRESHOLD_MS * MS);
         for &(from, to, by, at, at_seam) in stretches {
-            let write = LastWrite { at: Nanos(at * MS), by };
+            let write = LastWrite { at: Nanos(at * MS), by, due_ns: 0 };
             let span = Span { from: Nanos(from * MS), to: Nanos(to * MS), write, region: 0 };
             tally.add(&span, Nanos(0), Nanos(at * MS), at_seam);
         }
@@ -480,6 +480,7 @@ mod tests {
             LagKind::Raw(_) => "raw",
             LagKind::OldTrack(_) => "old track",
             LagKind::Behind { .. } => "behind",
+            LagKind::PastFrontier(_) | LagKind::Hole(_) => "of a tape",
         };
         assert_eq!(found, expected);
     }

@@ -353,28 +353,3 @@ fn content(a: &[u64], b: &[u64]) -> ContentComparison {
     let equal = a.iter().zip(b).take_while(|(a, b)| a == b).count();
     ContentComparison { a: a.len(), b: b.len(), equal }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn without_a_figure_the_longest_span_that_is_judged_tells() {
-        let span = |from_s, to_s, kind, worse| SpanDifference {
-            from_s,
-            to_s,
-            kind,
-            a: None,
-            b: None,
-            worse,
-        };
-        let spans = [
-            span(0.0, 1.0, SpanKind::Staleness, Some(Which::A)),
-            span(1.0, 4.0, SpanKind::Slices, Some(Which::B)),
-            span(5.0, 7.0, SpanKind::Staleness, Some(Which::A)),
-            span(8.0, 20.0, SpanKind::Lead, None),
-        ];
-        assert_eq!(worst(&[], &spans), Some((Which::B, "slices")));
-        assert_eq!(worst(&[], &spans[3..]), None);
-    }
-}
