@@ -318,6 +318,11 @@ fn golden_horizons_begin_with_the_first_report_that_differs() {
     assert_eq!(sought.tier, Tier::Horizon);
     assert!((sought.valid_until_s.unwrap() - expected_s).abs() < 1e-6);
     assert!(sought.beyond_share > 0.0 && sought.beyond_share < 1.0);
+    // Of a window, only its own slices count, all of which came later.
+    let window = ReportArgs { window_s: Some(0.5), ..ReportArgs::default() };
+    let seek = scenario(playback(&["2s:seek=1s"]));
+    let last = OpenLoop::new(&columns, window).answer(&seek, &mut Scratch::default()).unwrap();
+    assert_eq!(last.beyond_share, 1.0);
     assert_eq!(answer(playback(&["2s:mark=x", "2s:resume"])).tier, Tier::Exact);
     assert_eq!(answer(playback(&["10h:seek=3s"])).valid_until_s, None);
 }
