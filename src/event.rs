@@ -51,7 +51,6 @@ pub enum Event<'a> {
     ParamsUpdate,
     /// Any other JSON event of the server.
     Server {
-        /// The fields as sent.
         fields: Map<String, Value>,
         /// Only Python's rules could read it.
         lenient: bool,
@@ -66,7 +65,6 @@ pub enum Event<'a> {
     Close {
         /// Status code of RFC 6455.
         code: Option<u16>,
-        /// Reason text.
         reason: String,
     },
     /// Pings, pongs, and text of the client that is no JSON.

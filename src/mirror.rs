@@ -42,9 +42,7 @@ pub enum MirrorError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("a slice of {slice} channels does not fit a buffer of {buffer} channels")]
 pub struct ApplyError {
-    /// Channels of the slice.
     pub slice: u16,
-    /// Channels of the buffer.
     pub buffer: u16,
 }
 

@@ -22,7 +22,6 @@ use crate::time::{Nanos, Span};
 pub struct AnalyzeOptions {
     /// `None`: what suits the client that made the capture.
     pub playhead: Option<PlayheadSource>,
-    /// Read slice headers only.
     pub headers_only: bool,
     /// Window, stale threshold and timeline of the lag reports.
     pub report: ReportArgs,

@@ -17,13 +17,11 @@ use crate::time::Span;
 pub struct AudioOptions {
     /// The final buffer instead of what was heard.
     pub buffer: bool,
-    /// Only the last part.
     pub last: Option<Span>,
     /// Up to this moment from the initial buffer on, instead of the capture's end.
     pub at: Option<Span>,
     /// `None`: what suits the client that made the capture.
     pub playhead: Option<PlayheadSource>,
-    /// Replace an existing file.
     pub force: bool,
 }
 

@@ -31,7 +31,6 @@ pub struct BackendVerb {
     pub bus: BusPort,
     /// The trouble that every session gets.
     pub trouble: Trouble,
-    /// Decides everything random.
     pub seed: u64,
     /// The family of a client that asks for none.
     pub family: Family,
@@ -58,9 +57,7 @@ pub enum BusPort {
 /// Where a backend listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BackendPorts {
-    /// The server.
     pub address: SocketAddr,
-    /// The side bus.
     pub bus: Option<SocketAddr>,
     /// The port where the side bus would be and that is taken.
     pub taken: Option<u16>,
@@ -121,7 +118,6 @@ async fn bus_listener(bus: BusPort, main: u16) -> Result<(Option<TcpListener>, O
 
 /// The built-in backend on a thread of its own; it ends when this is dropped.
 pub(super) struct BuiltIn {
-    /// Its address.
     pub url: String,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<thread::JoinHandle<()>>,

@@ -33,7 +33,6 @@ pub struct CatFilter {
     pub from: Option<Offset>,
     /// Only up to this moment.
     pub to: Option<Offset>,
-    /// Only so many.
     pub limit: Option<u64>,
 }
 

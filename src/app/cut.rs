@@ -22,7 +22,6 @@ pub struct CutOptions {
     pub from: Option<Offset>,
     /// Up to this moment, which the next part begins with; to the end by default.
     pub to: Option<Offset>,
-    /// Replace an existing file.
     pub force: bool,
 }
 

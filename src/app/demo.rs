@@ -36,7 +36,6 @@ pub struct DemoSummary {
     pub proven: bool,
     /// Length of the report that was compared, in bytes.
     pub compared_bytes: usize,
-    /// Capture, report and audio.
     pub files: Vec<PathBuf>,
 }
 

@@ -27,7 +27,6 @@ pub struct DiffVerb {
     pub stale_threshold_s: f64,
     /// The playhead of both; `None`: what each capture calls for.
     pub playhead: Option<PlayheadSource>,
-    /// Read slice headers only.
     pub headers_only: bool,
 }
 

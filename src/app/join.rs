@@ -108,7 +108,6 @@ struct Joined {
     bytes: Vec<u8>,
     missing: Vec<MissingPart>,
     complete: bool,
-    /// Latest time so far.
     last: Nanos,
 }
 

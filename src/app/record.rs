@@ -47,16 +47,13 @@ pub enum SessionSource {
 /// What to record, and how the client behaves.
 #[derive(Debug, Clone)]
 pub struct RecordVerb {
-    /// The server.
     pub url: String,
     /// Further headers of the handshake.
     pub headers: Vec<(String, String)>,
     /// The capture, or what the names of its files begin with; `None`: `captures/<UTC>.lagtape`,
     /// and `captures/incident.lagtape` for a ring.
     pub out: Option<PathBuf>,
-    /// Replace an existing file.
     pub force: bool,
-    /// Which files it becomes.
     pub keeping: FileLayout,
     /// When they are safe from a power failure.
     pub sync: SyncPolicy,
@@ -66,7 +63,6 @@ pub struct RecordVerb {
     pub trigger: ManualTrigger,
     /// Hears at once what becomes of the recording.
     pub notices: Option<Sender<RecorderNotice>>,
-    /// What is played.
     pub source: SessionSource,
     pub prompt: Option<String>,
     /// The family of models that is to play; `None`: the server's.
@@ -75,11 +71,8 @@ pub struct RecordVerb {
     pub set: Map<String, Value>,
     /// Reports a second.
     pub params_hz: f64,
-    /// What the reports carry.
     pub dialect: Dialect,
-    /// Rate of the playhead.
     pub rate: f64,
-    /// What the listener does.
     pub script: Vec<ScriptedOp>,
     /// How long to go on after the initial buffer.
     pub run_for: Option<Span>,
@@ -127,7 +120,6 @@ pub struct RecordedSession {
     pub status: RecorderStatus,
     /// The capture, its parts, or the incidents that were not deleted.
     pub files: Vec<PathBuf>,
-    /// Why it ended.
     pub reason: String,
     /// Why the session could not start or broke, in a sentence.
     pub failure: Option<String>,

@@ -31,7 +31,6 @@ pub struct RedactOptions {
     /// Texts, as they read once escapes are undone; `*` stands for any characters but quotes,
     /// backslashes and white space.
     pub patterns: Vec<String>,
-    /// Replace an existing file.
     pub force: bool,
 }
 

@@ -58,7 +58,6 @@ impl Replayed {
 /// What is known of a replay before its first client.
 #[derive(Debug, Clone, Copy)]
 pub struct Listening {
-    /// Where it listens.
     pub address: SocketAddr,
     /// When a capture begins in the middle of its session, in seconds from its initial buffer.
     pub begins_at_s: Option<f64>,
@@ -100,13 +99,11 @@ pub async fn replay(
 pub struct PerformVerb {
     /// The capture whose client is performed.
     pub capture: PathBuf,
-    /// The server.
     pub url: String,
     /// Further headers of the handshake.
     pub headers: Vec<(String, String)>,
     /// The new capture; `None`: `captures/<UTC>.lagtape`.
     pub out: Option<PathBuf>,
-    /// Replace an existing file.
     pub force: bool,
     /// How the client of the capture is performed.
     pub performance: PerformanceOptions,

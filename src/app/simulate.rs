@@ -23,27 +23,22 @@ use crate::time::{Nanos, Span};
 #[derive(Debug, Clone)]
 pub struct SimulateVerb {
     pub trouble: Trouble,
-    /// Decides everything random.
     pub seed: u64,
     /// How long to go on after the initial buffer.
     pub run_for: Span,
     /// Length of the loop in seconds.
     pub loop_s: f64,
-    /// Channels of the loop.
     pub channels: u16,
     /// The family of models that the server serves.
     pub family: Family,
     /// Reports a second; `None`: the incident's.
     pub params_hz: Option<f64>,
-    /// What the reports carry.
     pub dialect: Dialect,
     /// Rate of the playhead; `None`: the incident's.
     pub rate: Option<f64>,
     /// What the listener does beside the incident's ops.
     pub script: Vec<ScriptedOp>,
-    /// The capture.
     pub out: PathBuf,
-    /// Replace an existing file.
     pub force: bool,
 }
 

@@ -34,7 +34,6 @@ pub struct SweepVerb {
     pub reference_only: bool,
     /// Runs of the model for each scenario; 0 is 1.
     pub members: usize,
-    /// What the reports cover.
     pub report: ReportArgs,
     /// Threads; 0 is one for each core.
     pub threads: usize,

@@ -23,15 +23,12 @@ pub struct WhatIfVerb {
     pub scenario: Scenario,
     /// Keep the recorded slices, whatever the server would have done.
     pub open_loop: bool,
-    /// Runs of the model.
     pub members: usize,
-    /// What the reports cover.
     pub report: ReportArgs,
     /// Where to write what would have been heard, as WAV.
     pub audio: Option<PathBuf>,
     /// Where to write the counterfactual session, as a capture.
     pub capture: Option<PathBuf>,
-    /// Replace existing files.
     pub force: bool,
     /// How reasons say what to do.
     pub wording: Wording,

@@ -71,7 +71,6 @@ pub enum DamageReason {
     Payload {
         /// The type of the record.
         kind: Kind,
-        /// What does not fit.
         detail: String,
     },
     /// The first value of the file is not that of a capture.

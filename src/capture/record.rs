@@ -22,11 +22,9 @@ pub struct Record<'a> {
     /// [`Gap`] stands for are missing, and so are those before a [`Context`], which carries the
     /// number of the last record that it stands for.
     pub seq: u64,
-    /// When it happened.
     pub t: Nanos,
     /// Which connection it belongs to, counted from 0; 0 where that has no meaning.
     pub conn: u32,
-    /// What happened.
     pub body: Body<'a>,
 }
 
@@ -217,15 +215,12 @@ pub enum ClientKind {
 /// One WebSocket message, pings, pongs and closes included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Message<'a> {
-    /// Who sent it.
     pub direction: Direction,
-    /// What sort of message.
     pub opcode: Opcode,
     /// The bytes kept: all of them, or the beginning where [`Message::whole_len`] says so.
     pub payload: &'a [u8],
     /// Made by the WebSocket library and not by the application, such as most pongs.
     pub automatic: bool,
-    /// Sending it failed.
     pub failed: bool,
     /// The payload kept is still compressed (permessage-deflate), since what it refers back to was
     /// lost.

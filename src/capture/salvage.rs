@@ -52,7 +52,6 @@ pub struct Loss {
 pub struct Losses {
     /// The first [`MAX_LOSSES`].
     pub first: Vec<Loss>,
-    /// How many there are.
     pub count: u64,
     /// Bytes in all of them.
     pub bytes: u64,
@@ -73,7 +72,6 @@ impl Losses {
 /// A record as it is stored.
 #[derive(Debug)]
 pub struct Stored<'a> {
-    /// What it says.
     pub record: Record<'a>,
     /// All of its bytes.
     pub bytes: &'a [u8],

@@ -34,7 +34,6 @@ use crate::wire::url::without_secrets;
 /// What was imported of a HAR file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HarImport {
-    /// Messages of the capture.
     pub messages: u64,
     /// What had to be assumed, in sentences.
     pub assumed: Vec<String>,

@@ -75,7 +75,6 @@ pub struct Recorded {
     /// TriggerReason the session failed; `None` when it ended on time, was stopped, or was closed by the server.
     pub failure: Option<String>,
     pub status: RecorderStatus,
-    /// Everything could be written.
     pub is_written: bool,
 }
 

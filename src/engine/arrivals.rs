@@ -45,7 +45,6 @@ pub struct SideArrivals {
     pub gaps: (u64, f64),
     /// The longest time between two messages.
     pub longest_silence: Option<(Nanos, Nanos)>,
-    /// Bursts that are over.
     bursts: u64,
     largest_burst: Option<Burst>,
     burst: Option<Burst>,
@@ -153,7 +152,6 @@ fn larger(a: Option<Burst>, b: Option<Burst>) -> Option<Burst> {
 pub struct Arrivals {
     /// Client to server, then server to client.
     pub sides: [SideArrivals; 2],
-    /// Whoever sent it.
     pub both: SideArrivals,
 }
 

@@ -15,13 +15,10 @@ pub const MAX_EMPTY_SHARE: f64 = 0.01;
 /// What speaks against a verdict, whatever the figures say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Doubts {
-    /// Of the times.
     pub times: Vec<String>,
     /// What is odd about the clocks and changes nothing.
     pub notes: Vec<String>,
-    /// Of the audio.
     pub audio: Option<String>,
-    /// Of the listener.
     pub listener: Option<String>,
 }
 

@@ -113,11 +113,9 @@ pub struct SessionEnd {
 pub struct Close {
     /// When it came or went.
     pub t: Nanos,
-    /// Who closed.
     pub direction: Direction,
     /// Status code of RFC 6455; none in an empty close frame.
     pub code: Option<u16>,
-    /// Reason text.
     pub reason: String,
 }
 
@@ -149,9 +147,7 @@ struct SessionError {
 /// What the stream says at the moment of the question.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct StreamAtEnd {
-    /// The initial buffer came.
     pub streams: bool,
-    /// The player stands still.
     pub is_paused: bool,
     /// What the client's silence means.
     pub habit: ClientHabit,

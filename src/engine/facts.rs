@@ -48,7 +48,6 @@ pub struct Traffic {
 /// An event of the server, or a message that could not be used.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ServerEvent {
-    /// When it came.
     pub t: Nanos,
     /// The record that holds it.
     pub seq: u64,
@@ -103,20 +102,15 @@ pub enum OddityKind {
 /// All oddities of one kind.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Oddity {
-    /// What is odd.
     pub kind: OddityKind,
-    /// How many records are.
     pub count: u64,
-    /// The first of them.
     pub first_seq: u64,
-    /// When that was.
     pub first_t: Nanos,
 }
 
 /// Counts, events and oddities up to the last record.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
-    /// Records of every type.
     pub records: u64,
     /// Time of the first and of the last record.
     pub span: Option<(Nanos, Nanos)>,
@@ -134,7 +128,6 @@ pub struct Facts {
     pub slice_bytes: u64,
     /// Ticks after the initial buffer, of the whole session.
     pub ticks: u64,
-    /// Swaps done.
     pub swaps: u64,
     /// Messages that could not be used; each is an event too.
     pub decode_errors: u64,
@@ -148,17 +141,14 @@ pub struct Facts {
     pub closes: Vec<Close>,
     /// Markers: the ops, with their times.
     pub markers: Vec<(Nanos, Marker)>,
-    /// Records lost while recording.
     pub gaps: Vec<(Nanos, Gap)>,
     /// The end record, of a complete capture.
     pub end: Option<(Nanos, End)>,
-    /// Oddities by kind.
     pub oddities: Vec<Oddity>,
     /// Knobs as `params_echo` merged them.
     pub raw: Map<String, Value>,
     /// How many `params_echo` were merged, and the knobs of the last one.
     pub last_echo: (u64, Map<String, Value>),
-    /// The client's pings.
     pub pings: Pings,
     /// What came and when, whatever it means.
     pub arrivals: Arrivals,

@@ -23,7 +23,6 @@ pub const MAX_GAPS: usize = 1000;
 pub struct ReportGap {
     /// The report before it.
     pub from: Nanos,
-    /// The report after it.
     pub to: Nanos,
 }
 

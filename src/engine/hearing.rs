@@ -27,7 +27,6 @@ pub struct LateReports {
     pub reports: u64,
     /// Runs of them, without one in between that came in time.
     pub bursts: u64,
-    /// When the first came.
     pub first: Option<Nanos>,
     /// How late the latest was.
     pub worst_ns: u64,

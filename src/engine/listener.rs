@@ -11,7 +11,6 @@ use crate::time::Nanos;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Listener {
-    /// The playhead that counts.
     heard: Playhead,
     other: Playhead,
 }

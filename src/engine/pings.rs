@@ -17,7 +17,6 @@ const MAX_PAYLOAD_LEN: usize = 125;
 /// Pings and how long their pongs took.
 #[derive(Clone, Debug, Default)]
 pub struct Pings {
-    /// The newest last.
     asked: VecDeque<Ping>,
     answered: RoundTrips,
 }

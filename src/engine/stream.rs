@@ -27,13 +27,11 @@ use crate::wire::slice::{Coding, HEADER_LEN, SliceDecoder, SliceError, SliceHead
 /// The life of one source buffer; a swap begins the next.
 #[derive(Debug)]
 pub struct Epoch {
-    /// When the buffer arrived.
     pub began: Nanos,
     /// When the next one did; `None` for the last.
     pub ended: Option<Nanos>,
     /// Length of the loop in frames.
     pub frames: u64,
-    /// Channels of the buffer.
     pub channels: u16,
     /// The reference's records of this epoch.
     pub tracker: LagTracker,

@@ -81,7 +81,6 @@ pub const APART_SUSTAINED_S: f64 = 1.0;
 /// How the reports lie against the simulated playhead, up to the last tick.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PlayheadEvidence {
-    /// Ticks with a position.
     pub reports: u64,
     /// How often they came apart from the simulated playhead, and stayed so.
     pub departures: u64,

@@ -19,7 +19,6 @@ pub enum Trigger {
     Lead {
         /// The lead in seconds, negative behind the listener.
         under_s: f64,
-        /// How long.
         for_s: f64,
     },
     /// The audio heard is older than this, was never patched, or is that of the track before.
@@ -47,10 +46,7 @@ pub enum TriggerReason {
         lead_s: f64,
     },
     /// The listener heard old audio.
-    Stale {
-        /// Its age.
-        staleness_s: f64,
-    },
+    Stale { staleness_s: f64 },
     /// The connection was closed, with this code.
     Closed(Option<u16>),
     /// The connection broke without a close.

@@ -97,7 +97,6 @@ struct Walk<'a> {
     backwards: bool,
     frames: f64,
     ns_per_frame: f64,
-    /// Of the line's beginning.
     origin: f64,
     /// Whole frames walked at the beginning of this walk.
     distance: f64,

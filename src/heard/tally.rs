@@ -228,7 +228,6 @@ impl BehindSpell {
 pub(super) struct Tally {
     threshold_ns: u64,
     heard_ns: u64,
-    /// Stale, raw, old track.
     bad_ns: [u64; 3],
     excused_ns: u64,
     oldest_ns: u64,

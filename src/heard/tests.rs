@@ -34,7 +34,6 @@ struct Sums {
     old_track: u64,
     excused: u64,
     oldest: u64,
-    /// From, to, bad.
     episodes: Vec<(u64, u64, u64)>,
 }
 

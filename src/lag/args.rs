@@ -32,15 +32,11 @@ pub enum ReportArgsError {
     NotFinite {
         /// Which one, as a person calls it.
         name: &'static str,
-        /// What was given.
         value: f64,
     },
     /// A timeline cannot go on in steps of nothing or backwards.
     #[error("the timeline step is {step_s} s; give more than 0 s")]
-    StepNotPositive {
-        /// What was given.
-        step_s: f64,
-    },
+    StepNotPositive { step_s: f64 },
     /// The timeline would be longer than [`MAX_TIMELINE_ROWS`].
     #[error(
         "{span_s} s in steps of {step_s} s make more than {MAX_TIMELINE_ROWS} timeline rows; \

@@ -40,7 +40,6 @@ pub struct Arrival {
 /// What is remembered of one slice.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SliceRecord {
-    /// Time of arrival.
     pub t_s: f64,
     /// First frame.
     pub start: u32,
@@ -60,7 +59,6 @@ pub struct SliceRecord {
 /// What is remembered of one tick.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TickRecord {
-    /// Time of the tick.
     pub t_s: f64,
     /// The listening position: frame of the playhead over the sample rate.
     pub playhead_s: f64,

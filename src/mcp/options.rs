@@ -20,7 +20,6 @@ pub struct McpOptions {
     pub captures: Vec<PathBuf>,
     /// Hosts of live servers beside those of this machine.
     pub allow_hosts: Vec<String>,
-    /// Which tools.
     pub toolsets: Vec<Toolset>,
     /// Only tools that change nothing.
     pub read_only: bool,

@@ -28,7 +28,6 @@ pub struct Held {
     pub handle: String,
     /// The id of its capture.
     pub capture: String,
-    /// Where that lies.
     pub path: PathBuf,
     /// The server, without secrets.
     pub server: String,

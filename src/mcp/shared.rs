@@ -12,11 +12,9 @@ use crate::app::CaptureFolders;
 
 /// Captures, live sessions, and the work in progress.
 pub struct Shared {
-    /// Where captures lie.
     pub captures: CaptureFolders,
     /// Which servers may be called.
     pub hosts: Hosts,
-    /// Live sessions.
     pub sessions: Sessions,
     /// The work of all calls.
     pub jobs: Jobs,

@@ -59,13 +59,10 @@ impl Effect {
 #[derive(Debug, Clone, Copy)]
 pub struct AboutTool {
     pub name: &'static str,
-    /// Its name for people.
     pub title: &'static str,
     /// What it does and when to use it.
     pub description: &'static str,
-    /// Its group.
     pub set: Toolset,
-    /// What it changes.
     pub effect: Effect,
 }
 
@@ -73,13 +70,9 @@ type Answering = Pin<Box<dyn Future<Output = Result<ToolOutput>> + Send>>;
 
 /// A tool that can be called.
 pub struct ToolEntry {
-    /// As clients see it.
     pub tool: Tool,
-    /// Its group.
     pub set: Toolset,
-    /// Whether it changes nothing.
     pub read_only: bool,
-    /// What it does.
     pub call: Box<dyn Fn(Arc<Shared>, JsonObject, Call) -> Answering + Send + Sync>,
 }
 

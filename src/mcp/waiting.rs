@@ -54,7 +54,6 @@ impl Until {
 /// What was observed.
 #[derive(Debug)]
 pub struct Observation {
-    /// What was awaited happened.
     pub happened: Option<bool>,
     /// When the observation began, in seconds from the initial buffer.
     pub from_s: f64,

@@ -40,13 +40,11 @@ pub enum Dialect {
 /// What a client is to do.
 #[derive(Debug, Clone)]
 pub struct ClientOptions {
-    /// The first message.
     pub config: Map<String, Value>,
     /// The PCM message that follows it, unless the server loads a fixture.
     pub upload: Option<Vec<u8>>,
     /// Reports a second; 0: none but those that are commanded.
     pub params_hz: f64,
-    /// What the reports carry.
     pub dialect: Dialect,
     /// Whose client it is; anything but a headless one is measured by what it reports.
     pub kind: ClientKind,

@@ -14,41 +14,22 @@ use crate::wire::names;
 pub enum CommandError {
     /// There is no `type`.
     #[error("a command is an object with a \"type\"; the types are {known}")]
-    Untyped {
-        /// All commands.
-        known: String,
-    },
+    Untyped { known: String },
     /// No command has that name.
     #[error("the protocol has no command \"{name}\"; {known}")]
-    Unknown {
-        name: String,
-        /// What there is.
-        known: String,
-    },
+    Unknown { name: String, known: String },
     /// The client sends these by itself.
     #[error("params are sent by the client itself, with its own position; give knobs instead")]
     Params,
     /// The command has no such field.
     #[error("{command} has no field \"{field}\"; {known}")]
-    Field {
-        command: String,
-        /// What was named.
-        field: String,
-        /// What there is.
-        known: String,
-    },
+    Field { command: String, field: String, known: String },
     /// A field is needed.
     #[error("{command} needs the field \"{field}\"")]
     Missing { command: String, field: String },
     /// A field's value has another type.
     #[error("{command}: \"{field}\" is {wanted}, and not {given}")]
-    Value {
-        command: String,
-        field: String,
-        /// What the protocol says.
-        wanted: String,
-        given: String,
-    },
+    Value { command: String, field: String, wanted: String, given: String },
     /// A binary message has to follow.
     #[error("{command} comes with audio; name an audio file too")]
     NeedsAudio { command: String },

@@ -36,7 +36,6 @@ pub enum Outgoing {
         /// Status code of RFC 6455; [`NO_CODE`] for a close without one, [`LOST`] for an end without a
         /// close.
         code: u16,
-        /// Reason text.
         reason: String,
     },
 }

@@ -21,9 +21,7 @@ pub struct SimulationOptions {
     pub client: ClientOptions,
     /// The server; its seed is the simulation's.
     pub server: ServerOptions,
-    /// From client to server.
     pub up: LinkOptions,
-    /// From server to client.
     pub down: LinkOptions,
     /// A throttled client handles what came only at multiples of this many seconds; 0: at once.
     pub handles_every_s: f64,
@@ -36,7 +34,6 @@ pub struct Simulated {
     pub client: Client,
     /// The time of the end record.
     pub ended: Nanos,
-    /// Why it ended.
     pub finish: Finish,
 }
 

@@ -36,7 +36,6 @@ pub struct ReportedPlayhead {
     frames: u64,
     sample_rate: u32,
     position_s: f64,
-    /// When it was there.
     at_s: f64,
     held_since_s: Option<f64>,
     reports: u64,

@@ -47,7 +47,6 @@ pub struct AskOptions {
     pub open_loop: bool,
     /// Runs of the model, at least 1.
     pub members: usize,
-    /// What the reports cover.
     pub report: ReportArgs,
     /// Measure what would have been heard, and give verdicts. It takes longer than the report.
     pub heard: bool,
@@ -68,7 +67,6 @@ pub struct Prepared<'a> {
 pub struct ScenarioAnswer {
     /// How far it can be trusted, …
     pub tier: Tier,
-    /// … and why.
     pub reason: String,
     /// Until when it is exact, in seconds from the initial buffer; `None`: to the end, or nowhere
     /// in the model tier.
@@ -79,7 +77,6 @@ pub struct ScenarioAnswer {
     pub lag: LagReport,
     /// What would have been heard there, over the whole session; `None` where nobody asked.
     pub heard: Option<HeardUse>,
-    /// Whether that is lag.
     pub verdict: Option<Verdict>,
     /// In the model tier: what could have been, the likeliest first.
     pub outcomes: Vec<ModelOutcome>,
@@ -103,7 +100,6 @@ pub enum NoAnswer {
     BeforeItBegins {
         /// When the op would be, in seconds from the initial buffer.
         at_s: f64,
-        /// When the capture begins.
         begins_s: f64,
     },
     /// The recorded slices cannot stay.

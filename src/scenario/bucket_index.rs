@@ -27,7 +27,6 @@ pub(super) struct BucketIndex {
     second: Vec<u32>,
     /// From which tick on an entry holds; each from a later one than the entry before.
     from_tick: Vec<u32>,
-    /// When its slice arrived.
     t_s: Vec<f64>,
 }
 

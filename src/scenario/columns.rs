@@ -46,28 +46,23 @@ pub struct Columns {
 /// The life of one source buffer.
 #[derive(Clone, Debug)]
 pub struct EpochColumns {
-    /// When the buffer arrived.
     pub began: Nanos,
     /// The latest time of any record up to then.
     pub latest: Nanos,
     /// Length of the loop in frames, at least 1.
     pub frames: u64,
-    /// Channels of the buffer.
     pub channels: u16,
     /// How the loop is divided for staleness.
     pub buckets: Buckets,
     /// When each of those buckets had been refreshed before the first slice here, in seconds.
     pub refreshed_s: Vec<f64>,
-    /// What arrived.
     pub slices: SliceColumns,
-    /// What was heard.
     pub ticks: TickColumns,
 }
 
 /// Slices, one in each row.
 #[derive(Clone, Debug, Default)]
 pub struct SliceColumns {
-    /// Time of arrival.
     pub t_s: Vec<f64>,
     /// The same to the nanosecond.
     pub t: Vec<Nanos>,
@@ -98,7 +93,6 @@ pub struct SliceColumns {
 /// Ticks, one in each row.
 #[derive(Clone, Debug, Default)]
 pub struct TickColumns {
-    /// Time of the tick.
     pub t_s: Vec<f64>,
     /// The same to the nanosecond.
     pub t: Vec<Nanos>,
@@ -106,7 +100,6 @@ pub struct TickColumns {
     pub latest: Vec<Nanos>,
     /// The recorded playhead's frame.
     pub playhead: Vec<u64>,
-    /// What the client said.
     pub report: Vec<TickReport>,
     /// Whether its knobs differ from those of the tick before.
     pub turned: Vec<bool>,
@@ -115,11 +108,9 @@ pub struct TickColumns {
 /// An op that was recorded.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RecordedOp {
-    /// When.
     pub t: Nanos,
     /// The latest time of any record up to then.
     pub latest: Nanos,
-    /// Where among the events.
     pub place: Place,
     pub op: Marker,
 }
@@ -127,11 +118,9 @@ pub struct RecordedOp {
 /// A command of the client, whatever it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordedCommand {
-    /// When.
     pub t: Nanos,
     /// The latest time of any record up to then.
     pub latest: Nanos,
-    /// Where among the events.
     pub place: Place,
     /// Recorded ops before it.
     pub ops_before: usize,
@@ -140,7 +129,6 @@ pub struct RecordedCommand {
 /// A place among the events of a capture: before the slice and the tick of these numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
-    /// Number of the epoch.
     pub epoch: usize,
     /// Slices of the epoch before it.
     pub slice: usize,

@@ -15,7 +15,6 @@ use crate::time::Span;
 /// What would have been different.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scenario {
-    /// Where the listener is.
     pub playback: Playback,
     /// What the peers and the link are like from the beginning on.
     pub conditions: Conditions,

@@ -6,30 +6,18 @@
 pub enum ScenarioError {
     /// It names something that is not in a scenario.
     #[error("a scenario has no \"{key}\"; {known}")]
-    UnknownKey {
-        /// What was named.
-        key: String,
-        /// What comes closest.
-        known: String,
-    },
+    UnknownKey { key: String, known: String },
     /// It changes what a recording cannot tell about.
     #[error(
         "\"{key}\" cannot be changed: the recording does not tell what would have been generated"
     )]
-    Content {
-        /// What was named.
-        key: String,
-    },
+    Content { key: String },
     /// It changes what scenarios once had a key for, and no model ever answered.
     #[error("the model cannot change {key}; leave it out")]
-    NotModelled {
-        /// What was named.
-        key: String,
-    },
+    NotModelled { key: String },
     /// A value that makes no sense, or that contradicts another.
     #[error("{key}: {reason}")]
     Value {
-        /// What was named.
         key: String,
         /// What is wrong with it.
         reason: String,

@@ -65,7 +65,6 @@ pub enum AnsweredBy {
 /// What a recording and the model that was fitted to it say of knobs.
 #[derive(Clone, Copy, Debug)]
 pub struct RecordedFacts<'a> {
-    /// The server's constants.
     pub policy: &'a Policy,
     /// Reports a second.
     pub reports_per_s: Option<f64>,

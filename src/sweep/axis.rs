@@ -16,7 +16,6 @@ const DECIMALS: usize = 12;
 /// The values that one knob takes.
 #[derive(Debug, Clone)]
 pub struct Axis {
-    /// What is varied.
     pub knob: &'static Knob,
     /// Its values, in their order.
     pub values: Vec<f64>,
@@ -43,19 +42,14 @@ pub enum AxisError {
     /// Values that cannot be read.
     #[error("{key}={text}: {reason}; write 0.25,0.5,1.0 or 0.99..1.01:0.0005")]
     Values {
-        /// The key.
         key: &'static str,
-        /// What was given.
         text: String,
         /// What is wrong with it.
         reason: String,
     },
     /// Two axes vary the same.
     #[error("{key} is varied twice; give all its values at once")]
-    Twice {
-        /// The key.
-        key: &'static str,
-    },
+    Twice { key: &'static str },
     /// The cross product is too large.
     #[error("{count} scenarios are more than {MAX_SCENARIOS}; take larger steps or fewer keys")]
     TooMany {

@@ -29,9 +29,7 @@ pub struct LiveState {
     pub at: Nanos,
     /// Since the initial buffer, in seconds.
     pub stream_s: Option<f64>,
-    /// Slices applied.
     pub slices: u64,
-    /// Positions reported.
     pub ticks: u64,
     /// Lead of the newest slice.
     pub lead_s: Option<f64>,
@@ -47,7 +45,6 @@ pub struct LiveState {
 /// How a session ended.
 #[derive(Debug)]
 pub struct LiveEnd {
-    /// Why, in a sentence.
     pub reason: String,
     /// Why the session could not start or broke, in a sentence.
     pub failure: Option<String>,

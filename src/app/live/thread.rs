@@ -29,17 +29,12 @@ pub enum LiveServer {
     /// At that address.
     Url(String),
     /// The built-in backend with this incident.
-    BuiltIn {
-        trouble: Trouble,
-        /// Decides everything random.
-        seed: u64,
-    },
+    BuiltIn { trouble: Trouble, seed: u64 },
 }
 
 /// What to record, and how the client behaves.
 #[derive(Debug, Clone)]
 pub struct LiveVerb {
-    /// Where.
     pub server: LiveServer,
     /// What is played; `None`: a built-in tune, or the built-in backend's own.
     pub source: Option<SessionSource>,
@@ -52,7 +47,6 @@ pub struct LiveVerb {
     pub run_for: Span,
     /// How long the server may take until the initial buffer.
     pub ready_timeout: Span,
-    /// The capture.
     pub out: PathBuf,
 }
 

@@ -25,7 +25,6 @@ pub(super) struct Derived {
 
 /// The metadata that mark a capture as derived.
 pub(super) struct Marks {
-    /// Facts for the header.
     metadata: Vec<(&'static str, String)>,
 }
 

@@ -8,11 +8,9 @@ use crate::wire::slice::HEADER_LEN;
 /// One record, as far as playheads, leads and staleness depend on it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CheckpointRow {
-    /// The record's time.
     pub t: Nanos,
     /// Its length in the file.
     pub stored_len: u32,
-    /// What it did.
     pub what: RowKind,
 }
 

@@ -25,7 +25,6 @@ use std::borrow::Cow;
 /// The state of a session after a record: what a reader has to know to go on from there.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Context<'a> {
-    /// Everything but the audio.
     pub state: Box<SessionState>,
     /// The client's buffer, if it is known.
     pub buffer: Option<PackedBuffer<'a>>,

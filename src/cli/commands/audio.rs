@@ -17,7 +17,6 @@ use crate::time::Span;
   lagtape audio stall.lagtape --buffer -o buffer.wav
   lagtape audio stall.lagtape --at 9.5s --last 5s -o worst.wav")]
 pub struct AudioArgs {
-    /// The capture to replay
     pub file: PathBuf,
     /// The WAV file to write
     #[arg(short, long)]

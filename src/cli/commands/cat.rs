@@ -16,7 +16,6 @@ use crate::time::Offset;
   lagtape cat stall.lagtape --type slice --from 5s --to 6s
   lagtape cat stall.lagtape --json --dir c2s --type params | jq .text")]
 pub struct CatArgs {
-    /// The capture to print
     pub file: PathBuf,
     /// One JSON object per record, holding only what the record holds
     #[arg(long)]

@@ -20,7 +20,6 @@ RecordCount keep their numbers, times and sync marker. A context record before t
 whole state, audio included, so that playhead, leads, staleness and audio of the part are those of
 the whole; its reports cover the part. Exit code 3 when the capture is damaged up to there.")]
 pub struct CutArgs {
-    /// The capture to read
     pub file: PathBuf,
     /// The capture to write
     #[arg(short, long)]

@@ -23,7 +23,6 @@ it begins, and compared over the time that both cover. Times that \
 lie within --tolerance, and all figures within --share of the larger one, are the same. Exit code \
 0: the same; 4: they differ. Traffic, start-up time and configuration only inform.")]
 pub struct DiffArgs {
-    /// The first capture, a
     pub a: PathBuf,
     /// The second capture, b
     pub b: PathBuf,

@@ -17,7 +17,6 @@ use crate::lag::{DEFAULT_STALE_THRESHOLD_S, ReportArgs};
 
 The name says the form: .png or .svg.")]
 pub struct PlotArgs {
-    /// The capture to draw
     pub file: PathBuf,
     /// The image to write, .png or .svg
     #[arg(short, long)]

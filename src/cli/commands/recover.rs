@@ -16,7 +16,6 @@ use crate::cli::stdout::{json_line, unless_closed};
 Records are copied byte for byte, with their numbers, times and sync marker; gap records stand for
 what is lost. A record whose checksum fails is never written. Exit code 3 when anything was lost.")]
 pub struct RecoverArgs {
-    /// The capture to read
     pub file: PathBuf,
     /// The capture to write
     #[arg(short, long)]

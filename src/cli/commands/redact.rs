@@ -23,7 +23,6 @@ Caf\\u00e9 and Caf%C3%A9), and JSON stays JSON. The header says how much was rem
 --check says whether a text is left anywhere: exit code 0 if none is, 4 if one is, 3 if damaged bytes
 may hold one, 1 if messages that cannot be read may.")]
 pub struct RedactArgs {
-    /// The capture to read
     pub file: PathBuf,
     /// The capture to write
     #[arg(short, long, required_unless_present = "check")]

@@ -41,7 +41,6 @@ there: the client gets the buffer of that moment.
 As a client (--to), config, audio, commands, knobs and positions are the recorded ones; time, \
 bytes and leads in the reports are those of the live connection. Exit codes are those of record.")]
 pub struct ReplayArgs {
-    /// The capture to play
     pub file: PathBuf,
     /// Where to listen, an address and a port or a port alone; port 0 is any free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", conflicts_with = "to",

@@ -56,9 +56,7 @@ impl Default for BackendOptions {
 /// Both directions between client and server. The default adds nothing to the real network.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Links {
-    /// Client to server.
     pub up: LinkOptions,
-    /// Server to client.
     pub down: LinkOptions,
 }
 
@@ -105,6 +103,5 @@ struct Backend {
     options: BackendOptions,
     clock: MonotonicClock,
     active_session: active_session::ActiveSession,
-    /// WebSocket connections so far.
     connections: AtomicU64,
 }

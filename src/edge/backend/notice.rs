@@ -10,7 +10,6 @@ use crate::time::Nanos;
 /// A change of a WebSocket connection, with its time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackendNotice {
-    /// On the backend's clock.
     pub at: Nanos,
     /// Number of the connection; the first is 1, and 0 stands for none.
     pub connection: u64,
@@ -21,17 +20,11 @@ pub struct BackendNotice {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BackendChange {
     /// The handshake of WebSocket is done.
-    Connected {
-        /// Where the client is.
-        client: SocketAddr,
-    },
+    Connected { client: SocketAddr },
     /// The session has begun.
     Ready,
     /// The client asks for a fixture that there is not, and is now to send audio.
-    UnknownFixture {
-        /// What it asks for.
-        name: String,
-    },
+    UnknownFixture { name: String },
     /// The client has uploaded a track, which stays.
     Uploaded {
         /// What it is called from now on.

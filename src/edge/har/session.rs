@@ -34,7 +34,6 @@ pub(super) struct Session<'e, 'a> {
 /// What is missing of the binary messages.
 #[derive(Default)]
 pub(super) struct Payloads {
-    /// Those of the server.
     binaries: u64,
     /// Those of either side without data.
     pub empty: u64,

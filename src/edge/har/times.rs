@@ -34,7 +34,6 @@ const EPOCH_SPAN: f64 = 5.0;
 /// One message, as far as its time goes.
 pub(super) struct Moment {
     pub direction: Direction,
-    /// As it was written.
     pub time: Option<f64>,
     /// What the client reported with it.
     pub report: Option<Report>,

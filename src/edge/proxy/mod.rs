@@ -142,7 +142,6 @@ struct Proxy {
     upstream: Upstream,
     clock: MonotonicClock,
     tap: Option<Arc<tap::Tap>>,
-    /// WebSocket sessions so far.
     sessions: AtomicU64,
 }
 

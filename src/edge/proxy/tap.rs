@@ -55,7 +55,6 @@ impl TapItem {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct TapLoss {
     pub messages: u64,
-    /// On the wire.
     pub bytes: u64,
 }
 
@@ -72,7 +71,6 @@ pub(super) struct Tap {
 #[derive(Debug, Default)]
 struct TapState {
     items: Vec<TapItem>,
-    /// Buffers to reuse.
     spare: Vec<BytesMut>,
     wants_call: bool,
     is_closed: bool,

@@ -22,11 +22,7 @@ pub enum RecorderNotice {
     /// The buffer is full: records are lost from now on.
     Losing,
     /// Records were lost, and a gap record stands for them.
-    Gap {
-        records: u64,
-        /// Of their payloads.
-        bytes: u64,
-    },
+    Gap { records: u64, bytes: u64 },
     /// The next part of a recording began.
     Part(PathBuf),
     /// An incident is being written.

@@ -44,7 +44,6 @@ pub struct RingOptions {
 pub struct RecorderOptions {
     /// The capture, or what the names of its files are made from.
     pub path: PathBuf,
-    /// Replace an existing file.
     pub force: bool,
     pub layout: FileLayout,
     pub sync: SyncPolicy,

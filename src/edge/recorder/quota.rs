@@ -17,7 +17,6 @@ use crate::parse::ByteSize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
     pub files: usize,
-    /// In total.
     pub bytes: ByteSize,
 }
 

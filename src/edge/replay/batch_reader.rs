@@ -21,7 +21,6 @@ pub(super) struct BatchReader {
 /// The next parts of a capture.
 #[derive(Default)]
 pub(super) struct Batch {
-    /// In their order.
     pub parts: Vec<TapePart>,
     /// Nothing follows; damage ends a capture early.
     pub is_last: bool,

@@ -48,7 +48,6 @@ const MAX_ORDERS: usize = 16;
 /// What to replay, and how.
 pub struct ServeOptions {
     pub capture: PathBuf,
-    /// When messages are sent.
     pub timing: Timing,
     /// Replies wait for the messages that they answered.
     pub causal: bool,
@@ -56,13 +55,11 @@ pub struct ServeOptions {
     pub unasked: bool,
     /// Everything before is sent at once.
     pub start_at: Option<Offset>,
-    /// Nothing after is sent.
     pub until: Option<Offset>,
     /// Begin again at the end.
     pub looped: bool,
     /// The capture to write of the replayed session, if any.
     pub out: Option<PathBuf>,
-    /// Replace an existing file.
     pub force: bool,
     /// When a silent client is given up.
     pub keepalive: KeepaliveOptions,
@@ -100,7 +97,6 @@ impl ServeOptions {
 pub struct Played {
     /// How far client and clock strayed; `None` when no client began a session.
     pub divergence: Option<Divergence>,
-    /// Why it ended.
     pub reason: String,
     /// The capture that was written.
     pub out: Option<PathBuf>,

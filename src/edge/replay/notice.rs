@@ -9,7 +9,6 @@ use crate::time::Nanos;
 /// A change of a replay, with its time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReplayNotice {
-    /// On the replay's clock.
     pub at: Nanos,
     pub change: ReplayChange,
 }
@@ -18,10 +17,7 @@ pub struct ReplayNotice {
 #[derive(Clone, Debug, PartialEq)]
 pub enum ReplayChange {
     /// The handshake of WebSocket is done.
-    Connected {
-        /// Where the client is.
-        client: SocketAddr,
-    },
+    Connected { client: SocketAddr },
     /// The client has sent its first message, and the tape runs.
     Begun,
     /// The tape waits for the client.
@@ -35,10 +31,7 @@ pub enum ReplayChange {
         by_s: f64,
     },
     /// The tape began again.
-    BegunAgain {
-        /// How often it has.
-        rounds: u64,
-    },
+    BegunAgain { rounds: u64 },
     /// The connection is over.
     Closed {
         /// Close code, of whichever side closed; 1005 without one, 1006 without a close.

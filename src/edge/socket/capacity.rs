@@ -20,7 +20,6 @@ pub const RESERVED_DESCRIPTORS: usize = 24;
 /// What a server would take if the process had no limits.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::edge) struct Demand {
-    /// Connections at a time.
     pub connections: usize,
     /// File descriptors that each needs.
     pub descriptors: usize,

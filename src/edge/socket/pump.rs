@@ -79,7 +79,6 @@ pub(in crate::edge) struct ClosedConnection {
     pub at: Nanos,
     /// Close code of whichever side closed; 1005 for a close without a code, 1006 without a close.
     pub code: u16,
-    /// May be empty.
     pub reason: String,
 }
 

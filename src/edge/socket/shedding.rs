@@ -62,7 +62,6 @@ pub enum ShortageNotice {
     Began(Shortage),
     /// Nobody is turned away any more.
     Ended {
-        /// How many were.
         clients: u64,
     },
 }

@@ -61,7 +61,6 @@ pub struct Incident {
     pub summary: &'static str,
     /// What a capture of it shows.
     pub shows: &'static str,
-    /// What can be set.
     pub parameters: &'static [Parameter],
     /// Whether a listener hears lag with the defaults, given 30 s.
     pub lags: bool,
@@ -75,7 +74,6 @@ pub struct Parameter {
     pub name: &'static str,
     /// Its value unless it is set, in the unit's base.
     pub default: f64,
-    /// How it is written.
     pub unit: Unit,
     pub meaning: &'static str,
 }
@@ -89,9 +87,7 @@ pub struct Setup {
     pub generator: GeneratorOptions,
     /// What is wrong with the server.
     pub faults: ServerFaults,
-    /// From client to server.
     pub up: LinkOptions,
-    /// From server to client.
     pub down: LinkOptions,
     /// What the client is like.
     pub client: ClientSetup,
@@ -104,11 +100,8 @@ pub struct ClientSetup {
     pub params_hz: f64,
     /// Further fields of its configuration.
     pub config: Map<String, Value>,
-    /// Rate of its playhead.
     pub rate: f64,
-    /// What its listener does.
     pub script: Vec<ScriptedOp>,
-    /// What else it does.
     pub commands: Vec<(Span, ClientCommand)>,
     /// Messages are handled only at multiples of this many seconds; 0: at once.
     pub handles_every_s: f64,
@@ -133,28 +126,13 @@ impl Default for ClientSetup {
 pub enum IncidentError {
     /// There is none of that name.
     #[error("there is no incident \"{name}\"; {known}")]
-    Name {
-        name: String,
-        /// What there is.
-        known: String,
-    },
+    Name { name: String, known: String },
     /// It has no such parameter.
     #[error("{incident} has no parameter \"{key}\"; {known}")]
-    Parameter {
-        incident: &'static str,
-        /// What was named.
-        key: String,
-        /// What there is.
-        known: String,
-    },
+    Parameter { incident: &'static str, key: String, known: String },
     /// A value does not fit its unit.
     #[error("{key}={value}: {reason}")]
-    Value {
-        key: String,
-        /// As it was typed.
-        value: String,
-        reason: ValueError,
-    },
+    Value { key: String, value: String, reason: ValueError },
 }
 
 /// An incident with its values.

@@ -8,7 +8,6 @@ use crate::playhead::wrapped;
 pub struct Region {
     /// The first frame.
     pub start: u32,
-    /// How many.
     pub frames: u32,
 }
 
@@ -30,7 +29,6 @@ pub struct Band {
 /// Where one slice goes; a second region where the first would pass the end of the loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Placed {
-    /// The slice.
     pub region: Region,
     /// The slice at 0 that carries what did not fit, under [`EndRule::Spill`].
     pub spill: Option<Region>,

@@ -54,7 +54,6 @@ const MAX_DEEDS: usize = 1 << 20;
 /// The action that a reply answers, and how long it took.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplyCause {
-    /// Kind of the action.
     pub kind: String,
     /// Which of that kind, counted from 0.
     pub nth: u64,

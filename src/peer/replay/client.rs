@@ -57,10 +57,7 @@ pub enum PerformanceError {
         "the replay would end before it begins, {begins_s:.3} s after the initial buffer of its \
          session; give a later --until"
     )]
-    EndsFirst {
-        /// Where the recording begins.
-        begins_s: f64,
-    },
+    EndsFirst { begins_s: f64 },
     /// A context cannot be used.
     #[error("where the session stood at its beginning cannot be used: {0}")]
     BadContext(BufferError),
@@ -77,7 +74,6 @@ pub enum PerformanceError {
 /// What a client is to do.
 #[derive(Debug, Clone, Default)]
 pub struct Script {
-    /// The first message.
     pub config: Map<String, Value>,
     /// The audio that follows it.
     pub upload: Option<Vec<u8>>,
@@ -86,13 +82,10 @@ pub struct Script {
     pub stands_in: bool,
     /// Everything else, with its time from the initial buffer.
     pub commands: Vec<(Span, ClientCommand)>,
-    /// What the listener did.
     pub ops: Vec<ScriptedOp>,
     /// Rate of the playhead from the initial buffer on.
     pub rate: f64,
-    /// What the reports carry.
     pub dialect: Dialect,
-    /// Whose client it was.
     pub kind: ClientKind,
     /// How long it lasts after the initial buffer.
     pub run_for: Span,

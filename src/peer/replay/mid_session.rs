@@ -20,7 +20,6 @@ pub struct MidSession {
     pub session: u32,
     /// When its first buffer came, on the tape's clock.
     pub origin: Nanos,
-    /// Of the loop.
     pub frames: u64,
     pub channels: u16,
     pub sample_rate: u32,

@@ -24,7 +24,6 @@ pub enum Timing {
 /// What is replayed, and how.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReplayOptions {
-    /// When messages are sent.
     pub timing: Timing,
     /// Replies wait for the messages that they answered.
     pub causal: bool,

@@ -43,7 +43,6 @@ pub enum PartBody {
     Close {
         /// Status code, or what stands for none and for no close.
         code: u16,
-        /// Reason text.
         reason: String,
     },
     /// A message of which the recording has only the beginning, or nothing.
@@ -58,7 +57,6 @@ pub struct TapeReply {
     pub message: Outgoing,
     /// What it is to the session.
     pub kind: ReplyKind,
-    /// What it answered.
     pub cause: Option<ReplyCause>,
 }
 

@@ -39,9 +39,7 @@ const STEERING_VECTORS: u32 = 96;
 /// What turning knobs means for the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Turned {
-    /// The pipeline is rebuilt.
     pub rebuilds: bool,
-    /// A LoRA is refitted.
     pub refits: bool,
 }
 

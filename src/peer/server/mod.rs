@@ -51,19 +51,15 @@ pub use source::{BUILT_IN, ServerSource, TooLong, fixture_audio, fixture_names, 
 /// What a server is like.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ServerOptions {
-    /// Decides everything random.
     pub seed: u64,
     /// What is played when the client brings nothing.
     pub source: ServerSource,
-    /// How slices are paced.
     pub policy: Policy,
     /// How fast the model is.
     pub generator: GeneratorOptions,
-    /// What is wrong.
     pub faults: ServerFaults,
     /// How many sessions there were before: each gets an id of its own.
     pub session: u64,
-    /// What clients have uploaded.
     pub library: TrackLibrary,
     /// The family of a client that asks for none.
     pub family: Family,

@@ -3,7 +3,6 @@
 /// What is known of the music of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Music {
-    /// Beats a minute.
     pub bpm: u32,
     /// Such as `G minor`.
     pub key: String,

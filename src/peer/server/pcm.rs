@@ -65,7 +65,6 @@ pub enum PcmError {
     /// The header and the bytes disagree.
     #[error("{channels} channels of {frames} frames are not the {bytes} bytes that came")]
     Length {
-        /// Channels claimed.
         channels: u32,
         /// Frames claimed.
         frames: u32,

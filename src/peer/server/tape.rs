@@ -16,7 +16,6 @@ pub(super) const GATE_S: f64 = 0.02;
 /// How a family makes its chunks.
 #[derive(Clone, Copy, Debug)]
 struct Gate {
-    /// Audio of one chunk.
     chunk_s: f64,
     /// Audio of one slice at most.
     slice_s: f64,

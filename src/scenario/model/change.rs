@@ -47,7 +47,6 @@ pub struct Later {
     pub policy: PolicyChange,
     /// Factor on every tick of the model.
     pub tick_factor: Option<f64>,
-    /// Whether reports acknowledge slices.
     pub acknowledges: Option<bool>,
     /// How long the client is busy with each slice, in seconds.
     pub apply_delay_s: Option<f64>,

@@ -31,17 +31,14 @@ const COST_UNKNOWN: f64 = 0.10;
 /// What is asked of the model.
 #[derive(Clone, Debug)]
 pub struct Question<'a> {
-    /// What the recording fixes.
     pub trace: &'a Trace,
     /// What was fitted to it.
     pub fit: &'a Fit,
     /// What is to be different.
     pub change: &'a Change,
-    /// What the reports cover.
     pub args: ReportArgs,
     /// How many runs, at least 1.
     pub members: usize,
-    /// Decides everything random.
     pub seed: u64,
 }
 

@@ -34,7 +34,6 @@ pub struct Generation {
     pub generations: u32,
     /// Bytes of the messages of its slices.
     pub bytes: u32,
-    /// Made, and never sent.
     pub shed: bool,
 }
 
@@ -49,7 +48,6 @@ const SPILL_NS: u64 = 5_000_000;
 pub(super) struct Leading {
     /// Its first frame.
     pub start: u32,
-    /// When it arrived.
     pub arrived: Nanos,
     /// Tick and decode of the turn before, as its header declares, in nanoseconds.
     pub before_ns: (i64, i64),

@@ -14,7 +14,6 @@ use crate::time::Nanos;
 /// A server, the way to it, and when it worked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hypothesis {
-    /// Its constants.
     pub policy: Policy,
     /// The family of its pacing.
     pub rule: Rule,

@@ -32,7 +32,6 @@ impl PacingReport {
 pub(super) struct Look {
     /// Where it takes the listener to be, in frames.
     pub estimate: f64,
-    /// Where its slice goes.
     pub placed: Placed,
 }
 
@@ -175,9 +174,7 @@ impl PacingRule for AheadOfListener {
 /// reports of these slices were not heeded.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Displaced {
-    /// The first look.
     pub from: Nanos,
-    /// The last look.
     pub to: Nanos,
     /// How far behind, in seconds.
     pub behind_s: f64,

@@ -7,7 +7,6 @@ use super::generations::shifted;
 /// What chance decides in one run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Perturbation {
-    /// Decides jitter.
     pub seed: u64,
     /// By how much ops, and changes during the session, come later than asked, in nanoseconds.
     pub shift_ns: i64,

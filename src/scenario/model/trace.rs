@@ -21,7 +21,6 @@ use crate::wire::slice::SliceHeader;
 /// One slice that arrived.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TracedSlice {
-    /// When.
     pub at: Nanos,
     pub header: SliceHeader,
     /// Length of its message in bytes.
@@ -40,7 +39,6 @@ impl TracedSlice {
 /// One report of the client.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TracedTick {
-    /// When it was sent.
     pub at: Nanos,
     /// `playback_pos`.
     pub position_s: Option<f64>,
@@ -70,7 +68,6 @@ pub struct Trace {
     pub begins: Nanos,
     /// How the stream stood where it begins in the middle.
     pub stood: Option<Box<StreamState>>,
-    /// When the recording ended.
     pub end: Nanos,
     /// Length of the loop in frames.
     pub frames: u64,
@@ -78,13 +75,11 @@ pub struct Trace {
     pub sample_rate: u32,
     /// Whether the playhead is known from the reports alone, as with foreign clients.
     pub reported_playhead: bool,
-    /// The client's first message.
     pub config: Map<String, Value>,
     /// Slices in the order of their arrival.
     pub slices: Vec<TracedSlice>,
     /// Reports in the order of their sending.
     pub ticks: Vec<TracedTick>,
-    /// What the listener did.
     pub ops: Vec<(Nanos, Marker)>,
     /// The shortest time from a ping of the client to its pong, in nanoseconds.
     pub shortest_ping_ns: Option<u64>,
@@ -105,12 +100,7 @@ pub enum TraceError {
         "the capture holds {slices} slices and {ticks} reports; the model needs at least \
          {MIN_SLICES} and {MIN_TICKS}"
     )]
-    TooShort {
-        /// Slices in it.
-        slices: usize,
-        /// Reports in it.
-        ticks: usize,
-    },
+    TooShort { slices: usize, ticks: usize },
     /// More time than its records can fill: a clock that was wrong, or a file that was made.
     #[error(
         "the capture has {records} records in {seconds:.0} s, and no session is so quiet for so \
@@ -124,10 +114,7 @@ pub enum TraceError {
     },
     /// Something that the model has no part for.
     #[error("the session has {what}, which the model does not know")]
-    Unknown {
-        /// What.
-        what: &'static str,
-    },
+    Unknown { what: &'static str },
 }
 
 /// Fewest slices to learn from.

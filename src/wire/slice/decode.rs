@@ -165,7 +165,6 @@ pub enum SliceError {
     Inflate {
         /// Bytes that the slice header announces.
         expected: u64,
-        /// What zstd says.
         reason: &'static str,
     },
     /// The zstd frame is sound and holds less than the slice header announces.

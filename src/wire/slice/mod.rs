@@ -37,7 +37,6 @@ pub struct SliceHeader {
     pub tick_ms: f32,
     /// How long the server's decoder took, in milliseconds.
     pub dec_ms: f32,
-    /// Generations finished so far.
     pub generations: u32,
 }
 

@@ -25,7 +25,6 @@ const STEP: usize = 64 << 10;
 pub struct Deflate {
     /// The client's messages may refer to the ones before them.
     pub client_takes_over: bool,
-    /// The server's messages may.
     pub server_takes_over: bool,
 }
 

@@ -65,7 +65,6 @@ pub enum Part<'a> {
 /// How far a message has come that has begun and is not whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MessageProgress {
-    /// What sort of message.
     pub opcode: u8,
     /// Payload bytes that the headers of its frames announced so far.
     pub announced: u64,

@@ -88,7 +88,6 @@ struct Behind {
     turns: Vec<Generation>,
     /// How unlikely their moments are, per slice, in spreads.
     cost: f64,
-    /// The link.
     queue: Queue,
 }
 

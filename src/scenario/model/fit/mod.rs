@@ -72,10 +72,7 @@ pub enum FitError {
         "the model is off by {lead_error_p95_s:.3} s on the recording itself and may be by at most \
          {MAX_LEAD_ERROR_S} s"
     )]
-    Unlike {
-        /// Its error.
-        lead_error_p95_s: f64,
-    },
+    Unlike { lead_error_p95_s: f64 },
 }
 
 impl Fit {

@@ -10,11 +10,8 @@ use crate::time::Nanos;
 /// ops, and ops before reports. An engine computes just the report of that run from them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Emitted {
-    /// Slices that landed.
     pub slices: Vec<(Nanos, SliceRecord)>,
-    /// What the listener did.
     pub ops: Vec<(Nanos, Marker)>,
-    /// What the client reported.
     pub reports: Vec<EmittedReport>,
     /// Positions go in steps, which follow from no op.
     pub in_quanta: bool,
@@ -27,7 +24,6 @@ pub struct Emitted {
 /// A report of the client.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EmittedReport {
-    /// When.
     pub t: Nanos,
     /// `playback_pos`.
     pub position_s: Option<f64>,
