@@ -5,9 +5,9 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::time::{Duration, Instant};
 
 use lagtape::app::{self, AnalyzeOptions};
+use lagtape::edge::clock::MonotonicClock;
 use lagtape::peer::rng::{Rng, Stream};
 use tempfile::TempDir;
 
@@ -105,10 +105,10 @@ fn soak() {
     let mut complaints = child.stderr.take().unwrap();
     let drained = std::thread::spawn(move || std::io::copy(&mut complaints, &mut std::io::sink()));
     let address = address.strip_prefix("ws://").unwrap().to_owned();
-    let began = Instant::now();
+    let clock = MonotonicClock::start();
     let (mut sessions, mut warm) = (0, None);
     let (mut most_kb, mut most_open) = (0, 0);
-    while began.elapsed() < Duration::from_secs(length_s) || sessions <= WARM_UP {
+    while clock.now().seconds() < length_s as f64 || sessions <= WARM_UP {
         std::thread::scope(|scope| {
             for seed in sessions..sessions + 8 {
                 let address = &address;
@@ -127,7 +127,7 @@ fn soak() {
     eprintln!(
         "{sessions} sessions in {} s: {warm_kb} KiB after {WARM_UP}, {most_kb} at most; {most_open} \
          descriptors at most",
-        began.elapsed().as_secs()
+        clock.now().seconds().round()
     );
     assert!(most_kb <= warm_kb + MAX_GROWTH_KB, "{warm_kb} KiB became {most_kb}");
     assert!(most_open < 200, "{most_open} descriptors");
@@ -144,7 +144,7 @@ fn check_captures(folder: &std::path::Path, sessions: u64) {
     let mut paths: Vec<_> =
         std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
     paths.sort();
-    if sessions % 96 == 0
+    if sessions.is_multiple_of(96)
         && let Some(first) = paths.first()
     {
         app::analyze(first, &AnalyzeOptions::default()).unwrap();
