@@ -154,7 +154,7 @@ impl Running {
     }
 
     /// The answer of the side bus.
-    fn on_bus(&self, method: &str, path: &str, body: &[u8]) -> (u16, Value) {
+    pub fn on_bus(&self, method: &str, path: &str, body: &[u8]) -> (u16, Value) {
         let head = format!(
             "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
             body.len()
@@ -366,7 +366,7 @@ fn knobs_turned_elsewhere_reach_the_session() {
 }
 
 /// A body of the side bus.
-fn framed(command: &Value, binary: &[u8]) -> Vec<u8> {
+pub fn framed(command: &Value, binary: &[u8]) -> Vec<u8> {
     let command = command.to_string();
     let len = u32::try_from(command.len()).unwrap();
     [&len.to_le_bytes(), command.as_bytes(), binary].concat()

@@ -212,7 +212,12 @@ fn a_client_that_did_not_report_yet_hears_nothing() {
     // Nor are slices behind a listener who is not there.
     Session::new().run(6_000, |_| Some(LOOP_MS - 500), |_, _| Vec::new()).check(0.0);
     let none = Session::new().run(6_000, |_| None, |_, _| Vec::new()).check(0.0);
-    assert_eq!(none.analysis().verdict.lag, Some(false));
+    // And what nobody is known to have heard is not healthy.
+    for silent in [&session, &none] {
+        let verdict = silent.analysis().verdict;
+        assert_eq!((verdict.lag, verdict.known), (None, false));
+        assert!(verdict.why.unwrap().contains("never reported where it listens"));
+    }
 }
 
 #[test]

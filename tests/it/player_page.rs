@@ -10,7 +10,7 @@ use lagtape::report::Analysis;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::backend::Running;
+use crate::backend::{Running, framed};
 use crate::proxy_between::{Between, PATIENCE, into};
 use crate::proxy_peers::{Shown, browser, page_server};
 use crate::replay::replaying;
@@ -33,13 +33,23 @@ fn shown(folder: &TempDir, ws: &str, asked: &str) -> Option<Value> {
     Some(found)
 }
 
-/// A session of the page with the simulated server, recorded by a proxy.
-fn recorded(folder: &TempDir, asked: &str) -> Option<(Value, PathBuf)> {
+/// A session of the page with the simulated server, recorded by a proxy, and what others do `meanwhile`.
+fn recorded(
+    folder: &TempDir,
+    asked: &str,
+    meanwhile: impl FnOnce(&Running),
+) -> Option<(Value, PathBuf)> {
+    browser()?;
     let mut options = crate::backend::options();
     options.server.source = ServerSource::BuiltIn { seconds: 12.0, channels: 2 };
     let backend = Running::start(options);
     let between = Between::start(&backend.url(), into(folder.path()));
-    let found = shown(folder, &format!("ws://{}/", between.address), asked)?;
+    let ws = format!("ws://{}/", between.address);
+    let found = std::thread::scope(|scope| {
+        let page = scope.spawn(|| shown(folder, &ws, asked));
+        meanwhile(&backend);
+        page.join().unwrap()
+    })?;
     Some((found, between.closed()))
 }
 
@@ -64,7 +74,7 @@ fn replayed(
 fn a_page_that_starts_late_and_swaps_plays_live_and_in_a_replay() {
     let folder = TempDir::new().unwrap();
     let session = format!("starts=3500&swaps=5500&track={TRACK}&ends=9000");
-    let Some((found, capture)) = recorded(&folder, &session) else { return };
+    let Some((found, capture)) = recorded(&folder, &session, |_| ()) else { return };
     assert_eq!(found["swaps"], 1, "{found}");
     assert!(found["early"].as_u64().unwrap() > 20, "{found}");
     let live = analysis(&capture);
@@ -99,17 +109,30 @@ fn begins_soundly(analysis: &Analysis, until_s: f64) -> bool {
     analysis.verdict.known && analysis.verdict.onset_s.is_none_or(|onset_s| onset_s > until_s)
 }
 
+/// Somebody else turns the blend of the session, as soon as there is one.
+fn blend_from_elsewhere(backend: &Running) {
+    let session = loop {
+        let (_, sessions) = backend.on_bus("GET", "/sessions", b"");
+        if let Some(id) = sessions[0]["id"].as_str() {
+            break id.to_owned();
+        }
+    };
+    let blend = framed(&json!({"type": "set_prompt_blend", "value": 0.25}), b"");
+    assert_eq!(backend.on_bus("POST", &format!("/sessions/{session}/cmd"), &blend).0, 200);
+}
+
 #[test]
 fn a_page_moves_its_slider_on_echoes() {
     let folder = TempDir::new().unwrap();
-    let Some((found, capture)) = recorded(&folder, "starts=200&blends=500&ends=2500") else {
-        return;
-    };
+    let asked = "starts=200&ends=2500";
+    let Some((found, capture)) = recorded(&folder, asked, blend_from_elsewhere) else { return };
+    // The slider moves to where the echo says, and tells; what it tells is not echoed again.
     assert!(found["blends"].as_u64().unwrap() > 0, "{found}");
-    assert_eq!(analysis(&capture).decode_errors, 0);
-    // In a replay the echoes come to a page whose user does nothing, and the report says what it does.
-    let (found, code, printed) = replayed(&folder, &capture, &[], "starts=200").unwrap();
-    assert!(found["blends"].as_u64().unwrap() > 0, "{found}");
-    assert_eq!(code, Some(4), "{printed}");
-    assert!(printed.contains("OTHERWISE"), "{printed}");
+    let live = analysis(&capture);
+    assert_eq!(live.decode_errors, 0);
+    let echoes = live.events.iter().filter(|event| event.event["type"] == "prompt_blend_echo");
+    assert_eq!(echoes.count(), 1);
+    // In a replay the echo comes to a page whose user does nothing either.
+    let (found, _, printed) = replayed(&folder, &capture, &[], asked).unwrap();
+    assert!(found["blends"].as_u64().unwrap() > 0, "{found} {printed}");
 }
