@@ -348,7 +348,9 @@ fn a_page_in_a_browser_plays_a_recording() {
     assert_eq!(found["slices"], original.slices);
     assert_eq!(found["close"], json!([1000, true]));
     let replayed = app::analyze(&out, &AnalyzeOptions::default()).unwrap();
-    assert_eq!(found["reports"].as_u64().unwrap(), replayed.ticks);
+    // What the page says while the close is on its way to it comes too late to be heard.
+    let too_late = found["reports"].as_u64().unwrap().checked_sub(replayed.ticks);
+    assert!(too_late.is_some_and(|reports| reports <= 10), "{too_late:?}");
     assert!(replayed.ticks >= 10 && replayed.complete, "{} ticks", replayed.ticks);
     assert_eq!((replayed.slices, replayed.decode_errors), (original.slices, 0));
     let printed = String::from_utf8(output.stdout).unwrap();
