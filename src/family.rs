@@ -57,7 +57,7 @@ pub struct Traits {
     pub sources: &'static str,
 }
 
-/// All families that have a name, in the order of lists.
+/// All families that have a name, in the order of lists. Checkpoints remember one by its place here.
 pub const FAMILIES: [Family; 5] =
     [Family::Acestep, Family::Sa3, Family::Yue2, Family::Mrt2, Family::Minimax];
 
@@ -182,28 +182,16 @@ impl FamilyUse {
     /// What a checkpoint remembers of it.
     #[must_use]
     pub fn id(&self) -> u8 {
-        let family = match self.name {
-            Family::Acestep => 0,
-            Family::Sa3 => 1,
-            Family::Yue2 => 2,
-            Family::Mrt2 => 3,
-            Family::Minimax => 4,
-            Family::Unknown => 5,
-        };
+        let place = FAMILIES.iter().position(|family| *family == self.name);
+        let family = place.unwrap_or(FAMILIES.len()) as u8;
         family | if self.kind == FamilyKind::AppendOnlyTape { APPENDS } else { 0 }
     }
 
     /// The same from what a checkpoint remembers.
     #[must_use]
     pub fn recalled(id: u8) -> FamilyUse {
-        let name = match id & !APPENDS {
-            0 => Family::Acestep,
-            1 => Family::Sa3,
-            2 => Family::Yue2,
-            3 => Family::Mrt2,
-            4 => Family::Minimax,
-            _ => Family::Unknown,
-        };
+        let place = usize::from(id & !APPENDS);
+        let name = FAMILIES.get(place).copied().unwrap_or(Family::Unknown);
         let kind =
             if id & APPENDS == 0 { FamilyKind::RefiningLoop } else { FamilyKind::AppendOnlyTape };
         FamilyUse { name, kind, why: "a checkpoint says so".to_owned(), contradicts: false }

@@ -5,8 +5,14 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::client::conn::http1;
+use hyper::header::{ACCEPT, HOST};
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
 use serde_json::{Map, Value};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::proxy::{ServerTrust, Upstream};
 use crate::wire::json::{is_nothing, parse_object};
@@ -16,7 +22,7 @@ const ASK_AFTER: Duration = Duration::from_secs(5);
 /// How long it may take to say.
 const ANSWER_WITHIN: Duration = Duration::from_secs(4);
 /// Longest answer that is read.
-const MAX_ANSWER_LEN: u64 = 1 << 20;
+const MAX_ANSWER_LEN: usize = 1 << 20;
 
 /// The fixture that a config has the server load, and where to ask for it.
 pub(super) struct FixtureQuestion {
@@ -57,63 +63,67 @@ impl FixtureQuestion {
     /// The fixtures that the server lists.
     async fn listed(&self) -> Option<Vec<String>> {
         let upstream = Upstream::parse(&self.url, &ServerTrust::System).ok()?;
-        let mut stream = upstream.connect(false).await.ok()?;
         let query =
             self.url.split_once('?').map_or(String::new(), |(_, query)| format!("?{query}"));
-        let mut request = format!(
-            "GET /api/server-info{query} HTTP/1.1\r\nHost: {}\r\nAccept: application/json\r\n\
-             Connection: close\r\n",
-            upstream.authority()
-        );
+        let mut request = Request::get(format!("/api/server-info{query}"))
+            .header(HOST, upstream.authority())
+            .header(ACCEPT, "application/json");
         for (name, value) in &self.headers {
-            request.push_str(&format!("{name}: {value}\r\n"));
+            request = request.header(name, value);
         }
-        request.push_str("\r\n");
-        stream.write_all(request.as_bytes()).await.ok()?;
-        let mut answer = Vec::new();
-        stream.take(MAX_ANSWER_LEN).read_to_end(&mut answer).await.ok()?;
-        fixtures_in(&answer)
+        let request = request.body(Empty::<Bytes>::new()).ok()?;
+        answered(upstream.connect(false).await.ok()?, request).await
     }
 }
 
-/// The fixtures in an answer of HTTP.
-fn fixtures_in(answer: &[u8]) -> Option<Vec<String>> {
-    let (head, body) = std::str::from_utf8(answer).ok()?.split_once("\r\n\r\n")?;
-    if head.split(' ').nth(1) != Some("200") {
-        return None;
+/// The fixtures in the answer to a request.
+async fn answered<S>(stream: S, request: Request<Empty<Bytes>>) -> Option<Vec<String>>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.ok()?;
+    let answer = async {
+        let answer = sender.send_request(request).await.ok()?;
+        let is_ok = answer.status() == StatusCode::OK;
+        let body = Limited::new(answer.into_body(), MAX_ANSWER_LEN).collect().await.ok()?;
+        fixtures_in(&body.to_bytes()).filter(|_| is_ok)
+    };
+    // Nothing moves on a connection that nobody drives; what came before it ended is still there.
+    tokio::pin!(answer);
+    tokio::select! {
+        listed = &mut answer => listed,
+        _ = connection => answer.await,
     }
-    let is_chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
-    let body = if is_chunked { unchunked(body)? } else { body.to_owned() };
-    let info = parse_object(&body).ok()?.fields;
+}
+
+/// The fixtures in the document of a server.
+fn fixtures_in(document: &[u8]) -> Option<Vec<String>> {
+    let info = parse_object(str::from_utf8(document).ok()?).ok()?.fields;
     let listed = info.get("server_side_fixtures")?.as_array()?;
     Some(listed.iter().filter_map(Value::as_str).map(str::to_owned).collect())
-}
-
-/// A body that came in chunks.
-fn unchunked(mut rest: &str) -> Option<String> {
-    let mut body = String::new();
-    loop {
-        let (head, behind) = rest.split_once("\r\n")?;
-        let digits = head.split(';').next().unwrap_or_default().trim();
-        let len = usize::from_str_radix(digits, 16).ok()?;
-        if len == 0 {
-            return Some(body);
-        }
-        let (chunk, behind) = behind.split_at_checked(len)?;
-        body.push_str(chunk);
-        rest = behind.strip_prefix("\r\n")?;
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     #[track_caller]
     fn check(answer: &str, expected: Option<&[&str]>) {
         let expected = expected.map(|names| names.iter().map(|&name| name.to_owned()).collect());
-        assert_eq!(fixtures_in(answer.as_bytes()), expected);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let listed = runtime.block_on(async {
+            let (client, mut server) = tokio::io::duplex(4096);
+            let asked = answered(client, Request::new(Empty::new()));
+            let answers = async {
+                server.read_u8().await.unwrap();
+                server.write_all(answer.as_bytes()).await.unwrap();
+                server.shutdown().await.unwrap();
+            };
+            tokio::join!(asked, answers).0
+        });
+        assert_eq!(listed, expected, "{answer}");
     }
 
     #[test]

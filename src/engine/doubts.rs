@@ -6,7 +6,6 @@ use super::Engine;
 use super::timing::CLOCK_STEP_S;
 use crate::capture::ClientKind;
 use crate::lag::stats::round;
-use crate::playhead::PlayheadSource;
 use crate::time::Nanos;
 
 /// Share of the server's binary messages that may be without data, as single damage.
@@ -47,10 +46,9 @@ impl Doubts {
     }
 }
 
-/// Why nobody is known to have listened: a client that plays by its own clock has said nothing of it.
+/// Why nobody is known to have listened.
 fn no_listener(engine: &Engine) -> Option<String> {
-    let stream = engine.stream.as_ref()?;
-    let is_silent = engine.playhead_source() == PlayheadSource::Reported && !stream.has_reported();
+    let is_silent = engine.origin().is_some() && engine.listens_from().is_none();
     is_silent.then(|| {
         "the client never reported where it listens, so nobody is known to have heard anything"
             .to_owned()

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::capture::Gap;
+use crate::capture::TickReport;
 
 fn row(t: u64, what: RowKind) -> CheckpointRow {
     CheckpointRow { t: Nanos(t), stored_len: 9, what }

@@ -230,11 +230,6 @@ impl Stream {
         }))
     }
 
-    /// Whether the client has said where it listens.
-    pub fn has_reported(&self) -> bool {
-        self.ticked
-    }
-
     /// Takes over what was seen of the same session before a hole in the capture, behind which a
     /// context knows the state again.
     pub fn follow(&mut self, before: Stream) {

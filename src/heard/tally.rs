@@ -285,13 +285,8 @@ impl Tally {
 
     /// Something was heard; what was bad before `excused_until` does not count.
     pub fn add(&mut self, span: &Span, excused_until: Nanos, last_slice: Nanos, at_seam: bool) {
+        self.hear(span, excused_until);
         let Span { from, to, write, .. } = *span;
-        let age_ns = from.0.saturating_sub(write.at.0);
-        self.heard_ns += to.0 - from.0;
-        self.ages.add(age_ns, to.0 - from.0);
-        if to > excused_until {
-            self.oldest_ns = self.oldest_ns.max(to.0.saturating_sub(write.at.0));
-        }
         let old_ns = self.threshold_ns.max(write.due_ns);
         let too_old = Nanos(write.at.0.saturating_add(old_ns));
         let (kind, bad_from) = match write.by {
@@ -302,9 +297,7 @@ impl Tally {
         if bad_from >= to {
             return;
         }
-        self.bad_ns[kind] += to.0 - bad_from.0;
-        let counted_from = bad_from.max(excused_until.min(to));
-        self.excused_ns += counted_from.0 - bad_from.0;
+        let counted_from = self.excuse(kind, bad_from, to, excused_until);
         if counted_from < to {
             let episode = self.episode(counted_from, to, at_seam);
             episode.add(kind, counted_from, to, write.at, last_slice);
@@ -321,22 +314,15 @@ impl Tally {
         last_slice: Nanos,
         pending: Option<&mut Option<HeardSpell>>,
     ) {
+        self.hear(span, excused_until);
         let Span { from, to, write, .. } = *span;
-        let age_ns = from.0.saturating_sub(write.at.0);
-        self.heard_ns += to.0 - from.0;
-        self.ages.add(age_ns, to.0 - from.0);
-        if to > excused_until {
-            self.oldest_ns = self.oldest_ns.max(to.0.saturating_sub(write.at.0));
-        }
         let place = match ground {
             Ground::Written => return,
             Ground::Past => 0,
             Ground::Hole => 1,
         };
         let kind = usize::from(write.by == WrittenBy::Buffer);
-        self.bad_ns[kind] += to.0 - from.0;
-        let counted_from = from.max(excused_until.min(to));
-        self.excused_ns += counted_from.0 - from.0;
+        let counted_from = self.excuse(kind, from, to, excused_until);
         if counted_from >= to {
             return;
         }
@@ -346,6 +332,24 @@ impl Tally {
         };
         spell.add(kind, counted_from, to, write.at, last_slice);
         spell.tape_ns[place] = spell.tape_ns[place].saturating_add(to.0 - counted_from.0);
+    }
+
+    /// So long was something heard, good or bad, and so old it was.
+    fn hear(&mut self, span: &Span, excused_until: Nanos) {
+        let Span { from, to, write, .. } = *span;
+        self.heard_ns += to.0 - from.0;
+        self.ages.add(from.0.saturating_sub(write.at.0), to.0 - from.0);
+        if to > excused_until {
+            self.oldest_ns = self.oldest_ns.max(to.0.saturating_sub(write.at.0));
+        }
+    }
+
+    /// Adds what was bad, and returns from when on it counts; `to` if it is excused whole.
+    fn excuse(&mut self, kind: usize, from: Nanos, to: Nanos, excused_until: Nanos) -> Nanos {
+        self.bad_ns[kind] += to.0 - from.0;
+        let counted_from = from.max(excused_until.min(to));
+        self.excused_ns += counted_from.0 - from.0;
+        counted_from
     }
 
     /// A spell counts that was pending.

@@ -6,7 +6,7 @@ use super::clock::ReportClock;
 use super::description::CaptureDescription;
 use super::format::Figure;
 use super::time_report::TimeReport;
-use crate::engine::{Engine, OddityKind};
+use crate::engine::{Engine, Facts, OddityKind};
 use crate::playhead::PlayheadSource;
 
 /// Something odd, or a limit of the figures, with what it means.
@@ -70,56 +70,77 @@ pub(super) fn warnings(
     about: &CaptureDescription,
     clock: &ReportClock,
 ) -> Vec<Warning> {
-    let facts = engine.facts();
-    let mut warnings: Vec<_> = facts
-        .oddities
-        .iter()
-        .map(|oddity| Warning {
-            kind: WarningKind::Oddity(oddity.kind),
-            count: oddity.count,
-            first_seq: Some(oddity.first_seq),
-            first_t_s: Some(clock.s(oddity.first_t)),
-            message: oddity_sentence(oddity.kind).to_owned(),
-        })
-        .collect();
-    warnings.extend(facts.awaited_bounce.map(|(seq, t)| Warning {
-        kind: WarningKind::Oddity(OddityKind::NeverCame),
-        count: 1,
-        first_seq: Some(seq),
-        first_t_s: Some(clock.s(t)),
-        message: "bounce_ready announced a buffer that never came".to_owned(),
-    }));
-    let capture = |kind, message: String| Warning {
-        kind: WarningKind::Capture(kind),
-        count: 1,
-        first_seq: None,
-        first_t_s: None,
-        message,
-    };
+    let mut warnings = oddities(engine.facts(), clock);
     if !about.complete && about.damage.is_none() {
-        warnings.push(capture(
-            CaptureWarning::Incomplete,
-            "the capture has no end record: the recording was cut short".to_owned(),
-        ));
+        let message = "the capture has no end record: the recording was cut short";
+        warnings.push(capture(CaptureWarning::Incomplete, message));
     }
     if engine.speaks_otherwise() {
         return warnings;
     }
     if engine.origin().is_none() {
-        warnings.push(capture(
-            CaptureWarning::NoBuffer,
-            "no usable initial buffer came, so there is nothing to measure".to_owned(),
-        ));
+        let message = "no usable initial buffer came, so there is nothing to measure";
+        warnings.push(capture(CaptureWarning::NoBuffer, message));
         return warnings;
     }
+    warnings.extend(of_stream(engine, about, clock));
+    warnings.extend(of_times(engine));
+    if let Some(lags) = about.playheads.other_lags {
+        let message = playheads_disagree(engine.playhead_source(), lags);
+        warnings.push(capture(CaptureWarning::PlayheadsDisagree, message));
+    }
+    let is_full = |bound: &usize| {
+        let mut epochs = engine.epochs().iter().map(|epoch| &epoch.tracker);
+        epochs.any(|tracker| tracker.slices().len().max(tracker.ticks().len()) >= *bound)
+    };
+    if let Some(bound) = about.tracker_bound.filter(is_full) {
+        let message =
+            format!("reports cover the newest {bound} slices and ticks of each source buffer");
+        warnings.push(capture(CaptureWarning::BoundedRecords, message));
+    }
+    warnings
+}
+
+fn capture(kind: CaptureWarning, message: impl Into<String>) -> Warning {
+    Warning {
+        kind: WarningKind::Capture(kind),
+        count: 1,
+        first_seq: None,
+        first_t_s: None,
+        message: message.into(),
+    }
+}
+
+/// What was odd about messages.
+fn oddities(facts: &Facts, clock: &ReportClock) -> Vec<Warning> {
+    let odd = |kind, count, (seq, t), message: &str| Warning {
+        kind: WarningKind::Oddity(kind),
+        count,
+        first_seq: Some(seq),
+        first_t_s: Some(clock.s(t)),
+        message: message.to_owned(),
+    };
+    let seen = facts.oddities.iter().map(|oddity| {
+        let first = (oddity.first_seq, oddity.first_t);
+        odd(oddity.kind, oddity.count, first, oddity_sentence(oddity.kind))
+    });
+    let awaited = facts.awaited_bounce.map(|first| {
+        let message = "bounce_ready announced a buffer that never came";
+        odd(OddityKind::NeverCame, 1, first, message)
+    });
+    seen.chain(awaited).collect()
+}
+
+/// What a stream lacks.
+fn of_stream(engine: &Engine, about: &CaptureDescription, clock: &ReportClock) -> Vec<Warning> {
+    let facts = engine.facts();
+    let mut warnings = Vec::new();
     if facts.slices == 0 {
-        warnings.push(capture(CaptureWarning::NoSlices, "no slice came".to_owned()));
+        warnings.push(capture(CaptureWarning::NoSlices, "no slice came"));
     }
     if facts.ticks == 0 {
-        warnings.push(capture(
-            CaptureWarning::NoTicks,
-            "no tick came, so nobody can tell how old the audio was that was heard".to_owned(),
-        ));
+        let message = "no tick came, so nobody can tell how old the audio was that was heard";
+        warnings.push(capture(CaptureWarning::NoTicks, message));
     }
     if let Some(resumed) = facts.resumed {
         let message = format!(
@@ -131,36 +152,25 @@ pub(super) fn warnings(
     if engine.ages_are_coarse() {
         let message = "the context at the capture's beginning is of an earlier version: what was \
                        heard of audio from before it is known to a quarter of a second";
-        warnings.push(capture(CaptureWarning::CoarseAges, message.to_owned()));
+        warnings.push(capture(CaptureWarning::CoarseAges, message));
     }
     if about.quick {
         let message =
             "taken from the capture's checkpoints: events, knobs and oddities are left out";
-        warnings.push(capture(CaptureWarning::Quick, message.to_owned()));
-    }
-    let time = TimeReport::of(engine);
-    if let Some((was, by)) = time.was.as_ref().zip(time.corrected_by.as_ref()) {
-        let message = format!("the times were wrong ({was}) and are taken from the client's {by}");
-        warnings.push(capture(CaptureWarning::TimesCorrected, message));
-    }
-    for note in time.notes {
-        warnings.push(capture(CaptureWarning::ClockStepped, note));
-    }
-    if let Some(lags) = about.playheads.other_lags {
-        let message = playheads_disagree(engine.playhead_source(), lags);
-        warnings.push(capture(CaptureWarning::PlayheadsDisagree, message));
-    }
-    let is_full = |bound: &usize| {
-        let mut epochs = engine.epochs().iter().map(|epoch| &epoch.tracker);
-        epochs.any(|tracker| tracker.slices().len().max(tracker.ticks().len()) >= *bound)
-    };
-    if let Some(bound) = about.tracker_bound.filter(is_full) {
-        warnings.push(capture(
-            CaptureWarning::BoundedRecords,
-            format!("reports cover the newest {bound} slices and ticks of each source buffer"),
-        ));
+        warnings.push(capture(CaptureWarning::Quick, message));
     }
     warnings
+}
+
+/// What is odd about the clocks.
+fn of_times(engine: &Engine) -> Vec<Warning> {
+    let TimeReport { was, corrected_by, notes, .. } = TimeReport::of(engine);
+    let corrected = was.zip(corrected_by).map(|(was, by)| {
+        let message = format!("the times were wrong ({was}) and are taken from the client's {by}");
+        capture(CaptureWarning::TimesCorrected, message)
+    });
+    let stepped = notes.into_iter().map(|note| capture(CaptureWarning::ClockStepped, note));
+    corrected.into_iter().chain(stepped).collect()
 }
 
 fn playheads_disagree(used: PlayheadSource, other_lags: bool) -> String {

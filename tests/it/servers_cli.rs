@@ -303,7 +303,7 @@ fn a_session_is_untouched_by_connections_that_ask_nothing() {
 #[test]
 fn a_server_without_descriptors_goes_on_when_there_are_some() {
     use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
-    let program = Program::start(&["backend", "--bus-port", "off"]);
+    let program = Program::start(&["backend"]);
     let pid = Pid::from_raw(program.child.id().cast_signed());
     let own = getrlimit(Resource::Nofile);
     let limit = |current| {

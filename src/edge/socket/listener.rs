@@ -122,6 +122,7 @@ pub(in crate::edge) async fn serve_connections<F: Future<Output = ()> + Send + '
                     }
                 }
                 Ok(Came::TurnedAway) => shedding.count(&Shortage::NoDescriptor),
+                Ok(Came::LeftWaiting) => shedding.begin(&Shortage::NoDescriptor),
                 Err(error) => break Err(error).context("cannot accept connections any more"),
             }
         }
@@ -143,6 +144,8 @@ enum Came {
     Client(TcpStream, SocketAddr),
     /// Somebody, for whom there was no descriptor.
     TurnedAway,
+    /// Somebody may wait, and there is no descriptor even to turn them away.
+    LeftWaiting,
 }
 
 /// A listener that can turn clients away when no descriptor is left for them.
@@ -179,8 +182,8 @@ impl Door {
                     return Ok(Came::Client(stream, client));
                 }
                 Err(error) if is_shortage(&error) => {
-                    if self.turn_away() {
-                        return Ok(Came::TurnedAway);
+                    if let Some(came) = self.turn_away() {
+                        return Ok(came);
                     }
                 }
                 Err(error) => {
@@ -194,17 +197,17 @@ impl Door {
         }
     }
 
-    /// Accepts one client with the spare descriptor and drops it; `false` if nobody waited.
-    fn turn_away(&mut self) -> bool {
+    /// Accepts one client with the spare descriptor and drops it; `None` if nobody waited.
+    fn turn_away(&mut self) -> Option<Came> {
         self.spare = None;
-        let came = self.listener.accept().now_or_never();
-        let (is_turned_away, failed) = (matches!(came, Some(Ok(_))), matches!(came, Some(Err(_))));
-        drop(came);
+        let accepted = self.listener.accept().now_or_never()?;
+        let came = if accepted.is_ok() { Came::TurnedAway } else { Came::LeftWaiting };
+        drop(accepted);
         self.spare = spare();
-        if failed || self.spare.is_none() {
+        if self.spare.is_none() {
             self.rest();
         }
-        is_turned_away
+        Some(came)
     }
 
     fn rest(&mut self) {

@@ -72,6 +72,9 @@ impl fmt::Display for ShortageNotice {
             ShortageNotice::Began(shortage) => {
                 write!(out, "new connections are turned away: {shortage}")
             }
+            ShortageNotice::Ended { clients: 0 } => {
+                write!(out, "no connection had to be turned away; that is over")
+            }
             ShortageNotice::Ended { clients: 1 } => {
                 write!(out, "1 connection was turned away; that is over")
             }
@@ -85,6 +88,7 @@ impl fmt::Display for ShortageNotice {
 /// Who was turned away since it began.
 pub(super) struct Shedding<N> {
     notify: N,
+    has_begun: bool,
     clients: u64,
     is_quiet: bool,
     /// When to look whether it is over.
@@ -94,17 +98,29 @@ pub(super) struct Shedding<N> {
 
 impl<N: Fn(ShortageNotice)> Shedding<N> {
     pub fn new(notify: N) -> Self {
-        Shedding { notify, clients: 0, is_quiet: false, timer: None, farewells: JoinSet::new() }
+        Shedding {
+            notify,
+            has_begun: false,
+            clients: 0,
+            is_quiet: false,
+            timer: None,
+            farewells: JoinSet::new(),
+        }
+    }
+
+    /// There is no room, whether or not somebody could be turned away.
+    pub fn begin(&mut self, shortage: &Shortage) {
+        if !std::mem::replace(&mut self.has_begun, true) {
+            (self.notify)(ShortageNotice::Began(shortage.clone()));
+            self.timer = Some(Box::pin(tokio::time::sleep(QUIET)));
+        }
+        self.is_quiet = false;
     }
 
     /// A client was turned away.
     pub fn count(&mut self, shortage: &Shortage) {
-        if self.clients == 0 {
-            (self.notify)(ShortageNotice::Began(shortage.clone()));
-            self.timer = Some(Box::pin(tokio::time::sleep(QUIET)));
-        }
+        self.begin(shortage);
         self.clients += 1;
-        self.is_quiet = false;
     }
 
     /// Turns a client away and tells it why.
@@ -140,7 +156,7 @@ impl<N: Fn(ShortageNotice)> Shedding<N> {
     pub fn end(&mut self) {
         self.timer = None;
         let clients = std::mem::take(&mut self.clients);
-        if clients > 0 {
+        if std::mem::take(&mut self.has_begun) {
             (self.notify)(ShortageNotice::Ended { clients });
         }
     }
