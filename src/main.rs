@@ -3,5 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    lagtape::cli::complete();
     lagtape::cli::run(std::env::args_os()).into()
 }

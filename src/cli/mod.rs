@@ -4,6 +4,8 @@
 //! Results go to stdout, sentences for people to stderr. A closed stdout ends the program quietly.
 
 mod commands;
+mod completion;
+mod help;
 mod keeping;
 mod recorded;
 mod recording_display;
@@ -22,13 +24,14 @@ use std::io::{self, BufWriter, Write};
 
 use anyhow::Result;
 use clap::error::ErrorKind as UsageKind;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap_complete::CompleteEnv;
 
 #[cfg(feature = "mcp")]
 use self::commands::mcp;
 use self::commands::{
-    analyze, audio, backend, cat, cut, demo, diff, import, info, join, plot, proxy, record,
-    recover, redact, replay, simulate, sweep, verify, what_if,
+    analyze, audio, backend, cat, completions, cut, demo, diff, import, info, join, man, plot,
+    proxy, record, recover, redact, replay, simulate, sweep, verify, what_if,
 };
 use self::stderr::{ColorChoice, Stderr};
 use self::stdout::{Stdout, unless_closed};
@@ -100,12 +103,22 @@ enum Verb {
     /// Serve agents: an MCP server on stdio or HTTP
     #[cfg(feature = "mcp")]
     Mcp(mcp::McpArgs),
+    /// Print what a shell needs to complete lagtape's command lines
+    Completions(completions::CompletionsArgs),
+    /// Write manual pages, one for each verb
+    Man(man::ManArgs),
+}
+
+/// Answers a shell that asks what could stand at the cursor, and ends; otherwise returns.
+pub fn complete() {
+    let command = || completion::with_candidates(CommandLine::command());
+    CompleteEnv::with_factory(command).var(completion::VARIABLE).complete();
 }
 
 /// Runs one command line, whose first word is the name of the program.
 pub fn run(words: impl IntoIterator<Item = OsString>) -> Outcome {
     let words: Vec<_> = words.into_iter().collect();
-    let args = match CommandLine::try_parse_from(&words) {
+    let args = match parse(&words) {
         Ok(args) => args,
         Err(error) => {
             print_usage(&error, &words);
@@ -125,12 +138,17 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Outcome {
     })
 }
 
+fn parse(words: &[OsString]) -> Result<CommandLine, clap::Error> {
+    let matches = help::grouped(CommandLine::command()).try_get_matches_from(words)?;
+    CommandLine::from_arg_matches(&matches)
+}
+
 /// Help and version go to stdout and are no error. A failure to print has no reader.
 fn print_usage(error: &clap::Error, words: &[OsString]) {
     // A shell puts names of files into a command line, whatever is in them.
     let escaped = words.iter().map(|word| OneLine(&word.to_string_lossy()).to_string());
     let escaped: Vec<_> = escaped.map(OsString::from).collect();
-    let _ = match CommandLine::try_parse_from(&escaped) {
+    let _ = match parse(&escaped) {
         _ if escaped == words => error.print(),
         Err(error) => error.print(),
         Ok(_) => write!(io::stderr(), "{}", Lines(&error.render().to_string())),
@@ -161,5 +179,7 @@ fn dispatch(verb: Verb, stderr: Stderr, out: &mut dyn Write) -> Result<Outcome> 
         Verb::Demo(args) => demo::run(&args, stderr, out),
         #[cfg(feature = "mcp")]
         Verb::Mcp(args) => mcp::run(&args, stderr, out),
+        Verb::Completions(args) => completions::run(&args, stderr, out),
+        Verb::Man(args) => man::run(&args, stderr, out),
     }
 }

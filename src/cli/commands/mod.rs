@@ -4,12 +4,14 @@ pub mod analyze;
 pub mod audio;
 pub mod backend;
 pub mod cat;
+pub mod completions;
 pub mod cut;
 pub mod demo;
 pub mod diff;
 pub mod import;
 pub mod info;
 pub mod join;
+pub mod man;
 #[cfg(feature = "mcp")]
 pub mod mcp;
 pub mod plot;
