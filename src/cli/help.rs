@@ -68,6 +68,11 @@ mod tests {
         for line in help.lines() {
             assert!(line.chars().count() <= 80, "{line}");
         }
-        assert!(help.contains("\nRecord:\n  record "), "{help}");
+        let [listed, _] = help.split("\nOptions:").collect::<Vec<_>>()[..] else {
+            panic!("{help}")
+        };
+        let lines = listed.lines().filter(|line| !line.is_empty()).count();
+        let in_groups = GROUPS.iter().map(|(_, verbs)| 1 + verbs.len()).sum::<usize>();
+        assert_eq!(lines, 2 + in_groups, "a verb takes more than a line: {help}");
     }
 }

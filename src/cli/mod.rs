@@ -62,7 +62,7 @@ and 10min are understood.";
 enum Verb {
     /// Record a live session as a headless client
     Record(record::RecordArgs),
-    /// Stand between any client and its server, record and watch every session
+    /// Record and watch any client's sessions from in between
     Proxy(Box<proxy::ProxyArgs>),
     /// Turn a browser's HAR file or a session log into a capture
     Import(import::ImportArgs),
@@ -88,17 +88,17 @@ enum Verb {
     Plot(plot::PlotArgs),
     /// Simulate a session on a virtual clock, without sockets
     Simulate(simulate::SimulateArgs),
-    /// Ask what would have been: another clock, no seek, a better link, more lead
+    /// Ask what would have been heard with something changed
     WhatIf(Box<what_if::WhatIfArgs>),
-    /// Ask many of them at once, or search for the smallest change that would have helped
+    /// Ask that of many values, or search for what would have helped
     Sweep(Box<sweep::SweepArgs>),
-    /// Play a recording again: as the server to any client, or with --to as the client
+    /// Play a recording again, as its server or as its client
     Replay(Box<replay::ReplayArgs>),
     /// Compare two captures: which is worse, by how much, and where
     Diff(diff::DiffArgs),
     /// Serve simulated sessions on a real port, for any client
     Backend(backend::BackendArgs),
-    /// Record a simulated server with troubles, replay the capture, and prove that both agree
+    /// Record a troubled server, replay it, prove that both agree
     Demo(demo::DemoArgs),
     /// Serve agents: an MCP server on stdio or HTTP
     #[cfg(feature = "mcp")]
