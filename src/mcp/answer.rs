@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use rmcp::model::{CallToolResult, ContentBlock, Resource};
-use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -24,15 +23,15 @@ const MAX_TEXT_CHARS: usize = 300;
 /// Longest sentence of a failure.
 const MAX_FAILURE_CHARS: usize = 2_000;
 
-/// An answer with a schema.
-#[derive(Debug, Serialize, JsonSchema)]
+/// An answer; its schema is that of the body. What stands in every answer, the server's instructions tell
+/// once.
+#[derive(Debug, Serialize)]
 pub struct ToolAnswer<T> {
-    /// What was found or done
+    /// What was found or done.
     pub summary: String,
-    /// What to try next
+    /// What to try next.
     pub next_steps: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "super::schema::truncated")]
     pub truncated: Option<Truncated>,
     #[serde(flatten)]
     pub body: T,
@@ -209,7 +208,7 @@ pub fn clipped_value(value: &Value) -> Value {
 mod tests {
     use super::*;
 
-    #[derive(Serialize, JsonSchema)]
+    #[derive(Serialize)]
     struct Body {
         text: String,
     }

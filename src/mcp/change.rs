@@ -3,10 +3,10 @@
 use anyhow::{Result, bail};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::parse::Unit;
-use crate::scenario::knobs::{KNOBS, Knob};
+use crate::scenario::knobs::KNOBS;
 use crate::scenario::{Scenario, parse};
 
 /// A change: of a what-if, a comparison, counterfactual audio.
@@ -15,38 +15,35 @@ pub struct ChangeArgs {
     #[serde(default)]
     #[schemars(schema_with = "knobs")]
     pub set: Map<String, Value>,
-    /// What the listener does, or what changes, at a time: "6s:seek=16s", "10s:pause",
-    /// "12s:resume", "15s:rate=0.98", "3s:down=250KB/s"
+    /// At a time: "6s:seek=16s", "10s:pause", "12s:resume", "15s:rate=0.98", "3s:down=250KB/s"
     #[serde(default)]
     pub ops: Vec<String>,
-    /// The recorded seeks, pauses and rates did not happen
+    /// In place of the recorded ones
     #[serde(default)]
     pub replace_ops: bool,
-    /// Decides what is random in the model
+    /// Of the model
     pub seed: Option<u64>,
 }
 
-/// The schema of an object with any of the knobs.
+/// The schema of an object with any of the knobs. They are named and not described one by one: four
+/// tools take them, and every client reads the schemas of all tools.
 fn knobs(_: &mut SchemaGenerator) -> Schema {
-    let knob = |knob: &Knob| {
-        let or_text = |kind: &str| json!({"anyOf": [{"type": kind}, {"type": "string"}]});
-        let (mut schema, written) = match knob.unit {
-            Unit::Number => (json!({"type": "number"}), ""),
-            Unit::Switch => (json!({"type": "boolean"}), ""),
-            Unit::Time => (or_text("number"), "; seconds, or \"40ms\""),
-            Unit::Rate => (json!({"type": "string"}), "; such as \"200KB/s\""),
-            Unit::Size => (or_text("integer"), "; bytes, or \"256KB\""),
-        };
-        schema["description"] = json!(format!("{}{written}", knob.help));
-        (knob.name.to_owned(), schema)
+    let of = |unit| {
+        let named = KNOBS.iter().filter(|knob| knob.unit == unit).map(|knob| knob.name);
+        named.collect::<Vec<_>>().join(", ")
     };
-    let properties: Map<_, _> = KNOBS.iter().map(knob).collect();
+    let description = format!(
+        "From the beginning on, such as {{\"lead-floor\": 0.6, \"down\": \"200KB/s\"}}. Seconds: {}. Rates: \
+         {}. Bytes or \"256KB\": {}. true or false: {}. Numbers: {}",
+        of(Unit::Time),
+        of(Unit::Rate),
+        of(Unit::Size),
+        of(Unit::Switch),
+        of(Unit::Number),
+    );
     schemars::json_schema!({
         "type": "object",
-        "description": "What is different from the beginning on. Example: \
-            {\"lead-floor\": 0.6, \"down\": \"200KB/s\"}",
-        "properties": properties,
-        "additionalProperties": true,
+        "description": description,
     })
 }
 
@@ -102,11 +99,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_knob_is_an_argument_with_a_description() {
+    fn every_knob_is_an_argument_that_is_named() {
         let schema = knobs(&mut SchemaGenerator::default()).to_value();
+        let named = schema["description"].as_str().unwrap();
         for knob in &KNOBS {
-            let described = schema["properties"][knob.name]["description"].as_str().unwrap();
-            assert!(described.starts_with(knob.help), "{described}");
+            let mut names = named.split([' ', ',', '.']);
+            assert!(names.any(|name| name == knob.name), "{} is not in {named}", knob.name);
             let (text, value) = knob.last_tried();
             for name in [knob.name.to_owned(), knob.name.replace('-', "_")] {
                 let set = Map::from_iter([(name, text.into())]);

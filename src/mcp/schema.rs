@@ -1,8 +1,8 @@
 //! Schemas as clients want them: self-contained, and without arrays of types.
 //!
 //! Enters: a type. Leaves: JSON Schema of 2020-12 whose root is an object. Formats that only Rust
-//! knows are dropped. An optional field that is left out where it has no value needs no `null`; one
-//! that an answer always has, and that may be `null` there, is one of two schemas.
+//! knows are dropped, and words are an `enum`. Every client reads the schemas of all tools before it asks
+//! anything, so that those of answers go one level deep: what an object within holds is named by its keys.
 
 use std::sync::Arc;
 
@@ -20,7 +20,28 @@ pub fn input<T: JsonSchema>() -> Arc<JsonObject> {
 
 /// The schema of what a tool answers.
 pub fn output<T: JsonSchema>() -> Arc<JsonObject> {
-    object::<T>(SchemaSettings::draft2020_12().for_serialize())
+    let mut schema = object::<T>(SchemaSettings::draft2020_12().for_serialize());
+    let root = Arc::make_mut(&mut schema);
+    root.remove("required");
+    if let Some(Value::Object(properties)) = root.get_mut("properties") {
+        properties.values_mut().for_each(flatten);
+    }
+    schema
+}
+
+/// Makes a schema one of its type alone. The keys of an object, or of the objects of a list, take the
+/// place of its description; a number or a text is told by its name.
+fn flatten(schema: &mut Value) {
+    let is_list = schema["type"] == "array";
+    let of = if is_list { &schema["items"] } else { &*schema };
+    let keys: Vec<_> = of["properties"].as_object().into_iter().flat_map(Map::keys).collect();
+    let keys = keys.into_iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    let holds_others = is_list || schema["type"] == "object";
+    let Value::Object(fields) = schema else { return };
+    fields.retain(|key, _| key == "type" || (holds_others && key == "description"));
+    if !keys.is_empty() {
+        fields.insert("description".to_owned(), keys.into());
+    }
 }
 
 fn object<T: JsonSchema>(settings: SchemaSettings) -> Arc<JsonObject> {
@@ -46,7 +67,8 @@ fn tidy(schema: &mut Value) {
     }
     match schema {
         Value::Object(fields) => {
-            split_nullable(fields);
+            untype_nullable(fields);
+            list_words(fields);
             let known = ["date-time", "uri"];
             fields.retain(|key, value| match key.as_str() {
                 "format" => value.as_str().is_none_or(|format| known.contains(&format)),
@@ -68,22 +90,28 @@ fn tidy(schema: &mut Value) {
     }
 }
 
-/// Splits the type of properties that are always there and may be `null`: few clients read an array
-/// of types.
-fn split_nullable(fields: &mut Map<String, Value>) {
+/// Takes the type off properties that are always there and may be `null`: few clients read an array of
+/// types.
+fn untype_nullable(fields: &mut Map<String, Value>) {
     let Some(required) = fields.get("required").and_then(Value::as_array).cloned() else { return };
     let Some(Value::Object(properties)) = fields.get_mut("properties") else { return };
     for (_, property) in properties.iter_mut().filter(|(name, _)| required.contains(&json!(name))) {
-        let of_types = |types: &Vec<Value>| {
-            let is_nullable = types.contains(&json!("null"));
-            let other = types.iter().find(|name| **name != "null")?;
-            is_nullable.then(|| json!({"type": other}))
-        };
-        let other = not_null(property).or_else(|| of_types(property["type"].as_array()?));
-        if let (Some(other), Value::Object(fields)) = (other, property) {
-            fields.retain(|key, _| key == "description");
-            fields.insert("oneOf".to_owned(), json!([other, {"type": "null"}]));
+        let of_types = |types: &Vec<Value>| types.contains(&json!("null"));
+        let is_nullable = property["type"].as_array().is_some_and(of_types);
+        if not_null(property).is_some() || is_nullable {
+            *property = json!({});
         }
+    }
+}
+
+/// Makes words that are each described into a list of words.
+fn list_words(fields: &mut Map<String, Value>) {
+    let Some(Value::Array(choices)) = fields.get("oneOf") else { return };
+    let words: Option<Vec<_>> = choices.iter().map(|choice| choice.get("const").cloned()).collect();
+    if let Some(words) = words {
+        fields.remove("oneOf");
+        fields.insert("type".to_owned(), json!("string"));
+        fields.insert("enum".to_owned(), words.into());
     }
 }
 
@@ -100,14 +128,6 @@ fn not_null(schema: &Value) -> Option<Value> {
         (1, Some(other)) if choices.len() == 2 => Some(other.clone()),
         _ => None,
     }
-}
-
-/// What was left out of a list.
-pub fn truncated(_: &mut SchemaGenerator) -> Schema {
-    schemars::json_schema!({
-        "type": "object",
-        "description": "stands only where a list was cut: list, shown, total, next_cursor",
-    })
 }
 
 /// Any object.
@@ -145,13 +165,49 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_null_is_split() {
+    fn what_may_be_null_has_no_type() {
         let schema = Value::Object(output::<Nullable>().as_ref().clone());
-        assert_eq!(schema["required"], json!(["window_s"]));
-        let split =
-            json!({"description": "Always there", "oneOf": [{"type": "number"}, {"type": "null"}]});
-        assert_eq!(schema["properties"]["window_s"], split);
+        assert_eq!(schema["properties"]["window_s"], json!({}));
         assert_eq!(schema["properties"]["timeline"]["type"], "array");
+    }
+
+    #[derive(Serialize, JsonSchema)]
+    struct Answer {
+        /// What came
+        inner: Part,
+        list: Vec<Part>,
+    }
+
+    #[derive(Serialize, JsonSchema)]
+    struct Part {
+        lead_s: f64,
+        word: Word,
+    }
+
+    #[derive(Serialize, JsonSchema)]
+    #[serde(rename_all = "lowercase")]
+    #[expect(dead_code, reason = "only its schema is looked at")]
+    enum Word {
+        /// The first.
+        One,
+        /// The second.
+        Two,
+    }
+
+    #[test]
+    fn what_an_answer_holds_is_named_by_its_keys() {
+        let schema = Value::Object(output::<Answer>().as_ref().clone());
+        let inner = json!({"type": "object", "description": "lead_s, word"});
+        assert_eq!(schema["properties"]["inner"], inner);
+        let list = json!({"type": "array", "description": "lead_s, word"});
+        assert_eq!(schema["properties"]["list"], list);
+    }
+
+    #[test]
+    fn words_are_a_list() {
+        let schema = Value::Object(input::<Part>().as_ref().clone());
+        let word = json!({"type": "string", "enum": ["one", "two"]});
+        assert_eq!(schema["properties"]["word"], word);
     }
 
     #[test]

@@ -84,7 +84,7 @@ where
     F: Fn(Arc<Shared>, A, Call) -> R + Send + Sync + Copy + 'static,
     R: Future<Output = Result<ToolAnswer<T>>> + Send + 'static,
 {
-    let tool = described::<A>(about).with_raw_output_schema(schema::output::<ToolAnswer<T>>());
+    let tool = described::<A>(about).with_raw_output_schema(schema::output::<T>());
     let schema = Arc::clone(&tool.input_schema);
     entry(about, tool, move |shared, args, call| {
         let args = parsed(about.name, &schema, args);
@@ -118,7 +118,7 @@ fn entry(
 
 fn described<A: JsonSchema>(about: AboutTool) -> Tool {
     let [read_only, destructive, idempotent, open_world] = about.effect.hints();
-    let annotations = ToolAnnotations::with_title(about.title)
+    let annotations = ToolAnnotations::new()
         .read_only(read_only)
         .destructive(destructive)
         .idempotent(idempotent)

@@ -42,7 +42,7 @@ async def main():
         change = {"lead-floor": told["found"]["found"].get("value", 1.5)}
         told["change"] = change
         told["what_if"] = await call(client, "capture_what_if", capture=capture, set=change)
-        told["compared"] = await call(client, "capture_compare", capture=capture, set=change)
+        told["compared"] = await call(client, "capture_compare", **{"capture": capture, "with": capture})
         told["heard"] = await call(client, "capture_dump_audio", capture=capture)
         told["would"] = await call(client, "capture_dump_audio", capture=capture, set=change)
         chart = await call(client, "capture_chart", capture=capture)

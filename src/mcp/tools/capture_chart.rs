@@ -23,9 +23,9 @@ const MAX_CHART_LEN: usize = 40 << 10;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct ChartArgs {
-    /// The capture, by its id or path
+    /// Its id or path
     capture: String,
-    /// Audio older than this is stale, 3 s unless given
+    /// Age from which audio is stale, 3 unless given
     stale_threshold_s: Option<f64>,
 }
 

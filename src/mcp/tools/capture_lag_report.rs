@@ -19,24 +19,24 @@ use crate::report::EndingReport;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct CaptureReportArgs {
-    /// The capture, by its id or path
+    /// Its id or path
     capture: String,
-    /// Only so many seconds before the report; all unless given
+    /// Only so long before the report
     window_s: Option<f64>,
-    /// Audio older than this is stale, 3 s unless given
+    /// Age from which audio is stale, 3 unless given
     stale_threshold_s: Option<f64>,
     /// Add rows over time
     #[serde(default)]
     include_timeline: bool,
     /// Length of a row, 1 s unless given
     timeline_step_s: Option<f64>,
-    /// Report as of this moment from the initial buffer on, instead of the end
+    /// Report as of then, not of the end
     at_s: Option<f64>,
-    /// Measure against this playhead instead of the one that suits the capture
+    /// Instead of the one that suits the capture
     playhead: Option<PlayheadChoice>,
-    /// Rows of the timeline at most, 60 unless given, up to 200
+    /// Rows at most, 60 unless given, up to 200
     limit: Option<u64>,
-    /// next_cursor of the answer before
+    /// next_cursor of the last answer
     cursor: Option<String>,
 }
 

@@ -22,7 +22,7 @@ pub(super) struct ListArgs {
     contains: Option<String>,
     /// Captures at most, 20 unless given, up to 100
     limit: Option<u64>,
-    /// next_cursor of the answer before
+    /// next_cursor of the last answer
     cursor: Option<String>,
 }
 

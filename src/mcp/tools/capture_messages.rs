@@ -28,7 +28,7 @@ pub(super) enum MessageDirection {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct MessagesArgs {
-    /// The capture, by its id or path
+    /// Its id or path
     capture: String,
     /// Only these: a JSON type (params, prompt, ready, swap_ready, …), an opcode (text, binary), or
     /// what it is (config, upload, buffer, slice, swap_buffer)
@@ -39,13 +39,13 @@ pub(super) struct MessagesArgs {
     not_types: Vec<String>,
     /// Only what went this way
     direction: Option<MessageDirection>,
-    /// From this moment on, in seconds from the initial buffer
+    /// From then on
     from_s: Option<f64>,
-    /// Up to this moment
+    /// Up to then
     to_s: Option<f64>,
     /// Messages at most, 40 unless given, up to 200
     limit: Option<u64>,
-    /// next_cursor of the answer before
+    /// next_cursor of the last answer
     cursor: Option<String>,
     /// concise: a line each; detailed: all fields, long texts cut
     #[serde(default)]

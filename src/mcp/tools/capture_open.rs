@@ -22,7 +22,7 @@ use crate::report::{ArrivalsReport, EndingReport};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct OpenArgs {
-    /// The capture, by its id or path
+    /// Its id or path
     capture: String,
     #[serde(default)]
     format: Format,

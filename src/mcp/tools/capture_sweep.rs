@@ -28,28 +28,25 @@ const MAX_ROWS: usize = 20_000;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct SweepCall {
-    /// The capture, by its id or path
+    /// Its id or path
     capture: String,
-    /// What is varied: "lead-floor=0.25..2:0.05", "down=100KB/s,200KB/s", or a name alone for its usual
-    /// range: "lead-floor". Several make a cross product
+    /// "lead-floor=0.25..2:0.05", "down=100KB/s,200KB/s", or a name alone; several make a cross product
     vary: Vec<String>,
-    /// Search for the smallest change of the one knob in vary after which this holds, in all runs:
-    /// "lag_s == 0", "stale_ticks == 0", "slices_behind == 0", "lead_p5 >= 0.1", "staleness_p95 < 1"
+    /// Search for the smallest change of the knob after which this holds in all runs: "lag_s == 0",
+    /// "stale_ticks == 0", "slices_behind == 0", "lead_p5 >= 0.1", "staleness_p95 < 1"
     find: Option<String>,
     #[serde(flatten)]
     change: ChangeArgs,
-    /// Keep the recorded slices, whatever the server would have done
+    /// Keep the recorded slices
     #[serde(default)]
     open_loop: bool,
     /// Runs of the model for each scenario, 1 unless given
     members: Option<u64>,
-    /// Only so many seconds before the end; all unless given
+    /// Only so long before the end
     window_s: Option<f64>,
-    /// Audio older than this is stale, 3 s unless given
-    stale_threshold_s: Option<f64>,
     /// Rows at most, 40 unless given, up to 200
     limit: Option<u64>,
-    /// next_cursor of the answer before
+    /// next_cursor of the last answer
     cursor: Option<String>,
 }
 
@@ -128,7 +125,7 @@ pub async fn capture_sweep(
             ToolAnswer::new(found_summary(&find), body).cut(cut)
         }
     };
-    let next = "capture_compare with set to one of the values lists every figure; an answer of the model is no \
+    let next = "capture_what_if with set to one of the values lists every figure; an answer of the model is no \
                 measurement, see its tier";
     Ok(answer.next([next]))
 }
@@ -160,7 +157,7 @@ impl SweepCall {
             open_loop: self.open_loop,
             reference_only: false,
             members: usize::try_from(members)?,
-            report: report_args(self.window_s, self.stale_threshold_s, None)?,
+            report: report_args(self.window_s, None, None)?,
             threads: 0,
             typed: self.change.typed(),
             wording: ARGUMENTS,

@@ -36,14 +36,14 @@ pub(super) enum AudioChoice {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct CaptureAudioArgs {
-    /// The capture, by its id or path
+    /// Its id or path
     capture: String,
     /// heard, or buffer
     #[serde(default)]
     what: AudioChoice,
     /// Only so many seconds before the end
     last_s: Option<f64>,
-    /// Up to this moment from the initial buffer on, instead of the end
+    /// Up to then
     at_s: Option<f64>,
     #[serde(flatten)]
     change: ChangeArgs,
@@ -185,7 +185,6 @@ fn audio_name(id: &str, args: &CaptureAudioArgs) -> String {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct LiveAudioArgs {
-    /// The session's handle
     handle: String,
     /// heard, or buffer
     #[serde(default)]

@@ -19,18 +19,17 @@ use crate::report::EndingReport;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct LagArgs {
-    /// The session's handle
     handle: String,
     /// Only the last so many seconds; all unless given
     window_s: Option<f64>,
-    /// Audio older than this is stale, 3 s unless given
+    /// Age from which audio is stale, 3 unless given
     stale_threshold_s: Option<f64>,
     /// Add rows over time, a second each
     #[serde(default)]
     include_timeline: bool,
     /// Rows at most, 60 unless given, up to 200
     limit: Option<u64>,
-    /// next_cursor of the answer before
+    /// next_cursor of the last answer
     cursor: Option<String>,
 }
 

@@ -21,13 +21,12 @@ use crate::report::text::Figure;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct ObserveArgs {
-    /// The session's handle
     handle: String,
     /// How long at most, 20 unless given, up to 110
     for_s: Option<f64>,
     /// What ends the observation early
     until: Option<Until>,
-    /// Audio older than this is stale, 3 s unless given
+    /// Age from which audio is stale, 3 unless given
     stale_threshold_s: Option<f64>,
 }
 

@@ -25,7 +25,6 @@ const MAX_SKEW_PPM: f64 = 1e6;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct SeekArgs {
-    /// The session's handle
     handle: String,
     /// Where to, in seconds from the beginning of the loop
     to_s: f64,
@@ -72,7 +71,6 @@ pub(super) async fn headless_seek(
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct SetPlaybackArgs {
-    /// The session's handle
     handle: String,
     /// Speed of the playhead; 1 is as recorded
     rate: Option<f64>,

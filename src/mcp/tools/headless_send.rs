@@ -27,7 +27,6 @@ const EVENTS: usize = 20;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct SendArgs {
-    /// The session's handle
     handle: String,
     /// What the music should be
     prompt: Option<String>,

@@ -33,10 +33,9 @@ const START_WAIT_S: (f64, f64) = (20.0, 50.0);
 pub(super) struct StartArgs {
     /// The server, ws:// or wss://; its query string is used and never shown or written
     url: Option<String>,
-    /// Without url: the trouble of the built-in server, such as stall, stall:at=6,for=4, behind,
-    /// thin-link:down=100KB/s, slow-generation, seek-lead-runaway; healthy unless given
+    /// The built-in server's trouble, such as stall:at=6,for=4, thin-link:down=100KB/s, slow-generation
     incident: Option<String>,
-    /// Without url: decides everything random
+    /// Of the built-in server
     seed: Option<u64>,
     /// A fixture that the server loads
     fixture: Option<String>,
@@ -52,11 +51,11 @@ pub(super) struct StartArgs {
     /// Further fields of the configuration, which win over all others
     #[serde(default)]
     config: Map<String, Value>,
-    /// How long a cold server may take until its initial buffer, 600 unless given
+    /// Until the initial buffer at most, 600 unless given
     timeout_s: Option<f64>,
-    /// When the session ends by itself, 600 s after the initial buffer unless given
+    /// From the initial buffer to the end, 600 unless given
     run_for_s: Option<f64>,
-    /// How long to wait for the stream before answering, 20 unless given, up to 50
+    /// For the stream, before the answer; 20 unless given, up to 50
     wait_s: Option<f64>,
 }
 
@@ -78,9 +77,8 @@ pub(super) const HEADLESS_START: AboutTool = AboutTool {
     name: "headless_start",
     title: "Start a live session",
     description: "Starts and records a session as a headless client. PRE-EMPTS whoever has the server: a DEMON \
-     server serves one listener, and the one before is closed with 4001. Without url the session \
-     is had of a built-in simulated server, in trouble if incident names one. Answers with a \
-     handle, and the capture that is being written.",
+     server serves one listener and closes the one before with 4001. Without url a built-in simulated \
+     server is used, in trouble if incident names one.",
     set: Toolset::Live,
     effect: Effect::TakesOver,
 };

@@ -18,7 +18,6 @@ use crate::report::EndingReport;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct HandleArgs {
-    /// The session's handle
     handle: String,
 }
 

@@ -2,6 +2,7 @@
 //! but [`super::shared::Shared`].
 
 mod capture_chart;
+mod capture_compare;
 mod capture_lag_report;
 mod capture_list;
 mod capture_messages;
@@ -44,7 +45,7 @@ pub fn all() -> Vec<ToolEntry> {
         answering(capture_lag_report::CAPTURE_LAG_REPORT, capture_lag_report::capture_lag_report),
         answering(what_if::CAPTURE_WHAT_IF, what_if::capture_what_if),
         answering(capture_sweep::CAPTURE_SWEEP, capture_sweep::capture_sweep),
-        answering(what_if::CAPTURE_COMPARE, what_if::capture_compare),
+        answering(capture_compare::CAPTURE_COMPARE, capture_compare::capture_compare),
         answering(capture_messages::CAPTURE_MESSAGES, capture_messages::capture_messages),
         answering(dump_audio::CAPTURE_DUMP_AUDIO, dump_audio::capture_dump_audio),
         picturing(capture_chart::CAPTURE_CHART, capture_chart::capture_chart),

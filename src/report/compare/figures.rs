@@ -9,7 +9,7 @@ use super::{Tolerance, Which};
 use crate::engine::Engine;
 use crate::heard::{ALARM_NS, BEHIND_LEAD_S};
 use crate::lag::stats::round;
-use crate::lag::{Figures, LagReport, SliceRecord};
+use crate::lag::{Figures, SliceRecord};
 use crate::report::Analysis;
 
 /// What a figure counts in.
@@ -132,39 +132,6 @@ impl Figured {
             analysis.session.startup_s,
             Some(analysis.rates.down_bytes_per_s),
             Some(analysis.rates.up_bytes_per_s),
-        ])
-    }
-
-    /// The figures that a report has.
-    pub fn of_report(lag: &LagReport) -> Figured {
-        let (slices, ticks) = (&lag.slices, &lag.ticks);
-        let part = |of: usize, all: usize| (all > 0).then(|| round(of as f64 / all as f64, 4));
-        let lead = |value: fn(Figures) -> f64| slices.lead_s.map(value);
-        let interval = |value: fn(Figures) -> f64| slices.interval_s.map(value);
-        let tick = |value: fn(Figures) -> f64| slices.tick_ms.map(value);
-        let staleness = |value: fn(Figures) -> f64| ticks.staleness_s.map(value);
-        Figured([
-            None,
-            None,
-            part(ticks.stale_ticks, ticks.count),
-            part(slices.behind_playhead, slices.count),
-            staleness(|figures| figures.p50),
-            staleness(|figures| figures.p95),
-            staleness(|figures| figures.max),
-            interval(|figures| figures.max),
-            lead(|figures| figures.p5),
-            lead(|figures| figures.p50),
-            lead(|figures| figures.p95),
-            interval(|figures| figures.p50),
-            interval(|figures| figures.p95),
-            None,
-            tick(|figures| figures.p50),
-            tick(|figures| figures.p95),
-            None,
-            None,
-            None,
-            None,
-            None,
         ])
     }
 }

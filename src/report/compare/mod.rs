@@ -19,8 +19,8 @@ use serde_json::Value;
 
 use super::{Analysis, CaptureDescription, DamageReport, EndingReport, SCHEMA, Verdict};
 use crate::engine::Engine;
+use crate::lag::ReportArgs;
 use crate::lag::stats::round;
-use crate::lag::{LagReport, ReportArgs};
 use crate::playhead::PlayheadSource;
 
 pub use events::EventDifference;
@@ -149,13 +149,6 @@ pub struct Judgement {
 }
 
 impl Judgement {
-    /// Of two reports over the same time.
-    #[must_use]
-    pub fn of_reports(a: &LagReport, b: &LagReport, tolerance: Tolerance) -> Judgement {
-        let (a, b) = (Figured::of_report(a), Figured::of_report(b));
-        Judgement::of(figures::compare(&a, &b, tolerance), &[], true)
-    }
-
     /// `is_else_same`: nothing that is no figure makes a difference.
     fn of(
         figures: Vec<FigureComparison>,
