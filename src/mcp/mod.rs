@@ -36,7 +36,7 @@ mod waiting;
 mod wording;
 
 pub use answer::MAX_ANSWER_LEN;
-pub use clients::{McpClient, config as client_config};
+pub use clients::{ClientFolders, McpClient, config as client_config, config_file, installed};
 pub use http::{HttpOptions, serve as serve_http};
 pub use options::{McpOptions, Toolset};
 pub use server::McpServer;

@@ -466,6 +466,25 @@ fn the_configuration_of_a_client_starts_this_very_program() {
     check_complaint(&["mcp", "--toolsets", "all"], 2, "possible values: live, replay");
 }
 
+#[cfg(feature = "mcp")]
+#[test]
+fn a_client_gets_its_entry_only_when_it_is_written() {
+    let folder = TempDir::new().unwrap();
+    let (file, name) = path(&folder, "deep/mcp.json");
+    let install = ["mcp", "install", "cursor", "--read-only", "--file", &name];
+    let (shown, _) = check(&install, 0);
+    assert!(!file.exists(), "without --write nothing is");
+    check(&[&install[..], &["--write"]].concat(), 0);
+    assert_eq!(fs::read_to_string(&file).unwrap(), shown);
+    let entry: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(entry["mcpServers"]["lagtape"]["command"], env!("CARGO_BIN_EXE_lagtape"));
+    fs::write(&file, "{ // mine\n}").unwrap();
+    let (entry, complaint) = check(&[&install[..], &["--write"]].concat(), 1);
+    assert!(entry.contains("mcpServers") && complaint.contains("by hand"), "{entry}{complaint}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), "{ // mine\n}");
+    check_complaint(&["mcp", "install", "emacs"], 2, "possible values: claude-code");
+}
+
 #[test]
 fn no_output_replaces_what_is_being_read() {
     let folder = TempDir::new().unwrap();

@@ -40,6 +40,7 @@ mod mcp;
 mod mcp_clients;
 mod odd_inputs;
 mod other_protocols;
+mod packaging;
 mod peer_pacing;
 mod player_page;
 mod program;

@@ -7,7 +7,7 @@ use anyhow::Result;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::app;
+use crate::app::{self, AnalyzeOptions};
 use crate::mcp::answer::{ToolAnswer, clipped, cursor, page};
 use crate::mcp::args::limit;
 use crate::mcp::call::Call;
@@ -50,13 +50,43 @@ pub(super) struct CaptureLine {
     /// The handle of the live session that still writes it
     #[serde(skip_serializing_if = "Option::is_none")]
     recording: Option<String>,
+    /// Length from the initial buffer on
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream_s: Option<f64>,
+    /// What a listener heard, and how the session ended
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shows: Option<String>,
+}
+
+impl CaptureLine {
+    /// What is known of a file; `recording` is the handle of the session that still writes it.
+    fn of(listed: &app::ListedCapture, recording: Option<String>) -> CaptureLine {
+        let header = app::header_of(&listed.path);
+        let quick = AnalyzeOptions { quick: true, ..AnalyzeOptions::default() };
+        let analysis = match recording {
+            None => app::analyze(&listed.path, &quick).ok(),
+            Some(_) => None,
+        };
+        CaptureLine {
+            id: listed.id.clone(),
+            path: listed.path.clone(),
+            bytes: listed.bytes,
+            started_utc: header.as_ref().and_then(|h| h.start_utc.as_deref().map(clipped)),
+            client: header.as_ref().map(|h| views::word(&h.client)),
+            url: header.and_then(|h| h.url.as_deref().map(views::address)),
+            recording,
+            stream_s: analysis.as_ref().map(|analysis| analysis.report_at_s),
+            shows: analysis.as_ref().map(views::summary),
+        }
+    }
 }
 
 /// The tool [`capture_list`].
 pub(super) const CAPTURE_LIST: AboutTool = AboutTool {
     name: "capture_list",
     title: "List captures",
-    description: "Lists recorded sessions, the newest first. Their ids are what the other capture_ tools take.",
+    description: "Lists recorded sessions with what each shows, the newest first. Their ids are what the other capture_ \
+     tools take.",
     set: Toolset::Replay,
     effect: Effect::Reads,
 };
@@ -70,17 +100,8 @@ pub(super) async fn capture_list(
     let running: Vec<_> =
         shared.sessions.all().into_iter().filter(|held| held.is_running()).collect();
     let line = move |listed: &app::ListedCapture| {
-        let header = app::header_of(&listed.path);
-        let recording = running.iter().find(|held| held.path == listed.path);
-        CaptureLine {
-            id: listed.id.clone(),
-            path: listed.path.clone(),
-            bytes: listed.bytes,
-            started_utc: header.as_ref().and_then(|h| h.start_utc.as_deref().map(clipped)),
-            client: header.as_ref().map(|h| views::word(&h.client)),
-            url: header.and_then(|h| h.url.as_deref().map(views::address)),
-            recording: recording.map(|held| held.handle.clone()),
-        }
+        let writer = running.iter().find(|held| held.path == listed.path);
+        CaptureLine::of(listed, writer.map(|held| held.handle.clone()))
     };
     let folders = Arc::clone(&shared);
     let (captures, cut) = call

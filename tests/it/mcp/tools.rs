@@ -170,6 +170,16 @@ fn figures_are_those_of_the_command_line() {
 }
 
 #[test]
+fn the_list_says_what_each_capture_shows() {
+    let folder = folder();
+    let mut client = Client::start(folder.path(), &[]);
+    let listed = client.call("capture_list", &json!({"contains": "stall"}));
+    let line = &listed["captures"][0];
+    assert!(line["shows"].as_str().unwrap().starts_with("LAG 3.86 s of"), "{line}");
+    assert!(line["stream_s"].as_f64().unwrap() > 6.0, "{line}");
+}
+
+#[test]
 fn two_captures_are_compared_figure_by_figure() {
     let folder = folder();
     let mut client = Client::start(folder.path(), &[]);
