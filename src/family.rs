@@ -5,6 +5,8 @@
 //! [`Traits`], what is healthy of each. docs/FAMILIES.md has the same table for people, and a test
 //! compares the two. Never looks at slices: what contradicts a family is seen where they are applied.
 
+use std::str::FromStr;
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -25,6 +27,21 @@ pub enum Family {
     Minimax,
     /// One that this version does not know.
     Unknown,
+}
+
+/// A name that no family has.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no family {name:?}; there are {}", FAMILIES.map(Family::name).join(", "))]
+pub struct NoSuchFamily {
+    name: String,
+}
+
+impl FromStr for Family {
+    type Err = NoSuchFamily;
+
+    fn from_str(text: &str) -> Result<Family, NoSuchFamily> {
+        Family::named(text.trim()).ok_or_else(|| NoSuchFamily { name: text.to_owned() })
+    }
 }
 
 /// What slices do.
@@ -79,6 +96,13 @@ impl Family {
     #[must_use]
     pub fn named(name: &str) -> Option<Family> {
         FAMILIES.into_iter().find(|family| family.name() == name)
+    }
+
+    /// Whether it makes its music of words alone and ignores the PCM that a client brings (the backends
+    /// at the commits of [`Traits::sources`]).
+    #[must_use]
+    pub fn ignores_pcm(self) -> bool {
+        matches!(self, Family::Yue2 | Family::Mrt2 | Family::Minimax)
     }
 
     /// The family of a checkpoint by its alias (families.py@1036c38).

@@ -34,6 +34,8 @@ pub struct BackendVerb {
     pub seed: u64,
     /// The family of a client that asks for none.
     pub family: Family,
+    /// Waits for PCM although a client asks for a session of text alone, as in June 2026.
+    pub needs_pcm: bool,
     /// Length of the built-in loop in seconds.
     pub loop_s: f64,
     /// Channels of the built-in loop.
@@ -89,6 +91,7 @@ pub async fn backend(
             generator: setup.generator,
             faults: setup.faults,
             family: verb.family,
+            needs_pcm: verb.needs_pcm,
             ..ServerOptions::default()
         },
         links: Links { up: setup.up, down: setup.down },
@@ -133,6 +136,7 @@ impl BuiltIn {
             trouble,
             seed,
             family: Family::default(),
+            needs_pcm: false,
             loop_s,
             channels,
             audio: None,

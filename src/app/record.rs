@@ -42,6 +42,21 @@ pub enum SessionSource {
     Fixture(String),
     /// An audio file, decoded and uploaded.
     File(PathBuf),
+    /// None: a session of text alone. To a server that does not know such sessions the tune is
+    /// uploaded.
+    Text,
+}
+
+impl SessionSource {
+    /// What is played where nobody names anything: the tune, and nothing of a family that ignores
+    /// what a client brings.
+    #[must_use]
+    pub fn usual(family: Option<Family>) -> SessionSource {
+        match family {
+            Some(family) if family.ignores_pcm() => SessionSource::Text,
+            _ => SessionSource::Tune,
+        }
+    }
 }
 
 /// What to record, and how the client behaves.
@@ -155,7 +170,7 @@ pub async fn record(
         config.insert("backend".to_owned(), json!(family.name()));
     }
     config.extend(verb.set);
-    let family = config.get("backend").and_then(Value::as_str).and_then(Family::named);
+    let waits_for_audio = waits_for_audio(&config);
     let path = verb.out.map_or_else(|| default_path(&verb.keeping), Ok)?;
     let keeping = verb.keeping;
     let recorder = RecorderOptions {
@@ -180,7 +195,7 @@ pub async fn record(
             script: verb.script,
             run_for: verb.run_for,
             ready_timeout: verb.ready_timeout,
-            waits_for_audio: family.is_some_and(|family| family.traits().first_audio_s > 0.0),
+            waits_for_audio,
             engine: Options { tracker_bound: Some(LIVE_TRACKER_BOUND), ..Options::default() },
             ..ClientOptions::default()
         },
@@ -222,7 +237,7 @@ pub fn live_analysis(recorded: &Recorded) -> Analysis {
 pub(super) type PcmMessage = Vec<u8>;
 
 /// The configuration, in which `further` fields win, and, unless the server has the audio, the PCM
-/// message that follows it.
+/// message that follows it, or may have to.
 pub(super) fn session_of(
     source: &SessionSource,
     prompt: Option<&str>,
@@ -239,6 +254,12 @@ pub(super) fn session_of(
             config.insert("use_server_fixture".to_owned(), json!(true));
             None
         }
+        SessionSource::Text => {
+            config.insert("text_only".to_owned(), json!(true));
+            // Without it no server takes text alone, nor says whether it would.
+            config.insert("telemetry_version".to_owned(), json!(1));
+            Some(tune().to_message())
+        }
         SessionSource::Tune => Some(tune().to_message()),
         SessionSource::File(path) => {
             Some(edge::audio_file::load(path, DEFAULT_SAMPLE_RATE)?.to_message())
@@ -246,6 +267,13 @@ pub(super) fn session_of(
     };
     config.extend(further.clone());
     Ok((config, upload))
+}
+
+/// Whether the listener of the family that a configuration names begins with the first slice: its pages
+/// do where the first audio takes long.
+pub(super) fn waits_for_audio(config: &Map<String, Value>) -> bool {
+    let family = config.get("backend").and_then(Value::as_str).and_then(Family::named);
+    family.is_some_and(|family| family.traits().first_audio_s > 0.0)
 }
 
 /// The built-in tune.

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use anyhow::Result;
 
-use super::values::{parse_family, parse_loop};
+use super::values::{parse_loop};
 use crate::app::Outcome;
 use crate::family::{Family, FamilyKind};
 use crate::peer::incident::{self, Trouble};
@@ -21,7 +21,7 @@ pub struct ServerArgs {
     pub seed: u64,
     /// The family of models that is served, unless a client asks for another: acestep, sa3, yue2, mrt2
     /// or minimax
-    #[arg(long, value_name = "NAME", default_value = "acestep", value_parser = parse_family)]
+    #[arg(long, value_name = "NAME", default_value = "acestep")]
     pub family: Family,
     /// Length of the built-in loop; 24s by default, and 60s of a family that only appends
     #[arg(long = "loop", value_name = "TIME", value_parser = parse_loop)]

@@ -9,7 +9,6 @@ use clap::{Arg, Command, ValueEnum};
 use serde_json::Value;
 
 use crate::capture::Direction;
-use crate::family::{FAMILIES, Family};
 use crate::peer::client::{Dialect, MAX_PARAMS_HZ};
 use crate::playhead::PlayheadSource;
 use crate::time::{Span, SpanError};
@@ -119,12 +118,6 @@ fn header_of(text: &str) -> Option<(String, String)> {
     let is_name = !name.is_empty() && name.bytes().all(is_token);
     let is_value = value.bytes().all(|byte| byte >= b' ' && byte != 0x7f);
     (is_name && is_value).then(|| (name.to_owned(), value.to_owned()))
-}
-
-pub fn parse_family(text: &str) -> Result<Family, String> {
-    let names = FAMILIES.map(Family::name);
-    let known = names.join(", ");
-    Family::named(text.trim()).ok_or_else(|| format!("there is no such family; there are {known}"))
 }
 
 pub fn parse_loop(text: &str) -> Result<Span, String> {

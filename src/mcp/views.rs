@@ -11,10 +11,12 @@ use serde_json::{Value, json};
 
 use super::answer::{Truncated, clipped, clipped_value, page};
 use crate::app::CaptureFolders;
+use crate::family::{FamilyKind, FamilyUse};
+use crate::heard::TapeReport;
 use crate::lag::LagReport;
 use crate::report::text::{self, Figure};
 use crate::report::what_if::{self, WhatIf, WhatIfSide};
-use crate::report::{Analysis, EndingReport, EventReport, LeadsReport};
+use crate::report::{Analysis, EndingReport, EventReport, FamilyReport, LeadsReport};
 use crate::scenario::Tier;
 use crate::scenario::model::ModelOutcome;
 use crate::verdict::{HeardUse, Verdict};
@@ -68,6 +70,27 @@ impl LeadsView {
             client_p50_s: leads.client.map(|lead| lead.p50),
             before_listener: leads.before_listener,
         }
+    }
+}
+
+/// Which family of models served a session, and its own measure.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct FamilyView {
+    /// What decided which it is stands in why
+    #[serde(flatten)]
+    pub of: FamilyUse,
+    /// The piece is over, and the server lives
+    pub ended: bool,
+    /// The figures of an append-only tape, whose frontier is the measure and not the age of audio
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frontier: Option<TapeReport>,
+}
+
+impl FamilyView {
+    pub fn of(analysis: &Analysis) -> FamilyView {
+        let FamilyReport { of, ended, frontier, .. } = &analysis.family;
+        let of = FamilyUse { why: clipped(&of.why), ..of.clone() };
+        FamilyView { of, ended: *ended, frontier: frontier.clone() }
     }
 }
 
@@ -290,7 +313,10 @@ pub fn summary(analysis: &Analysis) -> String {
         (_, None) if analysis.ending.abnormal => {
             "nothing stale or late was heard until then".to_owned()
         }
-        (_, None) => "healthy: nothing stale or late was heard".to_owned(),
+        (_, None) => {
+            let healthy = || "healthy: nothing stale or late was heard".to_owned();
+            analysis.family.ended().unwrap_or_else(healthy)
+        }
         (_, Some(first)) => format!(
             "LAG {}, the first up to {} s",
             text::lag(verdict, analysis.report_at_s),
@@ -351,13 +377,18 @@ pub fn next_after(analysis: &Analysis, id: &str) -> Vec<String> {
         };
     };
     let (before_s, to_s) = (first.from_s - 1.0, first.to_s);
+    // The gate of a tape knows no lead of the server's.
+    let change = match analysis.family.of.kind {
+        FamilyKind::RefiningLoop => r#"{"lead-floor": 0.6}"#,
+        FamilyKind::AppendOnlyTape => r#"{"tick-factor": 0.8}"#,
+    };
     vec![
         format!("capture_chart {{\"capture\": {id}}}"),
         format!(
             "capture_messages {{\"capture\": {id}, \"from_s\": {before_s:.1}, \"to_s\": {to_s:.1}, \
              \"not_types\": [\"params\", \"params_update\", \"slice\"]}}"
         ),
-        format!("capture_what_if {{\"capture\": {id}, \"set\": {{\"lead-floor\": 0.6}}}}"),
+        format!("capture_what_if {{\"capture\": {id}, \"set\": {change}}}"),
     ]
 }
 

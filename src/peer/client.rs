@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::Outgoing;
 use super::script::ScriptedOp;
+use super::upload::Upload;
 use crate::capture::{Body, ClientKind, Marker, Record, SessionPhase};
 use crate::engine::{Engine, Options};
 use crate::playhead::wrapped;
@@ -41,7 +42,8 @@ pub enum Dialect {
 #[derive(Debug, Clone)]
 pub struct ClientOptions {
     pub config: Map<String, Value>,
-    /// The PCM message that follows it, unless the server loads a fixture.
+    /// The PCM message that follows it, unless the server loads a fixture. Where the config asks for a
+    /// session of text alone, it is sent only to a server that does not know such sessions.
     pub upload: Option<Vec<u8>>,
     /// Reports a second; 0: none but those that are commanded.
     pub params_hz: f64,
@@ -169,7 +171,7 @@ pub struct Client {
     engine: Engine,
     started: Nanos,
     config: Option<Outgoing>,
-    upload: Option<Outgoing>,
+    upload: Upload,
     next_op: usize,
     /// Ops that were not scripted.
     ops: VecDeque<Marker>,
@@ -194,12 +196,14 @@ impl Client {
         options.script.sort_by_key(|scripted| scripted.at);
         options.commands.sort_by_key(|(at, _)| *at);
         let commands = std::mem::take(&mut options.commands).into();
-        let config = Value::Object(std::mem::take(&mut options.config)).to_string();
+        let config = std::mem::take(&mut options.config);
+        let upload = Upload::of(&config, options.upload.take());
+        let config = Value::Object(config).to_string();
         Client {
             engine: Engine::new(options.engine.clone()),
             started: now,
             config: Some(Outgoing::Text(config)),
-            upload: options.upload.take().map(Outgoing::Binary),
+            upload,
             next_op: 0,
             ops: VecDeque::new(),
             commands,
@@ -241,6 +245,9 @@ impl Client {
     /// Takes a record of this session, of whatever direction.
     pub fn see(&mut self, record: &Record<'_>) {
         self.engine.handle(record);
+        if let Body::Message(message) = &record.body {
+            self.upload.see(message);
+        }
         let reports = self.options.params_hz > 0.0;
         if reports && self.next_tick.is_none() && self.engine.origin().is_some() {
             self.next_tick = Some(record.t);
@@ -258,8 +265,12 @@ impl Client {
         if let Some(finish) = self.finish.clone() {
             return Some(ClientStep::Finish(finish));
         }
-        if let Some(message) = self.config.take().or_else(|| self.upload.take()) {
-            return Some(ClientStep::Send(message));
+        if let Some(config) = self.config.take() {
+            self.upload.asked(now);
+            return Some(ClientStep::Send(config));
+        }
+        if let Some(pcm) = self.upload.due(now) {
+            return Some(ClientStep::Send(pcm));
         }
         let Some(origin) = self.engine.origin() else {
             let late = now.seconds_since(self.started) >= self.options.ready_timeout.seconds();
@@ -297,7 +308,8 @@ impl Client {
     #[must_use]
     pub fn wake_at(&self) -> Option<Nanos> {
         let Some(origin) = self.engine.origin() else {
-            return self.started.checked_add(self.options.ready_timeout);
+            let late = self.started.checked_add(self.options.ready_timeout);
+            return late.into_iter().chain(self.upload.wake_at()).min();
         };
         let op = self.options.script.get(self.next_op).and_then(|op| origin.checked_add(op.at));
         let command = self.commands.front().and_then(|(at, _)| origin.checked_add(*at));

@@ -19,6 +19,7 @@ pub mod script;
 pub mod server;
 pub mod simulation;
 pub mod tune;
+mod upload;
 
 /// A message that a peer wants sent.
 #[derive(Clone, Debug, PartialEq)]

@@ -60,7 +60,8 @@ impl FamilyReport {
     }
 
     /// The answer of a session whose piece is over and that was healthy until then.
-    pub(super) fn ended(&self) -> Option<String> {
+    #[must_use]
+    pub fn ended(&self) -> Option<String> {
         let ended_s = self.frontier.as_ref()?.ended_s;
         let at = ended_s.map_or(String::new(), |s| format!(" at {} s", Figure(s)));
         self.ended

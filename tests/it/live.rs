@@ -24,6 +24,7 @@ async fn record_socket(incident: &'static str, out: PathBuf) -> Analysis {
     let client = trouble.setup().client;
     let backend = BackendVerb {
         family: lagtape::family::Family::Acestep,
+        needs_pcm: false,
         bus: app::BusPort::Off,
         listen: "127.0.0.1:0".parse().unwrap(),
         trouble,

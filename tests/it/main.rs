@@ -71,6 +71,7 @@ mod simulated;
 #[cfg(target_os = "linux")]
 mod soak;
 mod sweep;
+mod text_only;
 mod tidy;
 mod untrusted;
 mod what_if;

@@ -10,12 +10,15 @@ use tokio::sync::{mpsc, watch};
 
 use super::state::{LiveEnd, LiveState};
 use crate::app::backend::BuiltIn;
-use crate::app::record::{LIVE_TRACKER_BOUND, SessionSource, live_analysis, session_of};
+use crate::app::record::{
+    LIVE_TRACKER_BOUND, SessionSource, live_analysis, session_of, waits_for_audio,
+};
 use crate::app::runtime::runtime;
 use crate::edge::record::{RecordOptions, RecordOrder, Recorded, record_and_obey};
 use crate::edge::recorder::ManualTrigger;
 use crate::edge::recorder::RecorderOptions;
 use crate::engine::Options;
+use crate::family::Family;
 use crate::peer::client::ClientOptions;
 use crate::peer::incident::Trouble;
 use crate::peer::server::BUILT_IN;
@@ -36,9 +39,11 @@ pub enum LiveServer {
 #[derive(Debug, Clone)]
 pub struct LiveVerb {
     pub server: LiveServer,
-    /// What is played; `None`: a built-in tune, or the built-in backend's own.
+    /// What is played; `None`: what the family is usually given, or the built-in backend's own.
     pub source: Option<SessionSource>,
     pub prompt: Option<String>,
+    /// The family of models that is to play; `None`: the server's.
+    pub family: Option<Family>,
     /// Further fields of the configuration, which win over all others.
     pub set: Map<String, Value>,
     /// Reports a second; `None`: the incident's, or the usual.
@@ -113,10 +118,12 @@ fn record_options(verb: LiveVerb, url: String) -> Result<RecordOptions> {
     metadata.insert("held_by".to_owned(), "mcp".to_owned());
     let source = verb.source.unwrap_or(match &verb.server {
         LiveServer::BuiltIn { .. } => SessionSource::Fixture(BUILT_IN.to_owned()),
-        LiveServer::Url(_) => SessionSource::Tune,
+        LiveServer::Url(_) => SessionSource::usual(verb.family),
     });
     let (mut config, upload) = session_of(&source, verb.prompt.as_deref(), &setup.config)?;
+    config.extend(verb.family.map(|family| ("backend".to_owned(), family.name().into())));
     config.extend(verb.set);
+    let waits_for_audio = waits_for_audio(&config);
     let heard_frames = HEARD_S * u64::from(DEFAULT_SAMPLE_RATE);
     Ok(RecordOptions {
         url,
@@ -134,6 +141,7 @@ fn record_options(verb: LiveVerb, url: String) -> Result<RecordOptions> {
             commands: setup.commands,
             run_for: Some(verb.run_for),
             ready_timeout: verb.ready_timeout,
+            waits_for_audio,
             engine: Options {
                 heard: Some(Some(heard_frames)),
                 tracker_bound: Some(LIVE_TRACKER_BOUND),

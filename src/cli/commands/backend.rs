@@ -36,6 +36,9 @@ pub struct BackendArgs {
     /// Play an audio file in place of the built-in music
     #[arg(long, value_name = "FILE")]
     pub audio: Option<PathBuf>,
+    /// Wait for PCM although a client asks for a session of text alone, as servers of June 2026 do
+    #[arg(long)]
+    pub needs_pcm: bool,
     /// List the incidents with what can be set
     #[arg(long)]
     pub list: bool,
@@ -50,6 +53,7 @@ impl BackendArgs {
             seed: self.server.seed,
             loop_s: self.server.loop_s(),
             family: self.server.family,
+            needs_pcm: self.needs_pcm,
             channels: self.server.channels,
             audio: self.audio.clone(),
         }

@@ -14,7 +14,7 @@ use crate::cli::recording_display::RecordingDisplay;
 use crate::cli::signals::{stop_signal, take_signals};
 use crate::cli::stderr::Stderr;
 use crate::cli::values::{
-    HeaderParser, dialect, parse_family, parse_hz, parse_rate, parse_setting,
+    HeaderParser, dialect, parse_hz, parse_rate, parse_setting,
 };
 use crate::edge::recorder::FileLayout;
 use crate::family::Family;
@@ -27,6 +27,7 @@ use crate::time::Span;
   lagtape record ws://127.0.0.1:1318 --fixture lofi.wav --for 60s
   lagtape record ws://127.0.0.1:1318 --audio song.flac --prompt 'lo-fi, mellow' -o live.lagtape
   lagtape record ws://127.0.0.1:1318 --rate 1.002 --op 6s:seek=30s --op 10s:pause --op 12s:resume
+  lagtape record ws://127.0.0.1:1318 --family minimax --prompt 'slow, warm piano' --for 3min
   lagtape record ws://127.0.0.1:1318 --fixture lofi.wav --split 10min -o day.lagtape
   lagtape record ws://127.0.0.1:1318 --fixture lofi.wav --ring 60s -o captures/incident.lagtape
 
@@ -49,9 +50,13 @@ pub struct RecordArgs {
     /// Play an audio file, decoded and resampled to 48 kHz
     #[arg(long, value_name = "FILE")]
     pub audio: Option<PathBuf>,
+    /// Bring no audio where the server can do without, and the built-in tune where it cannot; so it
+    /// is anyway with families that ignore what a client brings
+    #[arg(long, conflicts_with_all = ["fixture", "audio"])]
+    pub text_only: bool,
     /// The family of models that is to play: acestep, sa3, yue2, mrt2 or minimax; the server's own by
     /// default
-    #[arg(long, value_name = "NAME", value_parser = parse_family)]
+    #[arg(long, value_name = "NAME")]
     pub family: Option<Family>,
     /// Any other field of the configuration; the value is JSON, or else text
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_setting)]
@@ -107,7 +112,8 @@ impl RecordArgs {
             source: match (&self.fixture, &self.audio) {
                 (Some(name), _) => SessionSource::Fixture(name.clone()),
                 (None, Some(path)) => SessionSource::File(path.clone()),
-                (None, None) => SessionSource::Tune,
+                (None, None) if self.text_only => SessionSource::Text,
+                (None, None) => SessionSource::usual(self.family),
             },
             prompt: self.prompt.clone(),
             family: self.family,

@@ -48,6 +48,7 @@ pub(super) struct CaptureReport {
     lag: LagReport,
     leads: LeadsView,
     verdict: VerdictView,
+    family: views::FamilyView,
     /// How the session ended, and gaps in the client's reports
     ending: EndingReport,
 }
@@ -86,6 +87,7 @@ pub(super) async fn capture_lag_report(
         lag,
         leads: LeadsView::of(&analysis.leads),
         verdict: VerdictView::of(&analysis.verdict),
+        family: views::FamilyView::of(&analysis),
         ending: views::ending(&analysis),
     };
     let steps = views::next_after(&analysis, &found.id);

@@ -34,6 +34,7 @@ pub(super) struct Opened {
     path: PathBuf,
     integrity: views::IntegrityView,
     verdict: VerdictView,
+    family: views::FamilyView,
     /// How the session ended, and gaps in the client's reports
     ending: EndingReport,
     /// The lag report over all of it; absent when no audio came
@@ -83,6 +84,7 @@ pub(super) async fn capture_open(
     let opened = Opened {
         integrity: views::IntegrityView::of(&analysis),
         verdict: VerdictView::of(&analysis.verdict),
+        family: views::FamilyView::of(&analysis),
         ending: views::ending(&analysis),
         lag: analysis.lag.clone(),
         arrivals: analysis.arrivals.clone(),

@@ -43,6 +43,7 @@ pub(super) struct LiveReport {
     lag: LagReport,
     /// Over all of the session
     verdict: VerdictView,
+    family: views::FamilyView,
     /// How the session ended, and gaps in the client's reports
     ending: EndingReport,
 }
@@ -80,6 +81,7 @@ pub(super) async fn headless_lag_report(
         report_at_s: analysis.report_at_s,
         lag,
         verdict: VerdictView::of(&analysis.verdict),
+        family: views::FamilyView::of(&analysis),
         ending: views::ending(&analysis),
     };
     Ok(ToolAnswer::new(views::figures(report), body).next([held.next_step()]).cut(cut))

@@ -41,7 +41,13 @@ pub(super) struct StartArgs {
     fixture: Option<String>,
     /// An audio file inside the capture folders, uploaded
     audio: Option<String>,
+    /// Bring no audio where the server can do without; so it is anyway with families that ignore it
+    #[serde(default)]
+    text_only: bool,
     prompt: Option<String>,
+    /// The family of models that is to play: acestep, sa3, yue2, mrt2 or minimax; the server's own
+    /// unless given
+    family: Option<String>,
     /// Depth of the pipeline
     depth: Option<u32>,
     /// Steps of the model
@@ -157,12 +163,14 @@ fn live_verb(shared: &Shared, args: StartArgs, out: std::path::PathBuf) -> Resul
             LiveServer::BuiltIn { trouble, seed: args.seed.unwrap_or(0) }
         }
     };
-    let source = match (args.fixture, args.audio) {
-        (Some(_), Some(_)) => bail!("give either fixture or audio"),
-        (Some(name), None) => Some(SessionSource::Fixture(name)),
-        (None, Some(path)) => Some(SessionSource::File(shared.captures.file(&path)?)),
-        (None, None) => None,
+    let source = match (args.fixture, args.audio, args.text_only) {
+        (Some(name), None, false) => Some(SessionSource::Fixture(name)),
+        (None, Some(path), false) => Some(SessionSource::File(shared.captures.file(&path)?)),
+        (None, None, true) => Some(SessionSource::Text),
+        (None, None, false) => None,
+        _ => bail!("give one of fixture, audio and text_only"),
     };
+    let family = args.family.as_deref().map(str::parse).transpose()?;
     let mut set = Map::new();
     for (key, value) in [("depth", args.depth), ("steps", args.steps)] {
         set.extend(value.map(|value| (key.to_owned(), json!(value))));
@@ -175,6 +183,7 @@ fn live_verb(shared: &Shared, args: StartArgs, out: std::path::PathBuf) -> Resul
         server: place,
         source,
         prompt: args.prompt,
+        family,
         set,
         params_hz: hz,
         run_for: span("run_for_s", run_for_s)?,

@@ -33,6 +33,8 @@ pub(super) struct Stopped {
     failure: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     verdict: Option<VerdictView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    family: Option<views::FamilyView>,
     /// How the session ended, and gaps in the client's reports
     #[serde(skip_serializing_if = "Option::is_none")]
     ending: Option<EndingReport>,
@@ -71,6 +73,7 @@ pub(super) async fn headless_stop(
         reason: clipped(&end.reason),
         failure: end.failure.as_deref().map(clipped),
         verdict: analysis.map(|analysis| VerdictView::of(&analysis.verdict)),
+        family: analysis.map(views::FamilyView::of),
         ending: analysis.map(views::ending),
         lag: analysis.and_then(|analysis| analysis.lag.clone()),
     };

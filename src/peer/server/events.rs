@@ -12,14 +12,13 @@ use crate::time::DEFAULT_SAMPLE_RATE;
 /// Manual steering slots at most.
 pub(super) const MANUAL_SLOT_CAP: u32 = 16;
 
-pub(super) fn init_ack(session_id: &str, client_id: Option<&str>) -> String {
-    json!({
-        "type": "init_ack",
-        "session_id": session_id,
-        "client_id": client_id,
-        "supports_text_only": true,
-    })
-    .to_string()
+/// A server of June 2026 knows no sessions of text alone, nor the field that says so.
+pub(super) fn init_ack(session_id: &str, client_id: Option<&str>, text_only: bool) -> String {
+    let mut ack = json!({"type": "init_ack", "session_id": session_id, "client_id": client_id});
+    if text_only {
+        ack["supports_text_only"] = json!(true);
+    }
+    ack.to_string()
 }
 
 /// What `ready` says beside the config.

@@ -130,7 +130,8 @@ impl Handshake {
         }
         let config = Config::of(&fields);
         if config.wants_init_ack {
-            outbox.text(now, events::init_ack(session_id, config.client_id.as_deref()));
+            let client_id = config.client_id.as_deref();
+            outbox.text(now, events::init_ack(session_id, client_id, !options.needs_pcm));
         }
         if let Some(refusal) = &options.faults.refusal {
             return refuse(now, &refusal.code, &refusal.message, outbox);
@@ -139,7 +140,7 @@ impl Handshake {
         match fixture.and_then(|name| Loaded::fixture(name, &options.source, options.seed)) {
             Some(loaded) => self.load(now, config, loaded, options),
             // Whoever does not ask for `init_ack` cannot know whether text alone is enough.
-            None if config.text_only && config.wants_init_ack => {
+            None if config.text_only && config.wants_init_ack && !options.needs_pcm => {
                 self.load(now, config, Loaded::silence(options.seed), options)
             }
             None => {

@@ -63,6 +63,8 @@ pub struct ServerOptions {
     pub library: TrackLibrary,
     /// The family of a client that asks for none.
     pub family: Family,
+    /// Waits for PCM although a client asks for a session of text alone, as in June 2026.
+    pub needs_pcm: bool,
 }
 
 /// What comes from the client.
