@@ -130,9 +130,9 @@ impl BuiltIn {
         let verb = BackendVerb {
             listen: ([127, 0, 0, 1], 0).into(),
             bus: BusPort::Off,
+            family: trouble.incident.families[0],
             trouble,
             seed,
-            family: Family::default(),
             loop_s,
             channels,
             audio: None,
