@@ -106,7 +106,8 @@ impl Family {
     }
 
     /// The family of a checkpoint by its alias (families.py@1036c38).
-    fn of_checkpoint(alias: &str) -> Option<Family> {
+    #[must_use]
+    pub fn of_checkpoint(alias: &str) -> Option<Family> {
         let prefixes = [
             ("sa3", Family::Sa3),
             ("yue2", Family::Yue2),

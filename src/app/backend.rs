@@ -133,9 +133,9 @@ impl BuiltIn {
         let verb = BackendVerb {
             listen: ([127, 0, 0, 1], 0).into(),
             bus: BusPort::Off,
+            family: trouble.incident.families[0],
             trouble,
             seed,
-            family: Family::default(),
             needs_pcm: false,
             loop_s,
             channels,

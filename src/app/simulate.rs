@@ -50,12 +50,18 @@ impl SimulateVerb {
         if self.family != Family::Acestep {
             config.insert("backend".to_owned(), json!(self.family.name()));
         }
+        let mut knobs = Map::new();
+        if self.family == Family::Minimax {
+            // The page of minimax asks for a piece without an end (minimax.js@83827ba).
+            knobs.insert("minimax_endless".to_owned(), json!(true));
+        }
         let script = [setup.client.script, self.script.clone()].concat();
         Ok(SimulationOptions {
             client: ClientOptions {
                 config: fixture_config(BUILT_IN, config),
                 params_hz: self.params_hz.unwrap_or(setup.client.params_hz),
                 dialect: self.dialect,
+                knobs,
                 rate: self.rate.unwrap_or(setup.client.rate),
                 script,
                 commands: setup.client.commands,
@@ -69,6 +75,7 @@ impl SimulateVerb {
                 policy: setup.policy,
                 generator: setup.generator,
                 faults: setup.faults,
+                family: self.family,
                 ..ServerOptions::default()
             },
             up: setup.up,

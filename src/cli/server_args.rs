@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::values::{parse_loop};
 use crate::app::Outcome;
-use crate::family::{Family, FamilyKind};
+use crate::family::{FAMILIES, Family, FamilyKind};
 use crate::peer::incident::{self, Trouble};
 use crate::time::Span;
 
@@ -43,14 +43,18 @@ impl ServerArgs {
     }
 }
 
-/// Prints every incident with its parameters.
+/// Prints every incident with the families that it is for and its parameters.
 pub fn list_incidents(out: &mut dyn Write) -> Result<Outcome> {
     for incident in incident::ALL {
-        writeln!(out, "{:<18} {}", incident.name, incident.summary)?;
-        writeln!(out, "{:<18} shows: {}", "", incident.shows)?;
+        writeln!(out, "{:<20} {}", incident.name, incident.summary)?;
+        writeln!(out, "{:<20} shows: {}", "", incident.shows)?;
+        if incident.families != FAMILIES {
+            let names: Vec<_> = incident.families.iter().map(|family| family.name()).collect();
+            writeln!(out, "{:<20} for: {}", "", names.join(", "))?;
+        }
         for parameter in incident.parameters {
             let (name, default) = (parameter.name, parameter.default_text());
-            writeln!(out, "{:<20} {name}={default}  {}", "", parameter.meaning)?;
+            writeln!(out, "{:<22} {name}={default}  {}", "", parameter.meaning)?;
         }
     }
     Ok(Outcome::Healthy)

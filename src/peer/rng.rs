@@ -19,6 +19,8 @@ pub enum Stream {
     Client,
     /// What the server plays.
     Tune,
+    /// How long a change takes until it is heard.
+    Revisions,
 }
 
 impl Stream {
@@ -31,6 +33,7 @@ impl Stream {
             Stream::Names => 4,
             Stream::Client => 5,
             Stream::Tune => 6,
+            Stream::Revisions => 7,
         }
     }
 }
@@ -62,6 +65,11 @@ impl Rng {
     /// The next number in `[0, 1)`, with 53 random bits.
     pub fn unit(&mut self) -> f64 {
         (self.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// The next number in `[least, most)`.
+    pub fn between(&mut self, least: f64, most: f64) -> f64 {
+        least + (most - least) * self.unit()
     }
 
     /// The next number in `[mean·(1 − spread), mean·(1 + spread))`.

@@ -554,14 +554,70 @@ fn messages_that_cannot_be_taken_end_the_connection() {
 #[test]
 fn a_client_that_answers_no_ping_is_given_up() {
     let mut options = options();
-    options.keepalive =
-        KeepaliveOptions { ping_every: Span(50_000_000), pong_within: Span(50_000_000) };
+    let (ping_every, pong_within) = (Span(50_000_000), Span(50_000_000));
+    options.keepalive = KeepaliveOptions { ping_every, pong_within, ..KeepaliveOptions::default() };
     let backend = Running::start(options);
     let mut client = backend.session();
     // Whoever does not read does not answer.
     assert_eq!(backend.await_end(1), 1011);
     let (code, reason) = backend.next_close(&mut client);
     assert_eq!((code, reason.as_str()), (1011, "keepalive ping timeout"));
+}
+
+#[test]
+fn a_client_that_takes_nothing_is_given_up() {
+    let mut options = options();
+    // More than the buffers of both ends hold, so that it waits.
+    let audio = vec![0.0; 8 * 20 * 48_000];
+    options.server.source = ServerSource::Pcm(Pcm::new(8, audio));
+    options.keepalive.stalls_for = Some(Span(300_000_000));
+    let backend = Running::start(options);
+    let mut client = backend.session();
+    let reason = "the client takes nothing any more".to_owned();
+    backend.await_notice(1, &Happening::Closed { code: 1006, reason });
+    // What is left of the buffer comes, and no close.
+    let left = backend.act(async {
+        let mut left = Vec::new();
+        while let Some(Ok(message)) = client.next().await {
+            left.push(message);
+        }
+        left
+    });
+    assert!(!left.iter().any(Message::is_close), "{} messages", left.len());
+}
+
+/// Connects clients with this config, and reads which sessions the side bus then tells of.
+#[track_caller]
+fn check_sessions(configs: &[&str], left: usize) {
+    let backend = Running::start(options());
+    let mut clients: Vec<_> = configs
+        .iter()
+        .map(|config| {
+            let mut client = backend.connect();
+            backend.send(&mut client, config);
+            backend.next_of(&mut client, "ready");
+            client
+        })
+        .collect();
+    let preempted = configs.len() - left;
+    for client in &mut clients[..preempted] {
+        assert_eq!(backend.next_close(client).0, 4001, "{configs:?}");
+    }
+    let (_, sessions) = backend.on_bus("GET", "/sessions", b"");
+    assert_eq!(sessions.as_array().unwrap().len(), left, "{configs:?}: {sessions}");
+    for session in sessions.as_array().unwrap() {
+        let path = format!("/sessions/{}", session["id"].as_str().unwrap());
+        assert_eq!(backend.on_bus("GET", &path, b"").1["id"], session["id"]);
+    }
+}
+
+#[test]
+fn a_model_serves_as_many_sessions_as_its_family_has_room_for() {
+    let sfx = r#"{"checkpoint": "sa3-sfx", "text_only": true, "telemetry_version": 1, "sa3_duration_s": 1}"#;
+    check_sessions(&[sfx; 5], 4);
+    let mrt2 = r#"{"backend": "mrt2", "text_only": true, "telemetry_version": 1}"#;
+    check_sessions(&[mrt2; 2], 1);
+    check_sessions(&[CONFIG, mrt2], 2);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use lagtape::app::{self, AnalyzeOptions, BackendVerb, RecordVerb, SessionSource};
+use lagtape::family::Family;
 use lagtape::peer::client::Dialect;
 use lagtape::peer::incident::{self, Trouble};
 use lagtape::peer::server::BUILT_IN;
@@ -23,7 +24,7 @@ async fn record_socket(incident: &'static str, out: PathBuf) -> Analysis {
     let trouble: Trouble = incident.parse().unwrap();
     let client = trouble.setup().client;
     let backend = BackendVerb {
-        family: lagtape::family::Family::Acestep,
+        family: Family::Acestep,
         needs_pcm: false,
         bus: app::BusPort::Off,
         listen: "127.0.0.1:0".parse().unwrap(),
@@ -81,7 +82,8 @@ async fn record_all(incidents: &[&'static str], folder: &Path) -> Vec<Analysis> 
 #[tokio::test(flavor = "multi_thread")]
 async fn live_is_offline_for_every_incident() {
     let folder = TempDir::new().unwrap();
-    let names: Vec<_> = incident::ALL.iter().map(|incident| incident.name).collect();
+    let of_acestep = incident::ALL.iter().filter(|i| i.families.contains(&Family::Acestep));
+    let names: Vec<_> = of_acestep.map(|incident| incident.name).collect();
     for (live, name) in record_all(&names, folder.path()).await.iter().zip(names) {
         let offline = app::analyze(&folder.path().join(name), &AnalyzeOptions::default()).unwrap();
         assert_eq!(

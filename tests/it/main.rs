@@ -15,6 +15,7 @@ mod ending;
 mod ending_live;
 mod engine;
 mod families;
+mod family_servers;
 mod flight;
 mod foreign;
 mod fuzz;

@@ -79,7 +79,8 @@ fn brief(message: &Message) -> String {
 async fn serve(peer: Peer, acts: &[Act]) -> Vec<Message> {
     let keepalive = match acts {
         [Act::UntilRaw(_)] => {
-            KeepaliveOptions { ping_every: Span(50_000_000), pong_within: Span(50_000_000) }
+            let (ping_every, pong_within) = (Span(50_000_000), Span(50_000_000));
+            KeepaliveOptions { ping_every, pong_within, ..KeepaliveOptions::default() }
         }
         _ => KeepaliveOptions::default(),
     };

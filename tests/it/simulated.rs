@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use lagtape::app::{self, AnalyzeOptions, Outcome, SimulateVerb};
 use lagtape::capture::Records;
 use lagtape::engine::{Engine, Options};
+use lagtape::family::Family;
 use lagtape::heard::{HeardEpisode, LagKind};
 use lagtape::peer::client::Dialect;
 use lagtape::peer::incident::{self, Trouble};
@@ -15,9 +16,10 @@ use lagtape::time::Span;
 use tempfile::TempDir;
 
 fn verb(incident: &str, seed: u64, run_for_s: u64, out: PathBuf) -> SimulateVerb {
+    let trouble = incident.parse::<Trouble>().unwrap();
     SimulateVerb {
-        family: lagtape::family::Family::Acestep,
-        trouble: incident.parse::<Trouble>().unwrap(),
+        family: trouble.incident.families[0],
+        trouble,
         seed,
         run_for: Span(run_for_s * 1_000_000_000),
         loop_s: 8.0,
@@ -64,8 +66,9 @@ pub fn simulated_bytes(incident: &str, seed: u64, run_for_s: u64) -> Vec<u8> {
 
 #[test]
 fn live_reports_are_offline_reports() {
-    let sessions: Vec<_> =
-        incident::ALL.iter().flat_map(|i| (0..20).map(|seed| (i.name, seed))).collect();
+    // Those of other families are in `families`.
+    let of_acestep = incident::ALL.iter().filter(|i| i.families.contains(&Family::Acestep));
+    let sessions: Vec<_> = of_acestep.flat_map(|i| (0..20).map(|seed| (i.name, seed))).collect();
     sweep::map_in_order(&sessions, 0, |(incident, seed)| {
         let simulated = simulate(incident, *seed, 13);
         let offline = app::analyze(&simulated.capture, &AnalyzeOptions::default()).unwrap();

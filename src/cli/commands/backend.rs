@@ -65,6 +65,10 @@ pub fn run(args: &BackendArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Ou
         return list_incidents(out);
     }
     let verb = args.verb();
+    if let Err(error) = verb.trouble.check_family(verb.family) {
+        stderr.say(&format!("{error}; lagtape backend --list has them all"));
+        return Ok(Outcome::Usage);
+    }
     if verb.trouble.needs_client() {
         stderr.say_lines(&format!(
             "{name} is partly the doing of a client, which yours may not do; for both sides:\n  \

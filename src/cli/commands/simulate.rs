@@ -71,8 +71,12 @@ impl SimulateArgs {
     }
 }
 
-pub fn run(args: &SimulateArgs, _: Stderr, out: &mut dyn Write) -> Result<Outcome> {
+pub fn run(args: &SimulateArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Outcome> {
     let Some(verb) = args.verb() else { return list_incidents(out) };
+    if let Err(error) = verb.trouble.check_family(verb.family) {
+        stderr.say(&format!("{error}; lagtape simulate --list has them all"));
+        return Ok(Outcome::Usage);
+    }
     let analysis = app::simulate(&verb)?;
     let outcome = analysis.outcome();
     unless_closed(print_analyses(&[analysis], args.json, out), outcome)

@@ -11,8 +11,8 @@ use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::Backend;
-use super::active_session::{InjectedCommand, SessionOrder};
 use super::notice::{BackendChange, BackendNotice};
+use super::sessions::{InjectedCommand, SessionOrder};
 use crate::edge::clock::unix_seconds;
 use crate::edge::socket::close::SocketEnd;
 use crate::edge::socket::listener::StopSignal;
@@ -21,7 +21,7 @@ use crate::edge::socket::upgrade::Upgraded;
 use crate::peer::Outgoing;
 use crate::peer::link::{Link, LinkOptions, websocket_len};
 use crate::peer::rng::Stream;
-use crate::peer::server::{Incoming, Server, ServerOptions};
+use crate::peer::server::{Incoming, ServedModel, Server, ServerOptions};
 use crate::time::Nanos;
 use crate::wire::json::parse_object;
 use crate::wire::message::kind_of;
@@ -56,7 +56,7 @@ enum Progress {
     Connected,
     /// It has sent its first message, which was not a config: it only uploads a track.
     Uploading,
-    /// It has the server until another session takes over, and gets the orders of others.
+    /// It has its model until another session takes over, and gets the orders of others.
     Session { orders: mpsc::Receiver<SessionOrder>, ready_at: Option<f64> },
     /// The connection is ending.
     Ending,
@@ -79,20 +79,20 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// The first text: a config makes this the active session, an `upload_track` does not.
+    /// The first text: a config takes a place among the sessions, an `upload_track` does not.
     fn begin(&mut self, text: &str) {
         if !matches!(self.progress, Progress::Connected) {
             return;
         }
-        let config = parse_object(text).ok();
-        let is_session =
-            config.is_some_and(|config| kind_of(&config.fields) != Some("upload_track"));
-        self.progress = match is_session {
-            true => {
-                let orders = self.backend.active_session.take_over();
+        let config = parse_object(text).map(|config| config.fields).ok();
+        let config = config.filter(|config| kind_of(config) != Some("upload_track"));
+        self.progress = match config {
+            Some(config) => {
+                let model = ServedModel::of(&config, self.backend.options.server.family);
+                let orders = self.backend.sessions.take_over(self.server.session_id(), model);
                 Progress::Session { orders, ready_at: None }
             }
-            false => Progress::Uploading,
+            None => Progress::Uploading,
         };
     }
 
@@ -109,7 +109,7 @@ impl<'a> Connection<'a> {
     fn notice_sources(&mut self) {
         if let Some(track) = self.server.take_uploaded() {
             self.notify(BackendChange::Uploaded { name: track.name.clone() });
-            self.backend.active_session.tell_uploaded(track);
+            self.backend.sessions.tell_uploaded(track);
         }
         if !self.has_warned
             && let Some(name) = self.server.unknown_fixture()

@@ -132,7 +132,7 @@ async fn turn_knobs(request: Request<Incoming>, backend: &Backend) -> HttpAnswer
         Ok(raw) => raw,
         Err(refusal) => return refusal,
     };
-    if backend.active_session.turn_knobs(raw).await {
+    if backend.sessions.turn_knobs(raw).await {
         json_answer(StatusCode::OK, &json!({"sent": true}))
     } else {
         refusal(StatusCode::CONFLICT, "no session is live; connect a client first")

@@ -3,10 +3,10 @@
 //! Answers HTTP requests, also on the side bus, and drives one [`Server`](crate::peer::server::Server) in real time for
 //! every WebSocket connection. One clock stamps everything.
 
-mod active_session;
 mod connection;
 pub(in crate::edge) mod http;
 mod notice;
+mod sessions;
 mod side_bus;
 
 use std::future::Future;
@@ -70,7 +70,7 @@ pub async fn serve(
     let backend = Arc::new(Backend {
         options,
         clock: MonotonicClock::start(),
-        active_session: active_session::ActiveSession::default(),
+        sessions: sessions::Sessions::default(),
         connections: AtomicU64::new(0),
     });
     let (stop, mut stopping) = StopSignal::new();
@@ -102,6 +102,6 @@ pub async fn serve(
 struct Backend {
     options: BackendOptions,
     clock: MonotonicClock,
-    active_session: active_session::ActiveSession,
+    sessions: sessions::Sessions,
     connections: AtomicU64,
 }

@@ -13,7 +13,7 @@ use hyper::{Method, Request, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::Backend;
-use super::active_session::InjectedCommand;
+use super::sessions::InjectedCommand;
 use crate::edge::connect::MAX_MESSAGE_LEN;
 use crate::edge::socket::answers::{HttpAnswer, json_answer, not_found, refusal, wrong_method};
 use crate::edge::socket::listener::{Accepted, StopSignal};
@@ -38,15 +38,15 @@ async fn answer(request: Request<Incoming>, backend: &Backend) -> HttpAnswer {
     let under = path.strip_prefix("/sessions").map(|under| under.trim_start_matches('/'));
     match (request.method(), under) {
         (&Method::GET | &Method::HEAD, Some("")) => {
-            let sessions: Value = snapshot(backend).await.into_iter().map(Value::Object).collect();
+            let sessions: Value = snapshots(backend).await.map(Value::Object).collect();
             json_answer(StatusCode::OK, &sessions)
         }
-        (&Method::GET | &Method::HEAD, Some(id)) => match snapshot(backend).await {
-            Some(snapshot) if snapshot.get("id").and_then(Value::as_str) == Some(id) => {
-                json_answer(StatusCode::OK, &Value::Object(snapshot))
+        (&Method::GET | &Method::HEAD, Some(id)) => {
+            match snapshots(backend).await.find(|snapshot| is_session(snapshot, id)) {
+                Some(snapshot) => json_answer(StatusCode::OK, &Value::Object(snapshot)),
+                None => unknown_session(),
             }
-            _ => unknown_session(),
-        },
+        }
         (&Method::POST, Some(under)) => match under.strip_suffix("/cmd") {
             Some(id) => inject(id.to_owned(), request, backend).await,
             None => not_found(&path),
@@ -56,22 +56,26 @@ async fn answer(request: Request<Incoming>, backend: &Backend) -> HttpAnswer {
     }
 }
 
-/// What the active session is at, and since when.
-async fn snapshot(backend: &Backend) -> Option<Map<String, Value>> {
-    let mut snapshot = backend.active_session.snapshot().await?;
-    // The real server names both first.
-    let mut told = Map::new();
-    for key in ["id", "started_at"] {
-        told.insert(key.to_owned(), snapshot.shift_remove(key).unwrap_or_default());
-    }
-    told.extend(snapshot);
-    Some(told)
+/// What each session is at, and since when.
+async fn snapshots(backend: &Backend) -> impl Iterator<Item = Map<String, Value>> {
+    let told = |mut snapshot: Map<String, Value>| {
+        // The real server names both first.
+        let mut told = Map::new();
+        for key in ["id", "started_at"] {
+            told.insert(key.to_owned(), snapshot.shift_remove(key).unwrap_or_default());
+        }
+        told.extend(snapshot);
+        told
+    };
+    backend.sessions.snapshots().await.into_iter().map(told)
+}
+
+fn is_session(snapshot: &Map<String, Value>, id: &str) -> bool {
+    snapshot.get("id").and_then(Value::as_str) == Some(id)
 }
 
 async fn inject(session_id: String, request: Request<Incoming>, backend: &Backend) -> HttpAnswer {
-    let is_session =
-        |told: &Map<String, Value>| told.get("id").and_then(Value::as_str) == Some(&session_id);
-    if !backend.active_session.snapshot().await.as_ref().is_some_and(is_session) {
+    if !snapshots(backend).await.any(|snapshot| is_session(&snapshot, &session_id)) {
         return unknown_session();
     }
     let body = match Limited::new(request.into_body(), MAX_MESSAGE_LEN).collect().await {
@@ -88,7 +92,7 @@ async fn inject(session_id: String, request: Request<Incoming>, backend: &Backen
     };
     let audio_bytes = binary.len();
     let injected = InjectedCommand { session_id: session_id.clone(), command, binary };
-    if backend.active_session.inject(injected).await {
+    if backend.sessions.inject(injected).await {
         let sent = json!({"sent": true, "session_id": session_id, "audio_bytes": audio_bytes});
         json_answer(StatusCode::OK, &sent)
     } else {

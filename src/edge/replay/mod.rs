@@ -86,7 +86,8 @@ impl ServeOptions {
             looped: false,
             out: None,
             force: false,
-            keepalive: KeepaliveOptions::default(),
+            // A listener may stop his player for as long as he likes.
+            keepalive: KeepaliveOptions { stalls_for: None, ..KeepaliveOptions::default() },
             watch: Box::new(|_| ()),
         }
     }

@@ -58,7 +58,7 @@ impl SessionRecorder {
         let (code, reason, automatic) = match end {
             SocketEnd::Ours { code, reason } => (*code, reason, false),
             SocketEnd::Theirs { code, reason } => (*code, reason, true),
-            SocketEnd::Cut | SocketEnd::Dropped { .. } => return,
+            SocketEnd::Cut | SocketEnd::GivenUp { .. } | SocketEnd::Dropped { .. } => return,
         };
         let payload = if code == 1005 { Vec::new() } else { close_payload(code, reason) };
         let close = RecordedMessage::new(Direction::ServerToClient, Opcode::Close, &payload);

@@ -15,9 +15,10 @@ use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::CLOSE_TIMEOUT;
 use super::upgrade::Upgraded;
+use super::watched::WatchedStream;
 use crate::peer::{LOST, NO_CODE};
 
-pub(in crate::edge) type Socket = WebSocketStream<TcpStream>;
+pub(in crate::edge) type Socket = WebSocketStream<WatchedStream>;
 
 /// How a connection ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub(in crate::edge) enum SocketEnd {
     Theirs { code: u16, reason: String },
     /// The connection is broken: nobody is left to be told.
     Cut,
+    /// This side gives a client up that takes nothing, not even a close.
+    GivenUp { reason: String },
     /// This side ends the connection without a close, or resets it.
     Dropped { is_reset: bool },
 }
@@ -64,6 +67,7 @@ impl SocketEnd {
     pub fn into_code(self) -> (u16, String) {
         match self {
             SocketEnd::Ours { code, reason } | SocketEnd::Theirs { code, reason } => (code, reason),
+            SocketEnd::GivenUp { reason } => (LOST, reason),
             SocketEnd::Cut | SocketEnd::Dropped { .. } => (LOST, String::new()),
         }
     }
@@ -87,11 +91,11 @@ pub(in crate::edge) async fn finish(
     if let SocketEnd::Dropped { is_reset } = end {
         let socket = sink.ok().and_then(|sink| incoming.reunite(sink).ok());
         if let Some(socket) = socket {
-            drop_connection(socket.into_inner(), *is_reset).await;
+            drop_connection(socket.into_inner().into_inner(), *is_reset).await;
         }
         return;
     }
-    if matches!(end, SocketEnd::Cut) {
+    if let SocketEnd::Cut | SocketEnd::GivenUp { .. } = end {
         return;
     }
     let mut is_agreed = matches!(end, SocketEnd::Theirs { .. });
@@ -101,7 +105,7 @@ pub(in crate::edge) async fn finish(
     if let Some(socket) = sink.ok().and_then(|sink| incoming.reunite(sink).ok())
         && !is_agreed
     {
-        linger(socket.into_inner()).await;
+        linger(socket.into_inner().into_inner()).await;
     }
 }
 

@@ -11,12 +11,15 @@ pub struct KeepaliveOptions {
     pub ping_every: Span,
     /// From a ping to giving up, if there is no pong.
     pub pong_within: Span,
+    /// How long a client may take nothing of what waits for it; `None`: for ever.
+    pub stalls_for: Option<Span>,
 }
 
 impl Default for KeepaliveOptions {
-    /// The times of the real server: 20 s and 90 s.
+    /// The times of the real server: 20 s, 90 s and 30 s.
     fn default() -> Self {
-        Self { ping_every: Span(20_000_000_000), pong_within: Span(90_000_000_000) }
+        let s = |seconds: u64| Span(seconds * 1_000_000_000);
+        Self { ping_every: s(20), pong_within: s(90), stalls_for: Some(s(30)) }
     }
 }
 

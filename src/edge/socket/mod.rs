@@ -14,6 +14,7 @@ pub mod pump;
 pub mod sender;
 pub mod shedding;
 pub mod upgrade;
+pub mod watched;
 
 use std::time::Duration;
 

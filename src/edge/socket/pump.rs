@@ -4,6 +4,8 @@
 //! heard. At most [`MAX_UNSENT`] messages wait between them: the peer is asked for the next message
 //! only while there is room, so a full socket holds the peer up and not a growing queue.
 
+use std::sync::Arc;
+
 use futures_util::StreamExt;
 use futures_util::stream::SplitStream;
 use tokio::sync::mpsc;
@@ -18,6 +20,7 @@ use super::listener::{STOP_GRACE, StopSignal};
 use super::message::to_socket;
 use super::sender::send_all;
 use super::upgrade::Upgraded;
+use super::watched::{StallWatch, WatchedStream, WriteProgress};
 use crate::edge::clock::MonotonicClock;
 use crate::edge::connect::MAX_MESSAGE_LEN;
 use crate::peer::{LOST, Outgoing, RESET};
@@ -95,18 +98,23 @@ pub(in crate::edge) async fn serve<P: ServedPeer>(
         .max_frame_size(Some(MAX_MESSAGE_LEN))
         .write_buffer_size(0);
     let Upgraded { stream, read, .. } = upgraded;
+    let (stream, progress) = WatchedStream::new(stream);
     let socket =
         WebSocketStream::from_partially_read(stream, read, Role::Server, Some(config)).await;
     let (sink, mut incoming) = socket.split();
     let (unsent, queue) = mpsc::channel(MAX_UNSENT);
     let mut sender = tokio::spawn(send_all(sink, queue));
 
+    let stalls = StallWatch::new(keepalive.stalls_for, clock.now());
     let keepalive = Keepalive::new(keepalive, clock.now());
-    let mut pump = Pump { peer, clock, keepalive, unsent };
+    let mut pump = Pump { peer, clock, keepalive, stalls, progress, unsent };
     let end = pump.run(&mut incoming, stop.clone()).await;
     let at = clock.now();
     pump.peer.ending(at, &end);
 
+    if let SocketEnd::GivenUp { .. } = end {
+        sender.abort();
+    }
     let closing = close::finish(&end, incoming, pump.unsent, &mut sender);
     let patience = if stop.is_stopping() { STOP_GRACE } else { CLOSE_TIMEOUT };
     if tokio::time::timeout(patience, closing).await.is_err() {
@@ -120,6 +128,8 @@ struct Pump<'a, P> {
     peer: &'a mut P,
     clock: MonotonicClock,
     keepalive: Keepalive,
+    stalls: StallWatch,
+    progress: Arc<WriteProgress>,
     unsent: mpsc::Sender<Message>,
 }
 
@@ -133,6 +143,10 @@ impl<P: ServedPeer> Pump<'_, P> {
             let now = clock.now();
             if self.keepalive.is_lost(now) {
                 return SocketEnd::ours(1011, "keepalive ping timeout");
+            }
+            if self.stalls.is_stalled(now, &self.progress) {
+                let reason = "the client takes nothing any more".to_owned();
+                return SocketEnd::GivenUp { reason };
             }
             let can_receive = self.peer.can_receive(now);
             let can_send = self.unsent.capacity() > 0;
@@ -198,7 +212,8 @@ impl<P: ServedPeer> Pump<'_, P> {
 
     fn wake_at(&self, now: Nanos, can_send: bool) -> Option<Nanos> {
         let keepalive = self.keepalive.wake_at(can_send);
-        self.peer.wake_at(now, can_send).into_iter().chain([keepalive]).min()
+        let peer = self.peer.wake_at(now, can_send);
+        [peer, Some(keepalive), self.stalls.wake_at()].into_iter().flatten().min()
     }
 }
 

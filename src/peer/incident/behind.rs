@@ -1,6 +1,6 @@
 //! The server aims behind the listener for a while.
 
-use super::{Incident, Parameter, Unit};
+use super::{Incident, Parameter, REFINING, Unit};
 use crate::peer::interval::Interval;
 use crate::peer::server::Behind;
 
@@ -8,6 +8,7 @@ pub(super) const INCIDENT: Incident = Incident {
     name: "behind",
     summary: "slices land behind the listener for a while",
     shows: "leads jump to minus the distance and back",
+    families: &REFINING,
     parameters: &[
         Parameter { name: "at", default: 6.0, unit: Unit::Time, meaning: "when it begins" },
         Parameter { name: "for", default: 3.0, unit: Unit::Time, meaning: "for how long" },

@@ -1,11 +1,13 @@
 //! A throttled tab: the client handles what came only now and then.
 
 use super::{Incident, Parameter, Unit};
+use crate::family::FAMILIES;
 
 pub(super) const INCIDENT: Incident = Incident {
     name: "client-backlog",
     summary: "a throttled client applies slices in bursts",
     shows: "slices, acks and leads come in bursts a second apart",
+    families: &FAMILIES,
     parameters: &[Parameter {
         name: "every",
         default: 1.0,

@@ -1,11 +1,13 @@
 //! The client's audio clock runs fast.
 
 use super::{Incident, Parameter, Unit};
+use crate::family::FAMILIES;
 
 pub(super) const INCIDENT: Incident = Incident {
     name: "clock-skew",
     summary: "the client's audio clock runs at another rate",
     shows: "reported positions drift against their arrival; every report re-anchors, so leads hold",
+    families: &FAMILIES,
     parameters: &[Parameter {
         name: "rate",
         default: 1.02,

@@ -6,9 +6,15 @@
 //! on a warm server.
 
 mod behind;
+mod below_real_time;
 mod burst_production;
 mod client_backlog;
 mod clock_skew;
+mod cold_start;
+mod dead_worker;
+mod finished_piece;
+mod frontier_overtaken;
+mod gate_on_lead_alone;
 mod healthy;
 mod idle_pause;
 mod oversize_window;
@@ -17,10 +23,12 @@ mod preempted;
 mod rebuild_stall;
 mod refit_storm;
 mod seek_lead_runaway;
+mod sidecar_lost;
 mod slow_generation;
 mod stale_playhead;
 mod stall;
 mod thin_link;
+mod vram_paging;
 
 use serde_json::{Map, Value};
 
@@ -30,11 +38,12 @@ use super::link::LinkOptions;
 use super::policy::Policy;
 use super::script::ScriptedOp;
 use super::server::ServerFaults;
+use crate::family::Family;
 use crate::parse::{Unit, ValueError, nearest};
 use crate::time::Span;
 
 /// All incidents, in the order in which they are listed.
-pub const ALL: [&Incident; 16] = [
+pub const ALL: &[&Incident] = &[
     &healthy::INCIDENT,
     &stall::INCIDENT,
     &behind::INCIDENT,
@@ -51,7 +60,20 @@ pub const ALL: [&Incident; 16] = [
     &pipeline_death::INCIDENT,
     &preempted::INCIDENT,
     &idle_pause::INCIDENT,
+    &frontier_overtaken::INCIDENT,
+    &below_real_time::INCIDENT,
+    &gate_on_lead_alone::INCIDENT,
+    &vram_paging::INCIDENT,
+    &dead_worker::INCIDENT,
+    &sidecar_lost::INCIDENT,
+    &cold_start::INCIDENT,
+    &finished_piece::INCIDENT,
 ];
+
+/// The families whose slices refine a loop.
+const REFINING: [Family; 3] = [Family::Acestep, Family::Sa3, Family::Yue2];
+/// The families that only append.
+const TAPES: [Family; 2] = [Family::Mrt2, Family::Minimax];
 
 /// A kind of trouble.
 #[derive(Debug)]
@@ -61,8 +83,10 @@ pub struct Incident {
     pub summary: &'static str,
     /// What a capture of it shows.
     pub shows: &'static str,
+    /// Whose it is, in the order of lists: to others it means nothing.
+    pub families: &'static [Family],
     pub parameters: &'static [Parameter],
-    /// Whether a listener hears lag with the defaults, given 30 s.
+    /// Whether a listener of the first family hears lag with the defaults, given 30 s.
     pub lags: bool,
     /// Puts the trouble into a setup that was healthy.
     apply: fn(&Values, &mut Setup),
@@ -130,6 +154,9 @@ pub enum IncidentError {
     /// It has no such parameter.
     #[error("{incident} has no parameter \"{key}\"; {known}")]
     Parameter { incident: &'static str, key: String, known: String },
+    /// The server of that family has no such trouble.
+    #[error("{incident} means nothing to {family}; it is for {families}")]
+    Family { incident: &'static str, family: &'static str, families: String },
     /// A value does not fit its unit.
     #[error("{key}={value}: {reason}")]
     Value { key: String, value: String, reason: ValueError },
@@ -200,6 +227,16 @@ impl Trouble {
         };
         (self.incident.apply)(&self.values, &mut setup);
         setup
+    }
+
+    /// Refuses a family that the trouble means nothing to.
+    pub fn check_family(&self, family: Family) -> Result<(), IncidentError> {
+        let Incident { name, families, .. } = *self.incident;
+        if families.contains(&family) {
+            return Ok(());
+        }
+        let families = families.iter().map(|family| family.name()).collect::<Vec<_>>().join(", ");
+        Err(IncidentError::Family { incident: name, family: family.name(), families })
     }
 
     /// Whether the trouble takes a client that behaves in its way, beside a server and a link.

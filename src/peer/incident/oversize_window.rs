@@ -2,12 +2,13 @@
 
 use serde_json::json;
 
-use super::{Incident, Parameter, Unit};
+use super::{Incident, Parameter, REFINING, Unit};
 
 pub(super) const INCIDENT: Incident = Incident {
     name: "oversize-window",
     summary: "the client's configuration asks for oversize windows",
     shows: "num_samples far above 17,280",
+    families: &REFINING,
     parameters: &[Parameter {
         name: "window",
         default: 6.0,

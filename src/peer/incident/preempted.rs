@@ -1,12 +1,14 @@
 //! Another session takes the server: close 4001.
 
 use super::{Incident, Parameter, Unit};
+use crate::family::FAMILIES;
 use crate::peer::server::{EarlyEnding, SessionEnding};
 
 pub(super) const INCIDENT: Incident = Incident {
     name: "preempted",
     summary: "another session takes the server over",
     shows: "close 4001",
+    families: &FAMILIES,
     parameters: &[Parameter { name: "at", default: 8.0, unit: Unit::Time, meaning: "when" }],
     lags: false,
     apply: |values, setup| {

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::{Incident, Parameter, Unit};
+use crate::family::Family;
 use crate::peer::Outgoing;
 use crate::peer::client::ClientCommand;
 
@@ -10,6 +11,7 @@ pub(super) const INCIDENT: Incident = Incident {
     name: "rebuild-stall",
     summary: "a command rebuilds the pipeline",
     shows: "one gap right after set_depth",
+    families: &[Family::Acestep],
     parameters: &[
         Parameter {
             name: "at",

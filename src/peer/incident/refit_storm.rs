@@ -3,6 +3,7 @@
 use serde_json::{Map, json};
 
 use super::{Incident, Parameter, Unit};
+use crate::family::Family;
 use crate::peer::client::ClientCommand;
 use crate::time::Span;
 
@@ -15,6 +16,7 @@ pub(super) const INCIDENT: Incident = Incident {
     name: "refit-storm",
     summary: "a LoRA's strength is dragged",
     shows: "lora_str_* changes with every report, stalls repeat",
+    families: &[Family::Acestep],
     parameters: &[
         Parameter { name: "at", default: 6.0, unit: Unit::Time, meaning: "when the drag begins" },
         Parameter { name: "for", default: 5.0, unit: Unit::Time, meaning: "for how long" },

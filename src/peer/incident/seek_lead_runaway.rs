@@ -2,7 +2,7 @@
 //! server raises its transport lead to the cap and lets it decay. Nothing is faked here: it follows
 //! from the controller, a link with latency and a seek.
 
-use super::{Incident, Parameter, Unit};
+use super::{Incident, Parameter, REFINING, Unit};
 use crate::capture::Marker;
 use crate::peer::script::ScriptedOp;
 
@@ -10,6 +10,7 @@ pub(super) const INCIDENT: Incident = Incident {
     name: "seek-lead-runaway",
     summary: "a forward seek throws the server's transport lead to its cap",
     shows: "slices land 3 s ahead right after the seek; about 3 s of unrendered audio play",
+    families: &REFINING,
     parameters: &[
         Parameter {
             name: "at",

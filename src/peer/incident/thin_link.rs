@@ -1,11 +1,13 @@
 //! The link down is slower than the stream: slices queue up and arrive late.
 
 use super::{Incident, Parameter, Unit};
+use crate::family::FAMILIES;
 
 pub(super) const INCIDENT: Incident = Incident {
     name: "thin-link",
     summary: "the link down is slower than the stream",
     shows: "bytes in flight grow to the window, slices are shed, leads fall and settle",
+    families: &FAMILIES,
     parameters: &[
         Parameter {
             name: "down",

@@ -32,6 +32,9 @@ impl Session {
     /// Any text of the client's but `params`.
     pub(super) fn command(&mut self, now: Nanos, fields: &Map<String, Value>, outbox: &mut Outbox) {
         let Some((kind, fields)) = typed(fields) else { return };
+        if let Some(capability) = self.lacks(kind) {
+            return outbox.text(now, events::command_failed(kind, capability));
+        }
         match self.announced(kind, &fields) {
             Some(upload) => {
                 let due = after(now, self.payload_within_s);
@@ -44,6 +47,9 @@ impl Session {
     /// A command from elsewhere, with its binary; no binary is an empty one.
     pub(super) fn inject(&mut self, now: Nanos, injected: &Injected, outbox: &mut Outbox) {
         let Some((kind, fields)) = typed(&injected.command) else { return };
+        if let Some(capability) = self.lacks(kind) {
+            return outbox.text(now, events::command_failed(kind, capability));
+        }
         if let Some(upload) = self.announced(kind, &fields) {
             return self.binary(now, upload, &injected.binary, outbox);
         }
@@ -112,6 +118,17 @@ impl Session {
             "bounce" => self.bounce(now, fields, outbox),
             _ => {}
         }
+    }
+
+    /// The capability that a command requires and this session lacks. LoRAs are asked for where they
+    /// are used.
+    fn lacks(&self, kind: &str) -> Option<&'static str> {
+        let required = contract::requires(kind).filter(|&required| required != "lora")?;
+        (!self.has(required)).then_some(required)
+    }
+
+    pub(super) fn has(&self, capability: &str) -> bool {
+        events::capabilities(&self.config)[capability] == true
     }
 
     /// The binary that a command says is to follow it.
@@ -302,7 +319,10 @@ impl Session {
     fn load_swap(&mut self, now: Nanos, loaded: Loaded, request: SwapRequest) {
         self.touch(now);
         let (key, beats) = (request.key.as_deref(), request.time_signature.as_deref());
-        let loaded = loaded.said_to_be(key, beats);
+        let mut loaded = loaded.said_to_be(key, beats);
+        if !events::refines_as_acestep(&self.config) {
+            loaded = loaded.in_stereo();
+        }
         self.swap = Some(PendingSwap { due: self.loaded_at(now), loaded, request });
     }
 

@@ -5,6 +5,7 @@
 
 use serde_json::{Map, Value};
 
+use super::profile::{self, ServedModel};
 use crate::family::Family;
 use crate::peer::policy::Policy;
 
@@ -26,8 +27,10 @@ pub(super) struct Config {
     pub sde: bool,
     pub depth: u32,
     pub steps: u32,
-    /// The family that the client asks for.
-    pub family: Option<Family>,
+    /// What the client asks for, or else what the server serves.
+    pub model: ServedModel,
+    /// Length of the buffer that the client asks for.
+    pub buffer_s: Option<f64>,
     vae_window_s: Option<f64>,
     lead_floor_s: Option<f64>,
     lead_ceiling_s: Option<f64>,
@@ -38,7 +41,9 @@ pub(super) struct Config {
 pub(super) const MAX_DEPTH: u32 = 4;
 
 impl Config {
-    pub fn of(fields: &Map<String, Value>) -> Self {
+    /// `usual`: the family that is served unless the client asks for another.
+    pub fn of(fields: &Map<String, Value>, usual: Family) -> Self {
+        let model = ServedModel::of(fields, usual);
         let fixture_name = text(fields, "fixture_name");
         let is_servers = is_set(fields, "use_server_fixture");
         let prompt = text(fields, "prompt").unwrap_or_else(|| "instrumental music".to_owned());
@@ -55,7 +60,8 @@ impl Config {
             sde: is_set(fields, "sde"),
             depth: whole(fields, "depth", 4, MAX_DEPTH),
             steps: whole(fields, "steps", 8, 64),
-            family: text(fields, "backend").and_then(|name| Family::named(&name)),
+            buffer_s: number(fields, &format!("{}_duration_s", model.family.name()), 1.0, 360.0),
+            model,
             vae_window_s: number(fields, "vae_window", 0.04, 60.0),
             lead_floor_s: number(fields, "lead_floor_s", 0.0, 30.0),
             lead_ceiling_s: number(fields, "lead_ceiling_s", 0.0, 30.0),
@@ -65,10 +71,7 @@ impl Config {
 
     /// The server's policy with what the client asked to be different.
     pub fn apply(&self, policy: &Policy) -> Policy {
-        let mut policy = policy.clone();
-        if let Some(family @ (Family::Sa3 | Family::Yue2)) = self.family {
-            policy.placement.window_s = family.traits().window_s;
-        }
+        let mut policy = profile::policy_of(self.model.family, policy.clone());
         replace(&mut policy.placement.window_s, self.vae_window_s);
         replace(&mut policy.lead.floor_s, self.lead_floor_s);
         replace(&mut policy.lead.ceiling_s, self.lead_ceiling_s);
@@ -122,7 +125,7 @@ mod tests {
     use serde_json::json;
 
     fn config(fields: &Value) -> Config {
-        Config::of(fields.as_object().unwrap())
+        Config::of(fields.as_object().unwrap(), Family::Acestep)
     }
 
     #[test]

@@ -26,6 +26,14 @@ pub(super) fn typed(kind: &str, fields: &Map<String, Value>) -> Option<Map<Strin
     Some(fields.iter().filter_map(typed).collect())
 }
 
+/// The capability that a command requires.
+pub(super) fn requires(kind: &str) -> Option<&'static str> {
+    match names::protocol()["commands"].get(kind) {
+        Some(declared) => declared["requires"].as_str(),
+        None => (kind == "bounce").then_some("bounce"),
+    }
+}
+
 fn converted(field: &Value, value: &Value) -> Option<Value> {
     if value.is_null() {
         return (field["nullable"] == true).then_some(Value::Null);

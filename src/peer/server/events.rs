@@ -56,7 +56,7 @@ pub(super) fn ready(config: &Config, facts: &SessionFacts<'_>) -> String {
         "capabilities": capabilities(config),
         "knob_manifest": facts.knob_manifest,
     });
-    match config.family.unwrap_or_default() {
+    match config.model.family {
         Family::Sa3 | Family::Yue2 => {
             ["bpm", "key", "time_signature"].into_iter().for_each(|key| ready[key] = Value::Null);
         }
@@ -66,22 +66,14 @@ pub(super) fn ready(config: &Config, facts: &SessionFacts<'_>) -> String {
         }
         _ => {}
     }
-    if let Some(checkpoint) = checkpoint_of(config.family.unwrap_or_default()) {
-        ready["checkpoint"] = json!(checkpoint);
+    if refines_as_acestep(config) {
+        ready.as_object_mut().expect("an object").extend(steering(facts.manual_slots, true));
+    } else {
+        ready["checkpoint"] = json!(config.model.checkpoint);
+        ready["checkpoint_scale"] = Value::Null;
+        ready.as_object_mut().expect("an object").extend(steering(0, false));
     }
-    ready.as_object_mut().expect("an object").extend(steering(facts.manual_slots));
     ready.to_string()
-}
-
-/// The checkpoint of a family by its alias; acestep's stands in `ready` anyway.
-fn checkpoint_of(family: Family) -> Option<&'static str> {
-    match family {
-        Family::Acestep | Family::Unknown => None,
-        Family::Sa3 => Some("sa3-medium"),
-        Family::Yue2 => Some("yue2-3b"),
-        Family::Mrt2 => Some("mrt2-sidecar"),
-        Family::Minimax => Some("minimax-music3"),
-    }
 }
 
 pub(super) fn geometry(shape: LoopShape) -> Value {
@@ -112,15 +104,23 @@ pub(super) fn capabilities(config: &Config) -> Value {
         "midi_transcribe",
         "bounce",
     ];
-    let has: &[&str] = match config.family.unwrap_or_default() {
+    let has: &[&str] = match config.model.family {
         Family::Acestep | Family::Unknown => return of_acestep(config),
-        Family::Sa3 => {
-            &["refines_audio", "swap", "loop_band", "swap_resize", "render_anchor_queue", "bounce"]
-        }
+        Family::Sa3 if config.lora => &SA3_CAPABILITIES,
+        Family::Sa3 => &SA3_CAPABILITIES[1..],
         Family::Yue2 => &["refines_audio", "loop_band", "render_anchor_queue"],
         Family::Mrt2 | Family::Minimax => &[],
     };
     all.into_iter().map(|name| (name.to_owned(), Value::from(has.contains(&name)))).collect()
+}
+
+/// What sa3 can; the first only if the client asks for it.
+const SA3_CAPABILITIES: [&str; 7] =
+    ["lora", "refines_audio", "swap", "loop_band", "swap_resize", "render_anchor_queue", "bounce"];
+
+/// Whether a session has what the server of June 2026 had.
+pub(super) fn refines_as_acestep(config: &Config) -> bool {
+    matches!(config.model.family, Family::Acestep | Family::Unknown)
 }
 
 fn of_acestep(config: &Config) -> Value {
@@ -133,11 +133,11 @@ fn of_acestep(config: &Config) -> Value {
     })
 }
 
-pub(super) fn steering(manual_slots: u32) -> Map<String, Value> {
+pub(super) fn steering(manual_slots: u32, is_available: bool) -> Map<String, Value> {
     let fields = [
         ("manual_slot_count", json!(manual_slots)),
         ("manual_slot_cap", json!(MANUAL_SLOT_CAP)),
-        ("steering_available", json!(true)),
+        ("steering_available", json!(is_available)),
     ];
     fields.map(|(key, value)| (key.to_owned(), value)).into_iter().collect()
 }

@@ -66,7 +66,8 @@ impl Session {
         ] {
             snapshot.insert(key.to_owned(), value);
         }
-        snapshot.extend(events::steering(self.manual_slots));
+        snapshot
+            .extend(events::steering(self.manual_slots, events::refines_as_acestep(&self.config)));
         snapshot
     }
 

@@ -21,6 +21,14 @@ pub struct ServerFaults {
     pub rebuild_s: f64,
     /// How long a LoRA is refitted after each change of its strength, in seconds.
     pub refit_s: f64,
+    /// The server begins cold: what it composes first takes longest.
+    pub cold: bool,
+    /// A spell in which a generator that appends makes less audio than is heard.
+    pub below_real_time: Option<BelowRealTime>,
+    /// minimax does not begin a commit early enough for the time that it takes.
+    pub gates_on_lead_alone: bool,
+    /// A spell in which the memory of minimax is paged.
+    pub paging: Option<Interval>,
     /// The session ends early.
     pub ending: Option<EarlyEnding>,
     /// The server answers the config with this error and closes.
@@ -44,6 +52,15 @@ pub struct Slow {
     pub interval: Interval,
     /// How many times as long.
     pub factor: f64,
+}
+
+/// A generator makes less audio than is heard.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BelowRealTime {
+    /// When.
+    pub interval: Interval,
+    /// Audio made a second.
+    pub real_time: f64,
 }
 
 /// Every tick takes either of two times.
@@ -71,6 +88,22 @@ pub enum SessionEnding {
     Preempted,
     /// `error` with the code `pipeline_error`, then close 1000.
     PipelineError,
+    /// The same, because the worker that composes has died.
+    WorkerDied,
+    /// The same, because the sidecar that composes has not answered for 8 s.
+    SidecarLost,
+}
+
+impl SessionEnding {
+    /// What the error says; `None` of an end without one.
+    pub(super) fn message(self) -> Option<&'static str> {
+        match self {
+            SessionEnding::Preempted => None,
+            SessionEnding::PipelineError => Some("the pipeline died"),
+            SessionEnding::WorkerDied => Some("the worker died"),
+            SessionEnding::SidecarLost => Some("the sidecar is lost"),
+        }
+    }
 }
 
 /// An `error` instead of `ready`.
@@ -99,6 +132,22 @@ impl ServerFaults {
         })
     }
 
+    /// How many times as long a commit takes that begins at that moment.
+    pub(super) fn slow_factor(&self, at_s: f64) -> f64 {
+        let slow = self.slow.filter(|slow| slow.interval.contains(at_s));
+        slow.map_or(1.0, |slow| slow.factor.max(0.0))
+    }
+
+    /// How much audio a second is made at that moment, where that is less than usual.
+    pub(super) fn real_time_at(&self, at_s: f64) -> Option<f64> {
+        let slow = self.below_real_time.filter(|slow| slow.interval.contains(at_s));
+        slow.map(|slow| slow.real_time)
+    }
+
+    pub(super) fn is_paging(&self, at_s: f64) -> bool {
+        self.paging.is_some_and(|paging| paging.contains(at_s))
+    }
+
     /// What becomes of the durations drawn for a generation that begins at that moment.
     pub(super) fn bend(
         &self,
@@ -109,9 +158,7 @@ impl ServerFaults {
         if let Some(Bursts { short_ms, long_ms }) = self.bursts {
             work.tick_ms = if draw() < 0.5 { short_ms } else { long_ms };
         }
-        if let Some(slow) = self.slow.filter(|slow| slow.interval.contains(at_s)) {
-            work.tick_ms *= slow.factor.max(0.0);
-        }
+        work.tick_ms *= self.slow_factor(at_s);
         work
     }
 }

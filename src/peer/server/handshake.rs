@@ -12,7 +12,7 @@ use super::library::{TrackLibrary, UserTrack};
 use super::music::{Music, known_time_signature};
 use super::outbox::Outbox;
 use super::source::Loaded;
-use super::{Incoming, ServerOptions, after, events, pcm};
+use super::{Incoming, ServerOptions, after, events, pcm, profile};
 use crate::time::{DEFAULT_SAMPLE_RATE, Nanos};
 use crate::wire::json::parse_object;
 use crate::wire::message::kind_of;
@@ -128,7 +128,7 @@ impl Handshake {
             self.step = Step::Track(fields);
             return Going::Continue(());
         }
-        let config = Config::of(&fields);
+        let config = Config::of(&fields, options.family);
         if config.wants_init_ack {
             let client_id = config.client_id.as_deref();
             outbox.text(now, events::init_ack(session_id, client_id, !options.needs_pcm));
@@ -158,7 +158,9 @@ impl Handshake {
         loaded: Loaded,
         options: &ServerOptions,
     ) -> Going {
-        let at = after(now, options.generator.load_ms / 1e3);
+        let composes_s = profile::compose_s(config.model.family, &options.faults);
+        let loaded = profile::source_of(&config, loaded, options);
+        let at = after(now, options.generator.load_ms / 1e3 + composes_s);
         self.step = Step::Loading(Start { at, config, loaded });
         Going::Continue(())
     }

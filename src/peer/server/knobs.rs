@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 use serde_json::{Map, Value, json};
 
 use super::contract::number;
+use crate::family::Family;
 
 static KNOBS: LazyLock<Value> = LazyLock::new(|| {
     serde_json::from_str(include_str!("knobs.json")).expect("the knob manifest is JSON")
@@ -60,8 +61,14 @@ impl KnobBank {
     const CAPACITY: usize = 512;
 
     /// `sde`: the model diffuses stochastically, and its first knobs are others.
-    pub fn new(sde: bool) -> Self {
+    pub fn new(sde: bool, family: Family) -> Self {
         let mut specs = Map::new();
+        if let Some(rows) = of_family(family) {
+            let spec = |&(name, default, least, most): &(&str, f64, f64, f64)| {
+                (name.to_owned(), float(default, least, most, "core"))
+            };
+            return Self::with(rows.iter().map(spec).collect());
+        }
         for (name, spec) in knob_manifest()["knobs"].as_object().into_iter().flatten() {
             match name.as_str() {
                 "denoise" if sde => specs.insert("sde_amp".to_owned(), spec.clone()),
@@ -71,13 +78,18 @@ impl KnobBank {
                 specs.insert("periodicity".to_owned(), float(0.0, 0.0, 12.5, "core"));
             }
         }
-        let banked = specs.iter().filter(|(_, spec)| spec["bank"] == true);
-        let defaults = banked.map(|(name, spec)| (name.clone(), spec["default"].clone())).collect();
+        let mut bank = Self::with(specs);
         for (axis, effect) in STEERING_AXES {
             let mut spec = float(0.0, -MAX_ALPHA, MAX_ALPHA, "steering");
             spec["description"] = json!(format!("Steers: positive is {effect}, 0 is off"));
-            specs.insert(axis.to_owned(), spec);
+            bank.specs.insert(axis.to_owned(), spec);
         }
+        bank
+    }
+
+    fn with(specs: Map<String, Value>) -> Self {
+        let banked = specs.iter().filter(|(_, spec)| spec["bank"] == true);
+        let defaults = banked.map(|(name, spec)| (name.clone(), spec["default"].clone())).collect();
         Self { specs, defaults, values: Map::new(), reported: Map::new(), noted: None }
     }
 
@@ -210,6 +222,18 @@ impl KnobBank {
     }
 }
 
+/// The knobs that the backend of a family reads: name, default and limits. `None`: those of acestep.
+fn of_family(family: Family) -> Option<&'static [(&'static str, f64, f64, f64)]> {
+    const SEED: (&str, f64, f64, f64) = ("seed", 0.0, 0.0, 4_294_967_295.0);
+    Some(match family {
+        Family::Acestep | Family::Unknown => return None,
+        Family::Sa3 => &[SEED, ("sa3_denoise", 1.0, 0.0, 1.0)],
+        Family::Yue2 => &[SEED, ("yue2_denoise", 1.0, 0.0, 1.0)],
+        Family::Mrt2 => &[("mrt2_lead", 0.75, 0.3, 3.0)],
+        Family::Minimax => &[("minimax_lead", 1.0, 0.3, 8.0), ("minimax_endless", 0.0, 0.0, 1.0)],
+    })
+}
+
 fn float(default: f64, least: f64, most: f64, group: &str) -> Value {
     json!({
         "type": "float", "default": default, "group": group, "bank": true,
@@ -227,7 +251,7 @@ mod tests {
 
     #[track_caller]
     fn check(raw: &Value, expected: &Value) {
-        let mut bank = KnobBank::new(false);
+        let mut bank = KnobBank::new(false, Family::Acestep);
         bank.add_slot(1);
         bank.turn(object(raw));
         assert_eq!(&Value::Object(bank.values), expected);
@@ -260,7 +284,7 @@ mod tests {
 
     #[test]
     fn a_knob_that_a_report_leaves_out_stands_where_it_stood() {
-        let mut bank = KnobBank::new(false);
+        let mut bank = KnobBank::new(false, Family::Acestep);
         assert!(bank.turn(object(&json!({"denoise": 0.5}))).is_some());
         assert_eq!(bank.turn(object(&json!({"denoise": 0.5}))), None);
         assert!(bank.turn(Map::new()).is_some());
@@ -269,18 +293,18 @@ mod tests {
 
     #[test]
     fn the_bank_is_what_the_real_server_reports() {
-        let update = KnobBank::new(false).update();
+        let update = KnobBank::new(false, Family::Acestep).update();
         assert!(update.contains_key("denoise") && update.contains_key("ch56"));
         assert!(!update.contains_key("guidance_scale"));
         assert_eq!(update.len(), 21);
-        let stochastic = KnobBank::new(true).update();
+        let stochastic = KnobBank::new(true, Family::Acestep).update();
         assert!(stochastic.contains_key("sde_amp") && !stochastic.contains_key("denoise"));
         assert_eq!(stochastic.len(), 22);
     }
 
     #[test]
     fn loras_and_slots_bring_their_knobs_and_take_them_along() {
-        let mut bank = KnobBank::new(false);
+        let mut bank = KnobBank::new(false, Family::Acestep);
         let before = bank.all_values();
         bank.add_slot(1);
         bank.add_lora("lo-fi", 0.8);

@@ -19,9 +19,12 @@ mod loras;
 mod music;
 mod outbox;
 mod pcm;
+mod profile;
+mod revision;
 mod session;
 mod source;
 mod tape;
+mod telemetry;
 mod uploads;
 
 use serde_json::{Map, Value};
@@ -40,12 +43,15 @@ use intake::{Injected, Report, Taken};
 use outbox::{Entry, Outbox};
 use session::{Session, send_stems};
 
-pub use faults::{Behind, Bursts, EarlyEnding, InjectedRefusal, ServerFaults, SessionEnding, Slow};
+pub use faults::{
+    Behind, BelowRealTime, Bursts, EarlyEnding, InjectedRefusal, ServerFaults, SessionEnding, Slow,
+};
 pub use knobs::knob_manifest;
 pub use library::{LibraryFull, TrackLibrary, UserTrack};
 pub use loras::lora_document;
 pub use music::Music;
 pub use pcm::{MAX_CHANNELS, Pcm, PcmError, to_halves};
+pub use profile::{ServedModel, ServerProfile, server_profile};
 pub use source::{BUILT_IN, ServerSource, TooLong, fixture_audio, fixture_names, is_fixture};
 
 /// What a server is like.
@@ -230,7 +236,9 @@ impl Server {
     /// Sends the stems of a track that was uploaded meanwhile, which the client did not ask for.
     pub fn send_stems(&mut self, now: Nanos, track: &UserTrack) {
         self.advance(now);
-        if let Phase::Live(_) = self.phase {
+        if let Phase::Live(session) = &self.phase
+            && session.has("stems")
+        {
             send_stems(now, &track.name, "", &track.pcm, &mut self.outbox);
         }
     }
@@ -282,7 +290,7 @@ impl Server {
 /// The policy of a server that a client asked, in its config, to pace slices differently.
 #[must_use]
 pub fn policy_asked_for(config: &Map<String, Value>, policy: &Policy) -> Policy {
-    config::Config::of(config).apply(policy)
+    config::Config::of(config, Family::Acestep).apply(policy)
 }
 
 /// What a live session takes in.
@@ -311,5 +319,7 @@ pub(super) fn after(now: Nanos, span_s: f64) -> Nanos {
     Nanos(now.0.saturating_add((span_s.max(0.0) * 1e9).round() as u64))
 }
 
+#[cfg(test)]
+mod family_tests;
 #[cfg(test)]
 mod tests;

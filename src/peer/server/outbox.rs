@@ -37,6 +37,8 @@ impl Outbox {
     pub const CAPACITY: usize = 4_096;
     /// Slices that wait at most; older ones make room, as the age rule would have it.
     pub const MAX_SLICES: usize = 128;
+    /// The same of slices that are never shed: the queue of the real server's slice bus.
+    pub const MAX_KEPT_SLICES: usize = 256;
 
     pub fn text(&mut self, at: Nanos, text: String) {
         self.message(at, Outgoing::Text(text));
@@ -49,9 +51,10 @@ impl Outbox {
         }
     }
 
-    pub fn slice(&mut self, at: Nanos, slice: Rendered) {
+    /// Queues a slice, of which at most so many wait.
+    pub fn slice(&mut self, at: Nanos, slice: Rendered, most: usize) {
         let is_slice = |entry: &(Nanos, Entry)| matches!(entry.1, Entry::Slice(_));
-        if self.entries.iter().filter(|entry| is_slice(entry)).count() >= Self::MAX_SLICES
+        if self.entries.iter().filter(|entry| is_slice(entry)).count() >= most
             && let Some(oldest) = self.entries.iter().position(is_slice)
         {
             self.entries.remove(oldest);

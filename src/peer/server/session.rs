@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::conditioning::Conditioning;
 use super::config::Config;
 use super::events;
-use super::faults::{ServerFaults, SessionEnding};
+use super::faults::ServerFaults;
 use super::handshake::Start;
 use super::intake::{Intake, Report, Taken};
 use super::knobs::{KnobBank, Turned};
@@ -17,11 +17,13 @@ use super::loras::LoraLibrary;
 use super::music::Music;
 use super::outbox::{Entry, Outbox, Rendered};
 use super::pcm::{self, Pcm};
+use super::profile;
+use super::revision::{NAP_S, Revision};
 use super::source::{Loaded, LoopShape, ServerSource};
-use super::tape::{GATE_S, WrittenTape};
+use super::tape::{GATE_S, Next, WrittenTape};
 use super::uploads::{AwaitedUpload, SwapRequest};
 use super::{ServerOptions, Shed, after};
-use crate::lag::stats::round;
+use crate::family::Family;
 use crate::peer::Outgoing;
 use crate::peer::generator::{Durations, Generator};
 use crate::peer::loop_audio::LoopAudio;
@@ -58,8 +60,8 @@ pub(super) struct Session {
     hold_until: Nanos,
     intake: Intake,
     generator: Generator,
-    previous: Durations,
-    first: bool,
+    pub(super) previous: Durations,
+    pub(super) first: bool,
     encoder: SliceEncoder,
     clock: PlayheadClock,
     lead: LeadController,
@@ -68,7 +70,9 @@ pub(super) struct Session {
     anchors: AnchorQueue,
     started: bool,
     /// Of a family that only appends.
-    tape: Option<WrittenTape>,
+    pub(super) tape: Option<WrittenTape>,
+    /// Of a family whose changes are heard later.
+    pub(super) revision: Option<Revision>,
 }
 
 /// Where the loop that generates stands.
@@ -96,6 +100,9 @@ pub(super) struct PendingSwap {
     pub request: SwapRequest,
 }
 
+/// From a swap of sa3 to the first generation on the new anchor, of which the first slice comes about
+/// a second after `swap_ready`.
+const SWAP_FLUSH_S: f64 = 0.9;
 /// Manual steering slots that a session begins with.
 const FIRST_SLOTS: u32 = 1;
 
@@ -104,12 +111,14 @@ impl Session {
     /// [`Session::start`].
     pub fn begin(
         options: &ServerOptions,
-        Start { mut config, loaded, .. }: Start,
+        Start { config, loaded, .. }: Start,
         session_id: &str,
         now: Nanos,
         outbox: &mut Outbox,
     ) -> Self {
-        let family = *config.family.get_or_insert(options.family);
+        let family = config.model.family;
+        let generator = profile::generator_of(family, &options.generator);
+        let manual_slots = if events::refines_as_acestep(&config) { FIRST_SLOTS } else { 0 };
         let policy = config.apply(&options.policy);
         let shape = loaded.shape();
         let music = loaded.music.clone();
@@ -127,11 +136,11 @@ impl Session {
             library: options.library.clone(),
             conditioning: Conditioning::of(&config),
             music,
-            knobs: KnobBank::new(config.sde),
+            knobs: KnobBank::new(config.sde, family),
             loras: LoraLibrary::new(),
             config,
             source_epoch: 0,
-            manual_slots: FIRST_SLOTS,
+            manual_slots,
             awaited: None,
             payload_within_s: policy.intake.payload_within_s,
             swap: None,
@@ -145,7 +154,7 @@ impl Session {
             stage: Stage::Resting { until: None },
             hold_until: now,
             intake: Intake::new(&policy.intake, now),
-            generator: Generator::new(options.generator.clone(), options.seed),
+            generator: Generator::new(generator, options.seed),
             previous: Durations::default(),
             first: true,
             encoder: SliceEncoder::new(basis, shape.channels, options.generator.zstd_level),
@@ -157,8 +166,10 @@ impl Session {
             anchors: AnchorQueue::default(),
             started: false,
             tape,
+            revision: None,
         };
-        (1..=FIRST_SLOTS).for_each(|slot| session.knobs.add_slot(slot));
+        session.revision = Revision::of(family, options.seed, session.made_from(), now);
+        (1..=manual_slots).for_each(|slot| session.knobs.add_slot(slot));
         session.greet(now, session_id, buffer, outbox);
         session
     }
@@ -246,7 +257,11 @@ impl Session {
 
     /// Something changed the sound: the model works again, and works on something else.
     pub(super) fn stir(&mut self, now: Nanos) {
-        self.loop_audio.vary();
+        let made_from = self.made_from();
+        match &mut self.revision {
+            Some(revision) => revision.told(now, self.config.depth, made_from),
+            None => self.loop_audio.vary(),
+        }
         self.touch(now);
     }
 
@@ -349,23 +364,39 @@ impl Session {
             Stage::Resting { until: Some(after(self.began, until_s).max(Nanos(now.0 + 1))) }
         } else if self.hold_until > now {
             Stage::Resting { until: Some(self.hold_until) }
+        } else if self.tape.is_some() {
+            self.next_commit(now)
         } else {
-            let mut drawn = self.generator.next_durations();
-            match self.tape.as_ref().map(WrittenTape::makes_s) {
-                Some(None) => {
-                    self.stage = Stage::Resting { until: Some(after(now, GATE_S)) };
-                    return;
-                }
-                Some(Some(makes_s)) => drawn = Durations { tick_ms: makes_s * 1e3, decode_ms: 0.0 },
-                None => {}
-            }
-            let at_s = now.seconds_since(self.began);
-            let work = self.faults.bend(at_s, drawn, || self.generator.draw());
-            Stage::Ticking { until: after(now, work.tick_ms / 1e3), work }
+            self.next_tick(now)
         };
     }
 
-    /// A chunk is made and goes on the tape. Nothing of it is ever dropped: the server does not shed
+    fn next_tick(&mut self, now: Nanos) -> Stage {
+        if self.revision.as_mut().is_some_and(|revision| revision.turns(now)) {
+            self.loop_audio.vary();
+        }
+        if let Some(work) = self.revision.as_ref().and_then(|revision| revision.nap(now)) {
+            return Stage::Ticking { until: after(now, NAP_S), work };
+        }
+        let drawn = self.generator.next_durations();
+        let work = self.faults.bend(self.seconds(now), drawn, || self.generator.draw());
+        Stage::Ticking { until: after(now, work.tick_ms / 1e3), work }
+    }
+
+    /// The worker of a tape makes a commit; the loop only takes it, which costs it nothing.
+    fn next_commit(&mut self, now: Nanos) -> Stage {
+        let at_s = self.seconds(now);
+        let next = self.tape.as_mut().map(|tape| tape.next(at_s, &self.knobs, &self.faults));
+        match next {
+            Some(Next::Makes(makes_s)) => {
+                Stage::Ticking { until: after(now, makes_s), work: Durations::default() }
+            }
+            Some(Next::Waits) => Stage::Resting { until: Some(after(now, GATE_S)) },
+            Some(Next::Over) | None => Stage::Resting { until: None },
+        }
+    }
+
+    /// A commit is made and goes on the tape. Nothing of it is ever dropped: the server does not shed
     /// what it cannot send again.
     fn append(&mut self, now: Nanos, work: Durations, outbox: &mut Outbox) {
         let regions = self.tape.as_mut().map(WrittenTape::append).unwrap_or_default();
@@ -383,7 +414,7 @@ impl Session {
                 generations: self.generator.generations(),
                 update: update.clone(),
             };
-            outbox.slice(leaves, slice);
+            outbox.slice(leaves, slice, Outbox::MAX_KEPT_SLICES);
         }
         self.generator.finish_tick(self.config.depth, self.steps());
         self.first = false;
@@ -411,7 +442,8 @@ impl Session {
         asked_for: bool,
         outbox: &mut Outbox,
     ) {
-        let settled = self.idle.activity(now, f64::INFINITY) != Activity::Live;
+        let settled = self.idle.activity(now, f64::INFINITY) != Activity::Live
+            || self.revision.as_ref().is_some_and(|revision| revision.is_settled(now));
         let leaves = after(now, self.generator.options().encode_ms / 1e3);
         let update = events::params_update(&self.params());
         for region in std::iter::once(placed.region).chain(placed.spill) {
@@ -425,31 +457,13 @@ impl Session {
                 generations: self.generator.generations(),
                 update: update.clone(),
             };
-            outbox.slice(leaves, slice);
+            outbox.slice(leaves, slice, Outbox::MAX_SLICES);
         }
         if !settled {
             self.generator.finish_tick(self.config.depth, self.steps());
         }
         self.previous = work;
         self.first = false;
-    }
-
-    /// What a `params_update` says; the first one says no knobs.
-    fn params(&self) -> Map<String, Value> {
-        let mut params = Map::new();
-        params.insert("num_gens".to_owned(), self.generator.generations().into());
-        params.insert("tick_ms".to_owned(), self.previous.tick_ms.into());
-        params.insert("dec_ms".to_owned(), self.previous.decode_ms.into());
-        if let Some(tape) = &self.tape {
-            params.insert("frontier_lead_s".to_owned(), round(tape.lead_s(), 2).into());
-            params.insert("ar_finished".to_owned(), false.into());
-            params.insert("chunks".to_owned(), tape.chunks.into());
-        }
-        if !self.first {
-            params.extend(self.knobs.update());
-            params.insert("_prompt".to_owned(), self.conditioning.prompt.clone().into());
-        }
-        params
     }
 
     fn steps(&self) -> u32 {
@@ -481,6 +495,10 @@ impl Session {
         if let Some(mode) = request.stem_mode {
             send_stems(now, fixture.unwrap_or("upload"), &mode, &loaded.pcm, outbox);
         }
+        if self.config.model.family == Family::Sa3 {
+            // Covers that were rendered for the old anchor are withheld (PR 335).
+            self.hold(now, SWAP_FLUSH_S);
+        }
         self.restart(now, loaded);
     }
 
@@ -509,10 +527,10 @@ impl Session {
     fn end(&mut self, now: Nanos, outbox: &mut Outbox) {
         self.over = true;
         let Some(ending) = &self.faults.ending else { return };
-        match ending.how {
-            SessionEnding::Preempted => outbox.close(now, 4001, "preempted by another session"),
-            SessionEnding::PipelineError => {
-                outbox.text(now, events::error("pipeline_error", "the pipeline died"));
+        match ending.how.message() {
+            None => outbox.close(now, 4001, "preempted by another session"),
+            Some(message) => {
+                outbox.text(now, events::error("pipeline_error", message));
                 outbox.close(now, 1000, "");
             }
         }

@@ -249,6 +249,34 @@ impl Loaded {
         Self::upload(Pcm { channels, audio: vec![0.0; samples] }, seed)
     }
 
+    /// What a model composes by itself that needs no audio: so many frames in stereo of what the
+    /// server was started with, over again where that is shorter.
+    pub fn composed(source: &ServerSource, seed: u64, frames: usize) -> Self {
+        let mut composed = match source {
+            ServerSource::BuiltIn { .. } => {
+                Self::tune(seed, frames as f64 / f64::from(DEFAULT_SAMPLE_RATE), 2)
+            }
+            ServerSource::Pcm(_) => Self::own(source, seed).in_stereo(),
+        };
+        let Pcm { audio, .. } = &mut composed.pcm;
+        *audio = audio.iter().copied().cycle().take(2 * frames).collect();
+        composed
+    }
+
+    /// The same in stereo.
+    pub fn in_stereo(mut self) -> Self {
+        if let Some(audio) = super::pcm::for_channels(&self.pcm, 2) {
+            self.pcm = Pcm { channels: 2, audio };
+        }
+        self
+    }
+
+    /// So many frames of it; zeros follow what is shorter.
+    pub fn cut_to(mut self, frames: usize) -> Self {
+        self.pcm.audio.resize(frames * usize::from(self.pcm.channels), 0.0);
+        self
+    }
+
     /// This source, with what a client says about its music.
     pub fn said_to_be(mut self, key: Option<&str>, time_signature: Option<&str>) -> Self {
         if !self.is_known_music {
