@@ -10,6 +10,7 @@ use lagtape::peer::pacing::{LeadController, Placement, PlayheadClock};
 use lagtape::peer::policy::Policy;
 use lagtape::peer::script::ScriptedOp;
 use lagtape::peer::server::{ServerOptions, ServerSource};
+use lagtape::peer::main_thread::MainThread;
 use lagtape::peer::simulation::{SimulationOptions, simulate};
 use lagtape::time::{Nanos, Span};
 use lagtape::wire::slice::SliceHeader;
@@ -151,7 +152,15 @@ fn arm(session: &Value, seed: u64) -> SimulationOptions {
         ..ClientOptions::default()
     };
     let (up, down) = (LinkOptions::loopback(), LinkOptions::loopback());
-    SimulationOptions { client, server, up, down, handles_every_s: 0.0 }
+    SimulationOptions {
+        client,
+        server,
+        up,
+        down,
+        main_thread: MainThread::default(),
+        max_unsent: None,
+        is_seen_by_proxy: false,
+    }
 }
 
 fn marker(op: &Value) -> Marker {

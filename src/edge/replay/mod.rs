@@ -29,7 +29,7 @@ use super::recorder::RecorderOptions;
 use super::socket::MAX_CONNECTIONS;
 use super::socket::capacity::Demand;
 use super::socket::close::turn_away;
-use super::socket::keepalive::KeepaliveOptions;
+use crate::peer::keepalive::KeepaliveOptions;
 use super::socket::listener::{Accepted, StopSignal, serve_connections};
 use super::socket::upgrade::{Upgraded, until_websocket};
 use crate::peer::replay::{Divergence, ReplayOptions, Timing};

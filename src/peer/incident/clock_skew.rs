@@ -1,9 +1,11 @@
 //! The client's audio clock runs fast.
 
-use super::{Incident, Parameter, Unit};
+use super::{Incident, Parameter, Unit, throughout};
 
 pub(super) const INCIDENT: Incident = Incident {
     name: "clock-skew",
+    class: "clock-skew",
+    also: &[],
     summary: "the client's audio clock runs at another rate",
     shows: "reported positions drift against their arrival; every report re-anchors, so leads hold",
     parameters: &[Parameter {
@@ -13,5 +15,6 @@ pub(super) const INCIDENT: Incident = Incident {
         meaning: "seconds of audio a second",
     }],
     lags: false,
+    spell: throughout,
     apply: |values, setup| setup.client.rate = values.get("rate"),
 };

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::peer::generator::Durations;
-use crate::peer::interval::Interval;
+use crate::peer::interval::{Interval, Pulses};
+use crate::peer::keepalive::KeepaliveOptions;
+use crate::time::Span;
 
 /// What is wrong with a server. The default: nothing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -13,14 +15,22 @@ pub struct ServerFaults {
     pub stalls: Vec<Interval>,
     /// A spell in which slices are placed behind the listener.
     pub behind: Option<Behind>,
-    /// A spell in which ticks take longer.
-    pub slow: Option<Slow>,
+    /// Spells in which the model takes longer.
+    pub slow: Vec<Slow>,
     /// Slices come in bursts.
     pub bursts: Option<Bursts>,
     /// How long the pipeline is rebuilt after a change of steps, guidance or LoRAs, in seconds.
     pub rebuild_s: f64,
     /// How long a LoRA is refitted after each change of its strength, in seconds.
     pub refit_s: f64,
+    /// From then on the window at the end of the loop is not clamped, which kills the pipeline.
+    pub unclamped_from_s: Option<f64>,
+    /// For how long after a swap the generator goes on with the source before it, in seconds.
+    pub bleed_s: f64,
+    /// Slices are coded against the audio that was wanted before, not against what halves made of it.
+    pub codes_against_wanted: bool,
+    /// The server pings, and does not handle what comes back.
+    pub deaf: Option<Deaf>,
     /// The session ends early.
     pub ending: Option<EarlyEnding>,
     /// The server answers the config with this error and closes.
@@ -37,13 +47,28 @@ pub struct Behind {
     pub by_s: f64,
 }
 
-/// Ticks take longer.
+/// The model takes longer.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Slow {
     /// When.
     pub interval: Interval,
-    /// How many times as long.
-    pub factor: f64,
+    /// How many times as long ticks take, …
+    pub tick_factor: f64,
+    /// … and decodes.
+    pub decode_factor: f64,
+    /// Only within these spells, the first of which begins with the interval.
+    pub pulses: Option<Pulses>,
+}
+
+/// The server stops handling pongs.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Deaf {
+    /// From a pong to the next ping, in seconds.
+    pub ping_every_s: f64,
+    /// From a ping to the close, in seconds.
+    pub pong_within_s: f64,
+    /// From when on, in seconds from the initial buffer.
+    pub from_s: f64,
 }
 
 /// Every tick takes either of two times.
@@ -71,6 +96,8 @@ pub enum SessionEnding {
     Preempted,
     /// `error` with the code `pipeline_error`, then close 1000.
     PipelineError,
+    /// Something on the way resets the connection: no close, and what is under way is lost.
+    Reset,
 }
 
 /// An `error` instead of `ready`.
@@ -93,6 +120,11 @@ impl ServerFaults {
         self.behind.filter(|behind| behind.interval.contains(at_s)).map(|behind| behind.by_s)
     }
 
+    /// Whether a window that begins at that moment may reach past the end of the loop.
+    pub(super) fn is_unclamped(&self, at_s: f64) -> bool {
+        self.unclamped_from_s.is_some_and(|from_s| at_s >= from_s)
+    }
+
     pub(super) fn ignores_leads(&self, at_s: f64) -> bool {
         self.behind.is_some_and(|Behind { interval, .. }| {
             Interval { for_s: interval.for_s + 1.0, ..interval }.contains(at_s)
@@ -109,9 +141,28 @@ impl ServerFaults {
         if let Some(Bursts { short_ms, long_ms }) = self.bursts {
             work.tick_ms = if draw() < 0.5 { short_ms } else { long_ms };
         }
-        if let Some(slow) = self.slow.filter(|slow| slow.interval.contains(at_s)) {
-            work.tick_ms *= slow.factor.max(0.0);
+        for slow in self.slow.iter().filter(|slow| slow.holds(at_s)) {
+            work.tick_ms *= slow.tick_factor.max(0.0);
+            work.decode_ms *= slow.decode_factor.max(0.0);
         }
         work
+    }
+}
+
+impl Deaf {
+    pub(super) fn keepalive(self) -> KeepaliveOptions {
+        let span = |s: f64| Span((s.max(0.0) * 1e9) as u64);
+        KeepaliveOptions {
+            ping_every: span(self.ping_every_s),
+            pong_within: span(self.pong_within_s),
+        }
+    }
+}
+
+impl Slow {
+    fn holds(&self, at_s: f64) -> bool {
+        let since_s = at_s - self.interval.at_s;
+        self.interval.contains(at_s)
+            && self.pulses.is_none_or(|pulses| pulses.end_s(since_s).is_some())
     }
 }

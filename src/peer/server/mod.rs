@@ -4,6 +4,7 @@
 //! poll; slices then wait and grow old, as they do behind a full socket. Nothing that a client sends
 //! can make the server panic or grow without bounds.
 
+mod bleed;
 mod commands;
 mod conditioning;
 mod config;
@@ -40,7 +41,7 @@ use intake::{Injected, Report, Taken};
 use outbox::{Entry, Outbox};
 use session::{Session, send_stems};
 
-pub use faults::{Behind, Bursts, EarlyEnding, InjectedRefusal, ServerFaults, SessionEnding, Slow};
+pub use faults::{Behind, Bursts, Deaf, EarlyEnding, InjectedRefusal, ServerFaults, SessionEnding, Slow};
 pub use knobs::knob_manifest;
 pub use library::{LibraryFull, TrackLibrary, UserTrack};
 pub use loras::lora_document;
@@ -72,6 +73,8 @@ pub enum Incoming<'a> {
     Text(&'a str),
     /// A binary message.
     Binary(&'a [u8]),
+    /// The answer to a ping.
+    Pong,
     /// The connection is gone.
     Closed,
 }
@@ -126,6 +129,8 @@ impl Server {
         self.advance(now);
         match &mut self.phase {
             _ if message == Incoming::Closed => self.phase = Phase::Closed,
+            Phase::Live(session) if message == Incoming::Pong => session.pong(now),
+            _ if message == Incoming::Pong => {}
             Phase::Greeting(handshake) => {
                 let names = (&self.options, self.session_id.as_str());
                 let going = handshake.receive(now, message, names, &mut self.outbox);
@@ -294,7 +299,7 @@ fn taken(message: Incoming<'_>) -> Taken {
             Err(_) => Taken::Junk,
         },
         Incoming::Binary(bytes) => Taken::Binary(bytes.to_vec()),
-        Incoming::Closed => Taken::Junk,
+        Incoming::Pong | Incoming::Closed => Taken::Junk,
     }
 }
 
