@@ -15,6 +15,7 @@ use lagtape::app::{
 use lagtape::edge::replay::ServeOptions;
 use lagtape::lag::LagReport;
 use lagtape::peer::client::Dialect;
+use lagtape::peer::client_model::ClientModel;
 use lagtape::peer::incident::Trouble;
 use lagtape::peer::server::BUILT_IN;
 use lagtape::report::Analysis;
@@ -117,8 +118,9 @@ fn simulate(incident: &str, out: &Path) -> Result<Analysis> {
         run_for: LENGTH,
         loop_s: LOOP_S,
         channels: 1,
+        client: ClientModel::Lagtape,
         params_hz: None,
-        dialect: Dialect::Legacy,
+        dialect: Some(Dialect::Legacy),
         rate: None,
         script: Vec::new(),
         out: out.to_owned(),

@@ -14,6 +14,7 @@ use lagtape::capture::{
 use lagtape::checkpoint::Checkpointer;
 use lagtape::engine::{Engine, Options};
 use lagtape::peer::client::Dialect;
+use lagtape::peer::client_model::ClientModel;
 use lagtape::peer::simulation::{SimulationOptions, simulate};
 use lagtape::scenario::columns::{Columns, ColumnsBuilder};
 use lagtape::scenario::model::{Trace, Tracer};
@@ -38,8 +39,9 @@ pub fn healthy(minutes: u64, loop_s: f64, params_hz: f64) -> Result<SimulationOp
         run_for: Span(minutes * 60_000_000_000),
         loop_s,
         channels: 2,
+        client: ClientModel::Lagtape,
         params_hz: Some(params_hz),
-        dialect: Dialect::Modern,
+        dialect: Some(Dialect::Modern),
         rate: None,
         script: Vec::new(),
         out: "bench.lagtape".into(),

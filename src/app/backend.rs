@@ -133,7 +133,7 @@ impl BuiltIn {
         let verb = BackendVerb {
             listen: ([127, 0, 0, 1], 0).into(),
             bus: BusPort::Off,
-            family: trouble.incident.families[0],
+            family: trouble.family(),
             trouble,
             seed,
             needs_pcm: false,

@@ -45,10 +45,10 @@ impl LiveSession {
     pub fn start(verb: LiveVerb) -> Result<LiveSession> {
         if let LiveServer::BuiltIn { trouble, .. } = &verb.server {
             ensure!(
-                trouble.setup().client.handles_every_s == 0.0,
-                "{name} needs a client that handles messages in turns, which a live one does not; \
+                trouble.setup().client.main_thread.is_none(),
+                "{name} needs a client whose main thread is busy, which a live one does not; \
                  simulate it: lagtape simulate --incident {name} -o {name}.lagtape",
-                name = trouble.incident.name
+                name = trouble.name()
             );
         }
         let capture = verb.out.clone();

@@ -1,5 +1,6 @@
 //! `simulate`: a session on a virtual clock, without sockets, into a capture.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -11,11 +12,13 @@ use crate::edge::files::OutputFile;
 use crate::edge::rewrite::Woven;
 use crate::family::Family;
 use crate::lag::ReportArgs;
-use crate::peer::client::{ClientOptions, Dialect};
-use crate::peer::incident::Trouble;
+use crate::peer::client::{ClientOptions, DEFAULT_PING_EVERY, Dialect};
+use crate::peer::client_model::ClientModel;
+use crate::peer::hands::knob_turns;
+use crate::peer::incident::{ClientSetup, Injection, Trouble};
 use crate::peer::script::ScriptedOp;
 use crate::peer::server::{BUILT_IN, ServerOptions, ServerSource, TooLong};
-use crate::peer::simulation::{Simulated, SimulationOptions, simulate as run};
+use crate::peer::simulation::{SimulationOptions, simulate as run};
 use crate::report::{Analysis, CaptureDescription};
 use crate::time::{Nanos, Span};
 
@@ -31,9 +34,11 @@ pub struct SimulateVerb {
     pub channels: u16,
     /// The family of models that the server serves.
     pub family: Family,
-    /// Reports a second; `None`: the incident's.
+    pub client: ClientModel,
+    /// Reports a second; `None`: the incident's, or else the client's.
     pub params_hz: Option<f64>,
-    pub dialect: Dialect,
+    /// What it reports; `None`: what such a client does.
+    pub dialect: Option<Dialect>,
     /// Rate of the playhead; `None`: the incident's.
     pub rate: Option<f64>,
     /// What the listener does beside the incident's ops.
@@ -46,29 +51,9 @@ impl SimulateVerb {
     /// What both peers and the link are like.
     pub fn options(&self) -> Result<SimulationOptions, TooLong> {
         let setup = self.trouble.setup();
-        let mut config = setup.client.config;
-        if self.family != Family::Acestep {
-            config.insert("backend".to_owned(), json!(self.family.name()));
-        }
-        let mut knobs = Map::new();
-        if self.family == Family::Minimax {
-            // The page of minimax asks for a piece without an end (minimax.js@83827ba).
-            knobs.insert("minimax_endless".to_owned(), json!(true));
-        }
-        let script = [setup.client.script, self.script.clone()].concat();
+        let traits = self.client.traits();
         Ok(SimulationOptions {
-            client: ClientOptions {
-                config: fixture_config(BUILT_IN, config),
-                params_hz: self.params_hz.unwrap_or(setup.client.params_hz),
-                dialect: self.dialect,
-                knobs,
-                rate: self.rate.unwrap_or(setup.client.rate),
-                script,
-                commands: setup.client.commands,
-                run_for: Some(self.run_for),
-                waits_for_audio: self.family.traits().first_audio_s > 0.0,
-                ..ClientOptions::default()
-            },
+            client: self.client_options(setup.client.clone()),
             server: ServerOptions {
                 seed: self.seed,
                 source: ServerSource::built_in(self.loop_s, self.channels)?,
@@ -80,10 +65,104 @@ impl SimulateVerb {
             },
             up: setup.up,
             down: setup.down,
-            handles_every_s: setup.client.handles_every_s,
+            main_thread: setup.client.main_thread.unwrap_or(traits.main_thread),
+            max_unsent: traits.max_unsent,
+            is_seen_by_proxy: setup.client.is_seen_by_proxy || traits.kind == ClientKind::Foreign,
         })
     }
+
+    fn client_options(&self, setup: ClientSetup) -> ClientOptions {
+        let traits = self.client.traits();
+        let is_own = self.client == ClientModel::Lagtape;
+        let mut config = setup.config;
+        if self.family != Family::Acestep {
+            config.insert("backend".to_owned(), json!(self.family.name()));
+        }
+        let mut commands = setup.commands;
+        if setup.turns_knobs {
+            commands.extend(knob_turns(self.seed, self.run_for));
+        }
+        let mut knobs = Map::new();
+        if self.family == Family::Minimax {
+            // The page of minimax asks for a piece without an end (minimax.js@83827ba).
+            knobs.insert("minimax_endless".to_owned(), json!(true));
+        }
+        ClientOptions {
+            config: fixture_config(BUILT_IN, config),
+            knobs,
+            params_hz: self
+                .params_hz
+                .or(setup.params_hz.filter(|_| is_own))
+                .unwrap_or(traits.params_hz),
+            dialect: self.dialect.unwrap_or(traits.dialect),
+            rate: self.rate.unwrap_or(setup.rate),
+            script: [setup.script, self.script.clone()].concat(),
+            commands,
+            run_for: Some(self.run_for),
+            // Pages cannot ping.
+            ping_every: is_own.then_some(DEFAULT_PING_EVERY),
+            waits_for_audio: self.family.traits().first_audio_s > 0.0,
+            position_step: setup.position_step.unwrap_or(traits.position_step),
+            wraps_to_s: traits.wraps_to_s,
+            reports_while_paused: traits.reports_while_paused,
+            ..ClientOptions::default()
+        }
+    }
+
+    /// What of the trouble the session is not going to show.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let end_s = self.run_for.seconds();
+        let idles_at_s = IDLE_AFTER_S + self.loop_s;
+        let is_idle = !self.trouble.setup().client.turns_knobs;
+        let warn = |injection: Injection| {
+            let Injection { class, onset_s, .. } = injection;
+            if onset_s >= end_s {
+                Some(format!(
+                    "{class} begins {onset_s} s after the initial buffer, and the session is over \
+                     after {end_s} s; write --for {}s",
+                    onset_s.ceil() + ROOM_S
+                ))
+            } else if is_idle && onset_s >= idles_at_s {
+                Some(format!(
+                    "{class} begins {onset_s} s after the initial buffer; the server is idle from \
+                     {idles_at_s} s on, since nobody turns a knob, and nothing of it is to be heard"
+                ))
+            } else {
+                None
+            }
+        };
+        self.trouble.injections().into_iter().filter_map(warn).collect()
+    }
+
+    /// Facts about the capture, for its header: how it was made, and what was injected.
+    fn metadata(&self, params_hz: f64) -> BTreeMap<String, String> {
+        let injected = json!(self.trouble.injections()).to_string();
+        let facts = [
+            ("simulated", self.trouble.to_string()),
+            ("injected", injected),
+            ("client", self.client.traits().name.to_owned()),
+            ("seed", self.seed.to_string()),
+            ("params_hz", params_hz.to_string()),
+        ];
+        facts.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+    }
+
+    /// The header of the capture.
+    #[must_use]
+    pub fn header(&self, options: &SimulationOptions) -> Header {
+        let mut header = Header::new(concat!("lagtape ", env!("CARGO_PKG_VERSION")), Nanos(0));
+        header.client = ClientKind::Headless;
+        header.config = Some(Value::Object(options.client.config.clone()).to_string());
+        header.metadata = self.metadata(options.client.params_hz);
+        header
+    }
 }
+
+/// Without a knob being turned for so long, and one loop more, the server stops.
+const IDLE_AFTER_S: f64 = 20.0;
+/// Enough of a session after an onset to see what comes of it, in seconds.
+const ROOM_S: f64 = 15.0;
 
 /// A configuration that has the server load `fixture`; `further` fields win.
 pub(super) fn fixture_config(fixture: &str, further: Map<String, Value>) -> Map<String, Value> {
@@ -100,15 +179,7 @@ pub fn simulate(verb: &SimulateVerb) -> Result<Analysis> {
     let options = verb.options()?;
     let mut output = OutputFile::create(&verb.out, verb.force)?;
     let writing = || format!("cannot write {}", verb.out.display());
-    let mut header = Header::new(concat!("lagtape ", env!("CARGO_PKG_VERSION")), Nanos(0));
-    header.client = ClientKind::Headless;
-    header.config = Some(Value::Object(options.client.config.clone()).to_string());
-    let facts = [
-        ("simulated", verb.trouble.to_string()),
-        ("seed", verb.seed.to_string()),
-        ("params_hz", options.client.params_hz.to_string()),
-    ];
-    header.metadata = facts.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    let header = verb.header(&options);
     let marker = SyncMarker::derive(format!("{} seed {}", verb.trouble, verb.seed).as_bytes());
 
     let mut writer = Writer::new(marker);
@@ -116,7 +187,7 @@ pub fn simulate(verb: &SimulateVerb) -> Result<Analysis> {
     writer.begin(&mut bytes);
     let mut failed = None;
     let mut woven = Woven::new(output.writer(), marker);
-    let Simulated { client, ended, .. } = run(options, header, &mut |record| {
+    let simulated = run(options, header, &mut |record| {
         writer.write(record, &mut bytes);
         if failed.is_none() {
             failed = woven.write_all(&bytes).err();
@@ -127,6 +198,6 @@ pub fn simulate(verb: &SimulateVerb) -> Result<Analysis> {
         return Err(error).with_context(writing);
     }
     output.finish()?;
-    let about = CaptureDescription::live(verb.out.display().to_string(), ended);
-    Ok(Analysis::of(client.engine(), about, &ReportArgs::default()))
+    let about = CaptureDescription::live(verb.out.display().to_string(), simulated.ended);
+    Ok(Analysis::of(simulated.engine(), about, &ReportArgs::default()))
 }

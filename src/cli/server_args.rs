@@ -4,18 +4,19 @@ use std::io::Write;
 
 use anyhow::Result;
 
-use super::values::{parse_loop};
+use super::values::parse_loop;
 use crate::app::Outcome;
 use crate::family::{FAMILIES, Family, FamilyKind};
-use crate::peer::incident::{self, Trouble};
+use crate::peer::incident::{self, HEALTHY, Trouble};
 use crate::time::Span;
 
 /// What the simulated server is like.
 #[derive(Debug, clap::Args)]
 pub struct ServerArgs {
-    /// The trouble, with values: stall, stall:at=3,for=5, thin-link:down=100KB/s, …
+    /// The trouble, with values: stall, stall:at=3,for=5, thin-link:down=100KB/s, …;
+    /// several at once by naming it several times
     #[arg(long, value_name = "NAME[:KEY=VALUE,…]", default_value = "healthy")]
-    pub incident: Trouble,
+    pub incident: Vec<Trouble>,
     /// Decides everything random
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
@@ -32,6 +33,12 @@ pub struct ServerArgs {
 }
 
 impl ServerArgs {
+    /// The trouble: all incidents at once.
+    #[must_use]
+    pub fn trouble(&self) -> Trouble {
+        Trouble::all(&self.incident)
+    }
+
     /// Length of the built-in loop in seconds.
     #[must_use]
     pub fn loop_s(&self) -> f64 {
@@ -46,15 +53,18 @@ impl ServerArgs {
 /// Prints every incident with the families that it is for and its parameters.
 pub fn list_incidents(out: &mut dyn Write) -> Result<Outcome> {
     for incident in incident::ALL {
-        writeln!(out, "{:<20} {}", incident.name, incident.summary)?;
-        writeln!(out, "{:<20} shows: {}", "", incident.shows)?;
+        writeln!(out, "{:<26} {}", incident.name, incident.summary)?;
+        writeln!(out, "{:<26} shows: {}", "", incident.shows)?;
+        if ![incident.name, HEALTHY].contains(&incident.class) {
+            writeln!(out, "{:<26} class: {}", "", incident.class)?;
+        }
         if incident.families != FAMILIES {
             let names: Vec<_> = incident.families.iter().map(|family| family.name()).collect();
-            writeln!(out, "{:<20} for: {}", "", names.join(", "))?;
+            writeln!(out, "{:<26} for: {}", "", names.join(", "))?;
         }
         for parameter in incident.parameters {
             let (name, default) = (parameter.name, parameter.default_text());
-            writeln!(out, "{:<22} {name}={default}  {}", "", parameter.meaning)?;
+            writeln!(out, "{:<28} {name}={default}  {}", "", parameter.meaning)?;
         }
     }
     Ok(Outcome::Healthy)

@@ -175,6 +175,7 @@ impl RecordingSession {
         }
         let dialect = match options.client.dialect {
             Dialect::Modern => "modern",
+            Dialect::Acknowledging => "acknowledging",
             Dialect::Legacy => "legacy",
         };
         header.metadata.insert("dialect".to_owned(), dialect.to_owned());

@@ -34,6 +34,8 @@ pub enum Dialect {
     /// `client_time`, `slice_bytes_rx` and `slice_lead_s` too, as clients since June 2026 do.
     #[default]
     Modern,
+    /// `client_time` and `slice_bytes_rx`, without leads, as apps on the SDK do.
+    Acknowledging,
     /// Knobs and position only.
     Legacy,
 }
@@ -67,6 +69,12 @@ pub struct ClientOptions {
     pub ping_every: Option<Span>,
     /// The listener begins with the first slice, as the page of minimax does.
     pub waits_for_audio: bool,
+    /// The position that is reported moves in steps of so many frames.
+    pub position_step: u32,
+    /// Where the playhead goes on after the end of the loop, in seconds; 0: at its beginning.
+    pub wraps_to_s: f64,
+    /// Whether the position is reported while the player is paused.
+    pub reports_while_paused: bool,
     /// How the engine looks at the session.
     pub engine: Options,
 }
@@ -87,6 +95,9 @@ impl Default for ClientOptions {
             ready_timeout: DEFAULT_READY_TIMEOUT,
             ping_every: Some(DEFAULT_PING_EVERY),
             waits_for_audio: false,
+            position_step: 1,
+            wraps_to_s: 0.0,
+            reports_while_paused: true,
             engine: Options::default(),
         }
     }
@@ -99,6 +110,8 @@ pub enum ClientCommand {
     Knobs(Map<String, Value>),
     /// Sends a message.
     Send(Outgoing),
+    /// Asks for slices at these positions, in seconds, with the next report.
+    RenderAt(Vec<f64>),
     /// Sends a report that another client made. Its knobs and its position stay; what it says about
     /// its connection becomes true of this one: time, bytes received, and in the modern dialect leads.
     Report(String),
@@ -124,6 +137,8 @@ pub enum Finish {
     Refused(String),
     /// The server closed, with this code and reason.
     Closed(Option<u16>, String),
+    /// The connection was lost without a close, in this way.
+    Lost(String),
     /// The initial buffer could not be used.
     BadBuffer(String),
     /// No initial buffer within the time allowed, in seconds.
@@ -137,7 +152,9 @@ impl Finish {
         match self {
             Finish::TimeUp => false,
             Finish::Closed(code, _) => !matches!(code, Some(1000 | 1001)),
-            Finish::Refused(_) | Finish::BadBuffer(_) | Finish::NoBuffer(_) => true,
+            Finish::Refused(_) | Finish::Lost(_) | Finish::BadBuffer(_) | Finish::NoBuffer(_) => {
+                true
+            }
         }
     }
 
@@ -156,6 +173,7 @@ impl Finish {
                 let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
                 format!("the server closed the connection ({code}){reason}")
             }
+            Finish::Lost(how) => how.clone(),
             Finish::BadBuffer(reason) => format!("the initial buffer cannot be used: {reason}"),
             Finish::NoBuffer(waited) => {
                 format!("the server sent no initial buffer within {waited}")
@@ -186,6 +204,11 @@ pub struct Client {
     slices_seen: u64,
     echoes_seen: u64,
     lowest_lead_s: Option<f64>,
+    /// Positions to ask for with the next report.
+    asked_for_s: Vec<f64>,
+    is_paused: bool,
+    /// The playhead at the last report, in seconds.
+    reported_s: f64,
     finish: Option<Finish>,
 }
 
@@ -216,6 +239,9 @@ impl Client {
             slices_seen: 0,
             echoes_seen: 0,
             lowest_lead_s: None,
+            asked_for_s: Vec::new(),
+            is_paused: false,
+            reported_s: 0.0,
             finish: None,
             options,
         }
@@ -253,6 +279,11 @@ impl Client {
             self.next_tick = Some(record.t);
             self.next_ping = self.options.ping_every.map(|_| record.t);
         }
+        match record.body {
+            Body::Marker(Marker::Pause) => self.is_paused = true,
+            Body::Marker(Marker::Resume) => self.is_paused = false,
+            _ => {}
+        }
         self.note_lead(record.t);
         self.take_echo();
         if matches!(record.body, Body::Message(_)) {
@@ -262,6 +293,11 @@ impl Client {
 
     /// What to do now; to be asked until there is nothing.
     pub fn poll(&mut self, now: Nanos) -> Option<ClientStep> {
+        self.poll_with(now, true)
+    }
+
+    /// The same, for a client that leaves out reports while there is no room to send them.
+    pub fn poll_with(&mut self, now: Nanos, has_room: bool) -> Option<ClientStep> {
         if let Some(finish) = self.finish.clone() {
             return Some(ClientStep::Finish(finish));
         }
@@ -299,7 +335,12 @@ impl Client {
         }
         if self.next_tick.is_some_and(|tick| now >= tick) {
             self.next_tick = Some(self.tick_after(now, origin));
-            return Some(ClientStep::Send(Outgoing::Text(self.params(now))));
+            if let Some(op) = self.wrap(now) {
+                return Some(ClientStep::Mark(op));
+            }
+            if has_room && (self.options.reports_while_paused || !self.is_paused) {
+                return Some(ClientStep::Send(Outgoing::Text(self.params(now))));
+            }
         }
         None
     }
@@ -371,11 +412,23 @@ impl Client {
         match command {
             ClientCommand::Knobs(knobs) => self.set_knobs(knobs),
             ClientCommand::Send(message) => self.enqueue(message),
+            ClientCommand::RenderAt(positions_s) => self.asked_for_s.extend(positions_s),
             ClientCommand::Report(text) => {
                 let report = self.report_of_this_connection(now, text);
                 self.enqueue(Outgoing::Text(report));
             }
         }
+    }
+
+    /// The jump at the end of a lap, for players that do not go on at the loop's beginning.
+    fn wrap(&mut self, now: Nanos) -> Option<Marker> {
+        let position_s = self.engine.playhead_s(now)?;
+        let before_s = std::mem::replace(&mut self.reported_s, position_s);
+        let frames = self.engine.epochs().last()?.frames;
+        let loop_s = frames as f64 / f64::from(self.engine.sample_rate());
+        let has_lapped = before_s - position_s > loop_s / 2.0;
+        let to_s = self.options.wraps_to_s;
+        (to_s > 0.0 && has_lapped && position_s < to_s).then_some(Marker::Seek { to_s })
     }
 
     /// The next tick of a steady cadence; ticks that were missed are left out.
@@ -392,16 +445,23 @@ impl Client {
     pub fn params(&mut self, now: Nanos) -> String {
         let sample_rate = self.engine.sample_rate();
         let frame = self.engine.playhead_frame(now).unwrap_or_default();
+        let frame = frame - frame % u64::from(self.options.position_step.max(1));
         let mut params = Map::new();
         params.insert("type".to_owned(), json!("params"));
         params.insert("raw".to_owned(), Value::Object(self.options.knobs.clone()));
         params.insert("playback_pos".to_owned(), json!(frame as f64 / f64::from(sample_rate)));
-        if self.options.dialect == Dialect::Modern {
+        if self.options.dialect != Dialect::Legacy {
             params.insert("client_time".to_owned(), json!(now.seconds()));
             params.insert("slice_bytes_rx".to_owned(), json!(self.engine.facts().slice_bytes));
-            if let Some(lead_s) = self.lowest_lead_s.take() {
-                params.insert("slice_lead_s".to_owned(), json!(lead_s));
-            }
+        }
+        if self.options.dialect == Dialect::Modern
+            && let Some(lead_s) = self.lowest_lead_s.take()
+        {
+            params.insert("slice_lead_s".to_owned(), json!(lead_s));
+        }
+        if !self.asked_for_s.is_empty() {
+            let positions_s = std::mem::take(&mut self.asked_for_s);
+            params.insert("render_anchor_queue_s".to_owned(), json!(positions_s));
         }
         Value::Object(params).to_string()
     }

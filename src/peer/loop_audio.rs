@@ -11,7 +11,7 @@ use crate::peer::tune::Variations;
 use crate::wire::halves::{narrow, widen};
 
 /// Frames over which new audio gives way to what was there: 25 ms at 48 kHz.
-const FADE_FRAMES: usize = 1_200;
+pub const FADE_FRAMES: usize = 1_200;
 
 /// The loop as the server renders it.
 #[derive(Debug)]

@@ -5,12 +5,16 @@
 //! clock. Equal inputs at equal times give equal bytes on every platform.
 
 pub mod client;
+pub mod client_model;
 pub mod command;
 pub mod generator;
+pub mod hands;
 pub mod incident;
 pub mod interval;
+pub mod keepalive;
 pub mod link;
 pub mod loop_audio;
+pub mod main_thread;
 pub mod pacing;
 pub mod policy;
 pub mod replay;

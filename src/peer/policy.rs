@@ -152,11 +152,13 @@ pub struct FlowPolicy {
     pub window_bytes: u64,
     /// A slice that waited longer than this is dropped, in seconds.
     pub max_wait_s: f64,
+    /// Regions that the client asked for are dropped like all others, as before PR 347.
+    pub sheds_asked_for: bool,
 }
 
 impl Default for FlowPolicy {
     fn default() -> Self {
-        Self { window_bytes: 262_144, max_wait_s: 2.0 }
+        Self { window_bytes: 262_144, max_wait_s: 2.0, sheds_asked_for: false }
     }
 }
 
@@ -184,6 +186,8 @@ pub struct IntakePolicy {
     /// Reports handled per second when they are not coalesced; `None`: the newest report wins and
     /// all others are forgotten.
     pub backlog_per_s: Option<f64>,
+    /// They are not coalesced only from then on, in seconds from the initial buffer.
+    pub backlog_from_s: f64,
     /// How long a binary message that a command announced may take, in seconds. Ten until June
     /// 2026, which was too short for slow uplinks.
     pub payload_within_s: f64,
@@ -191,7 +195,7 @@ pub struct IntakePolicy {
 
 impl Default for IntakePolicy {
     fn default() -> Self {
-        Self { poll_s: 0.001, backlog_per_s: None, payload_within_s: 120.0 }
+        Self { poll_s: 0.001, backlog_per_s: None, backlog_from_s: 0.0, payload_within_s: 120.0 }
     }
 }
 

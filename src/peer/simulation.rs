@@ -1,18 +1,23 @@
 //! Runs client against server on a virtual clock.
 //!
 //! It returns the records of the session one by one, from the header to the end, exactly as a recording
-//! client would have stamped them. Time jumps from one event to the next. The same options give the
-//! same records on every platform.
+//! client would have stamped them, or a proxy between the peers. Time jumps from one event to the next.
+//! The same options give the same records on every platform.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 
-use super::Outgoing;
 use super::client::{Client, ClientOptions, ClientStep, Finish};
 use super::link::{Link, LinkOptions, websocket_len};
+use super::main_thread::{MainThread, NEVER};
 use super::rng::Stream;
 use super::server::{Incoming, Server, ServerOptions};
-use crate::capture::{Body, Direction, End, Header, Message, Opcode, Record};
-use crate::time::Nanos;
+use super::{LOST, Outgoing};
+use crate::capture::{
+    Body, ClientKind, ConnectionBreak, Direction, End, Header, Message, Opcode, Record,
+};
+use crate::engine::{Engine, Options};
+use crate::time::{Nanos, Span};
 
 /// What a simulated session is made of.
 #[derive(Debug, Clone)]
@@ -23,8 +28,13 @@ pub struct SimulationOptions {
     pub server: ServerOptions,
     pub up: LinkOptions,
     pub down: LinkOptions,
-    /// A throttled client handles what came only at multiples of this many seconds; 0: at once.
-    pub handles_every_s: f64,
+    /// When the client is busy.
+    pub main_thread: MainThread,
+    /// The client leaves out reports while more bytes than this wait to be sent.
+    pub max_unsent: Option<u64>,
+    /// The records are those of a proxy at the client's end of the links: what arrives is stamped
+    /// then and not when the client handles it, and nobody says what the listener does.
+    pub is_seen_by_proxy: bool,
 }
 
 /// A session that was simulated to its end.
@@ -35,6 +45,16 @@ pub struct Simulated {
     /// The time of the end record.
     pub ended: Nanos,
     pub finish: Finish,
+    /// What has seen the records, if that is not the client.
+    proxy: Option<Engine>,
+}
+
+impl Simulated {
+    /// Everything known of the session from its records.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        self.proxy.as_ref().unwrap_or_else(|| self.client.engine())
+    }
 }
 
 /// Runs a session and hands every record to `sink`.
@@ -44,7 +64,7 @@ pub fn simulate(
     sink: &mut dyn FnMut(&Record<'_>),
 ) -> Simulated {
     let mut simulation = Simulation::new(options, sink);
-    simulation.put(Nanos(0), Body::Header(header));
+    simulation.begin(header);
     let mut now = Nanos(0);
     let finish = loop {
         if let Some(finish) = simulation.step(now) {
@@ -61,10 +81,18 @@ pub fn simulate(
 
 struct Simulation<'a> {
     client: Client,
+    client_seq: u64,
     server: Server,
     up: Link<Outgoing>,
     down: Link<Outgoing>,
-    handles_every_s: f64,
+    /// What has arrived at the client and waits for its main thread.
+    inbox: VecDeque<Outgoing>,
+    main_thread: MainThread,
+    max_unsent: u64,
+    proxy: Option<Engine>,
+    /// When a recording ends whose client does not come back to end it.
+    run_for: Option<Span>,
+    is_broken: bool,
     end: End,
     sink: &'a mut dyn FnMut(&Record<'_>),
 }
@@ -73,51 +101,125 @@ impl<'a> Simulation<'a> {
     fn new(options: SimulationOptions, sink: &'a mut dyn FnMut(&Record<'_>)) -> Self {
         let start = Nanos(0);
         let seed = options.server.seed;
+        let proxy = options
+            .is_seen_by_proxy
+            .then(|| Engine::new(Options { playhead: None, ..options.client.engine.clone() }));
         Simulation {
+            run_for: options.client.run_for,
             client: Client::new(options.client, start),
+            client_seq: 0,
             server: Server::new(options.server, start),
             up: Link::new(options.up, seed, Stream::Uplink, start),
             down: Link::new(options.down, seed, Stream::Downlink, start),
-            handles_every_s: options.handles_every_s,
+            inbox: VecDeque::new(),
+            main_thread: options.main_thread,
+            max_unsent: options.max_unsent.unwrap_or(u64::MAX),
+            proxy,
+            is_broken: false,
             end: End::default(),
             sink,
         }
     }
 
+    /// The client knows its own playhead, whoever records.
+    fn begin(&mut self, header: Header) {
+        let own = Header { client: ClientKind::Headless, ..header.clone() };
+        match self.proxy {
+            Some(_) => {
+                self.put(Nanos(0), Body::Header(Header { client: ClientKind::Foreign, ..header }));
+                self.show_client(Nanos(0), Body::Header(own));
+            }
+            None => self.put(Nanos(0), Body::Header(header)),
+        }
+    }
+
     /// Everything that happens at `now`.
     fn step(&mut self, now: Nanos) -> Option<Finish> {
-        while let Some((at, message)) = self.up.poll(now) {
-            match message {
-                // As on a socket, pongs are none of the server's business.
-                Outgoing::Ping(payload) => self.send_down(now, Outgoing::Pong(payload)),
-                Outgoing::Text(text) => self.server.receive(at, Incoming::Text(&text)),
-                Outgoing::Binary(bytes) => self.server.receive(at, Incoming::Binary(&bytes)),
-                Outgoing::Close { .. } => self.server.receive(at, Incoming::Closed),
-                Outgoing::Pong(_) => {}
-            }
-        }
+        self.deliver_up(now);
         while self.down.accepts(now)
             && let Some(message) = self.server.poll(now)
         {
+            if let Outgoing::Close { code: LOST, .. } = message {
+                return Some(self.break_off(now));
+            }
             self.send_down(now, message);
         }
-        if self.handled_at(now) <= now {
-            while let Some((_, message)) = self.down.poll(now) {
-                self.record(now, Direction::ServerToClient, &message);
+        self.deliver_down(now);
+        let origin = self.client.engine().origin();
+        if self.main_thread.handles_at(now, origin) <= now {
+            while let Some(message) = self.inbox.pop_front() {
+                self.handle(now, &message);
             }
         }
-        while let Some(step) = self.client.poll(now) {
-            match step {
-                ClientStep::Send(message) => {
-                    self.record(now, Direction::ClientToServer, &message);
-                    let bytes = websocket_len(parts(&message).1.len(), true);
-                    self.up.send(now, message, bytes);
+        if self.main_thread.acts_at(now, origin) <= now {
+            self.act(now)
+        } else {
+            self.gives_up_at().is_some_and(|at| at <= now).then_some(Finish::TimeUp)
+        }
+    }
+
+    fn deliver_up(&mut self, now: Nanos) {
+        while let Some((at, message)) = self.up.poll(now) {
+            match message {
+                // As on a socket, the answer is none of the server's business.
+                Outgoing::Ping(payload) => self.send_down(now, Outgoing::Pong(payload)),
+                Outgoing::Pong(_) => self.server.receive(at, Incoming::Pong),
+                Outgoing::Text(text) => self.server.receive(at, Incoming::Text(&text)),
+                Outgoing::Binary(bytes) => self.server.receive(at, Incoming::Binary(&bytes)),
+                Outgoing::Close { .. } => self.server.receive(at, Incoming::Closed),
+            }
+        }
+    }
+
+    fn deliver_down(&mut self, now: Nanos) {
+        while let Some((_, message)) = self.down.poll(now) {
+            if self.proxy.is_some() {
+                let (opcode, payload) = parts(&message);
+                let body = Message::new(Direction::ServerToClient, opcode, &payload);
+                self.put(now, Body::Message(body));
+            }
+            self.inbox.push_back(message);
+        }
+    }
+
+    /// The client gets a message, and its WebSocket library answers a ping.
+    fn handle(&mut self, now: Nanos, message: &Outgoing) {
+        let (opcode, payload) = parts(message);
+        let body = Message::new(Direction::ServerToClient, opcode, &payload);
+        match self.proxy {
+            Some(_) => self.show_client(now, Body::Message(body)),
+            None => self.put(now, Body::Message(body)),
+        }
+        if let Outgoing::Ping(payload) = message {
+            self.send_up(now, Outgoing::Pong(payload.clone()), true);
+        }
+    }
+
+    /// What the client does of its own accord.
+    fn act(&mut self, now: Nanos) -> Option<Finish> {
+        loop {
+            let has_room = self.up.buffered(now) <= self.max_unsent;
+            match self.client.poll_with(now, has_room)? {
+                ClientStep::Send(message) => self.send_up(now, message, false),
+                ClientStep::Mark(marker) if self.proxy.is_some() => {
+                    self.show_client(now, Body::Marker(marker));
                 }
                 ClientStep::Mark(marker) => self.put(now, Body::Marker(marker)),
                 ClientStep::Finish(finish) => return Some(finish),
             }
         }
-        None
+    }
+
+    fn send_up(&mut self, now: Nanos, message: Outgoing, automatic: bool) {
+        let (opcode, payload) = parts(&message);
+        let mut body = Message::new(Direction::ClientToServer, opcode, &payload);
+        body.automatic = automatic;
+        self.put(now, Body::Message(body));
+        if self.proxy.is_some() {
+            self.show_client(now, Body::Message(body));
+        }
+        let bytes = websocket_len(payload.len(), true);
+        self.up.send(now, message, bytes);
     }
 
     fn send_down(&mut self, now: Nanos, message: Outgoing) {
@@ -125,26 +227,39 @@ impl<'a> Simulation<'a> {
         self.down.send(now, message, bytes);
     }
 
+    /// The connection is reset: what was under way is lost.
+    fn break_off(&mut self, now: Nanos) -> Finish {
+        let reason = "the connection was reset on its way".to_owned();
+        let broken = ConnectionBreak { reason: reason.clone(), ..ConnectionBreak::default() };
+        self.is_broken = true;
+        self.put(now, Body::Break(broken));
+        Finish::Lost(reason)
+    }
+
     /// The next moment at which something happens.
     fn wake_at(&self, now: Nanos) -> Option<Nanos> {
+        let origin = self.client.engine().origin();
         let room = self.down.accepts_at(now);
         let server = self.server.wake_at().map(|at| at.max(room));
-        let handled = self.down.wake_at().map(|at| self.handled_at(at.max(now)));
-        [self.up.wake_at(), server, handled, self.client.wake_at()].into_iter().flatten().min()
+        let handled = (!self.inbox.is_empty()).then(|| self.main_thread.handles_at(now, origin));
+        let client = self.client.wake_at();
+        let acts = client.map(|at| self.main_thread.acts_at(at.max(now), origin));
+        let ends = [self.up.wake_at(), server, self.down.wake_at(), handled, acts];
+        ends.into_iter().flatten().chain(self.gives_up_at()).filter(|at| *at != NEVER).min()
     }
 
-    /// When a client that is busy until its next turn handles what arrives at `at`.
-    fn handled_at(&self, at: Nanos) -> Nanos {
-        if self.handles_every_s <= 0.0 {
-            return at;
-        }
-        let turn_ns = (self.handles_every_s * 1e9) as u64;
-        Nanos(at.0.div_ceil(turn_ns.max(1)) * turn_ns.max(1))
+    /// When the recording of a client ends that is blocked then.
+    fn gives_up_at(&self) -> Option<Nanos> {
+        let origin = self.client.engine().origin()?;
+        let end = origin.checked_add(self.run_for?)?;
+        (self.main_thread.acts_at(end, Some(origin)) > end).then_some(end)
     }
 
-    fn record(&mut self, now: Nanos, direction: Direction, message: &Outgoing) {
-        let (opcode, payload) = parts(message);
-        self.put(now, Body::Message(Message::new(direction, opcode, &payload)));
+    /// Shows the client what is not in the records, or not at that time.
+    fn show_client(&mut self, now: Nanos, body: Body<'_>) {
+        let record = Record { seq: self.client_seq, t: now, conn: 0, body };
+        self.client_seq += 1;
+        self.client.see(&record);
     }
 
     fn put(&mut self, t: Nanos, body: Body<'_>) {
@@ -154,18 +269,23 @@ impl<'a> Simulation<'a> {
             self.end.messages += 1;
             self.end.bytes += message.payload.len() as u64;
         }
-        self.client.see(&record);
+        match &mut self.proxy {
+            Some(engine) => engine.handle(&record),
+            None => self.client.see(&record),
+        }
         (self.sink)(&record);
     }
 
     fn end(mut self, now: Nanos, finish: Finish) -> Simulated {
-        if self.client.engine().facts().closes.is_empty() {
+        let is_gone = self.gives_up_at().is_some();
+        let is_open = self.client.engine().facts().closes.is_empty();
+        if is_open && !self.is_broken && !is_gone {
             let close = Outgoing::Close { code: 1000, reason: String::new() };
-            self.record(now, Direction::ClientToServer, &close);
+            self.send_up(now, close, false);
         }
         let end = End { reason: Some(finish.sentence()), ..self.end.clone() };
         self.put(now, Body::End(end));
-        Simulated { client: self.client, ended: now, finish }
+        Simulated { client: self.client, ended: now, finish, proxy: self.proxy }
     }
 }
 

@@ -12,6 +12,7 @@ use lagtape::capture::{
 };
 use lagtape::lag::ReportArgs;
 use lagtape::peer::client::Dialect;
+use lagtape::peer::client_model::ClientModel;
 use lagtape::scenario::advice::Wording;
 use lagtape::scenario::{Scenario, Tier, parse};
 use lagtape::time::Span;
@@ -44,8 +45,9 @@ impl Bench {
             family: lagtape::family::Family::Acestep,
             loop_s: 10.0,
             channels: 2,
+            client: ClientModel::Lagtape,
             params_hz: None,
-            dialect: Dialect::Modern,
+            dialect: Some(Dialect::Modern),
             rate: None,
             script: ops.iter().map(|op| op.parse().unwrap()).collect(),
             out: out.clone(),

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use lagtape::app::{self, CutOptions, DiffVerb, SimulateVerb};
 use lagtape::peer::client::Dialect;
+use lagtape::peer::client_model::ClientModel;
 use lagtape::report::compare::{self, Comparison, SpanKind, Tolerance, Which, text};
 use lagtape::time::Span;
 use serde_json::Value;
@@ -21,8 +22,9 @@ fn capture(folder: &TempDir, name: &str, incident: &str, for_s: u64) -> PathBuf 
         family: lagtape::family::Family::Acestep,
         loop_s: 8.0,
         channels: 1,
+        client: ClientModel::Lagtape,
         params_hz: None,
-        dialect: Dialect::Legacy,
+        dialect: Some(Dialect::Legacy),
         rate: None,
         script: Vec::new(),
         out: out.clone(),

@@ -12,6 +12,7 @@ use lagtape::family::{FAMILIES, Family, FamilyKind};
 use lagtape::lag::ReportArgs;
 use lagtape::peer::Outgoing;
 use lagtape::peer::client::{ClientCommand, ClientOptions, Dialect};
+use lagtape::peer::client_model::ClientModel;
 use lagtape::peer::incident::{self, Incident};
 use lagtape::peer::simulation::{Simulated, SimulationOptions, simulate};
 use lagtape::report::{Analysis, CaptureDescription};
@@ -43,7 +44,8 @@ fn verb(family: Family, incident: &str, seed: u64, run_for_s: f64, out: &Path) -
         channels: 2,
         family,
         params_hz: appends(family).then_some(10.0),
-        dialect: Dialect::Modern,
+        dialect: Some(Dialect::Modern),
+        client: ClientModel::default(),
         rate: None,
         script: Vec::new(),
         out: out.to_owned(),
@@ -302,6 +304,7 @@ fn an_incident_of_another_family_is_a_usage_error() {
 async fn record(family: Family, incident: &str, run_for_s: f64, out: &Path) -> Analysis {
     let verb = verb(family, incident, 5, run_for_s, out);
     let backend = BackendVerb {
+        needs_pcm: false,
         family,
         bus: app::BusPort::Off,
         listen: "127.0.0.1:0".parse().unwrap(),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use lagtape::app::{self, AnalyzeOptions, BackendVerb, RecordVerb, SessionSource};
 use lagtape::family::Family;
-use lagtape::peer::client::Dialect;
+use lagtape::peer::client::{DEFAULT_PARAMS_HZ, Dialect};
 use lagtape::peer::incident::{self, Trouble};
 use lagtape::peer::server::BUILT_IN;
 use lagtape::report::Analysis;
@@ -50,7 +50,7 @@ async fn record_socket(incident: &'static str, out: PathBuf) -> Analysis {
             out: Some(out),
             source: SessionSource::Fixture(BUILT_IN.to_owned()),
             set: client.config,
-            params_hz: client.params_hz,
+            params_hz: client.params_hz.unwrap_or(DEFAULT_PARAMS_HZ),
             dialect: Dialect::Modern,
             rate: client.rate,
             script: client.script,

@@ -6,6 +6,7 @@ use lagtape::capture::{ClientKind, Header, Marker};
 use lagtape::lag::{Figures, LagReport, ReportArgs};
 use lagtape::peer::client::{ClientOptions, Dialect};
 use lagtape::peer::link::LinkOptions;
+use lagtape::peer::main_thread::MainThread;
 use lagtape::peer::pacing::{LeadController, Placement, PlayheadClock};
 use lagtape::peer::policy::Policy;
 use lagtape::peer::script::ScriptedOp;
@@ -151,7 +152,15 @@ fn arm(session: &Value, seed: u64) -> SimulationOptions {
         ..ClientOptions::default()
     };
     let (up, down) = (LinkOptions::loopback(), LinkOptions::loopback());
-    SimulationOptions { client, server, up, down, handles_every_s: 0.0 }
+    SimulationOptions {
+        client,
+        server,
+        up,
+        down,
+        main_thread: MainThread::default(),
+        max_unsent: None,
+        is_seen_by_proxy: false,
+    }
 }
 
 fn marker(op: &Value) -> Marker {

@@ -21,6 +21,7 @@ use lagtape::edge::replay::{Replay, ServeOptions};
 use lagtape::engine::{Engine, Options};
 use lagtape::peer::Outgoing;
 use lagtape::peer::client::{self, ClientOptions, ClientStep, Dialect};
+use lagtape::peer::client_model::ClientModel;
 use lagtape::peer::replay::{
     Divergence, PerformanceOptions, ReplayOptions, ReplayServer, Tape, Timing,
 };
@@ -492,8 +493,9 @@ pub fn simulated(folder: &TempDir) -> PathBuf {
         run_for: Span(1_500_000_000),
         loop_s: 2.0,
         channels: 1,
+        client: ClientModel::Lagtape,
         params_hz: None,
-        dialect: Dialect::Modern,
+        dialect: Some(Dialect::Modern),
         rate: None,
         script: vec!["500ms:seek=1.5s".parse().unwrap()],
         out: out.clone(),

@@ -9,6 +9,7 @@ use lagtape::capture::{Body, Marker, Record, Records};
 use lagtape::engine::{Engine, Options};
 use lagtape::lag::{Arrival, LagReport, LagTracker, ReportArgs, SliceRecord as Slice};
 use lagtape::peer::client::Dialect;
+use lagtape::peer::client_model::ClientModel;
 use lagtape::peer::script::ScriptedOp;
 use lagtape::playhead::PlayheadSource;
 use lagtape::scenario::answer::{AskOptions, Recording};
@@ -64,8 +65,9 @@ impl Captures {
                 family: lagtape::family::Family::Acestep,
                 loop_s: 8.0,
                 channels: 1,
+                client: ClientModel::Lagtape,
                 params_hz: None,
-                dialect: Dialect::Modern,
+                dialect: Some(Dialect::Modern),
                 rate: Some(1.01),
                 script: script.iter().map(|op| op.parse().unwrap()).collect(),
                 out: self.next(),

@@ -9,6 +9,7 @@ use lagtape::engine::{Engine, Options};
 use lagtape::family::Family;
 use lagtape::heard::{HeardEpisode, LagKind};
 use lagtape::peer::client::Dialect;
+use lagtape::peer::client_model::ClientModel;
 use lagtape::peer::incident::{self, Trouble};
 use lagtape::report::Analysis;
 use lagtape::sweep;
@@ -18,14 +19,15 @@ use tempfile::TempDir;
 fn verb(incident: &str, seed: u64, run_for_s: u64, out: PathBuf) -> SimulateVerb {
     let trouble = incident.parse::<Trouble>().unwrap();
     SimulateVerb {
-        family: trouble.incident.families[0],
+        family: trouble.family(),
         trouble,
         seed,
         run_for: Span(run_for_s * 1_000_000_000),
         loop_s: 8.0,
         channels: 1,
+        client: ClientModel::Lagtape,
         params_hz: None,
-        dialect: Dialect::Modern,
+        dialect: Some(Dialect::Modern),
         rate: None,
         script: Vec::new(),
         out,
@@ -253,7 +255,7 @@ fn sessions_end_as_they_were_told_to() {
 fn a_stale_playhead_falls_steadily() {
     let stale = simulate_with("stale-playhead:per-s=24", 1, 16, |verb| SimulateVerb {
         loop_s: 24.0,
-        dialect: Dialect::Legacy,
+        dialect: Some(Dialect::Legacy),
         ..verb
     });
     let slices = slices(&stale);

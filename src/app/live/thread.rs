@@ -19,7 +19,7 @@ use crate::edge::recorder::ManualTrigger;
 use crate::edge::recorder::RecorderOptions;
 use crate::engine::Options;
 use crate::family::Family;
-use crate::peer::client::ClientOptions;
+use crate::peer::client::{ClientOptions, DEFAULT_PARAMS_HZ};
 use crate::peer::incident::Trouble;
 use crate::peer::server::BUILT_IN;
 use crate::time::{DEFAULT_SAMPLE_RATE, Span};
@@ -135,10 +135,11 @@ fn record_options(verb: LiveVerb, url: String) -> Result<RecordOptions> {
         client: ClientOptions {
             config,
             upload,
-            params_hz: verb.params_hz.unwrap_or(setup.params_hz),
+            params_hz: verb.params_hz.or(setup.params_hz).unwrap_or(DEFAULT_PARAMS_HZ),
             rate: setup.rate,
             script: setup.script,
             commands: setup.commands,
+            position_step: setup.position_step.unwrap_or(1),
             run_for: Some(verb.run_for),
             ready_timeout: verb.ready_timeout,
             waits_for_audio,

@@ -49,7 +49,7 @@ impl BackendArgs {
         BackendVerb {
             listen: self.listen,
             bus: self.bus_port.unwrap_or_default(),
-            trouble: self.server.incident.clone(),
+            trouble: self.server.trouble(),
             seed: self.server.seed,
             loop_s: self.server.loop_s(),
             family: self.server.family,
@@ -73,7 +73,7 @@ pub fn run(args: &BackendArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Ou
         stderr.say_lines(&format!(
             "{name} is partly the doing of a client, which yours may not do; for both sides:\n  \
              lagtape simulate --incident {name} -o {name}.lagtape",
-            name = verb.trouble.incident.name
+            name = verb.trouble.name()
         ));
     }
     let serving = app::backend(

@@ -9,13 +9,16 @@ use crate::app::{self, Outcome, SimulateVerb};
 use crate::cli::server_args::{ServerArgs, list_incidents};
 use crate::cli::stderr::Stderr;
 use crate::cli::stdout::{print_analyses, unless_closed};
-use crate::cli::values::{dialect, parse_hz, parse_rate};
+use crate::cli::values::{parse_hz, parse_rate};
+use crate::peer::client::Dialect;
+use crate::peer::client_model::ClientModel;
 use crate::peer::script::ScriptedOp;
 use crate::time::Span;
 
 #[derive(Debug, clap::Args)]
 #[command(before_long_help = "Examples:
   lagtape simulate --incident stall --seed 7 --for 90s -o x.lagtape
+  lagtape simulate --client web --incident stall --incident thin-link:at=12 -o two.lagtape
   lagtape simulate --incident healthy --op 6s:seek=16s --for 20s -o seek.lagtape
   lagtape simulate --list")]
 pub struct SimulateArgs {
@@ -30,7 +33,11 @@ pub struct SimulateArgs {
     /// How long to go on after the initial buffer
     #[arg(long = "for", value_name = "TIME", default_value = "30s")]
     pub run_for: Span,
-    /// Reports of the playhead a second; the incident's by default
+    /// Whose client it is, with its cadence and its fields: lagtape, headless, web, sdk, touchdesigner
+    /// or throttled; of all but the first two the capture is what a proxy sees. lagtape by default
+    #[arg(long, value_name = "NAME")]
+    pub client: Option<ClientModel>,
+    /// Reports of the playhead a second; the incident's or the client's by default
     #[arg(long, value_parser = parse_hz)]
     pub params_hz: Option<f64>,
     /// Report knobs and position only, as clients did before June 2026
@@ -55,14 +62,15 @@ impl SimulateArgs {
     fn verb(&self) -> Option<SimulateVerb> {
         let out = self.out.clone().filter(|_| !self.list)?;
         Some(SimulateVerb {
-            trouble: self.server.incident.clone(),
+            trouble: self.server.trouble(),
             seed: self.server.seed,
             run_for: self.run_for,
             loop_s: self.server.loop_s(),
             channels: self.server.channels,
             family: self.server.family,
+            client: self.client.unwrap_or_default(),
             params_hz: self.params_hz,
-            dialect: dialect(self.legacy),
+            dialect: self.legacy.then_some(Dialect::Legacy),
             rate: self.rate,
             script: self.op.clone(),
             out,
@@ -76,6 +84,9 @@ pub fn run(args: &SimulateArgs, stderr: Stderr, out: &mut dyn Write) -> Result<O
     if let Err(error) = verb.trouble.check_family(verb.family) {
         stderr.say(&format!("{error}; lagtape simulate --list has them all"));
         return Ok(Outcome::Usage);
+    }
+    for warning in verb.warnings() {
+        stderr.say(&warning);
     }
     let analysis = app::simulate(&verb)?;
     let outcome = analysis.outcome();

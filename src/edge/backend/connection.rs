@@ -179,6 +179,7 @@ impl ServedPeer for Connection<'_> {
                     self.server.receive(now, Incoming::Text(text));
                 }
                 Message::Binary(bytes) => self.server.receive(now, Incoming::Binary(bytes)),
+                Message::Pong(_) => self.server.receive(now, Incoming::Pong),
                 Message::Ping(payload) if self.down.accepts(now) => {
                     let pong = Outgoing::Pong(payload.to_vec());
                     self.down.send(now, pong, websocket_len(payload.len(), false));
@@ -224,7 +225,7 @@ impl ServedPeer for Connection<'_> {
 
     /// Puts a message into the link, unless it concerns only the connection.
     fn receive(&mut self, now: Nanos, message: Message) -> Option<SocketEnd> {
-        if let Message::Text(_) | Message::Binary(_) | Message::Ping(_) = message {
+        if !matches!(message, Message::Close(_) | Message::Frame(_)) {
             let bytes = websocket_len(message.len(), true);
             self.up.send(now, message, bytes);
         }

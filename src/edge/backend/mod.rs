@@ -22,9 +22,9 @@ use super::socket::listener::{StopSignal, serve_connections};
 use crate::peer::link::LinkOptions;
 use crate::peer::server::ServerOptions;
 
-pub use super::socket::keepalive::KeepaliveOptions;
 pub use super::socket::sender::FRAGMENT_LEN;
 pub use super::socket::{CLOSE_TIMEOUT, MAX_CONNECTIONS};
+pub use crate::peer::keepalive::KeepaliveOptions;
 pub use notice::{BackendChange, BackendNotice};
 
 /// What a backend is like.

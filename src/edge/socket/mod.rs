@@ -7,7 +7,6 @@
 pub mod answers;
 pub mod capacity;
 pub mod close;
-pub mod keepalive;
 pub mod listener;
 pub mod message;
 pub mod pump;

@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::{self, Bytes, Message};
 
 use super::CLOSE_TIMEOUT;
 use super::close::{self, Socket, SocketEnd};
-use super::keepalive::{Keepalive, KeepaliveOptions};
+
 use super::listener::{STOP_GRACE, StopSignal};
 use super::message::to_socket;
 use super::sender::send_all;
@@ -23,6 +23,7 @@ use super::upgrade::Upgraded;
 use super::watched::{StallWatch, WatchedStream, WriteProgress};
 use crate::edge::clock::MonotonicClock;
 use crate::edge::connect::MAX_MESSAGE_LEN;
+use crate::peer::keepalive::{Keepalive, KeepaliveOptions};
 use crate::peer::{LOST, Outgoing, RESET};
 use crate::time::Nanos;
 

@@ -1,11 +1,12 @@
 //! The server aims behind the listener for a while.
 
 use super::{Incident, Parameter, REFINING, Unit};
-use crate::peer::interval::Interval;
 use crate::peer::server::Behind;
 
 pub(super) const INCIDENT: Incident = Incident {
     name: "behind",
+    class: "behind",
+    also: &[],
     summary: "slices land behind the listener for a while",
     shows: "leads jump to minus the distance and back",
     families: &REFINING,
@@ -15,8 +16,9 @@ pub(super) const INCIDENT: Incident = Incident {
         Parameter { name: "by", default: 0.8, unit: Unit::Time, meaning: "how far behind" },
     ],
     lags: true,
+    spell: |values| Some(values.interval()),
     apply: |values, setup| {
-        let interval = Interval { at_s: values.get("at"), for_s: values.get("for") };
+        let interval = values.interval();
         setup.faults.behind = Some(Behind { interval, by_s: values.get("by") });
     },
 };

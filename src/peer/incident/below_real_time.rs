@@ -7,6 +7,8 @@ use crate::peer::server::BelowRealTime;
 
 pub(super) const INCIDENT: Incident = Incident {
     name: "below-real-time",
+    class: "slow-generation",
+    also: &[],
     summary: "the generator makes less audio than is heard",
     shows: "the frontier falls steadily behind the playhead, bursts lie between stretches of the lap \
             before; the link is idle",
@@ -17,6 +19,7 @@ pub(super) const INCIDENT: Incident = Incident {
         Parameter { name: "rate", default: 0.93, unit: Unit::Number, meaning: "audio a second" },
     ],
     lags: true,
+    spell: |values| Some(values.interval()),
     apply: |values, setup| {
         let interval = Interval { at_s: values.get("at"), for_s: values.get("for") };
         let real_time = values.get("rate");

@@ -1,12 +1,14 @@
-//! A throttled tab: the client handles what came only now and then.
+//! A throttled tab: the client handles what came, and reports, only now and then.
 
-use super::{Incident, Parameter, Unit};
+use super::{Incident, Parameter, Unit, throughout};
 use crate::family::FAMILIES;
 
 pub(super) const INCIDENT: Incident = Incident {
     name: "client-backlog",
-    summary: "a throttled client applies slices in bursts",
-    shows: "slices, acks and leads come in bursts a second apart",
+    class: "client-backlog",
+    also: &[],
+    summary: "a throttled client applies slices and reports in bursts",
+    shows: "slices arrive smoothly, acks, leads and params in bursts a second apart",
     families: &FAMILIES,
     parameters: &[Parameter {
         name: "every",
@@ -15,5 +17,10 @@ pub(super) const INCIDENT: Incident = Incident {
         meaning: "time between two turns of the client",
     }],
     lags: false,
-    apply: |values, setup| setup.client.handles_every_s = values.get("every"),
+    spell: throughout,
+    apply: |values, setup| {
+        let thread = setup.client.main_thread.get_or_insert_default();
+        thread.turns_every_s = values.get("every");
+        thread.reports_in_turns = true;
+    },
 };

@@ -7,11 +7,14 @@ use crate::peer::server::{EarlyEnding, SessionEnding};
 
 pub(super) const INCIDENT: Incident = Incident {
     name: "dead-worker",
+    class: "pipeline-death",
+    also: &[],
     summary: "the worker that composes dies, and the server closes",
     shows: "an error event pipeline_error while the frontier is still ahead, then close 1000",
     families: &[Family::Minimax],
     parameters: &[Parameter { name: "at", default: 12.0, unit: Unit::Time, meaning: "when" }],
     lags: false,
+    spell: |values| Some(values.onwards()),
     apply: |values, setup| {
         let how = SessionEnding::WorkerDied;
         setup.faults.ending = Some(EarlyEnding { at_s: values.get("at"), how });

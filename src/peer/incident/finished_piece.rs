@@ -2,12 +2,14 @@
 
 use serde_json::{Map, json};
 
-use super::{Incident, Parameter, Unit};
+use super::{HEALTHY, Incident, Parameter, Unit};
 use crate::family::Family;
 use crate::peer::client::ClientCommand;
 
 pub(super) const INCIDENT: Incident = Incident {
     name: "finished-piece",
+    class: HEALTHY,
+    also: &[],
     summary: "the piece ends by itself after 44 s; healthy",
     shows: "slices stop for good, the tape loops, the socket stays, and no alarm",
     families: &[Family::Minimax],
@@ -18,6 +20,7 @@ pub(super) const INCIDENT: Incident = Incident {
         meaning: "when the client no longer asks for an endless piece",
     }],
     lags: false,
+    spell: |_| None,
     apply: |values, setup| {
         let mut knobs = Map::new();
         knobs.insert("minimax_endless".to_owned(), json!(false));

@@ -5,6 +5,8 @@ use super::{Incident, Parameter, TAPES, Unit};
 
 pub(super) const INCIDENT: Incident = Incident {
     name: "frontier-overtaken",
+    class: "bandwidth-deficit",
+    also: &[],
     summary: "the link becomes slower than a tape, whose frontier is overtaken",
     shows: "slices and pongs come ever later, and the playhead passes the frontier; the server \
             believes that it is ahead",
@@ -25,6 +27,7 @@ pub(super) const INCIDENT: Incident = Incident {
         },
     ],
     lags: true,
+    spell: |values| Some(values.onwards()),
     apply: |values, setup| {
         setup.down.slow_from_s = values.get("at");
         setup.down.bytes_per_s = Some(values.get("down"));

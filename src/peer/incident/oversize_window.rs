@@ -2,10 +2,12 @@
 
 use serde_json::json;
 
-use super::{Incident, Parameter, REFINING, Unit};
+use super::{Incident, Parameter, REFINING, Unit, throughout};
 
 pub(super) const INCIDENT: Incident = Incident {
     name: "oversize-window",
+    class: "oversize-window",
+    also: &[],
     summary: "the client's configuration asks for oversize windows",
     shows: "num_samples far above 17,280",
     families: &REFINING,
@@ -16,6 +18,7 @@ pub(super) const INCIDENT: Incident = Incident {
         meaning: "the configuration's vae_window",
     }],
     lags: false,
+    spell: throughout,
     apply: |values, setup| {
         setup.client.config.insert("vae_window".to_owned(), json!(values.get("window")));
     },

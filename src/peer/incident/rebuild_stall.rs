@@ -9,6 +9,8 @@ use crate::peer::client::ClientCommand;
 
 pub(super) const INCIDENT: Incident = Incident {
     name: "rebuild-stall",
+    class: "rebuild-stall",
+    also: &[],
     summary: "a command rebuilds the pipeline",
     shows: "one gap right after set_depth",
     families: &[Family::Acestep],
@@ -22,6 +24,7 @@ pub(super) const INCIDENT: Incident = Incident {
         Parameter { name: "for", default: 1.1, unit: Unit::Time, meaning: "length of the rebuild" },
     ],
     lags: true,
+    spell: |values| Some(values.interval()),
     apply: |values, setup| {
         setup.faults.rebuild_s = values.get("for");
         let command = json!({"type": "set_depth", "value": 2}).to_string();

@@ -14,6 +14,8 @@ const MAX_CHANGES: u64 = 72_000;
 
 pub(super) const INCIDENT: Incident = Incident {
     name: "refit-storm",
+    class: "refit-storm",
+    also: &[],
     summary: "a LoRA's strength is dragged",
     shows: "lora_str_* changes with every report, stalls repeat",
     families: &[Family::Acestep],
@@ -23,6 +25,7 @@ pub(super) const INCIDENT: Incident = Incident {
         Parameter { name: "refit", default: 0.6, unit: Unit::Time, meaning: "length of one refit" },
     ],
     lags: true,
+    spell: |values| Some(values.interval()),
     apply: |values, setup| {
         setup.faults.refit_s = values.get("refit");
         let at = values.span("at");

@@ -4,10 +4,16 @@
 
 use super::{Incident, Parameter, REFINING, Unit};
 use crate::capture::Marker;
+use crate::peer::interval::Interval;
 use crate::peer::script::ScriptedOp;
+
+/// How long what is heard is bad: until the listener reaches what was made after the seek.
+const AUDIBLE_S: f64 = 3.2;
 
 pub(super) const INCIDENT: Incident = Incident {
     name: "seek-lead-runaway",
+    class: "seek-lead-runaway",
+    also: &[],
     summary: "a forward seek throws the server's transport lead to its cap",
     shows: "slices land 3 s ahead right after the seek; about 3 s of unrendered audio play",
     families: &REFINING,
@@ -22,10 +28,11 @@ pub(super) const INCIDENT: Incident = Incident {
         Parameter { name: "latency", default: 0.04, unit: Unit::Time, meaning: "each way" },
     ],
     lags: true,
+    spell: |values| Some(Interval { at_s: values.get("at"), for_s: AUDIBLE_S }),
     apply: |values, setup| {
         setup.up.latency_s = values.get("latency");
         setup.down.latency_s = values.get("latency");
-        setup.client.params_hz = 60.0;
+        setup.client.params_hz.get_or_insert(60.0);
         setup.client.script.push(ScriptedOp {
             at: values.span("at"),
             op: Marker::Seek { to_s: values.get("to") },

@@ -2,10 +2,11 @@
 
 use super::{Incident, Parameter, Unit};
 use crate::family::FAMILIES;
-use crate::peer::interval::Interval;
 
 pub(super) const INCIDENT: Incident = Incident {
     name: "stall",
+    class: "generation-stall",
+    also: &[],
     summary: "the generator stops for a while",
     shows: "no slices; the audio heard ages by 1 s per s until they come again",
     families: &FAMILIES,
@@ -14,7 +15,8 @@ pub(super) const INCIDENT: Incident = Incident {
         Parameter { name: "for", default: 4.0, unit: Unit::Time, meaning: "for how long" },
     ],
     lags: true,
+    spell: |values| Some(values.interval()),
     apply: |values, setup| {
-        setup.faults.stalls.push(Interval { at_s: values.get("at"), for_s: values.get("for") });
+        setup.faults.stalls.push(values.interval());
     },
 };

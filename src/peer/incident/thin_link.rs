@@ -5,6 +5,8 @@ use crate::family::FAMILIES;
 
 pub(super) const INCIDENT: Incident = Incident {
     name: "thin-link",
+    class: "bandwidth-deficit",
+    also: &[],
     summary: "the link down is slower than the stream",
     shows: "bytes in flight grow to the window, slices are shed, leads fall and settle",
     families: &FAMILIES,
@@ -21,10 +23,18 @@ pub(super) const INCIDENT: Incident = Incident {
             unit: Unit::Size,
             meaning: "what may wait in it",
         },
+        Parameter {
+            name: "at",
+            default: 0.0,
+            unit: Unit::Time,
+            meaning: "when it becomes that slow",
+        },
     ],
     lags: true,
+    spell: |values| Some(values.onwards()),
     apply: |values, setup| {
         setup.down.bytes_per_s = Some(values.get("down"));
         setup.down.buffer_bytes = Some(values.get("buffer") as u64);
+        setup.down.slow_from_s = values.get("at");
     },
 };

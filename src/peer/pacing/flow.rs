@@ -22,6 +22,7 @@ pub enum Fate {
 pub struct FlowControl {
     window_bytes: u64,
     max_wait_s: f64,
+    sheds_asked_for: bool,
     sent: u64,
     acked: Option<u64>,
 }
@@ -33,6 +34,7 @@ impl FlowControl {
         Self {
             window_bytes: policy.window_bytes,
             max_wait_s: policy.max_wait_s,
+            sheds_asked_for: policy.sheds_asked_for,
             sent: 0,
             acked: None,
         }
@@ -40,7 +42,9 @@ impl FlowControl {
 
     /// From now on the rules are these.
     pub fn change(&mut self, policy: &FlowPolicy) {
-        (self.window_bytes, self.max_wait_s) = (policy.window_bytes, policy.max_wait_s);
+        self.window_bytes = policy.window_bytes;
+        self.max_wait_s = policy.max_wait_s;
+        self.sheds_asked_for = policy.sheds_asked_for;
     }
 
     /// The client's `slice_bytes_rx`. What is not a number is ignored.
@@ -51,10 +55,10 @@ impl FlowControl {
     }
 
     /// The fate of a slice that waited that long, decided before it is encoded. A region that the
-    /// client asked for is never dropped (PR 347).
+    /// client asked for is never dropped (PR 347), unless the policy is older.
     #[must_use]
     pub fn fate(&self, waited_s: f64, asked_for: bool) -> Fate {
-        if asked_for {
+        if asked_for && !self.sheds_asked_for {
             Fate::Send
         } else if self.in_flight().is_some_and(|bytes| bytes > self.window_bytes) {
             Fate::DropInFlight

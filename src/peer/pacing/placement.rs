@@ -111,6 +111,12 @@ impl Placement {
         self.window_from((frame as u32).min(self.frames - 1))
     }
 
+    /// Whether a region is the last step of the grid before the end of the loop.
+    #[must_use]
+    pub fn is_last(&self, region: Region) -> bool {
+        region.end() == self.frames && region.frames <= self.grid
+    }
+
     fn window_from(&self, start: u32) -> Placed {
         let window = self.window();
         let room = self.frames - start;

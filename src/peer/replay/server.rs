@@ -164,6 +164,7 @@ impl ReplayServer {
                 let kind = self.schedule.actions.binary(now);
                 self.compare(at_s, ClientAction::of_binary(bytes, kind));
             }
+            Incoming::Pong => {}
             Incoming::Closed => self.stage = Stage::Over,
         }
     }

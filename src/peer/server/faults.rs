@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::peer::generator::Durations;
-use crate::peer::interval::Interval;
+use crate::peer::interval::{Interval, Pulses};
+use crate::peer::keepalive::KeepaliveOptions;
+use crate::time::Span;
 
 /// What is wrong with a server. The default: nothing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -13,8 +15,8 @@ pub struct ServerFaults {
     pub stalls: Vec<Interval>,
     /// A spell in which slices are placed behind the listener.
     pub behind: Option<Behind>,
-    /// A spell in which ticks take longer.
-    pub slow: Option<Slow>,
+    /// Spells in which the model takes longer.
+    pub slow: Vec<Slow>,
     /// Slices come in bursts.
     pub bursts: Option<Bursts>,
     /// How long the pipeline is rebuilt after a change of steps, guidance or LoRAs, in seconds.
@@ -27,8 +29,16 @@ pub struct ServerFaults {
     pub below_real_time: Option<BelowRealTime>,
     /// minimax does not begin a commit early enough for the time that it takes.
     pub gates_on_lead_alone: bool,
-    /// A spell in which the memory of minimax is paged.
-    pub paging: Option<Interval>,
+    /// A spell in which the memory of the card is paged.
+    pub paging: Option<Paging>,
+    /// From then on the window at the end of the loop is not clamped, which kills the pipeline.
+    pub unclamped_from_s: Option<f64>,
+    /// For how long after a swap the generator goes on with the source before it, in seconds.
+    pub bleed_s: f64,
+    /// Slices are coded against the audio that was wanted before, not against what halves made of it.
+    pub codes_against_wanted: bool,
+    /// The server pings, and does not handle what comes back.
+    pub deaf: Option<Deaf>,
     /// The session ends early.
     pub ending: Option<EarlyEnding>,
     /// The server answers the config with this error and closes.
@@ -45,13 +55,28 @@ pub struct Behind {
     pub by_s: f64,
 }
 
-/// Ticks take longer.
+/// The model takes longer.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Slow {
     /// When.
     pub interval: Interval,
-    /// How many times as long.
-    pub factor: f64,
+    /// How many times as long ticks take, …
+    pub tick_factor: f64,
+    /// … and decodes.
+    pub decode_factor: f64,
+    /// Only within these spells, the first of which begins with the interval.
+    pub pulses: Option<Pulses>,
+}
+
+/// The server stops handling pongs.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Deaf {
+    /// From a pong to the next ping, in seconds.
+    pub ping_every_s: f64,
+    /// From a ping to the close, in seconds.
+    pub pong_within_s: f64,
+    /// From when on, in seconds from the initial buffer.
+    pub from_s: f64,
 }
 
 /// A generator makes less audio than is heard.
@@ -61,6 +86,15 @@ pub struct BelowRealTime {
     pub interval: Interval,
     /// Audio made a second.
     pub real_time: f64,
+}
+
+/// The memory of the card is paged.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Paging {
+    /// When.
+    pub interval: Interval,
+    /// How many times as long ticks and decodes of a loop take.
+    pub factor: f64,
 }
 
 /// Every tick takes either of two times.
@@ -92,13 +126,15 @@ pub enum SessionEnding {
     WorkerDied,
     /// The same, because the sidecar that composes has not answered for 8 s.
     SidecarLost,
+    /// Something on the way resets the connection: no close, and what is under way is lost.
+    Reset,
 }
 
 impl SessionEnding {
     /// What the error says; `None` of an end without one.
     pub(super) fn message(self) -> Option<&'static str> {
         match self {
-            SessionEnding::Preempted => None,
+            SessionEnding::Preempted | SessionEnding::Reset => None,
             SessionEnding::PipelineError => Some("the pipeline died"),
             SessionEnding::WorkerDied => Some("the worker died"),
             SessionEnding::SidecarLost => Some("the sidecar is lost"),
@@ -126,6 +162,11 @@ impl ServerFaults {
         self.behind.filter(|behind| behind.interval.contains(at_s)).map(|behind| behind.by_s)
     }
 
+    /// Whether a window that begins at that moment may reach past the end of the loop.
+    pub(super) fn is_unclamped(&self, at_s: f64) -> bool {
+        self.unclamped_from_s.is_some_and(|from_s| at_s >= from_s)
+    }
+
     pub(super) fn ignores_leads(&self, at_s: f64) -> bool {
         self.behind.is_some_and(|Behind { interval, .. }| {
             Interval { for_s: interval.for_s + 1.0, ..interval }.contains(at_s)
@@ -134,8 +175,8 @@ impl ServerFaults {
 
     /// How many times as long a commit takes that begins at that moment.
     pub(super) fn slow_factor(&self, at_s: f64) -> f64 {
-        let slow = self.slow.filter(|slow| slow.interval.contains(at_s));
-        slow.map_or(1.0, |slow| slow.factor.max(0.0))
+        let slow = self.slow.iter().filter(|slow| slow.holds(at_s));
+        slow.map(|slow| slow.tick_factor.max(0.0)).product()
     }
 
     /// How much audio a second is made at that moment, where that is less than usual.
@@ -145,7 +186,7 @@ impl ServerFaults {
     }
 
     pub(super) fn is_paging(&self, at_s: f64) -> bool {
-        self.paging.is_some_and(|paging| paging.contains(at_s))
+        self.paging.is_some_and(|paging| paging.interval.contains(at_s))
     }
 
     /// What becomes of the durations drawn for a generation that begins at that moment.
@@ -158,7 +199,33 @@ impl ServerFaults {
         if let Some(Bursts { short_ms, long_ms }) = self.bursts {
             work.tick_ms = if draw() < 0.5 { short_ms } else { long_ms };
         }
-        work.tick_ms *= self.slow_factor(at_s);
+        for slow in self.slow.iter().filter(|slow| slow.holds(at_s)) {
+            work.tick_ms *= slow.tick_factor.max(0.0);
+            work.decode_ms *= slow.decode_factor.max(0.0);
+        }
+        if let Some(paging) = self.paging.filter(|paging| paging.interval.contains(at_s)) {
+            work.tick_ms *= paging.factor.max(0.0);
+            work.decode_ms *= paging.factor.max(0.0);
+        }
         work
+    }
+}
+
+impl Deaf {
+    pub(super) fn keepalive(self) -> KeepaliveOptions {
+        let span = |s: f64| Span((s.max(0.0) * 1e9) as u64);
+        KeepaliveOptions {
+            ping_every: span(self.ping_every_s),
+            pong_within: span(self.pong_within_s),
+            ..KeepaliveOptions::default()
+        }
+    }
+}
+
+impl Slow {
+    fn holds(&self, at_s: f64) -> bool {
+        let since_s = at_s - self.interval.at_s;
+        self.interval.contains(at_s)
+            && self.pulses.is_none_or(|pulses| pulses.end_s(since_s).is_some())
     }
 }

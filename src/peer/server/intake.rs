@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 
 use serde_json::{Map, Value};
 
+use super::after;
 use crate::peer::policy::IntakePolicy;
 use crate::time::Nanos;
 
@@ -88,6 +89,8 @@ pub(super) struct Injected {
 pub(super) struct Intake {
     poll_ns: u64,
     report_ns: Option<u64>,
+    /// Reports are worked off one by one from then on.
+    backlog_from: Nanos,
     origin: Nanos,
     busy_until: Nanos,
     waiting: VecDeque<(Nanos, Taken)>,
@@ -101,6 +104,7 @@ impl Intake {
         Self {
             poll_ns: ((policy.poll_s * 1e9) as u64).max(1),
             report_ns: policy.backlog_per_s.map(per_report),
+            backlog_from: after(origin, policy.backlog_from_s),
             origin,
             busy_until: origin,
             waiting: VecDeque::new(),
@@ -112,7 +116,8 @@ impl Intake {
             return;
         }
         let is_report = matches!(message, Taken::Report(_));
-        let cost_ns = self.report_ns.filter(|_| is_report).unwrap_or(0);
+        let costs = is_report && now >= self.backlog_from;
+        let cost_ns = self.report_ns.filter(|_| costs).unwrap_or(0);
         let begins = self.next_poll(now).max(self.busy_until);
         self.busy_until = Nanos(begins.0.saturating_add(cost_ns));
         self.waiting.push_back((self.busy_until, message));

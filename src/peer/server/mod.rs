@@ -4,6 +4,7 @@
 //! poll; slices then wait and grow old, as they do behind a full socket. Nothing that a client sends
 //! can make the server panic or grow without bounds.
 
+mod bleed;
 mod commands;
 mod conditioning;
 mod config;
@@ -44,7 +45,8 @@ use outbox::{Entry, Outbox};
 use session::{Session, send_stems};
 
 pub use faults::{
-    Behind, BelowRealTime, Bursts, EarlyEnding, InjectedRefusal, ServerFaults, SessionEnding, Slow,
+    Behind, BelowRealTime, Bursts, Deaf, EarlyEnding, InjectedRefusal, Paging, ServerFaults,
+    SessionEnding, Slow,
 };
 pub use knobs::knob_manifest;
 pub use library::{LibraryFull, TrackLibrary, UserTrack};
@@ -80,6 +82,8 @@ pub enum Incoming<'a> {
     Text(&'a str),
     /// A binary message.
     Binary(&'a [u8]),
+    /// The answer to a ping.
+    Pong,
     /// The connection is gone.
     Closed,
 }
@@ -134,6 +138,8 @@ impl Server {
         self.advance(now);
         match &mut self.phase {
             _ if message == Incoming::Closed => self.phase = Phase::Closed,
+            Phase::Live(session) if message == Incoming::Pong => session.pong(now),
+            _ if message == Incoming::Pong => {}
             Phase::Greeting(handshake) => {
                 let names = (&self.options, self.session_id.as_str());
                 let going = handshake.receive(now, message, names, &mut self.outbox);
@@ -304,7 +310,7 @@ fn taken(message: Incoming<'_>) -> Taken {
             Err(_) => Taken::Junk,
         },
         Incoming::Binary(bytes) => Taken::Binary(bytes.to_vec()),
-        Incoming::Closed => Taken::Junk,
+        Incoming::Pong | Incoming::Closed => Taken::Junk,
     }
 }
 

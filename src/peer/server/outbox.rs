@@ -73,6 +73,12 @@ impl Outbox {
         self.entries.push_back((at, Entry::Message(close)));
     }
 
+    /// Ends the connection now; what waits is lost.
+    pub fn close_first(&mut self, at: Nanos, code: u16, reason: &str) {
+        self.entries.clear();
+        self.close(at, code, reason);
+    }
+
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

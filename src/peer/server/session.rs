@@ -5,10 +5,11 @@
 
 use serde_json::{Map, Value};
 
+use super::bleed::Bleed;
 use super::conditioning::Conditioning;
 use super::config::Config;
 use super::events;
-use super::faults::ServerFaults;
+use super::faults::{ServerFaults, SessionEnding};
 use super::handshake::Start;
 use super::intake::{Intake, Report, Taken};
 use super::knobs::{KnobBank, Turned};
@@ -24,13 +25,14 @@ use super::tape::{GATE_S, Next, WrittenTape};
 use super::uploads::{AwaitedUpload, SwapRequest};
 use super::{ServerOptions, Shed, after};
 use crate::family::Family;
-use crate::peer::Outgoing;
 use crate::peer::generator::{Durations, Generator};
-use crate::peer::loop_audio::LoopAudio;
+use crate::peer::keepalive::Keepalive;
+use crate::peer::loop_audio::{FADE_FRAMES, LoopAudio};
 use crate::peer::pacing::{
     Activity, AnchorQueue, Fate, FlowControl, IdleGate, LeadController, Placed, Placement,
     PlayheadClock,
 };
+use crate::peer::{LOST, Outgoing, RESET};
 use crate::time::{DEFAULT_SAMPLE_RATE, Nanos};
 use crate::wire::slice::SliceEncoder;
 
@@ -68,6 +70,9 @@ pub(super) struct Session {
     flow: FlowControl,
     idle: IdleGate,
     anchors: AnchorQueue,
+    /// What is left of the source before a swap.
+    bleed: Option<Bleed>,
+    keepalive: Option<Keepalive>,
     started: bool,
     /// Of a family that only appends.
     pub(super) tape: Option<WrittenTape>,
@@ -103,6 +108,8 @@ pub(super) struct PendingSwap {
 /// From a swap of sa3 to the first generation on the new anchor, of which the first slice comes about
 /// a second after `swap_ready`.
 const SWAP_FLUSH_S: f64 = 0.9;
+/// Frames that are left of a window that is not clamped: measured on the server of June 2026.
+const UNCLAMPED_FRAMES: u32 = 769;
 /// Manual steering slots that a session begins with.
 const FIRST_SLOTS: u32 = 1;
 
@@ -164,6 +171,8 @@ impl Session {
             flow: FlowControl::new(&policy.flow),
             idle: IdleGate::new(&policy.idle, now),
             anchors: AnchorQueue::default(),
+            bleed: None,
+            keepalive: None,
             started: false,
             tape,
             revision: None,
@@ -182,7 +191,16 @@ impl Session {
             self.began = now;
             self.clock.restart(self.frames, now);
             self.idle.stir(now);
+            self.keepalive = self.faults.deaf.map(|deaf| Keepalive::new(deaf.keepalive(), now));
             self.start_generation(now);
+        }
+    }
+
+    /// The client's answer to a ping.
+    pub fn pong(&mut self, now: Nanos) {
+        let hears = self.faults.deaf.is_none_or(|deaf| self.seconds(now) < deaf.from_s);
+        if let Some(keepalive) = self.keepalive.as_mut().filter(|_| hears) {
+            keepalive.on_pong(now);
         }
     }
 
@@ -207,7 +225,8 @@ impl Session {
         let swap = self.swap.as_ref().map(|swap| swap.due);
         let awaited = self.awaited.as_ref().map(|awaited| awaited.due);
         let intake = self.intake.wake_at();
-        [intake, awaited, swap, stage, self.ending_at()].into_iter().flatten().min()
+        let keepalive = self.keepalive.as_ref().map(|keepalive| keepalive.wake_at(true));
+        [intake, awaited, swap, stage, keepalive, self.ending_at()].into_iter().flatten().min()
     }
 
     /// Does everything that is due, in the order in which it is.
@@ -215,6 +234,8 @@ impl Session {
         while let Some(due) = self.wake_at().filter(|&due| self.started && due <= now) {
             if self.ending_at() == Some(due) {
                 self.end(due, outbox);
+            } else if self.keepalive.as_ref().is_some_and(|it| it.wake_at(true) == due) {
+                self.ping(due, outbox);
             } else if self.intake.wake_at() == Some(due) {
                 self.take_in(due, outbox);
             } else if let Some(awaited) = self.awaited.take_if(|awaited| awaited.due == due) {
@@ -249,6 +270,10 @@ impl Session {
             slice.generations,
         )?;
         self.flow.sent(message.len());
+        if self.faults.codes_against_wanted {
+            self.encoder.assume(slice.region.start, &slice.audio);
+            return Some(message);
+        }
         let held =
             self.encoder.basis().get(slice.region.start as usize * usize::from(self.channels)..);
         self.loop_audio.settle(slice.region.start, &slice.audio, held.unwrap_or_default());
@@ -348,7 +373,7 @@ impl Session {
                 self.append(now, work, outbox);
                 self.start_generation(now);
             }
-            Stage::Ticking { work, .. } => self.look(now, work),
+            Stage::Ticking { work, .. } => self.look(now, work, outbox),
             Stage::Decoding { work, placed, asked_for, .. } => {
                 self.hand_over(now, work, placed, asked_for, outbox);
                 self.start_generation(after(now, self.generator.options().overhead_ms / 1e3));
@@ -421,8 +446,9 @@ impl Session {
     }
 
     /// The generator looks: where is the listener, and where does the slice go?
-    fn look(&mut self, now: Nanos, work: Durations) {
+    fn look(&mut self, now: Nanos, work: Durations, outbox: &mut Outbox) {
         let estimate = self.clock.look(now);
+        let estimate = self.bleeding(now).map_or(estimate, |bleed| bleed.estimate(now));
         let advance_s = self.lead.look(now, self.placement.band().is_some());
         let anchor = self.anchors.pop();
         let placed = match (anchor, self.faults.behind_by(self.seconds(now))) {
@@ -430,6 +456,9 @@ impl Session {
             (None, Some(by_s)) => self.placement.place(estimate, -by_s),
             (None, None) => self.placement.place(estimate, advance_s),
         };
+        if self.faults.is_unclamped(self.seconds(now)) && self.placement.is_last(placed.region) {
+            return self.die_at_the_end(now, outbox);
+        }
         let until = after(now, work.decode_ms / 1e3);
         self.stage = Stage::Decoding { until, work, placed, asked_for: anchor.is_some() };
     }
@@ -447,10 +476,11 @@ impl Session {
         let leaves = after(now, self.generator.options().encode_ms / 1e3);
         let update = events::params_update(&self.params());
         for region in std::iter::once(placed.region).chain(placed.spill) {
+            let old = self.bleeding(now).map(|bleed| bleed.audio(region));
             let slice = Rendered {
                 made: now,
                 region,
-                audio: self.loop_audio.render(region, settled),
+                audio: old.unwrap_or_else(|| self.loop_audio.render(region, settled)),
                 never_dropped: asked_for || region.frames == self.frames,
                 tick_ms: self.previous.tick_ms,
                 decode_ms: self.previous.decode_ms,
@@ -507,6 +537,11 @@ impl Session {
     }
 
     fn restart(&mut self, now: Nanos, loaded: Loaded) {
+        if self.faults.bleed_s > 0.0 {
+            let held = self.loop_audio.audio().to_vec();
+            let until = after(now, self.faults.bleed_s);
+            self.bleed = Some(Bleed::new(until, self.clock.clone(), held, self.channels));
+        }
         let shape = loaded.shape();
         self.frames = shape.frames;
         self.channels = shape.channels;
@@ -520,6 +555,34 @@ impl Session {
         self.start_generation(now);
     }
 
+    /// What is left of the source before a swap, while the generator goes on with it.
+    fn bleeding(&self, now: Nanos) -> Option<&Bleed> {
+        self.bleed.as_ref().filter(|bleed| bleed.holds(now))
+    }
+
+    /// A ping, or the end of a client of which nothing came back.
+    fn ping(&mut self, now: Nanos, outbox: &mut Outbox) {
+        let Some(keepalive) = &mut self.keepalive else { return };
+        if keepalive.take_ping(now) {
+            outbox.message(now, Outgoing::Ping(Vec::new()));
+        } else if keepalive.is_lost(now) {
+            self.over = true;
+            outbox.close(now, 1011, "keepalive ping timeout");
+        }
+    }
+
+    /// The decoded window is shorter than the cross-fade that is to join it, and the generator raises.
+    fn die_at_the_end(&mut self, now: Nanos, outbox: &mut Outbox) {
+        self.over = true;
+        let message = format!(
+            "Generation stopped: ValueError: operands could not be broadcast together with shapes \
+             ({UNCLAMPED_FRAMES},{}) ({FADE_FRAMES},1) ",
+            self.channels
+        );
+        outbox.text(now, events::error("pipeline_error", &message));
+        outbox.close(now, 1000, "");
+    }
+
     fn ending_at(&self) -> Option<Nanos> {
         self.faults.ending.as_ref().map(|ending| after(self.began, ending.at_s))
     }
@@ -527,9 +590,10 @@ impl Session {
     fn end(&mut self, now: Nanos, outbox: &mut Outbox) {
         self.over = true;
         let Some(ending) = &self.faults.ending else { return };
-        match ending.how.message() {
-            None => outbox.close(now, 4001, "preempted by another session"),
-            Some(message) => {
+        match (ending.how, ending.how.message()) {
+            (SessionEnding::Reset, _) => outbox.close_first(now, LOST, RESET),
+            (_, None) => outbox.close(now, 4001, "preempted by another session"),
+            (_, Some(message)) => {
                 outbox.text(now, events::error("pipeline_error", message));
                 outbox.close(now, 1000, "");
             }

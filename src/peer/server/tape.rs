@@ -239,13 +239,14 @@ mod tests {
 
     #[test]
     fn what_is_wrong_shows_in_the_parts_of_a_commit() {
-        use super::super::faults::BelowRealTime;
+        use super::super::faults::{BelowRealTime, Paging};
         use crate::peer::interval::Interval;
         let interval = Interval { at_s: 5.0, for_s: 60.0 };
         let healthy = ServerFaults::default();
         check(&healthy, 4.0 / 1.29, 23.0, 513.0);
         check(&ServerFaults { cold: true, ..healthy.clone() }, 4.0 / 1.29, 23.0, 513.0);
-        let paging = ServerFaults { paging: Some(interval), ..healthy.clone() };
+        let paging =
+            ServerFaults { paging: Some(Paging { interval, factor: 2.5 }), ..healthy.clone() };
         check(&paging, 4.0 / 1.29 + 4.6 + 0.593, 69.0, 1_106.0);
         let slow = BelowRealTime { interval, real_time: 0.93 };
         check(&ServerFaults { below_real_time: Some(slow), ..healthy }, 4.0 / 0.93, 35.0, 513.0);

@@ -76,6 +76,16 @@ impl SliceEncoder {
         Some(self.compress(&header))
     }
 
+    /// From now on `audio` is taken for what the client holds from frame `start` on. Where that is
+    /// not so, what it holds departs from what it should, and stays so.
+    pub fn assume(&mut self, start: u32, audio: &[f32]) {
+        let first = (start as usize).saturating_mul(usize::from(self.channels));
+        let basis = self.basis.get_mut(first..).unwrap_or_default();
+        for (held, &assumed) in basis.iter_mut().zip(audio) {
+            *held = assumed;
+        }
+    }
+
     fn compress(&mut self, header: &SliceHeader) -> Vec<u8> {
         let mut message = header.to_bytes().to_vec();
         message.resize(HEADER_LEN + zstd_safe::compress_bound(self.delta.len()), 0);

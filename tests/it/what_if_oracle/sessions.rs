@@ -14,6 +14,7 @@ use lagtape::peer::client::{ClientOptions, DEFAULT_PING_EVERY, Dialect};
 use lagtape::peer::generator::GeneratorOptions;
 use lagtape::peer::incident::{ClientSetup, Trouble};
 use lagtape::peer::link::LinkOptions;
+use lagtape::peer::main_thread::MainThread;
 use lagtape::peer::policy::Policy;
 use lagtape::peer::rng::{Rng, Stream};
 use lagtape::peer::server::{ServerFaults, ServerOptions, ServerSource};
@@ -176,8 +177,21 @@ impl Hidden {
             ..ServerOptions::default()
         };
         let up = self.up.clone();
-        let handles_every_s = self.client.handles_every_s;
-        let options = SimulationOptions { client, server, up, down, handles_every_s };
+        // The model's client handles messages in turns, and reports steadily.
+        let main_thread = MainThread {
+            reports_in_turns: false,
+            ..self.client.main_thread.clone().unwrap_or_default()
+        };
+        let (max_unsent, is_seen_by_proxy) = (None, false);
+        let options = SimulationOptions {
+            client,
+            server,
+            up,
+            down,
+            main_thread,
+            max_unsent,
+            is_seen_by_proxy,
+        };
         let mut capture = Vec::new();
         let mut writer = Writer::new(SyncMarker::derive(b"hidden"));
         writer.begin(&mut capture);

@@ -25,13 +25,15 @@ impl Default for KeepaliveOptions {
 
 /// The pings of one connection.
 #[derive(Debug)]
-pub(in crate::edge) struct Keepalive {
+pub struct Keepalive {
     options: KeepaliveOptions,
     ping_due: Nanos,
     is_pinged: bool,
 }
 
 impl Keepalive {
+    /// The pings of a connection that began at `now`.
+    #[must_use]
     pub fn new(options: KeepaliveOptions, now: Nanos) -> Self {
         Self { options, ping_due: later(now, options.ping_every), is_pinged: false }
     }
@@ -50,11 +52,14 @@ impl Keepalive {
         }
     }
 
+    /// Whether the client is to be given up.
+    #[must_use]
     pub fn is_lost(&self, now: Nanos) -> bool {
         now >= self.lost_at()
     }
 
     /// When the next ping or the end is due. While nothing can be sent, only the end is.
+    #[must_use]
     pub fn wake_at(&self, can_send: bool) -> Nanos {
         if can_send && !self.is_pinged { self.ping_due } else { self.lost_at() }
     }
