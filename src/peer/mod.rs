@@ -18,6 +18,7 @@ pub mod rng;
 pub mod script;
 pub mod server;
 pub mod simulation;
+pub mod stall;
 pub mod tune;
 
 /// A message that a peer wants sent.

@@ -6,12 +6,15 @@
 
 use std::borrow::Cow;
 
-use super::Outgoing;
 use super::client::{Client, ClientOptions, ClientStep, Finish};
 use super::link::{Link, LinkOptions, websocket_len};
 use super::rng::Stream;
 use super::server::{Incoming, Server, ServerOptions};
-use crate::capture::{Body, Direction, End, Header, Message, Opcode, Record};
+use super::stall::{STALLS_FOR, StallWatch};
+use super::{LOST, Outgoing};
+use crate::capture::{
+    Body, ConnectionBreak, Direction, End, Header, Message, Opcode, Party, Record,
+};
 use crate::time::Nanos;
 
 /// What a simulated session is made of.
@@ -65,6 +68,7 @@ struct Simulation<'a> {
     up: Link<Outgoing>,
     down: Link<Outgoing>,
     handles_every_s: f64,
+    stalls: StallWatch,
     end: End,
     sink: &'a mut dyn FnMut(&Record<'_>),
 }
@@ -79,6 +83,7 @@ impl<'a> Simulation<'a> {
             up: Link::new(options.up, seed, Stream::Uplink, start),
             down: Link::new(options.down, seed, Stream::Downlink, start),
             handles_every_s: options.handles_every_s,
+            stalls: StallWatch::new(Some(STALLS_FOR), start),
             end: End::default(),
             sink,
         }
@@ -101,6 +106,9 @@ impl<'a> Simulation<'a> {
         {
             self.send_down(now, message);
         }
+        if let Some(finish) = self.give_up(now) {
+            return Some(finish);
+        }
         if self.handled_at(now) <= now {
             while let Some((_, message)) = self.down.poll(now) {
                 self.record(now, Direction::ServerToClient, &message);
@@ -120,6 +128,22 @@ impl<'a> Simulation<'a> {
         None
     }
 
+    /// Ends a connection whose link down has carried nothing for long, without a close.
+    fn give_up(&mut self, now: Nanos) -> Option<Finish> {
+        let waiting = self.down.buffered(now);
+        let taken = self.down.bytes_sent() - waiting;
+        if !self.stalls.is_stalled(now, taken, waiting > 0) {
+            return None;
+        }
+        let reason = "the server gave up a client that took nothing".to_owned();
+        let by = Some(Party::Server);
+        self.put(
+            now,
+            Body::Break(ConnectionBreak { by, reason: reason.clone(), under_way: Vec::new() }),
+        );
+        Some(Finish::Closed(Some(LOST), reason))
+    }
+
     fn send_down(&mut self, now: Nanos, message: Outgoing) {
         let bytes = websocket_len(parts(&message).1.len(), false);
         self.down.send(now, message, bytes);
@@ -130,7 +154,9 @@ impl<'a> Simulation<'a> {
         let room = self.down.accepts_at(now);
         let server = self.server.wake_at().map(|at| at.max(room));
         let handled = self.down.wake_at().map(|at| self.handled_at(at.max(now)));
-        [self.up.wake_at(), server, handled, self.client.wake_at()].into_iter().flatten().min()
+        let stalls = self.stalls.wake_at().filter(|_| self.down.buffered(now) > 0);
+        let peers = [self.up.wake_at(), server, handled, self.client.wake_at()];
+        peers.into_iter().chain([stalls]).flatten().min()
     }
 
     /// When a client that is busy until its next turn handles what arrives at `at`.
@@ -159,7 +185,8 @@ impl<'a> Simulation<'a> {
     }
 
     fn end(mut self, now: Nanos, finish: Finish) -> Simulated {
-        if self.client.engine().facts().closes.is_empty() {
+        let is_lost = matches!(finish, Finish::Closed(Some(LOST), _));
+        if self.client.engine().facts().closes.is_empty() && !is_lost {
             let close = Outgoing::Close { code: 1000, reason: String::new() };
             self.record(now, Direction::ClientToServer, &close);
         }
@@ -180,5 +207,45 @@ pub fn parts(message: &Outgoing) -> (Opcode, Cow<'_, [u8]>) {
         Outgoing::Close { code, reason } => {
             (Opcode::Close, [&code.to_be_bytes(), reason.as_bytes()].concat().into())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::peer::interval::Interval;
+    use crate::time::Span;
+
+    /// How a session of a minute ends whose link down carries nothing for so long from 5 s on.
+    #[track_caller]
+    fn check(outage_s: f64, ends_s: std::ops::Range<u64>, is_lost: bool) {
+        let config = serde_json::json!({"text_only": true, "telemetry_version": 1});
+        let mut client = ClientOptions::default();
+        client.config = config.as_object().unwrap().clone();
+        client.run_for = Some(Span(60_000_000_000));
+        let outages = vec![Interval { at_s: 5.0, for_s: outage_s }];
+        let down = LinkOptions { buffer_bytes: Some(65_536), outages, ..LinkOptions::default() };
+        let options = SimulationOptions {
+            client,
+            server: ServerOptions::default(),
+            up: LinkOptions::default(),
+            down,
+            handles_every_s: 0.0,
+        };
+        let mut breaks = 0;
+        let simulated = simulate(options, Header::new("a test", Nanos(0)), &mut |record| {
+            breaks += usize::from(matches!(record.body, Body::Break(_)));
+        });
+        let ended_s = simulated.ended.0 / 1_000_000_000;
+        assert!(ends_s.contains(&ended_s), "{ended_s} s: {:?}", simulated.finish);
+        assert_eq!(matches!(simulated.finish, Finish::Closed(Some(LOST), _)), is_lost);
+        assert_eq!(breaks, usize::from(is_lost));
+    }
+
+    #[test]
+    fn a_client_that_takes_nothing_for_30_s_is_given_up() {
+        check(25.0, 60..61, false);
+        // The server looks every 2 s.
+        check(50.0, 35..39, true);
     }
 }
