@@ -2,6 +2,7 @@
 //!
 //! A ping that cannot be sent counts as one that is not answered.
 
+use crate::peer::stall::STALLS_FOR;
 use crate::time::{Nanos, Span};
 
 /// When silent clients are given up.
@@ -19,7 +20,7 @@ impl Default for KeepaliveOptions {
     /// The times of the real server: 20 s, 90 s and 30 s.
     fn default() -> Self {
         let s = |seconds: u64| Span(seconds * 1_000_000_000);
-        Self { ping_every: s(20), pong_within: s(90), stalls_for: Some(s(30)) }
+        Self { ping_every: s(20), pong_within: s(90), stalls_for: Some(STALLS_FOR) }
     }
 }
 

@@ -22,6 +22,7 @@ pub mod rng;
 pub mod script;
 pub mod server;
 pub mod simulation;
+pub mod stall;
 pub mod tune;
 mod upload;
 

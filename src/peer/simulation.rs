@@ -12,9 +12,10 @@ use super::link::{Link, LinkOptions, websocket_len};
 use super::main_thread::{MainThread, NEVER};
 use super::rng::Stream;
 use super::server::{Incoming, Server, ServerOptions};
+use super::stall::{STALLS_FOR, StallWatch};
 use super::{LOST, Outgoing};
 use crate::capture::{
-    Body, ClientKind, ConnectionBreak, Direction, End, Header, Message, Opcode, Record,
+    Body, ClientKind, ConnectionBreak, Direction, End, Header, Message, Opcode, Party, Record,
 };
 use crate::engine::{Engine, Options};
 use crate::time::{Nanos, Span};
@@ -93,6 +94,7 @@ struct Simulation<'a> {
     /// When a recording ends whose client does not come back to end it.
     run_for: Option<Span>,
     is_broken: bool,
+    stalls: StallWatch,
     end: End,
     sink: &'a mut dyn FnMut(&Record<'_>),
 }
@@ -116,6 +118,7 @@ impl<'a> Simulation<'a> {
             max_unsent: options.max_unsent.unwrap_or(u64::MAX),
             proxy,
             is_broken: false,
+            stalls: StallWatch::new(Some(STALLS_FOR), start),
             end: End::default(),
             sink,
         }
@@ -143,6 +146,9 @@ impl<'a> Simulation<'a> {
                 return Some(self.break_off(now));
             }
             self.send_down(now, message);
+        }
+        if let Some(finish) = self.give_up(now) {
+            return Some(finish);
         }
         self.deliver_down(now);
         let origin = self.client.engine().origin();
@@ -222,6 +228,22 @@ impl<'a> Simulation<'a> {
         self.up.send(now, message, bytes);
     }
 
+    /// Ends a connection whose link down has carried nothing for long, without a close.
+    fn give_up(&mut self, now: Nanos) -> Option<Finish> {
+        let waiting = self.down.buffered(now);
+        let taken = self.down.bytes_sent() - waiting;
+        if !self.stalls.is_stalled(now, taken, waiting > 0) {
+            return None;
+        }
+        let reason = "the server gave up a client that took nothing".to_owned();
+        let by = Some(Party::Server);
+        self.put(
+            now,
+            Body::Break(ConnectionBreak { by, reason: reason.clone(), under_way: Vec::new() }),
+        );
+        Some(Finish::Closed(Some(LOST), reason))
+    }
+
     fn send_down(&mut self, now: Nanos, message: Outgoing) {
         let bytes = websocket_len(parts(&message).1.len(), false);
         self.down.send(now, message, bytes);
@@ -244,7 +266,8 @@ impl<'a> Simulation<'a> {
         let handled = (!self.inbox.is_empty()).then(|| self.main_thread.handles_at(now, origin));
         let client = self.client.wake_at();
         let acts = client.map(|at| self.main_thread.acts_at(at.max(now), origin));
-        let ends = [self.up.wake_at(), server, self.down.wake_at(), handled, acts];
+        let stalls = self.stalls.wake_at().filter(|_| self.down.buffered(now) > 0);
+        let ends = [self.up.wake_at(), server, self.down.wake_at(), handled, acts, stalls];
         ends.into_iter().flatten().chain(self.gives_up_at()).filter(|at| *at != NEVER).min()
     }
 
@@ -278,8 +301,9 @@ impl<'a> Simulation<'a> {
 
     fn end(mut self, now: Nanos, finish: Finish) -> Simulated {
         let is_gone = self.gives_up_at().is_some();
+        let is_lost = self.is_broken || matches!(finish, Finish::Closed(Some(LOST), _));
         let is_open = self.client.engine().facts().closes.is_empty();
-        if is_open && !self.is_broken && !is_gone {
+        if is_open && !is_lost && !is_gone {
             let close = Outgoing::Close { code: 1000, reason: String::new() };
             self.send_up(now, close, false);
         }
@@ -300,5 +324,45 @@ pub fn parts(message: &Outgoing) -> (Opcode, Cow<'_, [u8]>) {
         Outgoing::Close { code, reason } => {
             (Opcode::Close, [&code.to_be_bytes(), reason.as_bytes()].concat().into())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::peer::interval::Interval;
+    use crate::time::Span;
+
+    /// How a session of a minute ends whose link down carries nothing for so long from 5 s on.
+    #[track_caller]
+    fn check(outage_s: f64, ends_s: std::ops::Range<u64>, is_lost: bool) {
+        let config = serde_json::json!({"text_only": true, "telemetry_version": 1});
+        let mut client = ClientOptions::default();
+        client.config = config.as_object().unwrap().clone();
+        client.run_for = Some(Span(60_000_000_000));
+        let outages = vec![Interval { at_s: 5.0, for_s: outage_s }];
+        let down = LinkOptions { buffer_bytes: Some(65_536), outages, ..LinkOptions::default() };
+        let options = SimulationOptions {
+            client,
+            server: ServerOptions::default(),
+            up: LinkOptions::default(),
+            down,
+            handles_every_s: 0.0,
+        };
+        let mut breaks = 0;
+        let simulated = simulate(options, Header::new("a test", Nanos(0)), &mut |record| {
+            breaks += usize::from(matches!(record.body, Body::Break(_)));
+        });
+        let ended_s = simulated.ended.0 / 1_000_000_000;
+        assert!(ends_s.contains(&ended_s), "{ended_s} s: {:?}", simulated.finish);
+        assert_eq!(matches!(simulated.finish, Finish::Closed(Some(LOST), _)), is_lost);
+        assert_eq!(breaks, usize::from(is_lost));
+    }
+
+    #[test]
+    fn a_client_that_takes_nothing_for_30_s_is_given_up() {
+        check(25.0, 60..61, false);
+        // The server looks every 2 s.
+        check(50.0, 35..39, true);
     }
 }

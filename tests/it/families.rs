@@ -5,7 +5,9 @@ use std::fs;
 
 use lagtape::capture::{Body, Records};
 use lagtape::engine::{Engine, Options};
-use lagtape::family::{FAMILIES, FamilyKind, Traits};
+use lagtape::family::{FAMILIES, Family, FamilyKind, Traits};
+use lagtape::peer::incident;
+use lagtape::peer::server::{ServedModel, server_profile};
 use lagtape::time::Nanos;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -311,6 +313,43 @@ fn table(head: &str) -> Vec<Vec<String>> {
         .collect()
 }
 
+/// The tables of the simulated servers and of their incidents.
+fn check_servers() {
+    let rows: Vec<Vec<String>> = FAMILIES
+        .into_iter()
+        .map(|family| {
+            let of = server_profile(family);
+            let numbers = [
+                of.buffer_s,
+                of.longest_buffer_s,
+                of.compose_s,
+                of.first_audio_s,
+                of.cold_s,
+                of.commit_s,
+                of.lead_s,
+                of.real_time,
+            ];
+            let usual = ServedModel::of(&serde_json::Map::new(), family);
+            let texts = [family.name().to_owned(), usual.checkpoint.clone()];
+            let numbers = numbers.map(|number| number.to_string());
+            texts.into_iter().chain(numbers).chain([usual.sessions().to_string()]).collect()
+        })
+        .collect();
+    assert_eq!(table("| family | checkpoint"), rows);
+    let rows: Vec<Vec<String>> = incident::ALL
+        .iter()
+        .filter(|incident| !incident.families.contains(&Family::Acestep))
+        .map(|incident| {
+            let families: Vec<_> = incident.families.iter().map(|family| family.name()).collect();
+            let lag = if incident.lags { "yes" } else { "no" };
+            vec![incident.name.to_owned(), families.join(", "), lag.to_owned()]
+        })
+        .collect();
+    let told: Vec<_> =
+        table("| incident | families").into_iter().map(|row| row[..3].to_vec()).collect();
+    assert_eq!(told, rows);
+}
+
 #[test]
 fn the_page_on_families_says_what_the_code_does() {
     let rows: Vec<Vec<String>> = FAMILIES
@@ -325,6 +364,7 @@ fn the_page_on_families_says_what_the_code_does() {
         })
         .collect();
     assert_eq!(table("| family | window_s"), rows);
+    check_servers();
     let kinds: Vec<_> =
         table("| family | slices").into_iter().map(|row| row[..2].to_vec()).collect();
     let mut expected: Vec<_> = FAMILIES

@@ -20,10 +20,11 @@ use super::listener::{STOP_GRACE, StopSignal};
 use super::message::to_socket;
 use super::sender::send_all;
 use super::upgrade::Upgraded;
-use super::watched::{StallWatch, WatchedStream, WriteProgress};
+use super::watched::{WatchedStream, WriteProgress};
 use crate::edge::clock::MonotonicClock;
 use crate::edge::connect::MAX_MESSAGE_LEN;
 use crate::peer::keepalive::{Keepalive, KeepaliveOptions};
+use crate::peer::stall::StallWatch;
 use crate::peer::{LOST, Outgoing, RESET};
 use crate::time::Nanos;
 
@@ -145,7 +146,7 @@ impl<P: ServedPeer> Pump<'_, P> {
             if self.keepalive.is_lost(now) {
                 return SocketEnd::ours(1011, "keepalive ping timeout");
             }
-            if self.stalls.is_stalled(now, &self.progress) {
+            if self.stalls.is_stalled(now, self.progress.taken(), self.progress.is_waiting()) {
                 let reason = "the client takes nothing any more".to_owned();
                 return SocketEnd::GivenUp { reason };
             }

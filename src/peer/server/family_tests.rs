@@ -312,17 +312,17 @@ fn a_cold_server_composes_longest() {
 
 #[test]
 fn what_a_tape_sends_late_is_not_shed() {
-    let mut listener = Listener::text_only(Family::Mrt2, &json!({})).listen(1.0);
+    let mut listener = Listener::text_only(Family::Mrt2, &json!({})).listen(3.0);
     // Nobody takes anything for 5 s, and nothing was acknowledged.
     for tenth in 0..50_u64 {
-        let at = Nanos(1_000_000_000 + tenth * 100_000_000);
+        let at = Nanos(3_000_000_000 + tenth * 100_000_000);
         let position_s = at.seconds() - 0.15;
         let report = json!({
             "type": "params", "raw": {}, "playback_pos": position_s, "slice_bytes_rx": 0,
         });
         listener.server.receive(at, Incoming::Text(&report.to_string()));
     }
-    listener.now = Nanos(6_000_000_000);
+    listener.now = Nanos(8_000_000_000);
     let before = listener.slices().len();
     listener.take();
     let late = listener.slices().len() - before;
