@@ -4,7 +4,7 @@ use std::io::Write;
 
 use anyhow::Result;
 
-use super::values::{parse_loop};
+use super::values::parse_loop;
 use crate::app::Outcome;
 use crate::family::{Family, FamilyKind};
 use crate::peer::incident::{self, Trouble};

@@ -13,9 +13,7 @@ use crate::cli::recorded::print_recorded;
 use crate::cli::recording_display::RecordingDisplay;
 use crate::cli::signals::{stop_signal, take_signals};
 use crate::cli::stderr::Stderr;
-use crate::cli::values::{
-    HeaderParser, dialect, parse_hz, parse_rate, parse_setting,
-};
+use crate::cli::values::{HeaderParser, dialect, parse_hz, parse_rate, parse_setting};
 use crate::edge::recorder::FileLayout;
 use crate::family::Family;
 use crate::peer::client::DEFAULT_PARAMS_HZ;
