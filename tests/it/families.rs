@@ -367,8 +367,14 @@ fn what_ifs_of_a_tape_are_answered_by_its_gate() {
     // In a sweep and a search, too.
     let vary = ["sweep", &capture, "--vary", "tick-factor=1,1.83", "--json"];
     let (out, _) = check(&vary, 0);
-    let rows: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert!(rows.iter().any(|row| row.to_string().contains("past_frontier")) || rows.len() >= 2);
+    let sweep: Value = serde_json::from_str(&out).unwrap();
+    let rows = sweep["rows"].as_array().unwrap();
+    let lags: Vec<_> = rows.iter().map(|row| (&row["tier"], &row["lags"])).collect();
+    assert_eq!(lags, [(&json!("exact"), &json!(false)), (&json!("model"), &json!(true))]);
+    let slow = ["sweep", &capture, "--tick-factor", "1.83", "--members", "2"];
+    let find = ["--vary", "rate=0.7..0.9:0.1", "--find", "lag_s == 0"];
+    let (out, _) = check(&[&slow[..], &find].concat(), 0);
+    assert!(out.starts_with("rate "), "{out}");
 
     // What its gate does not read.
     for (flag, value) in [("--lead-floor", "0.6"), ("--acks", "off"), ("--transport", "off")] {
