@@ -155,7 +155,8 @@ impl Engine {
     }
 
     fn resume(&mut self, record: &Record<'_>, context: &Context<'_>) {
-        let family = FamilyUse::of(&context.state.config, &context.state.ready_text);
+        let SessionState { config, ready_text, .. } = &*context.state;
+        let family = FamilyUse::of_session(config, ready_text, self.header.as_ref());
         match Stream::resume(&self.options, self.playhead_source(), family.id(), context) {
             Ok(mut stream) => {
                 self.interpreter = Interpreter::resume(&context.state);
@@ -309,7 +310,7 @@ impl Engine {
                 self.ready = Some(ready);
                 self.facts.ending.ready();
                 self.facts.note_ready(message.text());
-                self.family = self.facts.family();
+                self.family = self.facts.family(self.header.as_ref());
                 if self.family.contradicts {
                     self.facts.odd(OddityKind::OtherFamily, record);
                 }

@@ -3,15 +3,22 @@
 //! Enters: the client's `config` and the server's `ready`, as they came. Leaves: [`FamilyUse`], which
 //! family it is, whether it refines a loop or appends to a tape, and by what that was decided; and
 //! [`Traits`], what is healthy of each. docs/FAMILIES.md has the same table for people, and a test
-//! compares the two. Never looks at slices: what contradicts a family is seen where they are applied.
+//! compares the two. Slices are looked at only where a session that is imported says nothing of itself
+//! ([`FamilyWatch`]); what contradicts a family is seen where they are applied.
+
+mod by_slices;
+mod contract;
 
 use std::str::FromStr;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::capture::TapeRule;
+use crate::capture::{Header, TapeRule};
 use crate::wire::json;
+
+pub use by_slices::{FAMILY_NOTE, FamilyWatch};
+pub use contract::Contract;
 
 /// A family of models.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -54,6 +61,17 @@ pub enum FamilyKind {
     RefiningLoop,
     /// Each goes on where the one before ended.
     AppendOnlyTape,
+}
+
+impl FamilyKind {
+    /// What people call it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            FamilyKind::RefiningLoop => "refining loop",
+            FamilyKind::AppendOnlyTape => "append-only tape",
+        }
+    }
 }
 
 /// What a family does when it is healthy. A number that a family has none of is 0.
@@ -174,16 +192,27 @@ impl FamilyUse {
     /// By the client's first message and the server's `ready`; either may be empty.
     #[must_use]
     pub fn of(config: &str, ready: &str) -> FamilyUse {
+        FamilyUse::said(config, ready).unwrap_or_else(FamilyUse::unnamed)
+    }
+
+    /// The same, or what an import noted in the header of the capture where both say nothing.
+    #[must_use]
+    pub fn of_session(config: &str, ready: &str, header: Option<&Header>) -> FamilyUse {
+        let noted = || FamilyUse::noted(header?.metadata.get(FAMILY_NOTE)?);
+        FamilyUse::said(config, ready).or_else(noted).unwrap_or_else(FamilyUse::unnamed)
+    }
+
+    /// What config and `ready` say, if they say anything.
+    fn said(config: &str, ready: &str) -> Option<FamilyUse> {
         let fields =
             |text| json::parse_object(text).map(|object| object.fields).unwrap_or_default();
         let (config, ready) = (fields(config), fields(ready));
         let named = named_by(&config, &ready);
         let refines = ready.get("capabilities").and_then(|all| all.get("refines_audio")?.as_bool());
-        let said = refines.map(|refines| if refines { "true" } else { "false" });
         let kind = match refines {
             Some(true) => FamilyKind::RefiningLoop,
             Some(false) => FamilyKind::AppendOnlyTape,
-            None => named.as_ref().map_or_else(FamilyKind::default, |(of, _)| of.traits().kind),
+            None => named.as_ref()?.0.traits().kind,
         };
         let contradicts = refines.is_some()
             && named
@@ -194,14 +223,34 @@ impl FamilyUse {
             None if kind == FamilyKind::AppendOnlyTape => Family::Unknown,
             None => Family::Acestep,
         };
-        let evidence = said.map(|said| format!("ready.capabilities.refines_audio is {said}"));
+        let evidence =
+            refines.map(|refines| format!("ready.capabilities.refines_audio is {refines}"));
         let evidence: Vec<_> = named.map(|(_, why)| why).into_iter().chain(evidence).collect();
-        let why = if evidence.is_empty() {
-            "neither config nor ready names a family".to_owned()
-        } else {
-            evidence.join(", ")
-        };
-        FamilyUse { name, kind, why, contradicts }
+        Some(FamilyUse { name, kind, why: evidence.join(", "), contradicts })
+    }
+
+    /// The server of June 2026, which has one family and says so nowhere.
+    fn unnamed() -> FamilyUse {
+        let why = "neither config nor ready names a family".to_owned();
+        FamilyUse { why, ..FamilyUse::default() }
+    }
+
+    /// What is written down of it: `minimax, append-only tape: why`.
+    pub(crate) fn note(&self) -> String {
+        format!("{}, {}: {}", self.name.name(), self.kind.name(), self.why)
+    }
+
+    /// The family that was written down like that.
+    fn noted(text: &str) -> Option<FamilyUse> {
+        let (what, why) = text.split_once(": ")?;
+        let (name, kind) = what.split_once(", ")?;
+        let kinds = [FamilyKind::RefiningLoop, FamilyKind::AppendOnlyTape];
+        Some(FamilyUse {
+            name: Family::named(name).unwrap_or(Family::Unknown),
+            kind: kinds.into_iter().find(|other| other.name() == kind)?,
+            why: why.to_owned(),
+            contradicts: false,
+        })
     }
 
     /// What a checkpoint remembers of it.

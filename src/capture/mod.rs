@@ -69,7 +69,8 @@ pub use record::{
 pub use records::Records;
 pub use salvage::{Loss, Losses, MAX_LOSSES, Salvage, Stored};
 pub use session_log::{
-    BlobError, ImportError, LineError, MAX_LINE_LEN, import_session_log, session_log_marker,
+    BlobError, ImportError, LineError, MAX_LINE_LEN, import_noted_session_log, import_session_log,
+    session_log_marker,
 };
 pub(crate) use snapshot::{
     Arrived, BehindSpell, Excuses, HeardSpell, LastWrite, MeterState, Patch, Waiting, WrittenBy,

@@ -115,6 +115,17 @@ pub fn import_session_log(
     blob: Option<&mut dyn Read>,
     out: impl Write,
 ) -> Result<End, ImportError> {
+    import_noted_session_log(session, &BTreeMap::new(), lines, blob, out)
+}
+
+/// The same, with further metadata in the header.
+pub fn import_noted_session_log(
+    session: &str,
+    notes: &BTreeMap<String, String>,
+    lines: impl BufRead,
+    blob: Option<&mut dyn Read>,
+    out: impl Write,
+) -> Result<End, ImportError> {
     let marker = session_log_marker(session);
     let session = Session::parse(session)?;
     let mut entries = Entries { lines, read: 0 };
@@ -122,7 +133,9 @@ pub fn import_session_log(
     let mut blob = Blob { source: blob, at: 0, payload: Vec::new() };
     let mut sink = Sink { writer: Writer::new(marker), bytes: Vec::new(), out };
     sink.writer.begin(&mut sink.bytes);
-    sink.put(session.connect_ns, Body::Header(session.header(config(&first))))?;
+    let mut header = session.header(config(&first));
+    header.metadata.extend(notes.clone());
+    sink.put(session.connect_ns, Body::Header(header))?;
 
     let mut close = SessionClose::of(&session.rest, session.report_ns);
     let mut end_t = session.connect_ns;

@@ -28,6 +28,7 @@ use crate::capture::{
     Body, ClientKind, ConnectionBreak, Direction, Header, Message, Opcode, Party, Record,
     SyncMarker,
 };
+use crate::family::FAMILY_NOTE;
 use crate::time::Nanos;
 use crate::wire::url::without_secrets;
 
@@ -81,6 +82,7 @@ fn write(
     let times = Times::of(&session.moments, entry.started.as_deref(), session.loop_s);
     let mut notes = times.notes;
     notes.extend(session.payloads.doubt().map(|doubt| ("audio.doubt".to_owned(), doubt)));
+    notes.extend(session.family.take().map(|note| (FAMILY_NOTE.to_owned(), note)));
     notes.extend(page);
     let config = session.is_demon.then(|| config(entry)).flatten();
     let header = Header {

@@ -1,13 +1,18 @@
 //! Imports session logs of other tools.
 
-use std::io::{BufRead, BufReader, Read};
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
 use super::files::{self, OutputFile};
 use super::rewrite::Woven;
-use crate::capture::{End, MAX_LINE_LEN, import_session_log, session_log_marker};
+use crate::capture::{
+    Body, End, MAX_LINE_LEN, ReadStep, Reader, import_noted_session_log, import_session_log,
+    session_log_marker,
+};
+use crate::family::{FAMILY_NOTE, FamilyWatch};
 
 /// What was imported.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,14 +36,59 @@ pub fn import(folder: &Path, out: &Path, force: bool) -> Result<ImportSummary> {
     let Some(lines) = open_plain_or_zstd(folder, "frames.jsonl")? else {
         bail!("{} has neither frames.jsonl nor frames.jsonl.zst", folder.display());
     };
+    let notes = family_note(folder, &session)?;
     let mut blob = open_plain_or_zstd(folder, "frames.bin")?;
     let mut output = OutputFile::create(out, force)?;
     let blob = blob.as_mut().map(|blob| blob as &mut dyn Read);
     let woven = Woven::new(output.writer(), session_log_marker(&session));
-    let end = import_session_log(&session, lines, blob, woven)
+    let end = import_noted_session_log(&session, &notes, lines, blob, woven)
         .with_context(|| format!("cannot import {}", folder.display()))?;
     output.finish()?;
     Ok(ImportSummary { out: out.to_owned(), end })
+}
+
+/// What the slices say of the family where the log says nothing of it, for the capture's header. Reads
+/// no more of the log than that takes.
+fn family_note(folder: &Path, session: &str) -> Result<BTreeMap<String, String>> {
+    let Some(lines) = open_plain_or_zstd(folder, "frames.jsonl")? else {
+        return Ok(BTreeMap::new());
+    };
+    let mut blob = open_plain_or_zstd(folder, "frames.bin")?;
+    let blob = blob.as_mut().map(|blob| blob as &mut dyn Read);
+    let mut scan = FamilyScan::default();
+    // It ends with an error as soon as the answer is known; a fault of the log the import itself names.
+    let _ = import_session_log(session, lines, blob, &mut scan);
+    Ok(scan.watch.note().map(|note| (FAMILY_NOTE.to_owned(), note)).into_iter().collect())
+}
+
+/// Reads a capture that is being written, until the family of its session is known.
+#[derive(Default)]
+struct FamilyScan {
+    watch: FamilyWatch,
+    reader: Reader,
+    unread: Vec<u8>,
+}
+
+impl Write for FamilyScan {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.unread.extend_from_slice(bytes);
+        let mut read = 0;
+        while let Ok(ReadStep::Record { record, len }) = self.reader.step(&self.unread[read..]) {
+            read += len;
+            if let Body::Message(message) = &record.body {
+                self.watch.see(record.conn, message);
+            }
+        }
+        self.unread.drain(..read);
+        if self.watch.is_over() {
+            return Err(io::Error::other("the family is known"));
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Opens `name`, or `name.zst`, which is unpacked while it is read.

@@ -10,9 +10,10 @@ use super::arrivals::Arrivals;
 use super::ending::{Close, EndWatch};
 use super::pings::Pings;
 use crate::capture::{
-    Body, Direction, End, Gap, Marker, Message, Opcode, Record, ServerRefusal, SessionState, Totals,
+    Body, Direction, End, Gap, Header, Marker, Message, Opcode, Record, ServerRefusal,
+    SessionState, Totals,
 };
-use crate::family::FamilyUse;
+use crate::family::{Contract, FamilyUse};
 use crate::time::Nanos;
 use crate::wire::json;
 use crate::wire::message::kind_of;
@@ -95,6 +96,10 @@ pub enum OddityKind {
     NeverCame,
     /// Text of the client where it had announced PCM.
     TextForPcm,
+    /// Reports without a position, which the server takes for the one before.
+    PositionKept,
+    /// The same to a server of June 2026, which takes them for 0.
+    PositionZeroed,
     /// Records of a type this version does not know: skipped.
     UnknownRecord,
 }
@@ -168,6 +173,7 @@ pub struct Facts {
     config: String,
     /// … and the server's `ready`.
     ready_text: String,
+    contract: Contract,
 }
 
 impl Facts {
@@ -211,6 +217,7 @@ impl Facts {
         self.slice_bytes = state.slice_bytes;
         self.config = state.config.clone();
         self.ready_text = state.ready_text.clone();
+        self.contract = Contract::of(&self.ready_text);
         self.refusal = state.refusal.clone().map(|refusal| (refusal.code, refusal.message));
         self.raw = serde_json::from_str(&state.knobs).unwrap_or_default();
         self.last_params_update = state.params_update.clone().into_bytes();
@@ -323,6 +330,15 @@ impl Facts {
         self.ending.reports.report(t, position_s, loop_s);
     }
 
+    /// Notes a report that does not say where the listener is.
+    pub(super) fn note_no_position(&mut self, record: &Record<'_>) {
+        let kind = match self.contract {
+            Contract::June => OddityKind::PositionZeroed,
+            Contract::October => OddityKind::PositionKept,
+        };
+        self.odd(kind, record);
+    }
+
     pub(super) fn odd(&mut self, kind: OddityKind, record: &Record<'_>) {
         match self.oddities.iter_mut().find(|oddity| oddity.kind == kind) {
             Some(oddity) => oddity.count += 1,
@@ -335,10 +351,9 @@ impl Facts {
         }
     }
 
-    /// Which family serves the session.
-    #[must_use]
-    pub fn family(&self) -> FamilyUse {
-        FamilyUse::of(&self.config, &self.ready_text)
+    /// Which family serves the session of a capture with that header.
+    pub(super) fn family(&self, header: Option<&Header>) -> FamilyUse {
+        FamilyUse::of_session(&self.config, &self.ready_text, header)
     }
 
     /// Keeps what opened the session.
@@ -349,6 +364,7 @@ impl Facts {
     /// Keeps what accepted it.
     pub(super) fn note_ready(&mut self, text: Option<&str>) {
         self.ready_text = kept(text);
+        self.contract = Contract::of(&self.ready_text);
     }
 
     pub(super) fn refused(

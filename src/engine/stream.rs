@@ -301,7 +301,12 @@ impl Stream {
                 facts.note_swap(record.t);
                 RowKind::Swap(self.shape())
             }),
-            Event::Tick(params) => Ok(self.tick(record.t, &params, facts)),
+            Event::Tick(params) => {
+                if params.playback_pos.is_none() {
+                    facts.note_no_position(record);
+                }
+                Ok(self.tick(record.t, &params, facts))
+            }
             Event::Command(_) => {
                 self.hearing.command(record.t);
                 Ok(RowKind::Command)

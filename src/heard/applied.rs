@@ -237,9 +237,11 @@ impl HeardMeter {
     }
 
     fn steer(&mut self, at: Nanos, steering: Steering) {
+        // Whoever stands at the beginning until the first audio comes has not paused.
+        let waited = self.meter.waits_for_audio();
         self.meter.steer(at, steering.line, steering.jumped);
         let resumed = std::mem::replace(&mut self.paused, steering.paused) && !steering.paused;
-        if steering.jumped || resumed {
+        if steering.jumped || resumed && !waited {
             self.excuses.unsettle(at);
         }
         self.meter.listen(!steering.paused);

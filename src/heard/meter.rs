@@ -301,6 +301,13 @@ impl Meter {
         self.tape = Some(AppendTape::new(rule, self.writes.frames(), self.sample_rate));
     }
 
+    /// Whether the listener stands where a tape begins whose first audio may take long.
+    pub fn waits_for_audio(&self) -> bool {
+        let takes_long = |tape: &AppendTape| tape.rule().first_audio_ns > 0 && tape.is_first_lap();
+        let stands = self.line.speed == 0.0 && self.line.position == 0.0;
+        stands && self.tape.as_ref().is_some_and(takes_long)
+    }
+
     /// The tape, of a session that only appends.
     pub fn tape(&self) -> Option<&AppendTape> {
         self.tape.as_ref()

@@ -31,4 +31,4 @@ pub use tally::{
     ALARM_NS, HOLE_ALARM_NS, HeardEpisode, HeardReport, JOIN_NS, LagKind, OldAudio, SILENCE_S,
     SeamHoles,
 };
-pub use tape::TapeReport;
+pub use tape::{TapeReport, unwrapped};

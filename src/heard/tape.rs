@@ -130,6 +130,11 @@ impl AppendTape {
         self.state.begun
     }
 
+    /// Whether the listener is in the first window.
+    pub fn is_first_lap(&self) -> bool {
+        self.state.laps == 0
+    }
+
     /// Another window, of which nothing is written.
     pub fn swap(&mut self, frames: u64) {
         let sums = std::mem::take(&mut self.sums);
@@ -291,7 +296,8 @@ impl AppendTape {
 }
 
 /// Where a slice lies on the tape: at most half a window from the frontier.
-pub(super) fn unwrapped(frontier: u64, patch: Patch, frames: u64) -> (u64, u64) {
+#[must_use]
+pub fn unwrapped(frontier: u64, patch: Patch, frames: u64) -> (u64, u64) {
     let frames = frames.max(1);
     let start = patch.start.min(frames);
     let ahead = (start + frames - frontier % frames) % frames;

@@ -70,15 +70,11 @@ impl FamilyReport {
 
     /// A line for people; none where the session is of the usual family and says nothing else.
     pub(super) fn line(&self) -> Option<String> {
-        let FamilyUse { name, kind, why, .. } = &self.of;
+        let FamilyUse { name, kind, .. } = &self.of;
         if *name == Family::Acestep && *kind == FamilyKind::RefiningLoop {
             return None;
         }
-        let kind = match kind {
-            FamilyKind::RefiningLoop => "refining loop",
-            FamilyKind::AppendOnlyTape => "append-only tape",
-        };
-        Some(format!("family: {}, {kind}: {}", name.name(), OneLine(why)))
+        Some(format!("family: {}", OneLine(&self.of.note())))
     }
 
     /// The figures of a tape, in lines.

@@ -228,6 +228,12 @@ fn oddity_sentence(kind: OddityKind) -> &'static str {
         OddityKind::TextForPcm => {
             "text in the place of the PCM that a command announced: the server takes it for that"
         }
+        OddityKind::PositionKept => {
+            "reports without a position: the server keeps the one before, as since October 2026"
+        }
+        OddityKind::PositionZeroed => {
+            "reports without a position: a server of June 2026 takes the listener to be at 0"
+        }
         OddityKind::UnknownRecord => "records of a type that this version does not know: skipped",
     }
 }

@@ -140,6 +140,7 @@ impl NoAnswer {
             }
             NoAnswer::Trace(TraceError::TooShort { .. }) => Some(Advice::RecordLonger),
             NoAnswer::Kept(_) => Some(Advice::OnlyMoveListener),
+            NoAnswer::Unknown(UnknownToModel::NotOfGate { knob }) => Some(Advice::LeaveOut(knob)),
             _ => None,
         }
     }
@@ -358,6 +359,12 @@ impl Prepared<'_> {
         let question = Question { trace, fit, change: &change, args, members, seed: scenario.seed };
         let outcomes = model::answer(&question).outcomes;
         let likeliest = outcomes.first().expect("an ensemble has a member and so an outcome");
+        let reason = if trace.appends() {
+            "The gate of a server that only appends opens by other reports, or its slices travel \
+             otherwise, so they come at other times."
+        } else {
+            reason
+        };
         Ok(ScenarioAnswer {
             tier: Tier::Model,
             reason: reason.to_owned(),

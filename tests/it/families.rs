@@ -23,6 +23,8 @@ const STEP_MS: u64 = 20;
 /// A session of a page that plays from the first slice on, as a log.
 struct Log {
     lines: String,
+    /// Of each `params_update`.
+    update: Value,
     now_ms: u64,
     /// Unwrapped, in frames.
     frontier: u64,
@@ -32,9 +34,28 @@ struct Log {
 
 impl Log {
     fn new(backend: &str, ready: &Value) -> Log {
-        let mut log =
-            Log { lines: String::new(), now_ms: 0, frontier: 0, playhead_s: 0.0, plays: false };
-        log.text("c2s", &json!({"backend": backend, "text_only": true, "telemetry_version": 1}));
+        Log::begun(
+            &json!({"backend": backend, "text_only": true, "telemetry_version": 1}),
+            &json!({"frontier_lead_s": 3.0}),
+            ready,
+        )
+    }
+
+    /// One that says nowhere which family it is of, but for what its server tells.
+    fn unnamed(update: &Value) -> Log {
+        Log::begun(&json!({}), update, &ready(None))
+    }
+
+    fn begun(config: &Value, update: &Value, ready: &Value) -> Log {
+        let mut log = Log {
+            lines: String::new(),
+            update: update.clone(),
+            now_ms: 0,
+            frontier: 0,
+            playhead_s: 0.0,
+            plays: false,
+        };
+        log.text("c2s", config);
         log.text("s2c", &json!({"type": "init_ack", "supports_text_only": true}));
         log.text("s2c", ready);
         log.binary(WINDOW_S * 48_000 * 4, "");
@@ -91,7 +112,8 @@ impl Log {
         .concat();
         let head: String = head.iter().map(|byte| format!("{byte:02x}")).collect();
         self.binary(23 + frames, &head);
-        self.text("s2c", &json!({"type": "params_update", "params": {"frontier_lead_s": 3.0}}));
+        let update = json!({"type": "params_update", "params": self.update});
+        self.text("s2c", &update);
     }
 
     fn lead_s(&self) -> f64 {
@@ -192,7 +214,7 @@ fn ready(refines: Option<bool>) -> Value {
 
 /// An engine that goes on from a context has the state of one that read everything.
 #[track_caller]
-fn check_contexts(bytes: &[u8]) {
+pub fn check_contexts(bytes: &[u8]) {
     let mut whole = Engine::new(Options::default());
     let mut parts: Option<Engine> = None;
     let mut records = Records::new(bytes);
@@ -288,6 +310,80 @@ fn healthy_frames_over_several_laps() {
     let (report, text) = Log::appending("mrt2").mrt2(200_000, 1.5).check(false, &[]);
     assert!(text.contains("family: mrt2, append-only tape"), "{text}");
     assert_eq!(report["family"]["frontier"]["behind_frontier"], json!(0));
+}
+
+#[test]
+fn a_log_that_names_no_family_is_known_by_its_slices() {
+    let untold = || Log::unnamed(&json!({"num_gens": 1}));
+    let (report, text) = untold().mrt2(30_000, 1.5).check(false, &[]);
+    let family = &report["family"];
+    assert_eq!((&family["name"], &family["kind"]), (&json!("unknown"), &json!("append_only_tape")));
+    let why = "64 of the first 64 slices go on where the one before ended";
+    assert_eq!(family["why"], json!(why), "{text}");
+    // What is lag, and what is not, follows from that.
+    let log = untold().idle(6_000).minimax(48_000, 3_100).idle(80_000);
+    let (report, text) = log.check(false, &[]);
+    assert_eq!(report["family"]["ended"], json!(true), "{text}");
+    untold().mrt2(60_000, 0.93).check(true, &["past_frontier"]);
+    let mut holed = untold().mrt2(20_000, 1.5);
+    holed.append(0.08, true);
+    holed.mrt2(40_000, 1.5).check(true, &["hole"]);
+    // And the server may tell which family it is.
+    let told = Log::unnamed(&json!({"ar_frames": 100})).idle(6_000).minimax(30_000, 3_100);
+    let (report, text) = told.check(false, &[]);
+    assert_eq!(report["family"]["name"], json!("minimax"), "{text}");
+    assert!(text.contains("params_update has ar_frames"), "{text}");
+    // A loop that is patched stays one.
+    let loops = untold().until(20_000, |log| {
+        log.slice(((log.playhead_s * RATE) as u64 + 14_400) % (50 * 48_000), 17_280);
+        log.plays = true;
+    });
+    let (report, _) = loops.check(false, &[]);
+    assert_eq!(report["family"]["kind"], json!("refining_loop"));
+    assert_eq!(report["family"]["why"], json!("neither config nor ready names a family"));
+}
+
+#[test]
+fn what_ifs_of_a_tape_are_answered_by_its_gate() {
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (capture, derived) = (path("x.lagtape"), path("derived.lagtape"));
+    let words = ["--family", "mrt2", "--for", "30s", "--loop", "24s", "--params-hz", "10"];
+    check(&[&["simulate", "-o", &capture][..], &words].concat(), 0);
+    let ask = |words: &[&str]| -> Value {
+        let (out, _) = check(&[&["what-if", &capture, "--json"], words].concat(), 0);
+        serde_json::from_str(&out).unwrap()
+    };
+    let slower = ask(&["--tick-factor", "1.83", "--capture", &derived]);
+    assert_eq!(slower["tier"], "model");
+    assert!(slower["reason"].as_str().unwrap().contains("gate"), "{}", slower["reason"]);
+    let error = &slower["model"]["factual_error"];
+    assert!(error["missing_share"].as_f64().unwrap() < 0.05, "{error}");
+    let verdict = &slower["counterfactual"]["verdict"];
+    assert_eq!(verdict["reasons"], json!(["past_frontier"]));
+    let (out, _) = check(&["analyze", &derived, "--json"], 4);
+    let analysis: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(&analysis["verdict"], verdict);
+    assert_eq!(ask(&["--rate", "1.02"])["counterfactual"]["verdict"]["lag"], json!(false));
+
+    // In a sweep and a search, too.
+    let vary = ["sweep", &capture, "--vary", "tick-factor=1,1.83", "--json"];
+    let (out, _) = check(&vary, 0);
+    let sweep: Value = serde_json::from_str(&out).unwrap();
+    let rows = sweep["rows"].as_array().unwrap();
+    let lags: Vec<_> = rows.iter().map(|row| (&row["tier"], &row["lags"])).collect();
+    assert_eq!(lags, [(&json!("exact"), &json!(false)), (&json!("model"), &json!(true))]);
+    let slow = ["sweep", &capture, "--tick-factor", "1.83", "--members", "2"];
+    let find = ["--vary", "rate=0.7..0.9:0.1", "--find", "lag_s == 0"];
+    let (out, _) = check(&[&slow[..], &find].concat(), 0);
+    assert!(out.starts_with("rate "), "{out}");
+
+    // What its gate does not read.
+    for (flag, value) in [("--lead-floor", "0.6"), ("--acks", "off"), ("--transport", "off")] {
+        let output = crate::program::lagtape(&["what-if", &capture, flag, value]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && said.contains(&format!("leave {flag} out")), "{said}");
+    }
 }
 
 #[test]

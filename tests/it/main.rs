@@ -5,6 +5,7 @@ mod audio_file;
 mod backend;
 mod backend_cli;
 mod backend_contract;
+mod bookkeeping;
 mod capture;
 mod checkpoint;
 mod cli;

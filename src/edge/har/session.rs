@@ -8,6 +8,7 @@ use super::payload::message;
 use super::times::{Moment, Report};
 use crate::capture::{Message, Opcode};
 use crate::event::{Event, Interpreter};
+use crate::family::FamilyWatch;
 use crate::wire::message::{Params, Ready};
 use crate::wire::slice::SliceDecoder;
 
@@ -27,6 +28,8 @@ pub(super) struct Session<'e, 'a> {
     /// A DEMON server accepted it, or refused it.
     pub is_demon: bool,
     pub payloads: Payloads,
+    /// What its slices say of the family, where it says nothing of that itself.
+    pub family: Option<String>,
     /// Entries that are no messages.
     pub left_out: u64,
 }
@@ -78,6 +81,7 @@ impl<'e, 'a> Session<'e, 'a> {
             loop_s: None,
             is_demon: false,
             payloads: Payloads::default(),
+            family: None,
             left_out: 0,
         };
         let (mut reader, mut bytes) = (Reader::default(), Vec::new());
@@ -91,6 +95,7 @@ impl<'e, 'a> Session<'e, 'a> {
             session.moments.push(Moment { direction: message.direction, time, report });
             session.frames.push((number, frame));
         }
+        session.family = reader.family.note();
         Ok(session)
     }
 }
@@ -98,6 +103,7 @@ impl<'e, 'a> Session<'e, 'a> {
 /// Reads a session for what its times and its audio are worth.
 struct Reader {
     interpreter: Interpreter,
+    family: FamilyWatch,
     decoder: SliceDecoder,
     format: Ready,
     /// The length that the server declared of its source.
@@ -108,6 +114,7 @@ impl Default for Reader {
     fn default() -> Reader {
         Reader {
             interpreter: Interpreter::new(),
+            family: FamilyWatch::new(),
             decoder: SliceDecoder::new(),
             format: Ready::of(&serde_json::Map::new()),
             declared_s: None,
@@ -118,6 +125,9 @@ impl Default for Reader {
 impl Reader {
     /// Notes what a message says of the session; returns the clocks of a report.
     fn read(&mut self, message: &Message<'_>, session: &mut Session<'_, '_>) -> Option<Report> {
+        if !self.family.is_over() {
+            self.family.see(0, message);
+        }
         let payloads = &mut session.payloads;
         payloads.empty += u64::from(message.opcode == Opcode::Binary && message.is_empty());
         match self.interpreter.read(0, message) {

@@ -155,3 +155,27 @@ fn a_state_says_whether_the_start_is_forgiven() {
     assert_eq!(resumed.alarms(Nanos(0)), meter.alarms(Nanos(0)));
     assert!(meter.alarms(Nanos(0)).is_empty(), "the start is forgiven, once it is applied");
 }
+
+/// Seconds past the frontier that count of a listener who stands at this position of a tape of 10 s until
+/// 40 s, and plays then for a second without any audio.
+fn past_frontier_after_standing_at(position: f64) -> f64 {
+    let rule = HeardRule::new(3.0, BehindRule::default());
+    let tape = TapeRule { first_audio_ns: 34_000_000_000, burst_ns: 0, ends: false };
+    let mut meter = HeardMeter::new(Nanos(0), 10_000, 1_000, rule, false).on_tape(tape);
+    let mut steer = |at_ms: u64, speed: f64| {
+        let at = Nanos(at_ms * MS);
+        let line = PlayheadLine { at, position, speed };
+        meter.on_op(at, Steering { line, jumped: false, paused: speed == 0.0 });
+    };
+    steer(0, 0.0);
+    steer(40_000, 1_000.0);
+    meter.on_report(Nanos(41_000 * MS), &TickReport::default(), None);
+    meter.report(Nanos(0)).bad_s
+}
+
+#[test]
+fn who_waits_for_the_first_audio_has_not_paused() {
+    assert_eq!(past_frontier_after_standing_at(0.0), 1.0);
+    // What follows a pause is excused.
+    assert_eq!(past_frontier_after_standing_at(2_000.0), 0.0);
+}

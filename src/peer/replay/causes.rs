@@ -136,8 +136,7 @@ fn announces_binary(fields: &Map<String, Value>) -> bool {
     });
     let says = |key: &str| command.and_then(|command| command.get(key)) == Some(&Value::Bool(true));
     let has_server_source = fields.get("use_server_source") == Some(&Value::Bool(true));
-    // Not among the published names, but followed by audio too.
-    kind == "midi_transcribe" || (says("binary") && !(says("binary_optional") && has_server_source))
+    says("binary") && !(says("binary_optional") && has_server_source)
 }
 
 /// Finds the causes of recorded replies.

@@ -8,14 +8,9 @@ use serde_json::{Map, Value};
 
 use crate::wire::names;
 
-/// Commands of servers since October 2026, whose fields nothing declares.
-const LATER_COMMANDS: [&str; 3] = ["add_lora", "bounce", "midi_transcribe"];
-
 /// The fields of a command as the server takes them; `None` for what is no command.
 pub(super) fn typed(kind: &str, fields: &Map<String, Value>) -> Option<Map<String, Value>> {
-    let Some(declared) = names::protocol()["commands"].get(kind) else {
-        return LATER_COMMANDS.contains(&kind).then(|| fields.clone());
-    };
+    let declared = names::protocol()["commands"].get(kind)?;
     let typed = |(key, value): (&String, &Value)| {
         let value = match declared["fields"].get(key) {
             Some(field) => converted(field, value)?,
@@ -126,7 +121,7 @@ mod tests {
         );
         check(
             &json!({"type": "bounce", "request_id": 7}),
-            Some(&json!({"type": "bounce", "request_id": 7})),
+            Some(&json!({"type": "bounce", "request_id": "7"})),
         );
     }
 }

@@ -56,16 +56,26 @@ pub struct Later {
 
 /// What the model cannot change.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the model cannot change {key}{when}; leave it out")]
-pub struct UnknownToModel {
-    key: &'static str,
-    when: &'static str,
+pub enum UnknownToModel {
+    /// Nobody has a part for it, or none for that moment or value.
+    #[error("the model cannot change {key}{when}; leave it out")]
+    NoPart { key: &'static str, when: &'static str },
+    /// A server that only appends has no use for it.
+    #[error(
+        "a server that only appends goes by the lead of its gate and by nothing else, so {knob} \
+         would change nothing there"
+    )]
+    NotOfGate { knob: &'static str },
 }
 
 impl Change {
     /// The change that a scenario asks of a recording.
     pub fn of(scenario: &Scenario, trace: &Trace) -> Result<Change, UnknownToModel> {
         known(&scenario.conditions, false)?;
+        if trace.appends() {
+            let timed = scenario.timed.iter().map(|timed| &timed.conditions);
+            [&scenario.conditions].into_iter().chain(timed).try_for_each(read_by_gate)?;
+        }
         let Turned { up, down, policy, run } = Turned::of(&scenario.conditions);
         let begins = Span(0);
         let mut change = Change {
@@ -122,9 +132,18 @@ fn known(conditions: &Conditions, later: bool) -> Result<(), UnknownToModel> {
             Some(AnsweredBy::ModelIfOn) if value == 0.0 => " to off",
             _ => continue,
         };
-        return Err(UnknownToModel { key, when });
+        return Err(UnknownToModel::NoPart { key, when });
     }
     Ok(())
+}
+
+/// Whether a server that only appends heeds all of `conditions`: of the server's constants it has none,
+/// and what is acknowledged it does not ask, as it sheds nothing.
+fn read_by_gate(conditions: &Conditions) -> Result<(), UnknownToModel> {
+    let is_other = |key: &str| key.starts_with("server.") || key == "client.acks";
+    let mut others = conditions.values().filter(|(key, _)| is_other(key));
+    let knob = others.find_map(|(key, _)| Knob::with_key(key));
+    knob.map_or(Ok(()), |knob| Err(UnknownToModel::NotOfGate { knob: knob.name }))
 }
 
 /// What the listener does in all, when that is not what was recorded.

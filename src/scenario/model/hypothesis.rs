@@ -3,6 +3,7 @@
 //! Everything that a run of the model needs beside the trace. A hypothesis says nothing of how well it
 //! repeats its recording; that is what `fit` asks.
 
+use super::gate::Gate;
 use super::generations::{Generation, NewFrames};
 use super::pacing::Rule;
 use super::queue::Queue;
@@ -25,6 +26,9 @@ pub struct Hypothesis {
     /// The link, where it was too thin for the stream and slices waited for it. Then what was shed
     /// and how long the rest was on its way are facts, and only where slices go is computed anew.
     pub queue: Option<Queue>,
+    /// The gate of a server that only appends: its slices follow on each other, wherever the listener is,
+    /// and a turn is a recorded slice.
+    pub gate: Option<Gate>,
     /// What frames of a slice cost that the slice before did not cover.
     pub new_frames: NewFrames,
     pub(super) mean_transit_ns: i64,

@@ -9,7 +9,7 @@
 //! - `pacing`: the one replay of a server's clock, lead and placement. [`Rule`] names the families of
 //!   servers; a new one is a type that implements `PacingRule`, and its line there.
 //! - [`Hypothesis`]: a server that may have made the recording: its [`Rule`] and constants, the way to
-//!   it, its generations, and the [`Queue`] that they waited in.
+//!   it, its generations, and the [`Queue`] that they waited in; or the [`Gate`] of one that appends.
 //! - [`Change`]: what is to be different, translated from a scenario. [`Perturbation`]: what differs
 //!   from run to run and nobody can ask for.
 //! - `run`: a client and a server anew, with the links between them and the timers that order what
@@ -21,6 +21,9 @@
 mod change;
 mod ensemble;
 mod fit;
+mod gate;
+#[cfg(test)]
+mod gate_tests;
 mod generations;
 mod hypothesis;
 mod listener;
@@ -34,6 +37,7 @@ mod trace;
 pub use change::{Change, Later, UnknownToModel};
 pub use ensemble::{DEFAULT_MEMBERS, EnsembleAnswer, MAX_OUTCOMES, Question, answer};
 pub use fit::{FactualError, Fit, FitError, MAX_LEAD_ERROR_S, MAX_MISSING_SHARE, score};
+pub use gate::{Chunk, Gate};
 pub use generations::{Generation, NewFrames};
 pub use hypothesis::Hypothesis;
 pub use outcome::{ModelOutcome, Spread};

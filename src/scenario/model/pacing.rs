@@ -14,16 +14,17 @@ use crate::time::Nanos;
 /// What a server reads in a report of the client.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PacingReport {
-    pub position_s: f64,
+    /// `None`: where it was before.
+    pub position_s: Option<f64>,
     pub client_time: Option<f64>,
     pub acked: Option<f64>,
     pub lead_s: Option<f64>,
 }
 
 impl PacingReport {
-    fn of(tick: &TracedTick) -> Self {
+    fn of(trace: &Trace, tick: &TracedTick) -> Self {
         let TracedTick { client_time, acked, lead_s, .. } = *tick;
-        Self { position_s: tick.position_s.unwrap_or(0.0), client_time, acked, lead_s }
+        Self { position_s: trace.position_s(tick), client_time, acked, lead_s }
     }
 }
 
@@ -147,7 +148,9 @@ impl AheadOfListener {
 impl PacingRule for AheadOfListener {
     #[inline]
     fn take(&mut self, at: Nanos, report: &PacingReport) {
-        self.clock.report(at, report.position_s, report.client_time);
+        if let Some(position_s) = report.position_s {
+            self.clock.report(at, position_s, report.client_time);
+        }
         report.lead_s.into_iter().for_each(|lead_s| self.lead.report(lead_s));
     }
 
@@ -288,7 +291,7 @@ impl<'a> PacingReplay<'a> {
             }
             self.intake.take(taken);
             self.taken += 1;
-            self.pacing.take(taken, &PacingReport::of(tick));
+            self.pacing.take(taken, &PacingReport::of(self.trace, tick));
         }
         self.pacing.look(at)
     }
@@ -361,7 +364,8 @@ mod tests {
         let transport_s = |rule: &Rule, taken: Nanos| {
             let mut pacing = rule.pacing(&trace, &Policy::default(), Nanos(0));
             let lead_s = Some(-0.5);
-            let report = PacingReport { position_s: 0.0, client_time: None, acked: None, lead_s };
+            let report =
+                PacingReport { position_s: Some(0.0), client_time: None, acked: None, lead_s };
             pacing.take(taken, &report);
             pacing.look(Nanos(5_000 * MS));
             pacing.transport_s()

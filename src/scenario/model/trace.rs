@@ -6,9 +6,12 @@
 
 use serde_json::{Map, Value};
 
-use crate::capture::{Body, ClientKind, Marker, Message, Record, SessionState, StreamState};
+use crate::capture::{
+    Body, ClientKind, Header, Marker, Message, Record, SessionState, StreamState,
+};
 use crate::engine::pings::Pings;
 use crate::event::{Event, Interpreter};
+use crate::family::{Contract, FamilyKind, FamilyUse};
 use crate::lag::LagTracker;
 use crate::peer::link::websocket_len;
 use crate::peer::pacing::PlayheadClock;
@@ -76,6 +79,14 @@ pub struct Trace {
     /// Whether the playhead is known from the reports alone, as with foreign clients.
     pub reported_playhead: bool,
     pub config: Map<String, Value>,
+    pub family: FamilyUse,
+    /// What the server makes of a report without a position.
+    pub contract: Contract,
+    /// The lead that the knob of a gate asks for, in seconds.
+    pub gate_lead_s: Option<f64>,
+    /// When the listener went on who had stood until the first slice came. One that comes later is waited
+    /// for longer.
+    pub resumed_at: Option<Nanos>,
     /// Slices in the order of their arrival.
     pub slices: Vec<TracedSlice>,
     /// Reports in the order of their sending.
@@ -126,6 +137,8 @@ pub const MIN_TICKS: usize = 16;
 const MAX_STILL_S: f64 = 600.0;
 /// … and longer if it has so many slices and reports a second, of about 40.
 const MIN_RECORDS_PER_S: f64 = 1.0;
+/// Whoever waits for the first slice goes on within this of it.
+const MAX_RESUME_NS: u64 = 50_000_000;
 /// No generation takes longer than this, in milliseconds.
 const MAX_GENERATION_MS: f32 = 1e9;
 
@@ -138,6 +151,10 @@ pub struct Tracer {
     pings: Pings,
     /// Bytes of slices that the client had received before the recording begins.
     received_before: u64,
+    header: Option<Header>,
+    /// The client's first message and the server's `ready`.
+    config_text: String,
+    ready_text: String,
     unknown: Option<&'static str>,
 }
 
@@ -155,6 +172,7 @@ impl Tracer {
             Body::Header(header) => {
                 self.trace.reported_playhead = header.client == ClientKind::Foreign;
                 self.trace.config = header.config.as_deref().map(object).unwrap_or_default();
+                self.header = Some(header.clone());
             }
             Body::Context(context) => self.resume(record.t, &context.state),
             Body::Marker(marker) => self.trace.ops.push((record.t, marker.clone())),
@@ -174,6 +192,10 @@ impl Tracer {
     /// Where there is too little to model, or something that the model does not know.
     pub fn finish(self) -> Result<Trace, TraceError> {
         let mut trace = self.trace;
+        trace.family =
+            FamilyUse::of_session(&self.config_text, &self.ready_text, self.header.as_ref());
+        trace.contract = Contract::of(&self.ready_text);
+        trace.resumed_at = trace.resumed_with_audio();
         let pings = self.pings.round_trips();
         trace.shortest_ping_ns = (!pings.is_empty()).then_some(pings.shortest_ns);
         if trace.frames == 0 {
@@ -208,8 +230,12 @@ impl Tracer {
         match self.interpreter.read(record.conn, message) {
             Event::Config(text) => {
                 self.trace.config = object(text);
+                text.clone_into(&mut self.config_text);
             }
-            Event::Ready(ready) => self.ready = Some(ready),
+            Event::Ready(ready) => {
+                self.ready = Some(ready);
+                message.text().unwrap_or_default().clone_into(&mut self.ready_text);
+            }
             Event::InitialBuffer => self.begin(record.t, message.len()),
             Event::Slice => self.slice(record.t, message),
             Event::SwapBuffer { .. } => self.unknown = Some("a swap of its source"),
@@ -218,20 +244,37 @@ impl Tracer {
                     slice.text_bytes = slice.text_bytes.saturating_add(bytes(false).unwrap_or(0));
                 }
             }
-            Event::Tick(params) if self.trace.frames > 0 => self.trace.ticks.push(TracedTick {
-                at: record.t,
-                position_s: params.playback_pos,
-                client_time: params.client_time,
-                acked: params.slice_bytes_rx.map(|acked| acked - self.received_before as f64),
-                lead_s: params.slice_lead_s,
-                bytes: bytes(true).unwrap_or(u32::MAX),
-            }),
+            Event::Tick(params) if self.trace.frames > 0 => {
+                params.raw.as_deref().into_iter().for_each(|raw| self.knobs(raw));
+                self.trace.ticks.push(TracedTick {
+                    at: record.t,
+                    position_s: params.playback_pos,
+                    client_time: params.client_time,
+                    acked: params.slice_bytes_rx.map(|acked| acked - self.received_before as f64),
+                    lead_s: params.slice_lead_s,
+                    bytes: bytes(true).unwrap_or(u32::MAX),
+                });
+            }
             Event::Command(fields)
                 if fields.get("type").and_then(Value::as_str) == Some("loop_band") =>
             {
                 self.unknown = Some("a loop band");
             }
             _ => {}
+        }
+    }
+
+    /// Notes the lead of a gate among the knobs of a report.
+    fn knobs(&mut self, raw: &str) {
+        const GATES: [&str; 2] = ["mrt2_lead", "minimax_lead"];
+        if !GATES.iter().any(|knob| raw.contains(knob)) {
+            return;
+        }
+        let knobs = object(raw);
+        let lead_s = GATES.iter().find_map(|knob| knobs.get(*knob)?.as_f64());
+        let was_s = std::mem::replace(&mut self.trace.gate_lead_s, lead_s);
+        if was_s.is_some() && was_s != lead_s {
+            self.unknown = Some("a gate whose lead changes");
         }
     }
 
@@ -257,6 +300,8 @@ impl Tracer {
         self.interpreter = Interpreter::resume(state);
         self.ready = state.ready;
         self.received_before = state.slice_bytes;
+        self.config_text.clone_from(&state.config);
+        self.ready_text.clone_from(&state.ready_text);
         if let Some(stream) = &state.stream {
             (self.trace.origin, self.trace.begins) = (stream.origin, t);
             self.trace.sample_rate =
@@ -337,6 +382,42 @@ impl Trace {
             clock.look(began);
         }
         clock
+    }
+
+    /// Whether its server only appends.
+    #[must_use]
+    pub fn appends(&self) -> bool {
+        self.family.kind == FamilyKind::AppendOnlyTape
+    }
+
+    /// Where the server takes the listener to be by a report; `None`: where it did before.
+    #[must_use]
+    pub(super) fn position_s(&self, tick: &TracedTick) -> Option<f64> {
+        self.said(tick, tick.position_s)
+    }
+
+    /// The same of a report like that one, with another position.
+    #[must_use]
+    pub(super) fn said(&self, tick: &TracedTick, position_s: Option<f64>) -> Option<f64> {
+        match (tick.position_s, self.contract) {
+            (Some(_), _) => position_s,
+            (None, Contract::June) => Some(0.0),
+            (None, Contract::October) => None,
+        }
+    }
+
+    /// When a listener went on that paused before the first slice and resumed with it.
+    fn resumed_with_audio(&self) -> Option<Nanos> {
+        let first = self.slices.first()?.at;
+        let mut ops =
+            self.ops.iter().filter(|(_, op)| matches!(op, Marker::Pause | Marker::Resume));
+        match (ops.next()?, ops.next()?) {
+            ((paused, Marker::Pause), (resumed, Marker::Resume)) => {
+                let with_it = first.0..=first.0.saturating_add(MAX_RESUME_NS);
+                (*paused <= first && with_it.contains(&resumed.0)).then_some(*resumed)
+            }
+            _ => None,
+        }
     }
 
     /// Length of the loop in seconds.

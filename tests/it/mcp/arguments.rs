@@ -43,6 +43,8 @@ fn hostile() -> Vec<(&'static str, Value, &'static str)> {
             json!({"url": "ws://127.0.0.1:1", "incident": "stall"}),
             "either url or incident",
         ),
+        ("headless_start", json!({"family": "minmax"}), "acestep, sa3, yue2, mrt2, minimax"),
+        ("headless_start", json!({"fixture": "x", "text_only": true}), "one of fixture"),
         // Numbers.
         ("capture_lag_report", json!({"capture": "stall", "window_s": -1}), "0 or more"),
         ("capture_lag_report", json!({"capture": "stall", "at_s": 1e300}), "at_s"),

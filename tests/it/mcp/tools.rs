@@ -115,6 +115,29 @@ fn files(folder: &std::path::Path) -> usize {
         .sum()
 }
 
+#[test]
+fn families_stand_in_the_answers() {
+    let folder = folder();
+    let mut client = Client::start(folder.path(), &[]);
+    let opened = client.call("capture_open", &json!({"capture": "stall"}));
+    let family = &opened["family"];
+    assert_eq!((&family["name"], &family["kind"]), (&json!("acestep"), &json!("refining_loop")));
+    assert!(family.get("frontier").is_none(), "{family}");
+
+    let args = json!({"family": "mrt2", "text_only": true, "params_hz": 10});
+    let started = client.call("headless_start", &args);
+    let handle = json!({"handle": started["handle"]});
+    let seen = json!({"handle": started["handle"], "for_s": 2});
+    client.call("headless_observe", &seen);
+    let report = client.call("headless_lag_report", &handle);
+    assert_eq!(report["family"]["kind"], "append_only_tape", "{report}");
+    let stopped = client.call("headless_stop", &handle);
+    let family = &stopped["family"];
+    assert_eq!(family["name"], "mrt2", "{family}");
+    assert!(family["frontier"]["bursts"].as_u64().unwrap() > 0, "{family}");
+    assert_eq!(family["ended"], false);
+}
+
 /// The command line's JSON.
 fn cli(folder: &std::path::Path, words: &[&str]) -> Value {
     let output = Command::new(env!("CARGO_BIN_EXE_lagtape"))

@@ -34,6 +34,7 @@ impl<'a> Clues<'a> {
             round_trip_ns: 0,
             generations,
             queue: None,
+            gate: None,
             new_frames,
             mean_transit_ns,
         };

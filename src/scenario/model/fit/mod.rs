@@ -9,6 +9,7 @@ mod alternatives;
 mod behind_queue;
 mod clues;
 mod displaced;
+mod gated;
 mod next_look;
 mod places;
 mod score;
@@ -82,6 +83,9 @@ impl Fit {
     /// Where the model does not repeat the recording well enough.
     pub fn of(trace: &Trace) -> Result<Self, FitError> {
         let clues = Clues::of(trace);
+        if trace.appends() {
+            return gated::fit(&clues);
+        }
         let (server, factual_error) = server_of(&clues)?;
         let mut periods: Vec<f64> =
             trace.slices.windows(2).map(|pair| (pair[1].at.0 - pair[0].at.0) as f64).collect();

@@ -124,7 +124,7 @@ impl<'a> ClientSide<'a> {
         }
         let acked = acknowledges.then_some(self.slice_bytes as f64);
         let report = PacingReport {
-            position_s: if tick.position_s.is_some() { heard.playhead_s } else { 0.0 },
+            position_s: self.trace.said(tick, Some(heard.playhead_s)),
             client_time,
             acked: if as_recorded { tick.acked } else { acked },
             lead_s: if as_recorded { tick.lead_s } else { lowest_lead_s.filter(|_| modern) },

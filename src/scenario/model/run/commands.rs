@@ -8,6 +8,7 @@ use super::super::perturbation::Perturbation;
 use super::super::trace::Trace;
 use crate::capture::Marker;
 use crate::peer::link::LinkOptions;
+use crate::peer::script::ScriptedOp;
 use crate::time::{Nanos, Span};
 
 /// Which link.
@@ -22,6 +23,8 @@ pub(super) struct Commands<'a> {
     ops: VecDeque<(Nanos, Marker)>,
     links: VecDeque<(Nanos, Side, LinkOptions)>,
     later: VecDeque<(Nanos, &'a Later)>,
+    /// How long after the first slice a listener goes on who waits for it.
+    resumes_after: Option<Span>,
 }
 
 impl<'a> Commands<'a> {
@@ -33,7 +36,8 @@ impl<'a> Commands<'a> {
             change.down.iter().map(|(span, options)| (at(*span), Side::Down, options.clone()));
         let mut links: Vec<_> = up.chain(down).collect();
         links.sort_by_key(|change| change.0);
-        Self { ops: ops(trace, change, perturbation), links: links.into(), later }
+        let ops = ops(trace, change, perturbation);
+        Self { ops, links: links.into(), later, resumes_after: resumes_after(trace, change) }
     }
 
     /// The first op or change that the recording has not.
@@ -48,12 +52,19 @@ impl<'a> Commands<'a> {
         if from_the_beginning != Change::default() {
             return trace.origin;
         }
-        let mut recorded = trace.ops.iter();
+        let mut recorded = trace.ops.iter().filter(|(at, op)| !waits(trace, *at, op));
         let op = self.ops.iter().find(|op| recorded.next() != Some(op)).map(|op| op.0);
         let dropped = recorded.next().map(|op| op.0);
         let link = self.links.front().map(|change| change.0);
         let later = self.later.front().map(|later| later.0);
         [link, later, op, dropped].into_iter().flatten().min().unwrap_or(Nanos(u64::MAX))
+    }
+
+    /// A slice lands: a listener who waited for it goes on.
+    pub fn has_audio(&mut self, now: Nanos) {
+        if let Some(at) = self.resumes_after.take().and_then(|after| now.checked_add(after)) {
+            self.ops.push_front((at, Marker::Resume));
+        }
     }
 
     /// When the next of them is due.
@@ -83,10 +94,30 @@ impl<'a> Commands<'a> {
 
 /// The ops in their order, each at its moment or as much later as chance has it.
 fn ops(trace: &Trace, change: &Change, perturbation: &Perturbation) -> VecDeque<(Nanos, Marker)> {
-    let Some(scripted) = &change.ops else { return trace.ops.iter().cloned().collect() };
+    let Some(scripted) = &change.ops else {
+        return trace.ops.iter().filter(|(at, op)| !waits(trace, *at, op)).cloned().collect();
+    };
     let at = |span: Span| trace.origin.checked_add(span).unwrap_or(Nanos(u64::MAX));
-    let mut scripted: Vec<_> = scripted.iter().collect();
+    let mut scripted: Vec<_> =
+        scripted.iter().filter(|scripted| !waits(trace, at(scripted.at), &scripted.op)).collect();
     scripted.sort_by_key(|op| op.at);
     let moment = |span| shifted(at(span), perturbation.shift_ns).max(trace.begins);
     scripted.into_iter().map(|op| (moment(op.at), op.op.clone())).collect()
+}
+
+/// Whether that op is the listener's who goes on with the first slice, whenever it comes.
+fn waits(trace: &Trace, at: Nanos, op: &Marker) -> bool {
+    trace.resumed_at == Some(at) && *op == Marker::Resume
+}
+
+/// How long after the first slice the listener goes on, if it waits for that here too.
+fn resumes_after(trace: &Trace, change: &Change) -> Option<Span> {
+    let resumed_at = trace.resumed_at?;
+    let first = trace.slices.first()?.at;
+    let resumes = |scripted: &ScriptedOp| {
+        let at = trace.origin.checked_add(scripted.at);
+        at.is_some_and(|at| waits(trace, at, &scripted.op))
+    };
+    let still = change.ops.as_ref().is_none_or(|ops| ops.iter().any(resumes));
+    still.then_some(Span(resumed_at.0 - first.0))
 }

@@ -7,6 +7,7 @@
 mod client;
 mod commands;
 mod emitted;
+mod gated;
 mod links;
 mod server;
 mod slice;
@@ -16,6 +17,7 @@ pub use emitted::{Emitted, EmittedReport};
 
 use super::change::Change;
 use super::hypothesis::Hypothesis;
+use super::pacing::PacingReport;
 use super::perturbation::Perturbation;
 use super::trace::Trace;
 use crate::lag::LagTracker;
@@ -24,7 +26,7 @@ use crate::time::Nanos;
 use client::{ClientSide, ReportSchedule};
 use commands::Commands;
 use links::{Links, RecordedWay};
-use server::ServerSide;
+use server::{Generated, ServerSide};
 use slice::MadeSlice;
 use timers::{Timer, Timers};
 
@@ -94,7 +96,7 @@ impl<'a> Run<'a> {
             client: ClientSide::new(trace, hypothesis, change, schedule, emitted),
             links: Links::new(change, perturbation, trace.begins),
             way: RecordedWay::new(hypothesis, perturbation, differs_at),
-            server: ServerSide::new(trace, hypothesis, policy, change, perturbation),
+            server: ServerSide::new(trace, hypothesis, policy, change, (perturbation, differs_at)),
         };
         run.timers.set(Timer::Command, run.commands.next_at());
         run.timers.set(Timer::Tick, Some(run.client.reports_at()));
@@ -133,12 +135,14 @@ impl<'a> Run<'a> {
             }
             Timer::Landed => {
                 self.client.land(now);
+                self.commands.has_audio(now);
+                self.timers.set(Timer::Command, self.commands.next_at());
                 self.timers.set(Timer::Landed, self.client.lands_at());
             }
             Timer::Tick => self.report(now),
             Timer::ReportPassed => {
                 if let Some((at, report)) = self.links.passed_report(now) {
-                    self.server.hear(self.way.report_arrives(at), report);
+                    self.hear(at, report);
                 }
             }
             Timer::Generate => self.generate(now),
@@ -164,14 +168,27 @@ impl<'a> Run<'a> {
     fn report(&mut self, now: Nanos) {
         let (report, bytes) = self.client.report(now);
         if let Some(report) = self.links.send_report(now, report, bytes) {
-            self.server.hear(self.way.report_arrives(now), report);
+            self.hear(now, report);
         }
         self.timers.set(Timer::Tick, Some(self.client.reports_at()));
     }
 
+    /// A report has passed the link that the scenario describes; the recorded way remains.
+    fn hear(&mut self, now: Nanos, report: PacingReport) {
+        self.server.hear(self.way.report_arrives(now), report);
+        self.timers.set(Timer::Generate, self.server.generates_at());
+    }
+
     fn generate(&mut self, now: Nanos) {
-        if let Some(turn) = self.server.generate(now) {
-            self.way.leaves_out(turn);
+        let has_made = match self.server.generate(now) {
+            Generated::Nothing => false,
+            Generated::Turn(turn) => {
+                self.way.leaves_out(turn);
+                true
+            }
+            Generated::Chunk => true,
+        };
+        if has_made {
             while !self.links.has_down() && self.server.sends_next().is_some() {
                 self.send(now);
             }

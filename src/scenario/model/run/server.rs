@@ -8,11 +8,15 @@ use super::super::hypothesis::Hypothesis;
 use super::super::pacing::{Intake, Pacing, PacingReport, PacingRule};
 use super::super::perturbation::Perturbation;
 use super::super::trace::Trace;
+use super::gated::GatedWorker;
 use super::slice::MadeSlice;
 use crate::peer::pacing::{Fate, FlowControl, Placed, Region};
 use crate::peer::policy::Policy;
 use crate::time::Nanos;
 use crate::wire::slice::HEADER_LEN;
+
+/// Slices that wait at most before the socket of a server that only appends (`events.py@778caa4`).
+const BUS_SLICES: usize = 256;
 
 /// The server.
 pub(super) struct ServerSide<'a> {
@@ -23,6 +27,8 @@ pub(super) struct ServerSide<'a> {
     reports: VecDeque<(Nanos, PacingReport)>,
     pacing: Pacing<'a>,
     generator: Generator,
+    /// In place of the generator, where the server only appends.
+    worker: Option<GatedWorker<'a>>,
     flow: FlowControl,
     outbox: VecDeque<MadeSlice>,
     lengths: Lengths<'a>,
@@ -42,6 +48,15 @@ struct Generator {
     done_at: Option<Nanos>,
 }
 
+/// What came of a turn of the loop that generates.
+pub(super) enum Generated {
+    Nothing,
+    /// The turn is over and its slices can be sent.
+    Turn(usize),
+    /// Slices of a tape can be sent, if any.
+    Chunk,
+}
+
 /// Where the loop that generates stands.
 enum Stage {
     Ticking,
@@ -50,11 +65,11 @@ enum Stage {
 
 impl<'a> ServerSide<'a> {
     pub fn new(
-        trace: &Trace,
+        trace: &'a Trace,
         hypothesis: &'a Hypothesis,
         policy: &Policy,
         change: &Change,
-        perturbation: &Perturbation,
+        (perturbation, differs_at): (&Perturbation, Nanos),
     ) -> Self {
         let began = hypothesis.began(trace);
         let tick_factor = change.tick_factor.unwrap_or(1.0);
@@ -67,6 +82,10 @@ impl<'a> ServerSide<'a> {
             reports: VecDeque::new(),
             pacing: hypothesis.rule.pacing(trace, policy, began),
             generator,
+            worker: hypothesis
+                .gate
+                .as_ref()
+                .map(|gate| GatedWorker::new(trace, gate, perturbation, differs_at, tick_factor)),
             flow: FlowControl::new(&policy.flow),
             outbox: VecDeque::new(),
             lengths: Lengths { hypothesis, new_frames_cost: cost, last_sent: None },
@@ -80,6 +99,9 @@ impl<'a> ServerSide<'a> {
 
     pub fn change(&mut self, later: &Later) {
         self.generator.tick_factor = later.tick_factor.unwrap_or(self.generator.tick_factor);
+        if let Some(worker) = &mut self.worker {
+            worker.tick_factor = self.generator.tick_factor;
+        }
         let policy = later.policy.applied(&self.policy);
         self.pacing.change(&policy);
         self.flow.change(&policy.flow);
@@ -92,13 +114,19 @@ impl<'a> ServerSide<'a> {
         let at = self.intake.taken_at(arrives);
         self.intake.take(at);
         self.reports.push_back((at, report));
+        if let Some(worker) = &mut self.worker {
+            worker.expect(at);
+        }
     }
 
     /// The server takes what has come by now, each report as of its own moment.
     #[inline]
     fn take_reports(&mut self, now: Nanos) {
         while let Some((at, report)) = self.reports.pop_front_if(|(at, _)| *at <= now) {
-            self.pacing.take(at, &report);
+            match &mut self.worker {
+                Some(worker) => worker.report(report.position_s),
+                None => self.pacing.take(at, &report),
+            }
             report.acked.into_iter().for_each(|acked| self.flow.acknowledge(acked));
         }
     }
@@ -106,11 +134,18 @@ impl<'a> ServerSide<'a> {
     /// When the loop that generates goes on.
     #[inline]
     pub fn generates_at(&self) -> Option<Nanos> {
-        self.generator.done_at
+        match &self.worker {
+            Some(worker) => worker.wakes_at(),
+            None => self.generator.done_at,
+        }
     }
 
-    /// The loop that generates goes on; the turn, if it is over and its slices can be sent.
-    pub fn generate(&mut self, now: Nanos) -> Option<usize> {
+    /// The loop that generates goes on.
+    pub fn generate(&mut self, now: Nanos) -> Generated {
+        if self.worker.is_some() {
+            self.append(now);
+            return Generated::Chunk;
+        }
         let turn = self.generator.turn;
         match std::mem::replace(&mut self.generator.stage, Stage::Ticking) {
             Stage::Ticking => {
@@ -120,7 +155,7 @@ impl<'a> ServerSide<'a> {
                 self.generator.stage = Stage::Decoding(placed);
                 let decode_ns = self.hypothesis.turn(turn).decode_ns;
                 self.generator.done_at = Some(shifted(now, decode_ns));
-                None
+                Generated::Nothing
             }
             Stage::Decoding(placed) => {
                 for region in [Some(placed.region), placed.spill].into_iter().flatten() {
@@ -128,8 +163,20 @@ impl<'a> ServerSide<'a> {
                 }
                 self.generator.turn += 1;
                 self.begin_turn(now);
-                Some(turn)
+                Generated::Turn(turn)
             }
+        }
+    }
+
+    /// The worker of a tape goes on. The queue before the socket loses its oldest slices when it is full.
+    fn append(&mut self, now: Nanos) {
+        self.take_reports(now);
+        let reports_at = self.reports.front().map(|(at, _)| *at);
+        let Some(worker) = &mut self.worker else { return };
+        self.outbox.extend(worker.go_on(now, reports_at));
+        while self.outbox.len() > BUS_SLICES {
+            self.outbox.pop_front();
+            self.shed += 1;
         }
     }
 
@@ -157,9 +204,12 @@ impl<'a> ServerSide<'a> {
         self.take_reports(now);
         let asked_for = u64::from(slice.region.frames) == self.loop_frames;
         let generation = self.hypothesis.turn(slice.turn);
-        // Behind a queue both are facts: what was shed, and how long the rest was on its way.
+        // Behind a queue both are facts: what was shed, and how long the rest was on its way. Of a
+        // tape nothing is shed.
         let is_shed = if self.hypothesis.queue.is_some() {
             generation.shed
+        } else if self.worker.is_some() {
+            false
         } else {
             self.flow.fate(now.seconds_since(slice.made), asked_for) != Fate::Send
         };
