@@ -10,6 +10,7 @@ mod backend;
 mod cat;
 mod cut;
 mod demo;
+mod diagnose;
 mod diff;
 mod import;
 mod info;

@@ -27,8 +27,8 @@ use clap::{Parser, Subcommand};
 #[cfg(feature = "mcp")]
 use self::commands::mcp;
 use self::commands::{
-    analyze, audio, backend, cat, cut, demo, diff, import, info, join, plot, proxy, record,
-    recover, redact, replay, simulate, sweep, verify, what_if,
+    analyze, audio, backend, cat, cut, demo, diagnose, diff, import, info, join, plot, proxy,
+    record, recover, redact, replay, simulate, sweep, verify, what_if,
 };
 use self::stderr::{ColorChoice, Stderr};
 use self::stdout::{Stdout, unless_closed};
@@ -67,6 +67,8 @@ enum Verb {
     Join(join::JoinArgs),
     /// Replay captures and say whether, when and how badly they lagged
     Analyze(analyze::AnalyzeArgs),
+    /// Name the part that was at fault, and what shows it
+    Diagnose(diagnose::DiagnoseArgs),
     /// Write what the listener heard as a WAV file
     Audio(audio::AudioArgs),
     /// Say what a capture is
@@ -144,6 +146,7 @@ fn dispatch(verb: Verb, stderr: Stderr, out: &mut dyn Write) -> Result<Outcome> 
         Verb::Import(args) => import::run(&args, stderr, out),
         Verb::Join(args) => join::run(&args, stderr, out),
         Verb::Analyze(args) => analyze::run(&args, stderr, out),
+        Verb::Diagnose(args) => diagnose::run(&args, stderr, out),
         Verb::Audio(args) => audio::run(&args, stderr, out),
         Verb::Info(args) => info::run(&args, stderr, out),
         Verb::Verify(args) => verify::run(&args, stderr, out),

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::class::{Class, Subsystem};
+use super::estimates::Estimates;
 
 /// The cause of what was heard, and everything that was found beside it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -13,9 +14,11 @@ pub struct Diagnosis {
     /// What looks like an incident and is healthy.
     pub notes: Vec<DiagnosisNote>,
     /// How the session ended, where it should not have ended like that: the class of the finding.
-    pub ending: Option<Class>,
+    pub ended_as: Option<Class>,
     /// What cannot be told apart with the evidence there is.
     pub ambiguity: Vec<Ambiguity>,
+    /// The figures behind it.
+    pub estimates: Estimates,
 }
 
 /// A named cause.

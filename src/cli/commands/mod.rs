@@ -6,6 +6,7 @@ pub mod backend;
 pub mod cat;
 pub mod cut;
 pub mod demo;
+pub mod diagnose;
 pub mod diff;
 pub mod import;
 pub mod info;

@@ -48,6 +48,8 @@ pub(super) struct CaptureReport {
     lag: LagReport,
     leads: LeadsView,
     verdict: VerdictView,
+    /// The causes in short, worst first; capture_diagnose has the evidence
+    findings: Vec<String>,
     /// How the session ended, and gaps in the client's reports
     ending: EndingReport,
 }
@@ -86,6 +88,7 @@ pub(super) async fn capture_lag_report(
         lag,
         leads: LeadsView::of(&analysis.leads),
         verdict: VerdictView::of(&analysis.verdict),
+        findings: views::findings(&analysis),
         ending: views::ending(&analysis),
     };
     let steps = views::next_after(&analysis, &found.id);

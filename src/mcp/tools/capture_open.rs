@@ -34,6 +34,8 @@ pub(super) struct Opened {
     path: PathBuf,
     integrity: views::IntegrityView,
     verdict: VerdictView,
+    /// The causes in short, worst first; capture_diagnose has the evidence
+    findings: Vec<String>,
     /// How the session ended, and gaps in the client's reports
     ending: EndingReport,
     /// The lag report over all of it; absent when no audio came
@@ -83,6 +85,7 @@ pub(super) async fn capture_open(
     let opened = Opened {
         integrity: views::IntegrityView::of(&analysis),
         verdict: VerdictView::of(&analysis.verdict),
+        findings: views::findings(&analysis),
         ending: views::ending(&analysis),
         lag: analysis.lag.clone(),
         arrivals: analysis.arrivals.clone(),
