@@ -10,7 +10,6 @@ mod backend;
 mod cat;
 mod cut;
 mod demo;
-mod diagnose;
 mod diff;
 mod import;
 mod info;

@@ -166,3 +166,17 @@ fn dispatch(verb: Verb, stderr: Stderr, out: &mut dyn Write) -> Result<Outcome> 
         Verb::Mcp(args) => mcp::run(&args, stderr, out),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnosis::CLASSES;
+
+    #[test]
+    fn what_a_finding_tells_to_run_next_is_a_command() {
+        for about in CLASSES {
+            let words = about.next.split(' ');
+            assert!(CommandLine::try_parse_from(words).is_ok(), "{}: {}", about.id, about.next);
+        }
+    }
+}

@@ -83,31 +83,31 @@ classes! {
     /// The server acts on positions that are seconds old.
     StalePlayhead: "stale-playhead", ServerClock,
         "Handle the newest report and drop the older ones, or send fewer reports; a reconnect clears the backlog.",
-        "lagtape what-if FILE --coalesce";
+        "lagtape what-if FILE --newest-wins on";
     /// The link carries less than the stream needs.
     BandwidthDeficit: "bandwidth-deficit", Downlink,
         "Ask for mono or a smaller stream, turn emit-trim on, or move to a faster link.",
-        "lagtape what-if FILE --link-rate unlimited";
+        "lagtape what-if FILE --down 10MB/s";
     /// One stray report threw the transport lead to its cap.
     SeekLeadRunaway: "seek-lead-runaway", ServerClock,
         "Have the client leave slices of before the seek out of `slice_lead_s`, or cap the server's step per report.",
-        "lagtape plot FILE -o plot.html";
+        "lagtape plot FILE -o plot.svg";
     /// The transport lead decays and has to be learnt again and again.
     TransportLeadOscillation: "transport-lead-oscillation", ServerClock,
         "Hold the transport lead while reported leads are inside the band instead of decaying it.",
-        "lagtape plot FILE -o plot.html";
+        "lagtape plot FILE -o plot.svg";
     /// The client applies slices late and in bursts.
     ClientBacklog: "client-backlog", ClientMainThread,
         "Apply slices off the main thread, and keep the tab in the foreground.",
-        "lagtape what-if FILE --client-apply-ms 0";
+        "lagtape what-if FILE --handles-every 0";
     /// The client stops reporting and applying for a moment.
     ClientSendHitch: "client-send-hitch", ClientMainThread,
         "Move the blocking call off the thread that reports the position.",
-        "lagtape cat FILE --kind params";
+        "lagtape cat FILE --type params";
     /// The reported position moves in steps of the audio callback.
     StairStepPlayhead: "stair-step-playhead", ClientAudioClock,
         "Interpolate the position between audio callbacks, or use a smaller callback.",
-        "lagtape cat FILE --kind params";
+        "lagtape cat FILE --type params";
     /// The client's audio clock does not run at the rate of the wall clock.
     ClockSkew: "clock-skew", ClientAudioClock,
         "Report the position often, so that the server re-anchors; check the device's sample rate.",
@@ -115,27 +115,27 @@ classes! {
     /// A tick makes less audio than it takes time.
     SlowGeneration: "slow-generation", Generation,
         "Fewer steps, a smaller model or a faster GPU: a window has to take less time than it plays.",
-        "lagtape what-if FILE --tick-scale 0.5";
+        "lagtape what-if FILE --tick-factor 0.5";
     /// Another load on the GPU comes and goes.
     GpuContention: "gpu-contention", Generation,
         "Keep other work off the GPU, or give it a lower priority.",
-        "lagtape what-if FILE --tick-scale 0.5";
+        "lagtape what-if FILE --tick-factor 0.5";
     /// The pipeline was built anew.
     RebuildStall: "rebuild-stall", Generation,
         "Warm the configurations up before they are chosen live.",
-        "lagtape plot FILE -o plot.html";
+        "lagtape plot FILE -o plot.svg";
     /// Each tick refits a LoRA that is being dragged.
     RefitStorm: "refit-storm", Generation,
         "Send LoRA strengths only when the drag ends, or a few times a second.",
-        "lagtape cat FILE --kind params";
+        "lagtape cat FILE --type params";
     /// Memory ran out and ticks take a multiple from then on.
     VramPaging: "vram-paging", Generation,
         "Free GPU memory: fewer models, LoRAs or sessions beside it; restart the pod.",
-        "lagtape what-if FILE --tick-scale 0.5";
+        "lagtape what-if FILE --tick-factor 0.5";
     /// Generations come in bursts with pauses between.
     BurstProduction: "burst-production", Generation,
         "Turn gap-fill on, so that slices go on between generations.",
-        "lagtape plot FILE -o plot.html";
+        "lagtape plot FILE -o plot.svg";
     /// Each slice is many times as long as it has to be.
     OversizeWindow: "oversize-window", Configuration,
         "Ask for the window of the server, 0.36 s.",
@@ -143,27 +143,27 @@ classes! {
     /// The generator made nothing for a while.
     GenerationStall: "generation-stall", Generation,
         "Look at the server's log of that moment: something blocked the pipeline.",
-        "lagtape what-if FILE --tick-scale 1";
+        "lagtape plot FILE -o plot.svg";
     /// The pipeline died.
     PipelineDeath: "pipeline-death", Generation,
         "Reconnect; the server's log holds the exception.",
-        "lagtape cat FILE --kind error";
+        "lagtape cat FILE --type error";
     /// A slice at the loop's very end broke the pipeline.
     LoopEndCrash: "loop-end-crash", Generation,
         "Clamp the window to the loop's end; a loop whose length is a multiple of the grid avoids it.",
-        "lagtape cat FILE --kind slice";
+        "lagtape cat FILE --type slice";
     /// Slices of the source before are written into the new one.
     OldTrackBleed: "old-track-bleed", ContentAndSwap,
         "Drop what was rendered before the swap; clients can compare the source's epoch.",
-        "lagtape plot FILE -o plot.html";
+        "lagtape plot FILE -o plot.svg";
     /// The new buffer holds up the slices behind it.
     SwapHeadOfLine: "swap-head-of-line", Downlink,
         "Send the new buffer in pieces or compressed, or start playing it where slices already are.",
-        "lagtape what-if FILE --link-rate unlimited";
+        "lagtape what-if FILE --down 10MB/s";
     /// A slice that fills a queued region was shed.
     AnchoredShed: "anchored-shed", Downlink,
         "Never shed anchored slices; ask for the region again.",
-        "lagtape cat FILE --kind slice";
+        "lagtape cat FILE --type slice";
     /// The client's buffer is not what the deltas were coded against.
     MirrorDrift: "mirror-drift", ContentAndSwap,
         "Code deltas against the samples as the client holds them, after rounding.",
@@ -187,7 +187,7 @@ classes! {
     /// A region of the buffer was heard before any slice was written to it.
     RawSourceNeverCovered: "raw-source-never-covered", ContentAndSwap,
         "Start playing, or fade the new source in, only once slices lie ahead of the playhead.",
-        "lagtape plot FILE -o plot.html";
+        "lagtape plot FILE -o plot.svg";
     /// The server refused the session or could not begin it.
     SessionRefused: "session-refused", Connection,
         "Do what the server's message says; its log has more.",

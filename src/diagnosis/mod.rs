@@ -28,18 +28,27 @@ use view::View;
 /// A finding that ended no longer ago than this is a present one, in seconds: what it raised or left
 /// unwritten is still heard.
 const PRESENT_S: f64 = 5.0;
+/// What a live session is judged by, in seconds: enough to know what is usual.
+const LATELY_S: f64 = 120.0;
 
 impl Diagnosis {
-    /// The worst finding of those that are at work at a moment, or just were.
-    #[must_use]
-    pub fn present(&self, at_s: f64) -> Option<&Finding> {
-        self.findings.iter().find(|finding| finding.to_s >= at_s - PRESENT_S)
-    }
-
     /// What an engine tells up to `at`. `capture` is what the next commands are to name.
     #[must_use]
     pub fn of(engine: &Engine, at: Nanos, capture: &str) -> Diagnosis {
-        let Some(view) = View::of(engine, at) else { return Diagnosis::default() };
+        Diagnosis::over(engine, at, f64::INFINITY, capture)
+    }
+
+    /// The worst finding of a live session that is at work, or just was. Only the last minutes are looked
+    /// at, so that it costs the same at any time.
+    #[must_use]
+    pub fn present(engine: &Engine, at: Nanos) -> Option<Finding> {
+        let at_s = at.seconds_since(engine.origin()?);
+        let findings = Diagnosis::over(engine, at, LATELY_S, "").findings;
+        findings.into_iter().find(|finding| finding.to_s >= at_s - PRESENT_S)
+    }
+
+    fn over(engine: &Engine, at: Nanos, window_s: f64, capture: &str) -> Diagnosis {
+        let Some(view) = View::of(engine, at, window_s) else { return Diagnosis::default() };
         let (mut suspects, notes) = signature::all(&view);
         let ending = ending::suspect(engine, &view, at);
         if let Some(end) = &ending {

@@ -11,6 +11,8 @@ use crate::time::Nanos;
 
 /// A generation that took less than this was none: in reuse the server sends what it has.
 const REUSED_MS: f64 = 1.0;
+/// A silence after slices that the server had already is a rest from this length on, in seconds.
+const SILENT_S: f64 = 0.5;
 /// What came this long after the first buffer is not the start any more: the first generation is
 /// slow, and the server's lead comes down from its ceiling.
 pub const STARTED_S: f64 = 2.5;
@@ -135,15 +137,17 @@ pub struct View {
 }
 
 impl View {
-    /// What an engine observed up to `at`; `None` where no stream came.
-    pub fn of(engine: &Engine, at: Nanos) -> Option<View> {
+    /// What an engine observed up to `at`, in the last `window_s` seconds; `None` where no stream came.
+    pub fn of(engine: &Engine, at: Nanos, window_s: f64) -> Option<View> {
         let (observed, origin) = (engine.observed()?, engine.origin()?);
         let begins_s = engine.begins()?.seconds_since(origin);
         let forgotten_s = observed.forgotten_to.map_or(0.0, |t| t.seconds_since(origin));
         let rate = f64::from(engine.sample_rate()).max(1.0);
-        let mut view = View {
-            slices: slices(observed, origin, rate),
-            reports: reports(observed, origin),
+        let to_s = ended(engine, at).seconds_since(origin).max(0.0);
+        let from_s = begins_s.max(forgotten_s).max(to_s - window_s).max(0.0);
+        let view = View {
+            slices: slices(observed, origin, rate, from_s),
+            reports: reports(observed, origin, from_s),
             commands: observed
                 .commands
                 .iter()
@@ -151,15 +155,21 @@ impl View {
                 .collect(),
             buffers: buffers(observed, origin, rate),
             ops: observed.ops.iter().map(|(t, op)| (t.seconds_since(origin), op.clone())).collect(),
-            from_s: begins_s.max(forgotten_s).max(0.0),
-            to_s: ended(engine, at).seconds_since(origin).max(0.0),
+            from_s,
+            to_s,
             is_tape: engine.family().tape().is_some(),
             ..View::default()
         };
-        view.follow_player();
-        view.idle = view.idle_stretches();
-        view.usual = view.usual();
-        Some(view)
+        Some(view.measured())
+    }
+
+    /// With what follows from the columns: how the player moved, when the server rested, what is usual.
+    #[must_use]
+    pub fn measured(mut self) -> View {
+        self.follow_player();
+        self.idle = self.idle_stretches();
+        self.usual = self.usual();
+        self
     }
 
     /// The buffer at a moment.
@@ -232,7 +242,8 @@ impl View {
         }
     }
 
-    /// The server rests 20 s after the last change and after one more loop, until the next change.
+    /// The server rests 20 s after the last change and after one more loop, until the next change. Before
+    /// that it sends what it has, which tells of a rest whose beginning is not known.
     fn idle_stretches(&self) -> Vec<Stretch> {
         let rest_s = Nanos(IDLE_AFTER_NS).seconds();
         let mut changes: Vec<f64> = self.commands.iter().map(|&(t_s, _)| t_s).collect();
@@ -242,11 +253,17 @@ impl View {
         changes.sort_by(f64::total_cmp);
         changes.push(self.to_s);
         let pairs = changes.iter().zip(&changes[1..]);
+        let ends = self.slices.iter().skip(1).map(|slice| slice.t_s).chain([self.to_s]);
+        let after_reuse = self.slices.iter().zip(ends).filter_map(|(slice, to_s)| {
+            let silence = Stretch { from_s: slice.t_s, to_s };
+            (slice.is_reused() && silence.len_s() > SILENT_S).then_some(silence)
+        });
         pairs
             .filter_map(|(&from_s, &to_s)| {
                 let from_s = from_s + rest_s + (self.loop_s(from_s) - 1.0).max(0.0);
                 (to_s > from_s).then_some(Stretch { from_s, to_s })
             })
+            .chain(after_reuse)
             .collect()
     }
 
@@ -328,11 +345,12 @@ fn ended(engine: &Engine, at: Nanos) -> Nanos {
     if is_over { end.t.min(at) } else { at }
 }
 
-fn slices(observed: &Observed, origin: Nanos, rate: f64) -> Vec<SliceRow> {
+fn slices(observed: &Observed, origin: Nanos, rate: f64, from_s: f64) -> Vec<SliceRow> {
     let mut rows: Vec<SliceRow> = Vec::with_capacity(observed.slices.len());
     let mut buffers =
         observed.buffers.iter().skip(1).map(|it| it.t.seconds_since(origin)).peekable();
-    for slice in &observed.slices {
+    let from = observed.slices.partition_point(|it| it.t.seconds_since(origin) < from_s);
+    for slice in observed.slices.range(from..) {
         let t_s = slice.t.seconds_since(origin);
         let mut is_first = rows.is_empty();
         while buffers.next_if(|&buffer_s| buffer_s <= t_s).is_some() {
@@ -355,7 +373,7 @@ fn slices(observed: &Observed, origin: Nanos, rate: f64) -> Vec<SliceRow> {
     rows
 }
 
-fn reports(observed: &Observed, origin: Nanos) -> Vec<ReportRow> {
+fn reports(observed: &Observed, origin: Nanos, from_s: f64) -> Vec<ReportRow> {
     let row = |seen: &ReportSeen| ReportRow {
         t_s: seen.t.seconds_since(origin),
         seq: seen.seq,
@@ -366,7 +384,8 @@ fn reports(observed: &Observed, origin: Nanos) -> Vec<ReportRow> {
         turned: seen.turned,
         received: seen.received as f64,
     };
-    observed.reports.iter().map(row).collect()
+    let from = observed.reports.partition_point(|it| it.t.seconds_since(origin) < from_s);
+    observed.reports.range(from..).map(row).collect()
 }
 
 fn buffers(observed: &Observed, origin: Nanos, rate: f64) -> Vec<BufferRow> {

@@ -1,5 +1,6 @@
 //! The client: when it reports, when it applies, and how its audio clock runs.
 
+use crate::capture::Marker;
 use crate::diagnosis::class::Class;
 use crate::diagnosis::suspect::Suspect;
 use crate::diagnosis::view::{ReportRow, Stretch, View, folded, quantile};
@@ -22,6 +23,8 @@ const SKEW: f64 = 1e-3;
 /// The skew is so many of its own standard errors at least, over so many seconds.
 const SKEW_ERRORS: f64 = 4.0;
 const SKEW_OVER_S: f64 = 5.0;
+/// A player starts within this time, in seconds.
+const START_S: f64 = 0.5;
 /// A position moves in steps from this length on, in seconds: callbacks of an audio device take 3 to
 /// 25 ms, and steps shorter than this vanish in the lead's reserve of 50 ms.
 const STEP_S: f64 = 0.04;
@@ -192,54 +195,74 @@ pub struct AudioClock {
 
 /// The audio clock as its positions show it; `None` without enough of them.
 pub fn audio_clock(view: &View) -> Option<AudioClock> {
-    let has_rate = view.ops.iter().any(|(_, op)| matches!(op, crate::capture::Marker::Rate { .. }));
-    if has_rate {
+    let has_rate = view.ops.iter().any(|(_, op)| matches!(op, Marker::Rate { .. }));
+    let runs = if has_rate { Vec::new() } else { runs(view) };
+    let points = runs.iter().map(Vec::len).sum::<usize>();
+    let over_s = runs.iter().filter_map(|run| Some(run.last()?.t_s - run.first()?.t_s)).sum();
+    if points < 30 || over_s < SKEW_OVER_S {
         return None;
     }
-    let (mut times, mut ahead, mut increments) = (Vec::new(), Vec::new(), Vec::new());
-    let mut sum_s = 0.0;
+    let (skew, squares, residuals) = common_slope(&runs);
+    let spread_s =
+        quantile(residuals.iter().copied(), 0.95) - quantile(residuals.iter().copied(), 0.05);
+    let variance = residuals.iter().map(|r| r * r).sum::<f64>() / points as f64;
+    // Delays of neighbouring reports are alike: half a second counts as one.
+    let independent = (over_s / 0.5).min(points as f64).max(2.0);
+    let error = (variance * points as f64 / independent / squares.max(1e-9)).sqrt();
+    let increments = || runs.iter().flatten().map(|point| point.increment_s);
+    let step_s = quantile(increments().filter(|&s| s > 1e-6), 0.1);
+    let is_whole = |s: &f64| {
+        let steps = s / step_s.max(1e-9);
+        (steps - steps.round()).abs() <= STEP_WITHIN
+    };
+    let in_steps = increments().filter(is_whole).count() as f64 / points as f64;
+    Some(AudioClock { skew, error, over_s, spread_s, step_s, in_steps })
+}
+
+/// A report within a run of them.
+struct ClockPoint {
+    t_s: f64,
+    /// How far the position is ahead of the records' clock since the run began.
+    ahead_s: f64,
+    increment_s: f64,
+}
+
+/// Runs of reports over which the playhead went on. A jump, a pause, another buffer and the loop's end,
+/// where a client may skip some of it, each begin another run.
+fn runs(view: &View) -> Vec<Vec<ClockPoint>> {
+    let mut runs: Vec<Vec<ClockPoint>> = vec![Vec::new()];
     for pair in view.reports.windows(2) {
         let (Some(from), Some(to)) = (pair[0].position_s, pair[1].position_s) else { continue };
         let stretch = Stretch { from_s: pair[0].t_s, to_s: pair[1].t_s };
         let off_s = to - from - stretch.len_s();
         let is_pause = view.pauses.iter().any(|pause| pause.overlap_s(&stretch) > 0.0);
-        // Where the loop wraps, a client may skip some of it.
-        if to >= from && off_s.abs() <= JUMP_S && !is_pause && view.from_s + 0.5 < stretch.from_s {
-            sum_s += off_s;
-            increments.push(to - from);
-            times.push(stretch.to_s);
-            ahead.push(sum_s);
+        let is_start = stretch.from_s < view.from_s + START_S;
+        let goes_on = to >= from && off_s.abs() <= JUMP_S && !is_pause && !is_start;
+        match runs.last_mut().filter(|_| goes_on) {
+            Some(run) => {
+                let ahead_s = run.last().map_or(0.0, |last| last.ahead_s) + off_s;
+                run.push(ClockPoint { t_s: stretch.to_s, ahead_s, increment_s: to - from });
+            }
+            None => runs.push(Vec::new()),
         }
     }
-    let over_s = times.last()? - times.first()?;
-    if times.len() < 30 || over_s < SKEW_OVER_S {
-        return None;
-    }
-    let (skew, residuals) = line(&times, &ahead);
-    let spread_s =
-        quantile(residuals.iter().copied(), 0.95) - quantile(residuals.iter().copied(), 0.05);
-    let variance = residuals.iter().map(|r| r * r).sum::<f64>() / residuals.len() as f64;
-    // Delays of neighbouring reports are alike: half a second counts as one.
-    let independent = (over_s / 0.5).min(times.len() as f64).max(2.0);
-    let error = (12.0 * variance / independent).sqrt() / over_s;
-    let step_s = quantile(increments.iter().copied().filter(|&s| s > 1e-6), 0.1);
-    let is_whole = |s: &&f64| {
-        let steps = **s / step_s.max(1e-9);
-        (steps - steps.round()).abs() <= STEP_WITHIN
-    };
-    let in_steps = increments.iter().filter(is_whole).count() as f64 / increments.len() as f64;
-    Some(AudioClock { skew, error, over_s, spread_s, step_s, in_steps })
+    runs.retain(|run| run.len() > 1);
+    runs
 }
 
-/// The slope of the straight line through points, and what they are off by.
-fn line(xs: &[f64], ys: &[f64]) -> (f64, Vec<f64>) {
-    let n = xs.len() as f64;
-    let (x0, y0) = (xs.iter().sum::<f64>() / n, ys.iter().sum::<f64>() / n);
-    let products = xs.iter().zip(ys).map(|(x, y)| (x - x0) * (y - y0)).sum::<f64>();
-    let squares = xs.iter().map(|x| (x - x0) * (x - x0)).sum::<f64>();
+/// The slope that all runs have in common, the squares of times that it rests on, and what is left.
+fn common_slope(runs: &[Vec<ClockPoint>]) -> (f64, f64, Vec<f64>) {
+    let centred = |run: &Vec<ClockPoint>| {
+        let n = run.len() as f64;
+        let t_s = run.iter().map(|point| point.t_s).sum::<f64>() / n;
+        let ahead_s = run.iter().map(|point| point.ahead_s).sum::<f64>() / n;
+        run.iter().map(|it| (it.t_s - t_s, it.ahead_s - ahead_s)).collect::<Vec<_>>()
+    };
+    let points: Vec<(f64, f64)> = runs.iter().flat_map(centred).collect();
+    let squares = points.iter().map(|(x, _)| x * x).sum::<f64>();
+    let products = points.iter().map(|(x, y)| x * y).sum::<f64>();
     let slope = if squares > 0.0 { products / squares } else { 0.0 };
-    let residuals = xs.iter().zip(ys).map(|(x, y)| y - y0 - slope * (x - x0)).collect();
-    (slope, residuals)
+    (slope, squares, points.iter().map(|(x, y)| y - slope * x).collect())
 }
 
 fn skewed(view: &View, clock: &AudioClock) -> Option<Suspect> {

@@ -3,7 +3,7 @@
 use crate::diagnosis::class::Class;
 use crate::diagnosis::finding::{DiagnosisNote, HealthyPattern};
 use crate::diagnosis::suspect::{Suspect, rounded};
-use crate::diagnosis::view::{BufferRow, SETTLED_S, SliceRow, Stretch, View, quantile};
+use crate::diagnosis::view::{BufferRow, SETTLED_S, SliceRow, Stretch, View, folded, quantile};
 
 /// A new buffer that holds up slices for this long is more than a swap takes, in seconds: a server
 /// encodes the new source for up to 0.4 s.
@@ -13,8 +13,9 @@ const HELD_UP_S: f64 = 0.6;
 const FIRST_SLICE_S: f64 = 1.5;
 /// Slices of the old source may be on their way for this long after a swap, in seconds.
 const ON_THEIR_WAY_S: f64 = 0.35;
-/// How closely a slice goes on where the one before was, in seconds: two intervals.
-const GOES_ON_S: f64 = 0.15;
+/// How closely a slice goes on where the one before was, in seconds: the position rests while the swap is
+/// prepared, for up to 0.4 s.
+const GOES_ON_S: f64 = 0.5;
 /// A window is oversize from this length on, in seconds; servers use 0.36 s.
 const OVERSIZE_S: f64 = 1.0;
 
@@ -68,9 +69,10 @@ fn held_up(view: &View, buffer: &BufferRow) -> Option<Suspect> {
 fn old_track(view: &View, buffer: &BufferRow) -> Option<Suspect> {
     let at = view.slices.partition_point(|slice| slice.t_s < buffer.t_s);
     let old = view.slices.get(at.checked_sub(1)?)?;
+    let old_loop_s = view.loop_s(old.t_s);
     let goes_on = |slice: &&SliceRow| {
-        let expected_s = old.start_s + (slice.t_s - old.t_s);
-        (slice.start_s - expected_s).abs() < GOES_ON_S + 0.05 * (slice.t_s - old.t_s)
+        let off_s = slice.start_s - old.start_s - (slice.t_s - old.t_s);
+        folded(off_s, old_loop_s).abs() < GOES_ON_S
             && (slice.lead_s - view.usual.lead_s).abs() > 0.4
     };
     let stray = view.slices[at..].iter().take_while(goes_on);
@@ -98,7 +100,7 @@ fn old_track(view: &View, buffer: &BufferRow) -> Option<Suspect> {
 
 /// The first slice of a buffer came so late that the source was heard.
 fn never_covered(view: &View, buffer: &BufferRow) -> Option<Suspect> {
-    if view.from_s > buffer.t_s {
+    if view.from_s > buffer.t_s || view.is_tape {
         return None;
     }
     let at = view.slices.partition_point(|slice| slice.t_s < buffer.t_s);
@@ -110,10 +112,15 @@ fn never_covered(view: &View, buffer: &BufferRow) -> Option<Suspect> {
     }
     let stretch = Stretch { from_s: buffer.t_s, to_s: end_s };
     let what = if buffer.t_s > 0.0 { "the swapped source" } else { "the source" };
-    let sentence = format!(
-        "The first slice of {what} came {late_s:.1} s after its buffer: until then the listener heard \
-         the source itself."
-    );
+    let sentence = match first {
+        Some(_) => format!(
+            "The first slice of {what} came {late_s:.1} s after its buffer: until then the listener heard \
+             the source itself."
+        ),
+        None => format!(
+            "No slice of {what} came in {late_s:.1} s: the listener heard the source itself."
+        ),
+    };
     Some(
         Suspect::new(Class::RawSourceNeverCovered, stretch, 0.9, sentence)
             .link("A buffer comes", &[("at_s", buffer.t_s)], [buffer.seq])

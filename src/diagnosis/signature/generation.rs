@@ -94,8 +94,8 @@ fn gap(view: &View, spell: &Spell) -> Option<Gap> {
     let gap_s = spell.longest_s;
     let is_start = from_s < view.from_s + STARTED_S;
     let least_s = STALL_S.max(3.0 * view.usual.interval_s);
-    if gap_s < least_s || is_start || is_frozen_client(view, spell) || ends_in_backlog(view, spell)
-    {
+    let is_made = spell.is_made || ends_in_backlog(view, spell);
+    if gap_s < least_s || is_start || is_made || is_frozen_client(view, spell) {
         return None;
     }
     let before = spell.slices.0.checked_sub(1).and_then(|at| view.slices.get(at));

@@ -17,6 +17,9 @@ const JOIN_S: f64 = 2.0;
 /// A deficit lasts so long at least, in seconds: the queue that a server fills before it sheds is
 /// 256 KiB, half a second of a usual stream.
 const LASTS_S: f64 = 1.5;
+/// Slices are shed for so long, in seconds, before the server's reading is to blame: a hiccup of a busy
+/// machine lasts less.
+const SHED_FOR_S: f64 = 3.0;
 /// Bytes that wait somewhere between server and client make leads fall by this at least, in seconds.
 const WAITING_S: f64 = 0.12;
 
@@ -30,8 +33,9 @@ pub fn suspects(
     let paces = paces(view);
     let others = || found.iter().chain(client).chain(content).filter(|it| explains_lack(it.class));
     let mut stretches: Vec<Stretch> = Vec::new();
-    let late =
-        spells.iter().filter(|it| !it.is_work && (!it.is_gap() || ends_in_backlog(view, it)));
+    let late = spells
+        .iter()
+        .filter(|it| !it.is_work && (!it.is_gap() || it.is_made || ends_in_backlog(view, it)));
     stretches.extend(late.map(|spell| spell.stretch));
     stretches.extend(shed(view, &paces));
     let linked = falls(view, &paces).into_iter().filter(|it| it.is_link(view) && !it.is_work(view));
@@ -91,6 +95,7 @@ fn joined(mut stretches: Vec<Stretch>) -> Vec<Stretch> {
 /// A stretch in which slices were missing although they were made: the link held them up, or the server
 /// believed that it did.
 fn judged(view: &View, paces: &[Pace], stretch: Stretch) -> Option<Suspect> {
+    let stretch = Stretch { to_s: stretch.to_s.min(view.to_s), ..stretch };
     if stretch.len_s() < LASTS_S {
         return None;
     }
@@ -106,8 +111,11 @@ fn judged(view: &View, paces: &[Pace], stretch: Stretch) -> Option<Suspect> {
     let records = view.slices_in(stretch);
     let records = [records.first(), records.last()].into_iter().flatten().map(|it| it.seq);
     let acknowledges = view.reports.iter().any(|it| it.acknowledged.is_some());
-    let has_room = fell_s < WAITING_S && acknowledges && has_reports;
-    if has_room && generated >= GENERATED {
+    let has_room = fell_s < WAITING_S && acknowledges && has_reports && generated >= GENERATED;
+    if has_room && stretch.len_s() < SHED_FOR_S {
+        return None;
+    }
+    if has_room {
         let sentence = format!(
             "The server left out {:.0} % of the slices for {:.1} s although the client acknowledged them \
              {per_s:.0} times a second and leads were usual: it reads acknowledgements late.",

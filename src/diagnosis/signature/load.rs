@@ -33,6 +33,8 @@ pub struct Spell {
     pub quick: f64,
     /// The generator accounts for it.
     pub is_work: bool,
+    /// Generations went on meanwhile, so that slices were made and left out or held up.
+    pub is_made: bool,
     /// It goes on at the end of what is known.
     pub is_open: bool,
 }
@@ -87,6 +89,19 @@ pub fn spells(view: &View) -> Vec<Spell> {
     spells
 }
 
+/// Generations over a gap, as a share of the usual number, from which on the generator was at work.
+const MADE: f64 = 0.6;
+
+/// Whether generations went on over the interval before a slice.
+fn made(view: &View, at: usize) -> bool {
+    let pair =
+        at.checked_sub(1).and_then(|before| view.slices.get(before).zip(view.slices.get(at)));
+    let Some((before, after)) = pair else { return false };
+    let elapsed_s = after.t_s - before.t_s;
+    let done = after.generations - before.generations;
+    done >= 2.0 && done >= MADE * view.usual.generations_per_s * elapsed_s
+}
+
 /// A silence at the end of what is known is one after this time, in seconds.
 const OPEN_S: f64 = 0.5;
 
@@ -110,6 +125,7 @@ fn spell(view: &View, (from, to): (usize, usize), long_s: Vec<f64>) -> Spell {
         decode_s: quantile(slices.iter().map(|it| it.decode_s), share),
         quick: within.iter().filter(quick).count() as f64 / within.len().max(1) as f64,
         is_work,
+        is_made: made(view, from),
         is_open: false,
         slices: (from, to),
         long_s,

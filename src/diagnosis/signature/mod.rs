@@ -11,6 +11,8 @@ mod generation;
 mod link;
 mod load;
 mod pace;
+#[cfg(test)]
+mod tests;
 
 use super::finding::DiagnosisNote;
 use super::suspect::Suspect;

@@ -145,11 +145,9 @@ pub struct PresentFinding {
 }
 
 impl PresentFinding {
-    fn of(engine: &Engine, now: Nanos, at_s: f64) -> Option<PresentFinding> {
-        let diagnosis = Diagnosis::of(engine, now, "");
-        let Finding { class, subsystem, from_s, audible, confidence, ref sentence, .. } =
-            *diagnosis.present(at_s)?;
-        let sentence = sentence.clone();
+    fn of(engine: &Engine, now: Nanos) -> Option<PresentFinding> {
+        let Finding { class, subsystem, from_s, audible, confidence, sentence, .. } =
+            Diagnosis::present(engine, now)?;
         Some(PresentFinding { class, subsystem, from_s, audible, confidence, sentence })
     }
 }
@@ -178,7 +176,7 @@ impl SessionStatus {
             params_per_s: report.ticks.count as f64 / window_s,
             last_event: event.map(str::to_owned),
             is_lagging: false,
-            finding: PresentFinding::of(engine, now, at_s),
+            finding: PresentFinding::of(engine, now),
             lost: facts.gaps.iter().map(|(_, gap)| gap.count).sum(),
         })
     }

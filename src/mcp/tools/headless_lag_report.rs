@@ -44,6 +44,8 @@ pub(super) struct LiveReport {
     lag: LagReport,
     /// Over all of the session
     verdict: VerdictView,
+    /// The causes in short, worst first; capture_diagnose has the evidence once it has ended
+    findings: Vec<String>,
     /// How the session ended, and gaps in the client's reports
     ending: EndingReport,
 }
@@ -81,6 +83,7 @@ pub(super) async fn headless_lag_report(
         report_at_s: analysis.report_at_s,
         lag,
         verdict: VerdictView::of(&analysis.verdict),
+        findings: views::findings(&analysis),
         ending: views::ending(&analysis),
     };
     Ok(ToolAnswer::new(views::figures(report), body).next([held.next_step()]).cut(cut))
