@@ -15,7 +15,7 @@ const REUSED_MS: f64 = 1.0;
 const SILENT_S: f64 = 0.5;
 /// What came this long after the first buffer is not the start any more: the first generation is
 /// slow, and the server's lead comes down from its ceiling.
-pub const STARTED_S: f64 = 2.5;
+const STARTED_S: f64 = 2.5;
 /// The transient of a swap or a wake-up: the stall reserve of 1.35 s and a round trip.
 pub const SETTLED_S: f64 = 2.0;
 

@@ -198,7 +198,7 @@ pub fn audio_clock(view: &View) -> Option<AudioClock> {
     let has_rate = view.ops.iter().any(|(_, op)| matches!(op, Marker::Rate { .. }));
     let runs = if has_rate { Vec::new() } else { runs(view) };
     let points = runs.iter().map(Vec::len).sum::<usize>();
-    let over_s = runs.iter().filter_map(|run| Some(run.last()?.t_s - run.first()?.t_s)).sum();
+    let over_s: f64 = runs.iter().filter_map(|run| Some(run.last()?.t_s - run.first()?.t_s)).sum();
     if points < 30 || over_s < SKEW_OVER_S {
         return None;
     }

@@ -13,6 +13,8 @@ const FALLS_FOR_S: f64 = 1.5;
 const FALLS_BY_S: f64 = 0.3;
 /// Of a fall of leads, the link accounts for what slices lack; the server's clock for the rest.
 const LINK_SHARE: f64 = 0.5;
+/// Steps before a fall that tell how many slices came while all was well.
+const BEFORE_STEPS: usize = 12;
 /// A lead of so much more than usual is not the stall reserve but the transport's, in seconds.
 const THROWN_S: f64 = 1.0;
 /// The longest lead that a server places at: its ceiling and the transport's cap.
@@ -44,12 +46,14 @@ pub struct Fall {
     pub slope: f64,
     pub lowest_s: f64,
     pub sum: PaceSum,
+    /// The share of the usual slices that came just before.
+    pub before: f64,
 }
 
 impl Fall {
     /// How many slices are missing, as a share of those that usually come.
     pub fn lacking(&self, view: &View) -> f64 {
-        1.0 - self.sum.slice_share(view)
+        1.0 - self.sum.slice_share(view) / self.before
     }
 
     /// Whether longer ticks account for what is missing.
@@ -77,13 +81,13 @@ pub fn falls(view: &View, paces: &[Pace]) -> Vec<Fall> {
             from += 1;
             continue;
         }
-        falls.extend(fall(view, &paces[from..from + low]));
+        falls.extend(fall(view, &paces[..from], &paces[from..from + low]));
         from += low;
     }
     falls
 }
 
-fn fall(view: &View, low: &[Pace]) -> Option<Fall> {
+fn fall(view: &View, earlier: &[Pace], low: &[Pace]) -> Option<Fall> {
     let (first, last) = (low.first()?, low.last()?);
     let lowest = low.iter().min_by(|a, b| a.lead_s.total_cmp(&b.lead_s))?;
     let lasts_s = last.at.to_s - first.at.from_s;
@@ -96,19 +100,18 @@ fn fall(view: &View, low: &[Pace]) -> Option<Fall> {
     let takes_s = lowest.at.to_s - first.at.from_s;
     let slope = if falling.len() >= 3 { -fell_s / takes_s.max(0.5) } else { 0.0 };
     // The first slice that was too near tells the moment better than the step that it lies in.
-    let before = Stretch { from_s: first.at.from_s - 1.0, to_s: first.at.to_s };
+    let near = Stretch { from_s: first.at.from_s - 1.0, to_s: first.at.to_s };
     let is_near = |lead_s: f64| lead_s < view.usual.lead_s - 0.5 * FALLEN_S;
-    let slices = view.slices_in(before);
+    let slices = view.slices_in(near);
     let onset = slices.iter().rposition(|it| !is_near(it.lead_s)).map_or(0, |at| at + 1);
     let from_s = slices.get(onset).map_or(first.at.from_s, |it| it.t_s);
     let stretch = Stretch { from_s, to_s: last.at.to_s.min(view.to_s) };
     let lowest_s = lowest.lead_s;
-    Some(Fall {
-        stretch,
-        slope,
-        lowest_s,
-        sum: PaceSum::of(if falling.len() >= 3 { falling } else { low }),
-    })
+    let earlier = PaceSum::of(&earlier[earlier.len().saturating_sub(BEFORE_STEPS)..]);
+    let before = earlier.slice_share(view);
+    let before = if (0.8..1.2).contains(&before) { before } else { 1.0 };
+    let sum = PaceSum::of(if falling.len() >= 3 { falling } else { low });
+    Some(Fall { stretch, slope, lowest_s, sum, before })
 }
 
 /// Leads fall, slices and reports come as usual: the server acts on positions that are long over.

@@ -3,7 +3,7 @@
 use super::load::Spell;
 use crate::diagnosis::class::Class;
 use crate::diagnosis::suspect::Suspect;
-use crate::diagnosis::view::{STARTED_S, SliceRow, Stretch, View, quantile};
+use crate::diagnosis::view::{SliceRow, Stretch, View, quantile};
 
 /// A gap of this length is a stall, in seconds: the shortest lead of a server, so that it can be
 /// heard. A busy machine makes gaps of up to 0.16 s.
@@ -17,6 +17,10 @@ const CAUSE_S: f64 = 0.5;
 const DRAG_PER_S: f64 = 3.0;
 /// … and at least so many times.
 const DRAG_TURNS: usize = 5;
+/// Slices until the pipeline is warm: two rounds of a pipeline of depth 4.
+const WARM_SLICES: usize = 8;
+/// Load that fills this share of its time with long intervals is one, and does not come and go.
+const STEADY: f64 = 0.6;
 /// Bursts: share of quick intervals, and so many long ones at least.
 const BURST_QUICK: f64 = 0.35;
 const BURST_GAPS: usize = 4;
@@ -92,7 +96,7 @@ fn refit(view: &View, spell: &Spell) -> Option<Suspect> {
 fn gap(view: &View, spell: &Spell) -> Option<Gap> {
     let from_s = spell.stretch.from_s;
     let gap_s = spell.longest_s;
-    let is_start = from_s < view.from_s + STARTED_S;
+    let is_start = spell.slices.0 < WARM_SLICES;
     let least_s = STALL_S.max(3.0 * view.usual.interval_s);
     let is_made = spell.is_made || ends_in_backlog(view, spell);
     if gap_s < least_s || is_start || is_made || is_frozen_client(view, spell) {
@@ -159,7 +163,7 @@ fn stall(view: &View, spells: &[&Spell]) -> Option<Suspect> {
 }
 
 /// The client's machine stood still with its recorder: neither slices nor reports came.
-fn is_frozen_client(view: &View, spell: &Spell) -> bool {
+pub fn is_frozen_client(view: &View, spell: &Spell) -> bool {
     let Stretch { from_s, to_s } = spell.stretch;
     let inner = Stretch { from_s: from_s + 0.05, to_s: to_s - 0.05 };
     let is_quiet = inner.len_s() > 4.0 * view.usual.report_s;
@@ -210,7 +214,9 @@ fn load(view: &View, loaded: &[&Spell]) -> Vec<Suspect> {
         |spell: &Spell| spell.stretch.len_s() >= LASTS_S || view.to_s - spell.stretch.to_s < 2.0;
     let long_s: f64 = loaded.iter().map(|it| it.stretch.len_s()).sum();
     let whole = Stretch { from_s: first.stretch.from_s, to_s: last.stretch.to_s };
+    let waited_s: f64 = loaded.iter().flat_map(|it| &it.long_s).sum();
     let is_one = loaded.len() == 1 || long_s >= 0.9 * whole.len_s();
+    let is_one = is_one && waited_s >= STEADY * whole.len_s();
     if is_one && lasts(last) && whole.len_s() >= 1.0 {
         return vec![slowed(view, whole, loaded)];
     }

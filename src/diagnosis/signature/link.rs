@@ -20,6 +20,8 @@ const LASTS_S: f64 = 1.5;
 /// Slices are shed for so long, in seconds, before the server's reading is to blame: a hiccup of a busy
 /// machine lasts less.
 const SHED_FOR_S: f64 = 3.0;
+/// Share of a stretch without a report from which on the client is at fault.
+const UNREPORTED: f64 = 0.4;
 /// Bytes that wait somewhere between server and client make leads fall by this at least, in seconds.
 const WAITING_S: f64 = 0.12;
 
@@ -106,7 +108,12 @@ fn judged(view: &View, paces: &[Pace], stretch: Stretch) -> Option<Suspect> {
     let lowest_s = within.iter().map(|it| it.lead_s).fold(f64::INFINITY, f64::min);
     let fell_s = view.usual.lead_s - lowest_s;
     let per_s = view.reports_in(stretch).len() as f64 / stretch.len_s();
-    let has_reports = longest_report_gap_s(view, stretch) < 0.5;
+    let unreported_s = longest_report_gap_s(view, stretch);
+    // Whoever does not report acknowledges nothing either, and the server waits for him.
+    if !view.reports.is_empty() && unreported_s >= UNREPORTED * stretch.len_s() {
+        return None;
+    }
+    let has_reports = unreported_s < 0.5;
     let rate = sum.bytes_per_s();
     let records = view.slices_in(stretch);
     let records = [records.first(), records.last()].into_iter().flatten().map(|it| it.seq);
