@@ -55,7 +55,6 @@ pub struct ReportRow {
     pub t_s: f64,
     pub seq: u64,
     pub position_s: Option<f64>,
-    pub client_s: Option<f64>,
     pub acknowledged: Option<f64>,
     pub lead_s: Option<f64>,
     pub turned: bool,
@@ -104,10 +103,7 @@ pub struct Usual {
     pub decode_s: f64,
     /// How long a slice is.
     pub window_s: f64,
-    /// Generations per second, …
     pub generations_per_s: f64,
-    /// … and from one slice to the next.
-    pub generations_per_slice: f64,
     pub lead_s: f64,
     /// Between two reports.
     pub report_s: f64,
@@ -195,7 +191,7 @@ impl View {
     pub fn is_settling(&self, t_s: f64) -> bool {
         t_s < self.from_s + STARTED_S
             || self.buffers.iter().any(|buffer| (0.0..SETTLED_S).contains(&(t_s - buffer.t_s)))
-            || self.idle.iter().any(|idle| t_s >= idle.from_s && t_s < idle.to_s + SETTLED_S)
+            || self.idle.iter().any(|it| (it.from_s..it.to_s + SETTLED_S).contains(&t_s))
     }
 
     pub fn is_idle(&self, stretch: Stretch) -> bool {
@@ -279,7 +275,6 @@ impl View {
             decode_s: quantile(sound().map(|it| it.decode_s), 0.25),
             window_s: quantile(self.slices.iter().map(|it| it.window_s), 0.5),
             generations_per_s: self.generations_per_s(),
-            generations_per_slice: quantile(self.generation_steps(), 0.5),
             lead_s: self.usual_lead_s(leads),
             report_s: quantile(reports.map(|(one, two)| two.t_s - one.t_s), 0.5),
         }
@@ -319,14 +314,6 @@ impl View {
             }
         }
         quantile(rates.into_iter(), 0.75)
-    }
-
-    fn generation_steps(&self) -> impl Iterator<Item = f64> {
-        let pairs = self.slices.iter().zip(self.slices.iter().skip(8));
-        let sound = pairs.filter(|(one, two)| {
-            two.generations >= one.generations && !one.is_reused() && !two.is_reused()
-        });
-        sound.map(|(one, two)| (two.generations - one.generations) / 8.0)
     }
 
     /// The lead of the seconds in which most was well: the median of those that lie in the range of
@@ -378,7 +365,6 @@ fn reports(observed: &Observed, origin: Nanos, from_s: f64) -> Vec<ReportRow> {
         t_s: seen.t.seconds_since(origin),
         seq: seen.seq,
         position_s: finite(seen.report.playback_pos),
-        client_s: finite(seen.report.client_time),
         acknowledged: finite(seen.report.slice_bytes_rx),
         lead_s: finite(seen.report.slice_lead_s),
         turned: seen.turned,

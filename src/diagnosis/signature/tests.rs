@@ -31,7 +31,6 @@ fn steady() -> View {
             t_s,
             seq: 1,
             position_s: Some(t_s.rem_euclid(LOOP_S)),
-            client_s: None,
             acknowledged: Some((t_s / EVERY_S).floor() * 20_000.0),
             lead_s: Some(0.2),
             turned: number % 200 == 100,
