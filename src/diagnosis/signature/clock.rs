@@ -1,7 +1,7 @@
 //! The server's clock: which positions it acts on, and how far ahead it places.
 
-use super::load::Spell;
-use super::pace::{Pace, PaceSum, paces};
+use super::load::LateSpell;
+use super::pace::{PaceSum, Step, paces};
 use crate::diagnosis::class::Class;
 use crate::diagnosis::suspect::Suspect;
 use crate::diagnosis::view::{Stretch, View, quantile};
@@ -28,7 +28,7 @@ const RAISED_S: f64 = 0.6;
 const RISES: usize = 3;
 const PERIOD_S: f64 = 14.0;
 
-pub fn suspects(view: &View, spells: &[Spell], content: &[Suspect]) -> Vec<Suspect> {
+pub fn suspects(view: &View, spells: &[LateSpell], content: &[Suspect]) -> Vec<Suspect> {
     let paces = paces(view);
     let mut suspects: Vec<Suspect> = runaways(view, spells, content);
     suspects.extend(oscillation(view, &paces, spells));
@@ -71,7 +71,7 @@ impl Fall {
 }
 
 /// All falls of the leads.
-pub fn falls(view: &View, paces: &[Pace]) -> Vec<Fall> {
+pub fn falls(view: &View, paces: &[Step]) -> Vec<Fall> {
     let least_s = view.usual.lead_s - FALLEN_S;
     let mut falls = Vec::new();
     let mut from = 0;
@@ -87,7 +87,7 @@ pub fn falls(view: &View, paces: &[Pace]) -> Vec<Fall> {
     falls
 }
 
-fn fall(view: &View, earlier: &[Pace], low: &[Pace]) -> Option<Fall> {
+fn fall(view: &View, earlier: &[Step], low: &[Step]) -> Option<Fall> {
     let (first, last) = (low.first()?, low.last()?);
     let lowest = low.iter().min_by(|a, b| a.lead_s.total_cmp(&b.lead_s))?;
     let lasts_s = last.at.to_s - first.at.from_s;
@@ -165,7 +165,7 @@ pub fn longest_report_gap_s(view: &View, stretch: Stretch) -> f64 {
 }
 
 /// After a jump, slices land seconds ahead, without a gap that would have raised the lead.
-fn runaways(view: &View, spells: &[Spell], content: &[Suspect]) -> Vec<Suspect> {
+fn runaways(view: &View, spells: &[LateSpell], content: &[Suspect]) -> Vec<Suspect> {
     let seeks = view.ops.iter().filter(|(_, op)| matches!(op, crate::capture::Marker::Seek { .. }));
     let mut moments: Vec<f64> = view.jumps.iter().map(|&(t_s, _)| t_s).collect();
     moments.extend(seeks.map(|&(t_s, _)| t_s));
@@ -231,7 +231,7 @@ fn runaway(view: &View, at_s: f64) -> Option<Suspect> {
 }
 
 /// The lead rises and sinks again and again although generation is even.
-fn oscillation(view: &View, paces: &[Pace], spells: &[Spell]) -> Option<Suspect> {
+fn oscillation(view: &View, paces: &[Step], spells: &[LateSpell]) -> Option<Suspect> {
     if view.reports.iter().all(|report| report.lead_s.is_none()) {
         return None;
     }

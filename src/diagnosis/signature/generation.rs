@@ -1,6 +1,6 @@
 //! Generation: what blocks, slows or breaks up the making of slices.
 
-use super::load::Spell;
+use super::load::LateSpell;
 use crate::diagnosis::class::Class;
 use crate::diagnosis::suspect::Suspect;
 use crate::diagnosis::view::{SliceRow, Stretch, View, quantile};
@@ -31,11 +31,11 @@ const PAGING_TIMES: std::ops::RangeInclusive<f64> = 1.7..=4.5;
 /// Load that lasts to the end, or so long in seconds, is no passing one.
 const LASTS_S: f64 = 8.0;
 
-pub fn suspects(view: &View, spells: &[Spell], content: &[Suspect]) -> Vec<Suspect> {
-    let is_explained = |spell: &&Spell| {
+pub fn suspects(view: &View, spells: &[LateSpell], content: &[Suspect]) -> Vec<Suspect> {
+    let is_explained = |spell: &&LateSpell| {
         !content.iter().any(|it| it.stretch.overlap_s(&spell.stretch) > 0.5 * spell.stretch.len_s())
     };
-    let spells: Vec<&Spell> = spells.iter().filter(is_explained).collect();
+    let spells: Vec<&LateSpell> = spells.iter().filter(is_explained).collect();
     let mut suspects = Vec::new();
     let (mut stalls, mut loaded) = (Vec::new(), Vec::new());
     for spell in spells {
@@ -67,7 +67,7 @@ enum Gap {
     Stall,
 }
 
-fn refit(view: &View, spell: &Spell) -> Option<Suspect> {
+fn refit(view: &View, spell: &LateSpell) -> Option<Suspect> {
     let turns = view.turns_in(spell.stretch);
     let is_drag = turns >= DRAG_TURNS && turns as f64 >= DRAG_PER_S * spell.stretch.len_s();
     if !is_drag || spell.long_s.len() < 3 {
@@ -93,7 +93,7 @@ fn refit(view: &View, spell: &Spell) -> Option<Suspect> {
 }
 
 /// One gap: a rebuild when something asked for it, else a stall.
-fn gap(view: &View, spell: &Spell) -> Option<Gap> {
+fn gap(view: &View, spell: &LateSpell) -> Option<Gap> {
     let from_s = spell.stretch.from_s;
     let gap_s = spell.longest_s;
     let is_start = spell.slices.0 < WARM_SLICES;
@@ -117,7 +117,7 @@ fn gap(view: &View, spell: &Spell) -> Option<Gap> {
     )
 }
 
-fn rebuild(view: &View, spell: &Spell, asked: (f64, u64), cover_s: f64) -> Suspect {
+fn rebuild(view: &View, spell: &LateSpell, asked: (f64, u64), cover_s: f64) -> Suspect {
     let gap_s = spell.longest_s;
     let sentence = format!(
         "The pipeline was built anew after a change at {:.2} s: no slice came for {gap_s:.2} s, and the \
@@ -133,7 +133,7 @@ fn rebuild(view: &View, spell: &Spell, asked: (f64, u64), cover_s: f64) -> Suspe
 }
 
 /// The generator made nothing for a while, once or several times.
-fn stall(view: &View, spells: &[&Spell]) -> Option<Suspect> {
+fn stall(view: &View, spells: &[&LateSpell]) -> Option<Suspect> {
     let (first, last) = spells.first().zip(spells.last())?;
     let stretch = Stretch { from_s: first.stretch.from_s, to_s: last.stretch.to_s };
     let gap_s = spells.iter().map(|it| it.longest_s).fold(0.0, f64::max);
@@ -163,7 +163,7 @@ fn stall(view: &View, spells: &[&Spell]) -> Option<Suspect> {
 }
 
 /// The client's machine stood still with its recorder: neither slices nor reports came.
-pub fn is_frozen_client(view: &View, spell: &Spell) -> bool {
+pub fn is_frozen_client(view: &View, spell: &LateSpell) -> bool {
     let Stretch { from_s, to_s } = spell.stretch;
     let inner = Stretch { from_s: from_s + 0.05, to_s: to_s - 0.05 };
     let is_quiet = inner.len_s() > 4.0 * view.usual.report_s;
@@ -173,7 +173,7 @@ pub fn is_frozen_client(view: &View, spell: &Spell) -> bool {
 
 /// A backlog came after the gap, so that the link was held up and not the generator: many slices at
 /// once, the first of them placed for a moment that is long over.
-pub fn ends_in_backlog(view: &View, spell: &Spell) -> bool {
+pub fn ends_in_backlog(view: &View, spell: &LateSpell) -> bool {
     let Some(after) = view.slices.get(spell.slices.0..) else { return false };
     let Some(first) = after.first() else { return false };
     let at_once = after.iter().skip(1).take_while(|slice| {
@@ -188,11 +188,11 @@ fn is_alone(view: &View, at: usize) -> bool {
     before.iter().all(|slice| slice.lead_s < view.usual.lead_s + COVER_S)
 }
 
-fn is_burst(spell: &Spell) -> bool {
+fn is_burst(spell: &LateSpell) -> bool {
     spell.quick >= BURST_QUICK && spell.long_s.len() >= BURST_GAPS && spell.is_work
 }
 
-fn burst(view: &View, spell: &Spell) -> Suspect {
+fn burst(view: &View, spell: &LateSpell) -> Suspect {
     let (gap_s, quick) = (spell.usual_long_s, spell.quick);
     let sentence = format!(
         "Slices came in bursts: {} pauses of {gap_s:.2} s with quick generations in between.",
@@ -208,10 +208,11 @@ fn burst(view: &View, spell: &Spell) -> Suspect {
 }
 
 /// Spells of long ticks: one that stays is slow generation or paging, several that pass are contention.
-fn load(view: &View, loaded: &[&Spell]) -> Vec<Suspect> {
+fn load(view: &View, loaded: &[&LateSpell]) -> Vec<Suspect> {
     let Some((first, last)) = loaded.first().zip(loaded.last()) else { return Vec::new() };
-    let lasts =
-        |spell: &Spell| spell.stretch.len_s() >= LASTS_S || view.to_s - spell.stretch.to_s < 2.0;
+    let lasts = |spell: &LateSpell| {
+        spell.stretch.len_s() >= LASTS_S || view.to_s - spell.stretch.to_s < 2.0
+    };
     let long_s: f64 = loaded.iter().map(|it| it.stretch.len_s()).sum();
     let whole = Stretch { from_s: first.stretch.from_s, to_s: last.stretch.to_s };
     let waited_s: f64 = loaded.iter().flat_map(|it| &it.long_s).sum();
@@ -245,7 +246,7 @@ fn load(view: &View, loaded: &[&Spell]) -> Vec<Suspect> {
 }
 
 /// Ticks became longer and stayed so.
-fn slowed(view: &View, whole: Stretch, loaded: &[&Spell]) -> Suspect {
+fn slowed(view: &View, whole: Stretch, loaded: &[&LateSpell]) -> Suspect {
     let slices = view.slices_in(whole);
     let work_s = quantile(slices.iter().map(SliceRow::work_s), 0.5);
     let interval_s = quantile(slices.iter().filter_map(|it| it.interval_s), 0.5);

@@ -2,8 +2,8 @@
 
 use super::clock::{falls, longest_report_gap_s};
 use super::generation::ends_in_backlog;
-use super::load::Spell;
-use super::pace::{Pace, PaceSum, paces};
+use super::load::LateSpell;
+use super::pace::{PaceSum, Step, paces};
 use crate::diagnosis::class::Class;
 use crate::diagnosis::suspect::Suspect;
 use crate::diagnosis::view::{Stretch, View};
@@ -27,7 +27,7 @@ const WAITING_S: f64 = 0.12;
 
 pub fn suspects(
     view: &View,
-    spells: &[Spell],
+    spells: &[LateSpell],
     found: &[Suspect],
     client: &[Suspect],
     content: &[Suspect],
@@ -67,8 +67,8 @@ fn explains_lack(class: Class) -> bool {
 }
 
 /// Steps in which generation went on and slices were left out.
-fn shed(view: &View, paces: &[Pace]) -> Vec<Stretch> {
-    let is_shed = |pair: &[Pace]| {
+fn shed(view: &View, paces: &[Step]) -> Vec<Stretch> {
+    let is_shed = |pair: &[Step]| {
         let sum = PaceSum::of(pair);
         let is_known = view.usual.generations_per_s > 0.0 && sum.elapsed_s > 0.6;
         is_known
@@ -96,12 +96,12 @@ fn joined(mut stretches: Vec<Stretch>) -> Vec<Stretch> {
 
 /// A stretch in which slices were missing although they were made: the link held them up, or the server
 /// believed that it did.
-fn judged(view: &View, paces: &[Pace], stretch: Stretch) -> Option<Suspect> {
+fn judged(view: &View, paces: &[Step], stretch: Stretch) -> Option<Suspect> {
     let stretch = Stretch { to_s: stretch.to_s.min(view.to_s), ..stretch };
     if stretch.len_s() < LASTS_S {
         return None;
     }
-    let within: Vec<Pace> =
+    let within: Vec<Step> =
         paces.iter().copied().filter(|it| it.at.overlap_s(&stretch) > 0.25).collect();
     let sum = PaceSum::of(&within);
     let (share, generated) = (sum.slice_share(view), sum.generation_share(view));

@@ -16,7 +16,7 @@ const MADE_BY: f64 = 0.5;
 
 /// Slices that came less often than usual.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Spell {
+pub struct LateSpell {
     /// From the last slice before to the last that was late.
     pub stretch: Stretch,
     /// The long intervals, in seconds.
@@ -39,7 +39,7 @@ pub struct Spell {
     pub is_open: bool,
 }
 
-impl Spell {
+impl LateSpell {
     /// One gap, and not a time of slow slices.
     pub fn is_gap(&self) -> bool {
         self.long_s.len() <= 2 && self.longest_s >= 0.6 * self.stretch.len_s()
@@ -57,7 +57,7 @@ impl Spell {
 }
 
 /// All spells, in their order.
-pub fn spells(view: &View) -> Vec<Spell> {
+pub fn spells(view: &View) -> Vec<LateSpell> {
     let usual_s = view.usual.interval_s;
     let Some(last) = view.slices.last().filter(|_| usual_s > 0.0) else { return Vec::new() };
     let least_s = (LONG_TIMES * usual_s).max(usual_s + LONG_BY_S);
@@ -105,7 +105,7 @@ fn made(view: &View, at: usize) -> bool {
 /// A silence at the end of what is known is one after this time, in seconds.
 const OPEN_S: f64 = 0.5;
 
-fn spell(view: &View, (from, to): (usize, usize), long_s: Vec<f64>) -> Spell {
+fn spell(view: &View, (from, to): (usize, usize), long_s: Vec<f64>) -> LateSpell {
     let usual = &view.usual;
     let after = (to + 3).min(view.slices.len());
     let slices = &view.slices[from.min(after)..after];
@@ -117,7 +117,7 @@ fn spell(view: &View, (from, to): (usize, usize), long_s: Vec<f64>) -> Spell {
     let quick = |it: &&SliceRow| it.interval_s.is_some_and(|s| s < QUICK_TIMES * usual.interval_s);
     let is_work = work_s - usual.work_s >= MADE_BY * (usual_long_s - usual.interval_s);
     let begins_s = within.first().map_or(0.0, |it| it.t_s - it.interval_s.unwrap_or(0.0));
-    Spell {
+    LateSpell {
         stretch: Stretch { from_s: begins_s, to_s: within.last().map_or(0.0, |it| it.t_s) },
         usual_long_s,
         longest_s,

@@ -7,7 +7,7 @@ const STEP_S: f64 = 0.5;
 
 /// One step.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Pace {
+pub struct Step {
     pub at: Stretch,
     /// Median lead, followed over half a loop and on.
     pub lead_s: f64,
@@ -21,8 +21,8 @@ pub struct Pace {
 }
 
 /// The steps that slices came in.
-pub fn paces(view: &View) -> Vec<Pace> {
-    let mut paces: Vec<Pace> = Vec::new();
+pub fn paces(view: &View) -> Vec<Step> {
+    let mut paces: Vec<Step> = Vec::new();
     let mut from = 0;
     while let Some(first) = view.slices.get(from) {
         let step_s = (first.t_s / STEP_S).floor() * STEP_S;
@@ -41,8 +41,8 @@ fn pace(
     at: Stretch,
     slices: &[SliceRow],
     before: Option<&SliceRow>,
-    last: Option<&Pace>,
-) -> Pace {
+    last: Option<&Step>,
+) -> Step {
     let loop_s = view.loop_s(at.from_s);
     // Slices in front of the loop's end are clamped to it, so that single leads lie elsewhere.
     let near = slices.first().map_or(0.0, |slice| slice.lead_s);
@@ -59,7 +59,7 @@ fn pace(
         }
         _ => (0.0, 0.0),
     };
-    Pace {
+    Step {
         at,
         lead_s,
         slices: slices.len(),
@@ -90,8 +90,8 @@ pub struct PaceSum {
 }
 
 impl PaceSum {
-    pub fn of(paces: &[Pace]) -> PaceSum {
-        let sum = |of: fn(&Pace) -> f64| paces.iter().map(of).sum::<f64>();
+    pub fn of(paces: &[Step]) -> PaceSum {
+        let sum = |of: fn(&Step) -> f64| paces.iter().map(of).sum::<f64>();
         PaceSum {
             elapsed_s: sum(|it| it.elapsed_s),
             slices: sum(|it| it.slices as f64),
