@@ -16,6 +16,7 @@ mod facts;
 mod gaps;
 mod hearing;
 mod listener;
+mod observed;
 pub mod pings;
 mod queries;
 #[cfg(test)]
@@ -30,6 +31,7 @@ pub use ending::{Close, EndKind, EndWatch, SILENT_AFTER_S, SessionEnd, StreamAtE
 pub use facts::{Facts, MAX_EVENTS, MAX_NESTED_LEN, Oddity, OddityKind, ServerEvent, Traffic};
 pub use gaps::{GAP_S, GAP_TIMES, MAX_GAPS, ReportGap};
 pub use hearing::{Hearing, LateReports};
+pub use observed::{BufferSeen, MAX_REPORTS, MAX_SLICES, Observed, ReportSeen, SliceSeen};
 pub use stream::Epoch;
 
 use crate::capture::{
@@ -207,6 +209,7 @@ impl Engine {
             self.stream = Some(Stream::new(&self.options, source, row.t, shape));
         }
         let Some(stream) = &mut self.stream else { return };
+        stream.observed.number(0);
         match &row.what {
             RowKind::Slice { header, len } => {
                 self.facts.slice_bytes += u64::from(*len);
@@ -219,7 +222,7 @@ impl Engine {
             }
             RowKind::Command => {
                 self.facts.ending.spoke(row.t, Direction::ClientToServer);
-                stream.hearing.command(row.t);
+                stream.command(row.t);
             }
             RowKind::Swap(shape) => {
                 stream.swap_to(row.t, shape.frames, shape.channels);

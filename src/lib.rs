@@ -70,6 +70,7 @@
 //! | `flight` | the last seconds of a live stream, and what makes them worth keeping |
 //! | [`scenario`] | what-ifs: what changes, and how far the answer can be trusted |
 //! | [`sweep`] | many at once |
+//! | [`diagnosis`] | which part was at fault, and what shows it |
 //! | [`report`] | what was found, as data and in each of its forms |
 //! | `edge` | clocks, files, sockets |
 //! | `app` | the verbs |
@@ -83,6 +84,7 @@
 pub mod capture;
 #[doc(hidden)]
 pub mod checkpoint;
+pub mod diagnosis;
 pub mod engine;
 #[doc(hidden)]
 pub mod event;

@@ -5,6 +5,7 @@ use std::fs;
 use anyhow::{Context, Result, ensure};
 use lagtape::app::{AnalyzeOptions, analyze};
 use lagtape::capture::{Body, BufferShape, Records, RowKind, TickReport};
+use lagtape::diagnosis::Diagnosis;
 use lagtape::engine::{Engine, Options};
 use lagtape::heard::{BehindRule, HeardMeter, HeardReport, HeardRule};
 use lagtape::lag::{Arrival, LagReport, LagTracker, ReportArgs};
@@ -23,6 +24,9 @@ const LOOP_S: f64 = 20.0;
 const PARAMS_HZ: f64 = 30.0;
 /// A report from what was loaded, for each slice and tick.
 const LOADED_AIM_S: f64 = 4e-9;
+
+/// All signatures over the ten minutes.
+const DIAGNOSIS_AIM_S: f64 = 0.02;
 
 /// Room for the columns of a second.
 const LONGEST_COLUMNS: usize = 1 << 16;
@@ -50,6 +54,7 @@ pub fn run(bench: &mut Bench) -> Result<()> {
     }
 
     let events = ours.slices.count + ours.ticks.count;
+    let end = walked.facts().span.map_or(Nanos(0), |(_, last)| last);
     let walk = |options: &Options| recorded::replay(&capture, options.clone()).map(|e| report(&e));
     let with_audio = Options::default();
     let columns = columns(&capture)?;
@@ -62,6 +67,8 @@ pub fn run(bench: &mut Bench) -> Result<()> {
             columns.iter().map(inflate).map(|len| len.expect("sound columns")).sum::<usize>()
         }),
         Row::cpu("from the checkpoints", events, || analyze(&path, &from_checkpoints)),
+        Row::cpu("naming the causes", events, || Diagnosis::of(&walked, end, "lag.lagtape"))
+            .aim_s(DIAGNOSIS_AIM_S / events as f64),
         Row::cpu("verified scan", events, || scan(&capture)),
         Row::cpu("walking the capture", events, || walk(&headers_only)),
         Row::cpu("walking it with audio", events, || walk(&with_audio)),

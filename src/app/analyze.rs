@@ -191,6 +191,7 @@ pub fn next_commands(analysis: &Analysis) -> Vec<String> {
     let capture = &analysis.capture;
     match analysis.verdict.episodes.first() {
         Some(first) => vec![
+            format!("lagtape diagnose {capture}"),
             format!("lagtape audio {capture} -o heard.wav"),
             format!("lagtape cat {capture} --from {:.1} --to {:.1}", first.from_s, first.to_s),
         ],

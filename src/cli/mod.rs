@@ -30,8 +30,8 @@ use clap_complete::CompleteEnv;
 #[cfg(feature = "mcp")]
 use self::commands::mcp;
 use self::commands::{
-    analyze, audio, backend, cat, completions, cut, demo, diff, import, info, join, man, plot,
-    proxy, record, recover, redact, replay, simulate, sweep, verify, what_if,
+    analyze, audio, backend, cat, completions, cut, demo, diagnose, diff, import, info, join, man,
+    plot, proxy, record, recover, redact, replay, simulate, sweep, verify, what_if,
 };
 use self::stderr::{ColorChoice, Stderr};
 use self::stdout::{Stdout, unless_closed};
@@ -70,6 +70,8 @@ enum Verb {
     Join(join::JoinArgs),
     /// Replay captures and say whether, when and how badly they lagged
     Analyze(analyze::AnalyzeArgs),
+    /// Name the part that was at fault, and what shows it
+    Diagnose(diagnose::DiagnoseArgs),
     /// Write what the listener heard as a WAV file
     Audio(audio::AudioArgs),
     /// Say what a capture is
@@ -162,6 +164,7 @@ fn dispatch(verb: Verb, stderr: Stderr, out: &mut dyn Write) -> Result<Outcome> 
         Verb::Import(args) => import::run(&args, stderr, out),
         Verb::Join(args) => join::run(&args, stderr, out),
         Verb::Analyze(args) => analyze::run(&args, stderr, out),
+        Verb::Diagnose(args) => diagnose::run(&args, stderr, out),
         Verb::Audio(args) => audio::run(&args, stderr, out),
         Verb::Info(args) => info::run(&args, stderr, out),
         Verb::Verify(args) => verify::run(&args, stderr, out),
@@ -181,5 +184,19 @@ fn dispatch(verb: Verb, stderr: Stderr, out: &mut dyn Write) -> Result<Outcome> 
         Verb::Mcp(args) => mcp::run(&args, stderr, out),
         Verb::Completions(args) => completions::run(&args, stderr, out),
         Verb::Man(args) => man::run(&args, stderr, out),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnosis::CLASSES;
+
+    #[test]
+    fn what_a_finding_tells_to_run_next_is_a_command() {
+        for about in CLASSES {
+            let words = about.next.split(' ');
+            assert!(CommandLine::try_parse_from(words).is_ok(), "{}: {}", about.id, about.next);
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::mpsc::Receiver;
 use serde_json::json;
 
 use super::stderr::Stderr;
+use crate::diagnosis::{Diagnosis, Finding};
 use crate::edge::recorder::{RecorderNotice, RecorderStatus};
 use crate::lag::stats::round;
 use crate::peer::client::Client;
@@ -16,6 +17,8 @@ use crate::time::{Nanos, Span};
 
 /// Time between two drawings of the line.
 const REDRAW: Span = Span(100_000_000);
+/// Time between two diagnoses.
+const DIAGNOSE: Span = Span(1_000_000_000);
 /// Cells of the bar.
 const BAR: usize = 12;
 /// Columns left free at the end of the line: the terminal echoes `^C` there, and a line that it
@@ -32,6 +35,8 @@ pub struct RecordingDisplay {
     status_due: Nanos,
     draws: bool,
     draw_due: Nanos,
+    finding: Option<Finding>,
+    finding_due: Nanos,
 }
 
 impl RecordingDisplay {
@@ -46,6 +51,8 @@ impl RecordingDisplay {
             status_due: Nanos(0),
             draws: std::io::stderr().is_terminal(),
             draw_due: Nanos(0),
+            finding: None,
+            finding_due: Nanos(0),
         }
     }
 
@@ -61,10 +68,14 @@ impl RecordingDisplay {
     /// Updates the display; to be called after every record.
     pub fn show(&mut self, client: &Client, now: Nanos) {
         self.print_notices();
+        if (self.draws || self.status_every.is_some()) && now >= self.finding_due {
+            self.finding_due = now.checked_add(DIAGNOSE).unwrap_or(Nanos(u64::MAX));
+            self.finding = Diagnosis::present(client.engine(), now);
+        }
         if let Some(period) = self.status_every.filter(|_| now >= self.status_due) {
             self.status_due = now.checked_add(period).unwrap_or(Nanos(u64::MAX));
             self.clear();
-            self.stderr.say(&status_line(client, &self.status, now));
+            self.stderr.say(&status_line(client, &self.status, self.finding.as_ref(), now));
         }
         if self.draws && now >= self.draw_due {
             self.draw_due = now.checked_add(REDRAW).unwrap_or(Nanos(u64::MAX));
@@ -115,8 +126,9 @@ impl RecordingDisplay {
         let lead =
             last_lead_s(client).map_or("none yet".to_owned(), |s| format!("{} s", Figure(s)));
         let per_s = |count: u64| if played_s > 0.0 { (count as f64 / played_s) as u64 } else { 0 };
+        let finding = self.finding.as_ref().map_or(String::new(), |it| format!("  {}", it.class));
         format!(
-            "recording {played}  lead {lead}  {} slices/s  {}/s{failing}",
+            "recording {played}  lead {lead}{finding}  {} slices/s  {}/s{failing}",
             per_s(facts.slices),
             Bytes(per_s(facts.slice_bytes))
         )
@@ -153,7 +165,12 @@ fn last_lead_s(client: &Client) -> Option<f64> {
 }
 
 /// The state of a recording as one line of JSON.
-fn status_line(client: &Client, status: &RecorderStatus, now: Nanos) -> String {
+fn status_line(
+    client: &Client,
+    status: &RecorderStatus,
+    finding: Option<&Finding>,
+    now: Nanos,
+) -> String {
     let engine = client.engine();
     let epoch = engine.epochs().last();
     json_text(&json!({ "status": {
@@ -162,6 +179,8 @@ fn status_line(client: &Client, status: &RecorderStatus, now: Nanos) -> String {
         "slices": engine.facts().slices,
         "ticks": engine.facts().ticks,
         "lead_s": last_lead_s(client),
+        "finding": finding.map(|finding| finding.class),
+        "finding_from_s": finding.map(|finding| finding.from_s),
         "staleness_s": epoch.and_then(|epoch| Some(epoch.tracker.ticks().next_back()?.staleness_s)),
     }}))
 }

@@ -4,7 +4,7 @@ use super::doubts::Doubts;
 use super::stream::{DEFAULT_READY, Stream};
 use super::timing::TimeEvidence;
 use super::whose::{ClientHabit, PlayheadEvidence};
-use super::{Engine, Epoch, Facts, Hearing, SessionEnd, StreamAtEnd};
+use super::{Engine, Epoch, Facts, Hearing, Observed, SessionEnd, StreamAtEnd};
 use crate::capture::{ClientKind, Header, TickReport};
 use crate::event::Interpreter;
 use crate::family::FamilyUse;
@@ -104,6 +104,12 @@ impl Engine {
     #[must_use]
     pub fn hearing(&self) -> Option<&Hearing> {
         self.stream.as_ref().map(|stream| &stream.hearing)
+    }
+
+    /// What was observed of the stream.
+    #[must_use]
+    pub fn observed(&self) -> Option<&Observed> {
+        self.stream.as_ref().map(|stream| &stream.observed)
     }
 
     /// What the records say about their times.

@@ -7,6 +7,7 @@ use super::Options;
 use super::facts::{Facts, OddityKind};
 use super::hearing::Hearing;
 use super::listener::Listener;
+use super::observed::Observed;
 use super::seed;
 use super::whose::PlayheadEvidence;
 use crate::capture::{
@@ -92,6 +93,7 @@ pub(super) struct Stream {
     pub seeded: bool,
     pub last_report: TickReport,
     pub evidence: PlayheadEvidence,
+    pub observed: Observed,
     ticked: bool,
     /// The first report that said where the client plays.
     placed_at: Option<Nanos>,
@@ -152,6 +154,7 @@ impl Stream {
             seeded: false,
             last_report: TickReport::default(),
             evidence: PlayheadEvidence::default(),
+            observed: Observed::new(options.tracker_bound),
             ticked: false,
             placed_at: None,
             raw: String::new(),
@@ -222,6 +225,7 @@ impl Stream {
             seeded,
             last_report: state.last_tick,
             evidence: PlayheadEvidence::default(),
+            observed: Observed::new(options.tracker_bound),
             ticked: state.ticked,
             placed_at: state.ticked.then_some(at),
             raw: state.tick_knobs.clone(),
@@ -238,6 +242,7 @@ impl Stream {
         }
         self.hearing.meter.follow(before.hearing.meter);
         self.evidence = before.evidence;
+        self.observed = before.observed;
         self.seeded |= before.seeded;
         let now = std::mem::replace(&mut self.epochs, before.epochs);
         let Some(last) = self.epochs.last_mut() else { return };
@@ -286,6 +291,7 @@ impl Stream {
         event: Event<'_>,
         facts: &mut Facts,
     ) -> RowKind {
+        self.observed.number(record.seq);
         let done = match event {
             Event::Slice => {
                 facts.slice_bytes += message.len();
@@ -308,7 +314,7 @@ impl Stream {
                 Ok(self.tick(record.t, &params, facts))
             }
             Event::Command(_) => {
-                self.hearing.command(record.t);
+                self.command(record.t);
                 Ok(RowKind::Command)
             }
             _ => Ok(RowKind::Other),
@@ -319,8 +325,15 @@ impl Stream {
         })
     }
 
+    /// The client sent a command other than a report.
+    pub fn command(&mut self, t: Nanos) {
+        self.observed.command(t);
+        self.hearing.command(t);
+    }
+
     /// Applies an op of the capture, which moves only a simulated playhead.
     pub fn operate(&mut self, t: Nanos, marker: &Marker) {
+        self.observed.op(t, marker);
         self.hearing.operate(t, marker);
     }
 
@@ -347,6 +360,8 @@ impl Stream {
         }
         let client_leads = VecDeque::new();
         self.epochs.push(Epoch { began: t, ended: None, frames, channels, tracker, client_leads });
+        let shape = self.shape();
+        self.observed.buffer(t, &shape);
     }
 
     fn swap(
@@ -424,7 +439,8 @@ impl Stream {
             dec_ms: f64::from(header.dec_ms),
             generations: header.generations,
         };
-        self.epoch_mut().tracker.on_slice(now_s, arrival);
+        let record = self.epoch_mut().tracker.on_slice(now_s, arrival);
+        self.observed.slice(t, header, len, &record);
         facts.slices += 1;
         facts.ending.audio(t);
         self.hearing.slice(t, header.start, header.frames, len)
@@ -452,6 +468,7 @@ impl Stream {
             self.evidence.note(t, self.hearing.playhead.apart_s(position_s, now_s));
         }
         self.hearing.report(t, &report, turned);
+        self.observed.report(t, report, turned, self.hearing.received());
         let playhead = self.hearing.playhead.frame(now_s);
         self.epoch_mut().tracker.on_tick(now_s, playhead);
         self.heard_to = Some(playhead);

@@ -23,7 +23,7 @@ use crate::verdict::{HeardUse, Verdict};
 use crate::wire::url::without_secrets;
 
 /// Episodes that are shown of a verdict.
-const EPISODES: usize = 10;
+pub const EPISODES: usize = 10;
 /// The same where several stand side by side.
 const FEW_EPISODES: usize = 3;
 
@@ -335,6 +335,19 @@ pub fn summary(analysis: &Analysis) -> String {
     }
 }
 
+/// The worst finding, in a sentence.
+pub fn causes(analysis: &Analysis) -> String {
+    match analysis.diagnosis.findings.first() {
+        Some(finding) => format!("{}: {}", text::headline(finding), clipped(&finding.sentence)),
+        None => format!("no finding; {}", summary(analysis)),
+    }
+}
+
+/// The findings as short as an answer about something else has to be.
+pub fn findings(analysis: &Analysis) -> Vec<String> {
+    analysis.diagnosis.findings.iter().take(4).map(text::headline).collect()
+}
+
 /// Why there is no report.
 pub fn no_report(analysis: &Analysis) -> String {
     let why = match &analysis.session.refusal {
@@ -383,6 +396,7 @@ pub fn next_after(analysis: &Analysis, id: &str) -> Vec<String> {
         FamilyKind::AppendOnlyTape => r#"{"tick-factor": 0.8}"#,
     };
     vec![
+        format!("capture_diagnose {{\"capture\": {id}}}"),
         format!("capture_chart {{\"capture\": {id}}}"),
         format!(
             "capture_messages {{\"capture\": {id}, \"from_s\": {before_s:.1}, \"to_s\": {to_s:.1}, \

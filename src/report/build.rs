@@ -15,6 +15,7 @@ use super::round_trip::RoundTripReport;
 use super::time_report::TimeReport;
 use super::warnings::warnings;
 use crate::capture::Direction;
+use crate::diagnosis::Diagnosis;
 use crate::engine::{Engine, Epoch, Facts};
 use crate::heard::HeardReport;
 use crate::lag::ReportArgs;
@@ -43,6 +44,7 @@ impl Analysis {
             schema: SCHEMA,
             lag: engine.report(about.at, args),
             verdict: verdict(engine, heard.as_ref(), arrivals.is_some()),
+            diagnosis: Diagnosis::of(engine, about.at, &about.capture),
             heard,
             leads: LeadsReport::of(engine, about.at, args),
             epochs: engine

@@ -17,6 +17,7 @@ use super::round_trip::RoundTripReport;
 use super::time_report::TimeReport;
 use super::warnings::Warning;
 use crate::capture::ClientKind;
+use crate::diagnosis::Diagnosis;
 use crate::engine::Traffic;
 use crate::lag::LagReport;
 use crate::verdict::{HeardUse, Verdict};
@@ -34,6 +35,10 @@ pub struct Analysis {
     pub lag: Option<LagReport>,
     /// Whether a listener heard lag, over the whole capture.
     pub verdict: Verdict,
+    /// Which part was at fault, and what shows it: `findings`, `notes`, `ended_as`, `ambiguity` and
+    /// `estimates`.
+    #[serde(flatten)]
+    pub diagnosis: Diagnosis,
     /// What the listener heard, to the frame, over the whole capture; `null` when no buffer came.
     pub heard: Option<HeardUse>,
     /// How far ahead of the listener slices were, when they came and when the client applied them.

@@ -17,6 +17,7 @@ mod description;
 pub mod divergence;
 mod ending;
 mod family;
+mod findings;
 mod format;
 mod json;
 mod leads;

@@ -201,7 +201,9 @@ fn verdict(analysis: &Analysis) -> String {
     if !verdict.is_lag() {
         return "healthy: nothing stale or late was heard".to_owned();
     }
-    format!("LAG {}", super::text::lag(verdict, analysis.report_at_s))
+    let cause = analysis.diagnosis.findings.first().filter(|finding| finding.audible);
+    let cause = cause.map_or(String::new(), |finding| format!(" · {}", finding.class));
+    format!("LAG {}{cause}", super::text::lag(verdict, analysis.report_at_s))
 }
 
 #[cfg(test)]

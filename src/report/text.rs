@@ -4,6 +4,7 @@
 use std::fmt::{self, Write as _};
 
 use super::data::Analysis;
+pub use super::findings::{causes, diagnosis, headline};
 use super::format::plural;
 pub use super::format::{Bytes, Figure, Lines, Name, OneLine, RecordCount, Tenths, wrapped};
 use super::warnings::Warning;
@@ -38,6 +39,7 @@ impl Page<'_> {
         writeln!(out, "\n{}", self.opening())?;
         self.short_holes(out)?;
         self.episodes(out)?;
+        write!(out, "{}", causes(&self.analysis.diagnosis))?;
         if let Some(arrivals) = &self.analysis.arrivals {
             writeln!(out, "\n{}", arrivals.lines().join("\n"))?;
         }

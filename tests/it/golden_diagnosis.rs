@@ -1,9 +1,10 @@
-//! Sessions of the real server with injected faults, against the truth about what was heard: see
-//! `tests/golden/diagnosis/README.md`.
+//! Sessions of the real server with injected faults, against the truth about what was heard and which part
+//! was at fault: see `tests/golden/diagnosis/README.md`.
 
 use std::path::Path;
 
 use lagtape::app::{self, AnalyzeOptions};
+use lagtape::diagnosis::Finding;
 use lagtape::report::Analysis;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -11,6 +12,8 @@ use tempfile::TempDir;
 /// Seconds and onsets of the labels are on a grid of 10 ms, and lie so far off at most; of the
 /// seconds also a tenth.
 const TOLERANCE_S: f64 = 0.3;
+/// A fault takes effect at the next tick, and is seen at the slice after.
+const ONSET_TOLERANCE_S: f64 = 1.0;
 
 /// Imports a session and analyses it with the default options.
 fn analysed(name: &str) -> (Analysis, Value) {
@@ -25,12 +28,52 @@ fn analysed(name: &str) -> (Analysis, Value) {
     let quick = app::analyze(&capture, &quick).unwrap();
     assert_eq!(quick.heard, analysis.heard, "the checkpoints tell otherwise");
     assert_eq!(quick.verdict, analysis.verdict, "the checkpoints tell otherwise");
+    let findings = [&quick, &analysis].map(|it| unnumbered(&it.diagnosis.findings));
+    assert_eq!(findings[0], findings[1], "the checkpoints tell otherwise");
     (analysis, session["label"].clone())
+}
+
+/// Findings as checkpoints have them, which know no numbers of records.
+fn unnumbered(findings: &[Finding]) -> Vec<Finding> {
+    let mut findings = findings.to_vec();
+    let links = findings.iter_mut().flat_map(|finding| &mut finding.chain);
+    links.for_each(|link| link.records.clear());
+    findings
+}
+
+/// The first finding names the class, and when it began; what is healthy has no audible one.
+#[track_caller]
+fn check_cause(analysis: &Analysis, label: &Value) {
+    let findings = &analysis.diagnosis.findings;
+    if label["class"] == "healthy" {
+        assert!(findings.iter().all(|finding| !finding.audible), "{findings:#?}");
+        return;
+    }
+    let also = label["also"].as_array().unwrap();
+    let is_true = |finding: &&Finding| {
+        let id = Value::from(finding.class.id());
+        id == label["class"] || also.contains(&id)
+    };
+    let first = findings.first().filter(is_true);
+    let first = first.unwrap_or_else(|| panic!("{} is not first: {findings:#?}", label["class"]));
+    if label["marginal"] == false {
+        assert_eq!(Value::from(first.audible), label["audible"], "{first:#?}");
+    }
+    let named = findings.iter().find(|finding| label["class"] == finding.class.id());
+    let named = named.unwrap_or_else(|| panic!("no {}: {findings:#?}", label["class"]));
+    // The capture does not show when a connection, or the code at the loop's end, became sick.
+    if ["keepalive-kill", "loop-end-crash"].contains(&named.class.id()) {
+        return;
+    }
+    let onset_s = label["onset_s"].as_f64().unwrap();
+    assert!((named.from_s - onset_s).abs() <= ONSET_TOLERANCE_S, "since {onset_s}: {named:#?}");
+    assert!(named.chain.iter().any(|link| !link.figures.is_empty()), "{named:#?}");
 }
 
 #[track_caller]
 fn check(name: &str) {
     let (analysis, label) = analysed(name);
+    check_cause(&analysis, &label);
     let (verdict, truth) = (&analysis.verdict, &label["truth"]);
     let bad_s = truth["bad_s"].as_f64().unwrap();
     let off_s = (verdict.bad_s - bad_s).abs();

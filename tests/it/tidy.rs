@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use source::{NamedPath, Sources, UnitTests};
 
 /// The rooms, in the order in which data walks through them.
-const CORRIDOR: [&str; 24] = [
+const CORRIDOR: [&str; 25] = [
     "time",
     "parse",
     "wire",
@@ -29,6 +29,7 @@ const CORRIDOR: [&str; 24] = [
     "flight",
     "scenario",
     "sweep",
+    "diagnosis",
     "report",
     "edge",
     "app",

@@ -7,6 +7,7 @@ pub mod cat;
 pub mod completions;
 pub mod cut;
 pub mod demo;
+pub mod diagnose;
 pub mod diff;
 pub mod import;
 pub mod info;

@@ -36,7 +36,7 @@ use super::socket::listener::serve_connections;
 use super::socket::shedding::ShortageNotice;
 
 pub use impair::{DEFAULT_BUFFER, Impairment, MAX_LINK_BYTES, PACKET_LEN};
-pub use notice::{ProxyNotice, STATUS_PERIOD, SessionStatus, WINDOW_S};
+pub use notice::{PresentFinding, ProxyNotice, STATUS_PERIOD, SessionStatus, WINDOW_S};
 pub use tap::MAX_WAITING;
 pub use upstream::{ServerTrust, Upstream};
 

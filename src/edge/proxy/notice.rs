@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::impair::Impairment;
 use crate::capture::Direction;
+use crate::diagnosis::{Class, Diagnosis, Finding, Subsystem};
 use crate::engine::Engine;
 use crate::heard::{HeardEpisode, LagKind};
 use crate::lag::ReportArgs;
@@ -125,8 +126,30 @@ pub struct SessionStatus {
     pub last_event: Option<String>,
     /// The listener hears lag.
     pub is_lagging: bool,
+    /// What is wrong at present, as far as the evidence goes; withdrawn when more evidence disproves it.
+    pub finding: Option<PresentFinding>,
     /// Messages not recorded so far.
     pub lost: u64,
+}
+
+/// The worst finding of a moment, in short.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PresentFinding {
+    pub class: Class,
+    pub subsystem: Subsystem,
+    /// Seconds from the initial buffer.
+    pub from_s: f64,
+    pub audible: bool,
+    pub confidence: f64,
+    pub sentence: String,
+}
+
+impl PresentFinding {
+    fn of(engine: &Engine, now: Nanos) -> Option<PresentFinding> {
+        let Finding { class, subsystem, from_s, audible, confidence, sentence, .. } =
+            Diagnosis::present(engine, now)?;
+        Some(PresentFinding { class, subsystem, from_s, audible, confidence, sentence })
+    }
 }
 
 impl SessionStatus {
@@ -153,6 +176,7 @@ impl SessionStatus {
             params_per_s: report.ticks.count as f64 / window_s,
             last_event: event.map(str::to_owned),
             is_lagging: false,
+            finding: PresentFinding::of(engine, now),
             lost: facts.gaps.iter().map(|(_, gap)| gap.count).sum(),
         })
     }

@@ -365,6 +365,7 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
+    use crate::diagnosis::Class;
     use crate::edge::files::open_capture;
 
     /// An unmasked frame of a message.
@@ -437,6 +438,24 @@ mod tests {
         };
         assert!(said.iter().filter(is_lagging).count() > 10);
         assert!(matches!(said.last(), Some(ProxyNotice::Closed { episodes: 1, .. })));
+    }
+
+    #[test]
+    fn the_part_at_fault_is_named_while_it_is() {
+        let (said, _) = play("captures/stall.lagtape");
+        let named: Vec<(f64, Option<Class>)> = said
+            .iter()
+            .filter_map(|notice| match notice {
+                ProxyNotice::Status(SessionStatus { at_s, finding, .. }) => {
+                    Some((*at_s, finding.as_ref().map(|finding| finding.class)))
+                }
+                _ => None,
+            })
+            .collect();
+        let first = named.iter().find(|(_, class)| class.is_some()).unwrap();
+        assert_eq!(first.1, Some(Class::GenerationStall), "{named:?}");
+        // Slices stop at 1.9 s.
+        assert!((1.9..3.9).contains(&first.0), "{named:?}");
     }
 
     #[test]

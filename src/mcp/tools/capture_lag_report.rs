@@ -49,6 +49,8 @@ pub(super) struct CaptureReport {
     leads: LeadsView,
     verdict: VerdictView,
     family: views::FamilyView,
+    /// The causes in short, worst first; capture_diagnose has the evidence
+    findings: Vec<String>,
     /// How the session ended, and gaps in the client's reports
     ending: EndingReport,
 }
@@ -88,6 +90,7 @@ pub(super) async fn capture_lag_report(
         leads: LeadsView::of(&analysis.leads),
         verdict: VerdictView::of(&analysis.verdict),
         family: views::FamilyView::of(&analysis),
+        findings: views::findings(&analysis),
         ending: views::ending(&analysis),
     };
     let steps = views::next_after(&analysis, &found.id);

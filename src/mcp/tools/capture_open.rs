@@ -35,6 +35,8 @@ pub(super) struct Opened {
     integrity: views::IntegrityView,
     verdict: VerdictView,
     family: views::FamilyView,
+    /// The causes in short, worst first; capture_diagnose has the evidence
+    findings: Vec<String>,
     /// How the session ended, and gaps in the client's reports
     ending: EndingReport,
     /// The lag report over all of it; absent when no audio came
@@ -85,6 +87,7 @@ pub(super) async fn capture_open(
         integrity: views::IntegrityView::of(&analysis),
         verdict: VerdictView::of(&analysis.verdict),
         family: views::FamilyView::of(&analysis),
+        findings: views::findings(&analysis),
         ending: views::ending(&analysis),
         lag: analysis.lag.clone(),
         arrivals: analysis.arrivals.clone(),

@@ -44,6 +44,8 @@ pub(super) struct LiveReport {
     /// Over all of the session
     verdict: VerdictView,
     family: views::FamilyView,
+    /// The causes in short, worst first; capture_diagnose has the evidence once it has ended
+    findings: Vec<String>,
     /// How the session ended, and gaps in the client's reports
     ending: EndingReport,
 }
@@ -82,6 +84,7 @@ pub(super) async fn headless_lag_report(
         lag,
         verdict: VerdictView::of(&analysis.verdict),
         family: views::FamilyView::of(&analysis),
+        findings: views::findings(&analysis),
         ending: views::ending(&analysis),
     };
     Ok(ToolAnswer::new(views::figures(report), body).next([held.next_step()]).cut(cut))

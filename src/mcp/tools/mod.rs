@@ -3,6 +3,7 @@
 
 mod capture_chart;
 mod capture_compare;
+mod capture_diagnose;
 mod capture_lag_report;
 mod capture_list;
 mod capture_messages;
@@ -42,6 +43,7 @@ pub fn all() -> Vec<ToolEntry> {
         // Recorded sessions.
         answering(capture_list::CAPTURE_LIST, capture_list::capture_list),
         answering(capture_open::CAPTURE_OPEN, capture_open::capture_open),
+        answering(capture_diagnose::CAPTURE_DIAGNOSE, capture_diagnose::capture_diagnose),
         answering(capture_lag_report::CAPTURE_LAG_REPORT, capture_lag_report::capture_lag_report),
         answering(what_if::CAPTURE_WHAT_IF, what_if::capture_what_if),
         answering(capture_sweep::CAPTURE_SWEEP, capture_sweep::capture_sweep),

@@ -139,6 +139,9 @@ fn status_line(status: &SessionStatus) -> String {
         status.slices_per_s,
         status.params_per_s,
     );
+    if let Some(finding) = &status.finding {
+        line.push_str(&format!("  {} since {} s", finding.class, Tenths(finding.from_s)));
+    }
     if status.lost > 0 {
         line.push_str(&format!("  {} not recorded", status.lost));
     }

@@ -1,0 +1,146 @@
+//! What a diagnosis says: findings, notes, what cannot be told, and the figures behind them.
+
+use serde::Serialize;
+
+use super::class::{Class, Subsystem};
+use super::estimates::Estimates;
+
+/// The cause of what was heard, and everything that was found beside it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "mcp", derive(schemars::JsonSchema))]
+pub struct Diagnosis {
+    /// Worst first: the audible ones by their bad seconds, then the others by confidence.
+    pub findings: Vec<Finding>,
+    /// What looks like an incident and is healthy.
+    pub notes: Vec<DiagnosisNote>,
+    /// How the session ended, where it should not have ended like that: the class of the finding.
+    pub ended_as: Option<Class>,
+    /// What cannot be told apart with the evidence there is.
+    pub ambiguity: Vec<Ambiguity>,
+    /// The figures behind it.
+    pub estimates: Estimates,
+}
+
+/// A named cause.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "mcp", derive(schemars::JsonSchema))]
+pub struct Finding {
+    pub class: Class,
+    pub subsystem: Subsystem,
+    /// What happened, with its figures.
+    pub sentence: String,
+    /// When it began and ended, in seconds from the initial buffer.
+    pub from_s: f64,
+    pub to_s: f64,
+    /// Seconds of bad audio that were heard because of it: the sum of the next three.
+    pub bad_s: f64,
+    /// Of these, old audio.
+    pub stale_s: f64,
+    /// Audio of the source that no slice had covered.
+    pub raw_s: f64,
+    /// Silence, and audio of the track before.
+    pub missing_s: f64,
+    /// A listener heard it.
+    pub audible: bool,
+    /// 0 to 1: how much of what the class should show was seen.
+    pub confidence: f64,
+    /// Cause, mechanism, symptom.
+    pub chain: Vec<ChainLink>,
+    /// What speaks against it.
+    pub against: Vec<String>,
+    /// What it was told apart from, and by what.
+    pub told_apart: Vec<ToldApart>,
+    /// What is left of the lag when the model takes the cause away; `null` where the finding rests on
+    /// signatures alone.
+    pub proof: Option<Proof>,
+    pub mitigation: &'static str,
+    /// The command to run next.
+    pub next: String,
+}
+
+/// One step from the cause to what was heard.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "mcp", derive(schemars::JsonSchema))]
+pub struct ChainLink {
+    pub what: String,
+    pub figures: Vec<Measure>,
+    /// Numbers of records that show it; empty where only checkpoints were read.
+    pub records: Vec<u64>,
+}
+
+/// A measured figure.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "mcp", derive(schemars::JsonSchema))]
+pub struct Measure {
+    /// Its name, which ends in its unit.
+    pub name: &'static str,
+    pub value: f64,
+}
+
+/// A class that looks like the finding's.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "mcp", derive(schemars::JsonSchema))]
+pub struct ToldApart {
+    pub from: Class,
+    /// What was seen that the other would not show.
+    pub by: String,
+}
+
+/// What the model says of the session without the cause.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "mcp", derive(schemars::JsonSchema))]
+pub struct Proof {
+    /// What was taken away, such as `every report handled at once`.
+    pub without: String,
+    /// Ticks that would have been bad without it, in the middle of the runs, …
+    pub bad: u64,
+    /// … of so many that were bad with it, …
+    pub of: u64,
+    /// … and the least and the most of all runs.
+    pub range: (u64, u64),
+    pub runs: u32,
+    /// What share of the lag it explains, 0 to 1.
+    pub share: f64,
+}
+
+/// Something that looks like an incident and is healthy.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "mcp", derive(schemars::JsonSchema))]
+pub struct DiagnosisNote {
+    pub what: HealthyPattern,
+    pub from_s: f64,
+    pub to_s: f64,
+    pub sentence: String,
+}
+
+/// The healthy look-alikes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "mcp", derive(schemars::JsonSchema))]
+pub enum HealthyPattern {
+    /// The server rests since nothing changed.
+    IdlePause,
+    /// The player is paused.
+    PausedPlayer,
+    /// Old audio for about the lead after a seek.
+    SeekTransient,
+    /// The same after a swap.
+    SwapTransient,
+    /// One gap at a change of chunk.
+    ChunkChange,
+    /// No new generation in a loop that has settled.
+    SettledLoop,
+    /// Times of arrival vary, and leads allow for it.
+    Jitter,
+}
+
+/// Classes that the evidence cannot tell apart.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "mcp", derive(schemars::JsonSchema))]
+pub struct Ambiguity {
+    pub classes: Vec<Class>,
+    /// What is missing.
+    pub missing: &'static str,
+    /// What to record next time.
+    pub record_next: &'static str,
+}

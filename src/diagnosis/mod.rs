@@ -1,0 +1,77 @@
+//! The diagnosis: which part of the system was at fault, and what shows it.
+//!
+//! Enters: the evidence that the engine has gathered, and what was heard. Leaves: a [`Diagnosis`],
+//! the same for a recording, its checkpoints and a live session. `docs/DIAGNOSIS.md` has the classes,
+//! their signatures and the reasons of every constant.
+
+mod ambiguity;
+mod attribution;
+mod class;
+mod ending;
+mod estimates;
+mod finding;
+mod signature;
+mod suspect;
+mod view;
+
+pub use class::{AboutClass, CLASSES, Class, Subsystem};
+pub use estimates::Estimates;
+pub use finding::{
+    Ambiguity, ChainLink, Diagnosis, DiagnosisNote, Finding, HealthyPattern, Measure, Proof,
+    ToldApart,
+};
+
+use crate::engine::Engine;
+use crate::time::Nanos;
+use view::View;
+
+/// A finding that ended no longer ago than this is a present one, in seconds: what it raised or left
+/// unwritten is still heard.
+const PRESENT_S: f64 = 5.0;
+/// What a live session is judged by, in seconds: enough to know what is usual.
+const LATELY_S: f64 = 120.0;
+
+impl Diagnosis {
+    /// What an engine tells up to `at`. `capture` is what the next commands are to name.
+    #[must_use]
+    pub fn of(engine: &Engine, at: Nanos, capture: &str) -> Diagnosis {
+        Diagnosis::over(engine, at, f64::INFINITY, capture)
+    }
+
+    /// The worst finding of a live session that is at work, or just was. Only the last minutes are looked
+    /// at, so that it costs the same at any time.
+    #[must_use]
+    pub fn present(engine: &Engine, at: Nanos) -> Option<Finding> {
+        let at_s = at.seconds_since(engine.origin()?);
+        let findings = Diagnosis::over(engine, at, LATELY_S, "").findings;
+        findings.into_iter().find(|finding| finding.to_s >= at_s - PRESENT_S)
+    }
+
+    fn over(engine: &Engine, at: Nanos, window_s: f64, capture: &str) -> Diagnosis {
+        let Some(view) = View::of(engine, at, window_s) else { return Diagnosis::default() };
+        let (mut suspects, notes) = signature::all(&view);
+        let ending = ending::suspect(engine, &view, at);
+        if let Some(end) = &ending {
+            // What led to the end without more is part of it.
+            suspects.retain(|it| {
+                it.stretch.from_s < end.stretch.from_s - 0.5 || it.class != Class::GenerationStall
+            });
+        }
+        let class = ending.as_ref().map(|suspect| suspect.class);
+        suspects.extend(ending);
+        let origin = engine.origin().unwrap_or_default();
+        let episodes = engine
+            .heard_meter()
+            .filter(|_| engine.doubts().sentence().is_none())
+            .map_or_else(Vec::new, |meter| meter.report(origin).episodes);
+        let (findings, unexplained) = attribution::findings(&view, suspects, &episodes, capture);
+        let fall = signature::deepest_fall(&view);
+        Diagnosis {
+            ambiguity: ambiguity::of(engine, &view, &findings, &unexplained),
+            findings,
+            notes,
+            ended_as: class,
+            estimates: Estimates::of(&view, fall),
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! Generation: what blocks, slows or breaks up the making of slices.
+
+use super::load::LateSpell;
+use crate::diagnosis::class::Class;
+use crate::diagnosis::suspect::Suspect;
+use crate::diagnosis::view::{SliceRow, Stretch, View, quantile};
+
+/// A gap of this length is a stall, in seconds: the shortest lead of a server, so that it can be
+/// heard. A busy machine makes gaps of up to 0.16 s.
+const STALL_S: f64 = 0.25;
+/// A slice this far ahead of the usual lead covers a rebuild, in seconds: more than the stall reserve
+/// of an ordinary gap adds at once.
+const COVER_S: f64 = 0.4;
+/// A cause comes so much before the gap that it makes, in seconds: a report, a tick, and a way each.
+const CAUSE_S: f64 = 0.5;
+/// A knob is dragged when it is turned so often, per second, …
+const DRAG_PER_S: f64 = 3.0;
+/// … and at least so many times.
+const DRAG_TURNS: usize = 5;
+/// Slices until the pipeline is warm: two rounds of a pipeline of depth 4.
+const WARM_SLICES: usize = 8;
+/// Load that fills this share of its time with long intervals is one, and does not come and go.
+const STEADY: f64 = 0.6;
+/// Bursts: share of quick intervals, and so many long ones at least.
+const BURST_QUICK: f64 = 0.35;
+const BURST_GAPS: usize = 4;
+/// A window that takes longer to make than this share of what it plays does not keep up.
+const KEEPS_UP: f64 = 0.97;
+/// What memory that is paged does to a tick: 2.5 to 3.2 times as long, with a margin.
+const PAGING_TIMES: std::ops::RangeInclusive<f64> = 1.7..=4.5;
+/// Load that lasts to the end, or so long in seconds, is no passing one.
+const LASTS_S: f64 = 8.0;
+
+pub fn suspects(view: &View, spells: &[LateSpell], content: &[Suspect]) -> Vec<Suspect> {
+    let is_explained = |spell: &&LateSpell| {
+        !content.iter().any(|it| it.stretch.overlap_s(&spell.stretch) > 0.5 * spell.stretch.len_s())
+    };
+    let spells: Vec<&LateSpell> = spells.iter().filter(is_explained).collect();
+    let mut suspects = Vec::new();
+    let (mut stalls, mut loaded) = (Vec::new(), Vec::new());
+    for spell in spells {
+        if let Some(suspect) = refit(view, spell) {
+            suspects.push(suspect);
+        } else if spell.is_gap() {
+            match gap(view, spell) {
+                Some(Gap::Rebuild(suspect)) => suspects.push(*suspect),
+                Some(Gap::Stall) => stalls.push(spell),
+                None => {}
+            }
+        } else if is_burst(spell) {
+            suspects.push(burst(view, spell));
+        } else if spell.is_work {
+            loaded.push(spell);
+        }
+    }
+    suspects.extend(stall(view, &stalls));
+    suspects.extend(load(view, &loaded));
+    if loaded.is_empty() {
+        suspects.extend(always_slow(view));
+    }
+    suspects
+}
+
+/// What one gap is.
+enum Gap {
+    Rebuild(Box<Suspect>),
+    Stall,
+}
+
+fn refit(view: &View, spell: &LateSpell) -> Option<Suspect> {
+    let turns = view.turns_in(spell.stretch);
+    let is_drag = turns >= DRAG_TURNS && turns as f64 >= DRAG_PER_S * spell.stretch.len_s();
+    if !is_drag || spell.long_s.len() < 3 {
+        return None;
+    }
+    let (per_s, stalls) = (turns as f64 / spell.stretch.len_s(), spell.long_s.len());
+    let stall_s = spell.usual_long_s;
+    let sentence = format!(
+        "Knobs were turned {per_s:.0} times a second and slices came only every {stall_s:.2} s: each \
+         turn makes the pipeline fit anew."
+    );
+    let turned = view.reports_in(spell.stretch).iter().filter(|it| it.turned).map(|it| it.seq);
+    Some(
+        Suspect::new(Class::RefitStorm, spell.stretch, 0.9, sentence)
+            .link("A knob is dragged", &[("turns_per_s", per_s)], turned)
+            .link(
+                "Ticks that see a change block",
+                &[("stall_s", stall_s), ("stalls", stalls as f64)],
+                spell.records(view),
+            )
+            .apart(Class::RebuildStall, format!("{stalls} stalls in a row, not one")),
+    )
+}
+
+/// One gap: a rebuild when something asked for it, else a stall.
+fn gap(view: &View, spell: &LateSpell) -> Option<Gap> {
+    let from_s = spell.stretch.from_s;
+    let gap_s = spell.longest_s;
+    let is_start = spell.slices.0 < WARM_SLICES;
+    let least_s = STALL_S.max(3.0 * view.usual.interval_s);
+    let is_made = spell.is_made || ends_in_backlog(view, spell);
+    if gap_s < least_s || is_start || is_made || is_frozen_client(view, spell) {
+        return None;
+    }
+    let before = spell.slices.0.checked_sub(1).and_then(|at| view.slices.get(at));
+    let cover_s = before.map_or(0.0, |it| it.lead_s - view.usual.lead_s);
+    let covered = (COVER_S..4.0).contains(&cover_s) && is_alone(view, spell.slices.0);
+    let near = Stretch { from_s: from_s - CAUSE_S, to_s: from_s + CAUSE_S / 2.0 };
+    let command = view.commands_in(near).next();
+    let turned = view.reports_in(near).iter().find(|it| it.turned).map(|it| (it.t_s, it.seq));
+    let is_rebuild = covered || command.is_some() && gap_s >= 0.5;
+    let asked = command.or(turned).filter(|_| is_rebuild);
+    Some(
+        asked.map_or(Gap::Stall, |asked| {
+            Gap::Rebuild(Box::new(rebuild(view, spell, asked, cover_s)))
+        }),
+    )
+}
+
+fn rebuild(view: &View, spell: &LateSpell, asked: (f64, u64), cover_s: f64) -> Suspect {
+    let gap_s = spell.longest_s;
+    let sentence = format!(
+        "The pipeline was built anew after a change at {:.2} s: no slice came for {gap_s:.2} s, and the \
+         one before lay {cover_s:.2} s ahead of the usual lead.",
+        asked.0
+    );
+    let confidence = if cover_s >= COVER_S { 0.95 } else { 0.7 };
+    Suspect::new(Class::RebuildStall, spell.stretch, confidence, sentence)
+        .link("A change that needs another pipeline", &[("at_s", asked.0)], [asked.1])
+        .link("The server covers ahead, then builds", &[("cover_s", cover_s)], spell.records(view))
+        .link("No slices", &[("gap_s", gap_s)], [])
+        .apart(Class::GenerationStall, "a change was asked for just before, and covered for")
+}
+
+/// The generator made nothing for a while, once or several times.
+fn stall(view: &View, spells: &[&LateSpell]) -> Option<Suspect> {
+    let (first, last) = spells.first().zip(spells.last())?;
+    let stretch = Stretch { from_s: first.stretch.from_s, to_s: last.stretch.to_s };
+    let gap_s = spells.iter().map(|it| it.longest_s).fold(0.0, f64::max);
+    let sum_s: f64 = spells.iter().map(|it| it.longest_s).sum();
+    let reports: usize = spells.iter().map(|it| view.reports_in(it.stretch).len()).sum();
+    let times = match spells.len() {
+        1 => String::new(),
+        more => format!("{more} times, {sum_s:.2} s together: "),
+    };
+    let upto = if spells.len() == 1 { "" } else { "up to " };
+    let sentence = format!(
+        "Generation stood still {times}no slice came for {upto}{gap_s:.2} s while the client went on \
+         reporting ({reports} reports); usual is a slice every {:.0} ms.",
+        view.usual.interval_s * 1e3
+    )
+    .replace("still no", "still: no");
+    let seen = if spells.iter().any(|it| it.work_s >= 0.7 * it.longest_s) { 0.9 } else { 0.8 };
+    let lead_s = view.slices.get(first.slices.0).map_or(0.0, |slice| slice.lead_s);
+    let records = spells.iter().flat_map(|spell| spell.records(view));
+    let figures = [("gap_s", gap_s), ("gaps", spells.len() as f64), ("sum_s", sum_s)];
+    let suspect = Suspect::new(Class::GenerationStall, stretch, seen, sentence)
+        .link("The generator makes nothing", &figures, records)
+        .link("The next slice is placed where the listener is by then", &[("lead_s", lead_s)], [])
+        .apart(Class::BandwidthDeficit, "no backlog of slices came after the gap")
+        .apart(Class::ClientSendHitch, "the client went on reporting");
+    Some(if last.is_open { suspect.against("no slice came any more", 0.0) } else { suspect })
+}
+
+/// The client's machine stood still with its recorder: neither slices nor reports came.
+pub fn is_frozen_client(view: &View, spell: &LateSpell) -> bool {
+    let Stretch { from_s, to_s } = spell.stretch;
+    let inner = Stretch { from_s: from_s + 0.05, to_s: to_s - 0.05 };
+    let is_quiet = inner.len_s() > 4.0 * view.usual.report_s;
+    let has_reports = view.reports.last().is_some_and(|last| last.t_s > to_s);
+    is_quiet && has_reports && view.reports_in(inner).is_empty()
+}
+
+/// A backlog came after the gap, so that the link was held up and not the generator: many slices at
+/// once, the first of them placed for a moment that is long over.
+pub fn ends_in_backlog(view: &View, spell: &LateSpell) -> bool {
+    let Some(after) = view.slices.get(spell.slices.0..) else { return false };
+    let Some(first) = after.first() else { return false };
+    let at_once = after.iter().skip(1).take_while(|slice| {
+        slice.interval_s.is_some_and(|interval_s| interval_s < 0.4 * view.usual.interval_s)
+    });
+    at_once.count() >= 3 && first.lead_s < view.usual.lead_s - 0.5 * spell.longest_s.min(1.0)
+}
+
+/// Whether the slice before this one is the only one that lies far ahead.
+fn is_alone(view: &View, at: usize) -> bool {
+    let before = at.checked_sub(3).map_or(&[][..], |from| &view.slices[from..at - 1]);
+    before.iter().all(|slice| slice.lead_s < view.usual.lead_s + COVER_S)
+}
+
+fn is_burst(spell: &LateSpell) -> bool {
+    spell.quick >= BURST_QUICK && spell.long_s.len() >= BURST_GAPS && spell.is_work
+}
+
+fn burst(view: &View, spell: &LateSpell) -> Suspect {
+    let (gap_s, quick) = (spell.usual_long_s, spell.quick);
+    let sentence = format!(
+        "Slices came in bursts: {} pauses of {gap_s:.2} s with quick generations in between.",
+        spell.long_s.len()
+    );
+    Suspect::new(Class::BurstProduction, spell.stretch, 0.9, sentence)
+        .link(
+            "Nothing fills the time between generations",
+            &[("pause_s", gap_s), ("quick_share", quick), ("tick_s", spell.work_s)],
+            spell.records(view),
+        )
+        .apart(Class::SlowGeneration, "most generations were quick")
+}
+
+/// Spells of long ticks: one that stays is slow generation or paging, several that pass are contention.
+fn load(view: &View, loaded: &[&LateSpell]) -> Vec<Suspect> {
+    let Some((first, last)) = loaded.first().zip(loaded.last()) else { return Vec::new() };
+    let lasts = |spell: &LateSpell| {
+        spell.stretch.len_s() >= LASTS_S || view.to_s - spell.stretch.to_s < 2.0
+    };
+    let long_s: f64 = loaded.iter().map(|it| it.stretch.len_s()).sum();
+    let whole = Stretch { from_s: first.stretch.from_s, to_s: last.stretch.to_s };
+    let waited_s: f64 = loaded.iter().flat_map(|it| &it.long_s).sum();
+    let is_one = loaded.len() == 1 || long_s >= 0.9 * whole.len_s();
+    let is_one = is_one && waited_s >= STEADY * whole.len_s();
+    if is_one && lasts(last) && whole.len_s() >= 1.0 {
+        return vec![slowed(view, whole, loaded)];
+    }
+    if long_s < 0.5 {
+        return Vec::new();
+    }
+    let (work_s, times) = (first.work_s, first.work_s / view.usual.work_s.max(1e-3));
+    let sentence = format!(
+        "Generation slowed down {} time{} and recovered: {work_s:.2} s for a slice instead of {:.2} s, \
+         for {long_s:.1} s together, as when another load shares the GPU.",
+        loaded.len(),
+        if loaded.len() == 1 { "" } else { "s" },
+        view.usual.work_s,
+    );
+    let records = loaded.iter().flat_map(|spell| spell.records(view));
+    vec![
+        Suspect::new(Class::GpuContention, whole, 0.85, sentence)
+            .link(
+                "Ticks and decoding take longer together",
+                &[("times", times), ("work_s", work_s), ("spells", loaded.len() as f64)],
+                records,
+            )
+            .apart(Class::SlowGeneration, "it recovered in between")
+            .apart(Class::BandwidthDeficit, "the headers tell of the time"),
+    ]
+}
+
+/// Ticks became longer and stayed so.
+fn slowed(view: &View, whole: Stretch, loaded: &[&LateSpell]) -> Suspect {
+    let slices = view.slices_in(whole);
+    let work_s = quantile(slices.iter().map(SliceRow::work_s), 0.5);
+    let interval_s = quantile(slices.iter().filter_map(|it| it.interval_s), 0.5);
+    let window_s = quantile(slices.iter().map(|it| it.window_s), 0.5);
+    let decode_s = quantile(slices.iter().map(|it| it.decode_s), 0.5);
+    let tick_s = quantile(slices.iter().map(|it| it.tick_s), 0.5);
+    let before_s = (view.usual.work_s - view.usual.decode_s).max(1e-3);
+    let (tick_times, decode_times) = (tick_s / before_s, decode_s / view.usual.decode_s.max(1e-3));
+    let pace = window_s / interval_s.max(1e-3);
+    let both = PAGING_TIMES.contains(&tick_times) && PAGING_TIMES.contains(&decode_times);
+    let records = loaded.first().map_or(Vec::new(), |spell| spell.records(view));
+    let figures = [
+        ("tick_s", tick_s),
+        ("decode_s", decode_s),
+        ("tick_times", tick_times),
+        ("decode_times", decode_times),
+        ("realtime_factor", pace),
+    ];
+    if both || pace * KEEPS_UP > 1.0 && tick_times < *PAGING_TIMES.end() {
+        let sentence = format!(
+            "From {:.1} s on every tick took {tick_times:.1} times and decoding {decode_times:.1} times \
+             as long as before, and stayed so: {:.0} ms instead of {:.0} ms for a slice.",
+            whole.from_s,
+            work_s * 1e3,
+            view.usual.work_s * 1e3
+        );
+        let confidence = if both { 0.9 } else { 0.6 };
+        return Suspect::new(Class::VramPaging, whole, confidence, sentence)
+            .link("Ticks step up once and stay", &figures, records)
+            .apart(Class::GpuContention, "it did not recover")
+            .apart(Class::SlowGeneration, "tick and decoding grew by one factor at one moment");
+    }
+    slow(whole, &figures, pace, interval_s, window_s, records)
+}
+
+fn slow(
+    whole: Stretch,
+    figures: &[(&'static str, f64)],
+    pace: f64,
+    interval_s: f64,
+    window_s: f64,
+    records: Vec<u64>,
+) -> Suspect {
+    let sentence = format!(
+        "Generation ran at {pace:.2}× real time: a slice of {window_s:.2} s every {interval_s:.2} s, and \
+         its header accounts for that time."
+    );
+    Suspect::new(Class::SlowGeneration, whole, 0.9, sentence)
+        .link("A slice takes longer to make than it plays", figures, records)
+        .apart(Class::BandwidthDeficit, "the headers tell of the time")
+        .apart(Class::StalePlayhead, "the time is in the ticks")
+}
+
+/// Slow from the beginning on, so that nothing else is usual.
+fn always_slow(view: &View) -> Option<Suspect> {
+    let settled = || view.slices.iter().filter(|it| !view.is_settling(it.t_s) && !it.is_reused());
+    let interval_s = quantile(settled().filter_map(|it| it.interval_s), 0.5);
+    let window_s = view.usual.window_s;
+    if interval_s <= 0.0 || settled().count() < 5 || window_s >= KEEPS_UP * interval_s {
+        return None;
+    }
+    let work_s = quantile(settled().map(SliceRow::work_s), 0.5);
+    let whole = Stretch { from_s: view.from_s, to_s: view.to_s };
+    let figures = [("work_s", work_s), ("realtime_factor", window_s / interval_s)];
+    (work_s >= 0.6 * interval_s || view.is_tape)
+        .then(|| slow(whole, &figures, window_s / interval_s, interval_s, window_s, Vec::new()))
+}

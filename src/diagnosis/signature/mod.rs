@@ -1,0 +1,42 @@
+//! The signatures: what each class of incident leaves in the evidence.
+//!
+//! Enters: a [`View`]. Leaves: suspects and notes. A signature looks for the mechanism of its class, not
+//! for its symptom: which of generation, link, server clock and client did not keep its rate, while the
+//! others did.
+
+mod client;
+mod clock;
+mod content;
+mod generation;
+mod link;
+mod load;
+mod pace;
+#[cfg(test)]
+mod tests;
+
+use super::finding::DiagnosisNote;
+use super::suspect::Suspect;
+use super::view::View;
+
+pub use client::audio_clock;
+
+/// Slope and depth of the deepest fall of the leads.
+pub fn deepest_fall(view: &View) -> Option<(f64, f64)> {
+    let falls = clock::falls(view, &pace::paces(view));
+    let deepest = falls.iter().min_by(|one, two| one.lowest_s.total_cmp(&two.lowest_s))?;
+    Some((deepest.slope, view.usual.lead_s - deepest.lowest_s))
+}
+
+/// Everything that the signatures see.
+pub fn all(view: &View) -> (Vec<Suspect>, Vec<DiagnosisNote>) {
+    let client = client::suspects(view);
+    let content = content::suspects(view);
+    let spells = load::spells(view);
+    let mut suspects = generation::suspects(view, &spells, &content);
+    suspects.extend(clock::suspects(view, &spells, &content));
+    let link = link::suspects(view, &spells, &suspects, &client, &content);
+    suspects.extend(link);
+    suspects.extend(content);
+    suspects.extend(client);
+    (suspects, content::notes(view))
+}

@@ -1,0 +1,216 @@
+//! Each mechanism by itself, on columns that are written by hand.
+
+use super::*;
+use crate::diagnosis::class::Class;
+use crate::diagnosis::view::{BufferRow, ReportRow, SliceRow};
+
+const LOOP_S: f64 = 20.0;
+const EVERY_S: f64 = 0.052;
+const REPORT_S: f64 = 0.034;
+
+/// Half a minute in which all is well: a slice every 52 ms, 0.2 s ahead, a generation every second one.
+fn steady() -> View {
+    let slice = |number: usize| {
+        let t_s = number as f64 * EVERY_S;
+        SliceRow {
+            t_s,
+            seq: 1,
+            start_s: (t_s + 0.2).rem_euclid(LOOP_S),
+            window_s: 0.36,
+            bytes: 20_000.0,
+            lead_s: 0.2,
+            tick_s: 0.045,
+            decode_s: 0.007,
+            generations: (number / 2) as f64,
+            interval_s: (number > 0).then_some(EVERY_S),
+        }
+    };
+    let report = |number: usize| {
+        let t_s = number as f64 * REPORT_S;
+        ReportRow {
+            t_s,
+            seq: 1,
+            position_s: Some(t_s.rem_euclid(LOOP_S)),
+            acknowledged: Some((t_s / EVERY_S).floor() * 20_000.0),
+            lead_s: Some(0.2),
+            turned: number % 200 == 100,
+            received: (t_s / EVERY_S).floor() * 20_000.0,
+        }
+    };
+    View {
+        slices: (0..580).map(slice).collect(),
+        reports: (0..885).map(report).collect(),
+        buffers: vec![BufferRow { t_s: 0.0, seq: 1, loop_s: LOOP_S, bytes: 3.8e6 }],
+        to_s: 30.0,
+        ..View::default()
+    }
+}
+
+/// The same with other slices, whose intervals follow from their times.
+fn with_slices(change: impl Fn(&mut Vec<SliceRow>)) -> View {
+    let mut view = steady();
+    change(&mut view.slices);
+    let times: Vec<f64> = view.slices.iter().map(|slice| slice.t_s).collect();
+    for (slice, before_s) in view.slices.iter_mut().skip(1).zip(times) {
+        slice.interval_s = Some(slice.t_s - before_s);
+    }
+    view
+}
+
+fn with_reports(change: impl Fn(&mut Vec<ReportRow>)) -> View {
+    let mut view = steady();
+    change(&mut view.reports);
+    view
+}
+
+/// Slices come `times` as far apart from 10 s on, and carry on where the listener is.
+fn slower(slices: &mut Vec<SliceRow>, times: f64, lead_s: impl Fn(f64) -> f64) {
+    let mut t_s = 10.0;
+    for slice in slices.iter_mut().filter(|slice| slice.t_s > 10.0) {
+        slice.t_s = t_s;
+        slice.lead_s = lead_s(t_s - 10.0);
+        slice.start_s = (t_s + slice.lead_s).rem_euclid(LOOP_S);
+        t_s += EVERY_S * times;
+    }
+    slices.retain(|slice| slice.t_s < 30.0);
+}
+
+#[track_caller]
+fn check(view: View, expected: &[Class]) {
+    let (suspects, _) = all(&view.measured());
+    let found: Vec<_> = suspects.iter().map(|suspect| suspect.class).collect();
+    assert_eq!(found, expected, "{suspects:#?}");
+}
+
+#[test]
+fn what_is_steady_has_no_suspects() {
+    check(steady(), &[]);
+    check(View::default(), &[]);
+    check(View { slices: Vec::new(), ..steady() }, &[Class::RawSourceNeverCovered]);
+    check(View { reports: Vec::new(), ..steady() }, &[]);
+}
+
+#[test]
+fn a_gap_is_a_stall_unless_slices_were_made_in_it() {
+    let gap = |slices: &mut Vec<SliceRow>, made: bool| {
+        slices.retain(|slice| !(10.0..11.0).contains(&slice.t_s));
+        let lost = if made { 0.0 } else { 9.0 };
+        slices.iter_mut().filter(|it| it.t_s > 10.0).for_each(|it| it.generations -= lost);
+    };
+    check(with_slices(|slices| gap(slices, false)), &[Class::GenerationStall]);
+    check(with_slices(|slices| gap(slices, true)), &[]);
+}
+
+#[test]
+fn a_gap_that_was_asked_and_covered_for_is_a_rebuild() {
+    let mut view = with_slices(|slices| {
+        slices.retain(|slice| !(10.0..11.1).contains(&slice.t_s));
+        slices.iter_mut().filter(|it| it.t_s > 10.0).for_each(|it| it.generations -= 10.0);
+        let last = slices.iter_mut().rfind(|slice| slice.t_s < 10.0).unwrap();
+        last.lead_s = 1.2;
+    });
+    view.commands = vec![(9.9, 7)];
+    check(view, &[Class::RebuildStall]);
+}
+
+#[test]
+fn a_fall_of_leads_is_the_clock_s_when_slices_keep_their_rate_and_the_link_s_when_not() {
+    let falling = |since_s: f64| 0.2 - 0.5 * since_s;
+    check(with_slices(|slices| slower(slices, 1.0, falling)), &[Class::StalePlayhead]);
+    check(with_slices(|slices| slower(slices, 2.0, falling)), &[Class::BandwidthDeficit]);
+}
+
+#[test]
+fn long_ticks_are_slow_generation_paging_or_contention() {
+    let ticks = |slices: &mut Vec<SliceRow>, tick_s: f64, decode_s: f64, until_s: f64| {
+        let late = |slice: &&mut SliceRow| (10.0..until_s).contains(&slice.t_s);
+        for slice in slices.iter_mut().filter(late) {
+            (slice.tick_s, slice.decode_s) = (tick_s, decode_s);
+        }
+    };
+    let slow = with_slices(|slices| {
+        slower(slices, 8.0, |_| 0.2);
+        ticks(slices, 0.4, 0.007, 30.0);
+    });
+    check(slow, &[Class::SlowGeneration]);
+    let paging = with_slices(|slices| {
+        slower(slices, 2.6, |_| 0.2);
+        ticks(slices, 0.117, 0.018, 30.0);
+    });
+    check(paging, &[Class::VramPaging]);
+    let shared = with_slices(|slices| {
+        let mut number = 0;
+        slices.retain(|slice| {
+            number += 1;
+            !(10.0..12.0).contains(&slice.t_s) && !(16.0..18.0).contains(&slice.t_s)
+                || number % 5 == 0
+        });
+        ticks(slices, 0.2, 0.05, 12.3);
+        let late = |slice: &&mut SliceRow| (16.0..18.3).contains(&slice.t_s);
+        slices.iter_mut().filter(late).for_each(|slice| slice.tick_s = 0.2);
+    });
+    check(shared, &[Class::GpuContention]);
+}
+
+#[test]
+fn a_client_is_throttled_when_every_report_is_late_and_hitched_when_one_is() {
+    let hitch = with_reports(|it| it.retain(|report| !(10.0..11.5).contains(&report.t_s)));
+    check(hitch, &[Class::ClientSendHitch]);
+    let backlog = with_reports(|reports| {
+        let mut last_s = 0.0;
+        reports.retain(|report| {
+            let keep = report.t_s < 10.0 || report.t_s - last_s > 1.0;
+            last_s = if keep { report.t_s } else { last_s };
+            keep
+        });
+    });
+    check(backlog, &[Class::ClientBacklog]);
+}
+
+#[test]
+fn an_audio_clock_is_skewed_or_coarse() {
+    let clock = |position: fn(f64) -> f64| {
+        with_reports(|reports| {
+            for report in reports {
+                report.position_s = Some(position(report.t_s).rem_euclid(LOOP_S));
+            }
+        })
+    };
+    check(clock(|t_s| t_s * 1.005), &[Class::ClockSkew]);
+    check(clock(|t_s| t_s * 0.97), &[Class::ClockSkew]);
+    check(clock(|t_s| t_s * 1.0003), &[]);
+    check(clock(|t_s| (t_s / 0.0853).floor() * 0.0853), &[Class::StairStepPlayhead]);
+    check(clock(|t_s| (t_s / 0.0053).floor() * 0.0053), &[]);
+}
+
+#[test]
+fn a_lead_that_a_jump_throws_up_is_a_runaway_and_one_of_a_gap_is_none() {
+    let thrown = |view: &mut View, from_s: f64| {
+        for slice in view.slices.iter_mut().filter(|slice| slice.t_s > from_s) {
+            slice.lead_s = 3.0 * (-(slice.t_s - from_s) / 20.0).exp() + 0.2;
+        }
+        for report in view.reports.iter_mut().filter(|report| report.t_s > 10.0) {
+            report.position_s = report.position_s.map(|s| (s + 7.0).rem_euclid(LOOP_S));
+        }
+        let stray = view.reports.iter_mut().find(|report| report.t_s > 10.1).unwrap();
+        stray.lead_s = Some(-6.8);
+    };
+    let mut view = steady();
+    thrown(&mut view, 10.0);
+    check(view, &[Class::SeekLeadRunaway]);
+}
+
+#[test]
+fn slices_of_the_old_source_bleed_into_the_new_one() {
+    let mut view = steady();
+    view.buffers.push(BufferRow { t_s: 10.0, seq: 9, loop_s: 30.0, bytes: 5.7e6 });
+    for report in view.reports.iter_mut().filter(|report| report.t_s >= 10.0) {
+        report.position_s = Some(report.t_s - 10.0);
+    }
+    let healthy = view.clone();
+    for slice in view.slices.iter_mut().filter(|it| (10.0..11.5).contains(&it.t_s)) {
+        (slice.lead_s, slice.start_s) = (10.2, slice.t_s + 0.2);
+    }
+    check(view, &[Class::OldTrackBleed]);
+    check(healthy, &[]);
+}

@@ -1,0 +1,79 @@
+//! `capture_diagnose`: which part of the system was at fault.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::app::{self, AnalyzeOptions};
+use crate::diagnosis::{Ambiguity, DiagnosisNote, Estimates, Finding};
+use crate::mcp::answer::{ToolAnswer, cursor, page};
+use crate::mcp::args::limit;
+use crate::mcp::call::Call;
+use crate::mcp::options::Toolset;
+use crate::mcp::shared::Shared;
+use crate::mcp::tool::{AboutTool, Effect};
+use crate::mcp::views::{self, VerdictView};
+use crate::report::EndingReport;
+
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(super) struct DiagnoseArgs {
+    /// The capture, by its id or path
+    capture: String,
+    /// Findings at most, 5 unless given, up to 20
+    limit: Option<u64>,
+    /// next_cursor of the answer before
+    cursor: Option<String>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct CaptureDiagnosis {
+    id: String,
+    /// Worst first: audible ones by their bad seconds
+    findings: Vec<Finding>,
+    /// What looks like an incident and is healthy
+    notes: Vec<DiagnosisNote>,
+    /// What the evidence cannot tell apart, and what to record next time
+    ambiguity: Vec<Ambiguity>,
+    estimates: Estimates,
+    verdict: VerdictView,
+    /// How the session ended, and gaps in the client's reports
+    ending: EndingReport,
+}
+
+/// The tool [`capture_diagnose`].
+pub(super) const CAPTURE_DIAGNOSE: AboutTool = AboutTool {
+    name: "capture_diagnose",
+    title: "Diagnose a capture",
+    description: "Names the part at fault (generation, server clock, link, client, connection, content, \
+     configuration) with class, chain of evidence, what was heard of it, what it was told apart from, and \
+     what mends it.",
+    set: Toolset::Replay,
+    effect: Effect::Reads,
+};
+
+pub(super) async fn capture_diagnose(
+    shared: Arc<Shared>,
+    args: DiagnoseArgs,
+    call: Call,
+) -> Result<ToolAnswer<CaptureDiagnosis>> {
+    let found = shared.captures.find(&args.capture)?;
+    let (start, most) = (cursor(args.cursor.as_deref())?, limit(args.limit, 5, 20));
+    let path = found.path.clone();
+    let analysis =
+        call.work("diagnosing", move || app::analyze(&path, &AnalyzeOptions::default())).await?;
+    let all = analysis.diagnosis.findings.iter().cloned();
+    let (findings, cut) = page("findings", all, start, most);
+    let answer = CaptureDiagnosis {
+        id: found.id.clone(),
+        findings,
+        notes: analysis.diagnosis.notes.iter().take(views::EPISODES).cloned().collect(),
+        ambiguity: analysis.diagnosis.ambiguity.clone(),
+        estimates: analysis.diagnosis.estimates.clone(),
+        verdict: VerdictView::of(&analysis.verdict),
+        ending: views::ending(&analysis),
+    };
+    let steps = views::next_after(&analysis, &found.id);
+    Ok(ToolAnswer::new(views::causes(&analysis), answer).next(steps).cut(cut))
+}
