@@ -19,6 +19,7 @@ use crate::engine::Options;
 use crate::family::Family;
 use crate::lag::ReportArgs;
 use crate::peer::client::{Client, ClientOptions, Dialect};
+use crate::peer::client_model::ClientModel;
 use crate::peer::script::ScriptedOp;
 use crate::peer::server::Pcm;
 use crate::peer::tune;
@@ -84,6 +85,8 @@ pub struct RecordVerb {
     pub family: Option<Family>,
     /// Further fields of the configuration, which win over all others.
     pub set: Map<String, Value>,
+    /// How the position moves, and when it is reported.
+    pub client: ClientModel,
     /// Reports a second.
     pub params_hz: f64,
     pub dialect: Dialect,
@@ -114,6 +117,7 @@ impl RecordVerb {
             prompt: None,
             family: None,
             set: Map::new(),
+            client: ClientModel::default(),
             params_hz: client.params_hz,
             dialect: client.dialect,
             rate: client.rate,
@@ -171,6 +175,7 @@ pub async fn record(
     }
     config.extend(verb.set);
     let waits_for_audio = waits_for_audio(&config);
+    let traits = verb.client.traits();
     let path = verb.out.map_or_else(|| default_path(&verb.keeping), Ok)?;
     let keeping = verb.keeping;
     let recorder = RecorderOptions {
@@ -195,6 +200,9 @@ pub async fn record(
             script: verb.script,
             run_for: verb.run_for,
             ready_timeout: verb.ready_timeout,
+            position_step: traits.position_step,
+            wraps_to_s: traits.wraps_to_s,
+            reports_while_paused: traits.reports_while_paused,
             waits_for_audio,
             engine: Options { tracker_bound: Some(LIVE_TRACKER_BOUND), ..Options::default() },
             ..ClientOptions::default()

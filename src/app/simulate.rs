@@ -201,3 +201,6 @@ pub fn simulate(verb: &SimulateVerb) -> Result<Analysis> {
     let about = CaptureDescription::live(verb.out.display().to_string(), simulated.ended);
     Ok(Analysis::of(simulated.engine(), about, &ReportArgs::default()))
 }
+
+#[cfg(test)]
+mod tests;

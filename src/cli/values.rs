@@ -9,7 +9,8 @@ use clap::{Arg, Command, ValueEnum};
 use serde_json::Value;
 
 use crate::capture::Direction;
-use crate::peer::client::{Dialect, MAX_PARAMS_HZ};
+use crate::peer::client::MAX_PARAMS_HZ;
+use crate::peer::client_model::{ClientModel, UnknownClient};
 use crate::playhead::PlayheadSource;
 use crate::time::{Span, SpanError};
 
@@ -61,8 +62,14 @@ impl std::fmt::Display for Seconds {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ReportWindow(pub Option<f64>);
 
-pub fn dialect(legacy: bool) -> Dialect {
-    if legacy { Dialect::Legacy } else { Dialect::Modern }
+pub fn parse_live_client(text: &str) -> Result<ClientModel, String> {
+    let client: ClientModel = text.parse().map_err(|error: UnknownClient| error.to_string())?;
+    if client.traits().is_live() {
+        return Ok(client);
+    }
+    Err(format!(
+        "a live client is not held up; simulate it: lagtape simulate --client {text} -o x.lagtape"
+    ))
 }
 
 pub fn parse_seconds(text: &str) -> Result<Seconds, String> {

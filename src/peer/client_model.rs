@@ -123,6 +123,14 @@ impl ClientModel {
     }
 }
 
+impl ClientTraits {
+    /// Whether a live recording can behave in this way: its main thread is never held up.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.main_thread == MainThread::default()
+    }
+}
+
 impl FromStr for ClientModel {
     type Err = UnknownClient;
 

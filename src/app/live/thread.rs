@@ -19,7 +19,8 @@ use crate::edge::recorder::ManualTrigger;
 use crate::edge::recorder::RecorderOptions;
 use crate::engine::Options;
 use crate::family::Family;
-use crate::peer::client::{ClientOptions, DEFAULT_PARAMS_HZ};
+use crate::peer::client::ClientOptions;
+use crate::peer::client_model::ClientModel;
 use crate::peer::incident::Trouble;
 use crate::peer::server::BUILT_IN;
 use crate::time::{DEFAULT_SAMPLE_RATE, Span};
@@ -46,7 +47,9 @@ pub struct LiveVerb {
     pub family: Option<Family>,
     /// Further fields of the configuration, which win over all others.
     pub set: Map<String, Value>,
-    /// Reports a second; `None`: the incident's, or the usual.
+    /// How the client reports.
+    pub client: ClientModel,
+    /// Reports a second; `None`: the incident's, or the client's.
     pub params_hz: Option<f64>,
     /// How long to go on after the initial buffer.
     pub run_for: Span,
@@ -115,6 +118,7 @@ fn record_options(verb: LiveVerb, url: String) -> Result<RecordOptions> {
         }
         LiveServer::Url(_) => Default::default(),
     };
+    let traits = verb.client.traits();
     metadata.insert("held_by".to_owned(), "mcp".to_owned());
     let source = verb.source.unwrap_or(match &verb.server {
         LiveServer::BuiltIn { .. } => SessionSource::Fixture(BUILT_IN.to_owned()),
@@ -135,11 +139,14 @@ fn record_options(verb: LiveVerb, url: String) -> Result<RecordOptions> {
         client: ClientOptions {
             config,
             upload,
-            params_hz: verb.params_hz.or(setup.params_hz).unwrap_or(DEFAULT_PARAMS_HZ),
+            params_hz: verb.params_hz.or(setup.params_hz).unwrap_or(traits.params_hz),
             rate: setup.rate,
             script: setup.script,
             commands: setup.commands,
-            position_step: setup.position_step.unwrap_or(1),
+            dialect: traits.dialect,
+            position_step: setup.position_step.unwrap_or(traits.position_step),
+            wraps_to_s: traits.wraps_to_s,
+            reports_while_paused: traits.reports_while_paused,
             run_for: Some(verb.run_for),
             ready_timeout: verb.ready_timeout,
             waits_for_audio,

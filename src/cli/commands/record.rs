@@ -13,10 +13,11 @@ use crate::cli::recorded::print_recorded;
 use crate::cli::recording_display::RecordingDisplay;
 use crate::cli::signals::{stop_signal, take_signals};
 use crate::cli::stderr::Stderr;
-use crate::cli::values::{HeaderParser, dialect, parse_hz, parse_rate, parse_setting};
+use crate::cli::values::{HeaderParser, parse_hz, parse_live_client, parse_rate, parse_setting};
 use crate::edge::recorder::FileLayout;
 use crate::family::Family;
-use crate::peer::client::DEFAULT_PARAMS_HZ;
+use crate::peer::client::Dialect;
+use crate::peer::client_model::ClientModel;
 use crate::peer::script::ScriptedOp;
 use crate::time::Span;
 
@@ -59,9 +60,13 @@ pub struct RecordArgs {
     /// Any other field of the configuration; the value is JSON, or else text
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_setting)]
     pub set: Vec<(String, Value)>,
-    /// Reports of the playhead a second
-    #[arg(long, default_value_t = DEFAULT_PARAMS_HZ, value_parser = parse_hz)]
-    pub params_hz: f64,
+    /// Report as that client does, with its cadence and its fields: lagtape, headless, web, sdk or
+    /// touchdesigner; lagtape by default
+    #[arg(long, value_name = "NAME", value_parser = parse_live_client)]
+    pub client: Option<ClientModel>,
+    /// Reports of the playhead a second; the client's by default, 30 of lagtape's own
+    #[arg(long, value_parser = parse_hz)]
+    pub params_hz: Option<f64>,
     /// Report knobs and position only, as clients did before June 2026
     #[arg(long)]
     pub legacy: bool,
@@ -103,6 +108,8 @@ pub struct PlaybackArgs {
 
 impl RecordArgs {
     fn verb(&self) -> RecordVerb {
+        let client = self.client.unwrap_or_default();
+        let traits = client.traits();
         RecordVerb {
             headers: self.header.clone(),
             out: self.out.clone(),
@@ -116,8 +123,9 @@ impl RecordArgs {
             prompt: self.prompt.clone(),
             family: self.family,
             set: self.set.iter().cloned().collect(),
-            params_hz: self.params_hz,
-            dialect: dialect(self.legacy),
+            client,
+            params_hz: self.params_hz.unwrap_or(traits.params_hz),
+            dialect: if self.legacy { Dialect::Legacy } else { traits.dialect },
             rate: self.playback.rate,
             script: self.playback.op.clone(),
             run_for: self.run_for,

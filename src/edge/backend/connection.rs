@@ -18,10 +18,10 @@ use crate::edge::socket::close::SocketEnd;
 use crate::edge::socket::listener::StopSignal;
 use crate::edge::socket::pump::{self, ClosedConnection, ServedPeer};
 use crate::edge::socket::upgrade::Upgraded;
-use crate::peer::Outgoing;
 use crate::peer::link::{Link, LinkOptions, websocket_len};
 use crate::peer::rng::Stream;
 use crate::peer::server::{Incoming, ServedModel, Server, ServerOptions};
+use crate::peer::{LOST, Outgoing};
 use crate::time::Nanos;
 use crate::wire::json::parse_object;
 use crate::wire::message::kind_of;
@@ -200,6 +200,10 @@ impl ServedPeer for Connection<'_> {
                 return None;
             }
             let message = self.server.poll(now)?;
+            if let Outgoing::Close { code: LOST, .. } = message {
+                // What is under way is lost with the connection.
+                return Some(message);
+            }
             let bytes = outgoing_len(&message);
             // Making a message takes time too, and only now does the link get it.
             now = self.backend.clock.now();

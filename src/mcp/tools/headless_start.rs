@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -19,6 +19,7 @@ use crate::mcp::shared::Shared;
 use crate::mcp::tool::{AboutTool, Effect};
 use crate::mcp::waiting;
 use crate::peer::client::MAX_PARAMS_HZ;
+use crate::peer::client_model::ClientModel;
 use crate::peer::incident::Trouble;
 use crate::wire::url::without_secrets;
 
@@ -33,7 +34,8 @@ const START_WAIT_S: (f64, f64) = (20.0, 50.0);
 pub(super) struct StartArgs {
     /// The server, ws:// or wss://; its query string is used and never shown or written
     url: Option<String>,
-    /// The built-in server's trouble, such as stall:at=6,for=4, thin-link:down=100KB/s, slow-generation
+    /// The built-in server's trouble, such as stall:at=6,for=4, thin-link:down=100KB/s, or two at once as
+    /// stall+keepalive-kill
     incident: Option<String>,
     /// Of the built-in server
     seed: Option<u64>,
@@ -52,7 +54,10 @@ pub(super) struct StartArgs {
     depth: Option<u32>,
     /// Steps of the model
     steps: Option<u32>,
-    /// Reports of the playhead a second, 30 unless given
+    /// Report as that client does, with its cadence and its fields: lagtape unless given, headless,
+    /// web, sdk or touchdesigner
+    client: Option<String>,
+    /// Reports of the playhead a second; the client's unless given, 30 of lagtape's own
     params_hz: Option<f64>,
     /// Further fields of the configuration, which win over all others
     #[serde(default)]
@@ -179,7 +184,10 @@ fn live_verb(shared: &Shared, args: StartArgs, out: std::path::PathBuf) -> Resul
     let hz = args.params_hz.map(|hz| within("params_hz", hz, 0.1, MAX_PARAMS_HZ)).transpose()?;
     let run_for_s = within("run_for_s", args.run_for_s.unwrap_or(RUN_FOR_S.0), 0.1, RUN_FOR_S.1)?;
     let timeout_s = within("timeout_s", args.timeout_s.unwrap_or(TIMEOUT_S.0), 0.1, TIMEOUT_S.1)?;
+    let client: ClientModel = args.client.as_deref().unwrap_or("lagtape").parse()?;
+    ensure!(client.traits().is_live(), "a live client is not held up; take web");
     Ok(LiveVerb {
+        client,
         server: place,
         source,
         prompt: args.prompt,

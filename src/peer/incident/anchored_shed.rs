@@ -1,7 +1,7 @@
 //! The client asks for regions by position, and the server sheds them on a slow link like any other
 //! slice, as servers before PR 347 do: what was asked for never arrives.
 
-use super::{Incident, Parameter, REFINING, Unit};
+use super::{Incident, Parameter, REFINING, Unit, on_link};
 use crate::peer::client::ClientCommand;
 use crate::time::Span;
 
@@ -43,7 +43,7 @@ pub(super) const INCIDENT: Incident = Incident {
         setup.policy.flow.sheds_asked_for = true;
         setup.down.bytes_per_s = Some(values.get("down"));
         setup.down.buffer_bytes = Some(BUFFER_BYTES);
-        setup.down.slow_from_s = values.get("at");
+        setup.down.slow_from_s = on_link(values.get("at"), setup);
         let every = values.span("every").0.max(1);
         setup.client.commands.extend((0..MAX_REQUESTS).map(|request| {
             let at = values.span("at").0.saturating_add(request.saturating_mul(every));

@@ -1,9 +1,8 @@
 //! Incidents: named troubles of the simulated peers (`stall:at=3,for=4`).
 //!
 //! An incident with its values gives a [`Setup`] of server, model, link and client. A new incident is
-//! one small file here and a line in [`ALL`]. What the client does is timed in seconds from the initial
-//! buffer; links and faults are timed from the beginning of the session, a fraction of a second earlier
-//! on a warm server.
+//! one small file here and a line in [`ALL`]. Times are seconds from the initial buffer;
+//! on a link that takes long for it they are earlier by that.
 
 mod anchored_shed;
 mod behind;
@@ -191,6 +190,12 @@ impl Values {
     fn onwards(&self) -> Interval {
         Interval { at_s: self.get("at"), for_s: f64::INFINITY }
     }
+}
+
+/// When that moment is for a link, which is made before the source is loaded; 0 stays: it is the link's
+/// own beginning.
+fn on_link(at_s: f64, setup: &Setup) -> f64 {
+    if at_s > 0.0 { at_s + setup.generator.load_ms / 1e3 } else { 0.0 }
 }
 
 /// The spell of an incident that has no beginning and no end.

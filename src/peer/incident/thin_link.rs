@@ -1,6 +1,6 @@
 //! The link down is slower than the stream: slices queue up and arrive late.
 
-use super::{Incident, Parameter, Unit};
+use super::{Incident, Parameter, Unit, on_link};
 use crate::family::FAMILIES;
 
 pub(super) const INCIDENT: Incident = Incident {
@@ -35,6 +35,6 @@ pub(super) const INCIDENT: Incident = Incident {
     apply: |values, setup| {
         setup.down.bytes_per_s = Some(values.get("down"));
         setup.down.buffer_bytes = Some(values.get("buffer") as u64);
-        setup.down.slow_from_s = values.get("at");
+        setup.down.slow_from_s = on_link(values.get("at"), setup);
     },
 };

@@ -1,7 +1,7 @@
 //! The server forgets its transport lead whether or not leads allow it, and on a slow link learns it
 //! anew: too little lead again and again.
 
-use super::{Incident, Parameter, REFINING, Unit};
+use super::{Incident, Parameter, REFINING, Unit, on_link};
 use crate::peer::policy::TransportPolicy;
 
 pub(super) const INCIDENT: Incident = Incident {
@@ -41,6 +41,6 @@ pub(super) const INCIDENT: Incident = Incident {
         };
         setup.policy.lead.transport = Some(hasty);
         setup.down.bytes_per_s = Some(values.get("down"));
-        setup.down.slow_from_s = values.get("at");
+        setup.down.slow_from_s = on_link(values.get("at"), setup);
     },
 };

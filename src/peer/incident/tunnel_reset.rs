@@ -1,11 +1,11 @@
 //! A tunnel on the way resets the connection: no close, and what was under way is lost.
 
-use super::{Incident, Parameter, Unit};
+use super::{Incident, Parameter, Unit, on_link};
 use crate::family::FAMILIES;
 use crate::peer::interval::Interval;
 use crate::peer::server::{EarlyEnding, SessionEnding};
 
-/// Links are made a little before the session begins: nothing passes up to the reset.
+/// Nothing passes up to the reset, however long before the session the links were made.
 const AFTERWARDS_S: f64 = 1.0;
 
 pub(super) const INCIDENT: Incident = Incident {
@@ -31,8 +31,9 @@ pub(super) const INCIDENT: Incident = Incident {
     apply: |values, setup| {
         let (at_s, for_s) = (values.get("at"), values.get("stalled"));
         if for_s > 0.0 {
+            let begins_s = on_link(at_s - for_s, setup);
             for link in [&mut setup.up, &mut setup.down] {
-                link.outages.push(Interval { at_s: at_s - for_s, for_s: for_s + AFTERWARDS_S });
+                link.outages.push(Interval { at_s: begins_s, for_s: for_s + AFTERWARDS_S });
             }
         }
         setup.faults.ending = Some(EarlyEnding { at_s, how: SessionEnding::Reset });
