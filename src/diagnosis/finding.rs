@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::class::{Class, Subsystem};
 use super::estimates::Estimates;
+use super::proof::Proof;
 
 /// The cause of what was heard, and everything that was found beside it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -84,23 +85,6 @@ pub struct ToldApart {
     pub from: Class,
     /// What was seen that the other would not show.
     pub by: String,
-}
-
-/// What the model says of the session without the cause.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[cfg_attr(feature = "mcp", derive(schemars::JsonSchema))]
-pub struct Proof {
-    /// What was taken away, such as `every report handled at once`.
-    pub without: String,
-    /// Ticks that would have been bad without it, in the middle of the runs, …
-    pub bad: u64,
-    /// … of so many that were bad with it, …
-    pub of: u64,
-    /// … and the least and the most of all runs.
-    pub range: (u64, u64),
-    pub runs: u32,
-    /// What share of the lag it explains, 0 to 1.
-    pub share: f64,
 }
 
 /// Something that looks like an incident and is healthy.

@@ -10,6 +10,7 @@ mod class;
 mod ending;
 mod estimates;
 mod finding;
+pub mod proof;
 mod signature;
 mod suspect;
 mod view;
@@ -17,9 +18,9 @@ mod view;
 pub use class::{AboutClass, CLASSES, Class, Subsystem};
 pub use estimates::Estimates;
 pub use finding::{
-    Ambiguity, ChainLink, Diagnosis, DiagnosisNote, Finding, HealthyPattern, Measure, Proof,
-    ToldApart,
+    Ambiguity, ChainLink, Diagnosis, DiagnosisNote, Finding, HealthyPattern, Measure, ToldApart,
 };
+pub use proof::Proof;
 
 use crate::engine::Engine;
 use crate::time::Nanos;

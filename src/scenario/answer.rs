@@ -203,6 +203,12 @@ impl Recording {
         &self.columns
     }
 
+    /// What was heard.
+    #[must_use]
+    pub fn heard(&self, rule: HeardRule) -> HeardUse {
+        heard_again::of_moved(&self.columns, &Playback::default(), rule)
+    }
+
     /// What the recording fixes, and the model that was fitted to it.
     pub fn model(&self) -> Result<(&Trace, &Fit), NoAnswer> {
         let trace = self.trace.as_ref().map_err(Clone::clone)?;

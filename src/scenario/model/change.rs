@@ -38,6 +38,8 @@ pub struct Change {
     pub quantum_frames: Option<u64>,
     /// What is different from a later moment on, each over what held before.
     pub later: Vec<(Span, Later)>,
+    /// From when on the trace and the server are not those of the recording; `None`: nowhere.
+    pub mended_from: Option<Span>,
 }
 
 /// What is different from a later moment on, beside the link; what is `None` stays.
@@ -80,6 +82,7 @@ impl Change {
             handles_every_s: run.handles_every_s.unwrap_or_default(),
             quantum_frames: scenario.playback.quantum_frames,
             later: Vec::new(),
+            mended_from: None,
         };
         for timed in &scenario.timed {
             known(&timed.conditions, true)?;

@@ -43,6 +43,7 @@ impl<'a> Commands<'a> {
             up: Vec::new(),
             down: Vec::new(),
             later: Vec::new(),
+            mended_from: None,
             ..change.clone()
         };
         if from_the_beginning != Change::default() {
@@ -53,7 +54,8 @@ impl<'a> Commands<'a> {
         let dropped = recorded.next().map(|op| op.0);
         let link = self.links.front().map(|change| change.0);
         let later = self.later.front().map(|later| later.0);
-        [link, later, op, dropped].into_iter().flatten().min().unwrap_or(Nanos(u64::MAX))
+        let mended = change.mended_from.map(|from| at(trace, from));
+        [link, later, op, dropped, mended].into_iter().flatten().min().unwrap_or(Nanos(u64::MAX))
     }
 
     /// When the next of them is due.
@@ -84,9 +86,13 @@ impl<'a> Commands<'a> {
 /// The ops in their order, each at its moment or as much later as chance has it.
 fn ops(trace: &Trace, change: &Change, perturbation: &Perturbation) -> VecDeque<(Nanos, Marker)> {
     let Some(scripted) = &change.ops else { return trace.ops.iter().cloned().collect() };
-    let at = |span: Span| trace.origin.checked_add(span).unwrap_or(Nanos(u64::MAX));
     let mut scripted: Vec<_> = scripted.iter().collect();
     scripted.sort_by_key(|op| op.at);
-    let moment = |span| shifted(at(span), perturbation.shift_ns).max(trace.begins);
+    let moment = |span| shifted(at(trace, span), perturbation.shift_ns).max(trace.begins);
     scripted.into_iter().map(|op| (moment(op.at), op.op.clone())).collect()
+}
+
+/// The moment so long after the initial buffer.
+fn at(trace: &Trace, span: Span) -> Nanos {
+    trace.origin.checked_add(span).unwrap_or(Nanos(u64::MAX))
 }
