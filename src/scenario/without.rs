@@ -4,6 +4,8 @@
 //! the model [`HeardUse`], by the measure that a verdict rests on. A fault that is put right is no
 //! scenario: nobody can ask a server to stall no more, but where it stalled is known.
 
+use std::borrow::Cow;
+
 use super::answer::{NoAnswer, Recording};
 use super::columns::Columns;
 use super::heard_again;
@@ -17,7 +19,7 @@ use crate::verdict::HeardUse;
 #[derive(Clone, Debug)]
 pub struct Without<'a> {
     columns: &'a Columns,
-    fit: &'a Fit,
+    fit: Cow<'a, Fit>,
     mended: Mended,
     change: Change,
     rule: HeardRule,
@@ -25,7 +27,8 @@ pub struct Without<'a> {
 
 impl<'a> Without<'a> {
     /// The recording with all of `mends` put right, each in its interval of seconds from the initial
-    /// buffer; without any it is what the model makes of the recording itself.
+    /// buffer; without any it is what the model makes of the recording itself. A recording that the
+    /// model does not repeat is answered by what its slices declare, if nothing of the way stays.
     ///
     /// # Errors
     /// Where the recording cannot be modelled.
@@ -34,15 +37,20 @@ impl<'a> Without<'a> {
         mends: &[(Mend, Interval)],
         rule: HeardRule,
     ) -> Result<Without<'a>, NoAnswer> {
-        let (trace, fit) = recording.model()?;
+        let is_cleared = mends.iter().any(|(mend, _)| matches!(mend, Mend::Link | Mend::Client));
+        let (trace, fit) = match recording.model() {
+            Err(NoAnswer::Fit(_)) if is_cleared => recording.declared()?,
+            modelled => modelled.map(|(trace, fit)| (trace, Cow::Borrowed(fit)))?,
+        };
         let spell = |of: &Interval| Spell {
             from: at(trace.origin, of.at_s),
             to: at(trace.origin, of.end_s()),
         };
         let mends: Vec<_> = mends.iter().map(|(mend, interval)| (*mend, spell(interval))).collect();
-        let mended = Mended::of(trace, fit, &mends);
+        let mended = Mended::of(trace, &fit, &mends);
         let mended_from = mended.from.map(|from| Span(from.0.saturating_sub(trace.origin.0)));
-        let change = Change { mended_from, ..Change::default() };
+        let busy = mended.trace.busy.clone();
+        let change = Change { busy, mended_from, ..Change::default() };
         Ok(Without { columns: recording.columns(), fit, mended, change, rule })
     }
 
@@ -55,7 +63,7 @@ impl<'a> Without<'a> {
     /// What chance decides in each of so many runs; the first has it as recorded.
     #[must_use]
     pub fn perturbations(&self, runs: usize, seed: u64) -> Vec<Perturbation> {
-        Members::of(self.fit, runs, seed).perturbations()
+        Members::of(&self.fit, runs, seed).perturbations()
     }
 
     /// What would have been heard in one run.

@@ -67,9 +67,18 @@ pub struct Proof {
     /// What share of the bad seconds goes with it: 1 all, 0 none, less than 0 where it would have
     /// been worse.
     pub share: f64,
-    /// What the model makes of the recording itself, which was `heard`.
-    pub repeated: BadAudio,
-    /// 95th percentile of the error of the leads in that, in seconds.
+    /// How well the model repeats the recording itself; `null` where it does not, and the server is
+    /// the one that the slices declare.
+    pub repeats: Option<Repeats>,
+}
+
+/// What the model makes of a recording from which nothing is taken away.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[cfg_attr(feature = "mcp", derive(schemars::JsonSchema))]
+pub struct Repeats {
+    /// What of the bad audio that was heard.
+    pub heard: BadAudio,
+    /// 95th percentile of the error of the leads, in seconds.
     pub lead_error_p95_s: f64,
 }
 
@@ -175,8 +184,7 @@ struct Trial<'a> {
     recording: &'a Recording,
     options: &'a ProofOptions,
     heard: BadAudio,
-    repeated: BadAudio,
-    lead_error_p95_s: f64,
+    repeats: Option<Repeats>,
 }
 
 /// A session without something, and what that was.
@@ -192,15 +200,24 @@ impl<'a> Trial<'a> {
         if heard.is_none() {
             return Err(Unproven::NothingHeard);
         }
-        let (_, fit) = recording.model()?;
-        let lead_error_p95_s = fit.factual_error.lead_error_p95_s;
-        let as_it_was = Without::of(recording, &[], options.rule())?;
-        let repeated = bad(as_it_was.hear(&Perturbation::default()));
-        if (repeated.s - heard.s).abs() > REPEATED_WITHIN_S.max(REPEATED_WITHIN * heard.s) {
+        let repeats = match recording.model() {
+            // Some causes are taken away all the same.
+            Err(NoAnswer::Fit(_)) => None,
+            Err(why) => return Err(why.into()),
+            Ok((_, fit)) => {
+                let as_it_was = Without::of(recording, &[], options.rule())?;
+                let repeated = bad(as_it_was.hear(&Perturbation::default()));
+                let lead_error_p95_s = fit.factual_error.lead_error_p95_s;
+                Some(Repeats { heard: repeated, lead_error_p95_s })
+            }
+        };
+        if let Some(Repeats { heard: repeated, .. }) = repeats
+            && (repeated.s - heard.s).abs() > REPEATED_WITHIN_S.max(REPEATED_WITHIN * heard.s)
+        {
             let (heard_s, repeated_s) = (heard.s, repeated.s);
             return Err(Unproven::NotRepeated { heard_s, repeated_s });
         }
-        Ok(Trial { recording, options, heard, repeated, lead_error_p95_s })
+        Ok(Trial { recording, options, heard, repeats })
     }
 
     fn proofs(&self, suspects: &[Suspect]) -> Proofs {
@@ -261,7 +278,7 @@ impl<'a> Trial<'a> {
     }
 
     fn proof(&self, case: &Case<'_>, left: &[BadAudio]) -> Proof {
-        let Trial { heard, repeated, lead_error_p95_s, .. } = *self;
+        let Trial { heard, repeats, .. } = *self;
         let mut by_badness = left.to_vec();
         by_badness.sort_by(|a, b| a.compare(b));
         let middle = by_badness[(by_badness.len() - 1) / 2];
@@ -270,6 +287,6 @@ impl<'a> Trial<'a> {
             if heard.s > 0.0 { (heard.s, middle.s) } else { (heard.lag_s, middle.lag_s) };
         let share = round((was - is) / was, 4);
         let (without, tier, runs) = (case.without.clone(), Tier::Model, left.len());
-        Proof { without, tier, heard, left: middle, range, runs, share, repeated, lead_error_p95_s }
+        Proof { without, tier, heard, left: middle, range, runs, share, repeats }
     }
 }

@@ -31,19 +31,19 @@ impl Removal {
         match class {
             Class::StalePlayhead => removal(&[Mend::Intake], "the newest report handled at once"),
             Class::BandwidthDeficit | Class::SwapHeadOfLine => {
-                removal(&[Mend::Way], "the link as fast as needed")
+                removal(&[Mend::Link], "the link as fast as needed")
             }
             Class::SeekLeadRunaway => {
                 removal(&[Mend::Transport], "no lead added for leads that were reported")
             }
             Class::TransportLeadOscillation => {
-                removal(&[Mend::Transport, Mend::Way], "slices in time without a transport lead")
+                removal(&[Mend::Transport, Mend::Link], "slices in time without a transport lead")
             }
             Class::ClientBacklog => {
-                removal(&[Mend::Way, Mend::Reports], "slices applied and reported at once")
+                removal(&[Mend::Client, Mend::Reports], "slices applied and reported at once")
             }
             Class::ClientSendHitch => {
-                removal(&[Mend::Way, Mend::Reports], "the client reporting without breaks")
+                removal(&[Mend::Client, Mend::Reports], "the client reporting without breaks")
             }
             Class::ClockSkew => removal(&[Mend::Clock], "the client's audio clock at rate 1"),
             Class::SlowGeneration

@@ -19,6 +19,7 @@
 //! - [`Mended`]: the trace and the server without some of their faults, from which a run goes as well.
 //! - [`answer`]: many perturbed runs of one question, and the few outcomes that they come to.
 
+mod busy;
 mod change;
 mod ensemble;
 mod fit;
@@ -31,6 +32,7 @@ mod pacing;
 mod perturbation;
 mod queue;
 mod run;
+mod spell;
 mod trace;
 
 pub use change::{Change, Later, UnknownToModel};
@@ -38,10 +40,11 @@ pub use ensemble::{DEFAULT_MEMBERS, EnsembleAnswer, MAX_OUTCOMES, Members, Quest
 pub use fit::{FactualError, Fit, FitError, MAX_LEAD_ERROR_S, MAX_MISSING_SHARE, score};
 pub use generations::{Generation, NewFrames};
 pub use hypothesis::Hypothesis;
-pub use mend::{Mend, Mended, Spell};
+pub use mend::{Mend, Mended};
 pub use outcome::{ModelOutcome, Spread};
 pub use pacing::{Displaced, Rule};
 pub use perturbation::Perturbation;
 pub use queue::{Cause, Queue};
 pub use run::{Emitted, EmittedReport, Predicted, emit, predict};
+pub use spell::Spell;
 pub use trace::{MIN_SLICES, MIN_TICKS, Trace, TraceError, TracedSlice, TracedTick, Tracer};

@@ -6,6 +6,8 @@
 
 use serde_json::{Map, Value};
 
+use super::busy::BusySpells;
+use super::spell::Spell;
 use crate::capture::{Body, ClientKind, Marker, Message, Record, SessionState, StreamState};
 use crate::engine::pings::Pings;
 use crate::event::{Event, Interpreter};
@@ -81,6 +83,9 @@ pub struct Trace {
     /// Reports in the order of their sending.
     pub ticks: Vec<TracedTick>,
     pub ops: Vec<(Nanos, Marker)>,
+    /// Spells in which a client that acknowledges what it applied applied nothing of what came. Slices
+    /// are those that arrived, and nothing here says when they were applied.
+    pub busy: Vec<Spell>,
     /// The shortest time from a ping of the client to its pong, in nanoseconds.
     pub shortest_ping_ns: Option<u64>,
 }
@@ -136,6 +141,7 @@ pub struct Tracer {
     trace: Trace,
     ready: Option<Ready>,
     pings: Pings,
+    busy: BusySpells,
     /// Bytes of slices that the client had received before the recording begins.
     received_before: u64,
     unknown: Option<&'static str>,
@@ -176,6 +182,9 @@ impl Tracer {
         let mut trace = self.trace;
         let pings = self.pings.round_trips();
         trace.shortest_ping_ns = (!pings.is_empty()).then_some(pings.shortest_ns);
+        if trace.reported_playhead {
+            trace.busy = self.busy.finish();
+        }
         if trace.frames == 0 {
             return Err(TraceError::NoStream);
         }
@@ -218,14 +227,18 @@ impl Tracer {
                     slice.text_bytes = slice.text_bytes.saturating_add(bytes(false).unwrap_or(0));
                 }
             }
-            Event::Tick(params) if self.trace.frames > 0 => self.trace.ticks.push(TracedTick {
-                at: record.t,
-                position_s: params.playback_pos,
-                client_time: params.client_time,
-                acked: params.slice_bytes_rx.map(|acked| acked - self.received_before as f64),
-                lead_s: params.slice_lead_s,
-                bytes: bytes(true).unwrap_or(u32::MAX),
-            }),
+            Event::Tick(params) if self.trace.frames > 0 => {
+                let acked = params.slice_bytes_rx.map(|acked| acked - self.received_before as f64);
+                acked.into_iter().for_each(|acked| self.busy.acknowledge(record.t, acked));
+                self.trace.ticks.push(TracedTick {
+                    at: record.t,
+                    position_s: params.playback_pos,
+                    client_time: params.client_time,
+                    acked,
+                    lead_s: params.slice_lead_s,
+                    bytes: bytes(true).unwrap_or(u32::MAX),
+                });
+            }
             Event::Command(fields)
                 if fields.get("type").and_then(Value::as_str) == Some("loop_band") =>
             {
@@ -269,6 +282,7 @@ impl Tracer {
     fn slice(&mut self, t: Nanos, message: &Message<'_>) {
         let Ok(header) = SliceHeader::parse(message.payload) else { return };
         let bytes = u32::try_from(message.len()).unwrap_or(u32::MAX);
+        self.busy.arrive(t, bytes);
         self.trace.slices.push(TracedSlice { at: t, header, bytes, text_bytes: 0 });
     }
 }

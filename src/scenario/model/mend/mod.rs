@@ -6,15 +6,14 @@
 //! fault, else its best ones. Only where it had none, upstream's stand in for them.
 
 mod reports;
-mod spell;
 mod turns;
 mod way;
-
-pub use spell::Spell;
 
 use super::fit::Fit;
 use super::hypothesis::Hypothesis;
 use super::pacing::Rule;
+use super::queue::Cause;
+use super::spell::Spell;
 use super::trace::Trace;
 use crate::peer::policy::PlacementPolicy;
 use crate::time::Nanos;
@@ -22,8 +21,10 @@ use crate::time::Nanos;
 /// What can be put right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mend {
-    /// Slices arrive without waiting for a link or for a client, and none is shed for it.
-    Way,
+    /// Slices arrive without waiting for a link, and none is shed for it.
+    Link,
+    /// The client applies slices when they arrive, and none is shed because it does not.
+    Client,
     /// The server takes reports as they come, the newest counts, and it sheds nothing for
     /// acknowledgements that it was late to take.
     Intake,
@@ -68,7 +69,11 @@ impl Mended {
     fn put_right(&mut self, mend: Mend, spell: Spell) {
         let Mended { trace, server, .. } = self;
         match mend {
-            Mend::Way => way::clear(trace, server, spell),
+            Mend::Link => way::clear(trace, server, Cause::Link, spell),
+            Mend::Client => {
+                way::clear(trace, server, Cause::Client, spell);
+                trace.busy.retain(|busy| !spell.meets(busy.from, busy.to));
+            }
             Mend::Intake => {
                 server.policy.intake.backlog_per_s = None;
                 way::take_acknowledgements(server);

@@ -1,7 +1,7 @@
 //! A client that reports without breaks, by a clock that is right.
 
+use super::super::spell::Spell;
 use super::super::trace::{Trace, TracedTick};
-use super::spell::Spell;
 use crate::capture::Marker;
 use crate::heard::HITCH_NS;
 use crate::lag::stats::percentile;

@@ -5,8 +5,8 @@
 
 use super::super::generations::{Generation, shifted};
 use super::super::hypothesis::Hypothesis;
+use super::super::spell::Spell;
 use super::super::trace::Trace;
-use super::spell::Spell;
 use crate::lag::stats::percentile;
 use crate::peer::generator::GeneratorOptions;
 use crate::time::Nanos;

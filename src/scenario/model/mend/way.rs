@@ -3,23 +3,26 @@
 use super::super::generations::{Generation, shifted};
 use super::super::hypothesis::Hypothesis;
 use super::super::queue::Cause;
+use super::super::spell::Spell;
 use super::super::trace::Trace;
-use super::spell::Spell;
 use crate::lag::stats::percentile;
 
 /// Slices that waited for nothing are on their way as long as this share of those that took least.
 const AS_USUAL: f64 = 0.5;
 
-/// No slice waits for a link or for the client any more, and none is shed.
-pub(super) fn clear(trace: &Trace, server: &mut Hypothesis, spell: Spell) {
-    if server.queue.is_some_and(|queue| queue.cause != Cause::Intake) {
-        begin_with_the_buffer(trace, server);
-        server.queue = None;
-        for turn in &mut server.generations {
-            (turn.transit_ns, turn.shed) = (0, false);
+/// No slice waits any more for what they waited for, and none is shed for it.
+pub(super) fn clear(trace: &Trace, server: &mut Hypothesis, cause: Cause, spell: Spell) {
+    match server.queue {
+        Some(queue) if queue.cause == cause => {
+            begin_with_the_buffer(trace, server);
+            server.queue = None;
+            for turn in &mut server.generations {
+                (turn.transit_ns, turn.shed) = (0, false);
+            }
         }
-    } else {
-        shorten(trace, server, spell);
+        // What is late without a queue was late on the link.
+        None if cause == Cause::Link => shorten(trace, server, spell),
+        _ => return,
     }
     let transits = server.generations.iter().map(|turn| turn.transit_ns);
     server.mean_transit_ns = transits.sum::<i64>() / server.generations.len().max(1) as i64;

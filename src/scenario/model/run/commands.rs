@@ -43,6 +43,7 @@ impl<'a> Commands<'a> {
             up: Vec::new(),
             down: Vec::new(),
             later: Vec::new(),
+            busy: Vec::new(),
             mended_from: None,
             ..change.clone()
         };

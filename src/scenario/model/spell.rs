@@ -10,6 +10,11 @@ pub struct Spell {
 }
 
 impl Spell {
+    /// Whether that moment lies in it.
+    pub(super) fn contains(&self, at: Nanos) -> bool {
+        (self.from..=self.to).contains(&at)
+    }
+
     /// Whether any of what happens from `from` to `to` happens in it.
     #[must_use]
     pub fn meets(&self, from: Nanos, to: Nanos) -> bool {
