@@ -18,6 +18,9 @@ pub struct Diagnosis {
     pub ended_as: Option<Class>,
     /// What cannot be told apart with the evidence there is.
     pub ambiguity: Vec<Ambiguity>,
+    /// What is left of the lag when all causes that can be taken away are; `null` where these are fewer
+    /// than two.
+    pub together: Option<Proof>,
     /// The figures behind it.
     pub estimates: Estimates,
 }
@@ -54,9 +57,38 @@ pub struct Finding {
     /// What is left of the lag when the model takes the cause away; `null` where the finding rests on
     /// signatures alone.
     pub proof: Option<Proof>,
+    /// Why there is no proof, where one was looked for.
+    pub unproven: Option<String>,
     pub mitigation: &'static str,
     /// The command to run next.
     pub next: String,
+}
+
+#[cfg(test)]
+impl Finding {
+    /// A finding that says nothing but its class.
+    pub(super) fn of(class: Class) -> Finding {
+        Finding {
+            class,
+            subsystem: class.subsystem(),
+            sentence: String::new(),
+            from_s: 0.0,
+            to_s: 0.0,
+            bad_s: 0.0,
+            stale_s: 0.0,
+            raw_s: 0.0,
+            missing_s: 0.0,
+            audible: false,
+            confidence: 0.0,
+            chain: Vec::new(),
+            against: Vec::new(),
+            told_apart: Vec::new(),
+            proof: None,
+            unproven: None,
+            mitigation: "",
+            next: String::new(),
+        }
+    }
 }
 
 /// One step from the cause to what was heard.

@@ -11,6 +11,7 @@ mod ending;
 mod estimates;
 mod finding;
 pub mod proof;
+mod settle;
 mod signature;
 mod suspect;
 mod view;
@@ -72,6 +73,7 @@ impl Diagnosis {
             findings,
             notes,
             ended_as: class,
+            together: None,
             estimates: Estimates::of(&view, fall),
         }
     }

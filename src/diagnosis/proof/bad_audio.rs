@@ -54,3 +54,25 @@ impl BadAudio {
             .then(self.ticks.cmp(&other.ticks))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::heard::{AppliedBy, HeardEpisode, HeardReport, LagKind, OldAudio};
+
+    #[test]
+    fn alarms_count_as_far_as_they_lie_in_the_window() {
+        let episode = |from_s, to_s, bad_s, alarm| {
+            let old = OldAudio { ticks: 40, worst_staleness_s: 4.0, silence_s: 0.0 };
+            HeardEpisode { from_s, to_s, bad_s, alarm, what: LagKind::Stale(old) }
+        };
+        let episodes = vec![episode(1.0, 1.1, 0.1, false), episode(4.0, 6.0, 1.0, true)];
+        let report = HeardReport { episodes, ..HeardReport::default() };
+        let heard = HeardUse { report, applied: AppliedBy::Handling, held_back: 0 };
+        let all = BadAudio { s: 1.0, lag_s: 2.0, episodes: 1, ticks: 40 };
+        assert_eq!(BadAudio::of(&heard, None), all);
+        let half = BadAudio { s: 0.5, lag_s: 1.0, episodes: 1, ticks: 20 };
+        assert_eq!(BadAudio::of(&heard, Some((0.0, 5.0))), half);
+        assert!(BadAudio::of(&heard, Some((0.0, 4.0))).is_none());
+    }
+}

@@ -28,7 +28,7 @@ use removal::Removal;
 
 /// A class that is suspected.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Suspect {
+pub struct Claim {
     pub class: Class,
     /// From when to when it is said to have been at work, in seconds from the initial buffer.
     pub from_s: f64,
@@ -85,7 +85,7 @@ pub struct Repeats {
 /// Proofs of several causes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Proofs {
-    /// Of each alone, in the order of the suspects.
+    /// Of each alone, in the order of the claims.
     pub alone: Vec<Result<Proof, Unproven>>,
     /// Of all that can be taken away at once; `None` where that is fewer than two.
     pub together: Option<Proof>,
@@ -139,12 +139,12 @@ impl ProofOptions {
 }
 
 impl fmt::Display for Proof {
-    /// A sentence without its full stop.
+    /// What is left, after the words that name what was taken away.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Proof { without, heard, left, range, runs, share, .. } = self;
+        let Proof { heard, left, range, runs, share, .. } = self;
         write!(
             f,
-            "without it ({without}): {} of {} stale ticks ({}–{} in {runs} runs), {:.1} of {:.1} s; it \
+            "{} of {} stale ticks ({}–{} in {runs} runs), {:.1} of {:.1} s of bad audio; it \
              explains {:.0} %",
             left.ticks,
             heard.ticks,
@@ -157,23 +157,23 @@ impl fmt::Display for Proof {
     }
 }
 
-/// Takes each of the suspects away, and all of them.
+/// Takes each of the claims away, and all of them.
 #[must_use]
-pub fn prove(recording: &Recording, suspects: &[Suspect], options: &ProofOptions) -> Proofs {
+pub fn prove(recording: &Recording, claims: &[Claim], options: &ProofOptions) -> Proofs {
     match Trial::of(recording, options) {
-        Ok(trial) => trial.proofs(suspects),
+        Ok(trial) => trial.proofs(claims),
         Err(why) => {
-            Proofs { alone: suspects.iter().map(|_| Err(why.clone())).collect(), together: None }
+            Proofs { alone: claims.iter().map(|_| Err(why.clone())).collect(), together: None }
         }
     }
 }
 
-/// The suspects by what each explains alone, the most first; those without a proof come last, in
+/// The claims by what each explains alone, the most first; those without a proof come last, in
 /// their order.
 #[must_use]
-pub fn ranked(suspects: &[Suspect], proofs: &Proofs) -> Vec<(Suspect, Option<f64>)> {
+pub fn ranked(claims: &[Claim], proofs: &Proofs) -> Vec<(Claim, Option<f64>)> {
     let shares = proofs.alone.iter().map(|proof| proof.as_ref().ok().map(|proof| proof.share));
-    let mut ranked: Vec<_> = suspects.iter().copied().zip(shares).collect();
+    let mut ranked: Vec<_> = claims.iter().copied().zip(shares).collect();
     let key = |share: Option<f64>| share.unwrap_or(f64::NEG_INFINITY);
     ranked.sort_by(|a, b| key(b.1).total_cmp(&key(a.1)));
     ranked
@@ -220,17 +220,17 @@ impl<'a> Trial<'a> {
         Ok(Trial { recording, options, heard, repeats })
     }
 
-    fn proofs(&self, suspects: &[Suspect]) -> Proofs {
-        let alone: Vec<_> = suspects.iter().map(|suspect| self.without(&[*suspect])).collect();
-        let removable = || suspects.iter().zip(&alone).filter(|(_, case)| case.is_ok());
-        let all: Vec<Suspect> = removable().map(|(suspect, _)| *suspect).collect();
+    fn proofs(&self, claims: &[Claim]) -> Proofs {
+        let alone: Vec<_> = claims.iter().map(|claim| self.without(&[*claim])).collect();
+        let removable = || claims.iter().zip(&alone).filter(|(_, case)| case.is_ok());
+        let all: Vec<Claim> = removable().map(|(claim, _)| *claim).collect();
         let together = (all.len() > 1).then(|| self.without(&all).ok()).flatten();
         let cases: Vec<&Case<'_>> = alone.iter().flatten().chain(&together).collect();
         let proofs = match self.all_proved(&cases) {
             Ok(proofs) => proofs,
             Err(why) => {
                 let why = Unproven::Threads(why.to_string());
-                return Proofs { alone: vec![Err(why); suspects.len()], together: None };
+                return Proofs { alone: vec![Err(why); claims.len()], together: None };
             }
         };
         let mut proofs = proofs.into_iter();
@@ -241,11 +241,11 @@ impl<'a> Trial<'a> {
         Proofs { alone, together: together.and_then(|case| proved(Ok(case)).ok()) }
     }
 
-    /// The session without these suspects.
-    fn without(&self, suspects: &[Suspect]) -> Result<Case<'a>, Unproven> {
+    /// The session without these claims.
+    fn without(&self, claims: &[Claim]) -> Result<Case<'a>, Unproven> {
         let mut mends: Vec<(Mend, Interval)> = Vec::new();
         let mut sentences: Vec<&str> = Vec::new();
-        for Suspect { class, from_s, to_s } in suspects {
+        for Claim { class, from_s, to_s } in claims {
             let Removal { mends: own, sentence } = Removal::of(*class)?;
             let at_s = (from_s - MARGIN_S).max(0.0);
             let interval = Interval { at_s, for_s: to_s + MARGIN_S - at_s };
@@ -256,7 +256,7 @@ impl<'a> Trial<'a> {
         }
         let session = Without::of(self.recording, &mends, self.options.rule())?;
         if session.is_recording() {
-            return Err(Unproven::NothingToMend(suspects[0].class));
+            return Err(Unproven::NothingToMend(claims[0].class));
         }
         Ok(Case { without: sentences.join(", and "), session })
     }

@@ -119,3 +119,64 @@ fn listened_s(before: &TracedTick, after: &TracedTick, loop_s: f64) -> Option<f6
     let step_s = step_s(before, after, loop_s)?;
     (!jumps(step_s, passed_s, loop_s)).then_some(step_s)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOOP_FRAMES: u64 = 480_000;
+
+    /// Reports every 50 ms, each at the position that `position_s` has for its moment.
+    fn trace(moments_ms: impl Iterator<Item = u64>, position_s: impl Fn(f64) -> f64) -> Trace {
+        let tick = |ms: u64| TracedTick {
+            at: Nanos(ms * 1_000_000),
+            position_s: Some(position_s(ms as f64 / 1e3)),
+            client_time: None,
+            acked: None,
+            lead_s: None,
+            bytes: 100,
+        };
+        let ticks = moments_ms.map(tick).collect();
+        Trace { ticks, frames: LOOP_FRAMES, sample_rate: 48_000, ..Trace::default() }
+    }
+
+    const ALWAYS: Spell = Spell { from: Nanos(0), to: Nanos(u64::MAX) };
+
+    #[track_caller]
+    fn check_breaks(mut trace: Trace, spell: Spell, expected: usize) {
+        fill_breaks(&mut trace, spell);
+        assert_eq!(trace.ticks.len(), expected);
+        let in_order = trace.ticks.windows(2).all(|pair| pair[0].at < pair[1].at);
+        assert!(in_order, "{:?}", trace.ticks);
+    }
+
+    #[test]
+    fn breaks_are_filled_where_the_listener_went_on() {
+        let steady = || (0..=20).map(|step| 50 * step);
+        let broken = || steady().chain((40..=60).map(|step| 50 * step));
+        check_breaks(trace(broken(), |t| t), ALWAYS, 61);
+        let early = Spell { from: Nanos(0), to: Nanos(500_000_000) };
+        check_breaks(trace(broken(), |t| t), early, 42);
+        // The player was paused, or somebody moved it.
+        check_breaks(trace(broken(), |t| if t > 1.0 { t - 1.0 } else { t }), ALWAYS, 42);
+        check_breaks(trace(broken(), |t| if t > 1.0 { t + 4.0 } else { t }), ALWAYS, 42);
+    }
+
+    #[test]
+    fn a_clock_that_is_fast_goes_right_and_pauses_and_seeks_stay() {
+        // Fast by 2 %, paused from 20 to 25 s, moved by 3 s at 40 s.
+        let listened_s = |t: f64| if t > 20.0 { (t - 5.0).max(20.0) } else { t };
+        let moved_s = |t: f64| if t > 40.0 { 3.0 } else { 0.0 };
+        let position =
+            |rate: f64| move |t: f64| (rate * listened_s(t) + moved_s(t)).rem_euclid(10.0);
+        let moments = || (0..1_200).map(|step| 50 * step);
+        let mut fast = trace(moments(), position(1.02));
+        set_clock_right(&mut fast);
+        let right = trace(moments(), position(1.0));
+        for (is, should) in fast.ticks.iter().zip(&right.ticks) {
+            let off_s = is.position_s.unwrap() - should.position_s.unwrap();
+            let off_s = off_s.abs().min(10.0 - off_s.abs());
+            assert!(off_s < 0.08, "{off_s} s at {:?}", is.at);
+        }
+    }
+}

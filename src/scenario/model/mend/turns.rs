@@ -126,3 +126,62 @@ fn upstream(like: Generation) -> Generation {
         ..like
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: i64 = 1_000_000;
+
+    fn turn(rest_ms: i64, tick_ms: i64) -> Generation {
+        let (rest_ns, tick_ns) = (rest_ms * MS, tick_ms * MS);
+        Generation { rest_ns, tick_ns, decode_ns: 8 * MS, ..Generation::default() }
+    }
+
+    /// Turns of rests and ticks in milliseconds, mended from when to when, and when each is handed
+    /// over then.
+    #[track_caller]
+    fn check(turns: &[(i64, i64)], end_ms: u64, spell_ms: (u64, u64), expected_ms: &[i64]) {
+        let at = |ms: u64| Nanos(ms * MS as u64);
+        let turns = turns.iter().map(|(rest_ms, tick_ms)| turn(*rest_ms, *tick_ms)).collect();
+        let mut server = Hypothesis { generations: turns, ..Hypothesis::default() };
+        let trace = Trace { end: at(end_ms), ..Trace::default() };
+        let spell = Spell { from: at(spell_ms.0), to: at(spell_ms.1) };
+        even_out(&trace, &mut server, spell);
+        let handed_over = server.generations.iter().scan(0, |now, turn| {
+            *now += turn.length_ns();
+            Some(*now / MS)
+        });
+        assert_eq!(handed_over.collect::<Vec<_>>(), expected_ms);
+    }
+
+    #[test]
+    fn usual_turns_fill_the_time_of_a_long_one_and_later_ones_stay() {
+        let mut turns = vec![(2, 40); 20];
+        turns[18].0 = 152;
+        let before: Vec<i64> = (1..=18).map(|turn| 50 * turn).collect();
+        let mended = [before.clone(), vec![950, 1000, 1050, 1100, 1150]].concat();
+        check(&turns, 1_150, (900, 1_100), &mended);
+        // Outside of the spell nothing is mended.
+        check(&turns, 1_150, (100, 800), &[before, vec![1100, 1150]].concat());
+    }
+
+    #[test]
+    fn a_loop_that_never_went_on_goes_on_to_the_end() {
+        let goes_on: Vec<i64> = (1..=24).map(|turn| 50 * turn).collect();
+        check(&[(2, 40); 20], 1_200, (1_000, 1_200), &goes_on);
+        check(&[(2, 40); 20], 1_200, (100, 200), &goes_on[..20]);
+    }
+
+    #[test]
+    fn where_every_turn_is_long_upstream_s_stand_in() {
+        let mut server =
+            Hypothesis { generations: vec![turn(0, 492); 20], ..Hypothesis::default() };
+        let end = Nanos(10_000 * MS as u64);
+        let trace = Trace { end, ..Trace::default() };
+        even_out(&trace, &mut server, Spell { from: Nanos(0), to: end });
+        let lengths = server.generations.iter().map(Generation::length_ns);
+        assert_eq!(lengths.clone().sum::<i64>(), 10_000 * MS);
+        assert!(lengths.clone().all(|ns| (47 * MS..51 * MS).contains(&ns)), "{:?}", lengths.max());
+    }
+}
