@@ -160,6 +160,9 @@ impl fmt::Display for Proof {
 /// Takes each of the claims away, and all of them.
 #[must_use]
 pub fn prove(recording: &Recording, claims: &[Claim], options: &ProofOptions) -> Proofs {
+    if claims.is_empty() {
+        return Proofs { alone: Vec::new(), together: None };
+    }
     match Trial::of(recording, options) {
         Ok(trial) => trial.proofs(claims),
         Err(why) => {
