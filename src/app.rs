@@ -16,6 +16,7 @@ mod info;
 mod join;
 mod live;
 mod plot;
+mod prove;
 mod proxy;
 mod record;
 mod recover;
@@ -57,6 +58,7 @@ pub use lost::Lost;
 pub use outcome::Outcome;
 pub use peek::header_of;
 pub use plot::{PlotForm, PlotVerb, plot, plot_bytes};
+pub use prove::prove;
 pub use proxy::{ProxyVerb, proxy};
 pub use record::{
     LIVE_TRACKER_BOUND, RecordVerb, RecordedSession, SessionSource, live_analysis, record,

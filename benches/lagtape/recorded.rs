@@ -16,6 +16,7 @@ use lagtape::engine::{Engine, Options};
 use lagtape::peer::client::Dialect;
 use lagtape::peer::client_model::ClientModel;
 use lagtape::peer::simulation::{SimulationOptions, simulate};
+use lagtape::scenario::answer::{Recording, RecordingBuilder};
 use lagtape::scenario::columns::{Columns, ColumnsBuilder};
 use lagtape::scenario::model::{Trace, Tracer};
 use lagtape::time::{Nanos, Span};
@@ -72,6 +73,13 @@ pub fn for_sweeps(options: SimulationOptions) -> Result<ForSweeps> {
     let ended = simulate(options, header(), &mut see).ended;
     let columns = columns.finish(&engine, ended).context("the session has no buffer")?;
     Ok(ForSweeps { columns, trace: tracer.finish()? })
+}
+
+/// Simulates a session, to be asked what would have been.
+pub fn for_questions(options: SimulationOptions) -> Result<Recording> {
+    let mut recording = RecordingBuilder::default();
+    simulate(options, header(), &mut |record| recording.handle(record));
+    Ok(recording.finish()?)
 }
 
 fn header() -> Header {

@@ -8,8 +8,11 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use lagtape::diagnosis::Class;
+use lagtape::diagnosis::proof::{Claim, ProofOptions, prove};
 use lagtape::lag::stats::{Rank, interpolate, mean};
 use lagtape::lag::{Figures, ReportArgs};
+use lagtape::peer::interval::Interval;
 use lagtape::scenario::columns::Columns;
 use lagtape::scenario::model::{Change, Fit, Perturbation, Question, Trace, answer, predict};
 use lagtape::scenario::open_loop::{OpenLoop, Scratch};
@@ -29,6 +32,8 @@ const PARAMS_HZ: [f64; 2] = [30.0, 125.0];
 /// What the scenario asks: the listener is this much faster.
 const RATE: f64 = 1.002;
 const SCENARIOS: usize = 1_000;
+/// From when to when the server of a proof stalls, in seconds: long enough that old audio is heard.
+const STALL_S: (f64, f64) = (300.0, 306.0);
 
 /// The tables of this group.
 pub fn run(bench: &mut Bench) -> Result<()> {
@@ -40,6 +45,7 @@ pub fn run(bench: &mut Bench) -> Result<()> {
         if params_hz == PARAMS_HZ[0] {
             whole_sweeps(bench, &session)?;
             scaling(bench, &session.columns)?;
+            proofs(bench)?;
         }
     }
     Ok(())
@@ -202,6 +208,27 @@ fn by_model(bench: &mut Bench, trace: &Trace) -> Result<()> {
         .collect::<Result<_>>()?;
     let title = format!("model, {} slices and {} ticks", trace.slices.len(), trace.ticks.len());
     bench.measure(Table { title, unit: "event", rows, ratios: Vec::new() })
+}
+
+/// A stall in the middle of the session is taken away, in as many runs as `diagnose` makes.
+fn proofs(bench: &mut Bench) -> Result<()> {
+    bench.doing(&format!("simulating {MINUTES} minutes with a stall"));
+    let mut options = recorded::healthy(MINUTES, LOOP_S, PARAMS_HZ[0])?;
+    options.server.faults.stalls.push(Interval { at_s: STALL_S.0, for_s: STALL_S.1 - STALL_S.0 });
+    let recording = recorded::for_questions(options)?;
+    let (trace, _) = recording.model()?;
+    let (from_s, to_s) = STALL_S;
+    let claims = [Claim { class: Class::GenerationStall, from_s, to_s }];
+    let options = ProofOptions::default();
+    let share = prove(&recording, &claims, &options).alone[0].clone()?.share;
+    ensure!(share > 0.9, "without the stall {share} of the lag is gone, and it was the only cause");
+    let rows = vec![
+        Row::wall("fitting the model", 1, || Fit::of(trace)),
+        Row::wall("one cause taken away", 1, || prove(&recording, &claims, &options)).aim_s(1.0),
+    ];
+    let title =
+        format!("proof in {} runs on all cores, {}", options.runs, size(recording.columns()));
+    bench.measure(Table { title, unit: "proof", rows, ratios: Vec::new() })
 }
 
 /// Scenarios for a sweep, all different.

@@ -72,6 +72,7 @@ fn finding(suspect: Suspect, capture: &str) -> Finding {
         against: suspect.against,
         told_apart: suspect.told_apart,
         proof: None,
+        unproven: None,
         mitigation: about.mitigation,
         next: about.next.replace("FILE", capture),
     }

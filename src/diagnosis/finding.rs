@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::class::{Class, Subsystem};
 use super::estimates::Estimates;
+use super::proof::Proof;
 
 /// The cause of what was heard, and everything that was found beside it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -17,6 +18,9 @@ pub struct Diagnosis {
     pub ended_as: Option<Class>,
     /// What cannot be told apart with the evidence there is.
     pub ambiguity: Vec<Ambiguity>,
+    /// What is left of the lag when all causes that can be taken away are; `null` where these are fewer
+    /// than two.
+    pub together: Option<Proof>,
     /// The figures behind it.
     pub estimates: Estimates,
 }
@@ -53,9 +57,38 @@ pub struct Finding {
     /// What is left of the lag when the model takes the cause away; `null` where the finding rests on
     /// signatures alone.
     pub proof: Option<Proof>,
+    /// Why there is no proof, where one was looked for.
+    pub unproven: Option<String>,
     pub mitigation: &'static str,
     /// The command to run next.
     pub next: String,
+}
+
+#[cfg(test)]
+impl Finding {
+    /// A finding that says nothing but its class.
+    pub(super) fn of(class: Class) -> Finding {
+        Finding {
+            class,
+            subsystem: class.subsystem(),
+            sentence: String::new(),
+            from_s: 0.0,
+            to_s: 0.0,
+            bad_s: 0.0,
+            stale_s: 0.0,
+            raw_s: 0.0,
+            missing_s: 0.0,
+            audible: false,
+            confidence: 0.0,
+            chain: Vec::new(),
+            against: Vec::new(),
+            told_apart: Vec::new(),
+            proof: None,
+            unproven: None,
+            mitigation: "",
+            next: String::new(),
+        }
+    }
 }
 
 /// One step from the cause to what was heard.
@@ -84,23 +117,6 @@ pub struct ToldApart {
     pub from: Class,
     /// What was seen that the other would not show.
     pub by: String,
-}
-
-/// What the model says of the session without the cause.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[cfg_attr(feature = "mcp", derive(schemars::JsonSchema))]
-pub struct Proof {
-    /// What was taken away, such as `every report handled at once`.
-    pub without: String,
-    /// Ticks that would have been bad without it, in the middle of the runs, …
-    pub bad: u64,
-    /// … of so many that were bad with it, …
-    pub of: u64,
-    /// … and the least and the most of all runs.
-    pub range: (u64, u64),
-    pub runs: u32,
-    /// What share of the lag it explains, 0 to 1.
-    pub share: f64,
 }
 
 /// Something that looks like an incident and is healthy.

@@ -10,6 +10,8 @@ mod class;
 mod ending;
 mod estimates;
 mod finding;
+pub mod proof;
+mod settle;
 mod signature;
 mod suspect;
 mod view;
@@ -17,9 +19,9 @@ mod view;
 pub use class::{AboutClass, CLASSES, Class, Subsystem};
 pub use estimates::Estimates;
 pub use finding::{
-    Ambiguity, ChainLink, Diagnosis, DiagnosisNote, Finding, HealthyPattern, Measure, Proof,
-    ToldApart,
+    Ambiguity, ChainLink, Diagnosis, DiagnosisNote, Finding, HealthyPattern, Measure, ToldApart,
 };
+pub use proof::Proof;
 
 use crate::engine::Engine;
 use crate::time::Nanos;
@@ -71,6 +73,7 @@ impl Diagnosis {
             findings,
             notes,
             ended_as: class,
+            together: None,
             estimates: Estimates::of(&view, fall),
         }
     }

@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 use super::data::Analysis;
 use super::format::{Figure, OneLine, Tenths, plural, wrapped};
-use crate::diagnosis::{Diagnosis, Finding, Proof};
+use crate::diagnosis::{Diagnosis, Finding};
 
 /// Findings that a report names; `diagnose` has them all.
 const FEW: usize = 3;
@@ -68,6 +68,9 @@ fn write_diagnosis(analysis: &Analysis, out: &mut String) -> fmt::Result {
         writeln!(out, "\n{}. {}", number + 1, headline(finding))?;
         write_finding(finding, out)?;
     }
+    if let Some(together) = &diagnosis.together {
+        writeln!(out, "\nall of them: without {} {together}", together.without)?;
+    }
     if !diagnosis.notes.is_empty() || !diagnosis.ambiguity.is_empty() {
         writeln!(out)?;
     }
@@ -111,22 +114,14 @@ fn write_finding(finding: &Finding, out: &mut String) -> fmt::Result {
     for against in &finding.against {
         writeln!(out, "  against: {against}")?;
     }
-    match &finding.proof {
-        Some(proof) => writeln!(out, "  {}", proven(proof))?,
-        None => writeln!(out, "  rests on signatures alone")?,
-    }
+    let proof = match (&finding.proof, &finding.unproven) {
+        (Some(proof), _) => format!("proof: without it ({}) {proof}", proof.without),
+        (None, Some(why)) => format!("rests on signatures alone: {why}"),
+        (None, None) => "rests on signatures alone".to_owned(),
+    };
+    writeln!(out, "  {}", OneLine(&proof))?;
     writeln!(out, "  mend: {}", finding.mitigation)?;
     writeln!(out, "  next: {}", OneLine(&finding.next))
-}
-
-fn proven(proof: &Proof) -> String {
-    let Proof { without, bad, of, range: (least, most), runs, share } = proof;
-    format!(
-        "without {without}: {bad} of {of} bad ticks ({least} to {most} in {runs} run{}), which explains \
-         {:.0} %",
-        plural(*runs as usize),
-        share * 100.0
-    )
 }
 
 #[cfg(test)]
@@ -151,6 +146,7 @@ mod tests {
             against: Vec::new(),
             told_apart: Vec::new(),
             proof: None,
+            unproven: None,
             mitigation: "",
             next: String::new(),
         }

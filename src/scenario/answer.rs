@@ -6,6 +6,7 @@
 //! slices as they were. Nothing else chooses a tier. The model is fitted once, when it is first
 //! needed. Never decodes audio.
 
+use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use super::advice::{Advice, Wording};
@@ -204,11 +205,23 @@ impl Recording {
         &self.columns
     }
 
+    /// What was heard.
+    #[must_use]
+    pub fn heard(&self, rule: HeardRule) -> HeardUse {
+        heard_again::of_moved(&self.columns, &Playback::default(), rule)
+    }
+
     /// What the recording fixes, and the model that was fitted to it.
     pub fn model(&self) -> Result<(&Trace, &Fit), NoAnswer> {
         let trace = self.trace.as_ref().map_err(Clone::clone)?;
         let fit = self.fit.get_or_init(|| Fit::of(trace)).as_ref().map_err(Clone::clone)?;
         Ok((trace, fit))
+    }
+
+    /// What the recording fixes, and the server that its slices declare.
+    pub(super) fn declared(&self) -> Result<(&Trace, Cow<'_, Fit>), NoAnswer> {
+        let trace = self.trace.as_ref().map_err(Clone::clone)?;
+        Ok((trace, Cow::Owned(Fit::of_declared_work(trace))))
     }
 
     /// The run of an outcome of `scenario` anew, with all that would stand in a capture.

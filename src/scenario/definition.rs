@@ -63,6 +63,7 @@ pub struct TimedChange {
 /// How far an answer can be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "mcp", derive(schemars::JsonSchema))]
 pub enum Tier {
     /// What a live client would have got, bit for bit.
     Exact,

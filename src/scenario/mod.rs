@@ -4,7 +4,7 @@
 //! recording itself. [`knobs`] is the table of all that can be turned, by which [`parse`]
 //! and documents are read. [`answer`] chooses how a scenario is answered: by [`open_loop`], where the
 //! recorded slices stay, or by the [`model`] of the server; [`mod@derive`] writes what would have been
-//! as a capture. What a recording fixes, its prompts and its audio, no scenario changes.
+//! as a capture; [`without`] takes the faults of a recording away. What a recording fixes, its prompts and its audio, no scenario changes.
 
 pub mod advice;
 pub mod answer;
@@ -21,6 +21,7 @@ pub mod model;
 pub mod open_loop;
 pub mod parse;
 mod playhead_plan;
+pub mod without;
 
 pub use definition::{Conditions, Need, Playback, Scenario, Tier, TimedChange};
 pub use error::ScenarioError;

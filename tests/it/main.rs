@@ -47,6 +47,7 @@ mod peer_pacing;
 mod player_page;
 mod program;
 mod promises;
+mod proof;
 mod proxy;
 mod proxy_between;
 mod proxy_cli;

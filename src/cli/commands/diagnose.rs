@@ -35,6 +35,10 @@ pub struct DiagnoseArgs {
     /// Read the capture's checkpoints only, at once; findings then name no records
     #[arg(long, conflicts_with = "at")]
     pub quick: bool,
+    /// Leave out the proof, in which the model takes each cause away; findings then rest on their
+    /// signatures, as with --quick, --at and --playhead
+    #[arg(long)]
+    pub no_proof: bool,
     /// Captures read at once; 0 is one for each core
     #[arg(long, default_value_t = 0, env = "LAGTAPE_THREADS")]
     pub threads: usize,
@@ -59,11 +63,14 @@ pub fn run(args: &DiagnoseArgs, stderr: Stderr, out: &mut dyn Write) -> Result<O
     };
     let mut worst = Outcome::Healthy;
     let mut printed = Ok(());
-    for (number, analysis) in
-        app::analyze_all(&args.files, &options, args.threads)?.into_iter().enumerate()
-    {
+    let is_proved = !(args.no_proof || args.quick) && args.at.is_none() && args.playhead.is_none();
+    let analyses = app::analyze_all(&args.files, &options, args.threads)?;
+    for (number, (file, analysis)) in args.files.iter().zip(analyses).enumerate() {
         match analysis {
-            Ok(analysis) => {
+            Ok(mut analysis) => {
+                if is_proved {
+                    app::prove(file, &mut analysis, args.threads);
+                }
                 worst = worst.min(analysis.outcome());
                 printed = printed.and_then(|()| print(&analysis, args.json, number > 0, out));
             }

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::app::{self, AnalyzeOptions};
-use crate::diagnosis::{Ambiguity, DiagnosisNote, Estimates, Finding};
+use crate::diagnosis::{Ambiguity, DiagnosisNote, Estimates, Finding, Proof};
 use crate::mcp::answer::{ToolAnswer, cursor, page};
 use crate::mcp::args::limit;
 use crate::mcp::call::Call;
@@ -21,6 +21,9 @@ use crate::report::EndingReport;
 pub(super) struct DiagnoseArgs {
     /// The capture, by its id or path
     capture: String,
+    /// Whether the model takes each cause away to see what is left of the lag; true unless given, and
+    /// false answers sooner
+    proof: Option<bool>,
     /// Findings at most, 5 unless given, up to 20
     limit: Option<u64>,
     /// next_cursor of the answer before
@@ -36,6 +39,8 @@ pub(super) struct CaptureDiagnosis {
     notes: Vec<DiagnosisNote>,
     /// What the evidence cannot tell apart, and what to record next time
     ambiguity: Vec<Ambiguity>,
+    /// What is left of the lag without all causes that the model can take away
+    together: Option<Proof>,
     estimates: Estimates,
     verdict: VerdictView,
     /// How the session ended, and gaps in the client's reports
@@ -48,7 +53,7 @@ pub(super) const CAPTURE_DIAGNOSE: AboutTool = AboutTool {
     title: "Diagnose a capture",
     description: "Names the part at fault (generation, server clock, link, client, connection, content, \
      configuration) with class, chain of evidence, what was heard of it, what it was told apart from, and \
-     what mends it.",
+     what mends it; proves it by what is left of the lag when the model takes it away.",
     set: Toolset::Replay,
     effect: Effect::Reads,
 };
@@ -61,8 +66,15 @@ pub(super) async fn capture_diagnose(
     let found = shared.captures.find(&args.capture)?;
     let (start, most) = (cursor(args.cursor.as_deref())?, limit(args.limit, 5, 20));
     let path = found.path.clone();
-    let analysis =
-        call.work("diagnosing", move || app::analyze(&path, &AnalyzeOptions::default())).await?;
+    let is_proved = args.proof.unwrap_or(true);
+    let diagnose = move || {
+        let mut analysis = app::analyze(&path, &AnalyzeOptions::default())?;
+        if is_proved {
+            app::prove(&path, &mut analysis, 0);
+        }
+        anyhow::Ok(analysis)
+    };
+    let analysis = call.work("diagnosing", diagnose).await?;
     let all = analysis.diagnosis.findings.iter().cloned();
     let (findings, cut) = page("findings", all, start, most);
     let answer = CaptureDiagnosis {
@@ -70,6 +82,7 @@ pub(super) async fn capture_diagnose(
         findings,
         notes: analysis.diagnosis.notes.iter().take(views::EPISODES).cloned().collect(),
         ambiguity: analysis.diagnosis.ambiguity.clone(),
+        together: analysis.diagnosis.together.clone(),
         estimates: analysis.diagnosis.estimates.clone(),
         verdict: VerdictView::of(&analysis.verdict),
         ending: views::ending(&analysis),

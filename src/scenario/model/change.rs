@@ -4,6 +4,7 @@
 //! model does not know how to change. Times count from the arrival of the initial buffer;
 //! [`Change::default`] changes nothing.
 
+use super::spell::Spell;
 use super::trace::Trace;
 use crate::peer::link::LinkOptions;
 use crate::peer::policy::Policy;
@@ -38,6 +39,10 @@ pub struct Change {
     pub quantum_frames: Option<u64>,
     /// What is different from a later moment on, each over what held before.
     pub later: Vec<(Span, Later)>,
+    /// Spells in which the client applies nothing of what arrives, in their order.
+    pub busy: Vec<Spell>,
+    /// From when on the trace and the server are not those of the recording; `None`: nowhere.
+    pub mended_from: Option<Span>,
 }
 
 /// What is different from a later moment on, beside the link; what is `None` stays.
@@ -90,6 +95,8 @@ impl Change {
             handles_every_s: run.handles_every_s.unwrap_or_default(),
             quantum_frames: scenario.playback.quantum_frames,
             later: Vec::new(),
+            busy: Vec::new(),
+            mended_from: None,
         };
         for timed in &scenario.timed {
             known(&timed.conditions, true)?;

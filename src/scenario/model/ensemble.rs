@@ -42,6 +42,17 @@ pub struct Question<'a> {
     pub seed: u64,
 }
 
+/// The members of an ensemble; the first is as it was asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Members {
+    count: usize,
+    seed: u64,
+    /// Usual time between two slices, in nanoseconds.
+    period_ns: i64,
+    /// Usual time between two reports, in seconds.
+    tick_s: f64,
+}
+
 /// What the model says.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct EnsembleAnswer {
@@ -53,7 +64,8 @@ pub struct EnsembleAnswer {
 #[must_use]
 pub fn answer(question: &Question<'_>) -> EnsembleAnswer {
     let policy = question.change.policy(question.fit.policy());
-    let members: Vec<Member> = perturbations(question)
+    let members: Vec<Member> = Members::of(question.fit, question.members, question.seed)
+        .perturbations()
         .into_iter()
         .map(|perturbation| run(question, &policy, perturbation))
         .collect();
@@ -64,24 +76,31 @@ pub fn answer(question: &Question<'_>) -> EnsembleAnswer {
     EnsembleAnswer { outcomes }
 }
 
-/// What chance decides for each member. All that is asked for moves as a whole, so that pauses are as
-/// long as asked; its moments are spread evenly over one period of slices, the phase of the reports
-/// at random.
-fn perturbations(question: &Question<'_>) -> Vec<Perturbation> {
-    let members = question.members.max(1);
-    let period_ns = question.fit.period_ns as f64;
-    let tick_ns = question.fit.tick_s * 1e9;
-    let mut rng = Rng::new(question.seed, Stream::Client);
-    let mut perturbations = vec![Perturbation { seed: question.seed, ..Perturbation::default() }];
-    perturbations.extend((1..members).map(|member| {
-        let seed = rng.next_u64();
-        let even = member as f64 / (members - 1) as f64;
-        let shift_ns = ((even - 0.5) * period_ns) as i64;
-        let tick_shift_ns = ((rng.unit() - 0.5) * tick_ns) as i64;
-        let new_frames_cost = (2.0 * rng.unit() - 1.0) * COST_UNKNOWN;
-        Perturbation { seed, shift_ns, tick_shift_ns, new_frames_cost, jitters: true }
-    }));
-    perturbations
+impl Members {
+    /// How many of a recording.
+    #[must_use]
+    pub fn of(fit: &Fit, count: usize, seed: u64) -> Members {
+        Members { count: count.max(1), seed, period_ns: fit.period_ns, tick_s: fit.tick_s }
+    }
+
+    /// What chance decides for each member. All that is asked for moves as a whole, so that pauses are
+    /// as long as asked; its moments are spread evenly over one period of slices, the phase of the
+    /// reports at random.
+    #[must_use]
+    pub fn perturbations(&self) -> Vec<Perturbation> {
+        let Members { count, seed, period_ns, tick_s } = *self;
+        let mut rng = Rng::new(seed, Stream::Client);
+        let mut perturbations = vec![Perturbation { seed, ..Perturbation::default() }];
+        perturbations.extend((1..count).map(|member| {
+            let seed = rng.next_u64();
+            let even = member as f64 / (count - 1) as f64;
+            let shift_ns = ((even - 0.5) * period_ns as f64) as i64;
+            let tick_shift_ns = ((rng.unit() - 0.5) * tick_s * 1e9) as i64;
+            let new_frames_cost = (2.0 * rng.unit() - 1.0) * COST_UNKNOWN;
+            Perturbation { seed, shift_ns, tick_shift_ns, new_frames_cost, jitters: true }
+        }));
+        perturbations
+    }
 }
 
 fn run(question: &Question<'_>, policy: &Policy, perturbation: Perturbation) -> Member {

@@ -37,6 +37,13 @@ pub struct Generation {
     pub shed: bool,
 }
 
+impl Generation {
+    /// From the hand-over before it to its own, in nanoseconds.
+    pub(super) fn length_ns(&self) -> i64 {
+        self.rest_ns + self.tick_ns + self.decode_ns
+    }
+}
+
 /// No tick and no decode counts as longer than this, against absurd headers, in nanoseconds.
 const LONGEST_WORK_NS: f64 = 10e9;
 /// Slices closer to the one before than this belong to the same turn if they begin the loop, in

@@ -13,7 +13,7 @@ use crate::peer::rng::Rng;
 use crate::time::Nanos;
 
 /// A server, the way to it, and when it worked.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Hypothesis {
     pub policy: Policy,
     /// The family of its pacing.

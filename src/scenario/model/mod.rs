@@ -16,8 +16,10 @@
 //!   they do. [`predict`] leaves what the listener met, [`emit`] what would stand in a capture.
 //! - `fit`: [`score`] says how well a hypothesis repeats its recording, generators of candidates offer
 //!   some, and a [`Fit`] is the first that repeats it well enough.
+//! - [`Mended`]: the trace and the server without some of their faults, from which a run goes as well.
 //! - [`answer`]: many perturbed runs of one question, and the few outcomes that they come to.
 
+mod busy;
 mod change;
 mod ensemble;
 mod fit;
@@ -27,22 +29,26 @@ mod gate_tests;
 mod generations;
 mod hypothesis;
 mod listener;
+mod mend;
 mod outcome;
 mod pacing;
 mod perturbation;
 mod queue;
 mod run;
+mod spell;
 mod trace;
 
 pub use change::{Change, Later, UnknownToModel};
-pub use ensemble::{DEFAULT_MEMBERS, EnsembleAnswer, MAX_OUTCOMES, Question, answer};
+pub use ensemble::{DEFAULT_MEMBERS, EnsembleAnswer, MAX_OUTCOMES, Members, Question, answer};
 pub use fit::{FactualError, Fit, FitError, MAX_LEAD_ERROR_S, MAX_MISSING_SHARE, score};
 pub use gate::{Chunk, Gate};
 pub use generations::{Generation, NewFrames};
 pub use hypothesis::Hypothesis;
+pub use mend::{Mend, Mended};
 pub use outcome::{ModelOutcome, Spread};
 pub use pacing::{Displaced, Rule};
 pub use perturbation::Perturbation;
 pub use queue::{Cause, Queue};
 pub use run::{Emitted, EmittedReport, Predicted, emit, predict};
+pub use spell::Spell;
 pub use trace::{MIN_SLICES, MIN_TICKS, Trace, TraceError, TracedSlice, TracedTick, Tracer};

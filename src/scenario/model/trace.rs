@@ -6,6 +6,8 @@
 
 use serde_json::{Map, Value};
 
+use super::busy::BusySpells;
+use super::spell::Spell;
 use crate::capture::{
     Body, ClientKind, Header, Marker, Message, Record, SessionState, StreamState,
 };
@@ -92,6 +94,9 @@ pub struct Trace {
     /// Reports in the order of their sending.
     pub ticks: Vec<TracedTick>,
     pub ops: Vec<(Nanos, Marker)>,
+    /// Spells in which a client that acknowledges what it applied applied nothing of what came. Slices
+    /// are those that arrived, and nothing here says when they were applied.
+    pub busy: Vec<Spell>,
     /// The shortest time from a ping of the client to its pong, in nanoseconds.
     pub shortest_ping_ns: Option<u64>,
 }
@@ -149,6 +154,7 @@ pub struct Tracer {
     trace: Trace,
     ready: Option<Ready>,
     pings: Pings,
+    busy: BusySpells,
     /// Bytes of slices that the client had received before the recording begins.
     received_before: u64,
     header: Option<Header>,
@@ -198,6 +204,9 @@ impl Tracer {
         trace.resumed_at = trace.resumed_with_audio();
         let pings = self.pings.round_trips();
         trace.shortest_ping_ns = (!pings.is_empty()).then_some(pings.shortest_ns);
+        if trace.reported_playhead {
+            trace.busy = self.busy.finish();
+        }
         if trace.frames == 0 {
             return Err(TraceError::NoStream);
         }
@@ -246,11 +255,13 @@ impl Tracer {
             }
             Event::Tick(params) if self.trace.frames > 0 => {
                 params.raw.as_deref().into_iter().for_each(|raw| self.knobs(raw));
+                let acked = params.slice_bytes_rx.map(|acked| acked - self.received_before as f64);
+                acked.into_iter().for_each(|acked| self.busy.acknowledge(record.t, acked));
                 self.trace.ticks.push(TracedTick {
                     at: record.t,
                     position_s: params.playback_pos,
                     client_time: params.client_time,
-                    acked: params.slice_bytes_rx.map(|acked| acked - self.received_before as f64),
+                    acked,
                     lead_s: params.slice_lead_s,
                     bytes: bytes(true).unwrap_or(u32::MAX),
                 });
@@ -314,6 +325,7 @@ impl Tracer {
     fn slice(&mut self, t: Nanos, message: &Message<'_>) {
         let Ok(header) = SliceHeader::parse(message.payload) else { return };
         let bytes = u32::try_from(message.len()).unwrap_or(u32::MAX);
+        self.busy.arrive(t, bytes);
         self.trace.slices.push(TracedSlice { at: t, header, bytes, text_bytes: 0 });
     }
 }

@@ -209,15 +209,20 @@ fn queue_of(trace: &Trace, began: Nanos, known: &[Leading], turns: &[Generation]
     let (ns, bytes) = waited.fold((0.0, 0.0), |(ns, bytes), (_, gap_ns, own)| {
         (ns + gap_ns as f64, bytes + f64::from(own))
     });
+    let cause = cause(known);
+    // What waits for the client waits no longer because it is longer.
+    let is_paid = bytes > 0.0 && cause == Cause::Link && !trace.acknowledges();
+    let ns_per_byte = if is_paid { ns / bytes } else { 0.0 };
+    Queue { cause, ns_per_byte, began, waits_ns }
+}
+
+/// What slices wait for that come like that.
+pub(super) fn cause(known: &[Leading]) -> Cause {
     let together = known
         .windows(2)
         .filter(|pair| pair[1].arrived.0.saturating_sub(pair[0].arrived.0) < TOGETHER_NS);
     let in_bursts = together.count() as f64 > IN_BURSTS_SHARE * known.len() as f64;
-    let cause = if in_bursts { Cause::Client } else { Cause::Link };
-    // What waits for the client waits no longer because it is longer.
-    let is_paid = bytes > 0.0 && !in_bursts && !trace.acknowledges();
-    let ns_per_byte = if is_paid { ns / bytes } else { 0.0 };
-    Queue { cause, ns_per_byte, began, waits_ns }
+    if in_bursts { Cause::Client } else { Cause::Link }
 }
 
 /// Of each slice but the first how long it was on its way, how long after the one before it came,

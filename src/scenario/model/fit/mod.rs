@@ -8,6 +8,7 @@
 mod alternatives;
 mod behind_queue;
 mod clues;
+mod declared;
 mod displaced;
 mod gated;
 mod next_look;
@@ -91,6 +92,20 @@ impl Fit {
             trace.slices.windows(2).map(|pair| (pair[1].at.0 - pair[0].at.0) as f64).collect();
         let period_ns = percentile(&mut periods, 0.5) as i64;
         Ok(Self { server, period_ns, tick_s: clues.tick_s, factual_error })
+    }
+
+    /// Upstream's server, which worked for as long as the headers of its slices declare and rested no
+    /// longer than it usually did. It repeats a recording only where nothing waited and nothing was
+    /// shed: of one that no model repeats it is what is known beside the way.
+    #[must_use]
+    pub fn of_declared_work(trace: &Trace) -> Self {
+        let clues = Clues::of(trace);
+        let server = declared::server(&clues);
+        let mut lengths: Vec<f64> =
+            server.generations.iter().map(|turn| turn.length_ns() as f64).collect();
+        let period_ns = percentile(&mut lengths, 0.5) as i64;
+        let factual_error = score(trace, &server);
+        Self { server, period_ns, tick_s: clues.tick_s, factual_error }
     }
 
     /// The constants of the server.

@@ -8,6 +8,7 @@ use super::super::hypothesis::Hypothesis;
 use super::super::listener::Listener;
 use super::super::pacing::PacingReport;
 use super::super::perturbation::Perturbation;
+use super::super::spell::Spell;
 use super::super::trace::Trace;
 use super::emitted::{Emitted, EmittedReport};
 use super::slice::MadeSlice;
@@ -27,7 +28,7 @@ pub(super) struct ClientSide<'a> {
     acknowledges: Option<bool>,
     lowest_lead_s: Option<f64>,
     slice_bytes: u64,
-    inbox: Inbox,
+    inbox: Inbox<'a>,
     /// What is written down beside the tracker, if anything.
     pub emitted: Option<&'a mut Emitted>,
 }
@@ -36,7 +37,7 @@ impl<'a> ClientSide<'a> {
     pub fn new(
         trace: &'a Trace,
         hypothesis: &'a Hypothesis,
-        change: &Change,
+        change: &'a Change,
         schedule: ReportSchedule<'a>,
         emitted: Option<&'a mut Emitted>,
     ) -> Self {
@@ -188,19 +189,21 @@ impl<'a> ReportSchedule<'a> {
 }
 
 /// Slices that arrived, and when the client has time for them.
-struct Inbox {
+struct Inbox<'a> {
     waiting: VecDeque<(Nanos, MadeSlice)>,
     free_at: Nanos,
     /// How long the client is busy with each slice, in seconds.
     apply_delay_s: f64,
     /// How often a throttled client handles what came, in seconds; 0: at once.
     handles_every_s: f64,
+    /// Spells in which it handles nothing, those to come.
+    busy: &'a [Spell],
 }
 
-impl Inbox {
-    fn new(change: &Change, begins: Nanos) -> Self {
-        let Change { apply_delay_s, handles_every_s, .. } = *change;
-        Self { waiting: VecDeque::new(), free_at: begins, apply_delay_s, handles_every_s }
+impl<'a> Inbox<'a> {
+    fn new(change: &'a Change, begins: Nanos) -> Self {
+        let Change { apply_delay_s, handles_every_s, ref busy, .. } = *change;
+        Self { waiting: VecDeque::new(), free_at: begins, apply_delay_s, handles_every_s, busy }
     }
 
     fn change(&mut self, later: &Later) {
@@ -211,9 +214,20 @@ impl Inbox {
     #[inline]
     fn receive(&mut self, arrives: Nanos, slice: MadeSlice) {
         let busy_ns = (self.apply_delay_s.max(0.0) * 1e9) as u64;
-        let begins = self.next_turn(arrives.max(self.free_at));
+        let begins = self.after_busy_spell(self.next_turn(arrives.max(self.free_at)));
         self.free_at = Nanos(begins.0.saturating_add(busy_ns));
         self.waiting.push_back((self.free_at, slice));
+    }
+
+    /// When what could be handled at `at` is handled by a client with busy spells.
+    #[inline]
+    fn after_busy_spell(&mut self, at: Nanos) -> Nanos {
+        while let [first, rest @ ..] = self.busy
+            && first.to < at
+        {
+            self.busy = rest;
+        }
+        self.busy.first().filter(|spell| spell.contains(at)).map_or(at, |spell| spell.to)
     }
 
     /// When a client that is busy until its next turn handles what arrives at `at`.

@@ -47,6 +47,8 @@ impl<'a> Commands<'a> {
             up: Vec::new(),
             down: Vec::new(),
             later: Vec::new(),
+            busy: Vec::new(),
+            mended_from: None,
             ..change.clone()
         };
         if from_the_beginning != Change::default() {
@@ -57,7 +59,8 @@ impl<'a> Commands<'a> {
         let dropped = recorded.next().map(|op| op.0);
         let link = self.links.front().map(|change| change.0);
         let later = self.later.front().map(|later| later.0);
-        [link, later, op, dropped].into_iter().flatten().min().unwrap_or(Nanos(u64::MAX))
+        let mended = change.mended_from.map(|from| at(trace, from));
+        [link, later, op, dropped, mended].into_iter().flatten().min().unwrap_or(Nanos(u64::MAX))
     }
 
     /// A slice lands: a listener who waited for it goes on.
@@ -97,11 +100,12 @@ fn ops(trace: &Trace, change: &Change, perturbation: &Perturbation) -> VecDeque<
     let Some(scripted) = &change.ops else {
         return trace.ops.iter().filter(|(at, op)| !waits(trace, *at, op)).cloned().collect();
     };
-    let at = |span: Span| trace.origin.checked_add(span).unwrap_or(Nanos(u64::MAX));
-    let mut scripted: Vec<_> =
-        scripted.iter().filter(|scripted| !waits(trace, at(scripted.at), &scripted.op)).collect();
+    let mut scripted: Vec<_> = scripted
+        .iter()
+        .filter(|scripted| !waits(trace, at(trace, scripted.at), &scripted.op))
+        .collect();
     scripted.sort_by_key(|op| op.at);
-    let moment = |span| shifted(at(span), perturbation.shift_ns).max(trace.begins);
+    let moment = |span| shifted(at(trace, span), perturbation.shift_ns).max(trace.begins);
     scripted.into_iter().map(|op| (moment(op.at), op.op.clone())).collect()
 }
 
@@ -114,10 +118,13 @@ fn waits(trace: &Trace, at: Nanos, op: &Marker) -> bool {
 fn resumes_after(trace: &Trace, change: &Change) -> Option<Span> {
     let resumed_at = trace.resumed_at?;
     let first = trace.slices.first()?.at;
-    let resumes = |scripted: &ScriptedOp| {
-        let at = trace.origin.checked_add(scripted.at);
-        at.is_some_and(|at| waits(trace, at, &scripted.op))
-    };
+    let resumes =
+        |scripted: &ScriptedOp| waits(trace, at(trace, scripted.at), &scripted.op);
     let still = change.ops.as_ref().is_none_or(|ops| ops.iter().any(resumes));
     still.then_some(Span(resumed_at.0 - first.0))
+}
+
+/// The moment so long after the initial buffer.
+fn at(trace: &Trace, span: Span) -> Nanos {
+    trace.origin.checked_add(span).unwrap_or(Nanos(u64::MAX))
 }
