@@ -21,6 +21,7 @@ mod record;
 mod recover;
 mod redact;
 mod replay;
+mod report;
 mod simulate;
 mod sweep;
 mod verify;
@@ -68,6 +69,7 @@ pub use redact::{
     redact,
 };
 pub use replay::{Listening, PerformVerb, Replayed, perform, replay};
+pub use report::{ReportVerb, page_session};
 pub(crate) use runtime::{run_server, runtime};
 pub use simulate::{SimulateVerb, simulate};
 pub use sweep::{Stopped, SweepVerb, find, sweep};

@@ -20,6 +20,7 @@ mod family;
 mod format;
 mod json;
 mod leads;
+pub mod page;
 mod playhead_use;
 #[cfg(feature = "cli")]
 pub mod plot;

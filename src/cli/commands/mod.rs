@@ -18,6 +18,7 @@ pub mod record;
 pub mod recover;
 pub mod redact;
 pub mod replay;
+pub mod report;
 pub mod simulate;
 pub mod sweep;
 pub mod verify;
