@@ -69,7 +69,7 @@ pub use redact::{
     redact,
 };
 pub use replay::{Listening, PerformVerb, Replayed, perform, replay};
-pub use report::{ReportVerb, page_session};
+pub use report::{ReportVerb, TunnelRuns, page_session};
 pub(crate) use runtime::{run_server, runtime};
 pub use simulate::{SimulateVerb, simulate};
 pub use sweep::{Stopped, SweepVerb, find, sweep};

@@ -39,6 +39,36 @@ const MODELLED: [(&str, &str); 6] = [
     ("params-hz", "2,5,10,20,30,60"),
 ];
 
+/// Runs of the model for each setting of the wind tunnel, where nobody says how many: so many seconds of
+/// session together, and at most so many runs.
+const RUN_S: f64 = 480.0;
+const MOST_RUNS: usize = 8;
+
+/// How often the model runs for each setting of the wind tunnel.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TunnelRuns {
+    /// There is no wind tunnel.
+    #[default]
+    Never,
+    /// Eight times, and less often with long sessions.
+    Affordable,
+    /// So often.
+    Exactly(usize),
+}
+
+impl TunnelRuns {
+    fn of(self, length_s: f64) -> Option<usize> {
+        match self {
+            TunnelRuns::Never => None,
+            TunnelRuns::Affordable => {
+                let runs = RUN_S / length_s.max(1.0);
+                Some((runs as usize).clamp(1, MOST_RUNS))
+            }
+            TunnelRuns::Exactly(runs) => (runs > 0).then_some(runs),
+        }
+    }
+}
+
 /// What a page shows.
 #[derive(Debug, Clone, Default)]
 pub struct ReportVerb {
@@ -48,8 +78,8 @@ pub struct ReportVerb {
     pub report: ReportArgs,
     /// Put in what was heard, and the loop as it stood at the end.
     pub audio: bool,
-    /// Runs of the model for each setting of the wind tunnel; `None` leaves that out.
-    pub runs: Option<usize>,
+    /// The wind tunnel.
+    pub tunnel: TunnelRuns,
     /// Threads; 0 is one for each core.
     pub threads: usize,
     /// How reasons say what to do.
@@ -88,9 +118,10 @@ pub fn page_session(path: &Path, verb: &ReportVerb) -> Result<(PageSession, Anal
     };
     let analysis = Analysis::of(&replay.engine, about, &verb.report);
     let has_stream = analysis.lag.is_some() && !files::is_passing_pipe(path);
+    let runs = verb.tunnel.of(analysis.report_at_s).filter(|_| has_stream);
     let extras = PageExtras {
         next: next_commands(&analysis),
-        tunnel: verb.runs.filter(|_| has_stream).map(|runs| tunnel(path, verb, runs, &analysis)),
+        tunnel: runs.map(|runs| tunnel(path, verb, runs, &analysis)),
         sounds: if verb.audio { sounds(&replay.engine)? } else { Vec::new() },
     };
     let session = PageSession::of(&replay.engine, collected, &analysis, &extras);
@@ -117,7 +148,7 @@ fn tunnel(path: &Path, verb: &ReportVerb, runs: usize, analysis: &Analysis) -> T
     let turned = recording::read(path, true).and_then(|recording| {
         let fit = recording.model();
         tunnel.model = fit.as_ref().ok().map(|(trace, fit)| ModelUse::of(trace, fit).sentence());
-        tunnel.why_not = fit.as_ref().err().map(|why| why.worded(verb.wording));
+        tunnel.why_not = fit.as_ref().err().map(ToString::to_string);
         turn(&recording, verb, &tunnel, analysis.report_at_s)
     });
     match turned {

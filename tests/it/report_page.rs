@@ -3,13 +3,20 @@
 
 use std::path::{Path, PathBuf};
 
-use lagtape::app::{self, ReportVerb};
-use lagtape::capture::{Body, Direction, Header, Message, Opcode, Record, SyncMarker, Writer};
+use lagtape::app::{self, ReportVerb, SimulateVerb, TunnelRuns};
+use lagtape::capture::{
+    Body, ClientKind, Direction, Header, Message, Opcode, Record, SyncMarker, Writer,
+};
+use lagtape::engine::{Engine, Options};
 use lagtape::family::{FAMILIES, Family};
+use lagtape::lag::ReportArgs;
+use lagtape::peer::client::Dialect;
 use lagtape::peer::incident;
-use lagtape::report::{Analysis, page};
-use lagtape::time::Nanos;
-use serde_json::{Value, json};
+use lagtape::peer::simulation::simulate;
+use lagtape::report::page::{PageCollector, PageExtras, PageSession};
+use lagtape::report::{Analysis, CaptureDescription, page};
+use lagtape::time::{Nanos, Span};
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::devtools::Browser;
@@ -200,7 +207,7 @@ fn the_wind_tunnel_redraws_and_says_how_sure_it_is() {
     let folder = TempDir::new().unwrap();
     let words = ["--incident", "thin-link", "--for", "20s", "--loop", "16s"];
     let capture = simulated(&folder, "thin", &words);
-    let verb = ReportVerb { runs: Some(4), ..ReportVerb::default() };
+    let verb = ReportVerb { tunnel: TunnelRuns::Exactly(4), ..ReportVerb::default() };
     let (page, _) = written(&folder, Path::new(&capture), &verb);
     browser.open(&page, "");
     let before = inked(&mut browser, "lead", "second");
@@ -367,19 +374,52 @@ fn what_is_no_capture_is_no_page() {
     check(&["report", stall, "--runs", "0", "-o", out, "--force"], 0);
 }
 
+/// The page of ten minutes in which the server never rests.
+fn ten_minutes(folder: &TempDir) -> (PathBuf, u64, u64) {
+    let verb = SimulateVerb {
+        family: Family::Acestep,
+        trouble: "behind".parse().unwrap(),
+        seed: 1,
+        run_for: Span(600_000_000_000),
+        loop_s: 24.0,
+        channels: 2,
+        params_hz: None,
+        dialect: Dialect::Modern,
+        rate: None,
+        script: Vec::new(),
+        out: PathBuf::new(),
+        force: false,
+    };
+    let mut options = verb.options().unwrap();
+    options.server.policy.idle.after_s = None;
+    let mut header = Header::new("a test", Nanos(0));
+    header.client = ClientKind::Headless;
+    let mut engine = Engine::new(Options { headers_only: true, ..Options::default() });
+    let mut collector = PageCollector::default();
+    let ended = simulate(options, header, &mut |record| {
+        engine.handle(record);
+        collector.see(&engine, record);
+    })
+    .ended;
+    let about = CaptureDescription::live("ten minutes".to_owned(), ended);
+    let analysis = Analysis::of(&engine, about, &ReportArgs::default());
+    let session = PageSession::of(&engine, collector, &analysis, &PageExtras::default());
+    let page = folder.path().join("page.html");
+    std::fs::write(&page, page::html(&[session])).unwrap();
+    (page, analysis.slices, analysis.ticks)
+}
+
 #[test]
 fn ten_minutes_are_a_page_of_less_than_three_megabytes() {
     let folder = TempDir::new().unwrap();
-    let words = ["--incident", "behind", "--for", "10min", "--loop", "24s"];
-    let capture = simulated(&folder, "long", &words);
-    let (page, analysis) = written(&folder, Path::new(&capture), &ReportVerb::default());
-    assert!(analysis.slices > 10_000 && analysis.ticks > 15_000);
+    let (page, slices, ticks) = ten_minutes(&folder);
+    assert!(slices > 10_000 && ticks > 15_000, "{slices} slices, {ticks} ticks");
     let len = std::fs::metadata(&page).unwrap().len();
     assert!(len < 3_000_000, "{len} bytes");
     let Some(mut browser) = Browser::start() else { return };
     browser.open(&page, "");
     assert!(inked(&mut browser, "lead", "behind") > 0);
-    let told: Value = browser.ask("[shown.session.slice.t_s.length, shown.session.tick.t_s.length]");
-    assert_eq!(told, json!([analysis.slices, analysis.ticks]));
+    let told = browser.ask("[shown.session.slice.t_s.length, shown.session.tick.t_s.length]");
+    assert_eq!(told, json!([slices, ticks]));
     browser.check_quiet();
 }

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail};
 
-use crate::app::{self, Outcome, ReportVerb};
+use crate::app::{self, Outcome, ReportVerb, TunnelRuns};
 use crate::cli::stderr::Stderr;
 use crate::cli::values::{PlayheadArg, Seconds, parse_seconds};
 use crate::cli::wording::FLAGS;
@@ -36,9 +36,10 @@ pub struct PageArgs {
     /// Put in what was heard and the loop, to listen to: about 15 MB a minute
     #[arg(long)]
     pub audio: bool,
-    /// Runs of the model for each setting in the wind tunnel; 0 leaves the wind tunnel out
-    #[arg(long, default_value_t = 8, value_name = "N")]
-    pub runs: usize,
+    /// Runs of the model for each setting in the wind tunnel: 8 unless given, fewer with sessions
+    /// longer than a minute; 0 leaves the wind tunnel out
+    #[arg(long, value_name = "N")]
+    pub runs: Option<usize>,
     /// Audio older than this is stale
     #[arg(long, default_value_t = Seconds(DEFAULT_STALE_THRESHOLD_S), value_parser = parse_seconds)]
     pub stale_threshold: Seconds,
@@ -62,7 +63,7 @@ pub fn run(args: &PageArgs, stderr: Stderr, _: &mut dyn Write) -> Result<Outcome
         playhead: args.playhead.map(Into::into),
         report,
         audio: args.audio,
-        runs: (args.runs > 0).then_some(args.runs),
+        tunnel: args.runs.map_or(TunnelRuns::Affordable, TunnelRuns::Exactly),
         threads: args.threads,
         wording: FLAGS,
     };

@@ -7,7 +7,7 @@ use anyhow::Result;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::app::{self, ReportVerb};
+use crate::app::{self, ReportVerb, TunnelRuns};
 use crate::edge::files;
 use crate::mcp::answer::ToolAnswer;
 use crate::mcp::args::report_args;
@@ -49,9 +49,6 @@ pub(super) const CAPTURE_REPORT: AboutTool = AboutTool {
     effect: Effect::WritesFiles,
 };
 
-/// Runs of the model for each setting of the wind tunnel.
-const RUNS: usize = 8;
-
 pub(super) async fn capture_report(
     shared: Arc<Shared>,
     args: PageReportArgs,
@@ -61,7 +58,7 @@ pub(super) async fn capture_report(
     let verb = ReportVerb {
         report: report_args(None, args.stale_threshold_s, None)?,
         audio: args.audio,
-        runs: Some(RUNS),
+        tunnel: TunnelRuns::Affordable,
         wording: ARGUMENTS,
         ..ReportVerb::default()
     };

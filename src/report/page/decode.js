@@ -44,13 +44,11 @@ function sessionOf(head, { message, slice, tick, load }) {
   tick.t_s = at(tick.row);
   slice.start_s = slice.start.map((start) => start / head.sample_rate);
   slice.length_s = slice.frames.map((frames) => frames / head.sample_rate);
-  const texts = new Map(head.texts);
-  const session = { head, message, slice, tick, load, texts, ...head };
   message.order = sorted(message);
   sortBy(slice);
   sortBy(tick);
-  session.loops = head.analysis.epochs;
-  return session;
+  const [texts, loops] = [new Map(head.texts), head.analysis.epochs];
+  return { ...head, message, slice, tick, load, texts, loops };
 }
 
 // Rows in the order of their times, or nothing where they stand in it already, as nearly always.

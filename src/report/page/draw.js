@@ -109,21 +109,25 @@ class Panel {
     this.line(LEFT, y, this.width - RIGHT, y, ink, 1.2, dash);
     this.pen.fillStyle = ink;
     this.pen.textAlign = "right";
-    this.pen.textBaseline = "bottom";
-    if (name) this.pen.fillText(name, this.width - RIGHT - 3, y - 1);
+    this.pen.textBaseline = y < 14 ? "top" : "bottom";
+    this.pen.fillText(name, this.width - RIGHT - 3, y < 14 ? y + 2 : y - 1);
   }
 
-  // Spells of lag, shaded, with edges that print without colour too.
-  shade(spells) {
+  // Spells of lag, shaded and hatched, so that they print without colour too; over a picture only framed.
+  shade(spells, { framed = false } = {}) {
     const bottom = this.height - AXIS;
     for (const { from_s, to_s, alarm } of spells) {
       if (!alarm || to_s < this.view.from || from_s > this.view.to) continue;
       const x = Math.max(this.x(from_s), LEFT);
       const width = Math.max(Math.min(this.x(to_s), this.width - RIGHT) - x, 2);
-      this.pen.fillStyle = this.inks.shade;
-      this.pen.fillRect(x, 0, width, bottom);
       this.pen.fillStyle = this.inks["shade-edge"];
       this.pen.fillRect(x, 0, width, 3);
+      if (framed) {
+        for (const side of [x, x + width]) this.line(side, 0, side, bottom, this.inks.behind, 1.5, [6, 4]);
+        continue;
+      }
+      this.pen.fillStyle = this.inks.shade;
+      this.pen.fillRect(x, 0, width, bottom);
       this.hatch(x, 0, width, bottom, this.inks["shade-edge"], 9);
     }
   }
@@ -146,26 +150,35 @@ class Panel {
   }
 
   // Lowest and highest value of each pixel column, so that the worst is never lost: a bar from one to the
-  // other, and with `joined` a line from column to column.
-  extents(times, values, inkOf, { joined = false, least = 1.5 } = {}) {
+  // other, and a line from column to column where they are at most `joined` seconds apart. `inkOf` takes
+  // both values and the last row of a column.
+  extents(times, values, inkOf, { joined = 0, least = 1.5 } = {}) {
     const { pen } = this;
     const columns = extentsOf(times, values, this.view, this.plotWidth);
+    // Few points are drawn larger.
+    const wide = columns.length * 6 < this.plotWidth ? 3 : 1.5;
+    const apart = Math.max(1, (joined / this.view.span) * this.plotWidth);
     let before = null;
-    for (const [column, low, high, last] of columns) {
+    pen.save();
+    pen.beginPath();
+    pen.rect(LEFT - 1, 0, this.plotWidth + 2, this.height - AXIS + 1);
+    pen.clip();
+    for (const { column, low, high, first, last } of columns) {
       const x = LEFT + column;
       const [top, bottom] = [this.y(high), this.y(low)];
-      pen.fillStyle = inkOf(low, high);
-      pen.fillRect(x - 0.25, top - least / 2, 1.5, Math.max(bottom - top, 0) + least);
-      if (joined && before && column - before[0] > 1) {
-        this.line(LEFT + before[0], this.y(before[1]), x, this.y(values[last]), inkOf(low, high), 1);
+      const ink = inkOf(low, high, last);
+      pen.fillStyle = ink;
+      pen.fillRect(x - wide / 2, top - (least + wide - 1.5) / 2, wide, Math.max(bottom - top, 0) + least + wide - 1.5);
+      if (joined && before && column - before.column <= apart) {
+        this.line(LEFT + before.column, this.y(values[before.last]), x, this.y(values[first]), ink, 1);
       }
-      before = [column, values[last]];
+      before = { column, last };
     }
-    return columns.length;
+    pen.restore();
   }
 }
 
-// For each pixel column with a value: the column, the lowest and the highest value, the row of the last.
+// For each pixel column with a value: lowest and highest value, first and last row.
 function extentsOf(times, values, view, width) {
   const columns = [];
   const until = firstAt(times, view.to + view.span / width);
@@ -174,11 +187,11 @@ function extentsOf(times, values, view, width) {
     const value = values[row];
     if (!Number.isFinite(value)) continue;
     const column = Math.floor(((times[row] - view.from) / view.span) * width);
-    if (current?.[0] === column) {
-      if (value < current[1]) current[1] = value;
-      if (value > current[2]) current[2] = value;
-      current[3] = row;
-    } else columns.push((current = [column, value, value, row]));
+    if (current?.column === column) {
+      if (value < current.low) current.low = value;
+      if (value > current.high) current.high = value;
+      current.last = row;
+    } else columns.push((current = { column, low: value, high: value, first: row, last: row }));
   }
   return columns;
 }

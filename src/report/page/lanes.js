@@ -44,7 +44,7 @@ function lanes(session, view) {
     paint(panel) {
       const [low, high] = reach(slice.t_s, heardLead, view.from, view.to);
       const would = curves().flatMap((outcome) => outcome.curve.map(([, lead]) => lead)).filter(Number.isFinite);
-      panel.scale(Math.min(-0.1, low, ...would) * 1.05, Math.max(0.3, high, ...would) * 1.05);
+      panel.scale(Math.min(-0.1, low, ...would) * 1.05, Math.max(0.3, high, floor * 1.1 || 0, ...would) * 1.05);
       panel.shade(session.spells);
       const ink = panel.inks;
       panel.extents(slice.t_s, heardLead, (lowest) => (lowest < 0 ? ink.behind : ink.ahead), { least: 2.5 });
@@ -55,17 +55,15 @@ function lanes(session, view) {
   });
   lane({
     id: "age", title: "Age of what was heard", height: 110,
-    help: `how old the audio under the listener was, in seconds, at every report. ${summary(tick.staleness_s, seconds)}`,
+    help: `how old the audio under the listener was, in seconds, at every report. ${summary(tick.staleness_s, seconds)} Ages that are excused, as those of a server at rest, may go beyond the frame.`,
     rows: (from, to) => table(view, [{ name: "age", times: tick.t_s, values: tick.staleness_s }], from, to),
     paint(panel) {
-      const [, high] = reach(tick.t_s, tick.staleness_s, view.from, view.to);
       const limit = session.stale_threshold_s;
-      const would = curves().flatMap((outcome) => outcome.curve.map(([, , age]) => age)).filter(Number.isFinite);
-      panel.scale(0, Math.max(limit * 1.15, high * 1.05, ...would));
+      const would = curves().map((outcome) => outcome.staleness_max_s).filter(Number.isFinite);
+      panel.scale(0, Math.max(oldestShown(session, view), ...would.map((age) => age * 1.05)));
       panel.shade(session.spells);
-      const ink = panel.inks;
-      panel.extents(tick.t_s, tick.staleness_s, (_, oldest) => (oldest > limit ? ink.stale : ink.ahead), { joined: true });
-      panel.level(limit, "stale above", ink.stale);
+      panel.extents(tick.t_s, tick.staleness_s, ageInk(session, panel.inks), { joined: 1 });
+      if (!session.is_tape) panel.level(limit, "stale above", panel.inks.stale);
       drawCurves(panel, curves(), 2);
     },
   });
@@ -82,7 +80,7 @@ function lanes(session, view) {
       panel.scale(1, Math.max(1000, highest * 1.3), { log: true, unit: " ms" });
       panel.shade(session.spells);
       panel.extents(cadence[1].times, cadence[1].values, () => panel.inks.second, { least: 2 });
-      panel.extents(cadence[0].times, cadence[0].values, () => panel.inks.ahead, { joined: true });
+      panel.extents(cadence[0].times, cadence[0].values, () => panel.inks.ahead, { joined: 1 });
     },
   });
   const times = [
@@ -97,7 +95,7 @@ function lanes(session, view) {
       const highest = Math.max(...times.map(({ times, values }) => reach(times, values, view.from, view.to)[1]));
       panel.scale(0, Math.max(10, highest * 1.1), { unit: " ms" });
       panel.shade(session.spells);
-      panel.extents(times[0].times, times[0].values, () => panel.inks.ahead, { joined: true });
+      panel.extents(times[0].times, times[0].values, () => panel.inks.ahead, { joined: 1 });
       panel.extents(times[1].times, times[1].values, () => panel.inks.second, { least: 2.5 });
     },
   });
@@ -111,7 +109,7 @@ function lanes(session, view) {
       const kilobytes = flight.map((bytes) => bytes / 1e3);
       panel.scale(0, Math.max(1, reach(tick.t_s, kilobytes, view.from, view.to)[1] * 1.1), { unit: " kB" });
       panel.shade(session.spells);
-      panel.extents(tick.t_s, kilobytes, () => panel.inks.ahead, { joined: true });
+      panel.extents(tick.t_s, kilobytes, () => panel.inks.ahead, { joined: 1 });
     },
   });
   lane({
@@ -127,11 +125,27 @@ function lanes(session, view) {
       panel.scale(0, Math.max(1, highest * 1.1), { unit: " kB/s" });
       panel.shade(session.spells);
       panel.extents(loadTimes, back, () => panel.inks.second, { least: 2 });
-      panel.extents(loadTimes, kilo, () => panel.inks.ahead, { joined: true });
+      panel.extents(loadTimes, kilo, () => panel.inks.ahead, { joined: 1 });
     },
   });
   all.push(eventLane(session, view));
   return all;
+}
+
+// What was old and counts has the colour of what is stale; what was old and is excused is pale.
+function ageInk({ tick, stale_threshold_s, is_tape, ...session }, ink) {
+  return (_, oldest, row) => {
+    if (isBad(session, tick.t_s[row])) return ink.stale;
+    return oldest > stale_threshold_s && !is_tape ? ink.faint : ink.ahead;
+  };
+}
+
+// How old audio is that has to fit into a chart: all that is seen, but for what is excused and far older
+// than everything else.
+function oldestShown({ analysis, tick, stale_threshold_s }, view) {
+  const [, highest] = reach(tick.t_s, tick.staleness_s, view.from, view.to);
+  const bad = Math.max(stale_threshold_s * 2, (analysis.heard?.oldest_s ?? 0) * 1.05);
+  return Math.max(stale_threshold_s * 1.15, Math.min(highest * 1.05, bad));
 }
 
 // The lowest, the median and the highest of the whole session, for those who do not see the canvas.
@@ -183,8 +197,9 @@ const STEADY = new Set(["slice", "params", "params_update", "ping", "pong"]);
 // What an event is, by its kind: where it stands, its mark, and whether it is bad.
 const ROWS_OF_EVENTS = ["listener", "client", "server", "trouble"];
 
-function eventPlace(kind, side) {
-  if (/^(unusable|gap|close|error|connection lost|_client_decode_error)$/.test(kind)) return 3;
+function eventPlace(kind, side, text) {
+  const isTrouble = kind === "close" ? !/^100[01]\b/.test(text) : /^(unusable|gap|error|connection lost)$/.test(kind);
+  if (isTrouble) return 3;
   if (side === 2) return 0;
   return side === 0 ? 1 : 2;
 }
@@ -195,7 +210,7 @@ function eventLane(session, view) {
   for (let at = 0; at < message.t_s.length; at++) {
     const row = message.order ? message.order[at] : at;
     const kind = session.kinds[message.kind[row]];
-    if (!STEADY.has(kind)) events.push({ t_s: message.t_s[row], kind, place: eventPlace(kind, message.side[row]), row });
+    if (!STEADY.has(kind)) events.push({ t_s: message.t_s[row], kind, place: eventPlace(kind, message.side[row], session.texts.get(row)), row });
   }
   session.events = events;
   const times = Float64Array.from(events, (event) => event.t_s);

@@ -5,12 +5,11 @@
 
 function loopPanel(session, view) {
   const help = session.is_tape
-    ? "place on the tape against time; the line is the listener, the step above it the frontier of what was written"
-    : "place in the loop against time; the line is the listener, and what it crosses was heard";
+    ? "place on the tape against time; the line is the listener, the step above it the frontier of what was written. Blue slices landed ahead, orange ones behind; hatched: not written yet."
+    : "place in the loop against time; the line is the listener, and what it crosses was heard. Blue slices landed ahead, orange ones behind; the stronger the shade of the ground, the older the audio, hatched where the source itself still was.";
   const { slice, tick } = session;
   return new Panel(view, {
-    id: "loop", title: session.is_tape ? "The tape" : "The loop", help: `${help}. Blue slices landed ahead, orange ones behind; the darker the ground, the older the audio, hatched where the source itself still was.`,
-    height: 320,
+    id: "loop", title: session.is_tape ? "The tape" : "The loop", help, height: 320,
     rows: (from, to) => table(view, [
       { name: "slice from", times: slice.t_s, values: slice.start_s },
       { name: "listener", times: tick.t_s, values: tick.playhead_s },
@@ -23,7 +22,7 @@ function loopPanel(session, view) {
         panel.pen.imageSmoothingEnabled = false;
         panel.pen.drawImage(picture, LEFT, panel.y(top), panel.plotWidth, panel.y(0) - panel.y(top));
       }
-      panel.shade(session.spells.map((spell) => ({ ...spell, alarm: spell.alarm && view.span > 0 })));
+      panel.shade(session.spells, { framed: true });
       if (session.is_tape) frontier(session, view, panel);
       listener(session, view, panel);
       panel.timeAxis();
@@ -75,13 +74,17 @@ function paintEpoch(session, view, loop, target) {
   for (let column = from; column < to; column++) {
     const t = view.from + (column + 1) * perPixel;
     for (; next < last && slice.t_s[next] < t; next++) {
+      // Of those before what is seen, only what they wrote is.
+      const landed = Math.floor((slice.t_s[next] - view.from) / perPixel);
       const ends = slice.start_s[next] + slice.length_s[next];
-      land(slice.start_s[next], Math.min(ends, loop.loop_s), column);
-      if (ends > loop.loop_s && !session.is_tape) land(0, Math.min(ends - loop.loop_s, loop.loop_s), column);
+      land(slice.start_s[next], Math.min(ends, loop.loop_s), landed);
+      if (ends > loop.loop_s && !session.is_tape) land(0, Math.min(ends - loop.loop_s, loop.loop_s), landed);
     }
     for (let at = 0; at < rows; at++) {
       const drawn = view.colour === "lead" && until[at] > column;
-      const shade = drawn ? shades.lead(leads[at]) : shades.age(t - written[at], session.stale_threshold_s, isRaw[at] && (at + column) % 6 === 0);
+      const shade = drawn ? shades.lead(leads[at])
+        : session.is_tape ? shades.tape(isRaw[at], (at + column) % 6 === 0)
+        : shades.age(t - written[at], session.stale_threshold_s, isRaw[at] && (at + column) % 6 === 0);
       pixels[(height - 1 - at) * width + column] = shade;
     }
   }
@@ -114,8 +117,11 @@ function shadesOf(ink) {
   const ages = Array.from({ length: STEPS + 1 }, (_, step) => pack(mix(paper, dark, 0.7 * (step / STEPS))));
   const leads = Array.from({ length: STEPS + 1 }, (_, step) => pack(mix(ahead, paper, 0.45 * (step / STEPS))));
   const [late, raw] = [pack(behind), pack(mix(paper, dark, 0.85))];
+  const [blank, dotted, written] = [pack(paper), pack(mix(paper, dark, 0.25)), pack(mix(paper, ahead, 0.22))];
   return {
     lead: (lead) => (lead < 0 ? late : leads[Math.min(STEPS, Math.round((lead / 1) * STEPS))]),
+    // A tape does not grow old: it is written or not.
+    tape: (isBlank, hatched) => (isBlank ? (hatched ? dotted : blank) : written),
     // Half the scale is what is not stale yet.
     age: (age, limit, hatched) => (hatched ? raw : ages[Math.max(0, Math.min(STEPS, Math.round((age / limit / 2) * STEPS)))]),
   };
@@ -185,10 +191,9 @@ function overviewPanel(session, view) {
     id: "overview", title: "The whole session", help: "age of what was heard, spells of lag shaded; drag here to choose what the charts below show",
     height: 60,
     paint(panel) {
-      const [, high] = reach(tick.t_s, tick.staleness_s, whole.from, whole.to);
-      panel.scale(0, Math.max(session.stale_threshold_s * 1.15, high), { unit: " s" });
+      panel.scale(0, oldestShown(session, whole), { unit: " s" });
       panel.shade(session.spells);
-      panel.extents(tick.t_s, tick.staleness_s, (_, oldest) => (oldest > session.stale_threshold_s ? panel.inks.stale : panel.inks.ahead), { joined: true });
+      panel.extents(tick.t_s, tick.staleness_s, ageInk(session, panel.inks), { joined: 1 });
       panel.timeAxis();
       panel.pen.strokeStyle = panel.inks.ink;
       panel.pen.lineWidth = 2;

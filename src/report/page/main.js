@@ -17,7 +17,8 @@ async function start() {
   } catch (error) {
     const failure = byId("failure");
     failure.hidden = false;
-    failure.textContent = `This page cannot be shown: ${error.message}. A browser from 2023 or later can.`;
+    const why = typeof DecompressionStream === "undefined" ? "it needs a browser from 2023 or later" : error.message;
+    failure.textContent = `This page cannot be shown: ${why}.`;
     throw error;
   }
 }
@@ -170,6 +171,7 @@ function handle(view, panels, overview, session) {
 const middle = (view) => (view.from + view.to) / 2;
 
 function showSpell(view, { from_s, to_s }) {
+  seekSounds(shown.session, from_s);
   const margin = Math.max(0.5, (to_s - from_s) * 0.4);
   view.show(from_s - margin, to_s + margin);
   view.select(from_s, to_s);
@@ -235,7 +237,7 @@ function firstScreen(session, view) {
   const findings = session.spells.filter((spell) => spell.alarm).slice(0, 50).map((spell) => element("li", {},
     element("button", { type: "button", class: "spell", onclick: () => { showSpell(view, spell); byId("panels").focus(); } },
       `${moment(spell.from_s, 200)} – ${moment(spell.to_s, 200)} s: ${spell.words}`)));
-  byId("findings").replaceChildren(...(findings.length ? findings : [element("li", {}, "No spell of lag.")]));
+  byId("findings").replaceChildren(...(findings.length ? findings : [element("li", { class: "none" }, "No spell of lag.")]));
   byId("sure").replaceChildren(...doubts(session).map((text) => element("p", {}, plain(text))));
   byId("next").replaceChildren(...session.next.map((command) => element("li", {}, element("code", {}, plain(command)))));
   byId("text").textContent = session.text;
@@ -246,7 +248,7 @@ function firstScreen(session, view) {
 function factsOf({ analysis, loops, to_s }) {
   const loop = loops.at(-1);
   const client = { headless: "headless client", foreign: "foreign client" }[analysis.session.client] ?? "unknown client";
-  return [seconds(to_s), loop && `${seconds(loop.loop_s)} loop, ${(analysis.session.sample_rate ?? 0) / 1e3} kHz, ${loop.channels} channels`, client,
+  return [seconds(to_s), loop && `${seconds(loop.loop_s)} loop, ${(analysis.session.sample_rate ?? 0) / 1e3} kHz, ${["mono", "stereo"][loop.channels - 1] ?? `${loop.channels} channels`}`, client,
     analysis.damage ? "damaged" : analysis.complete ? "complete" : "incomplete",
     `${analysis.slices} slices, ${analysis.ticks} reports, ${analysis.swaps} swaps`, analysis.session.start_utc].filter(Boolean).map(plain);
 }
@@ -287,8 +289,12 @@ function showSounds(session, view) {
     const player = element("audio", { controls: true, "aria-label": label });
     player.src = URL.createObjectURL(new Blob([wav], { type: "audio/wav" }));
     if (is_heard) {
-      const begins = session.tick.t_s[0] ?? 0;
-      player.addEventListener("timeupdate", () => !player.paused && view.point(begins + player.currentTime));
+      session.heard = heardTimes(session);
+      const { t_s, played_s } = session.heard;
+      player.addEventListener("timeupdate", () => {
+        const row = firstAt(played_s, player.currentTime);
+        if (!player.paused && row < t_s.length) view.point(t_s[row]);
+      });
     }
     return { player, is_heard, label };
   });
@@ -297,8 +303,23 @@ function showSounds(session, view) {
 
 function seekSounds(session, t) {
   for (const { player, is_heard } of shown.players ?? []) {
-    if (is_heard && player.readyState > 0) player.currentTime = Math.max(0, t - (session.tick.t_s[0] ?? 0));
+    if (!is_heard || player.readyState === 0) continue;
+    const row = nearest(session.heard.t_s, t);
+    if (row >= 0) player.currentTime = session.heard.played_s[row];
   }
+}
+
+// How much audio was heard up to each report since the last swap. What moved more than half a lap jumped.
+function heardTimes({ tick, loops }) {
+  const { from_s, loop_s } = loops.at(-1);
+  const first = firstAt(tick.t_s, from_s);
+  const t_s = tick.t_s.slice(first), places = tick.playhead_s.slice(first);
+  let played = 0;
+  const played_s = places.map((place, row) => {
+    const moved = row ? (place - places[row - 1] + loop_s) % loop_s : 0;
+    return (played += moved > loop_s / 2 ? 0 : moved);
+  });
+  return { t_s, played_s };
 }
 
 start();

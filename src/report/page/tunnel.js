@@ -4,8 +4,9 @@ function showTunnel(session, view) {
   const { tunnel } = session;
   byId("tunnel").hidden = !tunnel;
   if (!tunnel) return;
+  const rest = tunnel.knobs.length ? "Only the listener can be changed" : "There is nothing to turn";
   byId("tunnel-model").textContent = tunnel.why_not
-    ? `There is nothing to turn: ${tunnel.why_not}`
+    ? `${rest}: ${tunnel.why_not}.`
     : `One knob at a time, everything else as recorded. ${tunnel.model ? `The model ${tunnel.model}.` : ""} `
       + `The line in the charts is the likeliest of ${tunnel.runs} run${tunnel.runs === 1 ? "" : "s"}, the band all of them.`;
   const sliders = tunnel.knobs.map((knob) => sliderOf(session, view, knob));
@@ -39,7 +40,7 @@ function sliderOf(session, view, knob) {
   const shown = element("output", { for: id });
   const tell = () => {
     const place = places[input.value];
-    shown.textContent = place.recorded ? `as recorded (${figure(knob.recorded)})` : place.label;
+    shown.textContent = place.recorded ? `as recorded${knob.recorded_label ? `, ${knob.recorded_label}` : ""}` : place.label;
     input.setAttribute("aria-valuetext", shown.textContent);
   };
   input.addEventListener("input", tell);

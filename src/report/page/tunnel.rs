@@ -2,10 +2,12 @@
 
 use serde::Serialize;
 
-use crate::lag::TimelineRow;
+use crate::lag::stats::round;
+use crate::lag::{LagReport, TimelineRow};
 use crate::scenario::Tier;
 use crate::scenario::knobs::Knob;
 use crate::sweep::rows::SweepRow;
+use crate::verdict::Verdict;
 
 /// The knobs of a page, and the recording itself.
 #[derive(Debug, Clone, Serialize)]
@@ -28,6 +30,8 @@ pub struct TunnelKnob {
     help: &'static str,
     /// The value in the recording, or the one that changes nothing.
     recorded: f64,
+    /// That value as people write it, where the recording tells it.
+    recorded_label: Option<String>,
     settings: Vec<Setting>,
 }
 
@@ -54,8 +58,7 @@ struct TunnelOutcome {
     staleness_p95_s: Option<f64>,
     staleness_max_s: Option<f64>,
     stale_ticks: usize,
-    /// Lowest lead and oldest audio of each step: the end of the step, then the two; `null` where
-    /// nothing came.
+    /// The end of each step, its lowest lead and its oldest audio; `null` where nothing came.
     curve: Vec<(f64, Option<f64>, Option<f64>)>,
 }
 
@@ -64,7 +67,9 @@ impl TunnelKnob {
     #[must_use]
     pub fn of(knob: &'static Knob, recorded: f64, rows: &[SweepRow], at_s: f64) -> TunnelKnob {
         let settings = rows.iter().map(|row| Setting::of(knob, row, at_s)).collect();
-        TunnelKnob { name: knob.name, help: knob.help, recorded, settings }
+        let is_told = recorded.to_bits() != knob.neutral.to_bits();
+        let recorded_label = is_told.then(|| knob.unit.write(round(recorded, 3)));
+        TunnelKnob { name: knob.name, help: knob.help, recorded, recorded_label, settings }
     }
 }
 
@@ -89,13 +94,13 @@ impl Setting {
 impl TunnelOutcome {
     fn of(
         share: f64,
-        lag: &crate::lag::LagReport,
-        verdict: Option<&crate::verdict::Verdict>,
+        lag: &LagReport,
+        verdict: Option<&Verdict>,
         at_s: f64,
     ) -> TunnelOutcome {
         let (lead, staleness) = (lag.slices.lead_s, lag.ticks.staleness_s);
         let step = |row: &TimelineRow| {
-            let to_s = crate::lag::stats::round(at_s - row.t_ago_s, 2);
+            let to_s = round(at_s - row.t_ago_s, 2);
             (to_s, row.min_lead_s, row.max_staleness_s)
         };
         TunnelOutcome {
