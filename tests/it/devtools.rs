@@ -136,7 +136,8 @@ impl Browser {
 
     /// Presses a key, with Shift or without.
     pub fn press(&mut self, key: &str, shift: bool) {
-        let mut pressed = json!({"type": "keyDown", "key": key, "modifiers": if shift { 8 } else { 0 }});
+        let mut pressed =
+            json!({"type": "keyDown", "key": key, "modifiers": if shift { 8 } else { 0 }});
         if key.chars().count() == 1 {
             pressed["text"] = json!(key);
         }

@@ -80,7 +80,8 @@ fn check_drawn(browser: &mut Browser, folder: &TempDir, capture: &Path) {
     let (page, analysis) = written(folder, capture, &ReportVerb::default());
     browser.open(&page, "");
     let name = capture.display();
-    for (chart, least) in [("loop", 500), ("lead", 30), ("age", 30), ("cadence", 30), ("link", 20)] {
+    for (chart, least) in [("loop", 500), ("lead", 30), ("age", 30), ("cadence", 30), ("link", 20)]
+    {
         let drawn = inked(browser, chart, "ahead")
             + inked(browser, chart, "behind")
             + inked(browser, chart, "stale");
@@ -339,10 +340,9 @@ fn damaged_and_cut_captures_have_a_page_that_says_so() {
     damaged[middle..middle + 64].fill(0xaa);
     let cut = sound[..sound.len() / 3].to_vec();
     let mut browser = Browser::start();
-    for (name, bytes, code, says) in [
-        ("damaged.lagtape", damaged, 3, "Damage:"),
-        ("cut.lagtape", cut, 0, "incomplete"),
-    ] {
+    for (name, bytes, code, says) in
+        [("damaged.lagtape", damaged, 3, "Damage:"), ("cut.lagtape", cut, 0, "incomplete")]
+    {
         let path = folder.path().join(name);
         std::fs::write(&path, bytes).unwrap();
         let page = folder.path().join(format!("{name}.html"));
@@ -368,7 +368,11 @@ fn what_is_no_capture_is_no_page() {
     // One of several that can be shown is shown.
     let stall = bundled("stall");
     let stall = stall.to_str().unwrap();
-    check_complaint(&["report", notes, stall, "--runs", "0", "-o", out], 1, "not a lagtape capture");
+    check_complaint(
+        &["report", notes, stall, "--runs", "0", "-o", out],
+        1,
+        "not a lagtape capture",
+    );
     check_complaint(&["report", stall, "-o", out], 1, "--force");
     check_complaint(&["report", stall, "-o", stall], 1, "is what is being read");
     check(&["report", stall, "--runs", "0", "-o", out, "--force"], 0);

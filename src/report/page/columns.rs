@@ -35,12 +35,7 @@ impl PackedColumns {
 
     /// Adds a column of numbers, each rounded to a whole number of `per_unit`-ths. What is no number
     /// is 0.
-    pub fn parts(
-        &mut self,
-        name: &'static str,
-        per_unit: f64,
-        values: impl Iterator<Item = f64>,
-    ) {
+    pub fn parts(&mut self, name: &'static str, per_unit: f64, values: impl Iterator<Item = f64>) {
         self.add(name, per_unit, values.map(|value| (value * per_unit).round() as i64));
     }
 

@@ -130,7 +130,11 @@ impl Rows {
         packed.parts("tick.playhead_s", 1e4, ticks.iter().map(|tick| tick.playhead_s));
         packed.parts("tick.staleness_s", 1e4, ticks.iter().map(|tick| tick.staleness_s));
         packed.parts("tick.interval_s", 1e5, ticks.iter().map(|tick| tick.interval_s));
-        packed.parts("tick.in_flight", 1.0, ticks.iter().map(|tick| tick.in_flight.unwrap_or(-1.0)));
+        packed.parts(
+            "tick.in_flight",
+            1.0,
+            ticks.iter().map(|tick| tick.in_flight.unwrap_or(-1.0)),
+        );
         packed.whole("load.up", load.bytes[0].iter().copied());
         packed.whole("load.down", load.bytes[1].iter().copied());
         packed
@@ -144,9 +148,8 @@ fn whole(value: u64) -> i64 {
 /// The slice furthest behind, with the longest wait and the longest times of all.
 fn worst_slice(slices: &[SliceRow]) -> Option<SliceRow> {
     let worst = slices.iter().min_by(|a, b| a.slice.lead_s.total_cmp(&b.slice.lead_s))?;
-    let most = |of: fn(&SliceRecord) -> f64| {
-        slices.iter().map(|row| of(&row.slice)).fold(0.0, f64::max)
-    };
+    let most =
+        |of: fn(&SliceRecord) -> f64| slices.iter().map(|row| of(&row.slice)).fold(0.0, f64::max);
     let slice = SliceRecord {
         interval_s: most(|slice| slice.interval_s),
         tick_ms: most(|slice| slice.tick_ms),

@@ -11,8 +11,7 @@ const DOWN: Direction = Direction::ServerToClient;
 
 /// A session with these messages, a second apart.
 fn session(messages: &[(Direction, &str)]) -> PageSession {
-    let (mut engine, mut collector) =
-        (Engine::new(Options::default()), PageCollector::default());
+    let (mut engine, mut collector) = (Engine::new(Options::default()), PageCollector::default());
     let header = Body::Header(Header::new("a test", Nanos(0)));
     let bodies = messages.iter().map(|(direction, payload)| {
         let opcode = if payload.starts_with('{') { Opcode::Text } else { Opcode::Binary };

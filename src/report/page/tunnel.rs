@@ -78,9 +78,10 @@ impl Setting {
         let value = row.values.first().copied().unwrap_or(knob.neutral);
         let only = row.lag.as_ref().filter(|_| row.outcomes.is_empty());
         let only = only.map(|lag| TunnelOutcome::of(1.0, lag, row.verdict.as_ref(), at_s));
-        let several = row.outcomes.iter().map(|share| {
-            TunnelOutcome::of(share.share, &share.lag, share.verdict.as_ref(), at_s)
-        });
+        let several = row
+            .outcomes
+            .iter()
+            .map(|share| TunnelOutcome::of(share.share, &share.lag, share.verdict.as_ref(), at_s));
         Setting {
             value,
             label: knob.unit.write(value),
@@ -92,12 +93,7 @@ impl Setting {
 }
 
 impl TunnelOutcome {
-    fn of(
-        share: f64,
-        lag: &LagReport,
-        verdict: Option<&Verdict>,
-        at_s: f64,
-    ) -> TunnelOutcome {
+    fn of(share: f64, lag: &LagReport, verdict: Option<&Verdict>, at_s: f64) -> TunnelOutcome {
         let (lead, staleness) = (lag.slices.lead_s, lag.ticks.staleness_s);
         let step = |row: &TimelineRow| {
             let to_s = round(at_s - row.t_ago_s, 2);
