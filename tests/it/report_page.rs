@@ -203,6 +203,32 @@ fn keys_move_through_the_session_and_the_address_remembers() {
 }
 
 #[test]
+fn named_causes_stand_before_the_spells() {
+    let Some(mut browser) = Browser::start() else { return };
+    let folder = TempDir::new().unwrap();
+    let (page, _) = written(&folder, &bundled("stall"), &ReportVerb::default());
+    browser.open(&page, "");
+    let told = browser.ask(
+        "(() => {
+            shown.session.analysis.diagnosis = { findings: [{
+                class: 'generation-stall', sentence: 'no <b>slice</b> came', from_s: 2, to_s: 6, bad_s: 3.5,
+                confidence: 0.9, chain: [{ what: 'the server stalled' }, { what: 'the tape ran dry' }],
+                proof: null, mitigation: 'warm it up', next: 'lagtape cat',
+            }] };
+            firstScreen(shown.session, shown.view);
+            const [cause, spell] = document.querySelectorAll('#findings li');
+            cause.querySelector('button').click();
+            return [cause.textContent, spell.textContent, shown.view.selection, cause.querySelectorAll('b').length];
+        })()",
+    );
+    let cause = told[0].as_str().unwrap();
+    assert!(cause.starts_with("2.0 – 6.0 s: no <b>slice</b> came"), "{cause}");
+    assert!(cause.contains("the server stalled → the tape ran dry"), "{cause}");
+    assert!(told[1].as_str().unwrap().contains("no slices for"), "{told}");
+    assert_eq!((&told[2], &told[3]), (&json!([2, 6]), &json!(0)));
+}
+
+#[test]
 fn the_wind_tunnel_redraws_and_says_how_sure_it_is() {
     let Some(mut browser) = Browser::start() else { return };
     let folder = TempDir::new().unwrap();
@@ -276,8 +302,13 @@ fn two_captures_are_two_tabs_on_a_narrow_screen_too() {
     browser.check_quiet();
 }
 
-/// A capture with these messages, 100 ms apart.
-fn capture(folder: &TempDir, name: &str, messages: &[(Direction, &str)]) -> PathBuf {
+/// A capture with these messages, so many nanoseconds apart.
+fn capture(
+    folder: &TempDir,
+    name: &str,
+    step_ns: u64,
+    messages: &[(Direction, &str)],
+) -> PathBuf {
     let path = folder.path().join(name);
     let (mut writer, mut out) = (Writer::new(SyncMarker(*b"the page")), Vec::new());
     writer.begin(&mut out);
@@ -287,7 +318,7 @@ fn capture(folder: &TempDir, name: &str, messages: &[(Direction, &str)]) -> Path
         Body::Message(Message::new(*direction, opcode, text.as_bytes()))
     });
     for (seq, body) in (0..).zip([header].into_iter().chain(bodies)) {
-        let record = Record { seq, t: Nanos(seq * 100_000_000), conn: 0, body };
+        let record = Record { seq, t: Nanos(seq * step_ns), conn: 0, body };
         writer.write(&record, &mut out);
     }
     std::fs::write(&path, out).unwrap();
@@ -305,19 +336,22 @@ fn captures_with_little_or_nothing_have_a_page_that_says_so() {
         "x".repeat(1 << 20)
     );
     let stream = [(up, "{}"), (down, ready), (down, "sixteen bytes of")];
+    let refusal = r#"{"type":"error","code":"busy"}"#;
     let tick = (up, r#"{"type":"params","playback_pos":0.5}"#);
     let swap = (down, r#"{"type":"swap_ready","channels":1}"#);
     let another = (down, "sixteen bytes or");
     let swaps = [&stream[..], &[tick, swap, another, swap, another]].concat();
-    for (name, messages, badge) in [
-        ("nothing", &[][..], "NO VERDICT"),
-        ("refused", &[(up, "{}"), (down, r#"{"type":"error","code":"busy"}"#)], "NO VERDICT"),
-        ("no-slice", &stream, "HEALTHY"),
-        ("one-tick", &[&stream[..], &[tick]].concat(), "HEALTHY"),
-        ("two-swaps", &swaps, "HEALTHY"),
-        ("evil", &[&stream[..], &[(up, evil.as_str()), (down, evil.as_str())]].concat(), "HEALTHY"),
+    let (tenth, lifetime) = (100_000_000, 1_000_000_000_000_000_000);
+    for (name, step_ns, messages, badge) in [
+        ("nothing", tenth, &[][..], "NO VERDICT"),
+        ("refused", tenth, &[(up, "{}"), (down, refusal)], "NO VERDICT"),
+        ("no-slice", tenth, &stream, "HEALTHY"),
+        ("one-tick", tenth, &[&stream[..], &[tick]].concat(), "HEALTHY"),
+        ("two-swaps", tenth, &swaps, "HEALTHY"),
+        ("centuries", lifetime, &swaps, "NO VERDICT"),
+        ("evil", tenth, &[&stream[..], &[(up, &evil), (down, &evil)]].concat(), "HEALTHY"),
     ] {
-        let path = capture(&folder, name, messages);
+        let path = capture(&folder, name, step_ns, messages);
         let (page, _) = written(&folder, &path, &ReportVerb::default());
         assert!(std::fs::metadata(&page).unwrap().len() < 200_000, "{name}");
         browser.open(&page, "");

@@ -19,7 +19,7 @@ class Panel {
     if (rows) {
       this.table = element("table");
       this.details = element("details", { ontoggle: () => this.tabulate() },
-        element("summary", {}, "as a table"), element("div", { class: "scroll" }, this.table));
+        element("summary", {}, "as a table"), element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `${title}, as a table` }, this.table));
       this.box.append(this.details);
     }
   }

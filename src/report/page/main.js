@@ -224,48 +224,6 @@ function brush(overview, view, on) {
   });
 }
 
-// Verdict, findings, how sure that is, what to do.
-function firstScreen(session, view) {
-  const { analysis } = session;
-  const verdict = analysis.verdict;
-  const [word, kind] = verdict.lag === true ? ["LAG", "lag"] : verdict.lag === false ? ["HEALTHY", "healthy"] : ["NO VERDICT", "unknown"];
-  byId("name").textContent = plain(session.name);
-  byId("badge").textContent = word;
-  byId("badge").className = kind;
-  byId("opening").textContent = session.opening.replace(/^(LAG {2}|healthy: |no verdict: )/, "");
-  byId("facts").textContent = factsOf(session).join(" · ");
-  const findings = session.spells.filter((spell) => spell.alarm).slice(0, 50).map((spell) => element("li", {},
-    element("button", { type: "button", class: "spell", onclick: () => { showSpell(view, spell); byId("panels").focus(); } },
-      `${moment(spell.from_s, 200)} – ${moment(spell.to_s, 200)} s: ${spell.words}`)));
-  byId("findings").replaceChildren(...(findings.length ? findings : [element("li", { class: "none" }, "No spell of lag.")]));
-  byId("sure").replaceChildren(...doubts(session).map((text) => element("p", {}, plain(text))));
-  byId("next").replaceChildren(...session.next.map((command) => element("li", {}, element("code", {}, plain(command)))));
-  byId("text").textContent = session.text;
-  byId("copied").textContent = "";
-  byId("copy").onclick = () => copy(session.text);
-}
-
-function factsOf({ analysis, loops, to_s }) {
-  const loop = loops.at(-1);
-  const client = { headless: "headless client", foreign: "foreign client" }[analysis.session.client] ?? "unknown client";
-  return [seconds(to_s), loop && `${seconds(loop.loop_s)} loop, ${(analysis.session.sample_rate ?? 0) / 1e3} kHz, ${["mono", "stereo"][loop.channels - 1] ?? `${loop.channels} channels`}`, client,
-    analysis.damage ? "damaged" : analysis.complete ? "complete" : "incomplete",
-    `${analysis.slices} slices, ${analysis.ticks} reports, ${analysis.swaps} swaps`, analysis.session.start_utc].filter(Boolean).map(plain);
-}
-
-function doubts(session) {
-  const { analysis } = session;
-  return [
-    analysis.ending?.sentence && `Ending: ${analysis.ending.sentence}`,
-    analysis.playhead?.why && `Playhead: ${analysis.playhead.why}`,
-    analysis.damage && `Damage: ${analysis.damage.reason}`,
-    !session.loops.length && "No stream began, so there is no loop to draw; the messages that there are stand below.",
-    session.one_of > 1 && `So long a session is shown with the worst of every ${session.one_of} slices and reports.`,
-    session.texts_left_out > 0 && `${session.texts_left_out} texts of messages are left out; lagtape cat shows them.`,
-    ...analysis.warnings.map(({ count, message }) => (count > 1 ? `${count} × ${message}` : message)),
-  ].filter(Boolean);
-}
-
 async function copy(text) {
   const block = `\`\`\`\n${text.trimEnd()}\n\`\`\`\n`;
   try {
@@ -299,6 +257,13 @@ function showSounds(session, view) {
     return { player, is_heard, label };
   });
   byId("players").replaceChildren(...shown.players.map(({ player, label }) => element("p", {}, `${label} `, player)));
+  const heard = shown.players.find(({ is_heard }) => is_heard);
+  const alarms = session.spells.filter(({ alarm, bad_s }) => alarm && bad_s > 0).slice(0, heard ? MOST_FINDINGS : 0);
+  const hear = alarms.map((spell) => element("button", { type: "button", onclick: () => {
+    showSpell(view, spell);
+    heard.player.play();
+  } }, `Hear ${moment(spell.from_s, 200)} – ${moment(spell.to_s, 200)} s`));
+  if (hear.length) byId("players").append(element("p", {}, "Bad: ", ...hear));
 }
 
 function seekSounds(session, t) {

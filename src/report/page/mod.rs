@@ -17,7 +17,7 @@ pub use session::{PageExtras, PageSession, PageSound};
 const TEMPLATE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("style.css");
 /// The scripts in the order in which they use each other.
-const SCRIPTS: [&str; 9] = [
+const SCRIPTS: [&str; 10] = [
     include_str!("decode.js"),
     include_str!("words.js"),
     include_str!("view.js"),
@@ -26,6 +26,7 @@ const SCRIPTS: [&str; 9] = [
     include_str!("loop.js"),
     include_str!("inspect.js"),
     include_str!("tunnel.js"),
+    include_str!("first.js"),
     include_str!("main.js"),
 ];
 
