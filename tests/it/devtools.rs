@@ -111,7 +111,7 @@ impl Browser {
         let is_shown = "new Promise((done) => {
             const look = () => {
                 const failure = document.getElementById('failure');
-                if (document.documentElement.dataset.ready) done('ready');
+                if (document.documentElement?.dataset.ready) done('ready');
                 else if (failure && !failure.hidden) done(failure.textContent);
                 else setTimeout(look, 5);
             };

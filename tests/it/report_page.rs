@@ -232,15 +232,15 @@ fn named_causes_stand_before_the_spells() {
 fn the_wind_tunnel_redraws_and_says_how_sure_it_is() {
     let Some(mut browser) = Browser::start() else { return };
     let folder = TempDir::new().unwrap();
-    let words = ["--incident", "thin-link", "--for", "20s", "--loop", "16s"];
-    let capture = simulated(&folder, "thin", &words);
+    let words = ["--incident", "healthy", "--for", "20s", "--loop", "16s"];
+    let capture = simulated(&folder, "turned", &words);
     let verb = ReportVerb { tunnel: TunnelRuns::Exactly(4), ..ReportVerb::default() };
     let (page, _) = written(&folder, Path::new(&capture), &verb);
     browser.open(&page, "");
     let before = inked(&mut browser, "lead", "second");
     let turned = browser.ask(
         "(() => {
-            const knob = document.getElementById('knob-down');
+            const knob = document.getElementById('knob-tick-factor');
             knob.value = knob.max;
             knob.dispatchEvent(new Event('input'));
             return document.getElementById('tunnel-result').textContent;
@@ -303,12 +303,7 @@ fn two_captures_are_two_tabs_on_a_narrow_screen_too() {
 }
 
 /// A capture with these messages, so many nanoseconds apart.
-fn capture(
-    folder: &TempDir,
-    name: &str,
-    step_ns: u64,
-    messages: &[(Direction, &str)],
-) -> PathBuf {
+fn capture(folder: &TempDir, name: &str, step_ns: u64, messages: &[(Direction, &str)]) -> PathBuf {
     let path = folder.path().join(name);
     let (mut writer, mut out) = (Writer::new(SyncMarker(*b"the page")), Vec::new());
     writer.begin(&mut out);

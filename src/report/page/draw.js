@@ -158,21 +158,31 @@ class Panel {
     // Few points are drawn larger.
     const wide = columns.length * 6 < this.plotWidth ? 3 : 1.5;
     const apart = Math.max(1, (joined / this.view.span) * this.plotWidth);
+    // One path for each ink: many small strokes cost far more than a long one.
+    const paths = new Map();
     let before = null;
-    pen.save();
-    pen.beginPath();
-    pen.rect(LEFT - 1, 0, this.plotWidth + 2, this.height - AXIS + 1);
-    pen.clip();
     for (const { column, low, high, first, last } of columns) {
       const x = LEFT + column;
       const [top, bottom] = [this.y(high), this.y(low)];
       const ink = inkOf(low, high, last);
-      pen.fillStyle = ink;
-      pen.fillRect(x - wide / 2, top - (least + wide - 1.5) / 2, wide, Math.max(bottom - top, 0) + least + wide - 1.5);
+      if (!paths.has(ink)) paths.set(ink, { bars: new Path2D(), lines: new Path2D() });
+      const { bars, lines } = paths.get(ink);
+      bars.rect(x - wide / 2, top - (least + wide - 1.5) / 2, wide, Math.max(bottom - top, 0) + least + wide - 1.5);
       if (joined && before && column - before.column <= apart) {
-        this.line(LEFT + before.column, this.y(values[before.last]), x, this.y(values[first]), ink, 1);
+        lines.moveTo(LEFT + before.column, this.y(values[before.last]));
+        lines.lineTo(x, this.y(values[first]));
       }
       before = { column, last };
+    }
+    pen.save();
+    pen.beginPath();
+    pen.rect(LEFT - 1, 0, this.plotWidth + 2, this.height - AXIS + 1);
+    pen.clip();
+    pen.lineWidth = 1;
+    for (const [ink, { bars, lines }] of paths) {
+      pen.fillStyle = pen.strokeStyle = ink;
+      pen.stroke(lines);
+      pen.fill(bars);
     }
     pen.restore();
   }

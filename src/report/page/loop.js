@@ -81,10 +81,11 @@ function paintEpoch(session, view, loop, target) {
       if (ends > loop.loop_s && !session.is_tape) land(0, Math.min(ends - loop.loop_s, loop.loop_s), landed);
     }
     for (let at = 0; at < rows; at++) {
-      const drawn = view.colour === "lead" && until[at] > column;
-      const shade = drawn ? shades.lead(leads[at])
-        : session.is_tape ? shades.tape(isRaw[at], (at + column) % 6 === 0)
-        : shades.age(t - written[at], session.stale_threshold_s, isRaw[at] && (at + column) % 6 === 0);
+      const hatched = isRaw[at] === 1 && (at + column) % 6 === 0;
+      let shade;
+      if (until[at] > column && view.colour === "lead") shade = shades.lead(leads[at]);
+      else if (session.is_tape) shade = shades.tape(isRaw[at], hatched);
+      else shade = shades.age(t - written[at], session.stale_threshold_s, hatched);
       pixels[(height - 1 - at) * width + column] = shade;
     }
   }
@@ -112,8 +113,8 @@ function shadesOf(ink) {
   const parts = (colour) => [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
   const pack = ([red, green, blue]) => ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
   const mix = (one, other, share) => one.map((value, part) => Math.round(value + (other[part] - value) * share));
-  const [paper, dark, ahead, behind] = [ink.paper, ink.ink, ink.ahead, ink.behind].map(parts);
   const STEPS = 64;
+  const [paper, dark, ahead, behind] = [ink.paper, ink.ink, ink.ahead, ink.behind].map(parts);
   const ages = Array.from({ length: STEPS + 1 }, (_, step) => pack(mix(paper, dark, 0.7 * (step / STEPS))));
   const leads = Array.from({ length: STEPS + 1 }, (_, step) => pack(mix(ahead, paper, 0.45 * (step / STEPS))));
   const [late, raw] = [pack(behind), pack(mix(paper, dark, 0.85))];
