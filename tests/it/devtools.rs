@@ -91,6 +91,27 @@ impl Browser {
         answer["result"].clone()
     }
 
+    /// Waits until something has happened since the page was opened.
+    fn wait_for(&mut self, is_it: impl Fn(&Value) -> bool) {
+        if self.events.iter().any(&is_it) {
+            return;
+        }
+        let (socket, events) = (&mut self.socket, &mut self.events);
+        let happened = async {
+            loop {
+                let message = socket.next().await.unwrap().unwrap();
+                let said: Value = serde_json::from_str(message.to_text().unwrap()).unwrap();
+                let is_over = is_it(&said);
+                events.push(said);
+                if is_over {
+                    return;
+                }
+            }
+        };
+        let happened = async { tokio::time::timeout(PATIENCE, happened).await };
+        self.runtime.block_on(happened).expect("it happens");
+    }
+
     /// What an expression is, once it is there.
     #[track_caller]
     pub fn ask(&mut self, expression: &str) -> Value {
@@ -106,8 +127,11 @@ impl Browser {
         self.events.clear();
         // A fragment alone would not load it again.
         self.call("Page.navigate", json!({"url": "about:blank"}));
-        let url = format!("file://{}{fragment}", page.display());
-        self.call("Page.navigate", json!({"url": url}));
+        let url = format!("file://{}", page.display());
+        self.call("Page.navigate", json!({"url": format!("{url}{fragment}")}));
+        self.wait_for(|event| {
+            event["method"] == "Page.frameNavigated" && event["params"]["frame"]["url"] == url
+        });
         let is_shown = "new Promise((done) => {
             const look = () => {
                 const failure = document.getElementById('failure');

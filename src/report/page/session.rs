@@ -13,6 +13,7 @@ use super::columns::ColumnPlace;
 use super::tunnel::Tunnel;
 use crate::engine::Engine;
 use crate::family::FamilyKind;
+use crate::heard::HeardEpisode;
 use crate::report::clock::ReportClock;
 use crate::report::{Analysis, json, text};
 use crate::time::Nanos;
@@ -44,7 +45,7 @@ pub struct PageExtras {
 pub struct PageSound {
     /// What it is.
     pub label: String,
-    /// A second of it is a second of the session, and it begins with the listening.
+    /// What the listener heard since the last swap, from the first report on; else a loop.
     pub is_heard: bool,
     /// Bytes of the WAV file, which stands behind the columns.
     len: usize,
@@ -67,7 +68,6 @@ struct Spell {
     to_s: f64,
     bad_s: f64,
     alarm: bool,
-    kind: serde_json::Value,
     words: String,
 }
 
@@ -165,16 +165,12 @@ fn threshold_s(analysis: &Analysis) -> f64 {
 
 fn spells(analysis: &Analysis) -> Vec<Spell> {
     let Some(heard) = &analysis.heard else { return Vec::new() };
-    let spell = |episode: &crate::heard::HeardEpisode| {
-        let kind = serde_json::to_value(episode.what).unwrap_or_default();
-        Spell {
-            from_s: episode.from_s,
-            to_s: episode.to_s,
-            bad_s: episode.bad_s,
-            alarm: episode.alarm,
-            kind: kind["kind"].clone(),
-            words: text::what(&episode.what),
-        }
+    let spell = |episode: &HeardEpisode| Spell {
+        from_s: episode.from_s,
+        to_s: episode.to_s,
+        bad_s: episode.bad_s,
+        alarm: episode.alarm,
+        words: text::what(&episode.what),
     };
     heard.report.episodes.iter().map(spell).collect()
 }
