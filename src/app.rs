@@ -22,6 +22,7 @@ mod record;
 mod recover;
 mod redact;
 mod replay;
+mod report;
 mod simulate;
 mod sweep;
 mod verify;
@@ -70,6 +71,7 @@ pub use redact::{
     redact,
 };
 pub use replay::{Listening, PerformVerb, Replayed, perform, replay};
+pub use report::{ReportVerb, TunnelRuns, page_session};
 pub(crate) use runtime::{run_server, runtime};
 pub use simulate::{SimulateVerb, simulate};
 pub use sweep::{Stopped, SweepVerb, find, sweep};

@@ -13,6 +13,7 @@ mod harness;
 mod lag;
 mod live;
 mod machine;
+mod page;
 mod print;
 mod proxy;
 mod python;
@@ -34,7 +35,7 @@ struct Group {
     run: fn(&mut Bench) -> Result<()>,
 }
 
-const GROUPS: [Group; 8] = [
+const GROUPS: [Group; 9] = [
     Group {
         name: "decode",
         about: "one slice more: zstd, the mirror, the analysis around them",
@@ -74,6 +75,11 @@ const GROUPS: [Group; 8] = [
         name: "live",
         about: "how near sockets come to the virtual clock, and a replay to its recording",
         run: live::run,
+    },
+    Group {
+        name: "page",
+        about: "one page more: of ten minutes, with its wind tunnel and without",
+        run: page::run,
     },
 ];
 

@@ -50,15 +50,15 @@ impl CaptureReplay {
         options: Options,
         at: Option<Span>,
     ) -> Result<CaptureReplay> {
-        Self::watched(records, options, at, |_| ())
+        Self::watched(records, options, at, |_, _| ())
     }
 
-    /// Like [`CaptureReplay::of`], calling `watch` for every record that the engine gets.
+    /// Like [`CaptureReplay::of`], calling `watch` after every record that the engine gets.
     pub fn watched(
         mut records: Salvage<CaptureFile>,
         options: Options,
         at: Option<Span>,
-        mut watch: impl FnMut(&Record<'_>),
+        mut watch: impl FnMut(&Engine, &Record<'_>),
     ) -> Result<CaptureReplay> {
         let mut engine = Engine::new(options);
         let moment = |engine: &Engine| {
@@ -70,7 +70,7 @@ impl CaptureReplay {
             over |= moment(&engine).is_some_and(|until| record.t > until);
             if !over {
                 engine.handle(&record);
-                watch(&record);
+                watch(&engine, &record);
             }
         }
         let last = engine.facts().span.map_or(Nanos(0), |(_, last)| last);

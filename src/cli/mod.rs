@@ -31,7 +31,7 @@ use clap_complete::CompleteEnv;
 use self::commands::mcp;
 use self::commands::{
     analyze, audio, backend, cat, completions, cut, demo, diagnose, diff, import, info, join, man,
-    plot, proxy, record, recover, redact, replay, simulate, sweep, verify, what_if,
+    plot, proxy, record, recover, redact, replay, report, simulate, sweep, verify, what_if,
 };
 use self::stderr::{ColorChoice, Stderr};
 use self::stdout::{Stdout, unless_closed};
@@ -88,6 +88,8 @@ enum Verb {
     Cat(cat::CatArgs),
     /// Draw a capture: lead, staleness, loop and cadence over time
     Plot(plot::PlotArgs),
+    /// Explain captures on one page to look at, send and keep
+    Report(report::PageArgs),
     /// Simulate a session on a virtual clock, without sockets
     Simulate(simulate::SimulateArgs),
     /// Ask what would have been heard with something changed
@@ -173,6 +175,7 @@ fn dispatch(verb: Verb, stderr: Stderr, out: &mut dyn Write) -> Result<Outcome> 
         Verb::Redact(args) => redact::run(&args, stderr, out),
         Verb::Cat(args) => cat::run(&args, stderr, out),
         Verb::Plot(args) => plot::run(&args, stderr, out),
+        Verb::Report(args) => report::run(&args, stderr, out),
         Verb::Simulate(args) => simulate::run(&args, stderr, out),
         Verb::WhatIf(args) => what_if::run(&args, stderr, out),
         Verb::Sweep(args) => sweep::run(&args, stderr, out),

@@ -21,6 +21,7 @@ mod findings;
 mod format;
 mod json;
 mod leads;
+pub mod page;
 mod playhead_use;
 #[cfg(feature = "cli")]
 pub mod plot;

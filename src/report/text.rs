@@ -28,6 +28,12 @@ pub fn analysis(analysis: &Analysis, next: &[String]) -> String {
     out
 }
 
+/// The answer in one line, or in a few where the session ended as it should not.
+#[must_use]
+pub fn opening(analysis: &Analysis) -> String {
+    Page { analysis, next: &[] }.opening()
+}
+
 struct Page<'a> {
     analysis: &'a Analysis,
     next: &'a [String],

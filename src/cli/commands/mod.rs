@@ -21,6 +21,7 @@ pub mod record;
 pub mod recover;
 pub mod redact;
 pub mod replay;
+pub mod report;
 pub mod simulate;
 pub mod sweep;
 pub mod verify;

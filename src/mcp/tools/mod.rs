@@ -8,6 +8,7 @@ mod capture_lag_report;
 mod capture_list;
 mod capture_messages;
 mod capture_open;
+mod capture_report;
 mod capture_sweep;
 mod dump_audio;
 mod headless_lag_report;
@@ -51,5 +52,6 @@ pub fn all() -> Vec<ToolEntry> {
         answering(capture_messages::CAPTURE_MESSAGES, capture_messages::capture_messages),
         answering(dump_audio::CAPTURE_DUMP_AUDIO, dump_audio::capture_dump_audio),
         picturing(capture_chart::CAPTURE_CHART, capture_chart::capture_chart),
+        answering(capture_report::CAPTURE_REPORT, capture_report::capture_report),
     ]
 }

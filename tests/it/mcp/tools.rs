@@ -104,6 +104,19 @@ fn annotations_are_true() {
     assert_eq!(files(folder.path()), before + 1);
 }
 
+#[test]
+fn a_page_is_written_and_its_path_said() {
+    let folder = folder();
+    let mut client = Client::start(folder.path(), &[]);
+    let answer = client.call("capture_report", &json!({"capture": "stall"}));
+    let page = std::fs::read_to_string(answer["path"].as_str().unwrap()).unwrap();
+    assert_eq!(answer["bytes"], page.len());
+    assert_eq!(answer["verdict"]["lag"], true);
+    assert!(page.starts_with("<!doctype html>"), "{}", &page[..100]);
+    let other = json!({"capture": "healthy", "audio": true});
+    assert_eq!(client.call("capture_report", &other)["verdict"]["lag"], false);
+}
+
 fn files(folder: &std::path::Path) -> usize {
     std::fs::read_dir(folder)
         .unwrap()

@@ -1,0 +1,190 @@
+//! `report`: a session, or several, as one page.
+
+use std::io::Cursor;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use super::advice::worded;
+use super::analyze::{CaptureReplay, next_commands};
+use super::{recording, whose};
+use crate::capture::Record;
+use crate::edge::files;
+use crate::engine::{Engine, Options};
+use crate::lag::ReportArgs;
+use crate::playhead::PlayheadSource;
+use crate::report::page::tunnel::{Tunnel, TunnelKnob};
+use crate::report::page::{PageCollector, PageExtras, PageSession, PageSound};
+use crate::report::what_if::ModelUse;
+use crate::report::{Analysis, CaptureDescription, wav};
+use crate::scenario::Scenario;
+use crate::scenario::advice::Wording;
+use crate::scenario::answer::{AskOptions, Recording};
+use crate::sweep::answer_all;
+use crate::sweep::axis::{Axis, Point, points};
+
+/// Steps of a curve of the wind tunnel, about, and the shortest one in seconds.
+const CURVE_STEPS: f64 = 150.0;
+const SHORTEST_STEP_S: f64 = 0.25;
+
+/// Knobs of the wind tunnel with their settings: what the listener does, then what needs the model.
+const RATE: (&str, &str) = ("rate", "0.96,0.98,0.99,0.995,1,1.005,1.01,1.02,1.04");
+const MODELLED: [(&str, &str); 6] = [
+    ("lead-floor", "0.1,0.25,0.4,0.6,0.8,1,1.5,2,3"),
+    ("down", "100KB/s,200KB/s,400KB/s,600KB/s,1MB/s,2MB/s,8MB/s"),
+    ("latency", "0,0.02,0.05,0.1,0.2,0.3,0.5"),
+    ("tick-factor", "0.25,0.5,0.75,0.9,1,1.25,1.5,2"),
+    ("handles-every", "0,0.1,0.25,0.5,1,2"),
+    ("params-hz", "2,5,10,20,30,60"),
+];
+
+/// Runs of the model for each setting of the wind tunnel, where nobody says how many: so many seconds of
+/// session together, and at most so many runs.
+const RUN_S: f64 = 480.0;
+const MOST_RUNS: usize = 8;
+
+/// How often the model runs for each setting of the wind tunnel.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TunnelRuns {
+    /// There is no wind tunnel.
+    #[default]
+    Never,
+    /// Eight times, and less often with long sessions.
+    Affordable,
+    /// So often.
+    Exactly(usize),
+}
+
+impl TunnelRuns {
+    fn of(self, length_s: f64) -> Option<usize> {
+        match self {
+            TunnelRuns::Never => None,
+            TunnelRuns::Affordable => {
+                let runs = RUN_S / length_s.max(1.0);
+                Some((runs as usize).clamp(1, MOST_RUNS))
+            }
+            TunnelRuns::Exactly(runs) => (runs > 0).then_some(runs),
+        }
+    }
+}
+
+/// What a page shows.
+#[derive(Debug, Clone, Default)]
+pub struct ReportVerb {
+    /// `None`: what suits the client that made the capture.
+    pub playhead: Option<PlayheadSource>,
+    /// Stale threshold of the report.
+    pub report: ReportArgs,
+    /// Put in what was heard, and the loop as it stood at the end.
+    pub audio: bool,
+    /// The wind tunnel.
+    pub tunnel: TunnelRuns,
+    /// Threads; 0 is one for each core.
+    pub threads: usize,
+    /// How reasons say what to do.
+    pub wording: Wording,
+}
+
+/// A session for a page; the analysis says what it shows.
+pub fn page_session(path: &Path, verb: &ReportVerb) -> Result<(PageSession, Analysis)> {
+    verb.report.check(0.0)?;
+    let options = Options {
+        playhead: verb.playhead,
+        stale_threshold_s: verb.report.stale_threshold_s,
+        heard: verb.audio.then_some(None),
+        headers_only: false,
+        ..Options::default()
+    };
+    let play = |options| {
+        let mut collected = PageCollector::default();
+        let watch = |engine: &Engine, record: &Record<'_>| collected.see(engine, record);
+        let replay = CaptureReplay::watched(files::open_stream(path)?, options, None, watch)?;
+        anyhow::Ok((replay, collected))
+    };
+    let again = |source| play(Options { playhead: Some(source), ..options.clone() });
+    let ((replay, collected), playheads) = play(options.clone())
+        .and_then(|played| whose::by_evidence(path, played, |(replay, _)| &replay.engine, again))
+        .with_context(|| format!("cannot replay {}", path.display()))?;
+    let about = CaptureDescription {
+        capture: path.display().to_string(),
+        at: replay.at,
+        headers_only: false,
+        quick: false,
+        tracker_bound: None,
+        complete: replay.complete,
+        damage: replay.damage,
+        playheads,
+    };
+    let analysis = Analysis::of(&replay.engine, about, &verb.report);
+    let has_stream = analysis.lag.is_some() && !files::is_passing_pipe(path);
+    let runs = verb.tunnel.of(analysis.report_at_s).filter(|_| has_stream);
+    let extras = PageExtras {
+        next: next_commands(&analysis),
+        tunnel: runs.map(|runs| tunnel(path, verb, runs, &analysis)),
+        sounds: if verb.audio { sounds(&replay.engine)? } else { Vec::new() },
+    };
+    let session = PageSession::of(&replay.engine, collected, &analysis, &extras);
+    Ok((session, analysis))
+}
+
+/// What was heard, and the loop as it stood at the end.
+fn sounds(engine: &Engine) -> Result<Vec<PageSound>> {
+    let Some(mirror) = engine.mirror() else { return Ok(Vec::new()) };
+    let sound = |label, is_heard, samples: &[f32]| {
+        let mut file = Cursor::new(Vec::new());
+        wav::write(&mut file, samples, mirror.channels(), engine.sample_rate())?;
+        anyhow::Ok(PageSound::new(label, is_heard, file.into_inner()))
+    };
+    let heard = engine.heard().map(|heard| sound("as heard", true, &heard.samples(None)));
+    let buffer = sound("the loop at the end", false, mirror.samples());
+    heard.into_iter().chain([buffer]).collect()
+}
+
+/// The wind tunnel of a capture, or why it has none.
+fn tunnel(path: &Path, verb: &ReportVerb, runs: usize, analysis: &Analysis) -> Tunnel {
+    let step_s = (analysis.report_at_s / CURVE_STEPS).max(SHORTEST_STEP_S);
+    let mut tunnel = Tunnel { model: None, why_not: None, step_s, runs, knobs: Vec::new() };
+    let turned = recording::read(path, true).and_then(|recording| {
+        let fit = recording.model();
+        tunnel.model = fit.as_ref().ok().map(|(trace, fit)| ModelUse::of(trace, fit).sentence());
+        tunnel.why_not = fit.as_ref().err().map(ToString::to_string);
+        turn(&recording, verb, &tunnel, analysis.report_at_s)
+    });
+    match turned {
+        Ok(knobs) => tunnel.knobs = knobs,
+        Err(error) => tunnel.why_not = Some(worded(&error, verb.wording)),
+    }
+    tunnel
+}
+
+/// All settings of all knobs that this recording can answer.
+fn turn(
+    recording: &Recording,
+    verb: &ReportVerb,
+    tunnel: &Tunnel,
+    at_s: f64,
+) -> Result<Vec<TunnelKnob>> {
+    let modelled = MODELLED.iter().filter(|_| tunnel.model.is_some());
+    let axes = [RATE].iter().chain(modelled).map(|(name, values)| Axis::parse(name, values));
+    let axes = axes.collect::<Result<Vec<_>, _>>()?;
+    let settings = axes.iter().map(|axis| points(&Scenario::default(), std::slice::from_ref(axis)));
+    let settings = settings.collect::<Result<Vec<Vec<Point>>, _>>()?.concat();
+    let options = AskOptions {
+        members: tunnel.runs.max(1),
+        report: ReportArgs { timeline_step_s: Some(tunnel.step_s), ..verb.report },
+        wording: verb.wording,
+        ..AskOptions::default()
+    };
+    options.report.check(at_s)?;
+    let prepared = [(0, recording.prepare(options))];
+    let go_on = |_, _| ControlFlow::Continue(());
+    let rows = answer_all(&prepared, &settings, verb.threads, &go_on)?.unwrap_or_default();
+    let mut rows = rows.as_slice();
+    let knob = |axis: &Axis| {
+        let (of_knob, rest) = rows.split_at(axis.values.len().min(rows.len()));
+        rows = rest;
+        TunnelKnob::of(axis.knob, recording.recorded(axis.knob), of_knob, at_s)
+    };
+    Ok(axes.iter().map(knob).collect())
+}

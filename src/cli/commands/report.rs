@@ -1,0 +1,109 @@
+//! `report`: captures as one page.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Result, bail};
+
+use crate::app::{self, Outcome, ReportVerb, TunnelRuns};
+use crate::cli::stderr::Stderr;
+use crate::cli::values::{PlayheadArg, Seconds, parse_seconds};
+use crate::cli::wording::FLAGS;
+use crate::edge::files;
+use crate::lag::{DEFAULT_STALE_THRESHOLD_S, ReportArgs};
+use crate::report::page;
+use crate::report::text::Bytes;
+
+#[derive(Debug, clap::Args)]
+#[command(before_long_help = "Examples:
+  lagtape report stall.lagtape -o stall.html --open
+  lagtape report before.lagtape after.lagtape -o both.html
+  lagtape report stall.lagtape -o stall.html --audio
+
+The page is one file that needs no network: send it to whoever is to see it. What
+peers said stands in it, prompts too; lagtape redact takes texts out of a capture.")]
+pub struct PageArgs {
+    /// Captures; the page shows one at a time
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+    /// The page to write
+    #[arg(short, long, default_value = "report.html")]
+    pub out: PathBuf,
+    /// Show it in the browser
+    #[arg(long)]
+    pub open: bool,
+    /// Put in what was heard and the loop, to listen to: about 15 MB a minute
+    #[arg(long)]
+    pub audio: bool,
+    /// Runs of the model for each setting in the wind tunnel: 8 unless given, fewer with sessions
+    /// longer than a minute; 0 leaves the wind tunnel out
+    #[arg(long, value_name = "N")]
+    pub runs: Option<usize>,
+    /// Audio older than this is stale
+    #[arg(long, default_value_t = Seconds(DEFAULT_STALE_THRESHOLD_S), value_parser = parse_seconds)]
+    pub stale_threshold: Seconds,
+    /// The playhead to measure against: simulated by default for headless clients, else reported
+    #[arg(long, value_enum)]
+    pub playhead: Option<PlayheadArg>,
+    /// Settings computed at once; 0 is one for each core
+    #[arg(long, default_value_t = 0, env = "LAGTAPE_THREADS")]
+    pub threads: usize,
+    /// Replace an existing file
+    #[arg(long)]
+    pub force: bool,
+}
+
+pub fn run(args: &PageArgs, stderr: Stderr, _: &mut dyn Write) -> Result<Outcome> {
+    for file in &args.files {
+        files::refuse_input(file, &args.out)?;
+    }
+    let report = ReportArgs { stale_threshold_s: args.stale_threshold.0, ..ReportArgs::default() };
+    let verb = ReportVerb {
+        playhead: args.playhead.map(Into::into),
+        report,
+        audio: args.audio,
+        tunnel: args.runs.map_or(TunnelRuns::Affordable, TunnelRuns::Exactly),
+        threads: args.threads,
+        wording: FLAGS,
+    };
+    let (mut worst, mut sessions) = (Outcome::Healthy, Vec::new());
+    for file in &args.files {
+        match app::page_session(file, &verb) {
+            Ok((session, analysis)) => {
+                worst = worst.min(stderr.damaged(file, analysis.damage.as_ref()));
+                sessions.push(session);
+            }
+            Err(error) => {
+                stderr.complain(&format!("{error:#}"));
+                worst = worst.min(Outcome::Failed);
+            }
+        }
+    }
+    if sessions.is_empty() {
+        return Ok(worst);
+    }
+    let html = page::html(&sessions);
+    files::write(&args.out, html.as_bytes(), args.force)?;
+    stderr.say(&format!("wrote {}, {}", args.out.display(), Bytes(html.len() as u64)));
+    if args.open {
+        open(&args.out)?;
+    }
+    Ok(worst)
+}
+
+/// Shows a file in the person's browser.
+fn open(page: &Path) -> Result<()> {
+    let mut opener = if cfg!(target_os = "macos") {
+        Command::new("open")
+    } else if cfg!(windows) {
+        Command::new("explorer")
+    } else {
+        Command::new("xdg-open")
+    };
+    let shown = opener.arg(page).stdin(Stdio::null()).stdout(Stdio::null()).status();
+    if let Err(error) = shown {
+        bail!("the page is written, but no browser could be asked for ({error}); open it yourself");
+    }
+    Ok(())
+}

@@ -1,0 +1,204 @@
+// The loop picture: where in the loop audio was written and where the listener was, over time.
+//
+// Every pixel is a moment and a place in the loop. Its shade is the age of the audio there; a slice is a
+// rectangle where and when it landed, and the playhead's line crosses what was heard.
+
+function loopPanel(session, view) {
+  const help = session.is_tape
+    ? "place on the tape against time; the line is the listener, the step above it the frontier of what was written. Blue slices landed ahead, orange ones behind; hatched: not written yet."
+    : "place in the loop against time; the line is the listener, and what it crosses was heard. Blue slices landed ahead, orange ones behind; the stronger the shade of the ground, the older the audio, hatched where the source itself still was.";
+  const { slice, tick } = session;
+  return new Panel(view, {
+    id: "loop", title: session.is_tape ? "The tape" : "The loop", help, height: 320,
+    rows: (from, to) => table(view, [
+      { name: "slice from", times: slice.t_s, values: slice.start_s },
+      { name: "listener", times: tick.t_s, values: tick.playhead_s },
+    ], from, to),
+    paint(panel) {
+      const top = visibleTop(session, view);
+      panel.scale(0, top, { unit: " s" });
+      if (session.loops.length) {
+        const picture = paintLoop(session, view, panel, top);
+        panel.pen.imageSmoothingEnabled = false;
+        panel.pen.drawImage(picture, LEFT, panel.y(top), panel.plotWidth, panel.y(0) - panel.y(top));
+      }
+      panel.shade(session.spells, { framed: true });
+      if (session.is_tape) frontier(session, view, panel);
+      listener(session, view, panel);
+      panel.timeAxis();
+    },
+  });
+}
+
+// How much of the loop is shown: all of it, of a tape what was reached so far.
+function visibleTop(session, view) {
+  const whole = Math.max(0.1, ...session.loops.map((loop) => loop.loop_s));
+  if (!session.is_tape) return whole;
+  const { slice, tick } = session;
+  const written = reach(slice.t_s, slice.start_s, -Infinity, view.to)[1] + Math.max(0, slice.length_s[0] ?? 0);
+  const heard = reach(tick.t_s, tick.playhead_s, -Infinity, view.to)[1];
+  const reached = Math.max(written, heard) * 1.08;
+  return reached > 0 ? Math.min(whole, reached) : whole;
+}
+
+function paintLoop(session, view, panel, top) {
+  const [width, height] = [Math.ceil(panel.plotWidth), Math.ceil(panel.y(0) - panel.y(top))];
+  const picture = Object.assign(document.createElement("canvas"), { width, height });
+  const pen = picture.getContext("2d");
+  const image = pen.createImageData(width, height);
+  const pixels = new Uint32Array(image.data.buffer);
+  const shades = shadesOf(panel.inks);
+  const perPixel = view.span / width;
+  for (const loop of session.loops) paintEpoch(session, view, loop, { pixels, width, height, top, shades, perPixel });
+  pen.putImageData(image, 0, 0);
+  return picture;
+}
+
+// One source buffer: walks its slices from the beginning, with the time of the last write of each row.
+function paintEpoch(session, view, loop, target) {
+  const { slice } = session;
+  const { pixels, width, height, top, shades, perPixel } = target;
+  const from = Math.max(0, Math.floor((loop.from_s - view.from) / perPixel));
+  const to = Math.min(width, Math.ceil((loop.to_s - view.from) / perPixel));
+  if (to <= from) return;
+  const row = (place) => Math.floor((place / top) * height);
+  const rows = Math.min(height, Math.ceil((loop.loop_s / top) * height));
+  const written = new Float64Array(rows).fill(loop.from_s);
+  const isRaw = new Uint8Array(rows).fill(1);
+  // The lead of the slice that is drawn in a row, until which column.
+  const leads = new Float64Array(rows);
+  const until = new Int32Array(rows).fill(-1);
+  let next = firstAt(slice.t_s, loop.from_s);
+  const last = firstAt(slice.t_s, loop.to_s + 1e-6);
+  const wide = Math.min(12, Math.max(2, Math.round(0.6 * medianInterval(slice) / perPixel)));
+  for (let column = from; column < to; column++) {
+    const t = view.from + (column + 1) * perPixel;
+    for (; next < last && slice.t_s[next] < t; next++) {
+      // Of those before what is seen, only what they wrote is.
+      const landed = Math.floor((slice.t_s[next] - view.from) / perPixel);
+      const ends = slice.start_s[next] + slice.length_s[next];
+      land(slice.start_s[next], Math.min(ends, loop.loop_s), landed);
+      if (ends > loop.loop_s && !session.is_tape) land(0, Math.min(ends - loop.loop_s, loop.loop_s), landed);
+    }
+    for (let at = 0; at < rows; at++) {
+      const hatched = isRaw[at] === 1 && (at + column) % 6 === 0;
+      let shade;
+      if (until[at] > column && view.colour === "lead") shade = shades.lead(leads[at]);
+      else if (session.is_tape) shade = shades.tape(isRaw[at], hatched);
+      else shade = shades.age(t - written[at], session.stale_threshold_s, hatched);
+      pixels[(height - 1 - at) * width + column] = shade;
+    }
+  }
+
+  function land(begins, ends, column) {
+    const [first, end] = [Math.max(0, row(begins)), Math.min(rows, Math.max(row(begins) + 1, row(ends)))];
+    const lead = slice.lead_s[next];
+    for (let at = first; at < end; at++) {
+      written[at] = slice.t_s[next];
+      isRaw[at] = 0;
+      // Of several in one column the one furthest behind is seen.
+      if (until[at] <= column || lead < leads[at]) leads[at] = lead;
+      until[at] = column + wide;
+    }
+  }
+}
+
+function medianInterval(slice) {
+  slice.median_s ??= slice.interval_s.filter((interval) => interval > 0).sort().at(slice.interval_s.length >> 1) ?? 0.05;
+  return slice.median_s;
+}
+
+// Colours as the pixels of an image have them: red in the lowest byte.
+function shadesOf(ink) {
+  const parts = (colour) => [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
+  const pack = ([red, green, blue]) => ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
+  const mix = (one, other, share) => one.map((value, part) => Math.round(value + (other[part] - value) * share));
+  const STEPS = 64;
+  const [paper, dark, ahead, behind] = [ink.paper, ink.ink, ink.ahead, ink.behind].map(parts);
+  const ages = Array.from({ length: STEPS + 1 }, (_, step) => pack(mix(paper, dark, 0.7 * (step / STEPS))));
+  const leads = Array.from({ length: STEPS + 1 }, (_, step) => pack(mix(ahead, paper, 0.45 * (step / STEPS))));
+  const [late, raw] = [pack(behind), pack(mix(paper, dark, 0.85))];
+  const [blank, dotted, written] = [pack(paper), pack(mix(paper, dark, 0.25)), pack(mix(paper, ahead, 0.22))];
+  return {
+    lead: (lead) => (lead < 0 ? late : leads[Math.min(STEPS, Math.round((lead / 1) * STEPS))]),
+    // A tape does not grow old: it is written or not.
+    tape: (isBlank, hatched) => (isBlank ? (hatched ? dotted : blank) : written),
+    // Half the scale is what is not stale yet.
+    age: (age, limit, hatched) => (hatched ? raw : ages[Math.max(0, Math.min(STEPS, Math.round((age / limit / 2) * STEPS)))]),
+  };
+}
+
+// The playhead's line: thin over its halo, thick and of another colour where what it crosses was bad.
+function listener(session, view, panel) {
+  const { tick } = session;
+  const { pen, inks: ink } = panel;
+  const from = Math.max(0, firstAt(tick.t_s, view.from) - 1);
+  const to = Math.min(tick.t_s.length, firstAt(tick.t_s, view.to) + 1);
+  const every = Math.max(1, Math.floor((to - from) / (4 * panel.plotWidth)));
+  pen.save();
+  pen.beginPath();
+  pen.rect(LEFT, 0, panel.plotWidth, panel.height - AXIS);
+  pen.clip();
+  const path = new Path2D(), bad = new Path2D();
+  let before = null;
+  for (let row = from; row < to; row += every) {
+    const [t, place] = [tick.t_s[row], tick.playhead_s[row]];
+    const point = [panel.x(t), panel.y(place)];
+    const goesOn = before && Math.abs(place - before.place - (t - before.t)) < 0.25 + 0.2 * (t - before.t);
+    if (goesOn) path.lineTo(...point);
+    else path.moveTo(...point);
+    if (goesOn && isBad(session, t)) {
+      bad.moveTo(...before.point);
+      bad.lineTo(...point);
+    }
+    before = { t, place, point };
+  }
+  pen.lineJoin = "round";
+  for (const [line, colour, width] of [[path, ink.halo, 4], [path, ink.line, 1.6], [bad, ink.halo, 6], [bad, ink.stale, 3.5]]) {
+    pen.strokeStyle = colour;
+    pen.lineWidth = width;
+    pen.stroke(line);
+  }
+  pen.restore();
+}
+
+function isBad(session, t) {
+  return session.spells.some((spell) => spell.bad_s > 0 && spell.from_s <= t && t <= spell.to_s);
+}
+
+// The end of the newest audio of a tape.
+function frontier(session, view, panel) {
+  const { slice } = session;
+  const { pen, inks: ink } = panel;
+  const line = new Path2D();
+  let highest = 0;
+  for (let row = 0; row < slice.t_s.length && slice.t_s[row] <= view.to; row++) {
+    const x = Math.max(LEFT, panel.x(slice.t_s[row]));
+    line.lineTo(x, panel.y(highest));
+    highest = Math.max(highest, slice.start_s[row] + slice.length_s[row]);
+    line.lineTo(x, panel.y(highest));
+  }
+  line.lineTo(panel.width - RIGHT, panel.y(highest));
+  pen.strokeStyle = ink.second;
+  pen.lineWidth = 2;
+  pen.stroke(line);
+}
+
+// The whole session in a strip, with the part that is seen.
+function overviewPanel(session, view) {
+  const { tick } = session;
+  const whole = { from: view.whole[0], to: view.whole[1], span: view.whole[1] - view.whole[0] };
+  return new Panel(whole, {
+    id: "overview", title: "The whole session", help: "age of what was heard, spells of lag shaded; drag here to choose what the charts below show",
+    height: 60,
+    paint(panel) {
+      panel.scale(0, oldestShown(session, whole), { unit: " s" });
+      panel.shade(session.spells);
+      panel.extents(tick.t_s, tick.staleness_s, ageInk(session, panel.inks), { joined: 1 });
+      panel.timeAxis();
+      panel.pen.strokeStyle = panel.inks.ink;
+      panel.pen.lineWidth = 2;
+      panel.pen.strokeRect(panel.x(view.from), 1, Math.max(2, panel.x(view.to) - panel.x(view.from)), panel.height - AXIS - 1);
+    },
+  });
+}

@@ -1,0 +1,290 @@
+// Puts a session on the page, and lets people at it.
+
+const sessions = [];
+let shown = null;
+
+async function start() {
+  try {
+    const packed = [...document.querySelectorAll("script.session")];
+    for (const { textContent } of packed) sessions.push(await unpack(textContent));
+    byId("tabs").hidden = sessions.length < 2;
+    byId("tabs").replaceChildren(...sessions.map((session, number) =>
+      element("button", { type: "button", role: "tab", id: `tab-${number}`, onclick: () => show(number, "") }, plain(session.name))));
+    const asked = Number(new URLSearchParams(location.hash.slice(1)).get("tab") ?? 0);
+    byId("main").hidden = false;
+    show(sessions[asked] ? asked : 0, location.hash);
+    document.documentElement.dataset.ready = "yes";
+  } catch (error) {
+    const failure = byId("failure");
+    failure.hidden = false;
+    const why = typeof DecompressionStream === "undefined" ? "it needs a browser from 2023 or later" : error.message;
+    failure.textContent = `This page cannot be shown: ${why}.`;
+    throw error;
+  }
+}
+
+function show(number, fragment) {
+  const session = sessions[number];
+  const view = new View(wholeOf(session));
+  shown?.over.abort();
+  shown = { number, session, view, over: new AbortController() };
+  document.querySelectorAll("#tabs button").forEach((tab, at) => tab.setAttribute("aria-selected", String(at === number)));
+  firstScreen(session, view);
+  byId("around").hidden = true;
+  const overview = overviewPanel(session, view);
+  const panels = [loopPanel(session, view), ...lanes(session, view)];
+  byId("overview").replaceChildren(overview.box);
+  byId("panels").replaceChildren(byId("cursor"), byId("selection"), ...panels.map((panel) => panel.box));
+  shown.panels = panels;
+  showTunnel(session, view);
+  showSounds(session, view);
+  follow(view, panels, overview, session);
+  handle(view, panels, overview, session);
+  for (const panel of [overview, ...panels]) panel.draw();
+  if (session.loops.length && session.to_s > 0) view.show(Math.max(view.whole[0], Math.min(0, session.to_s)), session.to_s);
+  if (fragment) view.restore(fragment);
+}
+
+// The time that there is to see, which is never nothing.
+function wholeOf({ from_s, to_s }) {
+  const apart = to_s - from_s;
+  return apart > View.LEAST ? [from_s, to_s] : [from_s - 0.5, to_s + 0.5];
+}
+
+// Redraws what a change of the view concerns, once a frame.
+function follow(view, panels, overview, session) {
+  const due = new Set();
+  view.listen((what) => {
+    if (!due.size) {
+      requestAnimationFrame(() => {
+        if (shown.view !== view) return;
+        const all = ["range", "colour", "setting", "size"].some((reason) => due.has(reason));
+        if (all) panels.forEach((panel) => panel.draw());
+        if (due.has("range") || due.has("size")) overview.draw();
+        due.clear();
+        overlays(view, panels);
+        byId("readout").textContent = readout(session, view);
+        byId("colour").value = view.colour;
+        remember(view);
+      });
+    }
+    due.add(what);
+  });
+}
+
+function overlays(view, panels) {
+  const [panel] = panels;
+  const place = (box, from, to) => {
+    const [left, right] = [from, to].map((t) => Math.min(Math.max(panel.x(t), LEFT), panel.width - RIGHT));
+    box.hidden = to < view.from || from > view.to;
+    box.style.left = `${left}px`;
+    if (box.id === "selection") box.style.width = `${Math.max(1, right - left)}px`;
+  };
+  if (view.cursor === null) byId("cursor").hidden = true;
+  else place(byId("cursor"), view.cursor, view.cursor);
+  if (view.selection) place(byId("selection"), ...view.selection);
+  else byId("selection").hidden = true;
+}
+
+// Browsers let a page change its address only so often.
+function remember(view) {
+  clearTimeout(remember.later);
+  remember.later = setTimeout(() => {
+    try {
+      history.replaceState(null, "", view.fragment(shown.number));
+    } catch {
+      // A page inside another one may have no address of its own.
+    }
+  }, 250);
+}
+
+function handle(view, panels, overview, session) {
+  const { signal } = shown.over;
+  const on = (target, event, handler, options = {}) => target.addEventListener(event, handler, { signal, ...options });
+  const spells = session.spells.filter((spell) => spell.alarm);
+  const area = byId("panels");
+  const timeAt = (event) => panels[0].time(event.clientX - area.getBoundingClientRect().left);
+  const actions = {
+    all: () => view.showAll(),
+    in: () => view.zoom(0.5, view.cursor ?? undefined),
+    out: () => view.zoom(2, view.cursor ?? undefined),
+    left: () => view.pan(-0.2),
+    right: () => view.pan(0.2),
+    selection: () => view.selection && view.show(...view.selection),
+    next: () => goTo(spells.find(({ from_s }) => from_s > middle(view) + 1e-6)),
+    previous: () => goTo(spells.findLast(({ to_s }) => to_s < middle(view) - 1e-6)),
+  };
+  const goTo = (spell) => spell && showSpell(view, spell);
+  document.querySelectorAll("#tools [data-do]").forEach((button) => on(button, "click", actions[button.dataset.do]));
+  on(byId("colour"), "change", (event) => view.paint(event.target.value));
+
+  let began = null;
+  const isChart = (event) => event.target.tagName === "CANVAS";
+  on(area, "pointerdown", (event) => {
+    if (event.button === 0 && isChart(event)) began = { t: timeAt(event), x: event.clientX };
+  });
+  on(area, "pointermove", (event) => {
+    if (!isChart(event) && !began) return;
+    const t = timeAt(event);
+    if (began && Math.abs(event.clientX - began.x) > 4) {
+      began.dragged = true;
+      view.select(began.t, t);
+    }
+    view.point(Math.min(Math.max(t, view.from), view.to));
+  });
+  on(window, "pointerup", (event) => {
+    if (began && !began.dragged) {
+      view.point(began.t);
+      showAround(session, view, began.t);
+      seekSounds(session, began.t);
+    } else if (began) {
+      view.point(null);
+    }
+    began = null;
+  });
+  on(area, "pointerleave", () => !began && view.point(null));
+  on(area, "dblclick", (event) => isChart(event) && (view.selection ? actions.selection() : actions.all()));
+  on(area, "wheel", (event) => {
+    if (!event.ctrlKey && !event.metaKey && !event.shiftKey) return;
+    event.preventDefault();
+    if (event.shiftKey) view.pan(Math.sign(event.deltaY || event.deltaX) * 0.1);
+    else view.zoom(1.2 ** Math.sign(event.deltaY), timeAt(event));
+  }, { passive: false });
+  on(area, "keydown", (event) => {
+    if (event.target === area && key(event, view, session, actions)) event.preventDefault();
+  });
+  brush(overview, view, on);
+  const redraw = () => {
+    panels.forEach((panel) => panel.draw());
+    overview.draw();
+    overlays(view, panels);
+  };
+  const resized = new ResizeObserver(() => view.changed("size"));
+  resized.observe(area);
+  signal.addEventListener("abort", () => resized.disconnect());
+  on(matchMedia("(prefers-color-scheme: dark)"), "change", redraw);
+  on(window, "beforeprint", redraw);
+  on(window, "afterprint", redraw);
+  on(window, "hashchange", () => view.restore(location.hash));
+}
+
+const middle = (view) => (view.from + view.to) / 2;
+
+function showSpell(view, { from_s, to_s }) {
+  seekSounds(shown.session, from_s);
+  const margin = Math.max(0.5, (to_s - from_s) * 0.4);
+  view.show(from_s - margin, to_s + margin);
+  view.select(from_s, to_s);
+}
+
+function key(event, view, session, actions) {
+  const { message } = session;
+  const step = (by) => {
+    const times = message.order ? (messageAt(session, 0), message.inOrder) : message.t_s;
+    const at = view.cursor === null ? firstAt(times, middle(view)) : nearest(times, view.cursor) + by;
+    const t = times[Math.min(Math.max(at, 0), times.length - 1)];
+    if (t < view.from || t > view.to) view.show(t - view.span / 2, t + view.span / 2);
+    view.point(t);
+    if (!byId("around").hidden) showAround(session, view, t);
+  };
+  const keys = {
+    ArrowLeft: () => (event.shiftKey ? step(-1) : actions.left()),
+    ArrowRight: () => (event.shiftKey ? step(1) : actions.right()),
+    "+": actions.in, "=": actions.in, "-": actions.out, "0": actions.all, Home: actions.all,
+    n: actions.next, p: actions.previous,
+    c: () => view.paint(view.colour === "lead" ? "age" : "lead"),
+    Enter: () => (view.selection && view.cursor === null ? actions.selection() : showAround(session, view, view.cursor ?? middle(view))),
+    Escape: () => {
+      view.select(null);
+      view.point(null);
+    },
+  };
+  if (event.ctrlKey || event.metaKey || event.altKey || !keys[event.key]) return false;
+  keys[event.key]();
+  return true;
+}
+
+// Dragging in the strip of the whole session chooses what is seen.
+function brush(overview, view, on) {
+  let from = null;
+  const timeAt = (event) => overview.time(event.clientX - overview.canvas.getBoundingClientRect().left);
+  on(overview.canvas, "pointerdown", (event) => {
+    from = timeAt(event);
+    overview.canvas.setPointerCapture(event.pointerId);
+  });
+  on(overview.canvas, "pointermove", (event) => {
+    const to = timeAt(event);
+    if (from !== null && Math.abs(to - from) > view.span * 1e-3) view.show(Math.min(from, to), Math.max(from, to));
+  });
+  on(overview.canvas, "pointerup", (event) => {
+    const to = timeAt(event);
+    // A click moves what is seen there.
+    if (Math.abs(overview.x(to) - overview.x(from)) < 3) view.show(to - view.span / 2, to + view.span / 2);
+    from = null;
+  });
+}
+
+async function copy(text) {
+  const block = `\`\`\`\n${text.trimEnd()}\n\`\`\`\n`;
+  try {
+    await navigator.clipboard.writeText(block);
+  } catch {
+    // A page from disk may have no clipboard of that kind.
+    const area = element("textarea");
+    area.value = block;
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  }
+  byId("copied").textContent = "copied";
+}
+
+// Players, and the cursor that follows them.
+function showSounds(session, view) {
+  byId("sound").hidden = !session.sounds.length;
+  shown.players = session.sounds.map(({ label, is_heard, wav }) => {
+    const player = element("audio", { controls: true, "aria-label": label });
+    player.src = URL.createObjectURL(new Blob([wav], { type: "audio/wav" }));
+    if (is_heard) {
+      session.heard = heardTimes(session);
+      const { t_s, played_s } = session.heard;
+      player.addEventListener("timeupdate", () => {
+        const row = firstAt(played_s, player.currentTime);
+        if (!player.paused && row < t_s.length) view.point(t_s[row]);
+      });
+    }
+    return { player, is_heard, label };
+  });
+  byId("players").replaceChildren(...shown.players.map(({ player, label }) => element("p", {}, `${label} `, player)));
+  const heard = shown.players.find(({ is_heard }) => is_heard);
+  const alarms = session.spells.filter(({ alarm, bad_s }) => alarm && bad_s > 0).slice(0, heard ? MOST_FINDINGS : 0);
+  const hear = alarms.map((spell) => element("button", { type: "button", onclick: () => {
+    showSpell(view, spell);
+    heard.player.play();
+  } }, `Hear ${moment(spell.from_s, 200)} – ${moment(spell.to_s, 200)} s`));
+  if (hear.length) byId("players").append(element("p", {}, "Bad: ", ...hear));
+}
+
+function seekSounds(session, t) {
+  for (const { player, is_heard } of shown.players ?? []) {
+    if (!is_heard || player.readyState === 0) continue;
+    const row = nearest(session.heard.t_s, t);
+    if (row >= 0) player.currentTime = session.heard.played_s[row];
+  }
+}
+
+// How much audio was heard up to each report since the last swap. What moved more than half a lap jumped.
+function heardTimes({ tick, loops }) {
+  const { from_s, loop_s } = loops.at(-1);
+  const first = firstAt(tick.t_s, from_s);
+  const t_s = tick.t_s.slice(first), places = tick.playhead_s.slice(first);
+  let played = 0;
+  const played_s = places.map((place, row) => {
+    const moved = row ? (place - places[row - 1] + loop_s) % loop_s : 0;
+    return (played += moved > loop_s / 2 ? 0 : moved);
+  });
+  return { t_s, played_s };
+}
+
+start();

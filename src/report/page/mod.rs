@@ -1,0 +1,73 @@
+//! One page that explains a session: a single HTML file that needs no network and opens from disk.
+//!
+//! A [`PageCollector`] follows an engine and picks up what the page shows of every record; with the
+//! [`Analysis`](super::Analysis) it becomes a [`PageSession`], all of it in one piece of base64, so that no
+//! text of a peer is ever markup or script. [`html`] joins any number of them with the page's own style
+//! and scripts, which draw on canvases. Times are seconds from the initial buffer.
+
+mod collect;
+mod columns;
+mod rows;
+mod session;
+pub mod tunnel;
+
+pub use collect::PageCollector;
+pub use session::{PageExtras, PageSession, PageSound};
+
+const TEMPLATE: &str = include_str!("page.html");
+const STYLE: &str = include_str!("style.css");
+/// The scripts in the order in which they use each other.
+const SCRIPTS: [&str; 10] = [
+    include_str!("decode.js"),
+    include_str!("words.js"),
+    include_str!("view.js"),
+    include_str!("draw.js"),
+    include_str!("lanes.js"),
+    include_str!("loop.js"),
+    include_str!("inspect.js"),
+    include_str!("tunnel.js"),
+    include_str!("first.js"),
+    include_str!("main.js"),
+];
+
+/// The page of these sessions, a tab each.
+#[must_use]
+pub fn html(sessions: &[PageSession]) -> String {
+    let names: Vec<_> = sessions.iter().map(|session| session.name.as_str()).collect();
+    let title = escaped(&names.join(", "));
+    let texts: Vec<_> = sessions.iter().map(|session| escaped(&session.text)).collect();
+    let packed = sessions.iter().map(|session| {
+        format!("<script type=\"text/plain\" class=\"session\">{}</script>\n", session.packed)
+    });
+    filled(
+        TEMPLATE,
+        &[
+            ("title", &title),
+            ("style", STYLE),
+            ("texts", &texts.join("\n\n")),
+            ("sessions", &packed.collect::<String>()),
+            ("script", &SCRIPTS.join("\n")),
+        ],
+    )
+}
+
+/// A template with its `{{names}}` replaced, once: what stands in a value stays as it is.
+fn filled(template: &str, values: &[(&str, &str)]) -> String {
+    let mut parts = template.split("{{");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (name, rest) = part.split_once("}}").expect("a name in the template has an end");
+        let (_, value) = values.iter().find(|(known, _)| *known == name).expect("a known name");
+        out.push_str(value);
+        out.push_str(rest);
+    }
+    out
+}
+
+/// A text as the content of an element.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests;
