@@ -6,7 +6,8 @@ use anyhow::{Context, Result, bail};
 
 use super::analyze::CaptureReplay;
 use super::whose;
-use crate::edge::files::{self, OutputFile};
+use crate::edge::files;
+use crate::edge::output::{self, OutputFile};
 use crate::engine::{Engine, Options};
 use crate::playhead::PlayheadSource;
 use crate::report::{DamageReport, wav};
@@ -39,7 +40,7 @@ pub struct AudioSummary {
 
 /// Replays a capture and writes audio of it to `out`.
 pub fn audio(path: &Path, out: &Path, options: &AudioOptions) -> Result<AudioSummary> {
-    files::refuse_input(path, out)?;
+    output::refuse_input(path, out)?;
     let output = OutputFile::create(out, options.force)?;
     let engine_options = Options {
         playhead: options.playhead,

@@ -10,8 +10,10 @@ use super::outcome::Outcome;
 use super::peek::origin;
 use crate::capture::{Body, Header, Kind, PackedBuffer, Record, Stored};
 use crate::edge::files;
+use crate::edge::output::{self, OutputFile};
 use crate::edge::rewrite::Rewriter;
 use crate::engine::{Engine, Options};
+use crate::parse::Misuse;
 use crate::report::SCHEMA;
 use crate::time::{Nanos, Offset};
 
@@ -55,12 +57,13 @@ impl CutSummary {
 /// session had, so that every later figure is the same as in the whole capture.
 pub fn cut(path: &Path, out: &Path, options: &CutOptions) -> Result<CutSummary> {
     let context = || format!("cannot cut {}", path.display());
-    files::refuse_input(path, out)?;
+    output::refuse_input(path, out)?;
+    let mut output = Some(OutputFile::create(out, options.force)?);
     let origin = origin(path).with_context(context)?;
     let from = options.from.map(|from| from.from(origin));
     let to = options.to.map(|to| to.from(origin));
     if from.zip(to).is_some_and(|(from, to)| from > to) {
-        bail!("the part ends before it begins; give a --to after the --from");
+        bail!(Misuse::new("the part ends before it begins; give a --to after the --from"));
     }
     let mut records = files::open_capture(path).with_context(context)?;
     let mut before = Before::new();
@@ -72,11 +75,12 @@ pub fn cut(path: &Path, out: &Path, options: &CutOptions) -> Result<CutSummary> 
         if to.is_some_and(|to| stored.record.t >= to) {
             break;
         }
-        let part = match &mut part {
-            Some(part) => part,
-            None => part.insert(before.begin(out, options.force, &stored)?),
-        };
-        part.take(&stored)?;
+        if let Some(output) = output.take() {
+            part = Some(before.begin(output, &stored)?);
+        }
+        if let Some(part) = &mut part {
+            part.take(&stored)?;
+        }
     }
     let Some(part) = part else {
         bail!("{} holds no record in that time; see lagtape info", path.display());
@@ -126,8 +130,8 @@ impl Before {
         is_before
     }
 
-    fn begin(&self, out: &Path, force: bool, first: &Stored<'_>) -> Result<Part> {
-        let mut rewriter = Rewriter::create(out, force, first.marker())?;
+    fn begin(&self, output: OutputFile, first: &Stored<'_>) -> Result<Part> {
+        let mut rewriter = Rewriter::new(output, first.marker());
         let mut header = self.header.clone().unwrap_or_else(|| {
             let mut header = Header::new("lagtape cut", first.record.t);
             header.metadata.insert("recovered".to_owned(), "the header was lost".to_owned());

@@ -1,5 +1,6 @@
 //! `plot`: a session as a picture.
 
+use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -7,8 +8,10 @@ use anyhow::{Context, Result, bail};
 use super::analyze::CaptureReplay;
 use super::whose;
 use crate::edge::files;
+use crate::edge::output::{self, OutputFile};
 use crate::engine::Options;
 use crate::lag::ReportArgs;
+use crate::parse::Misuse;
 use crate::playhead::PlayheadSource;
 use crate::report::plot::Plot;
 use crate::report::{Analysis, CaptureDescription};
@@ -28,7 +31,10 @@ impl PlotForm {
         match path.extension().and_then(|extension| extension.to_str()) {
             Some("png") => Ok(PlotForm::Png),
             Some("svg") => Ok(PlotForm::Svg),
-            _ => bail!("{} ends in neither .png nor .svg", path.display()),
+            _ => bail!(Misuse(format!(
+                "{} ends in neither .png nor .svg; name the picture so that it does",
+                path.display()
+            ))),
         }
     }
 }
@@ -81,9 +87,12 @@ pub fn plot_bytes(path: &Path, form: PlotForm, verb: &PlotVerb) -> Result<(Vec<u
 
 /// Draws a capture into a file; the ending of its name decides the form.
 pub fn plot(path: &Path, out: &Path, force: bool, verb: &PlotVerb) -> Result<Analysis> {
-    files::refuse_input(path, out)?;
+    output::refuse_input(path, out)?;
     let form = PlotForm::of(out)?;
+    let mut output = OutputFile::create(out, force)?;
     let (bytes, analysis) = plot_bytes(path, form, verb)?;
-    files::write(out, &bytes, force)?;
+    let written = output.writer().write_all(&bytes);
+    written.with_context(|| format!("cannot write {}", output.name()))?;
+    output.finish()?;
     Ok(analysis)
 }

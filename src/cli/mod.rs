@@ -134,7 +134,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Outcome {
         .and_then(|outcome| unless_closed(out.flush().map_err(Into::into), outcome));
     outcome.unwrap_or_else(|error| {
         stderr.complain(&app::worded(&error, wording::FLAGS));
-        Outcome::Failed
+        Outcome::of_error(&error)
     })
 }
 

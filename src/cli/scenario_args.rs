@@ -5,12 +5,11 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use super::values::{ReportWindow, Seconds, parse_seconds, parse_window};
-use crate::app::{Outcome, SweepVerb, WhatIfVerb};
+use crate::app::{SweepVerb, WhatIfVerb};
 use crate::cli::scenario::ScenarioArgs;
-use crate::cli::stderr::Stderr;
 use crate::cli::wording::FLAGS;
 use crate::lag::{DEFAULT_STALE_THRESHOLD_S, ReportArgs};
-use crate::scenario::ScenarioError;
+use crate::parse::Misuse;
 use crate::scenario::model::DEFAULT_MEMBERS;
 use crate::sweep::axis::{Axis, points};
 use crate::sweep::rows::Predicate;
@@ -147,15 +146,16 @@ impl SweepArgs {
         let varied = self.vary.iter().map(|text| Axis::vary(text, &scenario));
         let axes = flags.chain(varied).collect::<Result<Vec<_>, _>>()?;
         if condition.is_some() && axes.len() != 1 {
-            anyhow::bail!(
-                "--find varies one key, and these are {}; say which with --vary lead-floor",
-                axes.len()
-            );
+            let count = axes.len();
+            anyhow::bail!(Misuse(format!(
+                "--find varies one key, and these are {count}; say which with --vary lead-floor"
+            )));
         }
         if let Some(condition) = condition.filter(Predicate::is_about_verdicts)
             && self.reference_only
         {
-            anyhow::bail!("{} needs verdicts; leave --reference-only out", condition.figure());
+            let figure = condition.figure();
+            anyhow::bail!(Misuse(format!("{figure} needs verdicts; leave --reference-only out")));
         }
         points(&scenario, &axes)?;
         let verb = SweepVerb {
@@ -180,13 +180,4 @@ fn is_axis(value: &str) -> bool {
 
 fn parse_members() -> clap::builder::RangedU64ValueParser<usize> {
     clap::builder::RangedU64ValueParser::new().range(1..=10_000)
-}
-
-/// What a scenario that cannot be asked comes to: wrong usage, unless it is sound and has no answer.
-pub fn refused(error: anyhow::Error, stderr: Stderr) -> Result<Outcome> {
-    if error.downcast_ref().is_some_and(ScenarioError::is_unanswerable) {
-        return Err(error);
-    }
-    stderr.complain(&format!("{error:#}"));
-    Ok(Outcome::Usage)
 }

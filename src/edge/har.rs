@@ -22,7 +22,7 @@ use self::file::HarFile;
 use self::log::{Creator, Entry, SocketEnd};
 use self::session::Session;
 use self::times::{Moment, Times};
-use super::files;
+use super::output::{self, OutputFile};
 use super::rewrite::Rewriter;
 use crate::capture::{
     Body, ClientKind, ConnectionBreak, Direction, Header, Message, Opcode, Party, Record,
@@ -50,7 +50,8 @@ pub fn import_har(
     let opened = || format!("cannot import {}", path.display());
     let neither =
         || format!("{} is neither a HAR file nor the folder of a session log", path.display());
-    files::refuse_input(path, out)?;
+    output::refuse_input(path, out)?;
+    let output = OutputFile::create(out, force)?;
     ensure!(fs::metadata(path).with_context(opened)?.is_file(), neither());
     let mut file = HarFile::open(path).with_context(opened)?;
     let text = std::mem::take(&mut file.text);
@@ -66,7 +67,7 @@ pub fn import_har(
         }
     }
     let entry = choice::chosen(&entries, session).with_context(opened)?;
-    let capture = Rewriter::create(out, force, SyncMarker::derive(&file.seed))?;
+    let capture = Rewriter::new(output, SyncMarker::derive(&file.seed));
     write(entry, creator.as_ref(), page, capture).with_context(opened)
 }
 

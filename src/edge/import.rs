@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::files::{self, OutputFile};
+use super::files;
+use super::output::OutputFile;
 use super::rewrite::Woven;
 use crate::capture::{End, MAX_LINE_LEN, import_session_log, session_log_marker};
 
@@ -25,6 +26,7 @@ pub fn import(folder: &Path, out: &Path, force: bool) -> Result<ImportSummary> {
             folder.display()
         );
     }
+    let mut output = OutputFile::create(out, force)?;
     let session = folder.join("session.json");
     let session = files::read_text(&session, MAX_LINE_LEN)
         .with_context(|| format!("cannot read {}; a session log has one", session.display()))?;
@@ -32,7 +34,6 @@ pub fn import(folder: &Path, out: &Path, force: bool) -> Result<ImportSummary> {
         bail!("{} has neither frames.jsonl nor frames.jsonl.zst", folder.display());
     };
     let mut blob = open_plain_or_zstd(folder, "frames.bin")?;
-    let mut output = OutputFile::create(out, force)?;
     let blob = blob.as_mut().map(|blob| blob as &mut dyn Read);
     let woven = Woven::new(output.writer(), session_log_marker(&session));
     let end = import_session_log(&session, lines, blob, woven)

@@ -12,6 +12,7 @@ mod fixtures;
 pub(crate) mod har;
 pub(crate) mod import;
 mod inbound;
+pub mod output;
 pub mod proxy;
 pub mod record;
 pub mod recorder;

@@ -10,8 +10,10 @@ use super::WhatIfVerb;
 use crate::app::audio::Sound;
 use crate::app::peek::sync_marker_of;
 use crate::capture::{Body, Header, Record, SyncMarker, Writer};
-use crate::edge::files::{self, OutputFile};
+use crate::edge::files;
+use crate::edge::output::{self, OutputFile};
 use crate::engine::{Engine, Options};
+use crate::parse::Misuse;
 use crate::scenario::Tier;
 use crate::scenario::answer::ScenarioAnswer;
 use crate::scenario::derive::{Counterfactual, Deriver};
@@ -71,13 +73,13 @@ impl Derived {
     /// Creates the files that were asked for before any work begins; `None` when there are none.
     pub fn create(path: &Path, verb: &WhatIfVerb) -> Result<Option<Derived>> {
         let outputs = verb.audio.iter().chain(&verb.capture);
-        outputs.into_iter().try_for_each(|out| files::refuse_input(path, out))?;
+        outputs.into_iter().try_for_each(|out| output::refuse_input(path, out))?;
         let output = |path: &Option<PathBuf>| match path {
             Some(path) => OutputFile::create(path, verb.force).map(|out| Some((path.clone(), out))),
             None => Ok(None),
         };
         if verb.audio.is_some() && verb.audio == verb.capture {
-            bail!("audio and capture cannot be the same file; name two");
+            bail!(Misuse::new("audio and capture cannot be the same file; name two"));
         }
         let derived = Derived { audio: output(&verb.audio)?, capture: output(&verb.capture)? };
         Ok((derived.audio.is_some() || derived.capture.is_some()).then_some(derived))

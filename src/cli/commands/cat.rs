@@ -61,10 +61,7 @@ impl CatArgs {
 
 pub fn run(args: &CatArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Outcome> {
     let filter = args.filter();
-    if let Err(error) = filter.check() {
-        stderr.complain(&error.to_string());
-        return Ok(Outcome::Usage);
-    }
+    filter.check()?;
     match app::cat(&args.file, &filter, out) {
         Ok(damage) => Ok(stderr.damaged(&args.file, damage.as_ref())),
         Err(error) => unless_closed(Err(error), Outcome::Healthy),

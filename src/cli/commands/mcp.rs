@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use crate::app::Outcome;
 use crate::cli::signals::stop_signal;
@@ -43,7 +43,7 @@ pub struct McpArgs {
     #[arg(long, value_name = "NAME", requires = "http")]
     pub http_host: Vec<String>,
     /// Print what a client needs to start this server, and end
-    #[arg(long, value_enum, value_name = "CLIENT")]
+    #[arg(long, value_enum, value_name = "CLIENT", conflicts_with = "http")]
     pub print_config: Option<McpClient>,
 }
 
@@ -87,7 +87,6 @@ impl McpArgs {
 
 pub fn run(args: &McpArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Outcome> {
     if let Some(client) = args.print_config {
-        ensure!(args.http.is_none(), "--print-config is for a server on stdio; leave --http out");
         let program = std::env::current_exe().context("cannot tell where lagtape lies")?;
         write!(out, "{}", mcp::client_config(client, &program, &args.words()?))?;
         return Ok(Outcome::Healthy);

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::ValueEnum;
 use serde_json::json;
 
@@ -16,6 +16,7 @@ use crate::cli::stderr::Stderr;
 use crate::cli::stdout::{json_line, unless_closed};
 use crate::cli::values::{HeaderParser, parse_listen};
 use crate::edge::replay::ServeOptions;
+use crate::parse::Misuse;
 use crate::peer::client::Client;
 use crate::peer::replay::{PerformanceOptions, Script, Timing};
 use crate::report::divergence;
@@ -151,8 +152,7 @@ pub fn run(args: &ReplayArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Out
         return perform(args, url, stderr, out);
     }
     if args.is_max() && args.rate.is_some() {
-        stderr.complain("--timing max has no rate; leave out --rate");
-        return Ok(Outcome::Usage);
+        bail!(Misuse::new("--timing max has no rate; leave out --rate"));
     }
     if !args.listen.ip().is_loopback() {
         stderr.say(&format!(

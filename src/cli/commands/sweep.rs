@@ -13,13 +13,9 @@ use crate::cli::wording::FLAGS;
 use crate::report::sweep::{Sweep, csv, find, table};
 
 pub use crate::cli::scenario_args::SweepArgs;
-use crate::cli::scenario_args::refused;
 
 pub fn run(args: &SweepArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Outcome> {
-    let (verb, condition) = match args.verb() {
-        Ok(verb) => verb,
-        Err(error) => return refused(error, stderr),
-    };
+    let (verb, condition) = args.verb()?;
     let bar = progress_bar();
     let progress = &|done: usize, total: usize| {
         bar.set_length(total as u64);

@@ -5,7 +5,6 @@ use std::io::Write;
 use anyhow::Result;
 
 use crate::app::{self, Outcome};
-use crate::cli::scenario_args::refused;
 use crate::cli::stderr::Stderr;
 use crate::cli::stdout::{json_line, unless_closed};
 use crate::report::what_if;
@@ -13,10 +12,7 @@ use crate::report::what_if;
 pub use crate::cli::scenario_args::WhatIfArgs;
 
 pub fn run(args: &WhatIfArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Outcome> {
-    let verb = match args.verb() {
-        Ok(verb) => verb,
-        Err(error) => return refused(error, stderr),
-    };
+    let verb = args.verb()?;
     let answer = app::what_if(&args.file, &verb)?;
     for (file, what) in [(&answer.audio, "audio"), (&answer.derived, "capture")] {
         if let Some(file) = file {

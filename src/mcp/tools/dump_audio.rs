@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::app::{self, AudioOptions, FoundCapture, LiveAudio, WhatIfVerb};
-use crate::edge::files;
+use crate::edge::output::OutputFile;
 use crate::mcp::answer::{ToolAnswer, clipped};
 use crate::mcp::args::span;
 use crate::mcp::call::Call;
@@ -231,7 +231,7 @@ pub(super) async fn headless_dump_audio(
 }
 
 fn write_audio(audio: &LiveAudio, out: PathBuf) -> Result<AudioFile> {
-    let mut output = files::OutputFile::create(&out, true)?;
+    let mut output = OutputFile::create(&out, true)?;
     wav::write(output.writer(), &audio.samples, audio.channels, audio.sample_rate)
         .with_context(|| format!("cannot write {}", out.display()))?;
     output.finish()?;
