@@ -6,9 +6,10 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use super::analyze::CaptureReplay;
+use super::part::Part;
 use super::whose;
 use crate::edge::files;
-use crate::edge::output::{self, OutputFile};
+use crate::edge::output::{self, OutputFile, is_dash};
 use crate::engine::Options;
 use crate::lag::ReportArgs;
 use crate::parse::Misuse;
@@ -26,8 +27,11 @@ pub enum PlotForm {
 }
 
 impl PlotForm {
-    /// The form that a file's name asks for.
+    /// The form that a file's name asks for; stdout gets pixels.
     pub fn of(path: &Path) -> Result<PlotForm> {
+        if is_dash(path) {
+            return Ok(PlotForm::Png);
+        }
         match path.extension().and_then(|extension| extension.to_str()) {
             Some("png") => Ok(PlotForm::Png),
             Some("svg") => Ok(PlotForm::Svg),
@@ -42,6 +46,8 @@ impl PlotForm {
 /// What to draw.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PlotVerb {
+    /// Only this part.
+    pub part: Part,
     /// `None`: what suits the client that made the capture.
     pub playhead: Option<PlayheadSource>,
     /// Stale threshold of the report.
@@ -51,12 +57,15 @@ pub struct PlotVerb {
 /// Draws a capture; the analysis says what the picture shows.
 pub fn plot_bytes(path: &Path, form: PlotForm, verb: &PlotVerb) -> Result<(Vec<u8>, Analysis)> {
     verb.report.check(0.0)?;
+    let part = verb.part.resolved(path)?;
     let options = Options {
         playhead: verb.playhead,
         stale_threshold_s: verb.report.stale_threshold_s,
         ..Options::default()
     };
-    let play = |options| CaptureReplay::of(files::open_stream(path)?, options, None);
+    let play = |options| {
+        CaptureReplay::of_part(files::open_stream(path)?, options, part.from, part.until(), |_, _| ())
+    };
     let (replay, playheads) = play(options.clone())
         .and_then(|replay| {
             let again = |source| play(Options { playhead: Some(source), ..options });

@@ -4,14 +4,14 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
 
 use super::lost::Lost;
 use super::outcome::Outcome;
 use crate::capture::{Ending, Salvage};
 use crate::edge::files::{self, CaptureFile};
-use crate::edge::output::{self, OutputFile};
+use crate::edge::output::{self, OutputFile, is_dash};
 use crate::edge::rewrite::Rewriter;
 use crate::report::SCHEMA;
 use crate::report::text::{Name, RecordCount};
@@ -57,6 +57,11 @@ pub fn recover(path: &Path, out: &Path, force: bool) -> Result<Vec<Recovered>> {
         if !records.next_capture() {
             return Ok(recovered);
         }
+        ensure!(
+            !is_dash(out),
+            "there are several captures in {}, and stdout takes one; name a file with -o",
+            path.display()
+        );
         to = numbered(out, recovered.len() + 1);
         output = OutputFile::create(&to, force)?;
     }

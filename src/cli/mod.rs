@@ -3,10 +3,12 @@
 //!
 //! Results go to stdout, sentences for people to stderr. A closed stdout ends the program quietly.
 
+mod charset;
 mod commands;
 mod completion;
 mod help;
 mod keeping;
+mod part_args;
 mod recorded;
 mod recording_display;
 mod scenario;
@@ -62,7 +64,7 @@ and 10min are understood.";
 enum Verb {
     /// Record a live session as a headless client
     Record(record::RecordArgs),
-    /// Stand between any client and its server, record and watch every session
+    /// Stand between any client and its server, and record each session
     Proxy(Box<proxy::ProxyArgs>),
     /// Turn a browser's HAR file or a session log into a capture
     Import(import::ImportArgs),
@@ -88,17 +90,17 @@ enum Verb {
     Plot(plot::PlotArgs),
     /// Simulate a session on a virtual clock, without sockets
     Simulate(simulate::SimulateArgs),
-    /// Ask what would have been: another clock, no seek, a better link, more lead
+    /// Ask what would have been: another clock, a better link, more lead
     WhatIf(Box<what_if::WhatIfArgs>),
-    /// Ask many of them at once, or search for the smallest change that would have helped
+    /// Ask many what-ifs at once, or find the smallest change that helps
     Sweep(Box<sweep::SweepArgs>),
-    /// Play a recording again: as the server to any client, or with --to as the client
+    /// Play a recording again, as the server or with --to as the client
     Replay(Box<replay::ReplayArgs>),
     /// Compare two captures: which is worse, by how much, and where
     Diff(diff::DiffArgs),
     /// Serve simulated sessions on a real port, for any client
     Backend(backend::BackendArgs),
-    /// Record a simulated server with troubles, replay the capture, and prove that both agree
+    /// Record a simulated server, replay it, and prove that both agree
     Demo(demo::DemoArgs),
     /// Serve agents: an MCP server on stdio or HTTP
     #[cfg(feature = "mcp")]

@@ -1,4 +1,5 @@
-//! Files to read. Reading captures can be watched, and ended, from outside.
+//! Files to read: `-` is stdin, and what is packed is unpacked first. Reading captures can be watched, and
+//! ended, from outside.
 
 use std::cell::RefCell;
 use std::fs::{self, File};
@@ -9,6 +10,8 @@ use std::rc::Rc;
 
 use anyhow::{Context, Result, bail};
 
+use super::output::is_dash;
+use super::unpacked;
 use crate::capture::Salvage;
 
 /// A capture's file, whose reading can be watched.
@@ -69,7 +72,7 @@ pub fn open_stream(path: &Path) -> Result<Salvage<CaptureFile>> {
     Ok(Salvage::new(CaptureFile { file, read: 0, len }))
 }
 
-/// Opens the file of a capture, and returns its length too.
+/// Opens the file of a capture, unpacked if it is packed, and returns its length too.
 pub fn open_file(path: &Path) -> Result<(File, u64)> {
     if path.is_dir() {
         bail!(
@@ -77,7 +80,21 @@ pub fn open_file(path: &Path) -> Result<(File, u64)> {
             path = path.display()
         );
     }
-    open_plain(path)
+    unpacked::of_capture(path, open_any(path)?)
+}
+
+/// Opens a file that another tool wrote, without the gzip or zstd that it may come in, and returns its
+/// length too.
+pub fn open_foreign(path: &Path) -> Result<(File, u64)> {
+    unpacked::of_stream(path, open_any(path)?)
+}
+
+/// Opens a plain file, or what comes through stdin or a shell's pipe.
+fn open_any(path: &Path) -> Result<(File, u64)> {
+    match is_dash(path) || is_passing_pipe(path) {
+        true => unpacked::of_pipe(path),
+        false => open_plain(path),
+    }
 }
 
 /// Opens a plain file, and returns its length too. Anything else is refused before it is opened: a

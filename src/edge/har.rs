@@ -13,7 +13,6 @@ mod session;
 mod times;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
@@ -52,7 +51,7 @@ pub fn import_har(
         || format!("{} is neither a HAR file nor the folder of a session log", path.display());
     output::refuse_input(path, out)?;
     let output = OutputFile::create(out, force)?;
-    ensure!(fs::metadata(path).with_context(opened)?.is_file(), neither());
+    ensure!(!path.is_dir(), neither());
     let mut file = HarFile::open(path).with_context(opened)?;
     let text = std::mem::take(&mut file.text);
     let page = browser::metadata_of(&text);

@@ -5,7 +5,7 @@ use super::stream::{DEFAULT_READY, Stream};
 use super::timing::TimeEvidence;
 use super::whose::{ClientHabit, PlayheadEvidence};
 use super::{Engine, Epoch, Facts, Hearing, SessionEnd, StreamAtEnd};
-use crate::capture::{ClientKind, Header, TickReport};
+use crate::capture::{ClientKind, Header, PlayheadLine, TickReport};
 use crate::event::Interpreter;
 use crate::family::FamilyUse;
 use crate::heard::{HeardAudio, HeardEpisode, HeardMeter};
@@ -122,6 +122,12 @@ impl Engine {
     #[must_use]
     pub fn simulated_playhead(&self) -> Option<&PlayheadSim> {
         self.stream.as_ref().and_then(|stream| stream.hearing.playhead.simulated())
+    }
+
+    /// How the listener goes on from a moment while nothing moves him.
+    #[must_use]
+    pub fn playhead_line(&self, at: Nanos) -> Option<PlayheadLine> {
+        Some(self.stream.as_ref()?.hearing.playhead.line(at))
     }
 
     /// When the initial buffer arrived: the origin of every time that a person reads.

@@ -23,6 +23,7 @@ mod leads;
 mod playhead_use;
 #[cfg(feature = "cli")]
 pub mod plot;
+pub mod ranking;
 mod round_trip;
 pub mod sweep;
 pub mod text;

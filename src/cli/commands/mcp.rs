@@ -20,8 +20,8 @@ use crate::mcp::{self, HttpOptions, McpClient, McpOptions, Toolset};
   lagtape mcp --http 127.0.0.1:8973
   lagtape mcp --print-config claude-code
 
-Without --http it speaks on stdin and stdout and ends with its input. Running
-captures are sealed at the end. A server that other machines reach needs a token
+Without --http it speaks on stdin and stdout and ends with its input. Running \
+captures are sealed at the end. A server that other machines reach needs a token \
 in the environment variable LAGTAPE_MCP_TOKEN. docs/MCP.md says more.")]
 pub struct McpArgs {
     /// A folder of captures; only files in such folders are read, and new ones go into the first
@@ -31,7 +31,7 @@ pub struct McpArgs {
     #[arg(long, value_name = "HOST")]
     pub allow_host: Vec<String>,
     /// Which tools to offer
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "live,replay")]
+    #[arg(long, value_name = "NAME", value_enum, value_delimiter = ',', default_value = "live,replay")]
     pub toolsets: Vec<Toolset>,
     /// Offer only tools that change nothing
     #[arg(long)]

@@ -42,6 +42,8 @@ there: the client gets the buffer of that moment.
 As a client (--to), config, audio, commands, knobs and positions are the recorded ones; time, \
 bytes and leads in the reports are those of the live connection. Exit codes are those of record.")]
 pub struct ReplayArgs {
+    /// The capture, packed or not; - is stdin
+    #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// Where to listen, an address and a port or a port alone; port 0 is any free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", conflicts_with = "to",
@@ -51,13 +53,13 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "URL", conflicts_with_all = ["timing", "max", "causal", "unasked", "start_at", "looped"])]
     pub to: Option<String>,
     /// When messages are sent: as recorded, or as fast as the client reads
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
     pub timing: TimingArg,
     /// The same as --timing max
     #[arg(long)]
     pub max: bool,
     /// Seconds of the recording in a second; 0.5 is half as fast, 1 the default
-    #[arg(long, value_parser = parse_pace, allow_negative_numbers = true)]
+    #[arg(long, value_name = "RATE", value_parser = parse_pace, allow_negative_numbers = true)]
     pub rate: Option<f64>,
     /// A recorded reply waits for the client message that caused it: config, upload, swap, prompt, …
     #[arg(long)]
@@ -77,7 +79,7 @@ pub struct ReplayArgs {
     pub looped: bool,
     /// The capture to write of this session; as a client captures/<UTC>.lagtape by default, as a
     /// server none
-    #[arg(short, long)]
+    #[arg(short, long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// Replace an existing file
     #[arg(long)]

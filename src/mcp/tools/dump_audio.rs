@@ -222,7 +222,13 @@ pub(super) async fn headless_dump_audio(
     }
     ensure!(!held.is_running(), "{} has no audio yet; ask headless_status", held.handle);
     let capture = held.path.clone();
-    let options = AudioOptions { buffer, last, force: true, ..AudioOptions::default() };
+    let options = AudioOptions {
+        buffer,
+        as_reference: true,
+        last,
+        force: true,
+        ..AudioOptions::default()
+    };
     let write = move || {
         app::audio(&capture, &out, &options)?;
         AudioFile::of(out)
@@ -232,7 +238,7 @@ pub(super) async fn headless_dump_audio(
 
 fn write_audio(audio: &LiveAudio, out: PathBuf) -> Result<AudioFile> {
     let mut output = OutputFile::create(&out, true)?;
-    wav::write(output.writer(), &audio.samples, audio.channels, audio.sample_rate)
+    wav::write(output.writer(), &audio.samples, audio.channels, audio.sample_rate, &[])
         .with_context(|| format!("cannot write {}", out.display()))?;
     output.finish()?;
     AudioFile::of(out)
