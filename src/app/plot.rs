@@ -14,7 +14,7 @@ use crate::engine::Options;
 use crate::lag::ReportArgs;
 use crate::parse::Misuse;
 use crate::playhead::PlayheadSource;
-use crate::report::plot::Plot;
+use crate::report::plot::{Plot, PlotStyle};
 use crate::report::{Analysis, CaptureDescription};
 
 /// The form of a picture.
@@ -46,6 +46,7 @@ impl PlotForm {
 /// What to draw.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PlotVerb {
+    pub style: PlotStyle,
     /// Only this part.
     pub part: Part,
     /// `None`: what suits the client that made the capture.
@@ -86,7 +87,7 @@ pub fn plot_bytes(path: &Path, form: PlotForm, verb: &PlotVerb) -> Result<(Vec<u
     if analysis.lag.is_none() {
         bail!("{} has nothing to draw: no usable initial buffer came", path.display());
     }
-    let plot = Plot::of(&replay.engine, replay.at, &analysis);
+    let plot = Plot::of(&replay.engine, replay.at, &analysis, verb.style);
     let bytes = match form {
         PlotForm::Png => plot.png()?,
         PlotForm::Svg => plot.svg()?.into_bytes(),

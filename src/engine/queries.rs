@@ -130,6 +130,13 @@ impl Engine {
         Some(self.stream.as_ref()?.hearing.playhead.line(at))
     }
 
+    /// The spans in which the server rested because nothing was changed, from its last slice to the last
+    /// report before it went on.
+    #[must_use]
+    pub fn idle_spans(&self) -> &[(Nanos, Nanos)] {
+        self.stream.as_ref().map_or(&[], |stream| &stream.idle)
+    }
+
     /// When the initial buffer arrived: the origin of every time that a person reads.
     #[must_use]
     pub fn origin(&self) -> Option<Nanos> {

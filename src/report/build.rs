@@ -3,7 +3,7 @@
 use super::arrivals::ArrivalsReport;
 use super::clock::ReportClock;
 use super::data::{
-    Analysis, CloseReport, EpochReport, EventReport, Rates, SCHEMA, SessionReport, TrafficReport,
+    Analysis, CloseReport, EpochReport, EventReport, IdleSpan, Rates, SCHEMA, SessionReport, TrafficReport,
     Trend,
 };
 use super::description::CaptureDescription;
@@ -84,6 +84,7 @@ impl Analysis {
                 .collect(),
             events_dropped: facts.events_dropped,
             closes: closes(facts, &clock),
+            idle: idle(engine, &clock),
             ending: EndingReport::of(engine, about.at),
             family: FamilyReport::of(engine, about.at),
             warnings: warnings(engine, &about, &clock),
@@ -108,6 +109,11 @@ fn verdict(engine: &Engine, heard: Option<&HeardUse>, is_foreign: bool) -> Verdi
         None => Some(engine.doubts().audio.unwrap_or(NO_BUFFER.to_owned())),
     };
     Verdict::of(report, why)
+}
+
+fn idle(engine: &Engine, clock: &ReportClock) -> Vec<IdleSpan> {
+    let spans = engine.idle_spans().iter();
+    spans.map(|(from, to)| IdleSpan { from_s: clock.s(*from), to_s: clock.s(*to) }).collect()
 }
 
 fn epoch_report(

@@ -11,6 +11,7 @@ mod cli;
 mod context;
 mod derive;
 mod diff;
+mod documents;
 mod ending;
 mod ending_live;
 mod engine;
@@ -63,6 +64,7 @@ mod replay_middle;
 mod salvage;
 mod scenario;
 mod served_peers;
+mod shell;
 #[cfg(unix)]
 mod servers_cli;
 mod session_log;
