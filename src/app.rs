@@ -57,7 +57,7 @@ pub use live::{
 };
 pub use lost::Lost;
 pub use outcome::Outcome;
-pub use part::Part;
+pub use part::SessionPart;
 pub use peek::header_of;
 pub use plot::{PlotForm, PlotVerb, plot, plot_bytes};
 pub use proxy::{ProxyVerb, proxy};

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use super::before::Before;
 use super::index::{self, Recalled};
 use super::outcome::Outcome;
-use super::part::Part;
+use super::part::SessionPart;
 use super::whose;
 use crate::capture::{Ending, Record, Salvage};
 use crate::edge::files::{self, CaptureFile};
@@ -34,7 +34,7 @@ pub struct AnalyzeOptions {
     /// Time of the report from the initial buffer on; `None` is the end record's.
     pub at: Option<Span>,
     /// Only this part, as if it had been cut out: its end goes before `at`.
-    pub part: Part,
+    pub part: SessionPart,
     /// Most slices and most ticks kept per source buffer; `None` is unbounded.
     pub tracker_bound: Option<usize>,
     /// Take lag and verdict from the checkpoints, where these cover the capture: neither payloads
@@ -169,8 +169,9 @@ pub fn analyze(path: &Path, options: &AnalyzeOptions) -> Result<Analysis> {
     let quick = from_checkpoints.is_some();
     let replay = match from_checkpoints {
         Some(replay) => Ok(replay),
-        None => files::open_stream(path)
-            .and_then(|records| CaptureReplay::of_part(records, engine_options.clone(), from, at, |_, _| ())),
+        None => files::open_capture(path).and_then(|records| {
+            CaptureReplay::of_part(records, engine_options.clone(), from, at, |_, _| ())
+        }),
     };
     let again = |playhead, headers_only: bool| {
         let headers_only = headers_only || options.headers_only;
@@ -179,10 +180,10 @@ pub fn analyze(path: &Path, options: &AnalyzeOptions) -> Result<Analysis> {
         if quick && let Some(replay) = recalled(engine_options.clone())? {
             return Ok(replay);
         }
-        CaptureReplay::of_part(files::open_stream(path)?, engine_options, from, at, |_, _| ())
+        CaptureReplay::of_part(files::open_capture(path)?, engine_options, from, at, |_, _| ())
     };
     let (replay, playheads) = replay
-        .and_then(|replay| whose::settle(path, replay, |replay| &replay.engine, again))
+        .and_then(|replay| whose::settle(replay, |replay| &replay.engine, again))
         .and_then(|(replay, playheads)| {
             options.report.check(replay.longest_epoch_s())?;
             Ok((replay, playheads))
@@ -201,9 +202,9 @@ pub fn analyze(path: &Path, options: &AnalyzeOptions) -> Result<Analysis> {
     Ok(Analysis::of(&replay.engine, about, &options.report))
 }
 
-impl Part {
+impl SessionPart {
     /// The same part by its moments: of an episode, the second before and after it too.
-    pub fn resolved(self, path: &Path) -> Result<Part> {
+    pub fn resolved(self, path: &Path) -> Result<SessionPart> {
         if self.from.zip(self.to).is_some_and(|(from, to)| from > to) {
             bail!(Misuse::new("the part ends before it begins; give a --to after the --from"));
         }
@@ -220,7 +221,7 @@ impl Part {
         };
         let moment = |s: f64| Some(Offset((s * 1e9) as i64));
         let (from, to) = (episode.from_s - AROUND_S, episode.to_s + AROUND_S);
-        Ok(Part { from: moment(from.max(0.0)), to: moment(to), episode: None })
+        Ok(SessionPart { from: moment(from.max(0.0)), to: moment(to), episode: None })
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use super::analyze::CaptureReplay;
-use super::part::Part;
+use super::part::SessionPart;
 use super::whose;
 use crate::capture::{Marker, Record};
 use crate::edge::files;
@@ -26,7 +26,7 @@ pub struct AudioOptions {
     /// What was heard as the reference client keeps it: without pauses, of the last source buffer only.
     pub as_reference: bool,
     /// Only this part; its end goes before `at`.
-    pub part: Part,
+    pub part: SessionPart,
     /// Only so much of the end.
     pub last: Option<Span>,
     /// Up to this moment from the initial buffer on, instead of the capture's end.
@@ -70,7 +70,7 @@ pub fn audio(path: &Path, out: &Path, options: &AudioOptions) -> Result<AudioSum
     let by_clock = !options.buffer && !options.as_reference;
     let play = |engine: Options| -> Result<(CaptureReplay, Option<SessionAudio>)> {
         let mut follower = by_clock.then(|| SessionFollower::new(from));
-        let records = files::open_stream(path)?;
+        let records = files::open_capture(path)?;
         let replay = CaptureReplay::of_part(records, engine, from, at, |engine, record| {
             follower.iter_mut().for_each(|follower| follower.before(engine, record));
         })?;
@@ -80,7 +80,7 @@ pub fn audio(path: &Path, out: &Path, options: &AudioOptions) -> Result<AudioSum
     let ((replay, heard), _) = play(engine_options.clone())
         .and_then(|played| {
             let again = |source| play(Options { playhead: Some(source), ..engine_options });
-            whose::by_evidence(path, played, |(replay, _)| &replay.engine, again)
+            whose::by_evidence(played, |(replay, _)| &replay.engine, again)
         })
         .with_context(|| format!("cannot replay {}", path.display()))?;
     let sound = match heard {

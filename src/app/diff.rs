@@ -69,7 +69,7 @@ impl DiffVerb {
             ..Options::default()
         };
         let mut digests = Vec::new();
-        let (replay, playheads) = files::open_stream(path)
+        let (replay, playheads) = files::open_capture(path)
             .and_then(|records| {
                 CaptureReplay::of_part(records, options.clone(), None, until, |_, record| {
                     digests.extend(digest(record));
@@ -78,9 +78,9 @@ impl DiffVerb {
             .and_then(|replay| {
                 let again = |source| {
                     let options = Options { playhead: Some(source), ..options };
-                    CaptureReplay::of(files::open_stream(path)?, options, until)
+                    CaptureReplay::of(files::open_capture(path)?, options, until)
                 };
-                whose::by_evidence(path, replay, |replay| &replay.engine, again)
+                whose::by_evidence(replay, |replay| &replay.engine, again)
             })
             .with_context(|| format!("cannot compare {}", path.display()))?;
         if replay.engine.origin().is_none() {

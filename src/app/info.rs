@@ -156,7 +156,7 @@ fn ending(path: &Path, file_bytes: u64) -> Result<Option<EndingReport>> {
     if is_told || file_bytes > MAX_REPLAYED_LEN {
         return Ok(recalled);
     }
-    let replay = CaptureReplay::of(files::open_stream(path)?, options, None)?;
+    let replay = CaptureReplay::of(files::open_capture(path)?, options, None)?;
     Ok(Some(EndingReport::of(&replay.engine, replay.at)))
 }
 

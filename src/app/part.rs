@@ -4,7 +4,7 @@ use crate::time::{Offset, Span};
 
 /// A part of a session; times count from the initial buffer. The default is all of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Part {
+pub struct SessionPart {
     /// From this moment on.
     pub from: Option<Offset>,
     /// Up to this moment.
@@ -13,7 +13,7 @@ pub struct Part {
     pub episode: Option<usize>,
 }
 
-impl Part {
+impl SessionPart {
     /// Its end as a length of time, which nothing before the initial buffer has.
     pub(super) fn until(self) -> Option<Span> {
         self.to.map(|to| Span(to.0.max(0).unsigned_abs()))

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use super::analyze::CaptureReplay;
-use super::part::Part;
+use super::part::SessionPart;
 use super::whose;
 use crate::edge::files;
 use crate::edge::output::{self, OutputFile, is_dash};
@@ -48,7 +48,7 @@ impl PlotForm {
 pub struct PlotVerb {
     pub style: PlotStyle,
     /// Only this part.
-    pub part: Part,
+    pub part: SessionPart,
     /// `None`: what suits the client that made the capture.
     pub playhead: Option<PlayheadSource>,
     /// Stale threshold of the report.
@@ -65,12 +65,18 @@ pub fn plot_bytes(path: &Path, form: PlotForm, verb: &PlotVerb) -> Result<(Vec<u
         ..Options::default()
     };
     let play = |options| {
-        CaptureReplay::of_part(files::open_stream(path)?, options, part.from, part.until(), |_, _| ())
+        CaptureReplay::of_part(
+            files::open_capture(path)?,
+            options,
+            part.from,
+            part.until(),
+            |_, _| (),
+        )
     };
     let (replay, playheads) = play(options.clone())
         .and_then(|replay| {
             let again = |source| play(Options { playhead: Some(source), ..options });
-            whose::by_evidence(path, replay, |replay| &replay.engine, again)
+            whose::by_evidence(replay, |replay| &replay.engine, again)
         })
         .with_context(|| format!("cannot replay {}", path.display()))?;
     let about = CaptureDescription {

@@ -50,7 +50,7 @@ pub fn recover(path: &Path, out: &Path, force: bool) -> Result<Vec<Recovered>> {
     let context = || format!("cannot recover {}", path.display());
     output::refuse_input(path, out)?;
     let mut output = OutputFile::create(out, force)?;
-    let mut records = files::open_stream(path).with_context(context)?;
+    let mut records = files::open_capture(path).with_context(context)?;
     let (mut recovered, mut to) = (Vec::new(), out.to_owned());
     loop {
         recovered.push(recover_one(path, &mut records, (&to, output)).with_context(context)?);

@@ -76,7 +76,9 @@ impl RedactSummary {
 /// removed, and never what.
 pub fn redact(path: &Path, out: &Path, options: &RedactOptions) -> Result<RedactSummary> {
     if !options.drop_audio && options.patterns.is_empty() {
-        bail!(Misuse::new("nothing to remove was named; give --drop-audio, or --text with a pattern"));
+        bail!(Misuse::new(
+            "nothing to remove was named; give --drop-audio, or --text with a pattern"
+        ));
     }
     let patterns = read_patterns(&options.patterns)?;
     let context = || format!("cannot redact {}", path.display());

@@ -80,7 +80,8 @@ mod tests {
 
     /// The help of the program and of every verb, as a terminal of this width shows it.
     fn helps(columns: usize) -> Vec<(String, String)> {
-        let command = || grouped(CommandLine::command()).term_width(columns).max_term_width(columns);
+        let command =
+            || grouped(CommandLine::command()).term_width(columns).max_term_width(columns);
         let mut verbs = vec![("lagtape".to_owned(), command().render_long_help().to_string())];
         for verb in command().get_subcommands().filter(|verb| verb.get_name() != "help") {
             let shown = verb.clone().term_width(columns).max_term_width(columns);
@@ -127,7 +128,10 @@ mod tests {
                 std::fs::write(&file, &help).unwrap();
             }
             let seen = std::fs::read_to_string(&file).unwrap_or_default();
-            assert_eq!(help, seen, "{verb}: look at its help, then write it anew with LAGTAPE_BLESS=1");
+            assert_eq!(
+                help, seen,
+                "{verb}: look at its help, then write it anew with LAGTAPE_BLESS=1"
+            );
         }
     }
 }

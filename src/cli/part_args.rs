@@ -1,6 +1,6 @@
 //! Flags that choose a part of a session, for every verb that looks at times.
 
-use crate::app::Part;
+use crate::app::SessionPart;
 use crate::time::Offset;
 
 /// Which part of the session.
@@ -20,7 +20,7 @@ pub struct PartArgs {
 }
 
 impl PartArgs {
-    pub fn part(&self) -> Part {
-        Part { from: self.from, to: self.to, episode: self.episode }
+    pub fn part(&self) -> SessionPart {
+        SessionPart { from: self.from, to: self.to, episode: self.episode }
     }
 }

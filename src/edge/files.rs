@@ -63,15 +63,6 @@ pub fn open_capture(path: &Path) -> Result<Salvage<CaptureFile>> {
     Ok(Salvage::new(CaptureFile { file, read: 0, len }))
 }
 
-/// Opens a capture that is read only once, so that a pipe from another program will do.
-pub fn open_stream(path: &Path) -> Result<Salvage<CaptureFile>> {
-    let (file, len) = match is_passing_pipe(path) {
-        true => (opened(path)?, 0),
-        false => open_file(path)?,
-    };
-    Ok(Salvage::new(CaptureFile { file, read: 0, len }))
-}
-
 /// Opens the file of a capture, unpacked if it is packed, and returns its length too.
 pub fn open_file(path: &Path) -> Result<(File, u64)> {
     if path.is_dir() {
@@ -138,7 +129,7 @@ fn named(metadata: &fs::Metadata) -> &'static str {
 
 /// Whether a path is the end of a shell's pipe, such as `/dev/stdin` after `|` or `<(…)`. A named
 /// pipe is none: opening it would wait for its writer.
-pub(crate) fn is_passing_pipe(path: &Path) -> bool {
+fn is_passing_pipe(path: &Path) -> bool {
     #[cfg(unix)]
     {
         use std::os::unix::fs::FileTypeExt;

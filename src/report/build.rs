@@ -3,8 +3,8 @@
 use super::arrivals::ArrivalsReport;
 use super::clock::ReportClock;
 use super::data::{
-    Analysis, CloseReport, EpochReport, EventReport, IdleSpan, Rates, SCHEMA, SessionReport, TrafficReport,
-    Trend,
+    Analysis, CloseReport, EpochReport, EventReport, IdleSpan, Rates, SCHEMA, SessionReport,
+    TrafficReport, Trend,
 };
 use super::description::CaptureDescription;
 use super::ending::EndingReport;

@@ -39,8 +39,8 @@ pub use crate::verdict::{HeardUse, Verdict};
 pub use arrivals::{ArrivalFigures, ArrivalsReport, BurstVolume, OpcodeVolume, SilentSpan};
 pub use damage::{DamageReport, DamagedPlace};
 pub use data::{
-    Analysis, CloseReport, EpochReport, EventReport, IdleSpan, Rates, SCHEMA, SessionReport, TrafficReport,
-    Trend,
+    Analysis, CloseReport, EpochReport, EventReport, IdleSpan, Rates, SCHEMA, SessionReport,
+    TrafficReport, Trend,
 };
 pub use description::CaptureDescription;
 pub use ending::{EndingReport, LateReportsSpan, ReportGapSpan};

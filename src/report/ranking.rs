@@ -51,7 +51,8 @@ impl<'a> Ranking<'a> {
         let _ = writeln!(out, "{} captures: {}\n", self.ranked.len(), self.counts());
         let _ = writeln!(out, "  verdict       bad s   from s  lead p5    stale  capture");
         for analysis in self.ranked.iter().take(top) {
-            let figure = |value: Option<f64>| value.map_or("–".to_owned(), |s| Figure(s).to_string());
+            let figure =
+                |value: Option<f64>| value.map_or("–".to_owned(), |s| Figure(s).to_string());
             let verdict = Some(&analysis.verdict).filter(|verdict| verdict.known);
             let lag = analysis.lag.as_ref();
             let _ = writeln!(
@@ -97,7 +98,8 @@ impl<'a> Ranking<'a> {
         ];
         let mut out = csv_line(names.into_iter().map(str::to_owned));
         for analysis in &self.ranked {
-            let number = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
+            let number =
+                |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
             let verdict = Some(&analysis.verdict).filter(|verdict| verdict.known);
             let lag = analysis.lag.as_ref();
             let fields = [

@@ -157,7 +157,10 @@ mod tests {
         let mut out = std::io::Cursor::new(Vec::new());
         write(&mut out, &[0.0, 0.25, 0.5, 0.75], 1, 48_000, &labels).unwrap();
         let bytes = out.into_inner();
-        assert_eq!(bytes.len() as u64 - 8, u64::from(u32::from_le_bytes(bytes[4..8].try_into().unwrap())));
+        assert_eq!(
+            bytes.len() as u64 - 8,
+            u64::from(u32::from_le_bytes(bytes[4..8].try_into().unwrap()))
+        );
         let all = chunks(&bytes[12..]);
         let names: Vec<_> = all.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names[names.len() - 3..], ["data", "cue ", "LIST"]);

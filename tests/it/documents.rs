@@ -33,13 +33,12 @@ const OF_OTHER_SESSIONS: [&str; 6] = [
 ];
 
 /// Captures that commands name, and what of the repository stands for each.
-const NAMED: [(&str, &str); 8] = [
+const NAMED: [(&str, &str); 7] = [
     ("after.lagtape", "captures/healthy.lagtape"),
     ("before.lagtape", "captures/stall.lagtape"),
     ("captures/healthy.lagtape", "captures/healthy.lagtape"),
     ("captures/stall.lagtape", "captures/stall.lagtape"),
     ("fixed.lagtape", "captures/healthy.lagtape"),
-    ("incident.lagtape", "captures/stall.lagtape"),
     ("live.lagtape", "captures/stall.lagtape"),
     ("song.flac", "tests/audio/sine.flac"),
 ];
@@ -65,7 +64,11 @@ fn printed(document: &str) -> Vec<Printed> {
         // Not the head of a table in a run of the benchmarks.
         if is_code && command.starts_with("lagtape ") && !command.starts_with("lagtape 0.") {
             let command = command.split(" | ").next().unwrap().to_owned();
-            found.push(Printed { place: format!("{document}:{number}"), command, output: Vec::new() });
+            found.push(Printed {
+                place: format!("{document}:{number}"),
+                command,
+                output: Vec::new(),
+            });
             is_below = asked.is_some();
         } else if is_code && is_below {
             found.last_mut().unwrap().output.push(line.to_owned());
@@ -85,6 +88,9 @@ fn bench() -> TempDir {
     for (name, of) in NAMED {
         fs::copy(root().join(of), folder.path().join(name)).unwrap();
     }
+    // A session that this version's own server can play again.
+    let incident = "lagtape simulate --incident stall:at=4,for=3 --for 9s -o incident.lagtape";
+    shell(&folder, incident).output().unwrap();
     // What the developer tools saved of a session.
     let saved = har::har(&[har::entry(&har::frames(&har::stall()))]);
     fs::write(folder.path().join("choppy.har"), saved).unwrap();
@@ -128,9 +134,10 @@ impl Drop for Server {
 fn on_free_port(command: &str) -> String {
     let words: Vec<_> = command.split(' ').collect();
     let listen = words.iter().position(|word| *word == "--listen");
-    let kept = words.iter().enumerate().filter(|(i, _)| {
-        listen.is_none_or(|listen| *i != listen && *i != listen + 1)
-    });
+    let kept = words
+        .iter()
+        .enumerate()
+        .filter(|(i, _)| listen.is_none_or(|listen| *i != listen && *i != listen + 1));
     let kept: Vec<_> = kept.map(|(_, word)| *word).collect();
     let bus = if command.starts_with("lagtape backend") { " --bus-port 0" } else { "" };
     format!("{} --listen 0{bus}", kept.join(" "))
@@ -164,7 +171,8 @@ fn shape(line: &str) -> String {
 /// Whether all printed lines stand in what was said, in their order. `…` stands for any.
 fn missing(printed: &[String], said: &str) -> Option<String> {
     let mut said = said.lines().map(shape);
-    let lines = printed.iter().map(|line| shape(line)).filter(|line| !line.is_empty() && line != "…");
+    let lines =
+        printed.iter().map(|line| shape(line)).filter(|line| !line.is_empty() && line != "…");
     lines.into_iter().find(|line| !said.any(|said| said == *line))
 }
 
@@ -177,7 +185,10 @@ fn run(folder: &TempDir, server: &Server, printed: &Printed) {
     let Printed { place, command, output } = printed;
     if is_server(command) {
         let server = Server::start(folder, &on_free_port(command));
-        assert!(server.address.starts_with("ws://") || server.address.contains("listening"), "{place}");
+        assert!(
+            server.address.starts_with("ws://") || server.address.contains("listening"),
+            "{place}"
+        );
         return;
     }
     if command.contains("wss://") {

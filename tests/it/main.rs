@@ -64,10 +64,10 @@ mod replay_middle;
 mod salvage;
 mod scenario;
 mod served_peers;
-mod shell;
 #[cfg(unix)]
 mod servers_cli;
 mod session_log;
+mod shell;
 mod simulated;
 #[cfg(target_os = "linux")]
 mod soak;

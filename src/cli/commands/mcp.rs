@@ -31,7 +31,13 @@ pub struct McpArgs {
     #[arg(long, value_name = "HOST")]
     pub allow_host: Vec<String>,
     /// Which tools to offer
-    #[arg(long, value_name = "NAME", value_enum, value_delimiter = ',', default_value = "live,replay")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_enum,
+        value_delimiter = ',',
+        default_value = "live,replay"
+    )]
     pub toolsets: Vec<Toolset>,
     /// Offer only tools that change nothing
     #[arg(long)]

@@ -9,8 +9,8 @@ use crate::app::{self, Outcome, PlotVerb};
 use crate::cli::part_args::PartArgs;
 use crate::cli::stderr::Stderr;
 use crate::cli::values::{PlayheadArg, Seconds, parse_seconds};
-use crate::report::plot::{PlotStyle, WIDTHS};
 use crate::lag::{DEFAULT_STALE_THRESHOLD_S, ReportArgs};
+use crate::report::plot::{PlotStyle, WIDTHS};
 
 #[derive(Debug, clap::Args)]
 #[command(before_long_help = "Examples:

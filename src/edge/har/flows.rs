@@ -163,7 +163,8 @@ mod tests {
 
     #[test]
     fn typed_netstrings_are_read() {
-        let read = |text: &'static str| value(text.as_bytes(), 0).map(|(value, rest)| (value, rest.len()));
+        let read =
+            |text: &'static str| value(text.as_bytes(), 0).map(|(value, rest)| (value, rest.len()));
         assert_eq!(read("3:abc,x"), Some((Value::Bytes(b"abc"), 1)));
         assert_eq!(read("3:1.5^"), Some((Value::Number(1.5), 0)));
         assert_eq!(read("4:true!"), Some((Value::Truth(true), 0)));

@@ -59,9 +59,9 @@ impl Upstream {
     /// their own get the path and query of this address.
     pub fn parse(url: &str, trust: &ServerTrust) -> Result<Upstream> {
         let shown = without_secrets(url);
-        let uri: Uri = url
-            .parse()
-            .map_err(|error| Misuse(format!("{shown} is no address: {error}; write ws://host:port")))?;
+        let uri: Uri = url.parse().map_err(|error| {
+            Misuse(format!("{shown} is no address: {error}; write ws://host:port"))
+        })?;
         let is_secure = match uri.scheme_str() {
             Some("ws" | "http") => false,
             Some("wss" | "https") => true,

@@ -222,13 +222,8 @@ pub(super) async fn headless_dump_audio(
     }
     ensure!(!held.is_running(), "{} has no audio yet; ask headless_status", held.handle);
     let capture = held.path.clone();
-    let options = AudioOptions {
-        buffer,
-        as_reference: true,
-        last,
-        force: true,
-        ..AudioOptions::default()
-    };
+    let options =
+        AudioOptions { buffer, as_reference: true, last, force: true, ..AudioOptions::default() };
     let write = move || {
         app::audio(&capture, &out, &options)?;
         AudioFile::of(out)

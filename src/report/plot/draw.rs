@@ -81,7 +81,10 @@ pub fn pixels(plot: &Plot) -> Result<Vec<u8>, PlotError> {
 /// Draws as SVG.
 pub fn svg(plot: &Plot) -> Result<String, PlotError> {
     let mut text = String::new();
-    draw(plot, &SVGBackend::with_string(&mut text, (plot.style.width, HEIGHT)).into_drawing_area())?;
+    draw(
+        plot,
+        &SVGBackend::with_string(&mut text, (plot.style.width, HEIGHT)).into_drawing_area(),
+    )?;
     Ok(text)
 }
 
@@ -198,9 +201,10 @@ fn panel<'a, 'b, B: DrawingBackend>(
         .label_style(text(12, &paper.ink))
         .draw()
         .map_err(failed)?;
-    let marks = plot.marks.iter().map(|(t_s, _)| {
-        PathElement::new([(*t_s, low), (*t_s, high)], paper.grey.stroke_width(1))
-    });
+    let marks = plot
+        .marks
+        .iter()
+        .map(|(t_s, _)| PathElement::new([(*t_s, low), (*t_s, high)], paper.grey.stroke_width(1)));
     panel.draw_series(marks).map_err(failed)?;
     area.draw_text(caption, &text(13, &paper.ink), (52, 4)).map_err(failed)?;
     Ok(panel)
