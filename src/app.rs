@@ -31,10 +31,12 @@ mod whose;
 
 // What several verbs share.
 mod advice;
+mod before;
 mod captures;
 mod index;
 mod lost;
 mod outcome;
+mod part;
 mod peek;
 mod recording;
 mod runtime;
@@ -43,7 +45,7 @@ pub use advice::worded;
 pub use analyze::{AnalyzeOptions, analyze, analyze_all, next_commands};
 pub use audio::{AudioOptions, AudioSummary, audio};
 pub use backend::{BackendPorts, BackendVerb, BusPort, backend};
-pub use captures::{CaptureFolders, FoundCapture, ListedCapture};
+pub use captures::{CaptureFolders, FoundCapture, ListedCapture, with_folders};
 pub use cat::{CatFilter, MessagePage, cat, messages};
 pub use cut::{CutOptions, CutSummary, cut};
 pub use demo::{DemoSummary, LENGTH as DEMO_LENGTH, demo};
@@ -57,6 +59,7 @@ pub use live::{
 };
 pub use lost::Lost;
 pub use outcome::Outcome;
+pub use part::SessionPart;
 pub use peek::header_of;
 pub use plot::{PlotForm, PlotVerb, plot, plot_bytes};
 pub use prove::prove;

@@ -2,10 +2,12 @@
 //!
 //! Enters: items and a pure function of one of them. Leaves: the results in the items' order,
 //! whatever the threads. A thread works on whole items; no sum is ever split between threads.
-//! [`axis`] says which scenarios, [`rows`] what came of each, [`search`] which of them is the
+//! [`axis`] says which scenarios, [`rows`] what came of each, [`measure`] by which
+//! figure they are judged, [`search`] which of them is the
 //! smallest change that does something.
 
 pub mod axis;
+pub mod measure;
 pub mod rows;
 pub mod search;
 

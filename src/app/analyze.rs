@@ -2,20 +2,26 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
+use super::before::Before;
 use super::index::{self, Recalled};
 use super::outcome::Outcome;
+use super::part::SessionPart;
 use super::whose;
 use crate::capture::{Ending, Record, Salvage};
 use crate::edge::files::{self, CaptureFile};
 use crate::engine::doubts::MAX_EMPTY_SHARE;
 use crate::engine::{Engine, Options};
 use crate::lag::ReportArgs;
+use crate::parse::Misuse;
 use crate::playhead::PlayheadSource;
 use crate::report::{Analysis, CaptureDescription, DamageReport};
 use crate::sweep;
-use crate::time::{Nanos, Span};
+use crate::time::{Nanos, Offset, Span};
+
+/// Time before and after an episode that belongs to its part.
+const AROUND_S: f64 = 1.0;
 
 /// How to look at a capture.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -27,6 +33,8 @@ pub struct AnalyzeOptions {
     pub report: ReportArgs,
     /// Time of the report from the initial buffer on; `None` is the end record's.
     pub at: Option<Span>,
+    /// Only this part, as if it had been cut out: its end goes before `at`.
+    pub part: SessionPart,
     /// Most slices and most ticks kept per source buffer; `None` is unbounded.
     pub tracker_bound: Option<usize>,
     /// Take lag and verdict from the checkpoints, where these cover the capture: neither payloads
@@ -50,35 +58,34 @@ impl CaptureReplay {
         options: Options,
         at: Option<Span>,
     ) -> Result<CaptureReplay> {
-        Self::watched(records, options, at, |_, _| ())
+        Self::of_part(records, options, None, at, Engine::handle)
     }
 
-    /// Like [`CaptureReplay::of`], calling `watch` after every record that the engine gets.
-    pub fn watched(
+    /// The same of the part that begins at `from`: the engine goes on from the state of that moment, as
+    /// it does with what was cut out. `step` gives the engine every record of the part.
+    pub fn of_part(
         mut records: Salvage<CaptureFile>,
         options: Options,
+        from: Option<Offset>,
         at: Option<Span>,
-        mut watch: impl FnMut(&Engine, &Record<'_>),
+        mut step: impl FnMut(&mut Engine, &Record<'_>),
     ) -> Result<CaptureReplay> {
         let mut engine = Engine::new(options);
-        let moment = |engine: &Engine| {
-            let (at, origin) = at.zip(engine.origin())?;
-            Some(origin.checked_add(at).unwrap_or(Nanos(u64::MAX)))
+        let Some(from) = from.filter(|from| from.0 > 0) else {
+            return Replaying { engine, at, over: false }.to_end(records, &mut step);
         };
-        let mut over = false;
+        let mut before = Before::new();
         while let Some(record) = records.next_record()? {
-            over |= moment(&engine).is_some_and(|until| record.t > until);
-            if !over {
-                engine.handle(&record);
-                watch(&engine, &record);
+            if before.takes(&record, from) {
+                continue;
             }
+            engine.handle(&before.header(record.t));
+            engine.handle(&before.engine.context());
+            let mut replay = Replaying { engine, at, over: false };
+            replay.see(&record, &mut step);
+            return replay.to_end(records, &mut step);
         }
-        let last = engine.facts().span.map_or(Nanos(0), |(_, last)| last);
-        let ended = engine.facts().end.as_ref().map_or(last, |(t, _)| *t);
-        let at = moment(&engine).unwrap_or(ended);
-        let damage = DamageReport::of(records.losses());
-        let complete = records.ending() == Some(Ending::Complete);
-        Ok(CaptureReplay { engine, at, complete, damage })
+        bail!("it holds no record in that time; see lagtape info")
     }
 
     /// The time that the longest of the reports covers.
@@ -86,6 +93,46 @@ impl CaptureReplay {
         let epochs = self.engine.epochs().iter();
         let spans = epochs.map(|e| e.ended.unwrap_or(self.at).seconds_since(e.began));
         spans.fold(0.0, f64::max)
+    }
+}
+
+/// A replay under way.
+struct Replaying {
+    engine: Engine,
+    at: Option<Span>,
+    /// A record came that is later than `at`.
+    over: bool,
+}
+
+impl Replaying {
+    fn see(&mut self, record: &Record<'_>, step: &mut impl FnMut(&mut Engine, &Record<'_>)) {
+        self.over |= self.moment().is_some_and(|until| record.t > until);
+        if !self.over {
+            step(&mut self.engine, record);
+        }
+    }
+
+    /// The moment up to which records count, once the initial buffer is there.
+    fn moment(&self) -> Option<Nanos> {
+        let (at, origin) = self.at.zip(self.engine.origin())?;
+        Some(origin.checked_add(at).unwrap_or(Nanos(u64::MAX)))
+    }
+
+    fn to_end(
+        mut self,
+        mut records: Salvage<CaptureFile>,
+        step: &mut impl FnMut(&mut Engine, &Record<'_>),
+    ) -> Result<CaptureReplay> {
+        while let Some(record) = records.next_record()? {
+            self.see(&record, step);
+        }
+        let facts = self.engine.facts();
+        let last = facts.span.map_or(Nanos(0), |(_, last)| last);
+        let ended = facts.end.as_ref().map_or(last, |(t, _)| *t);
+        let at = self.moment().unwrap_or(ended);
+        let damage = DamageReport::of(records.losses());
+        let complete = records.ending() == Some(Ending::Complete);
+        Ok(CaptureReplay { engine: self.engine, at, complete, damage })
     }
 }
 
@@ -109,7 +156,9 @@ pub fn analyze(path: &Path, options: &AnalyzeOptions) -> Result<Analysis> {
         }
         Ok(Some(CaptureReplay { engine, at: ended, complete: true, damage: None }))
     };
-    let from_checkpoints = match options.quick && options.at.is_none() {
+    let part = options.part.resolved(path)?;
+    let (from, at) = (part.from, part.until().or(options.at));
+    let from_checkpoints = match options.quick && at.is_none() && from.is_none() {
         true => recalled(engine_options.clone())?,
         false => None,
     };
@@ -119,8 +168,9 @@ pub fn analyze(path: &Path, options: &AnalyzeOptions) -> Result<Analysis> {
     let quick = from_checkpoints.is_some();
     let replay = match from_checkpoints {
         Some(replay) => Ok(replay),
-        None => files::open_stream(path)
-            .and_then(|records| CaptureReplay::of(records, engine_options.clone(), options.at)),
+        None => files::open_capture(path).and_then(|records| {
+            CaptureReplay::of_part(records, engine_options.clone(), from, at, Engine::handle)
+        }),
     };
     let again = |playhead, headers_only: bool| {
         let headers_only = headers_only || options.headers_only;
@@ -129,10 +179,10 @@ pub fn analyze(path: &Path, options: &AnalyzeOptions) -> Result<Analysis> {
         if quick && let Some(replay) = recalled(engine_options.clone())? {
             return Ok(replay);
         }
-        CaptureReplay::of(files::open_stream(path)?, engine_options, options.at)
+        CaptureReplay::of_part(files::open_capture(path)?, engine_options, from, at, Engine::handle)
     };
     let (replay, playheads) = replay
-        .and_then(|replay| whose::settle(path, replay, |replay| &replay.engine, again))
+        .and_then(|replay| whose::settle(replay, |replay| &replay.engine, again))
         .and_then(|(replay, playheads)| {
             options.report.check(replay.longest_epoch_s())?;
             Ok((replay, playheads))
@@ -149,6 +199,29 @@ pub fn analyze(path: &Path, options: &AnalyzeOptions) -> Result<Analysis> {
         playheads,
     };
     Ok(Analysis::of(&replay.engine, about, &options.report))
+}
+
+impl SessionPart {
+    /// The same part by its moments: of an episode, the second before and after it too.
+    pub fn resolved(self, path: &Path) -> Result<SessionPart> {
+        if self.from.zip(self.to).is_some_and(|(from, to)| from > to) {
+            bail!(Misuse::new("the part ends before it begins; give a --to after the --from"));
+        }
+        let Some(number) = self.episode else { return Ok(self) };
+        let options = AnalyzeOptions { headers_only: true, ..AnalyzeOptions::default() };
+        let episodes = analyze(path, &options)?.verdict.episodes;
+        let Some(episode) = number.checked_sub(1).and_then(|index| episodes.get(index)) else {
+            let name = path.display();
+            bail!(Misuse(match episodes.len() {
+                0 => format!("{name} has no episode of lag; give --from and --to"),
+                1 => format!("{name} has 1 episode of lag, and --episode {number} is none"),
+                count => format!("{name} has {count} episodes of lag; --episode {number} is none"),
+            }));
+        };
+        let moment = |s: f64| Some(Offset((s * 1e9) as i64));
+        let (from, to) = (episode.from_s - AROUND_S, episode.to_s + AROUND_S);
+        Ok(SessionPart { from: moment(from.max(0.0)), to: moment(to), episode: None })
+    }
 }
 
 /// Whether the rows of checkpoints tell of a session what its records do. They do not say what was wrong

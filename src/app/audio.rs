@@ -5,18 +5,29 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use super::analyze::CaptureReplay;
+use super::part::SessionPart;
 use super::whose;
-use crate::edge::files::{self, OutputFile};
+use crate::capture::{Marker, Record};
+use crate::edge::files;
+use crate::edge::output::{self, OutputFile, is_dash};
 use crate::engine::{Engine, Options};
+use crate::heard::{CrossedBuffer, SessionAudio};
+use crate::parse::Misuse;
 use crate::playhead::PlayheadSource;
-use crate::report::{DamageReport, wav};
-use crate::time::Span;
+use crate::report::wav::AudioLabel;
+use crate::report::{DamageReport, text, wav};
+use crate::time::{Nanos, Offset, Span};
 
 /// What to write.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AudioOptions {
     /// The final buffer instead of what was heard.
     pub buffer: bool,
+    /// What was heard as the reference client keeps it: without pauses, of the last source buffer only.
+    pub as_reference: bool,
+    /// Only this part; its end goes before `at`.
+    pub part: SessionPart,
+    /// Only so much of the end.
     pub last: Option<Span>,
     /// Up to this moment from the initial buffer on, instead of the capture's end.
     pub at: Option<Span>,
@@ -33,61 +44,130 @@ pub struct AudioSummary {
     pub channels: u16,
     /// Frames per second.
     pub sample_rate: u32,
+    /// The largest sample; 1 is full scale.
+    pub peak: f32,
+    /// The root of the mean square of all samples.
+    pub rms: f64,
+    /// Moments and stretches that the file names.
+    pub labels: usize,
     /// What of the capture is damaged.
     pub damage: Option<DamageReport>,
 }
 
 /// Replays a capture and writes audio of it to `out`.
 pub fn audio(path: &Path, out: &Path, options: &AudioOptions) -> Result<AudioSummary> {
-    files::refuse_input(path, out)?;
+    output::refuse_input(path, out)?;
+    refuse_other_forms(out)?;
     let output = OutputFile::create(out, options.force)?;
+    let part = options.part.resolved(path)?;
+    let (from, at) = (part.from, part.until().or(options.at));
+    let is_ring = options.as_reference && !options.buffer;
     let engine_options = Options {
         playhead: options.playhead,
-        heard: (!options.buffer).then_some(None),
+        heard: is_ring.then_some(None),
         ..Options::default()
     };
-    let play = |engine: Options| CaptureReplay::of(files::open_stream(path)?, engine, options.at);
-    let (replay, _) = play(engine_options.clone())
-        .and_then(|replay| {
+    let by_clock = !options.buffer && !options.as_reference;
+    let play = |engine: Options| -> Result<(CaptureReplay, Option<SessionAudio>)> {
+        let mut follower = by_clock.then(|| SessionFollower::new(from));
+        let records = files::open_capture(path)?;
+        let replay = CaptureReplay::of_part(records, engine, from, at, |engine, record| {
+            follower.iter_mut().for_each(|follower| follower.before(engine, record));
+            engine.handle(record);
+        })?;
+        let heard = follower.and_then(|follower| follower.end(&replay.engine, replay.at));
+        Ok((replay, heard))
+    };
+    let ((replay, heard), _) = play(engine_options.clone())
+        .and_then(|played| {
             let again = |source| play(Options { playhead: Some(source), ..engine_options });
-            whose::by_evidence(path, replay, |replay| &replay.engine, again)
+            whose::by_evidence(played, |(replay, _)| &replay.engine, again)
         })
         .with_context(|| format!("cannot replay {}", path.display()))?;
-    let sound = Sound::of(path, &replay.engine, options.last)?;
+    let sound = match heard {
+        Some(heard) => Sound::by_clock(path, &replay.engine, heard, options.last)?,
+        None => Sound::of(path, &replay.engine, options.last)?,
+    };
     sound.write(output, out)?;
+    let (peak, rms) = sound.level();
     Ok(AudioSummary {
         frames: sound.frames(),
         channels: sound.channels,
         sample_rate: sound.sample_rate,
+        peak,
+        rms,
+        labels: sound.labels.len(),
         damage: replay.damage,
     })
+}
+
+/// Refuses a file whose name promises another form than WAV.
+pub(super) fn refuse_other_forms(out: &Path) -> Result<()> {
+    let Some(ending) = out.extension().filter(|_| !is_dash(out)) else { return Ok(()) };
+    if !ending.eq_ignore_ascii_case("wav") {
+        let wav = out.with_extension("wav");
+        let (out, wav) = (out.display(), wav.display());
+        bail!(Misuse(format!(
+            "{out} would not be what its name says: the audio is written as WAV; name it {wav}, and \
+             then: ffmpeg -i {wav} {out}"
+        )));
+    }
+    Ok(())
+}
+
+/// Takes the audio that a listener hears from an engine, record by record.
+pub(super) struct SessionFollower {
+    from: Option<Offset>,
+    audio: Option<SessionAudio>,
+}
+
+impl SessionFollower {
+    /// From this moment of the session on, or from its initial buffer.
+    pub fn new(from: Option<Offset>) -> SessionFollower {
+        SessionFollower { from, audio: None }
+    }
+
+    /// Goes on to a record, which the engine has not got yet.
+    pub fn before(&mut self, engine: &Engine, record: &Record<'_>) {
+        self.play_to(engine, record.t);
+    }
+
+    /// All of it, up to a moment; `None` without a buffer.
+    pub fn end(mut self, engine: &Engine, at: Nanos) -> Option<SessionAudio> {
+        self.play_to(engine, at);
+        self.audio
+    }
+
+    fn play_to(&mut self, engine: &Engine, t: Nanos) {
+        let (Some(origin), Some(mirror)) = (engine.origin(), engine.mirror()) else { return };
+        let audio = self.audio.get_or_insert_with(|| {
+            let begins = self.from.map_or(origin, |from| from.from(origin).max(origin));
+            let reported = engine.playhead_source() == PlayheadSource::Reported;
+            SessionAudio::new(begins, engine.sample_rate(), mirror.channels(), reported)
+        });
+        // How the playhead went on from the end of what was heard so far.
+        let Some(line) = engine.playhead_line(t) else { return };
+        let buffer = CrossedBuffer { samples: mirror.samples(), channels: mirror.channels() };
+        audio.play_to(t, line, Some(buffer));
+    }
 }
 
 /// Audio that an engine knows.
 pub(super) struct Sound {
     samples: Vec<f32>,
-    pub channels: u16,
-    pub sample_rate: u32,
+    channels: u16,
+    sample_rate: u32,
+    labels: Vec<AudioLabel>,
 }
 
 impl Sound {
-    /// The audio that was heard if the engine kept it, or else the buffer; only its last part if `last`
+    /// The ring of what was heard if the engine kept it, or else the buffer; only its last part if `last`
     /// is given.
     pub fn of(path: &Path, engine: &Engine, last: Option<Span>) -> Result<Sound> {
-        let Some(mirror) = engine.mirror() else {
-            bail!(
-                "{} holds no audio to play: {}",
-                path.display(),
-                if engine.origin().is_some() {
-                    "its payloads were left out; capture with payloads to hear it"
-                } else {
-                    "no usable initial buffer came"
-                }
-            );
-        };
+        let Some(mirror) = engine.mirror() else { bail!(no_audio(path, engine)) };
         let sample_rate = engine.sample_rate();
         let channels = mirror.channels();
-        let last_frames = last.map(|last| (last.seconds() * f64::from(sample_rate)).round() as u64);
+        let last_frames = last.map(|last| frames_in(last, sample_rate));
         let samples = match engine.heard() {
             Some(heard) => heard.samples(last_frames),
             None => {
@@ -96,18 +176,94 @@ impl Sound {
                 mirror.samples()[(mirror.frames() - frames) * usize::from(channels)..].to_vec()
             }
         };
-        Ok(Sound { samples, channels, sample_rate })
+        Ok(Sound { samples, channels, sample_rate, labels: Vec::new() })
+    }
+
+    /// What was heard by the session's clock, with what happened in it.
+    pub fn by_clock(
+        path: &Path,
+        engine: &Engine,
+        heard: SessionAudio,
+        last: Option<Span>,
+    ) -> Result<Sound> {
+        if engine.mirror().is_none() {
+            bail!(no_audio(path, engine));
+        }
+        let sample_rate = engine.sample_rate();
+        let last = last.map_or(u64::MAX, |last| frames_in(last, sample_rate));
+        let skipped = heard.frames().saturating_sub(last);
+        let labels = labels(engine, &heard, skipped);
+        let channels = heard.channels();
+        let mut samples = heard.into_samples();
+        samples.drain(..skipped as usize * usize::from(channels));
+        Ok(Sound { samples, channels, sample_rate, labels })
     }
 
     /// Frames per channel.
     pub fn frames(&self) -> u64 {
-        self.samples.len() as u64 / u64::from(self.channels)
+        self.samples.len() as u64 / u64::from(self.channels.max(1))
+    }
+
+    /// The largest sample, and the root of the mean square.
+    fn level(&self) -> (f32, f64) {
+        let peak = self.samples.iter().fold(0.0, |peak: f32, sample| peak.max(sample.abs()));
+        let squares: f64 = self.samples.iter().map(|&sample| f64::from(sample).powi(2)).sum();
+        (peak, (squares / self.samples.len().max(1) as f64).sqrt())
     }
 
     /// Writes the audio as WAV to `output`, which becomes the file `out`.
     pub fn write(&self, mut output: OutputFile, out: &Path) -> Result<()> {
-        wav::write(output.writer(), &self.samples, self.channels, self.sample_rate)
+        let Sound { samples, channels, sample_rate, labels } = self;
+        wav::write(output.writer(), samples, *channels, *sample_rate, labels)
             .with_context(|| format!("cannot write {}", out.display()))?;
         output.finish()
+    }
+}
+
+fn frames_in(span: Span, sample_rate: u32) -> u64 {
+    (span.seconds() * f64::from(sample_rate)).round() as u64
+}
+
+fn no_audio(path: &Path, engine: &Engine) -> String {
+    let why = match engine.origin() {
+        Some(_) => "its payloads were left out; capture with payloads to hear it",
+        None => "no usable initial buffer came",
+    };
+    format!("{} holds no audio to play: {why}", path.display())
+}
+
+/// Labels at episodes of lag, at what the listener did and at swaps, by their frames behind the first
+/// `skipped`.
+fn labels(engine: &Engine, heard: &SessionAudio, skipped: u64) -> Vec<AudioLabel> {
+    let end = heard.frames();
+    let label = |from: Nanos, to: Nanos, text: String| {
+        let (from, to) = (heard.frame_at(from), heard.frame_at(to).min(end));
+        let frame = from.checked_sub(skipped).filter(|_| from < end)?;
+        Some(AudioLabel { frame, frames: to.saturating_sub(from), text })
+    };
+    let origin = engine.origin().unwrap_or_default();
+    let moment = |s: f64| Offset((s * 1e9) as i64).from(origin);
+    let alarms = engine.episodes().into_iter().filter(|episode| episode.alarm);
+    let episodes = alarms.map(|episode| {
+        let text = format!("LAG: {}", text::what(&episode.what));
+        label(moment(episode.from_s), moment(episode.to_s), text)
+    });
+    let ops = engine.facts().markers.iter();
+    let ops = ops.map(|(t, op)| label(*t, *t, done(op)));
+    let swaps = engine.epochs().iter().skip(1);
+    let swaps = swaps.map(|epoch| label(epoch.began, epoch.began, "swap".to_owned()));
+    let mut labels: Vec<_> = episodes.chain(ops).chain(swaps).flatten().collect();
+    labels.sort_by_key(|label| label.frame);
+    labels
+}
+
+/// What the listener did, in words.
+fn done(op: &Marker) -> String {
+    match op {
+        Marker::Seek { to_s } => format!("seek to {} s", text::Figure(*to_s)),
+        Marker::Rate { rate } => format!("rate {rate}"),
+        Marker::Pause => "pause".to_owned(),
+        Marker::Resume => "resume".to_owned(),
+        Marker::Point { name } => name.clone(),
     }
 }

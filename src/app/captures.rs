@@ -30,6 +30,36 @@ pub struct CaptureFolders {
     folders: Vec<PathBuf>,
 }
 
+/// The captures that these names stand for: of a folder all that lie in it, in the order of their names.
+/// A folder without any stays, for whoever opens it to refuse.
+pub fn with_folders(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut captures = Vec::new();
+    for path in paths {
+        let before = captures.len();
+        if path.is_dir() {
+            let cannot = || format!("cannot read {}", path.display());
+            let entries = fs::read_dir(path).with_context(cannot)?.flatten();
+            captures.extend(entries.map(|entry| entry.path()).filter(|path| is_capture(path)));
+            captures[before..].sort();
+        }
+        if captures.len() == before {
+            captures.push(path.clone());
+        }
+    }
+    Ok(captures)
+}
+
+/// Whether a file's name is that of a capture, packed or not.
+#[must_use]
+pub fn is_capture(path: &Path) -> bool {
+    let ends_in = |path: &Path, endings: &[&str]| {
+        path.extension().is_some_and(|ending| endings.iter().any(|known| ending == *known))
+    };
+    let is_packed = ends_in(path, &["gz", "zip", "zst"]);
+    let stem = path.file_stem().map(Path::new).filter(|_| is_packed);
+    path.is_file() && ends_in(stem.unwrap_or(path), &[EXTENSION])
+}
+
 /// A capture in one of the folders.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundCapture {

@@ -11,6 +11,7 @@ use super::peek::origin;
 use crate::capture::{Body, Direction, Kind, Record};
 use crate::edge::files;
 use crate::event::{Event, Interpreter};
+use crate::parse::Misuse;
 use crate::report::DamageReport;
 use crate::time::{Nanos, Offset};
 use anyhow::{Context, Result, bail};
@@ -178,7 +179,9 @@ impl CatFilter {
                 .any(|known| known.to_string() == kind)
         };
         match self.kinds.iter().find(|kind| record_kind(kind) && !self.records) {
-            Some(kind) => bail!("--type {kind} names records that are no messages; add --records"),
+            Some(kind) => bail!(Misuse(format!(
+                "--type {kind} names records that are no messages; add --records"
+            ))),
             None => Ok(()),
         }
     }

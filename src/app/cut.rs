@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
+use super::before::Before;
 use super::lost::Lost;
 use super::outcome::Outcome;
 use super::peek::origin;
-use crate::capture::{Body, Header, Kind, PackedBuffer, Record, Stored};
+use crate::capture::{Body, Header, Kind, Record, Stored};
 use crate::edge::files;
+use crate::edge::output::{self, OutputFile};
 use crate::edge::rewrite::Rewriter;
-use crate::engine::{Engine, Options};
+use crate::parse::Misuse;
 use crate::report::SCHEMA;
 use crate::time::{Nanos, Offset};
 
@@ -55,28 +57,30 @@ impl CutSummary {
 /// session had, so that every later figure is the same as in the whole capture.
 pub fn cut(path: &Path, out: &Path, options: &CutOptions) -> Result<CutSummary> {
     let context = || format!("cannot cut {}", path.display());
-    files::refuse_input(path, out)?;
+    output::refuse_input(path, out)?;
+    let mut output = Some(OutputFile::create(out, options.force)?);
     let origin = origin(path).with_context(context)?;
     let from = options.from.map(|from| from.from(origin));
     let to = options.to.map(|to| to.from(origin));
     if from.zip(to).is_some_and(|(from, to)| from > to) {
-        bail!("the part ends before it begins; give a --to after the --from");
+        bail!(Misuse::new("the part ends before it begins; give a --to after the --from"));
     }
     let mut records = files::open_capture(path).with_context(context)?;
     let mut before = Before::new();
     let mut part: Option<Part> = None;
     while let Some(stored) = records.next_stored().with_context(context)? {
-        if part.is_none() && before.takes(&stored, from) {
+        if part.is_none() && is_before(&mut before, &stored, from) {
             continue;
         }
         if to.is_some_and(|to| stored.record.t >= to) {
             break;
         }
-        let part = match &mut part {
-            Some(part) => part,
-            None => part.insert(before.begin(out, options.force, &stored)?),
-        };
-        part.take(&stored)?;
+        if let Some(output) = output.take() {
+            part = Some(begin(&before, output, &stored)?);
+        }
+        if let Some(part) = &mut part {
+            part.take(&stored)?;
+        }
     }
     let Some(part) = part else {
         bail!("{} holds no record in that time; see lagtape info", path.display());
@@ -93,55 +97,33 @@ pub fn cut(path: &Path, out: &Path, options: &CutOptions) -> Result<CutSummary> 
     })
 }
 
-/// What stands before the part.
-struct Before {
-    engine: Engine,
-    /// `None` where it is lost.
-    header: Option<Header>,
+/// Whether a record lies before the part; then it is only remembered.
+fn is_before(before: &mut Before, stored: &Stored<'_>, from: Option<Nanos>) -> bool {
+    let record = &stored.record;
+    let opens = matches!(record.kind(), Kind::Header | Kind::Context | Kind::Checkpoint);
+    let is_before = opens || from.is_some_and(|from| record.t < from);
+    if is_before {
+        before.see(record);
+    }
+    is_before
 }
 
-impl Before {
-    fn new() -> Before {
-        let options = Options {
-            audio_crc: true,
-            tracker_bound: Some(1),
-            // A longer buffer has no place in a context.
-            mirror_bound: Some(PackedBuffer::MAX_SAMPLES),
-            ..Options::default()
-        };
-        Before { engine: Engine::new(options), header: None }
+/// Begins the part with its header and the state of the session.
+fn begin(before: &Before, output: OutputFile, first: &Stored<'_>) -> Result<Part> {
+    let mut rewriter = Rewriter::new(output, first.marker());
+    let mut header = before.header.clone().unwrap_or_else(|| {
+        let mut header = Header::new("lagtape cut", first.record.t);
+        header.metadata.insert("recovered".to_owned(), "the header was lost".to_owned());
+        header
+    });
+    header.metadata.insert("cut".to_owned(), format!("from record {}", first.record.seq));
+    let t = header.start;
+    rewriter.put(&Record { seq: 0, t, conn: 0, body: Body::Header(header) })?;
+    if before.engine.facts().records > 1 || before.engine.facts().resumed.is_some() {
+        rewriter.put(&before.engine.context())?;
     }
-
-    /// Whether a record lies before the part; then it is only remembered.
-    fn takes(&mut self, stored: &Stored<'_>, from: Option<Nanos>) -> bool {
-        let record = &stored.record;
-        let opens = matches!(record.kind(), Kind::Header | Kind::Context | Kind::Checkpoint);
-        if let Body::Header(header) = &record.body {
-            self.header = Some(header.clone());
-        }
-        let is_before = opens || from.is_some_and(|from| record.t < from);
-        if is_before {
-            self.engine.handle(record);
-        }
-        is_before
-    }
-
-    fn begin(&self, out: &Path, force: bool, first: &Stored<'_>) -> Result<Part> {
-        let mut rewriter = Rewriter::create(out, force, first.marker())?;
-        let mut header = self.header.clone().unwrap_or_else(|| {
-            let mut header = Header::new("lagtape cut", first.record.t);
-            header.metadata.insert("recovered".to_owned(), "the header was lost".to_owned());
-            header
-        });
-        header.metadata.insert("cut".to_owned(), format!("from record {}", first.record.seq));
-        let t = header.start;
-        rewriter.put(&Record { seq: 0, t, conn: 0, body: Body::Header(header) })?;
-        if self.engine.facts().records > 1 || self.engine.facts().resumed.is_some() {
-            rewriter.put(&self.engine.context())?;
-        }
-        let t = first.record.t;
-        Ok(Part { rewriter, first: t, last: t, records: 0, ended: false })
-    }
+    let t = first.record.t;
+    Ok(Part { rewriter, first: t, last: t, records: 0, ended: false })
 }
 
 /// A part in the making.

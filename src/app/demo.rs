@@ -10,7 +10,7 @@ use super::analyze::{AnalyzeOptions, analyze, next_commands};
 use super::audio::{AudioOptions, audio};
 use super::record::{RecordVerb, RecordedSession, SessionSource, record};
 use crate::edge::backend::{self, BackendOptions};
-use crate::edge::files;
+use crate::edge::output;
 use crate::peer::client::Client;
 use crate::peer::server::{BUILT_IN, ServerOptions};
 use crate::peer::{interval::Interval, server};
@@ -50,8 +50,8 @@ pub async fn demo(folder: &Path, watch: impl FnMut(&Client, Nanos)) -> Result<De
     let live_bytes = serde_json::to_vec(&session.analysis)?;
     let offline_bytes = serde_json::to_vec(&offline)?;
     let report = text::analysis(&offline, &next_commands(&offline));
-    files::write(&file("json"), &offline_bytes, true)?;
-    files::write(&file("txt"), report.as_bytes(), true)?;
+    output::write(&file("json"), &offline_bytes, true)?;
+    output::write(&file("txt"), report.as_bytes(), true)?;
     let heard = AudioOptions { force: true, ..AudioOptions::default() };
     audio(&file("lagtape"), &file("wav"), &heard)?;
     Ok(DemoSummary {

@@ -69,18 +69,19 @@ impl DiffVerb {
             ..Options::default()
         };
         let mut digests = Vec::new();
-        let (replay, playheads) = files::open_stream(path)
+        let (replay, playheads) = files::open_capture(path)
             .and_then(|records| {
-                CaptureReplay::watched(records, options.clone(), until, |_, record| {
+                CaptureReplay::of_part(records, options.clone(), None, until, |engine, record| {
                     digests.extend(digest(record));
+                    engine.handle(record);
                 })
             })
             .and_then(|replay| {
                 let again = |source| {
                     let options = Options { playhead: Some(source), ..options };
-                    CaptureReplay::of(files::open_stream(path)?, options, until)
+                    CaptureReplay::of(files::open_capture(path)?, options, until)
                 };
-                whose::by_evidence(path, replay, |replay| &replay.engine, again)
+                whose::by_evidence(replay, |replay| &replay.engine, again)
             })
             .with_context(|| format!("cannot compare {}", path.display()))?;
         if replay.engine.origin().is_none() {

@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use crate::capture::{Body, ClientKind, Record};
 use crate::edge::files;
+use crate::edge::output::is_dash;
 use crate::report::text::OneLine;
 
 pub use crate::edge::har::{HarImport, import_har};
@@ -38,7 +39,9 @@ pub(crate) fn import_any(
     match from.is_dir() {
         true => {
             let messages = import(from, out, force)?.end.messages;
-            Ok(HarImport { messages, assumed: assumed_client(out)?.into_iter().collect() })
+            // What went to stdout cannot be read again.
+            let assumed = if is_dash(out) { None } else { assumed_client(out)? };
+            Ok(HarImport { messages, assumed: assumed.into_iter().collect() })
         }
         false => import_har(from, session, out, force),
     }

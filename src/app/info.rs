@@ -32,7 +32,7 @@ pub struct Info {
     pub schema: u32,
     /// The capture as it was named.
     pub capture: String,
-    /// Its size in bytes.
+    /// Its size in bytes, unpacked.
     pub file_bytes: u64,
     /// Its header record; `null` when not even that is whole.
     pub header: Option<HeaderInfo>,
@@ -97,10 +97,11 @@ impl Info {
 pub fn info(path: &Path) -> Result<Info> {
     let context = || format!("cannot read {}", path.display());
     let mut records = files::open_capture(path).with_context(context)?;
+    let (mut file, file_bytes) = files::open_file(path).with_context(context)?;
     let mut info = Info {
         schema: SCHEMA,
         capture: path.display().to_string(),
-        file_bytes: std::fs::metadata(path).with_context(context)?.len(),
+        file_bytes,
         header: None,
         records: 0,
         messages: BTreeMap::from([("c2s", Count::default()), ("s2c", Count::default())]),
@@ -122,7 +123,6 @@ pub fn info(path: &Path) -> Result<Info> {
     if let (Some(header), Some(marker)) = (&mut info.header, marker) {
         header.sync_marker = marker.0.iter().map(|byte| format!("{byte:02x}")).collect();
     }
-    let (mut file, _) = files::open_file(path).with_context(context)?;
     let checkpoint = match marker {
         Some(marker) => last_checkpoint(&mut file, marker).with_context(context)?.zip(Some(marker)),
         None => None,
@@ -156,7 +156,7 @@ fn ending(path: &Path, file_bytes: u64) -> Result<Option<EndingReport>> {
     if is_told || file_bytes > MAX_REPLAYED_LEN {
         return Ok(recalled);
     }
-    let replay = CaptureReplay::of(files::open_stream(path)?, options, None)?;
+    let replay = CaptureReplay::of(files::open_capture(path)?, options, None)?;
     Ok(Some(EndingReport::of(&replay.engine, replay.at)))
 }
 

@@ -11,7 +11,8 @@ use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
 use crate::capture::{Body, End, Ending, Gap, Header, Record, Salvage, SyncMarker, Writer};
-use crate::edge::files::{self, CaptureFile, OutputFile};
+use crate::edge::files::{self, CaptureFile};
+use crate::edge::output::{self, OutputFile};
 use crate::edge::rewrite::Woven;
 use crate::flight::PART_KEY;
 use crate::report::DamageReport;
@@ -40,7 +41,8 @@ pub struct MissingPart {
 
 /// Joins parts, named in any order.
 pub fn join(paths: &[PathBuf], out: &Path, force: bool) -> Result<JoinSummary> {
-    paths.iter().try_for_each(|path| files::refuse_input(path, out))?;
+    paths.iter().try_for_each(|path| output::refuse_input(path, out))?;
+    let mut output = OutputFile::create(out, force)?;
     let mut parts = paths.iter().map(|path| Part::open(path)).collect::<Result<Vec<_>>>()?;
     parts.sort_by_key(|part| part.number);
     for pair in parts.windows(2) {
@@ -53,7 +55,6 @@ pub fn join(paths: &[PathBuf], out: &Path, force: bool) -> Result<JoinSummary> {
         }
     }
     let Some(first) = parts.first() else { bail!("name the parts to join") };
-    let mut output = OutputFile::create(out, force)?;
     let mut woven = Woven::new(output.writer(), first.marker);
     let mut joined = Joined::begin(first);
     let count = parts.len();

@@ -2,6 +2,13 @@
 
 use std::process::ExitCode;
 
+use crate::lag::ReportArgsError;
+use crate::parse::Misuse;
+use crate::peer::server::TooLong;
+use crate::scenario::ScenarioError;
+use crate::sweep::axis::AxisError;
+use crate::sweep::rows::PredicateError;
+
 /// The outcomes in the order of their weight: a run with several has the first of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
@@ -34,6 +41,22 @@ impl Outcome {
             Outcome::Lag | Outcome::Differs => 4,
             Outcome::EndedAbnormally => 5,
         }
+    }
+
+    /// What an error comes to: wrong usage where the command line is to blame, and else a failure. A
+    /// scenario that is sound and has no answer is no wrong usage.
+    #[must_use]
+    pub fn of_error(error: &anyhow::Error) -> Outcome {
+        let is_usage = error.chain().any(|cause| {
+            let scenario = cause.downcast_ref::<ScenarioError>();
+            scenario.is_some_and(|scenario| !scenario.is_unanswerable())
+                || cause.is::<Misuse>()
+                || cause.is::<AxisError>()
+                || cause.is::<PredicateError>()
+                || cause.is::<ReportArgsError>()
+                || cause.is::<TooLong>()
+        });
+        if is_usage { Outcome::Usage } else { Outcome::Failed }
     }
 }
 

@@ -1,16 +1,20 @@
 //! `plot`: a session as a picture.
 
+use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
 use super::analyze::CaptureReplay;
+use super::part::SessionPart;
 use super::whose;
 use crate::edge::files;
-use crate::engine::Options;
+use crate::edge::output::{self, OutputFile, is_dash};
+use crate::engine::{Engine, Options};
 use crate::lag::ReportArgs;
+use crate::parse::Misuse;
 use crate::playhead::PlayheadSource;
-use crate::report::plot::Plot;
+use crate::report::plot::{Plot, PlotStyle};
 use crate::report::{Analysis, CaptureDescription};
 
 /// The form of a picture.
@@ -23,12 +27,18 @@ pub enum PlotForm {
 }
 
 impl PlotForm {
-    /// The form that a file's name asks for.
+    /// The form that a file's name asks for; stdout gets pixels.
     pub fn of(path: &Path) -> Result<PlotForm> {
+        if is_dash(path) {
+            return Ok(PlotForm::Png);
+        }
         match path.extension().and_then(|extension| extension.to_str()) {
             Some("png") => Ok(PlotForm::Png),
             Some("svg") => Ok(PlotForm::Svg),
-            _ => bail!("{} ends in neither .png nor .svg", path.display()),
+            _ => bail!(Misuse(format!(
+                "{} ends in neither .png nor .svg; name the picture so that it does",
+                path.display()
+            ))),
         }
     }
 }
@@ -36,6 +46,9 @@ impl PlotForm {
 /// What to draw.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PlotVerb {
+    pub style: PlotStyle,
+    /// Only this part.
+    pub part: SessionPart,
     /// `None`: what suits the client that made the capture.
     pub playhead: Option<PlayheadSource>,
     /// Stale threshold of the report.
@@ -45,16 +58,25 @@ pub struct PlotVerb {
 /// Draws a capture; the analysis says what the picture shows.
 pub fn plot_bytes(path: &Path, form: PlotForm, verb: &PlotVerb) -> Result<(Vec<u8>, Analysis)> {
     verb.report.check(0.0)?;
+    let part = verb.part.resolved(path)?;
     let options = Options {
         playhead: verb.playhead,
         stale_threshold_s: verb.report.stale_threshold_s,
         ..Options::default()
     };
-    let play = |options| CaptureReplay::of(files::open_stream(path)?, options, None);
+    let play = |options| {
+        CaptureReplay::of_part(
+            files::open_capture(path)?,
+            options,
+            part.from,
+            part.until(),
+            Engine::handle,
+        )
+    };
     let (replay, playheads) = play(options.clone())
         .and_then(|replay| {
             let again = |source| play(Options { playhead: Some(source), ..options });
-            whose::by_evidence(path, replay, |replay| &replay.engine, again)
+            whose::by_evidence(replay, |replay| &replay.engine, again)
         })
         .with_context(|| format!("cannot replay {}", path.display()))?;
     let about = CaptureDescription {
@@ -71,7 +93,7 @@ pub fn plot_bytes(path: &Path, form: PlotForm, verb: &PlotVerb) -> Result<(Vec<u
     if analysis.lag.is_none() {
         bail!("{} has nothing to draw: no usable initial buffer came", path.display());
     }
-    let plot = Plot::of(&replay.engine, replay.at, &analysis);
+    let plot = Plot::of(&replay.engine, replay.at, &analysis, verb.style);
     let bytes = match form {
         PlotForm::Png => plot.png()?,
         PlotForm::Svg => plot.svg()?.into_bytes(),
@@ -81,9 +103,12 @@ pub fn plot_bytes(path: &Path, form: PlotForm, verb: &PlotVerb) -> Result<(Vec<u
 
 /// Draws a capture into a file; the ending of its name decides the form.
 pub fn plot(path: &Path, out: &Path, force: bool, verb: &PlotVerb) -> Result<Analysis> {
-    files::refuse_input(path, out)?;
+    output::refuse_input(path, out)?;
     let form = PlotForm::of(out)?;
+    let mut output = OutputFile::create(out, force)?;
     let (bytes, analysis) = plot_bytes(path, form, verb)?;
-    files::write(out, &bytes, force)?;
+    let written = output.writer().write_all(&bytes);
+    written.with_context(|| format!("cannot write {}", output.name()))?;
+    output.finish()?;
     Ok(analysis)
 }

@@ -12,6 +12,7 @@ use crate::edge::proxy::{
     self, Impairment, ProxyNotice, ProxyOptions, ServerTrust, SessionCaptures, Upstream,
 };
 use crate::edge::recorder::ManualTrigger;
+use crate::parse::Misuse;
 
 /// Which server, where to listen, and what to record.
 #[derive(Clone, Debug)]
@@ -49,7 +50,10 @@ pub async fn proxy(
     let address = listener.local_addr()?;
     ensure!(
         !upstream.is_at(address).await,
-        "the proxy would be its own upstream: {address} is where it listens; another port with --listen?"
+        Misuse(format!(
+            "the proxy would be its own upstream: {address} is where it listens; another port \
+             with --listen?"
+        ))
     );
     let watch: Arc<dyn Fn(ProxyNotice) + Send + Sync> = Arc::new(watch);
     let shutdown = armed(shutdown).await;

@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::index;
 use crate::capture::CheckpointRow;
 use crate::edge::files;
 use crate::engine::{Engine, Options};
+use crate::parse::Misuse;
 use crate::report::DamageReport;
 use crate::scenario::Scenario;
 use crate::scenario::answer::{Recording, RecordingBuilder};
@@ -49,7 +50,10 @@ fn columns(path: &Path) -> Result<Option<Columns>> {
 pub fn read_scenario(path: &Path) -> Result<Scenario> {
     let name = path.display();
     let text = files::read_text(path, MAX_SCENARIO_LEN)?;
-    ensure!(text.len() <= MAX_SCENARIO_LEN, "{name} is too long for a scenario");
-    let document: Value = toml::from_str(&text).with_context(|| format!("{name} is no TOML"))?;
+    if text.len() > MAX_SCENARIO_LEN {
+        bail!(Misuse(format!("{name} is too long for a scenario")));
+    }
+    let document: Value =
+        toml::from_str(&text).map_err(|error| Misuse(format!("{name} is no TOML: {error}")))?;
     Scenario::from_value(&document).with_context(|| format!("{name} is no scenario"))
 }

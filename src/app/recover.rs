@@ -4,13 +4,14 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
 
 use super::lost::Lost;
 use super::outcome::Outcome;
 use crate::capture::{Ending, Salvage};
 use crate::edge::files::{self, CaptureFile};
+use crate::edge::output::{self, OutputFile, is_dash};
 use crate::edge::rewrite::Rewriter;
 use crate::report::SCHEMA;
 use crate::report::text::{Name, RecordCount};
@@ -47,23 +48,27 @@ impl Recovered {
 /// same file go to files of their own beside it: `out.2.lagtape` and so on.
 pub fn recover(path: &Path, out: &Path, force: bool) -> Result<Vec<Recovered>> {
     let context = || format!("cannot recover {}", path.display());
-    files::refuse_input(path, out)?;
-    let mut records = files::open_stream(path).with_context(context)?;
-    let mut recovered = Vec::new();
+    output::refuse_input(path, out)?;
+    let mut output = OutputFile::create(out, force)?;
+    let mut records = files::open_capture(path).with_context(context)?;
+    let (mut recovered, mut to) = (Vec::new(), out.to_owned());
     loop {
-        let out = numbered(out, recovered.len() + 1);
-        recovered.push(recover_one(path, &mut records, &out, force).with_context(context)?);
+        recovered.push(recover_one(path, &mut records, (&to, output)).with_context(context)?);
         if !records.next_capture() {
             return Ok(recovered);
         }
+        ensure!(
+            !is_dash(out),
+            "there are several captures in {}, and stdout takes one; name a file with -o",
+            path.display()
+        );
+        to = numbered(out, recovered.len() + 1);
+        output = OutputFile::create(&to, force)?;
     }
 }
 
-/// The name of the file for the capture of this number.
+/// The name of the file for the capture of this number, the second or a later one.
 fn numbered(out: &Path, number: usize) -> PathBuf {
-    if number == 1 {
-        return out.to_owned();
-    }
     let mut name = out.file_stem().map_or_else(OsString::new, OsString::from);
     name.push(format!(".{number}"));
     if let Some(extension) = out.extension() {
@@ -76,20 +81,14 @@ fn numbered(out: &Path, number: usize) -> PathBuf {
 fn recover_one(
     path: &Path,
     records: &mut Salvage<CaptureFile>,
-    out: &Path,
-    force: bool,
+    (out, output): (&Path, OutputFile),
 ) -> Result<Recovered> {
-    let mut mended: Option<Rewriter> = None;
+    let Some(first) = records.next_stored()? else { bail!("not one sound record is in it") };
+    let mut mended = Rewriter::new_for(output, &first, "lagtape recover", |_| {})?;
+    mended.copy(&first)?;
     while let Some(stored) = records.next_stored()? {
-        let mended = match &mut mended {
-            Some(mended) => mended,
-            None => {
-                mended.insert(Rewriter::create_for(out, force, &stored, "lagtape recover", |_| {})?)
-            }
-        };
         mended.copy(&stored)?;
     }
-    let Some(mended) = mended else { bail!("not one sound record is in it") };
     mended.finish()?;
     Ok(Recovered {
         schema: SCHEMA,

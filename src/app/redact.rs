@@ -17,8 +17,10 @@ use super::lost::Lost;
 use super::outcome::Outcome;
 use crate::capture::{Body, Header, Record, Stored};
 use crate::edge::files;
+use crate::edge::output::{self, OutputFile};
 use crate::edge::rewrite::{Rewriter, gap_before};
 use crate::engine::{Engine, Options};
+use crate::parse::Misuse;
 use crate::report::SCHEMA;
 
 pub use self::check::{LeftPlace, LeftSummary, check_redacted, left_text};
@@ -74,11 +76,14 @@ impl RedactSummary {
 /// removed, and never what.
 pub fn redact(path: &Path, out: &Path, options: &RedactOptions) -> Result<RedactSummary> {
     if !options.drop_audio && options.patterns.is_empty() {
-        bail!("nothing to remove was named; give --drop-audio, or --text with a pattern");
+        bail!(Misuse::new(
+            "nothing to remove was named; give --drop-audio, or --text with a pattern"
+        ));
     }
     let patterns = read_patterns(&options.patterns)?;
     let context = || format!("cannot redact {}", path.display());
-    files::refuse_input(path, out)?;
+    output::refuse_input(path, out)?;
+    let mut output = Some(OutputFile::create(out, options.force)?);
     // The header comes first and counts what is removed after it, so the capture is read twice.
     let mut redactor = Redactor::new(options.drop_audio, &patterns);
     pass(path, &mut redactor, &mut |_, _, _| Ok(())).with_context(context)?;
@@ -86,10 +91,10 @@ pub fn redact(path: &Path, out: &Path, options: &RedactOptions) -> Result<Redact
     let mut redactor = Redactor::new(options.drop_audio, &patterns);
     let mut rewriter = None;
     let lost = pass(path, &mut redactor, &mut |stored, mut record, gap| {
-        let rewriter = match &mut rewriter {
-            Some(rewriter) => rewriter,
-            None => rewriter.insert(begin(out, options, stored, &noted)?),
-        };
+        if let Some(output) = output.take() {
+            rewriter = Some(begin(output, options, stored, &noted)?);
+        }
+        let Some(rewriter) = &mut rewriter else { return Ok(()) };
         if let Some(gap) = gap {
             rewriter.put(&gap)?;
         }
@@ -117,12 +122,12 @@ fn read_patterns(patterns: &[String]) -> Result<Vec<Pattern>> {
 
 /// Begins the file, with a header of its own where that of the capture is lost.
 fn begin(
-    out: &Path,
+    output: OutputFile,
     options: &RedactOptions,
     first: &Stored<'_>,
     noted: &Removed,
 ) -> Result<Rewriter> {
-    Rewriter::create_for(out, options.force, first, "lagtape redact", |header| {
+    Rewriter::new_for(output, first, "lagtape redact", |header| {
         note(header, noted, options);
     })
 }

@@ -14,6 +14,7 @@ use super::runtime::armed;
 use crate::capture::Body;
 use crate::edge;
 use crate::edge::files;
+use crate::edge::output;
 use crate::edge::recorder::{FileLayout, ManualTrigger, RecorderOptions, default_path};
 use crate::edge::replay::{Replay, ReplayNotice, ServeOptions};
 use crate::engine::{Engine, Options};
@@ -130,7 +131,7 @@ pub async fn perform(
     }
     let keeping = FileLayout::default();
     let out = verb.out.map_or_else(|| default_path(&keeping), Ok)?;
-    files::refuse_input(&verb.capture, &out)?;
+    output::refuse_input(&verb.capture, &out)?;
     let options = edge::record::RecordOptions {
         url: verb.url,
         headers: verb.headers,

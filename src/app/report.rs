@@ -11,6 +11,7 @@ use super::analyze::{CaptureReplay, next_commands};
 use super::{recording, whose};
 use crate::capture::Record;
 use crate::edge::files;
+use crate::edge::output::is_dash;
 use crate::engine::{Engine, Options};
 use crate::lag::ReportArgs;
 use crate::playhead::PlayheadSource;
@@ -98,13 +99,16 @@ pub fn page_session(path: &Path, verb: &ReportVerb) -> Result<(PageSession, Anal
     };
     let play = |options| {
         let mut collected = PageCollector::default();
-        let watch = |engine: &Engine, record: &Record<'_>| collected.see(engine, record);
-        let replay = CaptureReplay::watched(files::open_stream(path)?, options, None, watch)?;
+        let step = |engine: &mut Engine, record: &Record<'_>| {
+            engine.handle(record);
+            collected.see(engine, record);
+        };
+        let replay = CaptureReplay::of_part(files::open_capture(path)?, options, None, None, step)?;
         anyhow::Ok((replay, collected))
     };
     let again = |source| play(Options { playhead: Some(source), ..options.clone() });
     let ((replay, collected), playheads) = play(options.clone())
-        .and_then(|played| whose::by_evidence(path, played, |(replay, _)| &replay.engine, again))
+        .and_then(|played| whose::by_evidence(played, |(replay, _)| &replay.engine, again))
         .with_context(|| format!("cannot replay {}", path.display()))?;
     let about = CaptureDescription {
         capture: path.display().to_string(),
@@ -117,7 +121,7 @@ pub fn page_session(path: &Path, verb: &ReportVerb) -> Result<(PageSession, Anal
         playheads,
     };
     let analysis = Analysis::of(&replay.engine, about, &verb.report);
-    let has_stream = analysis.lag.is_some() && !files::is_passing_pipe(path);
+    let has_stream = analysis.lag.is_some() && !is_dash(path);
     let runs = verb.tunnel.of(analysis.report_at_s).filter(|_| has_stream);
     let extras = PageExtras {
         next: next_commands(&analysis),
@@ -133,7 +137,7 @@ fn sounds(engine: &Engine) -> Result<Vec<PageSound>> {
     let Some(mirror) = engine.mirror() else { return Ok(Vec::new()) };
     let sound = |label, is_heard, samples: &[f32]| {
         let mut file = Cursor::new(Vec::new());
-        wav::write(&mut file, samples, mirror.channels(), engine.sample_rate())?;
+        wav::write(&mut file, samples, mirror.channels(), engine.sample_rate(), &[])?;
         anyhow::Ok(PageSound::new(label, is_heard, file.into_inner()))
     };
     let heard = engine.heard().map(|heard| sound("as heard", true, &heard.samples(None)));

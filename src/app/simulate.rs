@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
 use crate::capture::{ClientKind, Header, SyncMarker, Writer};
-use crate::edge::files::OutputFile;
+use crate::edge::output::OutputFile;
 use crate::edge::rewrite::Woven;
 use crate::family::Family;
 use crate::lag::ReportArgs;

@@ -8,6 +8,7 @@ use anyhow::{Result, bail};
 use super::advice::worded;
 use super::recording;
 use crate::lag::ReportArgs;
+use crate::parse::Misuse;
 use crate::report::SCHEMA;
 use crate::report::sweep::{Find, Sweep, SweptAxis, SweptCapture};
 use crate::report::what_if::ModelUse;
@@ -61,11 +62,11 @@ impl SweepVerb {
         let points = points(&self.scenario, &self.axes)?;
         let rows = points.len().saturating_mul(captures);
         if rows > MAX_SCENARIOS {
-            bail!(
-                "{captures} captures with {} scenarios each are more than {MAX_SCENARIOS} rows; \
-                 take fewer captures or larger steps",
-                points.len()
-            );
+            let each = points.len();
+            bail!(Misuse(format!(
+                "{captures} captures with {each} scenarios each are more than {MAX_SCENARIOS} \
+                 rows; take fewer captures or larger steps"
+            )));
         }
         let needs = points.iter().map(|point| point.scenario.needs(self.open_loop));
         if let Some(need) = needs.into_iter().find(|need| need.tier == Tier::Refused) {

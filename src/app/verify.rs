@@ -92,7 +92,7 @@ impl Verified {
 /// Checks every record of the captures in a file; there is one, unless files were put together.
 pub fn verify(path: &Path, replay: bool) -> Result<Vec<Verified>> {
     let context = || format!("cannot verify {}", path.display());
-    let mut records = files::open_stream(path).with_context(context)?;
+    let mut records = files::open_capture(path).with_context(context)?;
     let mut found = Vec::new();
     loop {
         found.push(verify_one(path, &mut records, replay).with_context(context)?);

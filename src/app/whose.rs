@@ -1,24 +1,18 @@
 //! Which playhead an analysis measures against, where the capture leaves room for doubt.
 
-use std::path::Path;
-
 use anyhow::Result;
 
-use crate::edge::files;
 use crate::engine::Engine;
 use crate::playhead::PlayheadSource;
 use crate::report::PlayheadDecision;
 
-/// Replays once more with the playhead that the reports show, where these contradict the capture. What
-/// comes through a pipe comes once.
+/// Replays once more with the playhead that the reports show, where these contradict the capture.
 pub(super) fn by_evidence<R>(
-    path: &Path,
     replay: R,
     engine: impl Fn(&R) -> &Engine,
     again: impl FnOnce(PlayheadSource) -> Result<R>,
 ) -> Result<(R, PlayheadDecision)> {
     let source = engine(&replay).playhead_by_evidence();
-    let source = source.filter(|_| !files::is_passing_pipe(path));
     let decision = PlayheadDecision { by_evidence: source.is_some(), other_lags: None };
     Ok((source.map_or(Ok(replay), again)?, decision))
 }
@@ -27,7 +21,6 @@ pub(super) fn by_evidence<R>(
 /// to have the simulated one, and asks the other playhead where its verdict would count too. `again`
 /// replays with another playhead, and reads slice headers only if it is told so.
 pub(super) fn settle<R>(
-    path: &Path,
     replay: R,
     engine: impl Fn(&R) -> &Engine,
     again: impl Fn(PlayheadSource, bool) -> Result<R>,
@@ -37,10 +30,7 @@ pub(super) fn settle<R>(
     let asked = first.playhead_was_chosen();
     let has_ops = !first.facts().markers.is_empty();
     let contender = source == PlayheadSource::Simulated || asked || has_ops;
-    if !first.playhead_evidence().contradicts_simulation()
-        || !contender
-        || files::is_passing_pipe(path)
-    {
+    if !first.playhead_evidence().contradicts_simulation() || !contender {
         return Ok((replay, PlayheadDecision::default()));
     }
     let shown = first.playhead_by_evidence();

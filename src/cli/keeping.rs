@@ -13,7 +13,7 @@ use crate::time::Span;
 #[command(next_help_heading = "Files")]
 pub struct KeepingArgs {
     /// When the capture is safe from a power failure; a kill costs nothing that was written
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
     pub sync: SyncArg,
     /// Parts of so much time or size, each complete in itself, such as 10min or 500MB; the output
     /// live.lagtape becomes live-001.lagtape and so on

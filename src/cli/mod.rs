@@ -3,10 +3,12 @@
 //!
 //! Results go to stdout, sentences for people to stderr. A closed stdout ends the program quietly.
 
+mod charset;
 mod commands;
 mod completion;
 mod help;
 mod keeping;
+mod part_args;
 mod recorded;
 mod recording_display;
 mod scenario;
@@ -138,7 +140,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Outcome {
         .and_then(|outcome| unless_closed(out.flush().map_err(Into::into), outcome));
     outcome.unwrap_or_else(|error| {
         stderr.complain(&app::worded(&error, wording::FLAGS));
-        Outcome::Failed
+        Outcome::of_error(&error)
     })
 }
 

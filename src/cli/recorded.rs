@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use serde::Serialize;
 
+use super::charset::drawn;
 use super::stderr::Stderr;
 use super::stdout::{json_line, unless_closed};
 use crate::app::{Outcome, RecordedSession};
@@ -51,5 +52,5 @@ fn print_session(session: &RecordedSession, json: bool, out: &mut dyn Write) -> 
         return json_line(out, &Printed { analysis: &session.analysis, recording });
     }
     let report = text::analysis(&session.analysis, &session.next_commands());
-    Ok(write!(out, "{report}")?)
+    Ok(write!(out, "{}", drawn(&report))?)
 }

@@ -6,6 +6,7 @@ use std::sync::mpsc::Receiver;
 
 use serde_json::json;
 
+use super::charset::drawn;
 use super::stderr::Stderr;
 use crate::diagnosis::{Diagnosis, Finding};
 use crate::edge::recorder::{RecorderNotice, RecorderStatus};
@@ -156,7 +157,8 @@ impl RecordingDisplay {
 
 fn bar(share: f64) -> String {
     let done = ((share * BAR as f64) as usize).min(BAR);
-    format!("{}{}", "█".repeat(done), "░".repeat(BAR - done))
+    let bar = format!("{}{}", "█".repeat(done), "░".repeat(BAR - done));
+    drawn(&bar).into_owned()
 }
 
 fn last_lead_s(client: &Client) -> Option<f64> {

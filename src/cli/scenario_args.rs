@@ -5,12 +5,11 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use super::values::{ReportWindow, Seconds, parse_seconds, parse_window};
-use crate::app::{Outcome, SweepVerb, WhatIfVerb};
+use crate::app::{SweepVerb, WhatIfVerb};
 use crate::cli::scenario::ScenarioArgs;
-use crate::cli::stderr::Stderr;
 use crate::cli::wording::FLAGS;
 use crate::lag::{DEFAULT_STALE_THRESHOLD_S, ReportArgs};
-use crate::scenario::ScenarioError;
+use crate::parse::Misuse;
 use crate::scenario::model::DEFAULT_MEMBERS;
 use crate::sweep::axis::{Axis, points};
 use crate::sweep::rows::Predicate;
@@ -21,12 +20,13 @@ use crate::sweep::rows::Predicate;
   lagtape what-if incident.lagtape --op 6s:seek=16s --op 3s:down=250KB/s
   lagtape what-if incident.lagtape --rate 1.002 --open-loop
   lagtape what-if incident.lagtape --scenario change.toml --json
-  lagtape what-if incident.lagtape --op 6s:seek=16s --audio heard.wav --capture seek.lagtape
+  lagtape what-if incident.lagtape --op 6s:seek=16s --audio heard.wav
 
-The answer says how far it can be trusted: exact, exact until a moment, or by a model of the
+The answer says how far it can be trusted: exact, exact until a moment, or by a model of the \
 server together with the model's error on this very capture.")]
 pub struct WhatIfArgs {
-    /// The capture to ask about
+    /// The capture to ask about, packed or not; - is stdin
+    #[arg(value_name = "FILE")]
     pub file: PathBuf,
     #[command(flatten)]
     pub change: ScenarioArgs,
@@ -34,7 +34,7 @@ pub struct WhatIfArgs {
     #[arg(long)]
     pub open_loop: bool,
     /// Runs of the model
-    #[arg(long, default_value_t = DEFAULT_MEMBERS, value_parser = parse_members())]
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_MEMBERS, value_parser = parse_members())]
     pub members: usize,
     #[command(flatten)]
     pub coverage: CoverageArgs,
@@ -57,10 +57,11 @@ pub struct WhatIfArgs {
 #[derive(Debug, clap::Args)]
 pub struct CoverageArgs {
     /// How far the figures reach back from the capture's end: all, or a length of time
-    #[arg(long, default_value = "all", value_parser = parse_window)]
+    #[arg(long, value_name = "TIME|all", default_value = "all", value_parser = parse_window)]
     pub window: ReportWindow,
     /// Audio older than this is stale
-    #[arg(long, default_value_t = Seconds(DEFAULT_STALE_THRESHOLD_S), value_parser = parse_seconds)]
+    #[arg(long, value_name = "TIME", default_value_t = Seconds(DEFAULT_STALE_THRESHOLD_S),
+        value_parser = parse_seconds)]
     pub stale_threshold: Seconds,
 }
 
@@ -93,19 +94,18 @@ impl WhatIfArgs {
 
 #[derive(Debug, clap::Args)]
 #[command(before_long_help = "Examples:
-  lagtape sweep incident.lagtape --rate 0.99..1.01:0.0005 --lead-floor 0.25,0.5,1.0
+  lagtape sweep x.lagtape --rate 0.99..1.01:0.0005 --lead-floor 0.25,0.5,1.0
   lagtape sweep captures/*.lagtape --lead-floor 0.25..1:0.05 --csv > floors.csv
-  lagtape sweep incident.lagtape --find 'lag_s == 0' --vary lead-floor
-  lagtape sweep incident.lagtape --op 6s:seek=16s --find 'lead_p5 > 0.1' --vary rate=0.98..1.02:0.001
+  lagtape sweep x.lagtape --find 'lag_s == 0' --vary lead-floor
+  lagtape sweep x.lagtape --find 'lead_p5 > 0.1' --vary rate=0.98..1.02:0.001
 
-A number of a scenario may be a list, 0.25,0.5,1.0, or a range with its step, 0.99..1.01:0.0005, and a
-switch both, on,off;
-all combinations are tried with every capture. One value holds for all of them. With --find the
-smallest change is searched for that makes a condition hold. Exit code 1 means that a capture could
+A number of a scenario may be a list, 0.25,0.5,1.0, or a range with its step, 0.99..1.01:0.0005, and a \
+switch both, on,off; all combinations are tried with every capture. One value holds for all of them. With --find the \
+smallest change is searched for that makes a condition hold. Exit code 1 means that a capture could \
 not be used; the others are answered all the same.")]
 pub struct SweepArgs {
-    /// The captures to ask about
-    #[arg(required = true)]
+    /// Captures, packed ones too; a folder stands for all in it, and - for stdin
+    #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     #[command(flatten)]
     pub change: ScenarioArgs,
@@ -119,7 +119,7 @@ pub struct SweepArgs {
     #[arg(long)]
     pub open_loop: bool,
     /// Runs of the model for each scenario
-    #[arg(long, default_value_t = 1, value_parser = parse_members())]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = parse_members())]
     pub members: usize,
     /// Give the reference's reports without verdicts, many times as fast
     #[arg(long)]
@@ -127,7 +127,7 @@ pub struct SweepArgs {
     #[command(flatten)]
     pub coverage: CoverageArgs,
     /// Scenarios at once; 0 is one for each core
-    #[arg(long, default_value_t = 0, env = "LAGTAPE_THREADS")]
+    #[arg(long, value_name = "N", default_value_t = 0, env = "LAGTAPE_THREADS")]
     pub threads: usize,
     /// Comma-separated values, a line for each scenario
     #[arg(long, conflicts_with = "json")]
@@ -147,15 +147,16 @@ impl SweepArgs {
         let varied = self.vary.iter().map(|text| Axis::vary(text, &scenario));
         let axes = flags.chain(varied).collect::<Result<Vec<_>, _>>()?;
         if condition.is_some() && axes.len() != 1 {
-            anyhow::bail!(
-                "--find varies one key, and these are {}; say which with --vary lead-floor",
-                axes.len()
-            );
+            let count = axes.len();
+            anyhow::bail!(Misuse(format!(
+                "--find varies one key, and these are {count}; say which with --vary lead-floor"
+            )));
         }
         if let Some(condition) = condition.filter(Predicate::is_about_verdicts)
             && self.reference_only
         {
-            anyhow::bail!("{} needs verdicts; leave --reference-only out", condition.figure());
+            let figure = condition.figure();
+            anyhow::bail!(Misuse(format!("{figure} needs verdicts; leave --reference-only out")));
         }
         points(&scenario, &axes)?;
         let verb = SweepVerb {
@@ -180,13 +181,4 @@ fn is_axis(value: &str) -> bool {
 
 fn parse_members() -> clap::builder::RangedU64ValueParser<usize> {
     clap::builder::RangedU64ValueParser::new().range(1..=10_000)
-}
-
-/// What a scenario that cannot be asked comes to: wrong usage, unless it is sound and has no answer.
-pub fn refused(error: anyhow::Error, stderr: Stderr) -> Result<Outcome> {
-    if error.downcast_ref().is_some_and(ScenarioError::is_unanswerable) {
-        return Err(error);
-    }
-    stderr.complain(&format!("{error:#}"));
-    Ok(Outcome::Usage)
 }

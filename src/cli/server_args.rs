@@ -18,7 +18,7 @@ pub struct ServerArgs {
     #[arg(long, value_name = "NAME[:KEY=VALUE,…]", default_value = "healthy")]
     pub incident: Vec<Trouble>,
     /// Decides everything random
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
     /// The family of models that is served, unless a client asks for another: acestep, sa3, yue2, mrt2
     /// or minimax
@@ -28,7 +28,7 @@ pub struct ServerArgs {
     #[arg(long = "loop", value_name = "TIME", value_parser = parse_loop)]
     pub loop_length: Option<Span>,
     /// Channels of the built-in loop
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=8))]
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=8))]
     pub channels: u16,
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use clap::ValueEnum;
 
 use crate::app::{Lost, Outcome};
+use crate::edge::output::is_dash;
 use crate::report::DamageReport;
 use crate::report::text::{OneLine, RecordCount};
 
@@ -33,6 +34,17 @@ impl Stderr {
     /// Prints several lines; what was brought into them is escaped already.
     pub fn say_lines(self, lines: &str) {
         lines.lines().for_each(|line| self.say(line));
+    }
+
+    /// Prints what was written to `out`, and the verb to try next with it if it is a file.
+    pub fn wrote(self, out: &Path, what: &str, next: Option<&str>) {
+        if is_dash(out) {
+            return self.say(&format!("wrote to stdout: {what}"));
+        }
+        self.say(&format!("wrote {}: {what}", out.display()));
+        if let Some(verb) = next {
+            self.say(&format!("next: lagtape {verb} {}", out.display()));
+        }
     }
 
     /// Prints a sentence that begins with the name of the program.

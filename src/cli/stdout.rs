@@ -1,10 +1,14 @@
 //! Results for programs and people, on stdout.
 
 use std::io::{self, ErrorKind, Write};
+use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
+use super::charset::drawn;
 use crate::app::{self, Outcome};
+use crate::edge::output::is_dash;
+use crate::parse::Misuse;
 use crate::report::{Analysis, text, write_json};
 
 /// Prints analyses as text, or as JSON with one object a line.
@@ -17,7 +21,8 @@ pub fn print_analyses(analyses: &[Analysis], json: bool, out: &mut dyn Write) ->
         if i > 0 {
             writeln!(out)?;
         }
-        write!(out, "{}", text::analysis(analysis, &app::next_commands(analysis)))?;
+        let report = text::analysis(analysis, &app::next_commands(analysis));
+        write!(out, "{}", drawn(&report))?;
     }
     Ok(())
 }
@@ -26,6 +31,14 @@ pub fn print_analyses(analyses: &[Analysis], json: bool, out: &mut dyn Write) ->
 pub fn json_line(out: &mut dyn Write, value: &impl serde::Serialize) -> Result<()> {
     write_json(out, value)?;
     Ok(writeln!(out)?)
+}
+
+/// Refuses to write a file to stdout where results go, too.
+pub fn keep_apart(file: &Path, results: bool) -> Result<()> {
+    if results && is_dash(file) {
+        bail!(Misuse::new("- is stdout, where the results go, too; name a file"));
+    }
+    Ok(())
 }
 
 /// stdout, with errors that name it.

@@ -21,6 +21,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async_with_config};
 
 use super::inbound::{FollowedStream, Inbound};
+use crate::parse::Misuse;
 use crate::wire::url::without_secrets;
 
 /// Longest message that is accepted: what the protocol allows, and room for a header.
@@ -37,11 +38,11 @@ pub async fn connect(url: &str, headers: &[(String, String)]) -> Result<(ServerS
     // Fails on every call but the first in a process, which has installed it.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut request = url.into_client_request().map_err(|error| {
-        anyhow!("{shown} is no WebSocket address: {error}; write ws://host:port")
+        Misuse(format!("{shown} is no WebSocket address: {error}; write ws://host:port"))
     })?;
     ensure!(
         matches!(request.uri().scheme_str(), Some("ws" | "wss")),
-        "{shown} is no WebSocket address; it has to begin with ws:// or wss://"
+        Misuse(format!("{shown} is no WebSocket address; it has to begin with ws:// or wss://"))
     );
     add_headers(request.headers_mut(), headers)?;
     tokio::time::timeout(CONNECT_TIMEOUT, shake_hands(request))

@@ -1,18 +1,17 @@
-//! Files: captures to read, outputs to write.
-//!
-//! An output appears under its name only when it is whole: it is written to a temporary file and
-//! renamed. Reading captures can be watched, and ended, from outside.
+//! Files to read: `-` is stdin, and what is packed is unpacked first. Reading captures can be watched, and
+//! ended, from outside.
 
 use std::cell::RefCell;
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, Read};
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 
-use anyhow::{Context, Result, bail, ensure};
-use tempfile::NamedTempFile;
+use anyhow::{Context, Result, bail};
 
+use super::output::is_dash;
+use super::unpacked;
 use crate::capture::Salvage;
 
 /// A capture's file, whose reading can be watched.
@@ -33,17 +32,6 @@ impl Read for CaptureFile {
         self.read += count as u64;
         Ok(count)
     }
-}
-
-/// Refuses to write over what is being read.
-pub fn refuse_input(input: &Path, out: &Path) -> Result<()> {
-    let both = fs::canonicalize(input).ok().zip(fs::canonicalize(out).ok());
-    ensure!(
-        both.is_none_or(|(input, out)| input != out),
-        "{} is what is being read; name another file with -o",
-        out.display()
-    );
-    Ok(())
 }
 
 /// Called with how many bytes of a capture were read, and how many there are; a break ends reading.
@@ -75,16 +63,7 @@ pub fn open_capture(path: &Path) -> Result<Salvage<CaptureFile>> {
     Ok(Salvage::new(CaptureFile { file, read: 0, len }))
 }
 
-/// Opens a capture that is read only once, so that a pipe from another program will do.
-pub fn open_stream(path: &Path) -> Result<Salvage<CaptureFile>> {
-    let (file, len) = match is_passing_pipe(path) {
-        true => (opened(path)?, 0),
-        false => open_file(path)?,
-    };
-    Ok(Salvage::new(CaptureFile { file, read: 0, len }))
-}
-
-/// Opens the file of a capture, and returns its length too.
+/// Opens the file of a capture, unpacked if it is packed, and returns its length too.
 pub fn open_file(path: &Path) -> Result<(File, u64)> {
     if path.is_dir() {
         bail!(
@@ -92,7 +71,21 @@ pub fn open_file(path: &Path) -> Result<(File, u64)> {
             path = path.display()
         );
     }
-    open_plain(path)
+    unpacked::of_capture(path, open_any(path)?)
+}
+
+/// Opens a file that another tool wrote, without the gzip or zstd that it may come in, and returns its
+/// length too.
+pub fn open_foreign(path: &Path) -> Result<(File, u64)> {
+    unpacked::of_stream(path, open_any(path)?)
+}
+
+/// Opens a plain file, or what comes through stdin or a shell's pipe.
+fn open_any(path: &Path) -> Result<(File, u64)> {
+    match is_dash(path) || is_passing_pipe(path) {
+        true => unpacked::of_pipe(path),
+        false => open_plain(path),
+    }
 }
 
 /// Opens a plain file, and returns its length too. Anything else is refused before it is opened: a
@@ -136,7 +129,7 @@ fn named(metadata: &fs::Metadata) -> &'static str {
 
 /// Whether a path is the end of a shell's pipe, such as `/dev/stdin` after `|` or `<(…)`. A named
 /// pipe is none: opening it would wait for its writer.
-pub(crate) fn is_passing_pipe(path: &Path) -> bool {
+fn is_passing_pipe(path: &Path) -> bool {
     #[cfg(unix)]
     {
         use std::os::unix::fs::FileTypeExt;
@@ -148,74 +141,4 @@ pub(crate) fn is_passing_pipe(path: &Path) -> bool {
         let _ = path;
         false
     }
-}
-
-/// A file that appears under its name when [`OutputFile::finish`] is called, and not before.
-pub struct OutputFile {
-    path: PathBuf,
-    file: BufWriter<NamedTempFile>,
-    force: bool,
-}
-
-impl OutputFile {
-    /// Prepares to write `path`, or what it links to. Refuses an existing file unless `force`, and
-    /// anything but a plain file: renaming onto a device or a pipe would replace it.
-    pub fn create(path: &Path, force: bool) -> Result<OutputFile> {
-        let existing = fs::metadata(path).ok();
-        if existing.as_ref().is_some_and(|metadata| !metadata.is_file()) {
-            bail!("{} is not a plain file; name another one to write to", path.display());
-        }
-        if existing.is_some() && !force {
-            bail!(
-                "{} exists already; use --force to replace it, or name another file",
-                path.display()
-            );
-        }
-        let path = if existing.is_some() { fs::canonicalize(path)? } else { path.to_owned() };
-        let folder = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        let file = beside()
-            .tempfile_in(folder)
-            .with_context(|| format!("cannot write in {}", folder.display()))?;
-        Ok(OutputFile { path, file: BufWriter::new(file), force })
-    }
-
-    /// Takes the bytes; seekable.
-    pub fn writer(&mut self) -> &mut BufWriter<NamedTempFile> {
-        &mut self.file
-    }
-
-    /// Puts the file in its place.
-    pub fn finish(self) -> Result<()> {
-        let OutputFile { path, file, force } = self;
-        let placed = || format!("cannot write {}", path.display());
-        let file = file.into_inner().map_err(|error| error.into_error()).with_context(placed)?;
-        if force {
-            file.persist(&path).map_err(|error| error.error).with_context(placed)?;
-        } else {
-            file.persist_noclobber(&path).map_err(|error| error.error).with_context(placed)?;
-        }
-        Ok(())
-    }
-}
-
-/// Creates temporary files that, once renamed, are as readable as the user's others.
-fn beside() -> tempfile::Builder<'static, 'static> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".lagtape-");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(fs::Permissions::from_mode(0o666));
-    }
-    builder
-}
-
-/// Writes a whole file at once.
-pub fn write(path: &Path, bytes: &[u8], force: bool) -> Result<()> {
-    let mut output = OutputFile::create(path, force)?;
-    output.writer().write_all(bytes).with_context(|| format!("cannot write {}", path.display()))?;
-    output.finish()
 }

@@ -1,4 +1,4 @@
-//! Imports a session from a HAR file, as a browser's developer tools save it.
+//! Imports a session from a HAR file, as a browser's developer tools save it, or from mitmproxy's flows.
 //!
 //! Chromium keeps the messages in `_webSocketMessages`, and other browsers and Playwright have followed.
 //! A HAR has few control messages, and no messages from before the developer tools were opened.
@@ -7,22 +7,22 @@
 mod browser;
 mod choice;
 mod file;
+mod flows;
 mod log;
 mod payload;
 mod session;
 mod times;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use self::file::HarFile;
 use self::log::{Creator, Entry, SocketEnd};
 use self::session::Session;
 use self::times::{Moment, Times};
-use super::files;
+use super::output::{self, OutputFile};
 use super::rewrite::Rewriter;
 use crate::capture::{
     Body, ClientKind, ConnectionBreak, Direction, Header, Message, Opcode, Party, Record,
@@ -51,12 +51,19 @@ pub fn import_har(
     let opened = || format!("cannot import {}", path.display());
     let neither =
         || format!("{} is neither a HAR file nor the folder of a session log", path.display());
-    files::refuse_input(path, out)?;
-    ensure!(fs::metadata(path).with_context(opened)?.is_file(), neither());
+    output::refuse_input(path, out)?;
+    let output = OutputFile::create(out, force)?;
+    ensure!(!path.is_dir(), neither());
     let mut file = HarFile::open(path).with_context(opened)?;
     let text = std::mem::take(&mut file.text);
+    if let Some(refusal) = refusal(&file.seed) {
+        bail!("{} {refusal}", path.display());
+    }
     let page = browser::metadata_of(&text);
-    let (creator, mut entries) = log::read(&text).with_context(neither)?;
+    let (creator, mut entries) = match flows::is_flow_file(&file.seed) {
+        true => flows::read(&file.seed),
+        false => log::read(&text).with_context(neither)?,
+    };
     let names: Vec<_> =
         entries.iter().filter_map(Entry::attached_frames).map(str::to_owned).collect();
     let attached = file.attached(names.iter().map(String::as_str)).with_context(opened)?;
@@ -66,9 +73,35 @@ pub fn import_har(
             entry.attach(text);
         }
     }
+    let is_of_firefox = creator.as_ref().is_some_and(|creator| creator.name == "Firefox");
+    if is_of_firefox && entries.iter().all(|entry| entry.frames.is_empty()) {
+        bail!("{} is a HAR file of Firefox, which {NO_MESSAGES_OF_FIREFOX}", path.display());
+    }
     let entry = choice::chosen(&entries, session).with_context(opened)?;
-    let capture = Rewriter::create(out, force, SyncMarker::derive(&file.seed))?;
+    let capture = Rewriter::new(output, SyncMarker::derive(&file.seed));
     write(entry, creator.as_ref(), page, capture).with_context(opened)
+}
+
+/// Why the HAR of the one browser that is not enough holds nothing.
+const NO_MESSAGES_OF_FIREFOX: &str = "saves no messages of WebSockets; open the page in Chromium, or \
+    stand in between with: lagtape proxy --upstream ws://HOST:PORT";
+
+/// The first bytes of packet captures: pcap in either order of bytes and either unit of time, and pcapng.
+const PACKETS: [[u8; 4]; 5] = [
+    [0xd4, 0xc3, 0xb2, 0xa1],
+    [0xa1, 0xb2, 0xc3, 0xd4],
+    [0x4d, 0x3c, 0xb2, 0xa1],
+    [0xa1, 0xb2, 0x3c, 0x4d],
+    [0x0a, 0x0d, 0x0d, 0x0a],
+];
+
+/// Why a file that people try cannot be imported, and what to do instead.
+fn refusal(bytes: &[u8]) -> Option<&'static str> {
+    let is_of_packets = PACKETS.iter().any(|first| bytes.starts_with(first));
+    is_of_packets.then_some(
+        "is a capture of packets (pcap), which import does not put together again; stand in between \
+         with: lagtape proxy --upstream ws://HOST:PORT",
+    )
 }
 
 fn write(
@@ -219,6 +252,7 @@ fn config<'e>(entry: &'e Entry<'_>) -> Option<&'e str> {
 
 fn software(creator: Option<&Creator>) -> String {
     match creator {
+        Some(Creator { name, version }) if version.is_empty() => format!("imported from {name}"),
         Some(Creator { name, version }) => format!("imported HAR of {name} {version}"),
         None => "imported HAR".to_owned(),
     }

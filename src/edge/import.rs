@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::files::{self, OutputFile};
+use super::files;
+use super::output::OutputFile;
 use super::rewrite::Woven;
 use crate::capture::{
     Body, End, MAX_LINE_LEN, ReadStep, Reader, import_noted_session_log, import_session_log,
@@ -30,6 +31,7 @@ pub fn import(folder: &Path, out: &Path, force: bool) -> Result<ImportSummary> {
             folder.display()
         );
     }
+    let mut output = OutputFile::create(out, force)?;
     let session = folder.join("session.json");
     let session = files::read_text(&session, MAX_LINE_LEN)
         .with_context(|| format!("cannot read {}; a session log has one", session.display()))?;
@@ -38,7 +40,6 @@ pub fn import(folder: &Path, out: &Path, force: bool) -> Result<ImportSummary> {
     };
     let notes = family_note(folder, &session)?;
     let mut blob = open_plain_or_zstd(folder, "frames.bin")?;
-    let mut output = OutputFile::create(out, force)?;
     let blob = blob.as_mut().map(|blob| blob as &mut dyn Read);
     let woven = Woven::new(output.writer(), session_log_marker(&session));
     let end = import_noted_session_log(&session, &notes, lines, blob, woven)

@@ -12,12 +12,14 @@ mod fixtures;
 pub(crate) mod har;
 pub(crate) mod import;
 mod inbound;
+pub mod output;
 pub mod proxy;
 pub mod record;
 pub mod recorder;
 pub mod replay;
 pub(crate) mod rewrite;
 mod socket;
+mod unpacked;
 
 pub use socket::capacity::{HEAD_TIMEOUT, MAX_HEADS_PER_PEER, RESERVED_DESCRIPTORS};
 pub use socket::listener::listen;

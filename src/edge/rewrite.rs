@@ -1,11 +1,10 @@
 //! Writes captures that are made from other captures.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::files::OutputFile;
+use super::output::OutputFile;
 use crate::capture::{Body, Gap, Header, Kind, Record, Stored, SyncMarker, Writer};
 use crate::checkpoint::Checkpointer;
 use crate::time::Nanos;
@@ -15,7 +14,6 @@ const SPARE: usize = 1 << 20;
 
 /// Writes a capture, which appears under its name when it is finished.
 pub struct Rewriter {
-    path: PathBuf,
     output: OutputFile,
     writer: Writer,
     checkpointer: Checkpointer,
@@ -23,14 +21,13 @@ pub struct Rewriter {
 }
 
 impl Rewriter {
-    /// Begins a capture with this marker. Refuses an existing file unless `force`.
-    pub fn create(path: &Path, force: bool, marker: SyncMarker) -> Result<Rewriter> {
-        let output = OutputFile::create(path, force)?;
+    /// Begins a capture with this marker.
+    pub fn new(output: OutputFile, marker: SyncMarker) -> Rewriter {
         let writer = Writer::new(marker);
         let mut bytes = Vec::new();
         writer.begin(&mut bytes);
         let checkpointer = Checkpointer::new(marker);
-        Ok(Rewriter { path: path.to_owned(), output, writer, checkpointer, bytes })
+        Rewriter { output, writer, checkpointer, bytes }
     }
 
     /// Writes a record.
@@ -44,14 +41,13 @@ impl Rewriter {
 
     /// Begins a copy of a capture, by its first sound record. Where its header was lost, the copy gets
     /// another, which says so.
-    pub fn create_for(
-        path: &Path,
-        force: bool,
+    pub fn new_for(
+        output: OutputFile,
         first: &Stored<'_>,
         software: &str,
         note: impl FnOnce(&mut Header),
     ) -> Result<Rewriter> {
-        let mut rewriter = Rewriter::create(path, force, first.marker())?;
+        let mut rewriter = Rewriter::new(output, first.marker());
         let record = &first.record;
         if !matches!(record.body, Body::Header(_)) {
             let mut header = Header::new(software, record.t);
@@ -107,10 +103,8 @@ impl Rewriter {
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.output
-            .writer()
-            .write_all(bytes)
-            .with_context(|| format!("cannot write {}", self.path.display()))
+        let written = self.output.writer().write_all(bytes);
+        written.with_context(|| format!("cannot write {}", self.output.name()))
     }
 }
 

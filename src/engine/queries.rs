@@ -5,7 +5,7 @@ use super::stream::{DEFAULT_READY, Stream};
 use super::timing::TimeEvidence;
 use super::whose::{ClientHabit, PlayheadEvidence};
 use super::{Engine, Epoch, Facts, Hearing, Observed, SessionEnd, StreamAtEnd};
-use crate::capture::{ClientKind, Header, TickReport};
+use crate::capture::{ClientKind, Header, PlayheadLine, TickReport};
 use crate::event::Interpreter;
 use crate::family::FamilyUse;
 use crate::heard::{HeardAudio, HeardEpisode, HeardMeter};
@@ -128,6 +128,19 @@ impl Engine {
     #[must_use]
     pub fn simulated_playhead(&self) -> Option<&PlayheadSim> {
         self.stream.as_ref().and_then(|stream| stream.hearing.playhead.simulated())
+    }
+
+    /// How the listener goes on from a moment while nothing moves him.
+    #[must_use]
+    pub fn playhead_line(&self, at: Nanos) -> Option<PlayheadLine> {
+        Some(self.stream.as_ref()?.hearing.playhead.line(at))
+    }
+
+    /// The spans in which the server rested because nothing was changed, from its last slice to the last
+    /// report before it went on.
+    #[must_use]
+    pub fn idle_spans(&self) -> &[(Nanos, Nanos)] {
+        self.stream.as_ref().map_or(&[], |stream| &stream.idle)
     }
 
     /// When the initial buffer arrived: the origin of every time that a person reads.

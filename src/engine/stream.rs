@@ -99,6 +99,9 @@ pub(super) struct Stream {
     placed_at: Option<Nanos>,
     raw: String,
     heard_to: Option<u64>,
+    last_slice: Nanos,
+    /// Spans in which the server rested, from its last slice on, as far as reports tell.
+    pub idle: Vec<(Nanos, Nanos)>,
     /// Known while every slice's audio is.
     pub audio_crc: Option<u32>,
 }
@@ -159,6 +162,8 @@ impl Stream {
             placed_at: None,
             raw: String::new(),
             heard_to: None,
+            last_slice: t,
+            idle: Vec::new(),
             audio_crc: options.audio_crc.then_some(0),
         };
         stream.begin_epoch(t, frames, channels);
@@ -230,6 +235,8 @@ impl Stream {
             placed_at: state.ticked.then_some(at),
             raw: state.tick_knobs.clone(),
             heard_to: state.heard_to,
+            last_slice: at,
+            idle: Vec::new(),
             audio_crc: state.audio_crc.filter(|_| options.audio_crc),
         }))
     }
@@ -243,6 +250,7 @@ impl Stream {
         self.hearing.meter.follow(before.hearing.meter);
         self.evidence = before.evidence;
         self.observed = before.observed;
+        self.idle.splice(0..0, before.idle);
         self.seeded |= before.seeded;
         let now = std::mem::replace(&mut self.epochs, before.epochs);
         let Some(last) = self.epochs.last_mut() else { return };
@@ -442,6 +450,7 @@ impl Stream {
         let record = self.epoch_mut().tracker.on_slice(now_s, arrival);
         self.observed.slice(t, header, len, &record);
         facts.slices += 1;
+        self.last_slice = t;
         facts.ending.audio(t);
         self.hearing.slice(t, header.start, header.frames, len)
     }
@@ -469,6 +478,7 @@ impl Stream {
         }
         self.hearing.report(t, &report, turned);
         self.observed.report(t, report, turned, self.hearing.received());
+        self.note_idle(t);
         let playhead = self.hearing.playhead.frame(now_s);
         self.epoch_mut().tracker.on_tick(now_s, playhead);
         self.heard_to = Some(playhead);
@@ -479,6 +489,16 @@ impl Stream {
         facts.ticks += 1;
         let loop_s = self.epoch().frames as f64 / f64::from(self.sample_rate);
         facts.note_report(t, report.playback_pos, loop_s);
+    }
+
+    fn note_idle(&mut self, t: Nanos) {
+        if !self.hearing.meter.idles(t) {
+            return;
+        }
+        match self.idle.last_mut().filter(|(from, _)| *from == self.last_slice) {
+            Some((_, to)) => *to = t,
+            None => self.idle.push((self.last_slice, t)),
+        }
     }
 
     fn note_lead(&mut self, t: Nanos, lead_s: Option<f64>) {

@@ -1,8 +1,8 @@
 //! What the listener heard: the audio itself, and how old it was when it was heard.
 //!
 //! Enters: slices with the times at which they came, reports and commands that move the playhead,
-//! and until when what is wrong counts as a transient. Leaves: [`HeardAudio`], and a
-//! [`HeardReport`]: for every moment of listening, when the frame under the playhead was last
+//! and until when what is wrong counts as a transient. Leaves: [`HeardAudio`] as the reference keeps it,
+//! [`SessionAudio`] by the session's clock, and a [`HeardReport`]: for every moment of listening, when the frame under the playhead was last
 //! written, and by whom. Moments are integer nanoseconds and every nanosecond of listening is
 //! counted once, so that no sum depends on where it was cut. Age is taken continuously: a frame
 //! that is overwritten while it is heard is old in its first part and new in its second.
@@ -15,6 +15,7 @@ mod behind;
 mod excuses;
 mod meter;
 mod path;
+mod session_audio;
 mod tally;
 mod tape;
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub use audio::HeardAudio;
 pub use behind::{BEHIND_LEAD_S, BEHIND_SUSTAINED_S, BEHIND_WINDOW_S, BehindRule};
 pub use excuses::{IDLE_AFTER_NS, SETTLE_NS, START_NS, STARTED_NS};
 pub use meter::HeardRule;
+pub use session_audio::{CrossedBuffer, SessionAudio};
 pub use tally::{
     ALARM_NS, HOLE_ALARM_NS, HeardEpisode, HeardReport, JOIN_NS, LagKind, OldAudio, SILENCE_S,
     SeamHoles,

@@ -5,9 +5,11 @@
 //! the form in which it can be typed again.
 
 mod bytes;
+mod misuse;
 mod suggestion;
 mod unit;
 
 pub use bytes::{ByteRate, ByteSize, ByteUnitError};
+pub use misuse::Misuse;
 pub(crate) use suggestion::nearest;
 pub use unit::{Unit, ValueError};

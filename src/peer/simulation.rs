@@ -347,7 +347,9 @@ mod tests {
             server: ServerOptions::default(),
             up: LinkOptions::default(),
             down,
-            handles_every_s: 0.0,
+            main_thread: MainThread::default(),
+            max_unsent: None,
+            is_seen_by_proxy: false,
         };
         let mut breaks = 0;
         let simulated = simulate(options, Header::new("a test", Nanos(0)), &mut |record| {

@@ -3,8 +3,8 @@
 use super::arrivals::ArrivalsReport;
 use super::clock::ReportClock;
 use super::data::{
-    Analysis, CloseReport, EpochReport, EventReport, Rates, SCHEMA, SessionReport, TrafficReport,
-    Trend,
+    Analysis, CloseReport, EpochReport, EventReport, IdleSpan, Rates, SCHEMA, SessionReport,
+    TrafficReport, Trend,
 };
 use super::description::CaptureDescription;
 use super::ending::EndingReport;
@@ -86,6 +86,7 @@ impl Analysis {
                 .collect(),
             events_dropped: facts.events_dropped,
             closes: closes(facts, &clock),
+            idle: idle(engine, &clock),
             ending: EndingReport::of(engine, about.at),
             family: FamilyReport::of(engine, about.at),
             warnings: warnings(engine, &about, &clock),
@@ -110,6 +111,11 @@ fn verdict(engine: &Engine, heard: Option<&HeardUse>, is_foreign: bool) -> Verdi
         None => Some(engine.doubts().audio.unwrap_or(NO_BUFFER.to_owned())),
     };
     Verdict::of(report, why)
+}
+
+fn idle(engine: &Engine, clock: &ReportClock) -> Vec<IdleSpan> {
+    let spans = engine.idle_spans().iter();
+    spans.map(|(from, to)| IdleSpan { from_s: clock.s(*from), to_s: clock.s(*to) }).collect()
 }
 
 fn epoch_report(

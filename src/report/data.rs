@@ -83,6 +83,9 @@ pub struct Analysis {
     pub events_dropped: u64,
     /// Close frames.
     pub closes: Vec<CloseReport>,
+    /// When the server rested because nothing was changed; what is heard then is finished, not stale.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub idle: Vec<IdleSpan>,
     /// How the session ended, and what is missing of the client's reports.
     pub ending: EndingReport,
     /// The family that served it, and its own measures.
@@ -95,6 +98,15 @@ pub struct Analysis {
     /// Trend of lead and staleness over time, for the text report.
     #[serde(skip)]
     pub trend: Trend,
+}
+
+/// A span in which the server rested.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct IdleSpan {
+    /// When its last slice came.
+    pub from_s: f64,
+    /// The last report before it went on.
+    pub to_s: f64,
 }
 
 /// The report of one source buffer.

@@ -25,6 +25,7 @@ pub mod page;
 mod playhead_use;
 #[cfg(feature = "cli")]
 pub mod plot;
+pub mod ranking;
 mod round_trip;
 pub mod sweep;
 pub mod text;
@@ -40,8 +41,8 @@ pub use crate::verdict::{HeardUse, Verdict};
 pub use arrivals::{ArrivalFigures, ArrivalsReport, BurstVolume, OpcodeVolume, SilentSpan};
 pub use damage::{DamageReport, DamagedPlace};
 pub use data::{
-    Analysis, CloseReport, EpochReport, EventReport, Rates, SCHEMA, SessionReport, TrafficReport,
-    Trend,
+    Analysis, CloseReport, EpochReport, EventReport, IdleSpan, Rates, SCHEMA, SessionReport,
+    TrafficReport, Trend,
 };
 pub use description::CaptureDescription;
 pub use ending::{EndingReport, LateReportsSpan, ReportGapSpan};

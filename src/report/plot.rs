@@ -7,16 +7,32 @@
 mod draw;
 mod png;
 
+use crate::capture::Marker;
 use crate::engine::Engine;
 use crate::time::Nanos;
 
 use super::data::Analysis;
-use super::format::OneLine;
+use super::format::{Figure, OneLine};
 
-pub use draw::{HEIGHT, WIDTH};
+/// Pixels beside a panel, about.
+const MARGINS: u32 = 120;
+/// Widths that a picture can have, in pixels.
+pub const WIDTHS: std::ops::RangeInclusive<u32> = 400..=8000;
 
-/// Pixel columns of a panel, about.
-const COLUMNS: usize = 780;
+/// How a picture looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlotStyle {
+    /// Pixels, within [`WIDTHS`].
+    pub width: u32,
+    /// Light on dark.
+    pub dark: bool,
+}
+
+impl Default for PlotStyle {
+    fn default() -> Self {
+        PlotStyle { width: 900, dark: false }
+    }
+}
 /// Slices landing behind by more than this are drawn as behind, in seconds.
 const BEHIND_LEAD_S: f64 = crate::heard::BEHIND_LEAD_S;
 
@@ -28,14 +44,20 @@ pub struct PlotError(String);
 /// What is drawn.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plot {
+    style: PlotStyle,
     title: String,
     verdict: String,
     lag: bool,
-    length_s: f64,
+    begins_s: f64,
+    ends_s: f64,
     loop_s: f64,
     stale_threshold_s: f64,
     /// Spells of lag, from and to.
     episodes: Vec<(f64, f64)>,
+    /// Spans that are silent for a reason, and which: a pause, a server that rests.
+    rests: Vec<(f64, f64, &'static str)>,
+    /// What happened at a moment.
+    marks: Vec<(f64, String)>,
     /// Lead of slices in time, ahead or nearly so, and those behind.
     ahead: Extents,
     behind: Extents,
@@ -69,10 +91,11 @@ impl Extents {
 impl Plot {
     /// Collects what there is to see.
     #[must_use]
-    pub fn of(engine: &Engine, at: Nanos, analysis: &Analysis) -> Plot {
+    pub fn of(engine: &Engine, at: Nanos, analysis: &Analysis, style: PlotStyle) -> Plot {
         let origin_s = engine.origin().unwrap_or(at).seconds();
-        let length_s = analysis.report_at_s.max(0.1);
-        let column_s = length_s / COLUMNS as f64;
+        let begins_s = analysis.session.begins_s.unwrap_or(0.0);
+        let ends_s = analysis.report_at_s.max(begins_s + 0.1);
+        let column_s = (ends_s - begins_s) / f64::from(style.width.saturating_sub(MARGINS).max(1));
         let rate = f64::from(engine.sample_rate());
         let listens_from_s = engine.listens_from().map_or(f64::INFINITY, Nanos::seconds);
         let (mut ahead, mut behind, mut staleness, mut playhead) = (
@@ -108,26 +131,30 @@ impl Plot {
             .map_or(crate::lag::DEFAULT_STALE_THRESHOLD_S, |lag| lag.ticks.stale_threshold_s);
         let loop_s = analysis.epochs.iter().map(|epoch| epoch.loop_s).fold(0.1, f64::max);
         Plot {
+            style,
             title: title(&analysis.capture),
             verdict: verdict(analysis),
             lag: analysis.verdict.is_lag(),
-            length_s,
+            begins_s,
+            ends_s,
             loop_s,
             stale_threshold_s,
             episodes: analysis.verdict.episodes.iter().map(|e| (e.from_s, e.to_s)).collect(),
+            rests: rests(engine, analysis, origin_s),
+            marks: marks(engine, analysis, origin_s),
             ahead: ahead.done(),
             behind: behind.done(),
             staleness: staleness.done(),
             written: written.done().without_wraps(loop_s).0,
             playhead: playhead.done().without_wraps(loop_s),
-            slice_rate: rates(&slices_s, length_s),
-            tick_rate: rates(&ticks_s, length_s),
+            slice_rate: rates(&slices_s, (begins_s, ends_s)),
+            tick_rate: rates(&ticks_s, (begins_s, ends_s)),
         }
     }
 
     /// Draws it as PNG.
     pub fn png(&self) -> Result<Vec<u8>, PlotError> {
-        png::encode(&draw::pixels(self)?, WIDTH, HEIGHT)
+        png::encode(&draw::pixels(self)?, self.style.width, draw::HEIGHT)
     }
 
     /// Draws it as SVG.
@@ -163,21 +190,60 @@ impl Columns {
 }
 
 /// How many a second fell into each of some equal parts of the time, as steps.
-fn rates(times_s: &[f64], length_s: f64) -> Vec<(f64, f64)> {
+fn rates(times_s: &[f64], (begins_s, ends_s): (f64, f64)) -> Vec<(f64, f64)> {
+    let length_s = ends_s - begins_s;
     let part_s = (length_s / 120.0).max(0.25);
     let parts = (length_s / part_s).floor().max(1.0) as usize;
     let mut counts = vec![0_u32; parts];
     for t_s in times_s {
-        let part = (t_s / part_s).max(0.0) as usize;
+        let part = ((t_s - begins_s) / part_s).max(0.0) as usize;
         if let Some(count) = counts.get_mut(part) {
             *count += 1;
         }
     }
     let step = |(part, count): (usize, u32)| {
-        let (from_s, rate) = (part as f64 * part_s, f64::from(count) / part_s);
+        let (from_s, rate) = (begins_s + part as f64 * part_s, f64::from(count) / part_s);
         [(from_s, rate), (from_s + part_s, rate)]
     };
     counts.into_iter().enumerate().flat_map(step).collect()
+}
+
+/// Spans in which nothing is wrong although nothing moves.
+fn rests(engine: &Engine, analysis: &Analysis, origin_s: f64) -> Vec<(f64, f64, &'static str)> {
+    let idle = analysis.idle.iter().map(|idle| (idle.from_s, idle.to_s, "idle"));
+    let mut rests: Vec<_> = idle.collect();
+    let mut paused_s = None;
+    for (t, op) in &engine.facts().markers {
+        let t_s = t.seconds() - origin_s;
+        match op {
+            Marker::Pause => paused_s = paused_s.or(Some(t_s)),
+            Marker::Resume => rests.extend(paused_s.take().map(|from_s| (from_s, t_s, "paused"))),
+            _ => {}
+        }
+    }
+    rests.extend(paused_s.map(|from_s| (from_s, analysis.report_at_s, "paused")));
+    rests
+}
+
+/// What the listener did, swaps and closes, in their order.
+fn marks(engine: &Engine, analysis: &Analysis, origin_s: f64) -> Vec<(f64, String)> {
+    let ops = engine.facts().markers.iter().filter_map(|(t, op)| {
+        let name = match op {
+            Marker::Seek { to_s } => format!("seek to {} s", Figure(*to_s)),
+            Marker::Rate { rate } => format!("rate {rate}"),
+            Marker::Point { name } => OneLine(name).to_string(),
+            Marker::Pause | Marker::Resume => return None,
+        };
+        Some((t.seconds() - origin_s, name))
+    });
+    let swaps = analysis.epochs.iter().skip(1).map(|epoch| (epoch.from_s, "swap".to_owned()));
+    let closes = analysis.closes.iter().map(|close| {
+        let code = close.code.map_or(String::new(), |code| format!(" {code}"));
+        (close.t_s, format!("close{code}"))
+    });
+    let mut marks: Vec<_> = ops.chain(swaps).chain(closes).collect();
+    marks.sort_by(|a, b| a.0.total_cmp(&b.0));
+    marks
 }
 
 /// The capture's name, the end of a long one.
@@ -232,7 +298,7 @@ mod tests {
     #[test]
     fn rates_count_what_fell_into_each_part() {
         assert_eq!(
-            rates(&[0.0, 0.1, 0.3, 9.0], 0.5),
+            rates(&[0.0, 0.1, 0.3, 9.0], (0.0, 0.5)),
             [(0.0, 8.0), (0.25, 8.0), (0.25, 4.0), (0.5, 4.0)]
         );
     }

@@ -179,7 +179,7 @@ const CSV_VERDICT: [NamedSeconds; 4] = [
     ("episodes", |verdict| Some(verdict.episodes.len() as f64)),
 ];
 
-fn csv_line(fields: impl Iterator<Item = String>) -> String {
+pub(super) fn csv_line(fields: impl Iterator<Item = String>) -> String {
     let quoted = |field: String| match field.contains([',', '"', '\n', '\r']) {
         true => format!("\"{}\"", field.replace('"', "\"\"")),
         false => field,

@@ -16,6 +16,8 @@ use crate::verdict::Verdict;
 
 /// Episodes printed before the rest is only counted.
 const MAX_EPISODES: usize = 12;
+/// Spans of a resting server printed before the rest is only counted.
+const MAX_IDLE_SPANS: usize = 2;
 /// Warnings and events printed before the rest is only counted.
 const MAX_LINES: usize = 8;
 
@@ -199,9 +201,24 @@ impl Page<'_> {
             Bytes(traffic.server_to_client.bytes),
             Bytes(traffic.client_to_server.bytes)
         )?;
-        match &self.analysis.round_trip {
-            Some(round_trip) => writeln!(out, "  round trip {round_trip}"),
-            None => Ok(()),
+        if let Some(round_trip) = &self.analysis.round_trip {
+            writeln!(out, "  round trip {round_trip}")?;
+        }
+        self.idle(out)
+    }
+
+    /// When the server rested, which looks like a stall and is none.
+    fn idle(&self, out: &mut String) -> fmt::Result {
+        let spans = &self.analysis.idle;
+        let shown = spans.iter().take(MAX_IDLE_SPANS);
+        let shown = shown.map(|idle| format!("{} – {} s", Tenths(idle.from_s), Tenths(idle.to_s)));
+        let shown = shown.collect::<Vec<_>>().join(", ");
+        match spans.len() {
+            0 => Ok(()),
+            1..=MAX_IDLE_SPANS => {
+                writeln!(out, "  idle       {shown}: the server rests, as nothing is changed")
+            }
+            count => writeln!(out, "  idle       {shown} and {} more", count - MAX_IDLE_SPANS),
         }
     }
 

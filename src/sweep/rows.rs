@@ -10,12 +10,12 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-use crate::lag::{Figures, LagReport};
-use crate::parse::nearest;
+use crate::lag::LagReport;
 use crate::scenario::Tier;
 use crate::scenario::answer::ScenarioAnswer;
 use crate::scenario::model::ModelOutcome;
 use crate::sweep::axis::Point;
+use crate::sweep::measure::{Judged, Measure, MeasureError};
 use crate::verdict::{HeardUse, Verdict};
 
 /// One scenario with one capture.
@@ -57,13 +57,6 @@ pub struct Share {
     pub heard: Option<HeardUse>,
     /// Whether that is lag.
     pub verdict: Option<Verdict>,
-}
-
-/// What conditions look at.
-#[derive(Debug, Clone, Copy)]
-pub struct Judged<'a> {
-    pub lag: &'a LagReport,
-    pub verdict: Option<&'a Verdict>,
 }
 
 /// Rows worth a look, by their numbers.
@@ -193,21 +186,9 @@ fn compare(a: &SweepRow, b: &SweepRow) -> Ordering {
 /// A condition on a report, such as `stale_ticks == 0`.
 #[derive(Debug, Clone, Copy)]
 pub struct Predicate {
-    figure: &'static Figure,
+    measure: Measure,
     comparison: Comparison,
     value: f64,
-}
-
-#[derive(Debug)]
-struct Figure {
-    name: &'static str,
-    of: FigureOf,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum FigureOf {
-    Lag(fn(&LagReport) -> Option<f64>),
-    Verdict(fn(&Verdict) -> f64),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -224,25 +205,6 @@ pub struct PredicateError {
     reason: String,
 }
 
-const FIGURES: [Figure; 16] = [
-    heard("bad_s", |verdict| verdict.bad_s),
-    heard("lag_s", |verdict| verdict.lag_s),
-    heard("episodes", |verdict| verdict.episodes.len() as f64),
-    figure("stale_ticks", |lag| Some(lag.ticks.stale_ticks as f64)),
-    figure("slices_behind", |lag| Some(lag.slices.behind_playhead as f64)),
-    figure("slices", |lag| Some(lag.slices.count as f64)),
-    figure("lead_min", |lag| lead(lag, |lead| lead.min)),
-    figure("lead_p5", |lag| lead(lag, |lead| lead.p5)),
-    figure("lead_p50", |lag| lead(lag, |lead| lead.p50)),
-    figure("lead_p95", |lag| lead(lag, |lead| lead.p95)),
-    figure("lead_max", |lag| lead(lag, |lead| lead.max)),
-    figure("lead_mean", |lag| lead(lag, |lead| lead.mean)),
-    figure("staleness_p50", |lag| lag.ticks.staleness_s.map(|figures| figures.p50)),
-    figure("staleness_p95", |lag| lag.ticks.staleness_s.map(|figures| figures.p95)),
-    figure("staleness_max", |lag| lag.ticks.staleness_s.map(|figures| figures.max)),
-    figure("staleness_mean", |lag| lag.ticks.staleness_s.map(|figures| figures.mean)),
-];
-
 /// The longer sign before the one it begins with.
 const COMPARISONS: [Comparison; 6] = [
     Comparison { sign: "==", holds: |a, b| a == b },
@@ -253,21 +215,9 @@ const COMPARISONS: [Comparison; 6] = [
     Comparison { sign: ">", holds: |a, b| a > b },
 ];
 
-const fn figure(name: &'static str, of: fn(&LagReport) -> Option<f64>) -> Figure {
-    Figure { name, of: FigureOf::Lag(of) }
-}
-
-const fn heard(name: &'static str, of: fn(&Verdict) -> f64) -> Figure {
-    Figure { name, of: FigureOf::Verdict(of) }
-}
-
-fn lead(lag: &LagReport, figure: fn(Figures) -> f64) -> Option<f64> {
-    lag.slices.lead_s.map(figure)
-}
-
 impl fmt::Display for Predicate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.figure.name, self.comparison.sign, self.value)
+        write!(f, "{} {} {}", self.measure.name(), self.comparison.sign, self.value)
     }
 }
 
@@ -275,22 +225,19 @@ impl Predicate {
     /// The name of the figure that it is about.
     #[must_use]
     pub fn figure(&self) -> &'static str {
-        self.figure.name
+        self.measure.name()
     }
 
     /// Whether that is a figure of verdicts, and not of the reference's reports.
     #[must_use]
     pub fn is_about_verdicts(&self) -> bool {
-        matches!(self.figure.of, FigureOf::Verdict(_))
+        self.measure.is_of_verdicts()
     }
 
     /// That figure, if there is one.
     #[must_use]
     pub fn value(&self, judged: Judged<'_>) -> Option<f64> {
-        match self.figure.of {
-            FigureOf::Lag(of) => of(judged.lag),
-            FigureOf::Verdict(of) => judged.verdict.filter(|verdict| verdict.known).map(of),
-        }
+        self.measure.value(judged)
     }
 
     /// By how much it is missed: 0 where it holds, infinite without the figure.
@@ -319,14 +266,10 @@ impl FromStr for Predicate {
             .iter()
             .find_map(|comparison| Some((comparison, text.split_once(comparison.sign)?)))
             .ok_or_else(|| refuse("it compares nothing".to_owned()))?;
-        let name = name.trim();
-        let figure = FIGURES.iter().find(|figure| figure.name == name).ok_or_else(|| {
-            let known = nearest(name, FIGURES.iter().map(|figure| figure.name));
-            refuse(format!("there is no figure \"{name}\", {known}"))
-        })?;
+        let measure = name.parse().map_err(|error: MeasureError| refuse(error.to_string()))?;
         let value = value.trim().parse().ok().filter(|value: &f64| value.is_finite());
         let value = value.ok_or_else(|| refuse("there is no number to compare with".to_owned()))?;
-        Ok(Predicate { figure, comparison: *comparison, value })
+        Ok(Predicate { measure, comparison: *comparison, value })
     }
 }
 

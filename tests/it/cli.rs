@@ -76,7 +76,7 @@ fn the_report_can_be_of_an_earlier_moment() {
 #[test]
 fn a_timeline_that_would_be_cut_is_refused() {
     let words = ["analyze", STALL, "--timeline", "--timeline-step", "1us"];
-    check_complaint(&words, 1, "take longer steps or a shorter window");
+    check_complaint(&words, 2, "take longer steps or a shorter window");
     check(&[&words[..], &["--window", "50ms"]].concat(), 4);
 }
 
@@ -203,8 +203,14 @@ fn audio_is_what_was_heard_or_the_buffer() {
     check(&["audio", HEALTHY, "-o", &name], 0);
     let wav = hound::WavReader::open(&heard).unwrap();
     assert_eq!((wav.spec().channels, wav.spec().sample_rate), (1, 48_000));
-    // From the first tick to the last: 2.72 s but for the ticks' spacing.
-    assert!((120_000..131_000).contains(&wav.duration()), "{}", wav.duration());
+    let (out, _) = check(&["analyze", HEALTHY, "--json"], 0);
+    let report: Value = serde_json::from_str(&out).unwrap();
+    let frames = (report["report_at_s"].as_f64().unwrap() * 48_000.0).round();
+    assert_eq!(f64::from(wav.duration()), frames, "a second is a second of the session");
+    // As the reference keeps it: from the first tick to the last, 2.72 s but for the ticks' spacing.
+    check(&["audio", HEALTHY, "-o", &name, "--force", "--as-reference"], 0);
+    let ring = hound::WavReader::open(&heard).unwrap().duration();
+    assert!((120_000..131_000).contains(&ring), "{ring}");
 
     check_complaint(&["audio", HEALTHY, "-o", &name], 1, "--force");
     check(&["audio", HEALTHY, "-o", &name, "--force", "--buffer"], 0);
@@ -265,7 +271,7 @@ fn bad_files_get_a_sentence() {
     );
 
     // One bad file costs no other its report; failure outranks lag.
-    let (out, _) = check(&["analyze", &notes_name, STALL], 1);
+    let (out, _) = check(&["analyze", &notes_name, STALL, "--each"], 1);
     assert!(out.contains("LAG  3.86 s"), "{out}");
 }
 
@@ -382,7 +388,7 @@ fn incidents_are_listed_without_an_output() {
         let (out, _) = check(&[verb, "--list"], 0);
         assert!(out.contains("thin-link") && out.contains("down=150KB/s"), "{out}");
     }
-    check_complaint(&["simulate"], 2, "--out <OUT>");
+    check_complaint(&["simulate"], 2, "--out <FILE>");
 }
 
 #[test]
@@ -390,8 +396,8 @@ fn loops_that_cannot_be_are_refused() {
     let folder = TempDir::new().unwrap();
     let (file, out) = path(&folder, "x.lagtape");
     check_complaint(&["simulate", "--loop", "0", "-o", &out], 2, "--loop");
-    check_complaint(&["simulate", "--loop", "10min", "-o", &out], 1, "at most 546 s fit");
-    check_complaint(&["backend", "--loop", "10min"], 1, "at most 546 s fit");
+    check_complaint(&["simulate", "--loop", "10min", "-o", &out], 2, "at most 546 s fit");
+    check_complaint(&["backend", "--loop", "10min"], 2, "at most 546 s fit");
     assert!(!file.exists());
 }
 
@@ -404,8 +410,8 @@ fn a_recording_is_refused_before_it_takes_a_server_over() {
     let record = |url: &str, out: &str, code: i32, sentence: &str| {
         check_complaint(&["record", url, "--fixture", "x", "-o", out], code, sentence);
     };
-    record("127.0.0.1:1", &out, 1, "ws:// or wss://");
-    record("http://127.0.0.1:1", &out, 1, "ws:// or wss://");
+    record("127.0.0.1:1", &out, 2, "ws:// or wss://");
+    record("http://127.0.0.1:1", &out, 2, "ws:// or wss://");
     record("ws://127.0.0.1:1", &nowhere, 1, "there is no folder");
     fs::write(file, "").unwrap();
     record("ws://127.0.0.1:1", &out, 1, "exists already");
@@ -431,7 +437,7 @@ fn a_plot_has_the_form_that_its_name_asks_for() {
     assert!(
         text.starts_with("<svg") && text.contains("LAG 3.86 s of 7.00 s heard raw, from 2.5 s")
     );
-    check_complaint(&["plot", STALL, "-o", "x.gif"], 1, "neither .png nor .svg");
+    check_complaint(&["plot", STALL, "-o", "x.gif"], 2, "neither .png nor .svg");
     check_complaint(&["plot", "README.md", "-o", &svg_text], 1, "README.md");
 }
 

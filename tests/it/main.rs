@@ -13,6 +13,7 @@ mod context;
 mod derive;
 mod devtools;
 mod diff;
+mod documents;
 mod ending;
 mod ending_live;
 mod engine;
@@ -72,6 +73,7 @@ mod served_peers;
 #[cfg(unix)]
 mod servers_cli;
 mod session_log;
+mod shell;
 mod simulated;
 #[cfg(target_os = "linux")]
 mod soak;

@@ -39,10 +39,10 @@ fn what_cannot_be_is_said_at_once() {
         1,
         "the port is taken; give another port",
     );
-    check_complaint(&["--upstream", "pod:1318?k=SECRET", "-o", out], 1, "write ws://host:port");
+    check_complaint(&["--upstream", "pod:1318?k=SECRET", "-o", out], 2, "write ws://host:port");
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let own = format!("ws://{free}");
-    check_complaint(&["--upstream", &own, "--listen", &free, "-o", out], 1, "its own upstream");
+    check_complaint(&["--upstream", &own, "--listen", &free, "-o", out], 2, "its own upstream");
     let file = folder.path().join("none.pem");
     let file = file.to_str().unwrap();
     check_complaint(

@@ -628,7 +628,7 @@ fn what_cannot_be_replayed_is_refused_before_anybody_connects() {
     check_refused(&[&notes], 1, "not a lagtape capture");
     check_refused(&[&cut], 1, "no initial buffer");
     check_refused(&[&empty], 1, "replay a capture with payloads");
-    check_refused(&[&stall, "--start-at", "5s", "--until", "5s"], 1, "end before it begins");
+    check_refused(&[&stall, "--start-at", "5s", "--until", "5s"], 2, "end before it begins");
     check_refused(&[&stall, "--start-at", "99s"], 1, "earlier --start-at");
     check_refused(&[&stall, "-o", &notes], 1, "use --force");
     let own = path("own");
@@ -651,7 +651,7 @@ fn what_cannot_be_replayed_is_refused_before_anybody_connects() {
     check_refused(&[&stall, "--verbatim"], 2, "--to");
     check_refused(&[&cut, "--to", "ws://127.0.0.1:1"], 1, "no initial buffer");
     let out = path("out");
-    check_refused(&[&stall, "--to", "http://127.0.0.1:1", "-o", &out], 1, "no WebSocket address");
+    check_refused(&[&stall, "--to", "http://127.0.0.1:1", "-o", &out], 2, "no WebSocket address");
 }
 
 /// A capture that begins in the middle of a session of which neither config nor audio is known.

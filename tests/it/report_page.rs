@@ -11,6 +11,7 @@ use lagtape::engine::{Engine, Options};
 use lagtape::family::{FAMILIES, Family};
 use lagtape::lag::ReportArgs;
 use lagtape::peer::client::Dialect;
+use lagtape::peer::client_model::ClientModel;
 use lagtape::peer::incident;
 use lagtape::peer::simulation::simulate;
 use lagtape::report::page::{PageCollector, PageExtras, PageSession};
@@ -443,7 +444,8 @@ fn ten_minutes(folder: &TempDir) -> (PathBuf, u64, u64) {
         loop_s: 24.0,
         channels: 2,
         params_hz: None,
-        dialect: Dialect::Modern,
+        dialect: Some(Dialect::Modern),
+        client: ClientModel::default(),
         rate: None,
         script: Vec::new(),
         out: PathBuf::new(),

@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 use memchr::memmem;
 
 use super::layers::layers;
+use crate::parse::Misuse;
 
 /// What stands for a text that was removed.
 pub const REDACTED: &str = "[redacted]";
@@ -24,7 +25,9 @@ impl Pattern {
         let core = text.split('*').max_by_key(|part| part.len()).unwrap_or_default();
         ensure!(
             !core.is_empty(),
-            "a pattern of nothing but * would remove everything; name a part of the text"
+            Misuse::new(
+                "a pattern of nothing but * would remove everything; name a part of the text"
+            )
         );
         Ok(Pattern { text: text.as_bytes().to_vec(), core: core.as_bytes().to_vec() })
     }

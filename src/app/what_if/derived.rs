@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use super::WhatIfVerb;
-use crate::app::audio::Sound;
+use crate::app::audio::{SessionFollower, Sound, refuse_other_forms};
 use crate::app::peek::sync_marker_of;
 use crate::capture::{Body, Header, Record, SyncMarker, Writer};
-use crate::edge::files::{self, OutputFile};
+use crate::edge::files;
+use crate::edge::output::{self, OutputFile};
 use crate::engine::{Engine, Options};
+use crate::parse::Misuse;
 use crate::scenario::Tier;
 use crate::scenario::answer::ScenarioAnswer;
 use crate::scenario::derive::{Counterfactual, Deriver};
@@ -71,13 +73,14 @@ impl Derived {
     /// Creates the files that were asked for before any work begins; `None` when there are none.
     pub fn create(path: &Path, verb: &WhatIfVerb) -> Result<Option<Derived>> {
         let outputs = verb.audio.iter().chain(&verb.capture);
-        outputs.into_iter().try_for_each(|out| files::refuse_input(path, out))?;
+        outputs.into_iter().try_for_each(|out| output::refuse_input(path, out))?;
         let output = |path: &Option<PathBuf>| match path {
             Some(path) => OutputFile::create(path, verb.force).map(|out| Some((path.clone(), out))),
             None => Ok(None),
         };
+        verb.audio.iter().try_for_each(|audio| refuse_other_forms(audio))?;
         if verb.audio.is_some() && verb.audio == verb.capture {
-            bail!("audio and capture cannot be the same file; name two");
+            bail!(Misuse::new("audio and capture cannot be the same file; name two"));
         }
         let derived = Derived { audio: output(&verb.audio)?, capture: output(&verb.capture)? };
         Ok((derived.audio.is_some() || derived.capture.is_some()).then_some(derived))
@@ -94,15 +97,16 @@ impl Derived {
         let source = sync_marker_of(path)?;
         let keeps_audio = self.audio.is_some();
         let mut engine = Engine::new(Options {
-            heard: keeps_audio.then_some(None),
             headers_only: !keeps_audio,
             tracker_bound: Some(1),
             ..Options::default()
         });
+        let mut follower = keeps_audio.then(|| SessionFollower::new(None));
         let sync_marker = marks.sync_marker(source);
         let mut sink = self.capture.map(|(name, output)| Sink::new(name, output, sync_marker));
         let mut out = |record: &Record<'_>| {
-            if keeps_audio {
+            if let Some(follower) = &mut follower {
+                follower.before(&engine, record);
                 engine.handle(record);
             }
             sink.iter_mut().for_each(|sink| sink.put(record));
@@ -116,7 +120,12 @@ impl Derived {
         let next_seq = deriver.finish(end);
         // The audio may be unknown; then no file is written at all.
         if let Some((name, output)) = self.audio {
-            Sound::of(path, &engine, None)?.write(output, &name)?;
+            let heard = follower.and_then(|follower| follower.end(&engine, end));
+            match heard {
+                Some(heard) => Sound::by_clock(path, &engine, heard, None)?,
+                None => Sound::of(path, &engine, None)?,
+            }
+            .write(output, &name)?;
         }
         sink.map_or(Ok(()), |sink| sink.finish(next_seq, end))
     }

@@ -6,56 +6,96 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use crate::app::{self, AnalyzeOptions, Outcome};
+use crate::cli::part_args::PartArgs;
 use crate::cli::stderr::Stderr;
 use crate::cli::stdout::{print_analyses, unless_closed};
 use crate::cli::values::{
     PlayheadArg, ReportWindow, Seconds, parse_seconds, parse_step, parse_window,
 };
 use crate::lag::{DEFAULT_STALE_THRESHOLD_S, ReportArgs};
+use crate::report::Analysis;
+use crate::report::ranking::Ranking;
+use crate::report::text::OneLine;
+use crate::sweep::measure::Measure;
+use crate::sweep::rows::Predicate;
 use crate::time::Span;
 
 #[derive(Debug, clap::Args)]
 #[command(before_long_help = "Examples:
   lagtape analyze stall.lagtape
+  lagtape analyze captures/*.lagtape --top 5
+  lagtape analyze captures --sort lead_p5 --csv > leads.csv
+  lagtape analyze captures --fail-if 'lag_s > 0.5'
   lagtape analyze captures/*.lagtape --json | jq .verdict
-  lagtape analyze stall.lagtape --timeline --window 30s --at 40s")]
+  lagtape analyze stall.lagtape --timeline --window 30s --at 40s
+  lagtape analyze stall.lagtape --episode 1
+  zstd -dc live.lagtape.zst | lagtape analyze -
+
+Of several captures it prints a table of the worst, and of each its report with --each.")]
 pub struct AnalyzeArgs {
-    /// Captures to replay
-    #[arg(required = true)]
+    /// Captures, packed ones too; a folder stands for all in it, and - for stdin
+    #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// One JSON object per capture and line
     #[arg(long)]
     pub json: bool,
     /// How far the figures reach back from the report's time: all, or a length of time
-    #[arg(long, default_value = "all", value_parser = parse_window)]
+    #[arg(long, value_name = "TIME|all", default_value = "all", value_parser = parse_window)]
     pub window: ReportWindow,
     /// Audio older than this is stale
-    #[arg(long, default_value_t = Seconds(DEFAULT_STALE_THRESHOLD_S), value_parser = parse_seconds)]
+    #[arg(long, value_name = "TIME", default_value_t = Seconds(DEFAULT_STALE_THRESHOLD_S),
+        value_parser = parse_seconds)]
     pub stale_threshold: Seconds,
     /// Add a table over time
     #[arg(long)]
     pub timeline: bool,
     /// Length of a row of that table
-    #[arg(long, default_value = "1", value_parser = parse_step)]
+    #[arg(long, value_name = "TIME", default_value = "1", value_parser = parse_step)]
     pub timeline_step: Seconds,
     /// Report as of this moment instead of the capture's end
-    #[arg(long)]
+    #[arg(long, value_name = "TIME", conflicts_with = "to")]
     pub at: Option<Span>,
     /// The playhead to measure against: simulated by default for headless clients, else reported
-    #[arg(long, value_enum)]
+    #[arg(long, value_name = "WHICH", value_enum)]
     pub playhead: Option<PlayheadArg>,
     /// Read slice headers only: faster, but corrupt payloads go unnoticed
     #[arg(long)]
     pub headers_only: bool,
     /// Take lag and verdict from the capture's checkpoints, at once; events and knobs are left out
-    #[arg(long, conflicts_with = "at")]
+    #[arg(long, conflicts_with_all = ["at", "from", "to", "episode"])]
     pub quick: bool,
     /// Keep only the newest N slices and ticks of each source buffer; the reference keeps 100000
     #[arg(long, value_name = "N")]
     pub keep: Option<usize>,
     /// Captures replayed at once; 0 is one for each core
-    #[arg(long, default_value_t = 0, env = "LAGTAPE_THREADS")]
+    #[arg(long, value_name = "N", default_value_t = 0, env = "LAGTAPE_THREADS")]
     pub threads: usize,
+    #[command(flatten)]
+    pub part: PartArgs,
+    #[command(flatten)]
+    pub many: ManyArgs,
+}
+
+/// What is said of many captures.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Many captures")]
+pub struct ManyArgs {
+    /// Rank the table by this figure, the worst first, instead of by what was heard: bad_s, lag_s,
+    /// episodes, lead_p5, staleness_max, slices_behind, …
+    #[arg(long, value_name = "FIGURE")]
+    pub sort: Option<Measure>,
+    /// Lines of the table
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub top: usize,
+    /// The table as comma-separated values, with all captures
+    #[arg(long, conflicts_with_all = ["json", "each"])]
+    pub csv: bool,
+    /// Exit code 4 for captures for which this holds, and for no others: lag_s > 0, lead_p5 < 0.1, …
+    #[arg(long, value_name = "CONDITION")]
+    pub fail_if: Option<Predicate>,
+    /// The report of each capture before the table
+    #[arg(long)]
+    pub each: bool,
 }
 
 impl AnalyzeArgs {
@@ -69,6 +109,7 @@ impl AnalyzeArgs {
                 timeline_step_s: self.timeline.then_some(self.timeline_step.0),
             },
             at: self.at,
+            part: self.part.part(),
             tracker_bound: self.keep,
             quick: self.quick,
         }
@@ -76,20 +117,68 @@ impl AnalyzeArgs {
 }
 
 pub fn run(args: &AnalyzeArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Outcome> {
-    let analyses = app::analyze_all(&args.files, &args.options(), args.threads)?;
-    let mut worst = Outcome::Healthy;
+    let files = app::with_folders(&args.files)?;
+    let analyses = app::analyze_all(&files, &args.options(), args.threads)?;
+    let mut outcomes = Vec::new();
     let mut reports = Vec::new();
     for analysis in analyses {
         match analysis {
-            Ok(analysis) => {
-                worst = worst.min(analysis.outcome());
-                reports.push(analysis);
-            }
+            Ok(analysis) => reports.push(analysis),
             Err(error) => {
                 stderr.complain(&format!("{error:#}"));
-                worst = worst.min(Outcome::Failed);
+                outcomes.push(Outcome::of_error(&error));
             }
         }
     }
-    unless_closed(print_analyses(&reports, args.json, out), worst)
+    match &args.many.fail_if {
+        None => outcomes.extend(reports.iter().map(Analysis::outcome)),
+        Some(condition) => outcomes.extend(judge(&reports, condition, stderr)),
+    }
+    let damaged = reports.iter().filter(|report| report.damage.is_some());
+    outcomes.extend(damaged.map(|_| Outcome::Damaged));
+    let worst = outcomes.into_iter().fold(Outcome::Healthy, Outcome::min);
+    unless_closed(print(args, files.len() > 1, &reports, out), worst)
+}
+
+/// What each report comes to by the condition alone; where it cannot be judged, that is a failure.
+fn judge(reports: &[Analysis], condition: &Predicate, stderr: Stderr) -> Vec<Outcome> {
+    let mut failing = 0;
+    let mut outcome = |report: &Analysis| {
+        let judged = report.judged().filter(|judged| condition.value(*judged).is_some());
+        let Some(judged) = judged else {
+            stderr.complain(&format!("{} has no {}", report.capture, condition.figure()));
+            return Outcome::Failed;
+        };
+        match condition.holds(judged) {
+            true => failing += 1,
+            false => return Outcome::Healthy,
+        }
+        Outcome::Lag
+    };
+    let outcomes = reports.iter().map(&mut outcome).collect();
+    stderr.say(&format!("{failing} of {} captures have {condition}", reports.len()));
+    outcomes
+}
+
+fn print(
+    args: &AnalyzeArgs,
+    are_many: bool,
+    reports: &[Analysis],
+    out: &mut dyn Write,
+) -> Result<()> {
+    let ranking = Ranking::of(reports, args.many.sort);
+    if args.many.csv {
+        return Ok(write!(out, "{}", ranking.csv())?);
+    }
+    if args.json || args.many.each || !are_many {
+        print_analyses(reports, args.json, out)?;
+    }
+    let (Some(worst), true, false) = (ranking.worst(), are_many, args.json) else {
+        return Ok(());
+    };
+    if args.many.each {
+        writeln!(out)?;
+    }
+    write!(out, "{}", ranking.text(args.many.top))?;
+    Ok(writeln!(out, "next: lagtape analyze {}", OneLine(&worst.capture))?)
 }

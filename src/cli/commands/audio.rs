@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use crate::app::{self, AudioOptions, Outcome};
+use crate::cli::part_args::PartArgs;
 use crate::cli::stderr::Stderr;
 use crate::cli::values::PlayheadArg;
 use crate::report::text;
@@ -15,32 +16,46 @@ use crate::time::Span;
 #[command(before_long_help = "Examples:
   lagtape audio stall.lagtape -o heard.wav
   lagtape audio stall.lagtape --buffer -o buffer.wav
-  lagtape audio stall.lagtape --at 9.5s --last 5s -o worst.wav")]
+  lagtape audio stall.lagtape --episode 1 -o worst.wav
+  lagtape audio stall.lagtape --from 2s --to 4s -o - | ffplay -
+
+A second of the file is a second of the session: pauses are silent, and what a seek skips is not \
+inserted. Episodes of lag, what the listener did, and swaps are labels, which Audacity, Reaper and \
+others show.")]
 pub struct AudioArgs {
+    /// The capture, packed or not; - is stdin
+    #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// The WAV file to write
-    #[arg(short, long)]
+    /// The WAV file to write; - is stdout
+    #[arg(short, long, value_name = "FILE")]
     pub out: PathBuf,
     /// The buffer as it stands at the end, instead of what was heard
     #[arg(long)]
     pub buffer: bool,
+    /// What the reference client keeps: without pauses, tick by tick, since the last swap
+    #[arg(long, conflicts_with = "buffer")]
+    pub as_reference: bool,
     /// Only the last part
-    #[arg(long)]
+    #[arg(long, value_name = "TIME", conflicts_with = "from")]
     pub last: Option<Span>,
     /// Up to this moment instead of the capture's end
-    #[arg(long)]
+    #[arg(long, value_name = "TIME", conflicts_with = "to")]
     pub at: Option<Span>,
     /// The playhead to follow: simulated by default for headless clients, else reported
-    #[arg(long, value_enum)]
+    #[arg(long, value_name = "WHICH", value_enum)]
     pub playhead: Option<PlayheadArg>,
     /// Replace an existing file
     #[arg(long)]
     pub force: bool,
+    #[command(flatten)]
+    pub part: PartArgs,
 }
 
 pub fn run(args: &AudioArgs, stderr: Stderr, _: &mut dyn Write) -> Result<Outcome> {
     let options = AudioOptions {
         buffer: args.buffer,
+        as_reference: args.as_reference,
+        part: args.part.part(),
         last: args.last,
         at: args.at,
         playhead: args.playhead.map(Into::into),
@@ -48,6 +63,23 @@ pub fn run(args: &AudioArgs, stderr: Stderr, _: &mut dyn Write) -> Result<Outcom
     };
     let summary = app::audio(&args.file, &args.out, &options)?;
     let seconds = summary.frames as f64 / f64::from(summary.sample_rate);
-    stderr.say(&format!("wrote {}: {} s of audio", args.out.display(), text::Figure(seconds)));
+    let level = level(summary.peak, summary.rms);
+    let labels = match summary.labels {
+        0 => String::new(),
+        1 => ", 1 label".to_owned(),
+        count => format!(", {count} labels"),
+    };
+    let what = format!("{} s of audio{labels}; {level}", text::Figure(seconds));
+    stderr.wrote(&args.out, &what, None);
     Ok(stderr.damaged(&args.file, summary.damage.as_ref()))
+}
+
+/// How loud audio is, in decibels below full scale.
+fn level(peak: f32, rms: f64) -> String {
+    if peak == 0.0 {
+        return "all of it is silent".to_owned();
+    }
+    let decibels = |amplitude: f64| format!("{:.1} dB", 20.0 * amplitude.log10()).replace('-', "−");
+    let over = if peak > 1.0 { ", which players of whole numbers clip" } else { "" };
+    format!("peak {}{over}, level {}", decibels(peak.into()), decibels(rms))
 }

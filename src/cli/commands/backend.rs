@@ -21,7 +21,7 @@ use crate::peer::server::BUILT_IN;
 
 The address stands on the first line of stdout, that of the side bus on the second. Ctrl-C ends it.
 
-The side bus is a second port of DEMON's server, through which its own MCP server drives a session:
+The side bus is a second port of DEMON's server, through which its own MCP server drives a session: \
 GET /sessions, GET /sessions/ID, POST /sessions/ID/cmd. It is reached from this machine only.")]
 pub struct BackendArgs {
     /// Where to listen, an address and a port or a port alone; port 0 is any free one

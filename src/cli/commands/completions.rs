@@ -15,7 +15,7 @@ use crate::cli::stderr::Stderr;
   lagtape completions zsh > ~/.zfunc/_lagtape
   lagtape completions fish > ~/.config/fish/completions/lagtape.fish
 
-The script asks lagtape at each Tab, so that it offers captures, knobs and
+The script asks lagtape at each Tab, so that it offers captures, knobs and \
 incidents, and needs no renewal when lagtape changes.")]
 pub struct CompletionsArgs {
     /// The shell

@@ -6,13 +6,17 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use crate::app::{self, Outcome, runtime};
+use crate::cli::charset::drawn;
 use crate::cli::recording_display::RecordingDisplay;
 use crate::cli::stderr::Stderr;
 
 #[derive(Debug, clap::Args)]
+#[command(before_long_help = "Examples:
+  lagtape demo
+  lagtape demo --out /tmp/demo")]
 pub struct DemoArgs {
     /// Where to leave capture, report and audio
-    #[arg(long, default_value = "captures/out")]
+    #[arg(long, value_name = "DIR", default_value = "captures/out")]
     pub out: PathBuf,
 }
 
@@ -25,7 +29,7 @@ pub fn run(args: &DemoArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Outco
         runtime()?.block_on(app::demo(&args.out, |client, now| display.show(client, now)));
     display.end();
     let summary = summary?;
-    write!(out, "{}", summary.report)?;
+    write!(out, "{}", drawn(&summary.report))?;
     let files: Vec<_> = summary.files.iter().map(|file| file.display().to_string()).collect();
     stderr.say(&format!("wrote {}", files.join(", ")));
     if !summary.proven {

@@ -23,6 +23,7 @@ it begins, and compared over the time that both cover. Times that \
 lie within --tolerance, and all figures within --share of the larger one, are the same. Exit code \
 0: the same; 4: they differ. Traffic, start-up time and configuration only inform.")]
 pub struct DiffArgs {
+    /// The first capture, a; - is stdin
     pub a: PathBuf,
     /// The second capture, b
     pub b: PathBuf,
@@ -33,10 +34,11 @@ pub struct DiffArgs {
     #[arg(long, value_name = "PART", default_value_t = Tolerance::default().share, value_parser = parse_share)]
     pub share: f64,
     /// Audio older than this is stale
-    #[arg(long, default_value_t = Seconds(DEFAULT_STALE_THRESHOLD_S), value_parser = parse_seconds)]
+    #[arg(long, value_name = "TIME", default_value_t = Seconds(DEFAULT_STALE_THRESHOLD_S),
+        value_parser = parse_seconds)]
     pub stale_threshold: Seconds,
     /// The playhead to measure against: simulated by default for headless clients, else reported
-    #[arg(long, value_enum)]
+    #[arg(long, value_name = "WHICH", value_enum)]
     pub playhead: Option<PlayheadArg>,
     /// Read slice headers only: faster, but corrupt payloads go unnoticed
     #[arg(long)]

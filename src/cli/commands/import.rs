@@ -11,19 +11,22 @@ use crate::cli::stderr::Stderr;
 #[derive(Debug, clap::Args)]
 #[command(before_long_help = "Examples:
   lagtape import choppy.har -o choppy.lagtape
-  lagtape import golden/sessions/stall_mono -o stall.lagtape
+  lagtape import choppy.har.gz -o choppy.lagtape
+  lagtape import flows.mitm -o choppy.lagtape
+  lagtape import sessions/stall -o stall.lagtape
 
-A HAR file is what a browser's developer tools save of the network, WebSockets with it, if they were
+A HAR file is what a browser's developer tools save of the network, WebSockets with it, if they were \
 open before the page connected. Playwright's .har.zip is read as well.")]
 pub struct ImportArgs {
-    /// A HAR file or a zip with one, or a folder with session.json, frames.jsonl[.zst] and, with payloads, frames.bin[.zst]
-    #[arg(value_name = "HAR|DIR")]
+    /// A HAR file, a zip with one, or a flow file of mitmproxy, as it is or as .gz or .zst; or a folder with
+    /// session.json, frames.jsonl[.zst] and, with payloads, frames.bin[.zst]
+    #[arg(value_name = "FILE|DIR")]
     pub from: PathBuf,
     /// Which session, or other WebSocket, of a HAR file that holds several, counted from 1
     #[arg(long, value_name = "N")]
     pub session: Option<usize>,
-    /// The capture to write
-    #[arg(short, long)]
+    /// The capture to write; - is stdout
+    #[arg(short, long, value_name = "FILE")]
     pub out: PathBuf,
     /// Replace an existing file
     #[arg(long)]
@@ -32,11 +35,9 @@ pub struct ImportArgs {
 
 pub fn run(args: &ImportArgs, stderr: Stderr, _: &mut dyn Write) -> Result<Outcome> {
     let imported = app::import_any(&args.from, args.session, &args.out, args.force)?;
-    let out = args.out.display();
-    stderr.say(&format!("wrote {out}: {} messages", imported.messages));
     for assumed in &imported.assumed {
         stderr.say(assumed);
     }
-    stderr.say(&format!("next: lagtape analyze {out}"));
+    stderr.wrote(&args.out, &format!("{} messages", imported.messages), Some("analyze"));
     Ok(Outcome::Healthy)
 }

@@ -10,9 +10,12 @@ use crate::cli::stderr::Stderr;
 use crate::cli::stdout::{json_line, unless_closed};
 
 #[derive(Debug, clap::Args)]
+#[command(before_long_help = "Examples:
+  lagtape info live.lagtape
+  lagtape info captures --json | jq .ending")]
 pub struct InfoArgs {
-    /// Captures to look at
-    #[arg(required = true)]
+    /// Captures, packed ones too; a folder stands for all in it, and - for stdin
+    #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// One JSON object per capture and line
     #[arg(long)]
@@ -22,7 +25,7 @@ pub struct InfoArgs {
 pub fn run(args: &InfoArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Outcome> {
     let mut worst = Outcome::Healthy;
     let mut printed = Ok(());
-    for file in &args.files {
+    for file in &app::with_folders(&args.files)? {
         match app::info(file) {
             Ok(info) => {
                 worst = worst.min(info.outcome());

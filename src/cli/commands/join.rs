@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::app::{self, Outcome};
 use crate::cli::stderr::Stderr;
-use crate::cli::stdout::{json_line, unless_closed};
+use crate::cli::stdout::{json_line, keep_apart, unless_closed};
 use crate::report::text::RecordCount;
 
 #[derive(Debug, clap::Args)]
@@ -17,10 +17,10 @@ use crate::report::text::RecordCount;
 The parts may be named in any order. What comes out is what an undivided recording would have been.")]
 pub struct JoinArgs {
     /// Parts that record --split made
-    #[arg(required = true)]
+    #[arg(required = true, value_name = "PART")]
     pub parts: Vec<PathBuf>,
-    /// The capture to write
-    #[arg(short, long)]
+    /// The capture to write; - is stdout
+    #[arg(short, long, value_name = "FILE")]
     pub out: PathBuf,
     /// Replace an existing file
     #[arg(long)]
@@ -31,13 +31,8 @@ pub struct JoinArgs {
 }
 
 pub fn run(args: &JoinArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Outcome> {
+    keep_apart(&args.out, args.json)?;
     let summary = app::join(&args.parts, &args.out, args.force)?;
-    let shown = args.out.display();
-    stderr.say(&format!(
-        "wrote {shown}: {} of {} parts",
-        RecordCount(summary.records),
-        summary.parts
-    ));
     for missing in &summary.missing {
         stderr.complain(&format!(
             "{} records are missing before {}; a gap record says so",
@@ -48,7 +43,8 @@ pub fn run(args: &JoinArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Outco
     if !summary.complete {
         stderr.say("the last part has no end: it was cut off, or is still being made");
     }
-    stderr.say(&format!("next: lagtape analyze {shown}"));
+    let what = format!("{} of {} parts", RecordCount(summary.records), summary.parts);
+    stderr.wrote(&args.out, &what, Some("analyze"));
     let printed = if args.json { json_line(out, &summary) } else { Ok(()) };
     unless_closed(printed, Outcome::Healthy)
 }

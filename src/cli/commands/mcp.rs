@@ -4,13 +4,13 @@ use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 
 use crate::app::Outcome;
 use crate::cli::signals::stop_signal;
 use crate::cli::stderr::Stderr;
 use crate::cli::values::parse_listen;
-use crate::edge::{self, files};
+use crate::edge::{self, files, output};
 use crate::mcp::{self, ClientFolders, HttpOptions, McpClient, McpOptions, Toolset};
 
 #[derive(Debug, clap::Args)]
@@ -21,8 +21,8 @@ use crate::mcp::{self, ClientFolders, HttpOptions, McpClient, McpOptions, Toolse
   lagtape mcp install claude-code
   lagtape mcp --print-config claude-code
 
-Without --http it speaks on stdin and stdout and ends with its input. Running
-captures are sealed at the end. A server that other machines reach needs a token
+Without --http it speaks on stdin and stdout and ends with its input. Running \
+captures are sealed at the end. A server that other machines reach needs a token \
 in the environment variable LAGTAPE_MCP_TOKEN. docs/MCP.md says more.")]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct McpArgs {
@@ -37,7 +37,7 @@ pub struct McpArgs {
     #[arg(long, value_name = "NAME", requires = "http")]
     pub http_host: Vec<String>,
     /// Print what a client needs to start this server, and end
-    #[arg(long, value_enum, value_name = "CLIENT")]
+    #[arg(long, value_enum, value_name = "CLIENT", conflicts_with = "http")]
     pub print_config: Option<McpClient>,
 }
 
@@ -78,7 +78,13 @@ struct OfferArgs {
     #[arg(long, value_name = "HOST")]
     allow_host: Vec<String>,
     /// Which tools to offer
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "live,replay")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_enum,
+        value_delimiter = ',',
+        default_value = "live,replay"
+    )]
     toolsets: Vec<Toolset>,
     /// Offer only tools that change nothing
     #[arg(long)]
@@ -130,7 +136,6 @@ pub fn run(args: &McpArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Outcom
         return install(args, stderr, out);
     }
     if let Some(client) = args.print_config {
-        ensure!(args.http.is_none(), "--print-config is for a server on stdio; leave --http out");
         write!(out, "{}", mcp::client_config(client, &program()?, &args.offer.words()?))?;
         return Ok(Outcome::Healthy);
     }
@@ -182,7 +187,7 @@ fn install(args: &InstallArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Ou
         std::fs::create_dir_all(folder)
             .with_context(|| format!("cannot make {}", folder.display()))?;
     }
-    files::write(&file, after.as_bytes(), true)?;
+    output::write(&file, after.as_bytes(), true)?;
     stderr.say(&format!("{name} starts lagtape now; restart the client"));
     Ok(Outcome::Healthy)
 }

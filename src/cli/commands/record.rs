@@ -24,24 +24,26 @@ use crate::time::Span;
 #[derive(Debug, clap::Args)]
 #[command(before_long_help = "Examples:
   lagtape record ws://127.0.0.1:1318 --fixture lofi.wav --for 60s
-  lagtape record ws://127.0.0.1:1318 --audio song.flac --prompt 'lo-fi, mellow' -o live.lagtape
-  lagtape record ws://127.0.0.1:1318 --rate 1.002 --op 6s:seek=30s --op 10s:pause --op 12s:resume
-  lagtape record ws://127.0.0.1:1318 --family minimax --prompt 'slow, warm piano' --for 3min
-  lagtape record ws://127.0.0.1:1318 --fixture lofi.wav --split 10min -o day.lagtape
-  lagtape record ws://127.0.0.1:1318 --fixture lofi.wav --ring 60s -o captures/incident.lagtape
+  lagtape record ws://127.0.0.1:1318 --audio song.flac --prompt 'lo-fi, mellow'
+  lagtape record ws://127.0.0.1:1318 --rate 1.002 --op 6s:seek=30s -o x.lagtape
+  lagtape record ws://127.0.0.1:1318 --op 10s:pause --op 12s:resume
+  lagtape record ws://127.0.0.1:1318 --family minimax --prompt 'warm piano'
+  lagtape record ws://127.0.0.1:1318 --split 10min -o day.lagtape
+  lagtape record ws://127.0.0.1:1318 --ring 60s -o captures/incident.lagtape
 
 A recording takes the server over from whoever is listening on it. Ctrl-C ends it cleanly.")]
 pub struct RecordArgs {
     /// The server, ws:// or wss://; its query string is used and never written down
+    #[arg(value_name = "URL")]
     pub url: String,
     /// The capture to write; captures/<UTC>.lagtape by default, captures/incident.lagtape with --ring
-    #[arg(short, long)]
+    #[arg(short, long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// Replace an existing file
     #[arg(long)]
     pub force: bool,
     /// What the music should be
-    #[arg(long)]
+    #[arg(long, value_name = "TEXT")]
     pub prompt: Option<String>,
     /// Play a fixture that the server loads; without this and --audio a built-in tune is uploaded
     #[arg(long, value_name = "NAME", conflicts_with = "audio")]
@@ -65,7 +67,7 @@ pub struct RecordArgs {
     #[arg(long, value_name = "NAME", value_parser = parse_live_client)]
     pub client: Option<ClientModel>,
     /// Reports of the playhead a second; the client's by default, 30 of lagtape's own
-    #[arg(long, value_parser = parse_hz)]
+    #[arg(long, value_name = "HZ", value_parser = parse_hz)]
     pub params_hz: Option<f64>,
     /// Report knobs and position only, as clients did before June 2026
     #[arg(long)]
@@ -99,7 +101,7 @@ pub struct RecordArgs {
 #[derive(Debug, clap::Args)]
 pub struct PlaybackArgs {
     /// Rate of the playhead; 1.002 is 0.2 % fast
-    #[arg(long, default_value_t = 1.0, value_parser = parse_rate)]
+    #[arg(long, value_name = "RATE", default_value_t = 1.0, value_parser = parse_rate)]
     pub rate: f64,
     /// What the listener does and when: 6s:seek=30s, 10s:pause, 12s:resume, 15s:rate=0.98
     #[arg(long, value_name = "TIME:OP")]

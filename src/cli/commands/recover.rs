@@ -7,18 +7,21 @@ use anyhow::Result;
 
 use crate::app::{self, Outcome};
 use crate::cli::stderr::Stderr;
-use crate::cli::stdout::{json_line, unless_closed};
+use crate::cli::stdout::{json_line, keep_apart, unless_closed};
+use crate::edge::output::is_dash;
 
 #[derive(Debug, clap::Args)]
 #[command(before_long_help = "Example:
   lagtape recover damaged.lagtape -o sound.lagtape
 
-Records are copied byte for byte, with their numbers, times and sync marker; gap records stand for
+Records are copied byte for byte, with their numbers, times and sync marker; gap records stand for \
 what is lost. A record whose checksum fails is never written. Exit code 3 when anything was lost.")]
 pub struct RecoverArgs {
+    /// The capture, packed or not; - is stdin
+    #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// The capture to write
-    #[arg(short, long)]
+    /// The capture to write; - is stdout
+    #[arg(short, long, value_name = "FILE")]
     pub out: PathBuf,
     /// Replace an existing file
     #[arg(long)]
@@ -29,6 +32,7 @@ pub struct RecoverArgs {
 }
 
 pub fn run(args: &RecoverArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Outcome> {
+    keep_apart(&args.out, args.json)?;
     let recovered = app::recover(&args.file, &args.out, args.force)?;
     let outcomes = recovered.iter().map(app::Recovered::outcome);
     let worst = outcomes.fold(Outcome::Healthy, Outcome::min);
@@ -37,6 +41,8 @@ pub fn run(args: &RecoverArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Ou
         return unless_closed(printed, worst);
     }
     stderr.say_lines(&app::recovered_text(&recovered));
-    stderr.say(&format!("next: lagtape analyze {}", args.out.display()));
+    if !is_dash(&args.out) {
+        stderr.say(&format!("next: lagtape analyze {}", args.out.display()));
+    }
     Ok(worst)
 }

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::ValueEnum;
 use serde_json::json;
 
@@ -16,6 +16,7 @@ use crate::cli::stderr::Stderr;
 use crate::cli::stdout::{json_line, unless_closed};
 use crate::cli::values::{HeaderParser, parse_listen};
 use crate::edge::replay::ServeOptions;
+use crate::parse::Misuse;
 use crate::peer::client::Client;
 use crate::peer::replay::{PerformanceOptions, Script, Timing};
 use crate::report::divergence;
@@ -41,6 +42,8 @@ there: the client gets the buffer of that moment.
 As a client (--to), config, audio, commands, knobs and positions are the recorded ones; time, \
 bytes and leads in the reports are those of the live connection. Exit codes are those of record.")]
 pub struct ReplayArgs {
+    /// The capture, packed or not; - is stdin
+    #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// Where to listen, an address and a port or a port alone; port 0 is any free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", conflicts_with = "to",
@@ -50,13 +53,13 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "URL", conflicts_with_all = ["timing", "max", "causal", "unasked", "start_at", "looped"])]
     pub to: Option<String>,
     /// When messages are sent: as recorded, or as fast as the client reads
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
     pub timing: TimingArg,
     /// The same as --timing max
     #[arg(long)]
     pub max: bool,
     /// Seconds of the recording in a second; 0.5 is half as fast, 1 the default
-    #[arg(long, value_parser = parse_pace, allow_negative_numbers = true)]
+    #[arg(long, value_name = "RATE", value_parser = parse_pace, allow_negative_numbers = true)]
     pub rate: Option<f64>,
     /// A recorded reply waits for the client message that caused it: config, upload, swap, prompt, …
     #[arg(long)]
@@ -76,7 +79,7 @@ pub struct ReplayArgs {
     pub looped: bool,
     /// The capture to write of this session; as a client captures/<UTC>.lagtape by default, as a
     /// server none
-    #[arg(short, long)]
+    #[arg(short, long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// Replace an existing file
     #[arg(long)]
@@ -151,8 +154,7 @@ pub fn run(args: &ReplayArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Out
         return perform(args, url, stderr, out);
     }
     if args.is_max() && args.rate.is_some() {
-        stderr.complain("--timing max has no rate; leave out --rate");
-        return Ok(Outcome::Usage);
+        bail!(Misuse::new("--timing max has no rate; leave out --rate"));
     }
     if !args.listen.ip().is_loopback() {
         stderr.say(&format!(

@@ -10,7 +10,7 @@ use crate::app::{self, Outcome, ReportVerb, TunnelRuns};
 use crate::cli::stderr::Stderr;
 use crate::cli::values::{PlayheadArg, Seconds, parse_seconds};
 use crate::cli::wording::FLAGS;
-use crate::edge::files;
+use crate::edge::output;
 use crate::lag::{DEFAULT_STALE_THRESHOLD_S, ReportArgs};
 use crate::report::page;
 use crate::report::text::Bytes;
@@ -56,7 +56,7 @@ pub struct PageArgs {
 
 pub fn run(args: &PageArgs, stderr: Stderr, _: &mut dyn Write) -> Result<Outcome> {
     for file in &args.files {
-        files::refuse_input(file, &args.out)?;
+        output::refuse_input(file, &args.out)?;
     }
     let report = ReportArgs { stale_threshold_s: args.stale_threshold.0, ..ReportArgs::default() };
     let verb = ReportVerb {
@@ -84,7 +84,7 @@ pub fn run(args: &PageArgs, stderr: Stderr, _: &mut dyn Write) -> Result<Outcome
         return Ok(worst);
     }
     let html = page::html(&sessions);
-    files::write(&args.out, html.as_bytes(), args.force)?;
+    output::write(&args.out, html.as_bytes(), args.force)?;
     stderr.say(&format!("wrote {}, {}", args.out.display(), Bytes(html.len() as u64)));
     if args.open {
         open(&args.out)?;

@@ -3,16 +3,20 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::app::{self, Outcome, SimulateVerb};
+use crate::cli::charset::drawn;
 use crate::cli::server_args::{ServerArgs, list_incidents};
 use crate::cli::stderr::Stderr;
-use crate::cli::stdout::{print_analyses, unless_closed};
+use crate::cli::stdout::{keep_apart, print_analyses, unless_closed};
 use crate::cli::values::{parse_hz, parse_rate};
+use crate::edge::output::is_dash;
+use crate::parse::Misuse;
 use crate::peer::client::Dialect;
 use crate::peer::client_model::ClientModel;
 use crate::peer::script::ScriptedOp;
+use crate::report::text;
 use crate::time::Span;
 
 #[derive(Debug, clap::Args)]
@@ -22,8 +26,8 @@ use crate::time::Span;
   lagtape simulate --incident healthy --op 6s:seek=16s --for 20s -o seek.lagtape
   lagtape simulate --list")]
 pub struct SimulateArgs {
-    /// The capture to write
-    #[arg(short, long, required_unless_present = "list")]
+    /// The capture to write; - is stdout
+    #[arg(short, long, value_name = "FILE", required_unless_present = "list")]
     pub out: Option<PathBuf>,
     /// Replace an existing file
     #[arg(long)]
@@ -38,13 +42,13 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "NAME")]
     pub client: Option<ClientModel>,
     /// Reports of the playhead a second; the incident's or the client's by default
-    #[arg(long, value_parser = parse_hz)]
+    #[arg(long, value_name = "HZ", value_parser = parse_hz)]
     pub params_hz: Option<f64>,
     /// Report knobs and position only, as clients did before June 2026
     #[arg(long)]
     pub legacy: bool,
     /// Rate of the playhead; 1.002 is 0.2 % fast
-    #[arg(long, value_parser = parse_rate)]
+    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
     pub rate: Option<f64>,
     /// What the listener does and when: 6s:seek=30s, 10s:pause, 12s:resume, 15s:rate=0.98
     #[arg(long, value_name = "TIME:OP")]
@@ -82,13 +86,18 @@ impl SimulateArgs {
 pub fn run(args: &SimulateArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Outcome> {
     let Some(verb) = args.verb() else { return list_incidents(out) };
     if let Err(error) = verb.trouble.check_family(verb.family) {
-        stderr.say(&format!("{error}; lagtape simulate --list has them all"));
-        return Ok(Outcome::Usage);
+        bail!(Misuse(format!("{error}; lagtape simulate --list has them all")));
     }
     for warning in verb.warnings() {
         stderr.say(&warning);
     }
+    keep_apart(&verb.out, args.json)?;
     let analysis = app::simulate(&verb)?;
     let outcome = analysis.outcome();
+    if is_dash(&verb.out) {
+        let report = text::analysis(&analysis, &[]);
+        stderr.say_lines(&drawn(&report));
+        return Ok(outcome);
+    }
     unless_closed(print_analyses(&[analysis], args.json, out), outcome)
 }

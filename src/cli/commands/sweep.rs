@@ -13,13 +13,10 @@ use crate::cli::wording::FLAGS;
 use crate::report::sweep::{Sweep, csv, find, table};
 
 pub use crate::cli::scenario_args::SweepArgs;
-use crate::cli::scenario_args::refused;
 
 pub fn run(args: &SweepArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Outcome> {
-    let (verb, condition) = match args.verb() {
-        Ok(verb) => verb,
-        Err(error) => return refused(error, stderr),
-    };
+    let (verb, condition) = args.verb()?;
+    let files = app::with_folders(&args.files)?;
     let bar = progress_bar();
     let progress = &|done: usize, total: usize| {
         bar.set_length(total as u64);
@@ -27,7 +24,7 @@ pub fn run(args: &SweepArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Outc
         ControlFlow::Continue(())
     };
     let Some(condition) = condition else {
-        let sweep = app::sweep(&args.files, &verb, progress);
+        let sweep = app::sweep(&files, &verb, progress);
         bar.finish_and_clear();
         let sweep = sweep?;
         let printed = match (args.json, args.csv) {
@@ -37,7 +34,7 @@ pub fn run(args: &SweepArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Outc
         };
         return unless_closed(printed, outcome(&sweep, stderr));
     };
-    let found = app::find(&args.files, &verb, &condition, progress);
+    let found = app::find(&files, &verb, &condition, progress);
     bar.finish_and_clear();
     let found = found?;
     let printed = match (args.json, args.csv) {

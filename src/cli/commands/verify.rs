@@ -17,8 +17,8 @@ use crate::cli::stdout::{json_line, unless_closed};
 
 Exit code 3 when anything is damaged; a recording that was cut short is sound.")]
 pub struct VerifyArgs {
-    /// Captures to check
-    #[arg(required = true)]
+    /// Captures, packed ones too; a folder stands for all in it, and - for stdin
+    #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Replay them, too, and compare with the state that each checkpoint recorded
     #[arg(long)]
@@ -31,7 +31,7 @@ pub struct VerifyArgs {
 pub fn run(args: &VerifyArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Outcome> {
     let mut worst = Outcome::Healthy;
     let mut printed = Ok(());
-    for file in &args.files {
+    for file in &app::with_folders(&args.files)? {
         match app::verify(file, args.replay) {
             Ok(found) => {
                 worst = found.iter().map(app::Verified::outcome).fold(worst, Outcome::min);

@@ -88,7 +88,7 @@ async fn wav_file(audio: impl FnOnce() -> Option<Pcm> + Send + 'static) -> HttpA
     let rendered = tokio::task::spawn_blocking(move || {
         let pcm = audio()?;
         let mut file = Cursor::new(Vec::new());
-        wav::write(&mut file, &pcm.audio, pcm.channels, DEFAULT_SAMPLE_RATE).ok()?;
+        wav::write(&mut file, &pcm.audio, pcm.channels, DEFAULT_SAMPLE_RATE, &[]).ok()?;
         Some(file.into_inner())
     });
     match rendered.await {

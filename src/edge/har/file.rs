@@ -34,7 +34,7 @@ pub(super) struct HarFile {
 
 impl HarFile {
     pub fn open(path: &Path) -> Result<HarFile> {
-        let (mut file, len) = files::open_plain(path)?;
+        let (mut file, len) = files::open_foreign(path)?;
         let mut first = Vec::new();
         file.by_ref().take(ZIP.len() as u64).read_to_end(&mut first)?;
         file.rewind()?;

@@ -22,6 +22,7 @@ use tokio_rustls::TlsConnector;
 use tokio_tungstenite::MaybeTlsStream;
 
 use crate::edge::connect::{CONNECT_TIMEOUT, sentence_of_io};
+use crate::parse::Misuse;
 use crate::wire::url::without_secrets;
 
 /// A connection to the server.
@@ -58,18 +59,23 @@ impl Upstream {
     /// their own get the path and query of this address.
     pub fn parse(url: &str, trust: &ServerTrust) -> Result<Upstream> {
         let shown = without_secrets(url);
-        let uri: Uri = url
-            .parse()
-            .map_err(|error| anyhow!("{shown} is no address: {error}; write ws://host:port"))?;
+        let uri: Uri = url.parse().map_err(|error| {
+            Misuse(format!("{shown} is no address: {error}; write ws://host:port"))
+        })?;
         let is_secure = match uri.scheme_str() {
             Some("ws" | "http") => false,
             Some("wss" | "https") => true,
-            _ => bail!("{shown} is no address of a server; it has to begin with ws:// or wss://"),
+            _ => bail!(Misuse(format!(
+                "{shown} is no address of a server; it has to begin with ws:// or wss://"
+            ))),
         };
-        let authority = uri.authority().with_context(|| format!("{shown} names no host"))?;
+        let authority = uri.authority().ok_or_else(|| Misuse(format!("{shown} names no host")))?;
         ensure!(
             !authority.as_str().contains('@'),
-            "user and password in an address are not sent; leave them out and let the client send its own"
+            Misuse::new(
+                "user and password in an address are not sent; leave them out and let the client \
+                 send its own"
+            )
         );
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         let name = || {

@@ -9,7 +9,9 @@ use super::disk::SyncPolicy;
 use super::names::{folder_of, named, part_path};
 use super::quota::Quota;
 use crate::edge::clock;
+use crate::edge::output::is_dash;
 use crate::flight::{RingLimits, SplitAt, Trigger};
+use crate::parse::Misuse;
 use crate::time::Span;
 
 /// Bytes that may wait for the disk.
@@ -94,6 +96,11 @@ impl RecorderOptions {
 
 /// Fails if a file exists, unless `force`, or if its folder does not.
 pub fn refuse_existing(path: &Path, force: bool) -> Result<()> {
+    if is_dash(path) {
+        bail!(Misuse::new(
+            "a recording grows in a file, so that a kill costs nothing; name one with -o"
+        ));
+    }
     if !force && path.symlink_metadata().is_ok() {
         bail!("{} exists already; use --force to replace it, or name another file", path.display());
     }

@@ -114,7 +114,7 @@ fn as_wav(replay: &Replay, buffer: &[u8]) -> HttpAnswer {
     let (halves, _) = buffer.as_chunks::<HALF_LEN>();
     let samples: Vec<f32> = halves.iter().copied().map(widen).collect();
     let mut file = Cursor::new(Vec::new());
-    match wav::write(&mut file, &samples, opening.channels, opening.sample_rate) {
+    match wav::write(&mut file, &samples, opening.channels, opening.sample_rate, &[]) {
         Ok(()) => answer_of(StatusCode::OK, "audio/wav", file.into_inner()),
         Err(error) => refusal(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     }

@@ -24,13 +24,14 @@ use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::clock::MonotonicClock;
-use super::files;
+use super::output;
 use super::recorder::RecorderOptions;
 use super::socket::MAX_CONNECTIONS;
 use super::socket::capacity::Demand;
 use super::socket::close::turn_away;
 use super::socket::listener::{Accepted, StopSignal, serve_connections};
 use super::socket::upgrade::{Upgraded, until_websocket};
+use crate::parse::Misuse;
 use crate::peer::keepalive::KeepaliveOptions;
 use crate::peer::replay::{Divergence, ReplayOptions, Timing};
 use crate::report::DamageReport;
@@ -134,14 +135,17 @@ impl Replay {
         let (began_s, start) = (opening.began_s(), start.max(opening.began));
         if options.until.is_some_and(|until| until.from(opening.origin) <= start) {
             match opening.is_middle() {
-                true => bail!(
-                    "the replay would end before it begins; the capture begins {began_s:.3} s after the initial buffer of its session, so give a later --until"
-                ),
-                false => bail!("the replay would end before it begins; give a later --until"),
+                true => bail!(Misuse(format!(
+                    "the replay would end before it begins; the capture begins {began_s:.3} s after \
+                     the initial buffer of its session, so give a later --until"
+                ))),
+                false => bail!(Misuse::new(
+                    "the replay would end before it begins; give a later --until"
+                )),
             }
         }
         if let Some(recorder) = options.recorder() {
-            files::refuse_input(&options.capture, &recorder.path)?;
+            output::refuse_input(&options.capture, &recorder.path)?;
             recorder.check()?;
         }
         Ok(Replay { options, opening, clock: MonotonicClock::start() })

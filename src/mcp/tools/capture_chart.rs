@@ -47,7 +47,8 @@ pub(super) async fn capture_chart(
     let found = shared.captures.find(&args.capture)?;
     let report = report_args(None, args.stale_threshold_s, None)?;
     let path = found.path.clone();
-    let draw = move || app::plot_bytes(&path, PlotForm::Png, &PlotVerb { playhead: None, report });
+    let draw =
+        move || app::plot_bytes(&path, PlotForm::Png, &PlotVerb { report, ..PlotVerb::default() });
     let (png, analysis) = call.work("drawing", draw).await?;
     ensure!(
         png.len() <= MAX_CHART_LEN,

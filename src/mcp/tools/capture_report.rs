@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::app::{self, ReportVerb, TunnelRuns};
-use crate::edge::files;
+use crate::edge::output;
 use crate::mcp::answer::ToolAnswer;
 use crate::mcp::args::report_args;
 use crate::mcp::call::Call;
@@ -69,7 +69,7 @@ pub(super) async fn capture_report(
     let write = move || {
         let (session, analysis) = app::page_session(&found.path, &verb)?;
         let html = page::html(&[session]);
-        files::write(&written, html.as_bytes(), true)?;
+        output::write(&written, html.as_bytes(), true)?;
         Ok((html.len() as u64, analysis))
     };
     let (bytes, analysis) = call.work("replaying", write).await?;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::app::{self, AudioOptions, FoundCapture, LiveAudio, WhatIfVerb};
-use crate::edge::files;
+use crate::edge::output::OutputFile;
 use crate::mcp::answer::{ToolAnswer, clipped};
 use crate::mcp::args::span;
 use crate::mcp::call::Call;
@@ -221,7 +221,8 @@ pub(super) async fn headless_dump_audio(
     }
     ensure!(!held.is_running(), "{} has no audio yet; ask headless_status", held.handle);
     let capture = held.path.clone();
-    let options = AudioOptions { buffer, last, force: true, ..AudioOptions::default() };
+    let options =
+        AudioOptions { buffer, as_reference: true, last, force: true, ..AudioOptions::default() };
     let write = move || {
         app::audio(&capture, &out, &options)?;
         AudioFile::of(out)
@@ -230,8 +231,8 @@ pub(super) async fn headless_dump_audio(
 }
 
 fn write_audio(audio: &LiveAudio, out: PathBuf) -> Result<AudioFile> {
-    let mut output = files::OutputFile::create(&out, true)?;
-    wav::write(output.writer(), &audio.samples, audio.channels, audio.sample_rate)
+    let mut output = OutputFile::create(&out, true)?;
+    wav::write(output.writer(), &audio.samples, audio.channels, audio.sample_rate, &[])
         .with_context(|| format!("cannot write {}", out.display()))?;
     output.finish()?;
     AudioFile::of(out)

@@ -10,9 +10,7 @@ use plotters::style::{FontStyle, register_font};
 
 use super::{Extents, Plot, PlotError};
 
-/// Size of the image in pixels.
-pub const WIDTH: u32 = 900;
-/// See [`WIDTH`].
+/// Height of the image in pixels.
 pub const HEIGHT: u32 = 820;
 
 /// The family under which the bundled font is known; SVG viewers put their own for it.
@@ -23,12 +21,44 @@ const PANELS: [u32; 4] = [27, 22, 30, 21];
 /// Room between the highest value and the edge of a panel, as a share of its range.
 const HEADROOM: f64 = 0.08;
 
-const INK: RGBColor = RGBColor(40, 44, 52);
-const FAINT: RGBColor = RGBColor(222, 225, 230);
-const LAG: RGBColor = RGBColor(255, 226, 222);
+/// Pixels of a panel that one label of the time axis, or of a mark, takes.
+const LABEL_WIDTH: u32 = 70;
+
 const GOOD: RGBColor = RGBColor(31, 119, 180);
 const BAD: RGBColor = RGBColor(214, 39, 40);
 const OTHER: RGBColor = RGBColor(255, 127, 14);
+
+/// The colours that follow the background.
+struct Paper {
+    ground: RGBColor,
+    ink: RGBColor,
+    faint: RGBColor,
+    lag: RGBColor,
+    rest: RGBColor,
+    grey: RGBColor,
+}
+
+const LIGHT: Paper = Paper {
+    ground: WHITE,
+    ink: RGBColor(40, 44, 52),
+    faint: RGBColor(222, 225, 230),
+    lag: RGBColor(255, 226, 222),
+    rest: RGBColor(238, 240, 243),
+    grey: RGBColor(150, 155, 165),
+};
+
+const DARK: Paper = Paper {
+    ground: RGBColor(24, 26, 31),
+    ink: RGBColor(222, 225, 230),
+    faint: RGBColor(58, 62, 70),
+    lag: RGBColor(84, 36, 36),
+    rest: RGBColor(40, 43, 50),
+    grey: RGBColor(130, 135, 145),
+};
+
+fn paper(plot: &Plot) -> &'static Paper {
+    if plot.style.dark { &DARK } else { &LIGHT }
+}
 
 static REGISTERED: LazyLock<bool> = LazyLock::new(|| {
     let font = include_bytes!("../../../assets/DejaVuSans-subset.ttf");
@@ -41,8 +71,9 @@ type Drawn = Result<(), PlotError>;
 
 /// Draws into RGB pixels.
 pub fn pixels(plot: &Plot) -> Result<Vec<u8>, PlotError> {
-    let mut rgb = vec![255; WIDTH as usize * HEIGHT as usize * 3];
-    let backend = BitMapBackend::with_buffer(&mut rgb, (WIDTH, HEIGHT));
+    let width = plot.style.width;
+    let mut rgb = vec![255; width as usize * HEIGHT as usize * 3];
+    let backend = BitMapBackend::with_buffer(&mut rgb, (width, HEIGHT));
     draw(plot, &backend.into_drawing_area())?;
     Ok(rgb)
 }
@@ -50,7 +81,10 @@ pub fn pixels(plot: &Plot) -> Result<Vec<u8>, PlotError> {
 /// Draws as SVG.
 pub fn svg(plot: &Plot) -> Result<String, PlotError> {
     let mut text = String::new();
-    draw(plot, &SVGBackend::with_string(&mut text, (WIDTH, HEIGHT)).into_drawing_area())?;
+    draw(
+        plot,
+        &SVGBackend::with_string(&mut text, (plot.style.width, HEIGHT)).into_drawing_area(),
+    )?;
     Ok(text)
 }
 
@@ -58,7 +92,7 @@ fn draw<B: DrawingBackend>(plot: &Plot, root: &Area<'_, B>) -> Drawn {
     if !*REGISTERED {
         return Err(PlotError("the bundled font is damaged".to_owned()));
     }
-    root.fill(&WHITE).map_err(failed)?;
+    root.fill(&paper(plot).ground).map_err(failed)?;
     let (head, body) = root.split_vertically(TITLE_HEIGHT);
     title(plot, &head)?;
     let parts: u32 = PANELS.iter().sum();
@@ -78,10 +112,12 @@ fn draw<B: DrawingBackend>(plot: &Plot, root: &Area<'_, B>) -> Drawn {
 }
 
 fn title<B: DrawingBackend>(plot: &Plot, head: &Area<'_, B>) -> Drawn {
-    let color = if plot.lag { &BAD } else { &INK };
-    head.draw_text(&plot.title, &text(14, &INK), (14, 8)).map_err(failed)?;
-    let axis = "times are seconds from the initial buffer";
-    head.draw_text(axis, &text(12, &INK), (WIDTH as i32 - 272, 32)).map_err(failed)?;
+    let ink = &paper(plot).ink;
+    let color = if plot.lag { &BAD } else { ink };
+    head.draw_text(&plot.title, &text(14, ink), (14, 8)).map_err(failed)?;
+    let axis = "times count from the initial buffer";
+    let right = plot.style.width as i32 - 236;
+    head.draw_text(axis, &text(12, ink), (right, 8)).map_err(failed)?;
     head.draw_text(&plot.verdict, &text(18, color), (14, 27)).map_err(failed)
 }
 
@@ -90,7 +126,8 @@ fn lead<B: DrawingBackend>(plot: &Plot, area: &Area<'_, B>) -> Drawn {
     let highs = plot.ahead.0.iter().chain(&plot.behind.0).map(|(_, _, high)| *high);
     let range = with_headroom(lows.fold(0.0, f64::min), highs.fold(0.25, f64::max));
     let mut panel = panel(plot, area, "lead of slices, s  (below 0: behind the listener)", range)?;
-    level(&mut panel, plot, 0.0, &INK)?;
+    level(&mut panel, plot, 0.0, &paper(plot).ink)?;
+    labels(plot, area, &panel)?;
     extents(&mut panel, &plot.ahead, &GOOD)?;
     extents(&mut panel, &plot.behind, &BAD)
 }
@@ -111,8 +148,10 @@ fn positions<B: DrawingBackend>(plot: &Plot, area: &Area<'_, B>) -> Drawn {
         // One that wraps around the end of the loop is drawn up to the end.
         PathElement::new([(t_s, from_s), (t_s, to_s.min(plot.loop_s))], GOOD.mix(0.45).filled())
     });
+    // The slices lie above the line of what is heard, which would hide those that come too late.
+    extents(&mut panel, &plot.playhead, &OTHER)?;
     panel.draw_series(written).map_err(failed)?;
-    extents(&mut panel, &plot.playhead, &OTHER)
+    Ok(())
 }
 
 fn cadence<B: DrawingBackend>(plot: &Plot, area: &Area<'_, B>) -> Drawn {
@@ -120,8 +159,8 @@ fn cadence<B: DrawingBackend>(plot: &Plot, area: &Area<'_, B>) -> Drawn {
     let range = (0.0, with_headroom(0.0, highest.fold(1.0, f64::max)).1);
     let caption = "a second  (blue: slices, grey: reports of the playhead)";
     let mut panel = panel(plot, area, caption, range)?;
-    let grey = RGBColor(150, 155, 165);
-    panel.draw_series(LineSeries::new(plot.tick_rate.clone(), &grey)).map_err(failed)?;
+    let grey = &paper(plot).grey;
+    panel.draw_series(LineSeries::new(plot.tick_rate.clone(), grey)).map_err(failed)?;
     panel.draw_series(LineSeries::new(plot.slice_rate.clone(), &GOOD)).map_err(failed)?;
     Ok(())
 }
@@ -139,25 +178,72 @@ fn panel<'a, 'b, B: DrawingBackend>(
         .margin_top(22)
         .x_label_area_size(22)
         .y_label_area_size(46)
-        .build_cartesian_2d(0.0..plot.length_s, low..high)
+        .build_cartesian_2d(plot.begins_s..plot.ends_s, low..high)
         .map_err(failed)?;
-    let spans = plot.episodes.iter().map(|&(from_s, to_s)| {
-        let to_s = to_s.max(from_s + plot.length_s / 400.0);
-        Rectangle::new([(from_s, low), (to_s, high)], LAG.filled())
-    });
-    panel.draw_series(spans).map_err(failed)?;
+    let paper = paper(plot);
+    let length_s = plot.ends_s - plot.begins_s;
+    let span = |from_s: f64, to_s: f64, color: RGBColor| {
+        let (from_s, to_s) = (from_s.max(plot.begins_s), to_s.max(from_s + length_s / 400.0));
+        Rectangle::new([(from_s, low), (to_s.min(plot.ends_s), high)], color.filled())
+    };
+    let rests = plot.rests.iter().map(|&(from_s, to_s, _)| span(from_s, to_s, paper.rest));
+    panel.draw_series(rests).map_err(failed)?;
+    let episodes = plot.episodes.iter().map(|&(from_s, to_s)| span(from_s, to_s, paper.lag));
+    panel.draw_series(episodes).map_err(failed)?;
     panel
         .configure_mesh()
         .max_light_lines(0)
-        .bold_line_style(FAINT)
-        .axis_style(FAINT)
-        .x_labels(12)
+        .bold_line_style(paper.faint)
+        .axis_style(paper.faint)
+        .x_labels((plot.style.width / LABEL_WIDTH) as usize)
+        .x_label_formatter(&|t_s| clock(*t_s, length_s))
         .y_labels(5)
-        .label_style(text(12, &INK))
+        .label_style(text(12, &paper.ink))
         .draw()
         .map_err(failed)?;
-    area.draw_text(caption, &text(13, &INK), (52, 4)).map_err(failed)?;
+    let marks = plot
+        .marks
+        .iter()
+        .map(|(t_s, _)| PathElement::new([(*t_s, low), (*t_s, high)], paper.grey.stroke_width(1)));
+    panel.draw_series(marks).map_err(failed)?;
+    area.draw_text(caption, &text(13, &paper.ink), (52, 4)).map_err(failed)?;
     Ok(panel)
+}
+
+/// What the marks and the spans of rest are, where there is room between them.
+fn labels<B: DrawingBackend>(plot: &Plot, area: &Area<'_, B>, panel: &Panel<'_, '_, B>) -> Drawn {
+    let paper = paper(plot);
+    let rests = plot.rests.iter().map(|(from_s, _, what)| (from_s.max(plot.begins_s), *what));
+    let marks = plot.marks.iter().map(|(t_s, what)| (*t_s, what.as_str()));
+    let mut named: Vec<_> = rests.chain(marks).collect();
+    named.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let (origin, _) = area.get_base_pixel();
+    let mut free = i32::MIN;
+    for (t_s, what) in named {
+        let (x, y) = panel.backend_coord(&(t_s, panel.y_range().end));
+        let (x, y) = (x - origin + 3, y - area.get_base_pixel().1 + 2);
+        if x < free || t_s > plot.ends_s {
+            continue;
+        }
+        area.draw_text(what, &text(11, &paper.ink), (x, y)).map_err(failed)?;
+        free = x + 7 * what.chars().count() as i32;
+    }
+    Ok(())
+}
+
+/// A time on the axis of a session of this length: in seconds, from ten minutes on with minutes, and from
+/// two hours on with hours.
+fn clock(t_s: f64, length_s: f64) -> String {
+    if length_s < 600.0 {
+        let digits = usize::from(length_s < 10.0);
+        return format!("{t_s:.digits$}").replace('-', "−");
+    }
+    let (sign, whole) = (if t_s < 0.0 { "−" } else { "" }, t_s.abs().round() as u64);
+    let (hours, minutes, seconds) = (whole / 3600, whole / 60 % 60, whole % 60);
+    match length_s < 7200.0 {
+        true => format!("{sign}{}:{seconds:02}", hours * 60 + minutes),
+        false => format!("{sign}{hours}:{minutes:02} h"),
+    }
 }
 
 /// A horizontal line.
@@ -167,7 +253,7 @@ fn level<B: DrawingBackend>(
     at: f64,
     color: &RGBColor,
 ) -> Drawn {
-    let line = [(0.0, at), (plot.length_s, at)];
+    let line = [(plot.begins_s, at), (plot.ends_s, at)];
     panel.draw_series(LineSeries::new(line, color)).map_err(failed)?;
     Ok(())
 }
@@ -200,4 +286,20 @@ fn text(size: i32, color: &RGBColor) -> TextStyle<'static> {
 
 fn failed(error: impl std::fmt::Display) -> PlotError {
     PlotError(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_read_as_long_as_the_session_is() {
+        let check = |t_s, length_s, expected| assert_eq!(clock(t_s, length_s), expected);
+        check(2.5, 7.0, "2.5");
+        check(-1.0, 60.0, "−1");
+        check(125.0, 300.0, "125");
+        check(125.0, 1200.0, "2:05");
+        check(5400.0, 7000.0, "90:00");
+        check(5400.0, 30_000.0, "1:30 h");
+    }
 }

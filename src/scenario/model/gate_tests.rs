@@ -8,6 +8,7 @@ use crate::capture::{ClientKind, Header};
 use crate::family::Family;
 use crate::peer::client::ClientOptions;
 use crate::peer::incident::Trouble;
+use crate::peer::main_thread::MainThread;
 use crate::peer::server::{ServerOptions, ServerSource};
 use crate::peer::simulation::{SimulationOptions, simulate};
 use crate::scenario::advice::Wording;
@@ -61,7 +62,15 @@ impl Session {
         if let Some((bytes_per_s, from)) = self.thin {
             (down.bytes_per_s, down.slow_from_s) = (Some(bytes_per_s), from.seconds());
         }
-        let options = SimulationOptions { client, server, up, down, handles_every_s: 0.0 };
+        let options = SimulationOptions {
+            client,
+            server,
+            up,
+            down,
+            main_thread: MainThread::default(),
+            max_unsent: None,
+            is_seen_by_proxy: false,
+        };
         let mut header = Header::new("test", Nanos(0));
         header.client = ClientKind::Headless;
         let mut recording = RecordingBuilder::default();

@@ -12,7 +12,7 @@ use lagtape::diagnosis::Class;
 use lagtape::diagnosis::proof::{BadAudio, Claim, Proof, ProofOptions, Unproven, prove};
 use lagtape::heard::{BehindRule, HeardRule};
 use lagtape::lag::ReportArgs;
-use lagtape::peer::client::{ClientOptions, DEFAULT_PING_EVERY, Dialect};
+use lagtape::peer::client::{ClientOptions, DEFAULT_PARAMS_HZ, DEFAULT_PING_EVERY, Dialect};
 use lagtape::peer::incident::{Setup, Trouble};
 use lagtape::peer::link::LinkOptions;
 use lagtape::peer::rng::{Rng, Stream};
@@ -68,7 +68,7 @@ pub static FAULTS: [Fault; 11] = [
         incident: |strength| {
             format!("slow-generation:at=5,for=12,factor={}", 10.0 + 6.0 * strength)
         },
-        take_away: |setup| setup.faults.slow = None,
+        take_away: |setup| setup.faults.slow.clear(),
     },
     Fault {
         name: "burst-production",
@@ -112,7 +112,7 @@ pub static FAULTS: [Fault; 11] = [
         class: Class::ClientBacklog,
         at_s: ALWAYS,
         incident: |strength| format!("client-backlog:every={}", 0.8 + 0.8 * strength),
-        take_away: |setup| setup.client.handles_every_s = 0.0,
+        take_away: |setup| setup.client.main_thread = None,
     },
     Fault {
         name: "seek-lead-runaway",
@@ -190,7 +190,7 @@ impl Hidden {
         }
         let runs_away = faults.iter().any(|fault| fault.class == Class::SeekLeadRunaway);
         let modern = seed.is_multiple_of(2) || runs_away;
-        setup.client.params_hz = if seed % 4 < 2 { 60.0 } else { 30.0 };
+        setup.client.params_hz = Some(if seed % 4 < 2 { 60.0 } else { 30.0 });
         let dialect = if modern { Dialect::Modern } else { Dialect::Legacy };
         Self { seed, dialect, setup }
     }
@@ -213,7 +213,7 @@ impl Hidden {
             config,
             rate: setup.client.rate,
             commands: setup.client.commands,
-            params_hz: setup.client.params_hz,
+            params_hz: setup.client.params_hz.unwrap_or(DEFAULT_PARAMS_HZ),
             dialect: self.dialect,
             script: setup.client.script,
             run_for: Some(Span((SESSION_S * 1e9) as u64)),
@@ -228,8 +228,15 @@ impl Hidden {
             faults: setup.faults,
             ..ServerOptions::default()
         };
-        let (up, down, handles_every_s) = (setup.up, setup.down, setup.client.handles_every_s);
-        let options = SimulationOptions { client, server, up, down, handles_every_s };
+        let options = SimulationOptions {
+            client,
+            server,
+            up: setup.up,
+            down: setup.down,
+            main_thread: setup.client.main_thread.unwrap_or_default(),
+            max_unsent: None,
+            is_seen_by_proxy: false,
+        };
         let mut capture = Vec::new();
         let mut writer = Writer::new(SyncMarker::derive(b"hidden"));
         writer.begin(&mut capture);
@@ -250,7 +257,7 @@ fn merge(setup: &mut Setup, other: Setup) {
     let healthy = "healthy".parse::<Trouble>().unwrap().setup();
     if other.faults != healthy.faults {
         let stalls = [setup.faults.stalls.clone(), other.faults.stalls.clone()].concat();
-        let slow = other.faults.slow.or(setup.faults.slow);
+        let slow = [setup.faults.slow.clone(), other.faults.slow.clone()].concat();
         let bursts = other.faults.bursts.or(setup.faults.bursts);
         let rebuild_s = other.faults.rebuild_s.max(setup.faults.rebuild_s);
         let refit_s = other.faults.refit_s.max(setup.faults.refit_s);
@@ -280,7 +287,7 @@ fn merge(setup: &mut Setup, other: Setup) {
     if client.rate != 1.0 {
         setup.client.rate = client.rate;
     }
-    setup.client.handles_every_s = setup.client.handles_every_s.max(client.handles_every_s);
+    setup.client.main_thread = client.main_thread.or(setup.client.main_thread.take());
 }
 
 /// What is bad in a recording.
@@ -345,7 +352,6 @@ impl fmt::Display for Row {
 /// The rows of each of these faults alone, then that of all together; none where nothing was heard.
 pub fn rows(seed: u64, faults: &[&Fault]) -> Vec<Row> {
     let hidden = Hidden::of(seed, faults);
-    let t = std::time::Instant::now();
     let recording = hidden.recording();
     let heard = bad(&recording);
     if heard.episodes == 0 {

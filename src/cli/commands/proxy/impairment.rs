@@ -37,7 +37,7 @@ pub struct ImpairmentArgs {
     #[arg(long)]
     pub after_ready: bool,
     /// Decides what is random
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
 }
 

@@ -39,9 +39,9 @@ enum ProxyMessage {
   lagtape proxy --upstream ws://pod:1318 --down 200KB/s --after-ready
   lagtape proxy --upstream ws://pod:1318 --latency 40ms --stall down=6s:2s
 
-Point the client at the address on the first line of stdout instead of the
-server. Pages and API of the server are there, too. Each WebSocket session
-becomes a capture in the folder. The proxy changes no byte, and what it cannot
+Point the client at the address on the first line of stdout instead of the \
+server. Pages and API of the server are there, too. Each WebSocket session \
+becomes a capture in the folder. The proxy changes no byte, and what it cannot \
 record it still forwards. Ctrl-C ends it.")]
 pub struct ProxyArgs {
     /// The server: ws://, wss://, http:// or https://. A path or query in it is used for clients

@@ -118,8 +118,7 @@ fn waits(trace: &Trace, at: Nanos, op: &Marker) -> bool {
 fn resumes_after(trace: &Trace, change: &Change) -> Option<Span> {
     let resumed_at = trace.resumed_at?;
     let first = trace.slices.first()?.at;
-    let resumes =
-        |scripted: &ScriptedOp| waits(trace, at(trace, scripted.at), &scripted.op);
+    let resumes = |scripted: &ScriptedOp| waits(trace, at(trace, scripted.at), &scripted.op);
     let still = change.ops.as_ref().is_none_or(|ops| ops.iter().any(resumes));
     still.then_some(Span(resumed_at.0 - first.0))
 }

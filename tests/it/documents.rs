@@ -1,0 +1,237 @@
+//! Every command that README and docs/ print is run, and where they print what comes of it, that too.
+//!
+//! Servers listen on a free port and clients record from a server of the test; nothing leaves the
+//! machine. Figures may be others than those printed, and nothing else may.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+use crate::har;
+
+/// A command of a document, and the lines printed below it.
+#[derive(Debug)]
+struct Printed {
+    place: String,
+    command: String,
+    output: Vec<String>,
+}
+
+/// Output of sessions that no document's reader has: it is not compared.
+const OF_OTHER_SESSIONS: [&str; 6] = [
+    // A client of the reader's own connects.
+    "lagtape proxy --upstream ws://localhost:1318",
+    "lagtape replay captures/stall.lagtape --listen 127.0.0.1:1318",
+    "lagtape replay captures/stall.lagtape",
+    // A server that was fixed.
+    "lagtape replay incident.lagtape --to ws://127.0.0.1:1318 -o fixed.lagtape",
+    "lagtape diff incident.lagtape fixed.lagtape",
+    "lagtape diff before.lagtape after.lagtape",
+];
+
+/// Captures that commands name, and what of the repository stands for each.
+const NAMED: [(&str, &str); 7] = [
+    ("after.lagtape", "captures/healthy.lagtape"),
+    ("before.lagtape", "captures/stall.lagtape"),
+    ("captures/healthy.lagtape", "captures/healthy.lagtape"),
+    ("captures/stall.lagtape", "captures/stall.lagtape"),
+    ("fixed.lagtape", "captures/healthy.lagtape"),
+    ("live.lagtape", "captures/stall.lagtape"),
+    ("song.flac", "tests/audio/sine.flac"),
+];
+
+/// Commands that wait for others until they are ended.
+fn is_server(command: &str) -> bool {
+    let verbs = ["lagtape proxy", "lagtape backend", "lagtape replay"];
+    verbs.iter().any(|verb| command.starts_with(verb)) && !command.contains(" --to ")
+}
+
+/// The commands in the code blocks of a document.
+fn printed(document: &str) -> Vec<Printed> {
+    let text = fs::read_to_string(root().join(document)).unwrap();
+    let (mut found, mut is_code): (Vec<Printed>, bool) = (Vec::new(), false);
+    let mut is_below = false;
+    for (number, line) in (1..).zip(text.lines()) {
+        if line.starts_with("```") {
+            (is_code, is_below) = (!is_code, false);
+            continue;
+        }
+        let asked = line.strip_prefix("$ ");
+        let command = asked.unwrap_or(line);
+        // Not the head of a table in a run of the benchmarks.
+        if is_code && command.starts_with("lagtape ") && !command.starts_with("lagtape 0.") {
+            let command = command.split(" | ").next().unwrap().to_owned();
+            found.push(Printed {
+                place: format!("{document}:{number}"),
+                command,
+                output: Vec::new(),
+            });
+            is_below = asked.is_some();
+        } else if is_code && is_below {
+            found.last_mut().unwrap().output.push(line.to_owned());
+        }
+    }
+    found
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
+}
+
+/// A folder with everything that commands name.
+fn bench() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    fs::create_dir(folder.path().join("captures")).unwrap();
+    for (name, of) in NAMED {
+        fs::copy(root().join(of), folder.path().join(name)).unwrap();
+    }
+    // A session that this version's own server can play again.
+    let incident = "lagtape simulate --incident stall:at=4,for=3 --for 9s -o incident.lagtape";
+    shell(&folder, incident).output().unwrap();
+    // What the developer tools saved of a session.
+    let saved = har::har(&[har::entry(&har::frames(&har::stall()))]);
+    fs::write(folder.path().join("choppy.har"), saved).unwrap();
+    folder
+}
+
+/// The shell with a command, in that folder.
+fn shell(folder: &TempDir, command: &str) -> Command {
+    let program = Path::new(env!("CARGO_BIN_EXE_lagtape")).parent().unwrap();
+    let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
+    let mut shell = Command::new("sh");
+    shell.args(["-c", command]).current_dir(folder).env("PATH", path).stdin(Stdio::null());
+    shell.env_remove("LAGTAPE_THREADS").env_remove("LAGTAPE_COLOR");
+    shell
+}
+
+/// A server that runs until it is dropped, and the first line that it printed.
+struct Server {
+    child: Child,
+    address: String,
+}
+
+impl Server {
+    fn start(folder: &TempDir, command: &str) -> Server {
+        let mut shell = shell(folder, &format!("exec {command}"));
+        let mut child = shell.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut address = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut address).unwrap();
+        Server { child, address: address.trim().to_owned() }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A server's command, on a free port of this machine.
+fn on_free_port(command: &str) -> String {
+    let words: Vec<_> = command.split(' ').collect();
+    let listen = words.iter().position(|word| *word == "--listen");
+    let kept = words
+        .iter()
+        .enumerate()
+        .filter(|(i, _)| listen.is_none_or(|listen| *i != listen && *i != listen + 1));
+    let kept: Vec<_> = kept.map(|(_, word)| *word).collect();
+    let bus = if command.starts_with("lagtape backend") { " --bus-port 0" } else { "" };
+    format!("{} --listen 0{bus}", kept.join(" "))
+}
+
+/// A client's command, for a short while from that server.
+fn from_server(command: &str, address: &str) -> String {
+    let short = command.replace("--for 60s", "").replace("ws://127.0.0.1:1318", address);
+    let short = short.replace("--ring 60s", "--ring 60s --trigger none");
+    let short = short.replace("lagtape record", "lagtape record --for 300ms");
+    // What it writes may be there from another command.
+    format!("{short} --force")
+}
+
+/// A line without its figures, its bars and its columns.
+fn shape(line: &str) -> String {
+    let plain = line.chars().map(|c| match c {
+        '0'..='9' | '.' | ',' | '−' => '#',
+        '▁'..='█' => ' ',
+        c => c,
+    });
+    let mut shape = String::new();
+    for c in plain {
+        if !(matches!(c, '#' | ' ') && shape.ends_with(c)) {
+            shape.push(c);
+        }
+    }
+    shape.trim().to_owned()
+}
+
+/// Whether all printed lines stand in what was said, in their order. `…` stands for any.
+fn missing(printed: &[String], said: &str) -> Option<String> {
+    let mut said = said.lines().map(shape);
+    let lines =
+        printed.iter().map(|line| shape(line)).filter(|line| !line.is_empty() && line != "…");
+    lines.into_iter().find(|line| !said.any(|said| said == *line))
+}
+
+fn said(output: &Output) -> String {
+    let both = [&output.stdout[..], &output.stderr].concat();
+    String::from_utf8_lossy(&both).into_owned()
+}
+
+fn run(folder: &TempDir, server: &Server, printed: &Printed) {
+    let Printed { place, command, output } = printed;
+    if is_server(command) {
+        let server = Server::start(folder, &on_free_port(command));
+        assert!(
+            server.address.starts_with("ws://") || server.address.contains("listening"),
+            "{place}"
+        );
+        return;
+    }
+    if command.contains("wss://") {
+        // A pod of somebody's: the command is read to its end, and refused for its output alone.
+        let output = shell(folder, &format!("{command} -o -")).output().unwrap();
+        assert!(said(&output).contains("grows in a file"), "{place}: {}", said(&output));
+        return;
+    }
+    let is_client = ["ws://127.0.0.1:1318"].iter().any(|address| command.contains(address));
+    let command = if is_client { from_server(command, &server.address) } else { command.clone() };
+    let ran = shell(folder, &command).output().unwrap();
+    let code = ran.status.code().unwrap();
+    // Lag, and an end that is none of a session's, are findings and no failures.
+    assert!([0, 3, 4, 5].contains(&code), "{place}: {command} ended with {code}\n{}", said(&ran));
+    if !OF_OTHER_SESSIONS.contains(&printed.command.as_str()) {
+        let missing = missing(output, &said(&ran));
+        assert_eq!(missing, None, "{place}: {command} said\n{}", said(&ran));
+    }
+}
+
+#[test]
+fn every_command_that_is_printed_does_what_is_printed() {
+    let mut documents = vec!["README.md".to_owned(), "CONTRIBUTING.md".to_owned()];
+    let docs = fs::read_dir(root().join("docs")).unwrap();
+    let docs = docs.map(|file| file.unwrap().file_name().into_string().unwrap());
+    documents.extend(docs.map(|name| format!("docs/{name}")));
+    documents.sort();
+    let mut count = 0;
+    for document in &documents {
+        let folder = bench();
+        let server = Server::start(&folder, "lagtape backend --listen 0 --bus-port off");
+        for printed in printed(document) {
+            run(&folder, &server, &printed);
+            count += 1;
+        }
+    }
+    assert!(count > 40, "{count} commands were found");
+}
+
+#[test]
+fn shapes_differ_where_words_do() {
+    let printed = ["LAG  3.86 s of 7.00 s", "…", "lead p5 0.26"].map(str::to_owned);
+    assert_eq!(missing(&printed, "x\nLAG 12 s of 30.5 s\n\nlead  p5 −0.1\n"), None);
+    assert_eq!(missing(&printed, "LAG 12 s of 30.5 s\n"), Some("lead p# #".to_owned()));
+    assert_eq!(missing(&printed, "lead p5 1\nLAG 12 s of 30.5 s\n"), Some("lead p# #".to_owned()));
+}
