@@ -63,20 +63,21 @@ pub fn cut(path: &Path, out: &Path, options: &CutOptions) -> Result<CutSummary> 
         bail!("the part ends before it begins; give a --to after the --from");
     }
     let mut records = files::open_capture(path).with_context(context)?;
-    let mut before = Before::new();
+    let mut before = Some(Before::new());
     let mut part: Option<Part> = None;
     while let Some(stored) = records.next_stored().with_context(context)? {
-        if part.is_none() && before.takes(&stored, from) {
+        if before.as_mut().is_some_and(|before| before.takes(&stored, from)) {
             continue;
         }
         if to.is_some_and(|to| stored.record.t >= to) {
             break;
         }
-        let part = match &mut part {
-            Some(part) => part,
-            None => part.insert(before.begin(out, options.force, &stored)?),
-        };
-        part.take(&stored)?;
+        if let Some(before) = before.take() {
+            part = Some(before.begin(out, options.force, &stored)?);
+        }
+        if let Some(part) = &mut part {
+            part.take(&stored)?;
+        }
     }
     let Some(part) = part else {
         bail!("{} holds no record in that time; see lagtape info", path.display());
@@ -126,9 +127,14 @@ impl Before {
         is_before
     }
 
-    fn begin(&self, out: &Path, force: bool, first: &Stored<'_>) -> Result<Part> {
+    fn begin(self, out: &Path, force: bool, first: &Stored<'_>) -> Result<Part> {
+        let Before { engine, header } = self;
+        let has_state = engine.facts().records > 1 || engine.facts().resumed.is_some();
+        let context = has_state.then(|| engine.context());
+        // Its mirror takes more than the context, which is to be copied once more.
+        drop(engine);
         let mut rewriter = Rewriter::create(out, force, first.marker())?;
-        let mut header = self.header.clone().unwrap_or_else(|| {
+        let mut header = header.unwrap_or_else(|| {
             let mut header = Header::new("lagtape cut", first.record.t);
             header.metadata.insert("recovered".to_owned(), "the header was lost".to_owned());
             header
@@ -136,8 +142,8 @@ impl Before {
         header.metadata.insert("cut".to_owned(), format!("from record {}", first.record.seq));
         let t = header.start;
         rewriter.put(&Record { seq: 0, t, conn: 0, body: Body::Header(header) })?;
-        if self.engine.facts().records > 1 || self.engine.facts().resumed.is_some() {
-            rewriter.put(&self.engine.context())?;
+        if let Some(context) = context {
+            rewriter.put(&context)?;
         }
         let t = first.record.t;
         Ok(Part { rewriter, first: t, last: t, records: 0, ended: false })

@@ -1,6 +1,7 @@
 //! The client's buffer, compressed.
 
 use std::borrow::Cow;
+use std::io::{self, Write};
 
 use crate::capture::format::MAX_PAYLOAD_LEN;
 
@@ -8,6 +9,8 @@ use crate::capture::format::MAX_PAYLOAD_LEN;
 const FREE_BUFFER_LEN: u64 = 32 << 20;
 /// A packed buffer is shorter than this.
 const MAX_PACKED_LEN: usize = MAX_PAYLOAD_LEN / 2;
+/// Bytes of a plane that are compressed at a time.
+const PART_LEN: usize = 64 << 10;
 /// Magic number of a zstd frame that decoders skip; buffers are filled up with one.
 const SKIPPABLE: [u8; 4] = 0x184d_2a50_u32.to_le_bytes();
 /// Fast, and the planes that shrink at all do so at any level.
@@ -42,14 +45,9 @@ impl PackedBuffer<'_> {
         if samples.len() as u64 > Self::MAX_SAMPLES {
             return None;
         }
-        let mut planes = vec![0; samples.len() * 4];
-        for (plane, chunk) in planes.chunks_exact_mut(samples.len().max(1)).enumerate() {
-            for (byte, sample) in chunk.iter_mut().zip(samples) {
-                *byte = sample.to_be_bytes()[plane];
-            }
-        }
-        let mut packed = zstd::bulk::compress(&planes, BUFFER_LEVEL).ok()?;
-        fill_up(&mut packed, planes.len() as u64);
+        let len = samples.len() as u64 * 4;
+        let mut packed = compress_planes(samples, len).ok()?;
+        fill_up(&mut packed, len);
         (packed.len() < MAX_PACKED_LEN).then_some(PackedBuffer(Cow::Owned(packed)))
     }
 
@@ -78,6 +76,22 @@ impl PackedBuffer<'_> {
         let columns = first.iter().zip(second).zip(third.iter().zip(fourth));
         Ok(columns.map(|((&a, &b), (&c, &d))| f32::from_be_bytes([a, b, c, d])).collect())
     }
+}
+
+/// The planes of a buffer in one zstd frame, of which only a part at a time is held uncompressed.
+fn compress_planes(samples: &[f32], len: u64) -> io::Result<Vec<u8>> {
+    let mut encoder = zstd::Encoder::new(Vec::new(), BUFFER_LEVEL)?;
+    encoder.include_contentsize(true)?;
+    encoder.set_pledged_src_size(Some(len))?;
+    let mut part = Vec::with_capacity(PART_LEN);
+    for plane in 0..4 {
+        for samples in samples.chunks(PART_LEN) {
+            part.clear();
+            part.extend(samples.iter().map(|sample| sample.to_be_bytes()[plane]));
+            encoder.write_all(&part)?;
+        }
+    }
+    encoder.finish()
 }
 
 /// Pads a buffer that compressed very well, so that readers need not trust the declared length.
