@@ -1,7 +1,7 @@
 //! The client's buffer, compressed.
 
 use std::borrow::Cow;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 
 use crate::capture::format::MAX_PAYLOAD_LEN;
 
@@ -57,6 +57,32 @@ impl PackedBuffer<'_> {
     /// The bytes are not such a buffer. No memory is allocated for a length that the bytes at hand
     /// could not inflate to.
     pub fn unpack(&self, samples: u64) -> Result<Vec<f32>, BufferError> {
+        let mut unpacked = Vec::new();
+        self.inflate(samples, |plane, at, bytes| {
+            unpacked.resize(samples as usize, 0.0_f32);
+            let shift = 8 * (3 - plane);
+            for (sample, &byte) in unpacked[at..].iter_mut().zip(bytes) {
+                *sample = f32::from_bits(sample.to_bits() | u32::from(byte) << shift);
+            }
+        })?;
+        Ok(unpacked)
+    }
+
+    /// Looks whether it unpacks to this many samples, without holding them.
+    ///
+    /// # Errors
+    /// As [`PackedBuffer::unpack`].
+    pub fn check(&self, samples: u64) -> Result<(), BufferError> {
+        self.inflate(samples, |_, _, _| ())
+    }
+
+    /// Inflates the planes in their order. Each part goes to `take` with its plane and with the number
+    /// of its first sample.
+    fn inflate(
+        &self,
+        samples: u64,
+        mut take: impl FnMut(u32, usize, &[u8]),
+    ) -> Result<(), BufferError> {
         let bytes = samples.saturating_mul(4);
         if bytes > may_inflate_to(self.0.len()) {
             return Err(BufferError::TooShort);
@@ -65,16 +91,24 @@ impl PackedBuffer<'_> {
         if declared != Some(bytes) {
             return Err(BufferError::OtherDeclared);
         }
-        let planes =
-            zstd::bulk::decompress(&self.0, bytes as usize).map_err(|_| BufferError::NotZstd)?;
-        if planes.len() as u64 != bytes {
-            return Err(BufferError::OtherLength);
+        let decoder = zstd::Decoder::with_buffer(&self.0[..]);
+        let mut decoder = decoder.map_err(|_| BufferError::NotZstd)?;
+        let mut part = vec![0; PART_LEN];
+        let mut done = 0;
+        loop {
+            let (plane, at) = (done / samples.max(1), done % samples.max(1));
+            let room = (samples - at).clamp(1, PART_LEN as u64) as usize;
+            let read = decoder.read(&mut part[..room]).map_err(|_| BufferError::NotZstd)?;
+            if read == 0 {
+                break;
+            }
+            if plane > 3 {
+                return Err(BufferError::OtherLength);
+            }
+            take(plane as u32, at as usize, &part[..read]);
+            done += read as u64;
         }
-        let (high, low) = planes.split_at(planes.len() / 2);
-        let (first, second) = high.split_at(high.len() / 2);
-        let (third, fourth) = low.split_at(low.len() / 2);
-        let columns = first.iter().zip(second).zip(third.iter().zip(fourth));
-        Ok(columns.map(|((&a, &b), (&c, &d))| f32::from_be_bytes([a, b, c, d])).collect())
+        if done == bytes { Ok(()) } else { Err(BufferError::OtherLength) }
     }
 }
 
@@ -118,6 +152,7 @@ mod tests {
         let unpacked = packed.unpack(samples.len() as u64).unwrap();
         let bits = |samples: &[f32]| samples.iter().map(|s| s.to_bits()).collect::<Vec<_>>();
         assert_eq!(bits(&unpacked), bits(samples));
+        assert_eq!(packed.check(samples.len() as u64), Ok(()));
         packed.0.len()
     }
 
@@ -141,6 +176,7 @@ mod tests {
         let cut = PackedBuffer(packed.0[..packed.0.len() - 9].into());
         let refused = cut.unpack(samples.len() as u64);
         assert_eq!(refused, Err(BufferError::TooShort));
+        assert_eq!(cut.check(samples.len() as u64), Err(BufferError::TooShort));
     }
 
     #[test]
