@@ -22,6 +22,8 @@ mod queries;
 #[cfg(test)]
 mod recall_tests;
 mod seed;
+#[cfg(test)]
+pub(crate) mod session_tests;
 mod stream;
 pub mod timing;
 pub mod whose;

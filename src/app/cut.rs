@@ -58,7 +58,7 @@ impl CutSummary {
 pub fn cut(path: &Path, out: &Path, options: &CutOptions) -> Result<CutSummary> {
     let context = || format!("cannot cut {}", path.display());
     output::refuse_input(path, out)?;
-    let mut output = Some(OutputFile::create(out, options.force)?);
+    let output = OutputFile::create(out, options.force)?;
     let origin = origin(path).with_context(context)?;
     let from = options.from.map(|from| from.from(origin));
     let to = options.to.map(|to| to.from(origin));
@@ -66,17 +66,17 @@ pub fn cut(path: &Path, out: &Path, options: &CutOptions) -> Result<CutSummary> 
         bail!(Misuse::new("the part ends before it begins; give a --to after the --from"));
     }
     let mut records = files::open_capture(path).with_context(context)?;
-    let mut before = Before::new();
+    let mut waiting = Some((Before::new(), output));
     let mut part: Option<Part> = None;
     while let Some(stored) = records.next_stored().with_context(context)? {
-        if part.is_none() && is_before(&mut before, &stored, from) {
+        if waiting.as_mut().is_some_and(|(before, _)| is_before(before, &stored, from)) {
             continue;
         }
         if to.is_some_and(|to| stored.record.t >= to) {
             break;
         }
-        if let Some(output) = output.take() {
-            part = Some(begin(&before, output, &stored)?);
+        if let Some((before, output)) = waiting.take() {
+            part = Some(begin(before, output, &stored)?);
         }
         if let Some(part) = &mut part {
             part.take(&stored)?;
@@ -109,9 +109,14 @@ fn is_before(before: &mut Before, stored: &Stored<'_>, from: Option<Nanos>) -> b
 }
 
 /// Begins the part with its header and the state of the session.
-fn begin(before: &Before, output: OutputFile, first: &Stored<'_>) -> Result<Part> {
+fn begin(before: Before, output: OutputFile, first: &Stored<'_>) -> Result<Part> {
+    let Before { engine, header } = before;
+    let has_state = engine.facts().records > 1 || engine.facts().resumed.is_some();
+    let context = has_state.then(|| engine.context());
+    // Its mirror takes more than the context, which is to be copied once more.
+    drop(engine);
     let mut rewriter = Rewriter::new(output, first.marker());
-    let mut header = before.header.clone().unwrap_or_else(|| {
+    let mut header = header.unwrap_or_else(|| {
         let mut header = Header::new("lagtape cut", first.record.t);
         header.metadata.insert("recovered".to_owned(), "the header was lost".to_owned());
         header
@@ -119,8 +124,8 @@ fn begin(before: &Before, output: OutputFile, first: &Stored<'_>) -> Result<Part
     header.metadata.insert("cut".to_owned(), format!("from record {}", first.record.seq));
     let t = header.start;
     rewriter.put(&Record { seq: 0, t, conn: 0, body: Body::Header(header) })?;
-    if before.engine.facts().records > 1 || before.engine.facts().resumed.is_some() {
-        rewriter.put(&before.engine.context())?;
+    if let Some(context) = context {
+        rewriter.put(&context)?;
     }
     let t = first.record.t;
     Ok(Part { rewriter, first: t, last: t, records: 0, ended: false })

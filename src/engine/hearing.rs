@@ -36,8 +36,8 @@ pub struct LateReports {
 impl LateReports {
     fn note(&mut self, t: Nanos, late_ns: u64) {
         let is_late = late_ns > 0;
-        let begins = is_late && !std::mem::replace(&mut self.in_burst, is_late);
-        self.bursts += u64::from(begins);
+        let goes_on = std::mem::replace(&mut self.in_burst, is_late);
+        self.bursts += u64::from(is_late && !goes_on);
         self.reports += u64::from(is_late);
         self.worst_ns = self.worst_ns.max(late_ns);
         if is_late {
@@ -175,5 +175,43 @@ impl Resumed {
         let foreign = self.playhead.source() == PlayheadSource::Reported;
         let line = self.playhead.line(self.at);
         HeardMeter::resume(&self.state, sample_rate, rule, foreign, line)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn late_reports_are_counted_one_by_one_and_in_bursts() {
+        let mut late = LateReports::default();
+        for (t, late_ns) in [(1, 0), (2, 5), (3, 9), (4, 0), (5, 7), (6, 0)] {
+            late.note(Nanos(t), late_ns);
+        }
+        let LateReports { reports, bursts, first, worst_ns, in_burst } = late;
+        assert_eq!((reports, bursts, first, worst_ns), (3, 2, Some(Nanos(2)), 9));
+        assert!(!in_burst);
+    }
+
+    /// Whether old audio counts that is heard while the server has not yet rendered what was changed.
+    #[track_caller]
+    fn check_excused(change: impl FnOnce(&mut Hearing), expected: bool) {
+        const S: u64 = 1_000_000_000;
+        let (second, frames) = (Nanos(S), 48_000 * 60);
+        let rule = HeardRule::new(3.0, crate::heard::BehindRule::default());
+        let mut hearing = Hearing::new(PlayheadSource::Simulated, Nanos(0), frames, 48_000, rule);
+        hearing.slice(second, 0, frames as u32, 9);
+        hearing.report(Nanos(10 * S), &TickReport::default(), false);
+        let before = hearing.meter.excuses().clone();
+        change(&mut hearing);
+        assert_eq!(*hearing.meter.excuses() != before, expected);
+    }
+
+    #[test]
+    fn a_command_or_a_turned_knob_excuses_and_a_report_does_not() {
+        let at = Nanos(11_000_000_000);
+        check_excused(|hearing| hearing.command(at), true);
+        check_excused(|hearing| hearing.report(at, &TickReport::default(), true), true);
+        check_excused(|hearing| hearing.report(at, &TickReport::default(), false), false);
     }
 }

@@ -195,9 +195,14 @@ impl Stream {
         let tracker = tracker.ok_or(Undecodable::Context(ContextError::Buckets))?;
         let mirror = match &context.buffer {
             Some(buffer) if !options.headers_only => {
-                let samples = state.frames.saturating_mul(state.channels.into());
-                let samples = buffer.unpack(samples).map_err(ContextError::Buffer)?;
-                Mirror::from_samples(samples, state.channels)
+                let len = state.frames.saturating_mul(state.channels.into());
+                if fits(options.mirror_bound, len) {
+                    let samples = buffer.unpack(len).map_err(ContextError::Buffer)?;
+                    Mirror::from_samples(samples, state.channels)
+                } else {
+                    buffer.check(len).map_err(ContextError::Buffer)?;
+                    None
+                }
             }
             _ => None,
         };
@@ -215,7 +220,7 @@ impl Stream {
             mirror_bound: options.mirror_bound,
             headers_only: options.headers_only,
             decoder: SliceDecoder::new(),
-            mirror: mirror.filter(|mirror| fits(options.mirror_bound, mirror.samples().len())),
+            mirror,
             heard,
             hearing,
             origin: state.origin,
@@ -347,7 +352,7 @@ impl Stream {
 
     fn read_buffer(&self, message: &Message<'_>, channels: u16) -> Option<Mirror> {
         let audio_known = !self.headers_only && message.is_whole();
-        let is_kept = fits(self.mirror_bound, message.payload.len() / HALF_LEN);
+        let is_kept = fits(self.mirror_bound, (message.payload.len() / HALF_LEN) as u64);
         (audio_known && is_kept)
             .then(|| Mirror::from_wire(message.payload, channels).ok())
             .flatten()
@@ -529,8 +534,8 @@ impl Stream {
 }
 
 /// Whether a buffer of so many samples is kept.
-fn fits(bound: Option<u64>, samples: usize) -> bool {
-    bound.is_none_or(|bound| samples as u64 <= bound)
+fn fits(bound: Option<u64>, samples: u64) -> bool {
+    bound.is_none_or(|bound| samples <= bound)
 }
 
 /// What can be told of a payload that is not read: the length of a raw one.

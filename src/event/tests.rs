@@ -299,3 +299,21 @@ fn a_close_has_a_code_with_or_without_a_reason() {
     assert_eq!(of(b"\x03\xe9gone"), (Some(1001), "gone".to_owned()));
     assert_eq!(of(&[3]), (None, String::new()));
 }
+
+#[test]
+fn only_a_slice_of_up_to_eight_channels_stands_where_stems_were_announced() {
+    let meant = |channels| {
+        let header = SliceHeader { frames: 1, channels, ..SliceHeader::default() };
+        let bytes = [&header.to_bytes()[..], &vec![0; 2 * usize::from(channels)]].concat();
+        let mut interpreter = Interpreter {
+            phase: SessionPhase::Streaming,
+            expected: [Expectation::Stem].into(),
+            ..Interpreter::new()
+        };
+        let message = Message::new(Direction::ServerToClient, Opcode::Binary, &bytes);
+        (name(&interpreter.read(0, &message)), interpreter.contradiction())
+    };
+    assert_eq!(meant(1), ("slice", Some(Contradiction::NeverCame)));
+    assert_eq!(meant(8), ("slice", Some(Contradiction::NeverCame)));
+    assert_eq!(meant(9), ("aside", None));
+}

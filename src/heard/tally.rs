@@ -550,4 +550,34 @@ mod tests {
             tally.report(Nanos(0), Some(behind(7_000))).episodes.iter().map(|e| e.from_s).collect();
         assert_eq!(begins, [5.0, 7.0, 9.0]);
     }
+
+    #[test]
+    fn what_was_before_a_hole_stands_first_and_what_went_on_is_one() {
+        let before = || tally(&[(9_000, 9_400, OLD, 0, false), (20_000, 20_400, OLD, 0, false)]);
+        let begins = |tally: &Tally| -> Vec<_> {
+            report(tally).episodes.iter().map(|episode| episode.from_s).collect()
+        };
+        let mut another =
+            tally(&[(30_000, 30_400, OLD, 0, false), (40_000, 40_400, OLD, 0, false)]);
+        another.follow(before());
+        assert_eq!(begins(&another), [9.0, 20.0, 30.0, 40.0]);
+        // The episode that went on is known behind the hole, from its beginning.
+        let mut same = Tally::resume(THRESHOLD_MS * MS, before().last_spell());
+        same.follow(before());
+        assert_eq!(begins(&same), [9.0, 20.0]);
+    }
+
+    #[test]
+    fn raw_audio_of_a_tape_is_told_from_old_audio() {
+        let heard = |by, ground| {
+            let mut tally = Tally::new(THRESHOLD_MS * MS);
+            let write = LastWrite { at: Nanos(0), by, due_ns: 0 };
+            let span = Span { from: Nanos(9_000 * MS), to: Nanos(9_400 * MS), write, region: 0 };
+            tally.add_of_tape(&span, ground, Nanos(0), Nanos(0), None);
+            tally.bad_ns
+        };
+        assert_eq!(heard(WrittenBy::Buffer, Ground::Past), [0, 400 * MS, 0]);
+        assert_eq!(heard(OLD, Ground::Hole), [400 * MS, 0, 0]);
+        assert_eq!(heard(OLD, Ground::Written), [0; 3]);
+    }
 }

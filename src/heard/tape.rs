@@ -331,3 +331,54 @@ pub(super) fn each(span: &Span, grounds: &[(Nanos, Ground)], mut heard: impl FnM
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::{LastWrite, WrittenBy};
+
+    /// How a span from 100 to 200 is cut by grounds that begin at these times.
+    #[track_caller]
+    fn check_cut(grounds: &[(u64, Ground)], expected: &[(u64, u64, Ground)]) {
+        let grounds: Vec<_> = grounds.iter().map(|&(at, ground)| (Nanos(at), ground)).collect();
+        let write = LastWrite { at: Nanos(0), by: WrittenBy::Buffer, due_ns: 0 };
+        let span = Span { from: Nanos(100), to: Nanos(200), write, region: 0 };
+        let mut found = Vec::new();
+        each(&span, &grounds, |span, ground| found.push((span.from.0, span.to.0, ground)));
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_span_is_cut_where_the_ground_changes() {
+        use Ground::{Hole, Past, Written};
+        check_cut(&[(0, Written)], &[(100, 200, Written)]);
+        check_cut(&[(0, Hole), (100, Written)], &[(100, 200, Written)]);
+        check_cut(
+            &[(0, Hole), (50, Past), (150, Written)],
+            &[(100, 150, Past), (150, 200, Written)],
+        );
+        check_cut(
+            &[(0, Written), (120, Hole), (140, Written), (180, Past), (300, Hole)],
+            &[(100, 120, Written), (120, 140, Hole), (140, 180, Written), (180, 200, Past)],
+        );
+        check_cut(&[(0, Written), (200, Hole)], &[(100, 200, Written)]);
+        check_cut(&[(150, Hole)], &[(150, 200, Hole)]);
+    }
+
+    #[test]
+    fn a_slice_lies_at_most_half_a_window_from_the_frontier() {
+        let place = |frontier, start, len| unwrapped(frontier, Patch { start, frames: len }, 1_000);
+        assert_eq!(place(2_300, 300, 50), (2_300, 2_350));
+        assert_eq!(place(2_300, 800, 50), (2_800, 2_850), "half a window ahead");
+        assert_eq!(place(2_300, 801, 50), (1_801, 1_851), "behind");
+        assert_eq!(place(2_900, 100, 50), (3_100, 3_150), "around the end of the window");
+        assert_eq!(place(2_300, 980, 50), (1_980, 2_000), "cut at the end of the window");
+        assert_eq!(place(0, 900, 50), (900, 950), "nothing lies before the tape");
+    }
+
+    #[test]
+    fn a_slice_is_behind_from_twice_its_usual_overlap_on() {
+        assert!(!is_behind(48_000, 48_000 - 2_400, 48_000));
+        assert!(is_behind(48_000, 48_000 - 2_401, 48_000));
+    }
+}

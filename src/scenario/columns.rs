@@ -326,3 +326,98 @@ fn sample_rate(engine: &Engine) -> u32 {
 fn index(row: usize) -> u32 {
     u32::try_from(row).expect("columns of a capture that fits in memory")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+    use crate::capture::Direction;
+    use crate::engine::Options;
+    use crate::engine::session_tests::Session;
+
+    /// A session with everything that has a column, seen record by record and recalled row by row.
+    fn seen_and_recalled() -> [Columns; 2] {
+        let options = Options { playhead: Some(PlayheadSource::Simulated), ..Options::default() };
+        let (seen, recalled) = (RefCell::default(), RefCell::<ColumnsBuilder>::default());
+        let recalling =
+            RefCell::new(Engine::new(Options { headers_only: true, ..options.clone() }));
+        let watch = |engine: &Engine, record: &Record<'_>| {
+            ColumnsBuilder::see(&mut seen.borrow_mut(), engine, record);
+            let row = CheckpointRow { t: record.t, stored_len: 9, what: engine.did().clone() };
+            let mut engine = recalling.borrow_mut();
+            engine.recall(&row);
+            recalled.borrow_mut().recall(&engine, &row);
+        };
+        let mut session = Session::watched(options, watch);
+        session.begin(&[0.5; 48_000]);
+        session.slice(24_000, &[0.25; 480]);
+        session.tick(0.02, r#","raw":{"steps":4}"#);
+        session.tick(0.03, r#","raw":{"steps":8}"#);
+        session.body(Body::Marker(Marker::Seek { to_s: 0.25 }));
+        session.text(Direction::ClientToServer, r#"{"type":"prompt","text":"x"}"#);
+        session.body(Body::Marker(Marker::Point { name: "here".to_owned() }));
+        session.text(Direction::ServerToClient, r#"{"type":"swap_ready","channels":1}"#);
+        session.buffer(&[0.5; 24_000]);
+        session.slice(600, &[0.25; 48]);
+        session.slice(1_200, &[0.25; 96]);
+        session.tick(0.01, r#","raw":{"steps":8}"#);
+        let at = session.now();
+        let whole = session.end();
+        let recalling = recalling.into_inner();
+        [
+            seen.into_inner().finish(&whole, at).unwrap(),
+            recalled.into_inner().finish(&recalling, at).unwrap(),
+        ]
+    }
+
+    #[test]
+    fn every_event_has_its_row() {
+        const TEN_MS: u64 = 10_000_000;
+        for columns in seen_and_recalled() {
+            let [first, second] = &columns.epochs[..] else { panic!("{:?}", columns.epochs) };
+            assert_eq!((columns.begins, columns.origin), (Nanos(2 * TEN_MS), Nanos(2 * TEN_MS)));
+            assert_eq!((first.frames, second.frames), (48_000, 24_000));
+            assert_eq!((second.began, second.latest), (Nanos(10 * TEN_MS), Nanos(10 * TEN_MS)));
+            assert_eq!(
+                (&first.slices.start[..], &first.slices.frames[..]),
+                (&[24_000][..], &[480][..])
+            );
+            assert_eq!(
+                (&first.slices.t[..], first.slices.bytes[0]),
+                (&[Nanos(3 * TEN_MS)][..], 23 + 960)
+            );
+            assert_eq!(first.slices.playhead, [479], "10 ms after the buffer, rounded down");
+            assert_eq!(first.ticks.t, [Nanos(4 * TEN_MS), Nanos(5 * TEN_MS)]);
+            assert_eq!(first.ticks.turned, [false, true]);
+            assert_eq!(first.ticks.report[1].playback_pos, Some(0.03));
+            assert_eq!(second.slices.ticks_before, [0, 0]);
+            assert_eq!((second.ticks.turned[0], columns.events()), (false, 3));
+            let place = Place { epoch: 0, slice: 1, tick: 2 };
+            let (t, latest) = (Nanos(6 * TEN_MS), Nanos(6 * TEN_MS));
+            let op = Marker::Seek { to_s: 0.25 };
+            assert_eq!(columns.ops, [RecordedOp { t, latest, place, op }]);
+            let (t, latest) = (Nanos(7 * TEN_MS), Nanos(7 * TEN_MS));
+            assert_eq!(columns.commands, [RecordedCommand { t, latest, place, ops_before: 1 }]);
+        }
+    }
+
+    #[test]
+    fn what_is_recalled_is_what_was_seen() {
+        let [seen, recalled] = seen_and_recalled();
+        assert_eq!(format!("{:?}", recalled.epochs), format!("{:?}", seen.epochs));
+        assert_eq!((recalled.playhead, recalled.hearing), (seen.playhead, seen.hearing));
+    }
+
+    #[test]
+    fn a_place_is_behind_all_that_had_happened() {
+        let [columns, _] = seen_and_recalled();
+        let at = |ms: u64| {
+            let Place { epoch, slice, tick } = columns.place_at(Nanos(ms * 1_000_000));
+            (epoch, slice, tick)
+        };
+        assert_eq!((at(0), at(20), at(30), at(39)), ((0, 0, 0), (0, 0, 0), (0, 1, 0), (0, 1, 0)));
+        assert_eq!((at(50), at(99), at(100)), ((0, 1, 2), (0, 1, 2), (1, 0, 0)));
+        assert_eq!(at(9_000), (1, 2, 1));
+    }
+}

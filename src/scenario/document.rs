@@ -353,4 +353,20 @@ mod tests {
         assert_eq!(brief["server"], json!({"lead_floor_s": 0.5, "transport": false}));
         assert_eq!(serde_json::from_value::<Scenario>(brief).unwrap(), scenario);
     }
+
+    #[test]
+    fn outages_belong_to_their_direction() {
+        let outages = |direction: &str| {
+            let link = json!({"link": {direction: {"outages": [{"at_s": 1.0, "for_s": 0.2}]}}});
+            let scenario = Scenario::from_value(&link).unwrap();
+            let Conditions { up_outages, down_outages, .. } = &scenario.conditions;
+            (
+                up_outages.len(),
+                down_outages.len(),
+                Scenario::from_value(&scenario.brief()) == Ok(scenario.clone()),
+            )
+        };
+        assert_eq!(outages("up"), (1, 0, true));
+        assert_eq!(outages("down"), (0, 1, true));
+    }
 }

@@ -476,4 +476,39 @@ mod tests {
         assert_eq!(first_of(&values, 2.0), 131);
         assert_eq!(first_of(&[], 2.0), 0);
     }
+
+    #[test]
+    fn what_is_beyond_is_a_share_of_the_slices_in_the_window() {
+        let columns = columns();
+        let share = |args: ReportArgs, at_s: f64| {
+            OpenLoop::new(&columns, args).share_after(Nanos((at_s * 1e9) as u64))
+        };
+        let all = ReportArgs::default();
+        assert_eq!((share(all, 0.0), share(all, 19.97)), (1.0, 0.0));
+        // 500 slices from 0.01 s on, one every 40 ms.
+        assert_eq!((share(all, 9.99), share(all, 14.99)), (0.5, 0.25));
+        let last = ReportArgs { window_s: Some(10.0), ..all };
+        assert_eq!((share(last, 5.0), share(last, 14.99)), (1.0, 0.5));
+        let none = ReportArgs { window_s: Some(0.0), ..all };
+        assert_eq!(share(none, 5.0), 0.0);
+    }
+
+    #[test]
+    fn a_reported_playhead_stays_where_it_was_said_to_be() {
+        let columns = Columns { source: PlayheadSource::Reported, ..columns() };
+        let answer = |playback: Playback| {
+            let open_loop = OpenLoop::new(&columns, ReportArgs::default());
+            let scenario = Scenario { playback, ..Scenario::default() };
+            open_loop.answer(&scenario, &mut Scratch::default())
+        };
+        let recorded = answer(Playback::default()).unwrap();
+        let leads = recorded.lag.slices.lead_s.unwrap();
+        // Each slice begins 151 to 239 frames ahead of a listener at 1,000 frames a second.
+        assert_eq!((leads.min, leads.max), (0.151, 0.239));
+        let rounded =
+            answer(Playback { quantum_frames: Some(100), ..Playback::default() }).unwrap();
+        assert!(rounded.lag.slices.lead_s.unwrap().max > leads.max);
+        let faster = Playback { rate: Some(1.1), ..Playback::default() };
+        assert_eq!(answer(faster).unwrap_err(), OpenLoopError::ReportedPlayhead);
+    }
 }

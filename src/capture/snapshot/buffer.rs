@@ -1,6 +1,7 @@
 //! The client's buffer, compressed.
 
 use std::borrow::Cow;
+use std::io::{self, Read, Write};
 
 use crate::capture::format::MAX_PAYLOAD_LEN;
 
@@ -8,6 +9,8 @@ use crate::capture::format::MAX_PAYLOAD_LEN;
 const FREE_BUFFER_LEN: u64 = 32 << 20;
 /// A packed buffer is shorter than this.
 const MAX_PACKED_LEN: usize = MAX_PAYLOAD_LEN / 2;
+/// Bytes of a plane that are compressed at a time.
+const PART_LEN: usize = 64 << 10;
 /// Magic number of a zstd frame that decoders skip; buffers are filled up with one.
 const SKIPPABLE: [u8; 4] = 0x184d_2a50_u32.to_le_bytes();
 /// Fast, and the planes that shrink at all do so at any level.
@@ -42,14 +45,9 @@ impl PackedBuffer<'_> {
         if samples.len() as u64 > Self::MAX_SAMPLES {
             return None;
         }
-        let mut planes = vec![0; samples.len() * 4];
-        for (plane, chunk) in planes.chunks_exact_mut(samples.len().max(1)).enumerate() {
-            for (byte, sample) in chunk.iter_mut().zip(samples) {
-                *byte = sample.to_be_bytes()[plane];
-            }
-        }
-        let mut packed = zstd::bulk::compress(&planes, BUFFER_LEVEL).ok()?;
-        fill_up(&mut packed, planes.len() as u64);
+        let len = samples.len() as u64 * 4;
+        let mut packed = compress_planes(samples, len).ok()?;
+        fill_up(&mut packed, len);
         (packed.len() < MAX_PACKED_LEN).then_some(PackedBuffer(Cow::Owned(packed)))
     }
 
@@ -59,6 +57,32 @@ impl PackedBuffer<'_> {
     /// The bytes are not such a buffer. No memory is allocated for a length that the bytes at hand
     /// could not inflate to.
     pub fn unpack(&self, samples: u64) -> Result<Vec<f32>, BufferError> {
+        let mut unpacked = Vec::new();
+        self.inflate(samples, |plane, at, bytes| {
+            unpacked.resize(samples as usize, 0.0_f32);
+            let shift = 8 * (3 - plane);
+            for (sample, &byte) in unpacked[at..].iter_mut().zip(bytes) {
+                *sample = f32::from_bits(sample.to_bits() | u32::from(byte) << shift);
+            }
+        })?;
+        Ok(unpacked)
+    }
+
+    /// Looks whether it unpacks to this many samples, without holding them.
+    ///
+    /// # Errors
+    /// As [`PackedBuffer::unpack`].
+    pub fn check(&self, samples: u64) -> Result<(), BufferError> {
+        self.inflate(samples, |_, _, _| ())
+    }
+
+    /// Inflates the planes in their order. Each part goes to `take` with its plane and with the number
+    /// of its first sample.
+    fn inflate(
+        &self,
+        samples: u64,
+        mut take: impl FnMut(u32, usize, &[u8]),
+    ) -> Result<(), BufferError> {
         let bytes = samples.saturating_mul(4);
         if bytes > may_inflate_to(self.0.len()) {
             return Err(BufferError::TooShort);
@@ -67,17 +91,41 @@ impl PackedBuffer<'_> {
         if declared != Some(bytes) {
             return Err(BufferError::OtherDeclared);
         }
-        let planes =
-            zstd::bulk::decompress(&self.0, bytes as usize).map_err(|_| BufferError::NotZstd)?;
-        if planes.len() as u64 != bytes {
-            return Err(BufferError::OtherLength);
+        let decoder = zstd::Decoder::with_buffer(&self.0[..]);
+        let mut decoder = decoder.map_err(|_| BufferError::NotZstd)?;
+        let mut part = vec![0; PART_LEN];
+        let mut done = 0;
+        loop {
+            let (plane, at) = (done / samples.max(1), done % samples.max(1));
+            let room = (samples - at).clamp(1, PART_LEN as u64) as usize;
+            let read = decoder.read(&mut part[..room]).map_err(|_| BufferError::NotZstd)?;
+            if read == 0 {
+                break;
+            }
+            if plane > 3 {
+                return Err(BufferError::OtherLength);
+            }
+            take(plane as u32, at as usize, &part[..read]);
+            done += read as u64;
         }
-        let (high, low) = planes.split_at(planes.len() / 2);
-        let (first, second) = high.split_at(high.len() / 2);
-        let (third, fourth) = low.split_at(low.len() / 2);
-        let columns = first.iter().zip(second).zip(third.iter().zip(fourth));
-        Ok(columns.map(|((&a, &b), (&c, &d))| f32::from_be_bytes([a, b, c, d])).collect())
+        if done == bytes { Ok(()) } else { Err(BufferError::OtherLength) }
     }
+}
+
+/// The planes of a buffer in one zstd frame, of which only a part at a time is held uncompressed.
+fn compress_planes(samples: &[f32], len: u64) -> io::Result<Vec<u8>> {
+    let mut encoder = zstd::Encoder::new(Vec::new(), BUFFER_LEVEL)?;
+    encoder.include_contentsize(true)?;
+    encoder.set_pledged_src_size(Some(len))?;
+    let mut part = Vec::with_capacity(PART_LEN);
+    for plane in 0..4 {
+        for samples in samples.chunks(PART_LEN) {
+            part.clear();
+            part.extend(samples.iter().map(|sample| sample.to_be_bytes()[plane]));
+            encoder.write_all(&part)?;
+        }
+    }
+    encoder.finish()
 }
 
 /// Pads a buffer that compressed very well, so that readers need not trust the declared length.
@@ -104,6 +152,7 @@ mod tests {
         let unpacked = packed.unpack(samples.len() as u64).unwrap();
         let bits = |samples: &[f32]| samples.iter().map(|s| s.to_bits()).collect::<Vec<_>>();
         assert_eq!(bits(&unpacked), bits(samples));
+        assert_eq!(packed.check(samples.len() as u64), Ok(()));
         packed.0.len()
     }
 
@@ -127,6 +176,7 @@ mod tests {
         let cut = PackedBuffer(packed.0[..packed.0.len() - 9].into());
         let refused = cut.unpack(samples.len() as u64);
         assert_eq!(refused, Err(BufferError::TooShort));
+        assert_eq!(cut.check(samples.len() as u64), Err(BufferError::TooShort));
     }
 
     #[test]

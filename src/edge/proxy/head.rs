@@ -449,4 +449,43 @@ mod tests {
                 .contains("lengths")
         );
     }
+
+    /// What a head agrees on, if a WebSocket follows it.
+    #[track_caller]
+    fn check_switch(sent: &str, wants: Wants, expected: Option<&str>) {
+        let head = response(sent.as_bytes(), wants, &upstream("ws://pod:1"), None);
+        let head = head.unwrap().unwrap();
+        let agreed = head.websocket.map(|agreed| agreed.extensions);
+        assert_eq!(agreed.as_deref(), expected, "{sent}");
+        assert_eq!(head.len, sent.len());
+    }
+
+    #[test]
+    fn a_websocket_follows_a_switch_that_was_asked_for() {
+        let deflate = "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
+        let switch = format!("HTTP/1.1 101 Yes\r\nUpgrade: websocket\r\n{deflate}");
+        check_switch(&switch, Wants::WebSocket, Some("permessage-deflate"));
+        check_switch(&switch, Wants::Document, None);
+        check_switch("HTTP/1.1 101 Yes\r\n\r\n", Wants::WebSocket, Some(""));
+        check_switch("HTTP/1.1 101 Yes\r\nUpgrade: h2c\r\n\r\n", Wants::WebSocket, None);
+        let refusal = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+        check_switch(refusal, Wants::WebSocket, None);
+        // No version that there is.
+        let odd = format!("HTTP/7 101 Yes\r\nX: y\r\n{deflate}");
+        check_switch(&odd, Wants::WebSocket, Some("permessage-deflate"));
+        let unasked = response(odd.as_bytes(), Wants::Document, &upstream("ws://pod:1"), None);
+        assert!(unasked.is_err());
+    }
+
+    #[test]
+    fn an_old_server_sends_no_chunks() {
+        let chunked = "200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let framing = |version: &str| {
+            let sent = format!("{version} {chunked}");
+            let head = response(sent.as_bytes(), Wants::Document, &upstream("ws://pod:1"), None);
+            head.unwrap().unwrap().framing
+        };
+        assert!(matches!(framing("HTTP/1.1"), BodyFraming::Chunked(_)));
+        assert_eq!(framing("HTTP/1.0"), BodyFraming::UntilClose);
+    }
 }

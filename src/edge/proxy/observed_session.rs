@@ -376,25 +376,27 @@ mod tests {
         frame
     }
 
+    fn opening(user_agent: Option<&str>, extensions: &str) -> SessionOpening {
+        SessionOpening {
+            session: 1,
+            at: Nanos(0),
+            utc: String::new(),
+            client: ([127, 0, 0, 1], 1).into(),
+            url: "ws://pod/".to_owned(),
+            user_agent: user_agent.map(str::to_owned),
+            extensions: extensions.to_owned(),
+            deflate: None,
+            impairment: None,
+        }
+    }
+
     /// Plays a recorded session and 5 s of silence after it to the observer, which updates every
     /// 10 ms.
     fn play(capture: &str) -> (Vec<ProxyNotice>, u64) {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(capture);
         let mut records = open_capture(&path).unwrap();
         let (buffered, _waiting) = oneshot::channel();
-        let client = ([127, 0, 0, 1], 1).into();
-        let url = "ws://pod/".to_owned();
-        let opening = SessionOpening {
-            session: 1,
-            at: Nanos(0),
-            utc: String::new(),
-            client,
-            url,
-            user_agent: None,
-            extensions: String::new(),
-            deflate: None,
-            impairment: None,
-        };
+        let opening = opening(None, "");
         let said = Mutex::new(Vec::new());
         let notify = |notice| said.lock().unwrap().push(notice);
         let mut session = ObservedSession::new(opening, buffered, None);
@@ -464,12 +466,57 @@ mod tests {
         let rates: Vec<f64> = said
             .iter()
             .filter_map(|notice| match notice {
-                ProxyNotice::Status(status) => Some(status.slices_per_s),
+                ProxyNotice::Status(status) => {
+                    assert!(status.params_per_s < 100.0, "{status:?}");
+                    Some(status.slices_per_s)
+                }
                 ProxyNotice::Closed { .. } => None,
                 other => panic!("{other:?}"),
             })
             .collect();
         assert!(slices > 30 && rates.len() > 20);
         assert!(rates.iter().any(|rate| *rate > 10.0), "{rates:?}");
+    }
+
+    #[test]
+    fn a_header_says_who_recorded_whom() {
+        let known = |user_agent, extensions| {
+            let header = header_of(opening(user_agent, extensions), Some("{}".to_owned()));
+            assert_eq!(header.config.as_deref(), Some("{}"));
+            let pairs = header.metadata.into_iter().map(|(key, value)| format!("{key}={value}"));
+            pairs.collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(known(None, ""), "recorded_by=proxy");
+        assert_eq!(
+            known(Some("Firefox/99"), "permessage-deflate"),
+            "extensions=permessage-deflate recorded_by=proxy user_agent=Firefox/99"
+        );
+    }
+
+    #[test]
+    fn a_message_says_what_of_it_is_there_and_whether_that_is_compressed() {
+        let of = |is_compressed, len| {
+            let whole = Whole { opcode: 2, payload: b"abc", len, is_compressed };
+            let message = message_of(Direction::ServerToClient, &whole);
+            (message.opcode, message.compressed, message.whole_len)
+        };
+        assert_eq!(of(false, 3), (Opcode::Binary, false, None));
+        assert_eq!(of(true, 9), (Opcode::Binary, true, Some(9)));
+    }
+
+    #[test]
+    fn the_first_close_says_who_why_and_how() {
+        let said = |direction, payload: &[u8]| {
+            let mut engine = Engine::new(Options::default());
+            let message = Message::new(direction, Opcode::Close, payload);
+            let (seq, t, body) = (0, Nanos(0), Body::Message(message));
+            engine.handle(&Record { seq, t, conn: 0, body });
+            closed(&engine).unwrap()
+        };
+        let (up, down) = (Direction::ClientToServer, Direction::ServerToClient);
+        assert_eq!(said(up, b""), "the client closed it");
+        assert_eq!(said(down, &[3, 232]), "the server closed it with 1000");
+        assert_eq!(said(down, b"\x03\xe9gone"), "the server closed it with 1001, gone");
+        assert_eq!(closed(&Engine::new(Options::default())), None);
     }
 }

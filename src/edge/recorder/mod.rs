@@ -21,6 +21,8 @@ mod options;
 mod parts;
 mod queue;
 mod quota;
+#[cfg(test)]
+mod tests;
 mod trigger;
 mod writer;
 

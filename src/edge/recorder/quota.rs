@@ -105,3 +105,28 @@ fn incident_ns(path: &Path) -> Option<u64> {
     let Body::Header(header) = record.body else { return None };
     header.metadata.get(INCIDENT_NS_KEY)?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_utc(name: &str, expected: Option<&str>) {
+        let pattern = named(Path::new("in/live.lagtape"), "");
+        let found = utc_of(&Path::new("in").join(name), &pattern);
+        assert_eq!(found.as_deref(), expected, "{name}");
+    }
+
+    #[test]
+    fn an_incident_is_known_by_stem_time_reason_and_extension() {
+        let utc = Some("2026-11-22T16-04-10Z");
+        check_utc("live-2026-11-22T16-04-10Z-stale.lagtape", utc);
+        check_utc("live-2026-11-22T16-04-10Z-stale-2.lagtape", utc);
+        check_utc("live-2026-11-22T16-04-10Z-stale.wav", None);
+        check_utc("live-2026-11-22T16-04-10Zstale.lagtape", None);
+        check_utc("live-2026-11-22T16-04-10Z.lagtape", None);
+        check_utc("live-20d6-11-22T16-04-10Z-stale.lagtape", None);
+        check_utc("alive-2026-11-22T16-04-10Z-stale.lagtape", None);
+        check_utc("live-001.lagtape", None);
+    }
+}

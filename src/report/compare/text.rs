@@ -235,3 +235,22 @@ fn next(comparison: &Comparison, out: &mut String) -> fmt::Result {
         worse.from_s + span.to_s
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_says_how_many_more_there_are_if_there_are_any() {
+        let of = |len: usize| {
+            let mut out = String::new();
+            list(&mut out, "heading", &vec![7; len], |item| format!("item {item}")).unwrap();
+            out
+        };
+        assert_eq!(of(0), "");
+        assert_eq!(of(1), "\nheading\n  item 7\n");
+        assert_eq!(of(MAX_LINES).lines().count(), 2 + MAX_LINES);
+        let more = "  and 2 more; --json lists them all";
+        assert_eq!(of(MAX_LINES + 2).lines().last(), Some(more));
+    }
+}

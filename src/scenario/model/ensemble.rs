@@ -169,6 +169,8 @@ fn by_size(clusters: &mut [Vec<usize>]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenario::model::FactualError;
+    use crate::scenario::model::hypothesis::tests::with_transits;
 
     #[track_caller]
     fn check(gaps: &[f64], expected: (usize, usize)) {
@@ -189,5 +191,35 @@ mod tests {
         check(&[0.0, 5.0, 2.0, 9.0], (1, 2));
         check(&[0.0, 1.5, 2.0], (0, 1));
         assert_eq!(closest(&[vec![0]], &[[0.0; 3]]), None);
+    }
+
+    #[test]
+    fn what_is_asked_for_comes_at_moments_spread_over_one_period() {
+        let server = with_transits(&[0]);
+        let factual_error = FactualError::default();
+        let fit = Fit { server, period_ns: 40_000_000, tick_s: 0.05, factual_error };
+        let (trace, change) = (Trace::default(), Change::default());
+        let args = ReportArgs::default();
+        let question = |members| {
+            perturbations(&Question {
+                trace: &trace,
+                fit: &fit,
+                change: &change,
+                args,
+                members,
+                seed: 7,
+            })
+        };
+        let all = question(5);
+        let shifts: Vec<_> = all.iter().map(|one| (one.shift_ns, one.jitters)).collect();
+        let ms = 1_000_000;
+        assert_eq!(shifts[0], (0, false), "the first is as asked");
+        assert_eq!(shifts[1..], [(-10 * ms, true), (0, true), (10 * ms, true), (20 * ms, true)]);
+        for one in &all[1..] {
+            assert!(one.tick_shift_ns.abs() <= 25 * ms && one.tick_shift_ns != 0, "{one:?}");
+            assert!(one.new_frames_cost.abs() <= COST_UNKNOWN, "{one:?}");
+        }
+        assert_eq!(question(0).len(), 1);
+        assert_eq!(question(1), all[..1]);
     }
 }

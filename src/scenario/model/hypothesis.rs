@@ -58,3 +58,59 @@ impl Hypothesis {
         self.generations[index].transit_ns - self.mean_transit_ns
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::peer::rng::Stream;
+    use crate::scenario::model::queue::Cause;
+
+    /// A server whose slices took this much longer than the fastest, in nanoseconds.
+    pub(in crate::scenario::model) fn with_transits(transits_ns: &[i64]) -> Hypothesis {
+        let turn = |&transit_ns| Generation { transit_ns, ..Generation::default() };
+        let generations: Vec<_> = transits_ns.iter().map(turn).collect();
+        let mean_transit_ns = transits_ns.iter().sum::<i64>() / transits_ns.len() as i64;
+        Hypothesis {
+            policy: Policy::default(),
+            rule: Rule::default(),
+            round_trip_ns: 1_000,
+            generations,
+            queue: None,
+            new_frames: NewFrames::default(),
+            mean_transit_ns,
+        }
+    }
+
+    pub(in crate::scenario::model) fn queue() -> Queue {
+        Queue { cause: Cause::Link, ns_per_byte: 2.0, began: Nanos(7), waits_ns: 50 }
+    }
+
+    fn jitters(server: &Hypothesis) -> BTreeSet<i64> {
+        let mut rng = Rng::new(3, Stream::Client);
+        (0..200).map(|_| server.jitter_ns(&mut rng)).collect()
+    }
+
+    #[test]
+    fn reports_jitter_as_slices_did_but_where_those_waited() {
+        let server = with_transits(&[0, 10, 50]);
+        assert_eq!(jitters(&server), BTreeSet::from([-20, -10, 30]));
+        assert_eq!(jitters(&Hypothesis { queue: Some(queue()), ..server }), BTreeSet::from([0]));
+    }
+
+    #[test]
+    fn turns_begin_anew_with_the_second() {
+        let server = with_transits(&[1, 2, 3]);
+        let turns: Vec<_> = (0..7).map(|number| server.turn(number).transit_ns).collect();
+        assert_eq!(turns, [1, 2, 3, 2, 3, 2, 3]);
+    }
+
+    #[test]
+    fn a_server_begins_with_the_recording_or_before_its_queue() {
+        let trace = Trace { begins: Nanos(9), ..Trace::default() };
+        let server = with_transits(&[0]);
+        assert_eq!(server.began(&trace), Nanos(9));
+        assert_eq!(Hypothesis { queue: Some(queue()), ..server }.began(&trace), Nanos(7));
+    }
+}

@@ -450,3 +450,61 @@ impl Trace {
         self.ticks.iter().any(|tick| tick.acked.is_some())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::{Direction, Gap};
+    use crate::engine::Options;
+    use crate::engine::session_tests::Session;
+
+    /// The trace of a session of twenty slices and ticks with something more in it.
+    fn traced(more: impl FnOnce(&mut Session<'_>)) -> Result<Trace, TraceError> {
+        let mut tracer = Tracer::new();
+        let mut session = Session::watched(Options::default(), |_, record| tracer.handle(record));
+        session.tick(9.0, "");
+        session.begin(&[0.5; 48_000]);
+        for turn in 0..20 {
+            session.slice(24_000, &[0.25; 480]);
+            session.text(Direction::ServerToClient, r#"{"type":"params_update"}"#);
+            session.tick(f64::from(turn) * 0.03, r#","slice_bytes_rx":9"#);
+        }
+        more(&mut session);
+        drop(session);
+        tracer.finish()
+    }
+
+    #[test]
+    fn a_trace_has_what_came_and_how_long_it_was_on_the_wire() {
+        let trace = traced(|_| ()).unwrap();
+        assert_eq!((trace.frames, trace.sample_rate), (48_000, 48_000));
+        assert_eq!((trace.slices.len(), trace.ticks.len()), (20, 20), "none before the buffer");
+        let slice = trace.slices[3];
+        assert_eq!((slice.header.start, slice.bytes, slice.text_bytes), (24_000, 983, 2 + 24));
+        // A client masks what it sends: four bytes more than the two of a short header.
+        let text = r#"{"type":"params","playback_pos":0,"slice_bytes_rx":9}"#;
+        assert_eq!(
+            (trace.ticks[0].bytes as usize, trace.ticks[0].acked),
+            (6 + text.len(), Some(9.0))
+        );
+        assert!(trace.acknowledges() && !trace.is_modern());
+        assert_eq!(trace.loop_s(), 1.0);
+    }
+
+    #[track_caller]
+    fn check_unknown(more: impl FnOnce(&mut Session<'_>), expected: &'static str) {
+        assert_eq!(traced(more), Err(TraceError::Unknown { what: expected }));
+    }
+
+    #[test]
+    fn what_the_model_does_not_know_is_refused() {
+        let no_numbers = "durations or positions that are no numbers";
+        let op = |op: Marker| move |session: &mut Session<'_>| session.body(Body::Marker(op));
+        check_unknown(op(Marker::Seek { to_s: f64::NAN }), no_numbers);
+        check_unknown(op(Marker::Rate { rate: f64::INFINITY }), no_numbers);
+        check_unknown(|session| session.body(Body::Gap(Gap::default())), "a gap");
+        let band = r#"{"type":"loop_band","start":0}"#;
+        check_unknown(|session| session.text(Direction::ClientToServer, band), "a loop band");
+        assert!(traced(op(Marker::Rate { rate: 2.0 })).is_ok());
+    }
+}

@@ -156,3 +156,38 @@ pub(super) fn rest_ns(three: &[Leading]) -> i64 {
     let (tick_ns, decode_ns) = three[2].before_ns;
     gap_ns - tick_ns - decode_ns
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: i64 = 1_000_000;
+
+    /// Slices that came at these times and declare these ticks and decodes of the turn before, in ms.
+    fn known(slices: &[(u64, i64, i64)]) -> Vec<Leading> {
+        let leading = |&(at, tick, decode): &(u64, i64, i64)| Leading {
+            start: 0,
+            arrived: Nanos(at * MS as u64),
+            before_ns: (tick * MS, decode * MS),
+        };
+        slices.iter().map(leading).collect()
+    }
+
+    #[test]
+    fn what_is_usual_of_turns() {
+        // Each turn takes 30 and 8 ms, and 1 ms besides.
+        let even: Vec<_> = (0..12).map(|turn| (1_000 + 39 * turn, 30, 8)).collect();
+        let Usual { decode_ns, rest_ns, period_ns, spread_ns } = Usual::of(&known(&even));
+        assert_eq!((decode_ns, rest_ns, period_ns, spread_ns), (8 * MS, MS, 39 * MS, STEP_NS));
+        // The first declares a turn before all of them.
+        let uneven = [(0, 900, 90), (39, 20, 8), (78, 40, 8), (117, 20, 8), (156, 40, 8)];
+        let Usual { decode_ns, period_ns, spread_ns, .. } = Usual::of(&known(&uneven));
+        assert_eq!((decode_ns, spread_ns), (8 * MS, 10 * MS));
+        assert!((38 * MS..=40 * MS).contains(&period_ns), "{period_ns}");
+    }
+
+    #[test]
+    fn a_rest_is_what_work_leaves_between_two_arrivals() {
+        assert_eq!(rest_ns(&known(&[(100, 0, 0), (145, 7, 7), (190, 30, 8)])), 7 * MS);
+    }
+}

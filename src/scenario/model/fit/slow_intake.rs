@@ -105,3 +105,41 @@ fn with_shed(generations: &[Generation]) -> Vec<Generation> {
     }
     turns
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: i64 = 1_000_000;
+
+    /// Turns of 40 ms with these rests, and what they become: rest, tick, and whether it was shed.
+    #[track_caller]
+    fn check_shed(rests_ms: &[i64], expected: &[(i64, i64, bool)]) {
+        let turn = |rest_ms: &i64| Generation {
+            rest_ns: rest_ms * MS,
+            tick_ns: 30 * MS,
+            decode_ns: 9 * MS,
+            transit_ns: 3,
+            ..Generation::default()
+        };
+        let turns = with_shed(&rests_ms.iter().map(turn).collect::<Vec<_>>());
+        let found: Vec<_> =
+            turns.iter().map(|turn| (turn.rest_ns / MS, turn.tick_ns / MS, turn.shed)).collect();
+        assert_eq!(found, expected);
+        assert!(turns.iter().all(|turn| turn.shed == (turn.transit_ns == 0)));
+        let length = |turn: &Generation| turn.rest_ns + turn.tick_ns + turn.decode_ns;
+        let recorded = rests_ms.iter().map(|rest_ms| (rest_ms + 39) * MS).sum::<i64>();
+        assert_eq!(turns.iter().map(length).sum::<i64>(), recorded, "no time is lost");
+    }
+
+    #[test]
+    fn a_rest_of_whole_turns_was_spent_on_what_was_shed() {
+        check_shed(&[1, 1, 1], &[(1, 30, false); 3]);
+        let (kept, shed) = ((1, 30, false), (1, 30, true));
+        check_shed(&[1, 1, 41, 1], &[kept, kept, shed, kept, kept]);
+        check_shed(&[1, 1, 81, 1, 1], &[kept, kept, shed, shed, kept, kept, kept]);
+        // The first has no turn before it.
+        check_shed(&[41, 1, 1], &[(41, 30, false), kept, kept]);
+        check_shed(&[1, 1, 7, 1], &[kept, kept, (7, 30, false), kept]);
+    }
+}

@@ -162,3 +162,62 @@ impl<'a> RecordedWay<'a> {
         self.hypothesis.queue.map_or(0.0, |queue| queue.ns_per_byte * bytes as f64)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::peer::pacing::Region;
+    use crate::scenario::model::hypothesis::tests::{queue, with_transits};
+    use crate::time::Span;
+
+    /// When reports of these moments arrive, as a way says that differs from 100 ns on.
+    fn reports(jitters: bool, sent: &[u64]) -> Vec<u64> {
+        let server = with_transits(&[0, 600]);
+        let perturbation = Perturbation { seed: 5, jitters, ..Perturbation::default() };
+        let mut way = RecordedWay::new(&server, &perturbation, Nanos(100));
+        sent.iter().map(|&at| way.report_arrives(Nanos(at)).0).collect()
+    }
+
+    #[test]
+    fn reports_jitter_from_where_a_run_differs() {
+        let before: Vec<u64> = (0..50).collect();
+        let as_fitted: Vec<u64> = before.iter().map(|at| at + 1_000).collect();
+        assert_eq!(reports(true, &before), as_fitted);
+        let mut after = reports(true, &[100; 50]);
+        after.sort_unstable();
+        after.dedup();
+        assert_eq!(after, [100 + 1_000 - 300, 100 + 1_000 + 300]);
+        assert_eq!(reports(false, &[100; 50]), [1_100; 50]);
+    }
+
+    #[test]
+    fn slices_are_as_late_as_recorded_and_what_their_queue_is_longer() {
+        let server = Hypothesis { queue: Some(queue()), ..with_transits(&[10, 80, 90, 20, 70]) };
+        let mut way = RecordedWay::new(&server, &Perturbation::default(), Nanos(0));
+        way.longer_ns = 5.0;
+        let arrive: Vec<u64> = (0..3).map(|turn| way.slice_arrives(Nanos(100), turn).0).collect();
+        assert_eq!(arrive, [110, 180, 190], "none waited for the first");
+        way.longer_ns = 5.0;
+        assert_eq!(way.slice_arrives(Nanos(100), 1), Nanos(185));
+        assert_eq!(way.slice_arrives(Nanos(100), 3), Nanos(120));
+        assert_eq!(way.slice_arrives(Nanos(100), 4), Nanos(170), "that emptied it");
+    }
+
+    #[test]
+    fn a_link_lets_slices_pass_and_keeps_texts_to_itself() {
+        let down = vec![(Span(0), LinkOptions::default())];
+        let change = Change { down, ..Change::default() };
+        let mut links = Links::new(&change, &Perturbation::default(), Nanos(0));
+        let region = Region { start: 9, frames: 8 };
+        let slice = MadeSlice { turn: 4, region, made: Nanos(1), bytes: 100 };
+        assert!(links.has_down() && links.any());
+        assert!(links.send_slice(Nanos(1), slice, 30).is_none());
+        let at = links.slice_passes_at().unwrap();
+        assert_eq!(links.passed_slice(at).map(|slice| slice.turn), Some(4));
+        assert!(links.slice_passes_at().is_some(), "the text is behind it");
+        assert!(links.passed_slice(Nanos(u64::MAX)).is_none());
+        let mut none = Links::new(&Change::default(), &Perturbation::default(), Nanos(0));
+        assert!(!none.any());
+        assert_eq!(none.send_slice(Nanos(1), slice, 30).map(|slice| slice.turn), Some(4));
+    }
+}

@@ -1,0 +1,334 @@
+//! The recorder on disks that take their time, take little at once, or break.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use super::*;
+use crate::capture::{Direction, Kind, Opcode, Records};
+use crate::engine::{Engine, Options};
+use crate::flight::{RingLimits, SplitAt};
+use crate::time::Span;
+
+const MARKER: SyncMarker = SyncMarker(*b"recorder");
+const S: u64 = 1_000_000_000;
+
+/// Files in memory, on a disk whose ways the test decides.
+#[derive(Clone, Default)]
+struct Shelf(Arc<Mutex<Ways>>);
+
+#[derive(Default)]
+struct Ways {
+    files: BTreeMap<PathBuf, Vec<u8>>,
+    /// Files that were created by force.
+    forced: usize,
+    /// Bytes that a write takes, if that is limited.
+    at_most: Option<usize>,
+    /// Each write waits for a permission, until nobody can give one any more.
+    permissions: Option<Receiver<()>>,
+    /// Writing panics.
+    is_broken: bool,
+    syncs: usize,
+}
+
+impl Shelf {
+    fn ways(&self) -> MutexGuard<'_, Ways> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes every write wait for the sender.
+    fn permitted(&self) -> SyncSender<()> {
+        let (permit, permissions) = sync_channel(0);
+        self.ways().permissions = Some(permissions);
+        permit
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.ways().files.keys().map(|path| path.display().to_string()).collect()
+    }
+
+    /// The records of a file that the recorder was offered, in a few words.
+    fn read(&self, path: &str) -> Vec<String> {
+        let bytes = self.ways().files[Path::new(path)].clone();
+        let mut records = Records::new(&bytes[..]);
+        let mut found = Vec::new();
+        while let Some(record) = records.next_record().unwrap() {
+            if record.kind() != Kind::Checkpoint {
+                found.push(shape(&record));
+            }
+        }
+        found
+    }
+}
+
+struct Sheet {
+    shelf: Shelf,
+    path: PathBuf,
+}
+
+impl Store for Shelf {
+    fn create(&mut self, path: &Path, force: bool) -> io::Result<Box<dyn Disk>> {
+        let mut ways = self.ways();
+        ways.forced += usize::from(force);
+        if ways.files.insert(path.to_owned(), Vec::new()).is_some() && !force {
+            return Err(ErrorKind::AlreadyExists.into());
+        }
+        Ok(Box::new(Sheet { shelf: self.clone(), path: path.to_owned() }))
+    }
+}
+
+impl Write for Sheet {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let permissions = self.shelf.ways().permissions.take();
+        if let Some(permissions) = permissions
+            && permissions.recv().is_ok()
+        {
+            self.shelf.ways().permissions = Some(permissions);
+        }
+        let mut ways = self.shelf.ways();
+        assert!(!ways.is_broken, "the disk is broken, as this test has it");
+        let taken = ways.at_most.unwrap_or(usize::MAX).min(bytes.len());
+        ways.files.entry(self.path.clone()).or_default().extend_from_slice(&bytes[..taken]);
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Disk for Sheet {
+    fn sync(&mut self) -> io::Result<()> {
+        self.shelf.ways().syncs += 1;
+        Ok(())
+    }
+}
+
+fn shape(record: &Record<'_>) -> String {
+    match &record.body {
+        Body::Message(message) => format!("{}: {} bytes", record.seq, message.payload.len()),
+        Body::Gap(gap) => format!("{}: {} lost from {}", record.seq, gap.count, gap.first_seq),
+        other => format!("{}: {}", record.seq, other.kind()),
+    }
+}
+
+/// A recording, what it showed, and an engine that saw that.
+struct Recording {
+    recorder: Recorder,
+    seen: Vec<String>,
+    engine: Engine,
+    news: Vec<RecorderNotice>,
+}
+
+impl Recording {
+    fn begin(shelf: &Shelf, options: RecorderOptions) -> Recording {
+        let options = RecorderOptions { retry: Duration::from_millis(1), ..options };
+        let (mut seen, mut engine) = (Vec::new(), Engine::new(Options::default()));
+        let mut see = |record: &Record<'_>| {
+            seen.push(shape(record));
+            engine.handle(record);
+        };
+        let (store, header) = (Box::new(shelf.clone()), Header::new("test", Nanos(0)));
+        let recorder = Recorder::start(options, store, MARKER, header, &mut see).unwrap();
+        Recording { recorder, seen, engine, news: Vec::new() }
+    }
+
+    fn offer(&mut self, t: Nanos, len: usize) -> Taken {
+        let payload = vec![0; len];
+        let message = Message::new(Direction::ServerToClient, Opcode::Binary, &payload);
+        let Recording { recorder, seen, engine, .. } = self;
+        recorder.offer(t, 0, Body::Message(message), &mut |record| {
+            seen.push(shape(record));
+            engine.handle(record);
+        })
+    }
+
+    fn wait_until(&self, is_it: impl Fn(&RecorderStatus) -> bool) {
+        while !is_it(&self.recorder.status()) {
+            std::thread::yield_now();
+        }
+    }
+
+    fn finish(self, t: Nanos) -> (Finished, Vec<String>, Engine) {
+        let Recording { recorder, mut seen, mut engine, mut news } = self;
+        news.extend(recorder.news());
+        let mut finished = recorder.finish(t, "done".to_owned(), &mut |record| {
+            seen.push(shape(record));
+            engine.handle(record);
+        });
+        news.append(&mut finished.news);
+        finished.news = news;
+        (finished, seen, engine)
+    }
+}
+
+/// Whenever the disk has stood still until a dozen records were lost, it takes all that waits.
+#[test]
+fn a_disk_that_keeps_stopping_costs_a_gap_each_time() {
+    const ROUNDS: u64 = 20;
+    let shelf = Shelf::default();
+    let permit = shelf.permitted();
+    let options = RecorderOptions { queue_bytes: 4_000, ..RecorderOptions::new("x") };
+    let mut recording = Recording::begin(&shelf, options);
+    let mut offered = 0;
+    for round in 0..ROUNDS {
+        let mut lost = 0;
+        // Until a dozen are lost.
+        while lost < 12 {
+            let taken = recording.offer(Nanos(round * S), 300);
+            assert_ne!(taken, Taken::Shown, "the disk does not fail");
+            lost += u64::from(taken == Taken::Lost);
+            offered += 1;
+        }
+        recording.wait_until(|status| {
+            let is_waiting = status.waiting_bytes > 0;
+            // Only a write that waits takes a permission.
+            let _ = is_waiting.then(|| permit.try_send(()));
+            !is_waiting
+        });
+    }
+    drop(permit);
+    let (finished, seen, engine) = recording.finish(Nanos(ROUNDS * S));
+    assert_eq!(shelf.read("x"), seen, "what was seen is what the file has");
+    assert_eq!((finished.status.lost, finished.failure), (12 * ROUNDS, None));
+    let counts: Vec<_> = engine.facts().gaps.iter().map(|(_, gap)| gap.count).collect();
+    assert_eq!(counts, [12; ROUNDS as usize], "a gap for each time that it did not keep up");
+    let kept = seen.iter().filter(|what| what.ends_with("bytes")).count() as u64;
+    assert_eq!(kept + finished.status.lost, offered);
+    let gaps = finished.news.iter().filter(|news| matches!(news, RecorderNotice::Gap { .. }));
+    assert_eq!(gaps.count() as u64, ROUNDS);
+}
+
+/// The files of a recording of four messages at these times, in parts of a second.
+fn parts(times_ms: [u64; 4]) -> Vec<Vec<String>> {
+    let shelf = Shelf::default();
+    let layout = FileLayout::Parts(SplitAt::Time(Span(S)));
+    let options = RecorderOptions { layout, ..RecorderOptions::new("live.lagtape") };
+    let mut recording = Recording::begin(&shelf, options);
+    for (len, t_ms) in (10..).zip(times_ms) {
+        recording.offer(Nanos(t_ms * 1_000_000), len);
+    }
+    let (finished, ..) = recording.finish(Nanos(9 * S));
+    let names: Vec<_> = finished.files.iter().map(|path| path.display().to_string()).collect();
+    assert_eq!(names, shelf.names());
+    let messages = |name: &String| -> Vec<String> {
+        shelf.read(name).into_iter().filter(|what| what.ends_with("bytes")).collect()
+    };
+    names.iter().map(messages).collect()
+}
+
+#[test]
+fn a_part_ends_before_what_comes_its_length_after_its_first_message() {
+    let one = |text: &str| text.to_owned();
+    assert_eq!(parts([0, 10, 20, 999]).len(), 1);
+    let second = parts([500, 600, 1_499, 1_500]);
+    assert_eq!(second.len(), 2);
+    assert_eq!(second[1], [one("4: 13 bytes")]);
+    assert_eq!(parts([0, 1_000, 2_000, 3_000]).len(), 4);
+}
+
+fn ring() -> RecorderOptions {
+    let layout = FileLayout::Ring(RingOptions {
+        limits: "60s".parse::<RingLimits>().unwrap(),
+        triggers: Vec::new(),
+        after: "1h".parse().unwrap(),
+        quota: Quota::default(),
+    });
+    RecorderOptions { layout, ..RecorderOptions::new("in/no/folder/live.lagtape") }
+}
+
+#[test]
+fn an_incident_is_whole_on_a_disk_that_takes_seven_bytes_at_once() {
+    let shelf = Shelf::default();
+    shelf.ways().at_most = Some(7);
+    let mut recording = Recording::begin(&shelf, ring());
+    for len in 0..20 {
+        recording.offer(Nanos(S), len);
+    }
+    recording.wait_until(|status| status.waiting_bytes == 0);
+    recording.recorder.request_incident(TriggerReason::Asked);
+    recording.wait_until(|status| status.file_count == 1);
+    for len in 20..40 {
+        recording.offer(Nanos(2 * S), len);
+    }
+    let (finished, seen, _) = recording.finish(Nanos(3 * S));
+    assert_eq!(finished.failure, None);
+    let [name] = &shelf.names()[..] else { panic!("{:?}", shelf.names()) };
+    assert_eq!(shelf.read(name), seen);
+    assert_eq!(shelf.ways().forced, 0, "no incident takes the place of another file");
+    let len = shelf.ways().files[Path::new(name)].len() as u64;
+    let written = |news: &RecorderNotice| matches!(news, RecorderNotice::Written { bytes, .. } if *bytes == len);
+    assert!(finished.news.iter().any(written), "{:?}", finished.news);
+}
+
+#[test]
+fn a_disk_that_breaks_the_thread_is_told_once_and_stops_nothing() {
+    let shelf = Shelf::default();
+    shelf.ways().is_broken = true;
+    let mut recording = Recording::begin(&shelf, RecorderOptions::new("x"));
+    recording.wait_until(|status| status.failing.is_some());
+    assert_eq!(recording.offer(Nanos(1), 9), Taken::Kept, "measuring goes on");
+    let (finished, ..) = recording.finish(Nanos(2));
+    assert!(finished.failure.unwrap().contains("broke off"));
+    let fails: Vec<_> = finished
+        .news
+        .iter()
+        .filter_map(|news| match news {
+            RecorderNotice::DiskFails { what, stops, .. } => Some((what.as_str(), *stops)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(fails, [("x", false)]);
+}
+
+/// How often a file was synced while ten records were written one by one, and at its end.
+fn syncs(sync: SyncPolicy) -> (usize, usize) {
+    let shelf = Shelf::default();
+    let mut recording =
+        Recording::begin(&shelf, RecorderOptions { sync, ..RecorderOptions::new("x") });
+    for _ in 0..10 {
+        recording.offer(Nanos(1), 9);
+        recording.wait_until(|status| status.waiting_bytes == 0);
+    }
+    let before = shelf.ways().syncs;
+    recording.finish(Nanos(2));
+    (before, shelf.ways().syncs)
+}
+
+#[test]
+fn files_are_synced_as_the_policy_says() {
+    assert_eq!(syncs(SyncPolicy::None), (0, 0));
+    let (_, interval) = syncs(SyncPolicy::Interval);
+    assert!(interval >= 1, "at the end");
+    let (before, record) = syncs(SyncPolicy::Record);
+    assert!(before >= 10 && record > before, "{before} and {record}");
+}
+
+#[test]
+fn a_recording_is_shown_by_its_file_or_by_a_pattern_of_its_files() {
+    let shown = |layout| {
+        let options = RecorderOptions { layout, ..RecorderOptions::new("in/live.lagtape") };
+        options.shown()
+    };
+    assert_eq!(shown(FileLayout::Whole), Path::new("in/live.lagtape"));
+    assert_eq!(shown(FileLayout::Parts(SplitAt::Time(Span(S)))), Path::new("in/live-*.lagtape"));
+    assert_eq!(shown(ring().layout), Path::new("in/live-*.lagtape"));
+}
+
+#[test]
+fn whoever_waits_for_a_trigger_is_woken_once_by_each_of_its_clones() {
+    let trigger = ManualTrigger::default();
+    let is_fired = || {
+        let mut context = Context::from_waker(Waker::noop());
+        pin!(trigger.fired()).poll(&mut context) == Poll::Ready(())
+    };
+    assert!(!is_fired());
+    trigger.clone().fire();
+    assert!(is_fired() && !is_fired());
+}
