@@ -12,7 +12,7 @@ use super::source::{Loaded, ServerSource};
 use super::{ServerFaults, ServerOptions};
 use crate::family::Family;
 use crate::peer::generator::GeneratorOptions;
-use crate::peer::policy::{EndRule, Policy};
+use crate::peer::policy::Policy;
 use crate::time::DEFAULT_SAMPLE_RATE;
 
 /// Numbers of a family's server, in seconds unless the name says otherwise; 0 where it has none.
@@ -112,9 +112,6 @@ impl ServedModel {
 pub(super) fn policy_of(family: Family, mut policy: Policy) -> Policy {
     if let Family::Sa3 | Family::Yue2 = family {
         policy.placement.window_s = family.traits().window_s;
-    }
-    if family == Family::Sa3 {
-        policy.placement.at_end = EndRule::Clamp;
     }
     policy
 }
