@@ -73,6 +73,7 @@ async fn record_backend(incident: &str, out: &Path) -> Result<Analysis> {
     let trouble: Trouble = incident.parse().expect("an incident of this name");
     let listen = "127.0.0.1:0".parse()?;
     let backend = BackendVerb {
+        needs_pcm: false,
         family: lagtape::family::Family::Acestep,
         listen,
         bus: BusPort::Off,

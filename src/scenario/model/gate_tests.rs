@@ -22,6 +22,7 @@ const MEMBERS: usize = 4;
 
 /// A session of a page that reports ten times a second and begins with the first slice, where its
 /// family takes long.
+#[derive(Clone, Copy)]
 struct Session {
     family: Family,
     incident: &'static str,
