@@ -25,15 +25,23 @@ function readout(session, view) {
     parts.push(`listener at ${seconds(tick.playhead_s[heard])}`, `age ${seconds(tick.staleness_s[heard])}`);
     if (tick.in_flight[heard] >= 0) parts.push(`in flight ${bytesOf(tick.in_flight[heard])}`);
   }
-  const landed = nearest(slice.t_s, t);
+  const landed = lastSlice(session, view, t);
   if (landed >= 0) {
-    parts.push(`slice at ${seconds(slice.start_s[landed])}`, `lead ${seconds(slice.lead_s[landed])}`,
+    parts.push(`last slice ${seconds(Math.max(0, t - slice.t_s[landed]))} ago`,
+      `at ${seconds(slice.start_s[landed])}`, `lead ${seconds(slice.lead_s[landed])}`,
       `after ${figure(slice.interval_s[landed] * 1e3)} ms`, `tick ${figure(slice.tick_ms[landed])} ms`,
       `decode ${figure(slice.dec_ms[landed])} ms`);
   }
   const spell = session.spells.find(({ from_s, to_s }) => from_s <= t && t <= to_s);
   if (spell) parts.push(spell.words);
   return parts.join(" · ");
+}
+
+// The slice that came last, or the one that the pointer means.
+function lastSlice({ slice }, view, t) {
+  const near = nearest(slice.t_s, t);
+  const isMeant = near >= 0 && Math.abs(slice.t_s[near] - t) < view.span / 300;
+  return isMeant ? near : firstAt(slice.t_s, t) - 1;
 }
 
 function selected(session, view) {

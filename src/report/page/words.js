@@ -8,7 +8,7 @@ function figure(value) {
   return sign(value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 2));
 }
 
-const seconds = (value) => `${figure(value)} s`;
+const seconds = (value) => (Number.isFinite(value) ? `${figure(value)} s` : "–");
 
 // A moment, as exactly as the view can show it.
 function moment(t, span) {
