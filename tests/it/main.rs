@@ -12,6 +12,7 @@ mod cli;
 mod context;
 mod derive;
 mod devtools;
+mod diagnosis_matrix;
 mod diff;
 mod documents;
 mod ending;

@@ -50,8 +50,11 @@ fn session(incident: &str, client: ClientModel, run_for_s: u64) -> Session {
 }
 
 fn session_of(incident: &str, client: ClientModel, run_for_s: u64, loop_s: f64) -> Session {
-    let mut verb = verb(incident, 3, run_for_s, PathBuf::new());
-    (verb.client, verb.loop_s) = (client, loop_s);
+    let verb = verb(incident, 3, run_for_s, PathBuf::new());
+    session_with(&SimulateVerb { client, loop_s, ..verb })
+}
+
+fn session_with(verb: &SimulateVerb) -> Session {
     let options = verb.options().unwrap();
     let header = verb.header(&options);
     let mut engine = Engine::new(Options::default());
@@ -263,7 +266,8 @@ fn a_coarse_callback_moves_the_position_in_steps() {
 #[test]
 fn a_hasty_transport_lead_goes_up_and_down() {
     let swings = |incident| {
-        let seen = session_of(incident, ClientModel::Lagtape, 40, 24.0);
+        let verb = verb(incident, 3, 34, PathBuf::new());
+        let seen = session_with(&SimulateVerb { channels: 2, loop_s: 24.0, ..verb });
         let leads: Vec<(f64, f64)> =
             seen.leads().into_iter().filter(|(t_s, _)| *t_s > 14.0).collect();
         // Rises by more than half a second from a low to the next high.
@@ -278,8 +282,8 @@ fn a_hasty_transport_lead_goes_up_and_down() {
         }
         swings
     };
-    let hasty = swings("transport-lead-oscillation:at=4,down=50KB/s");
-    let patient = swings("thin-link:at=4,down=50KB/s");
+    let hasty = swings("transport-lead-oscillation:at=4,down=140KB/s");
+    let patient = swings("thin-link:at=4,down=140KB/s,buffer=16MB");
     assert!(hasty >= 3 && hasty > 2 * patient, "{hasty} swings, {patient} with the usual decay");
 }
 

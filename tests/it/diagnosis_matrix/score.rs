@@ -1,0 +1,124 @@
+//! How diagnoses of labelled sessions compare with the truth.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use lagtape::diagnosis::Diagnosis;
+use lagtape::lag::ReportArgs;
+use lagtape::report::{Analysis, CaptureDescription};
+
+use super::set::{Evidence, Labelled};
+
+/// A diagnosis beside its truth.
+pub struct Scored {
+    pub class: String,
+    pub seed: u64,
+    pub command: String,
+    /// A listener heard lag.
+    pub is_audible: bool,
+    /// The class of the first finding, or `healthy`.
+    pub top: String,
+    /// The classes of all findings, the first first.
+    pub all: Vec<String>,
+    /// The first finding is the truth, or one of the classes that are true as well.
+    pub is_right: bool,
+    /// A finding says that what is true cannot be told from others.
+    pub is_ambiguous: bool,
+    /// Every cause has a finding.
+    pub has_all: bool,
+    /// From the true onset to that of the finding, in seconds.
+    pub onset_error_s: Option<f64>,
+}
+
+impl Scored {
+    /// Simulates a session, diagnoses it, and compares.
+    pub fn of(labelled: &Labelled, evidence: Evidence) -> Scored {
+        let (engine, ended) = labelled.run(evidence);
+        let about = CaptureDescription::live(String::new(), ended);
+        let analysis = Analysis::of(&engine, about, &ReportArgs::default());
+        let diagnosis = &analysis.diagnosis;
+        let (truth, found) = (labelled.truth(), classes(diagnosis));
+        let true_classes: Vec<Vec<&str>> =
+            truth.iter().map(|injection| [&[injection.class], injection.also].concat()).collect();
+        let is_true = |class: &str| true_classes.iter().any(|those| those.contains(&class));
+        let is_found =
+            |those: &Vec<&str>| found.iter().any(|found| those.contains(&found.as_str()));
+        let onset_error_s = truth.first().and_then(|injection| {
+            let those = [&[injection.class], injection.also].concat();
+            let finding = diagnosis.findings.iter().find(|f| those.contains(&f.class.id()))?;
+            Some((finding.from_s - injection.onset_s).abs())
+        });
+        let top = found.first().cloned().unwrap_or_else(|| "healthy".to_owned());
+        Scored {
+            class: labelled.class.clone(),
+            seed: labelled.seed,
+            command: labelled.command(),
+            is_audible: analysis.verdict.lag == Some(true),
+            is_right: if truth.is_empty() { found.is_empty() } else { is_true(&top) },
+            is_ambiguous: diagnosis
+                .ambiguity
+                .iter()
+                .any(|these| these.classes.iter().any(|class| is_true(class.id()))),
+            has_all: true_classes.iter().all(is_found),
+            top,
+            all: found,
+            onset_error_s,
+        }
+    }
+}
+
+fn classes(diagnosis: &Diagnosis) -> Vec<String> {
+    diagnosis.findings.iter().map(|finding| finding.class.id().to_owned()).collect()
+}
+
+/// A share as people read it: `37 of 40 (92.5 %)`.
+pub fn share(scored: &[&Scored], is_good: impl Fn(&Scored) -> bool) -> String {
+    let good = scored.iter().filter(|scored| is_good(scored)).count();
+    format!(
+        "{good} of {} ({:.1} %)",
+        scored.len(),
+        100.0 * good as f64 / scored.len().max(1) as f64
+    )
+}
+
+/// Onset errors of the sessions that were named right, sorted.
+pub fn onset_errors(scored: &[&Scored]) -> Vec<f64> {
+    let mut errors: Vec<f64> = scored.iter().filter_map(|scored| scored.onset_error_s).collect();
+    errors.sort_by(f64::total_cmp);
+    errors
+}
+
+/// A row per class: how many, how many audible, how many right, and what else was said.
+pub fn confusion(scored: &[&Scored]) -> String {
+    let mut rows: BTreeMap<&str, Vec<&Scored>> = BTreeMap::new();
+    for &one in scored {
+        rows.entry(&one.class).or_default().push(one);
+    }
+    let mut table = String::from(
+        "| truth | sessions | heard | named right | onset off, median s | otherwise named |\n\
+         |---|---|---|---|---|---|\n",
+    );
+    for (class, those) in rows {
+        let heard = those.iter().filter(|one| one.is_audible).count();
+        let errors = onset_errors(&those);
+        let onset = errors.get(errors.len() / 2).map_or("–".to_owned(), |s| format!("{s:.2}"));
+        let right = those.iter().filter(|one| one.is_right).count();
+        // Writing to a text cannot fail.
+        let _ = writeln!(
+            table,
+            "| {class} | {} | {heard} | {right} | {onset} | {} |",
+            those.len(),
+            otherwise(&those)
+        );
+    }
+    table
+}
+
+fn otherwise(those: &[&Scored]) -> String {
+    let mut names: BTreeMap<&str, usize> = BTreeMap::new();
+    for one in those.iter().filter(|one| !one.is_right) {
+        *names.entry(&one.top).or_default() += 1;
+    }
+    let names: Vec<_> = names.iter().map(|(name, count)| format!("{name} {count}")).collect();
+    if names.is_empty() { "–".to_owned() } else { names.join(", ") }
+}
