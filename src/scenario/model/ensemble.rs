@@ -201,14 +201,8 @@ mod tests {
         let (trace, change) = (Trace::default(), Change::default());
         let args = ReportArgs::default();
         let question = |members| {
-            perturbations(&Question {
-                trace: &trace,
-                fit: &fit,
-                change: &change,
-                args,
-                members,
-                seed: 7,
-            })
+            let (trace, fit, change) = (&trace, &fit, &change);
+            Question { trace, fit, change, args, members, seed: 7 }.perturbations()
         };
         let all = question(5);
         let shifts: Vec<_> = all.iter().map(|one| (one.shift_ns, one.jitters)).collect();

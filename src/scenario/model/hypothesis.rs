@@ -78,6 +78,7 @@ pub(super) mod tests {
             round_trip_ns: 1_000,
             generations,
             queue: None,
+            gate: None,
             new_frames: NewFrames::default(),
             mean_transit_ns,
         }
