@@ -337,9 +337,11 @@ mod tests {
     #[track_caller]
     fn check(outage_s: f64, ends_s: std::ops::Range<u64>, is_lost: bool) {
         let config = serde_json::json!({"text_only": true, "telemetry_version": 1});
-        let mut client = ClientOptions::default();
-        client.config = config.as_object().unwrap().clone();
-        client.run_for = Some(Span(60_000_000_000));
+        let client = ClientOptions {
+            config: config.as_object().unwrap().clone(),
+            run_for: Some(Span(60_000_000_000)),
+            ..ClientOptions::default()
+        };
         let outages = vec![Interval { at_s: 5.0, for_s: outage_s }];
         let down = LinkOptions { buffer_bytes: Some(65_536), outages, ..LinkOptions::default() };
         let options = SimulationOptions {
