@@ -9,13 +9,14 @@ mod attribution;
 mod class;
 mod ending;
 mod estimates;
+mod figures;
 mod finding;
 mod signature;
 mod suspect;
 mod view;
 
 pub use class::{AboutClass, CLASSES, Class, Subsystem};
-pub use estimates::Estimates;
+pub use figures::Estimates;
 pub use finding::{
     Ambiguity, ChainLink, Diagnosis, DiagnosisNote, Finding, HealthyPattern, Measure, Proof,
     ToldApart,
