@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::class::{Class, Subsystem};
-use super::estimates::Estimates;
+use super::figures::Estimates;
 use super::proof::Proof;
 
 /// The cause of what was heard, and everything that was found beside it.

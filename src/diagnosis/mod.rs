@@ -9,6 +9,7 @@ mod attribution;
 mod class;
 mod ending;
 mod estimates;
+mod figures;
 mod finding;
 pub mod proof;
 mod settle;
@@ -17,7 +18,7 @@ mod suspect;
 mod view;
 
 pub use class::{AboutClass, CLASSES, Class, Subsystem};
-pub use estimates::Estimates;
+pub use figures::Estimates;
 pub use finding::{
     Ambiguity, ChainLink, Diagnosis, DiagnosisNote, Finding, HealthyPattern, Measure, ToldApart,
 };

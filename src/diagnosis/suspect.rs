@@ -3,6 +3,7 @@
 use super::class::Class;
 use super::finding::{ChainLink, Measure, ToldApart};
 use super::view::Stretch;
+use crate::lag::stats::round;
 
 /// A cause and when it was at work.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,7 +64,7 @@ impl Suspect {
 /// Records that one link of a chain names.
 const MAX_RECORDS: usize = 8;
 
-/// To a millionth: figures are equal wherever they are computed.
+/// To a millionth, and without the sign of a zero: figures are equal wherever they are computed.
 pub fn rounded(value: f64) -> f64 {
-    crate::lag::stats::round(value, 6)
+    round(value, 6) + 0.0
 }

@@ -47,7 +47,9 @@ impl Page<'_> {
         writeln!(out, "\n{}", self.opening())?;
         self.short_holes(out)?;
         self.episodes(out)?;
-        write!(out, "{}", causes(&self.analysis.diagnosis))?;
+        if !self.analysis.diagnosis.findings.is_empty() {
+            write!(out, "\n{}", causes(&self.analysis.diagnosis))?;
+        }
         if let Some(arrivals) = &self.analysis.arrivals {
             writeln!(out, "\n{}", arrivals.lines().join("\n"))?;
         }
