@@ -64,10 +64,8 @@ pub static FAULTS: [Fault; 11] = [
     Fault {
         name: "slow-generation",
         class: Class::SlowGeneration,
-        at_s: (5.0, 17.0),
-        incident: |strength| {
-            format!("slow-generation:at=5,for=12,factor={}", 10.0 + 6.0 * strength)
-        },
+        at_s: (5.0, 14.0),
+        incident: |strength| format!("slow-generation:at=5,for=8,factor={}", 10.0 + 6.0 * strength),
         take_away: |setup| setup.faults.slow = None,
     },
     Fault {
@@ -345,7 +343,6 @@ impl fmt::Display for Row {
 /// The rows of each of these faults alone, then that of all together; none where nothing was heard.
 pub fn rows(seed: u64, faults: &[&Fault]) -> Vec<Row> {
     let hidden = Hidden::of(seed, faults);
-    let t = std::time::Instant::now();
     let recording = hidden.recording();
     let heard = bad(&recording);
     if heard.episodes == 0 {
