@@ -11,6 +11,7 @@ use lagtape::diagnosis::Class;
 use lagtape::diagnosis::proof::{Claim, ProofOptions, Unproven, prove, ranked};
 use lagtape::scenario::answer::{Recording, RecordingBuilder};
 
+use crate::program::check as check_program;
 use sessions::{fault, rows};
 
 /// The proofs of one seed agree with the truth, and there are as many as faults that can be told.
@@ -117,4 +118,26 @@ fn only_what_was_heard_in_a_window_counts() {
     };
     assert_eq!(proved(Some((0.0, 1.0))), Err(Unproven::NothingHeard));
     assert!(proved(None).is_ok_and(|proof| proof.share > 0.9));
+}
+
+#[test]
+fn diagnose_proves_what_it_names_unless_it_is_told_not_to() {
+    const STALL: &str = "captures/stall.lagtape";
+    let worst = |words: &[&str]| {
+        let (out, _) = check_program(words, 4);
+        serde_json::from_str::<serde_json::Value>(&out).unwrap()["findings"][0].clone()
+    };
+    let proved = worst(&["diagnose", STALL, "--json", "--threads", "1"]);
+    assert_eq!(proved["class"], "generation-stall");
+    assert!(proved["proof"]["share"].as_f64().unwrap() > 0.9, "{proved:#}");
+    assert_eq!(proved["proof"]["runs"], 64);
+    assert_eq!(worst(&["diagnose", STALL, "--json", "--threads", "2"]), proved);
+    for signatures_alone in
+        [&["diagnose", STALL, "--json", "--no-proof"][..], &["analyze", STALL, "--json"]]
+    {
+        let finding = worst(signatures_alone);
+        assert!(finding["proof"].is_null() && finding["unproven"].is_null(), "{finding:#}");
+    }
+    let (text, _) = check_program(&["diagnose", STALL], 4);
+    assert!(text.contains("proof: without it (the generator going on) 0 of"), "{text}");
 }

@@ -64,10 +64,8 @@ pub static FAULTS: [Fault; 11] = [
     Fault {
         name: "slow-generation",
         class: Class::SlowGeneration,
-        at_s: (5.0, 17.0),
-        incident: |strength| {
-            format!("slow-generation:at=5,for=12,factor={}", 10.0 + 6.0 * strength)
-        },
+        at_s: (5.0, 14.0),
+        incident: |strength| format!("slow-generation:at=5,for=8,factor={}", 10.0 + 6.0 * strength),
         take_away: |setup| setup.faults.slow.clear(),
     },
     Fault {
