@@ -360,5 +360,5 @@ fn a_day_of_stream() {
     let (early, late) = (resident[LOOKS as usize / 6], resident[LOOKS as usize - 1]);
     let grown = late.saturating_sub(early);
     assert!(grown < MAY_GROW, "{grown} bytes more at the end: {resident:?}");
-    measured(grown as u64 >> 10, "KiB more at the end of an hour than after ten minutes");
+    measured(grown >> 10, "KiB more at the end of an hour than after ten minutes");
 }
