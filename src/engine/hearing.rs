@@ -202,7 +202,7 @@ mod tests {
         let mut hearing = Hearing::new(PlayheadSource::Simulated, Nanos(0), frames, 48_000, rule);
         hearing.slice(second, 0, frames as u32, 9);
         hearing.report(Nanos(10 * S), &TickReport::default(), false);
-        let before = hearing.meter.excuses().clone();
+        let before = *hearing.meter.excuses();
         change(&mut hearing);
         assert_eq!(*hearing.meter.excuses() != before, expected);
     }

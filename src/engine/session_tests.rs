@@ -9,12 +9,15 @@ const CONFIG: &str = r#"{"prompt":"x"}"#;
 const READY: &str = r#"{"type":"ready","channels":1,"sample_rate":48000}"#;
 const MS: u64 = 1_000_000;
 
+/// What looks at an engine and the record that it has just handled.
+type Watch<'a> = Box<dyn FnMut(&Engine, &Record<'_>) + 'a>;
+
 /// Gives records to an engine, each 10 ms after the one before.
 pub(crate) struct Session<'a> {
     pub engine: Engine,
     records: u64,
     /// Looks at the engine after each record.
-    watch: Box<dyn FnMut(&Engine, &Record<'_>) + 'a>,
+    watch: Watch<'a>,
 }
 
 impl<'a> Session<'a> {

@@ -19,6 +19,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::flight::each;
+use crate::promises::measured;
 use crate::simulated::simulated_bytes;
 
 struct Folder(TempDir);
@@ -276,6 +277,7 @@ fn reports_from_checkpoints_are_those_of_the_engine() {
             assert_eq!(quick[key], full[key], "{incident}: {key}");
         }
         assert_eq!(quick["warnings"][0]["kind"], "quick");
+        measured(1 + changes.len() as u64, "answers from an index that are those of the file");
     }
 }
 

@@ -16,6 +16,7 @@ use lagtape::parse::ByteSize;
 use lagtape::time::{Nanos, Span};
 use lagtape::wire::slice::SliceHeader;
 
+use crate::promises::measured;
 use crate::simulated::simulated_bytes;
 
 const MARKER: SyncMarker = SyncMarker(*b"a flight");
@@ -71,6 +72,7 @@ fn check_ring(incident: &str, seed: u64, limits: RingLimits) {
         assert_eq!(part.state(), whole.state(), "after {seen} records of {incident}");
         assert!(part.mirror() == whole.mirror(), "after {seen} records of {incident}");
         assert!(part.facts().oddities.is_empty(), "{:?}", part.facts().oddities);
+        measured(1, "captures with the state of the whole session");
     });
     assert!(let_go > 3, "the ring was full {let_go} times");
 }
@@ -99,6 +101,8 @@ fn reported(incident: &str, triggers: &[Trigger]) -> Vec<&'static str> {
 fn check_sentry(incident: &str, triggers: &[&str], expected: &[&str]) {
     let triggers: Vec<Trigger> = triggers.iter().map(|text| text.parse().unwrap()).collect();
     assert_eq!(reported(incident, &triggers), expected, "{incident} {triggers:?}");
+    measured(1, "sessions");
+    measured(expected.len() as u64, "incidents in them");
 }
 
 #[test]
@@ -356,4 +360,5 @@ fn a_day_of_stream() {
     let (early, late) = (resident[LOOKS as usize / 6], resident[LOOKS as usize - 1]);
     let grown = late.saturating_sub(early);
     assert!(grown < MAY_GROW, "{grown} bytes more at the end: {resident:?}");
+    measured(grown >> 10, "KiB more at the end of an hour than after ten minutes");
 }

@@ -6,6 +6,8 @@ use std::path::Path;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
+use crate::promises::measured;
+
 #[path = "../../fuzz/entries.rs"]
 pub mod entries;
 
@@ -46,6 +48,7 @@ fn corpus_breaks_nothing_any_more() {
         run += 1;
     }
     assert!(run > 10, "only {run} files");
+    measured(run, "files that broke something once");
 }
 
 proptest! {
@@ -60,6 +63,7 @@ proptest! {
     fn any_bytes_break_nothing(data in proptest::collection::vec(any::<u8>(), 0..600)) {
         for (_, entry) in ENTRIES {
             entry(&data);
+            measured(1, "runs of an entry on random bytes");
         }
     }
 
@@ -77,6 +81,7 @@ proptest! {
         }
         for (_, entry) in ENTRIES {
             entry(&data);
+            measured(1, "runs of an entry on a changed file");
         }
     }
 }

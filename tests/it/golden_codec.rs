@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::golden;
+use crate::promises::measured;
 
 #[test]
 fn golden_codec_decode() {
@@ -21,6 +22,7 @@ fn golden_codec_decode() {
         }
     }
     assert!(rows > 0, "no frames to decode");
+    measured(rows as u64, "slices decoded");
 }
 
 #[test]
@@ -32,6 +34,7 @@ fn golden_codec_encode() {
         }
     }
     assert!(rows > 0, "no slices to encode");
+    measured(rows as u64, "slices encoded");
 }
 
 fn check_decode(path: &Path, vector: &Value) -> usize {

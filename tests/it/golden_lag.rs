@@ -5,6 +5,7 @@ use lagtape::lag::{Arrival, Figures, LagTracker, ReportArgs};
 use serde_json::{Value, json};
 
 use crate::golden;
+use crate::promises::measured;
 
 #[test]
 fn golden_lag() {
@@ -16,6 +17,7 @@ fn golden_lag() {
         }
     }
     assert!(reports > 0, "no reports among the lag vectors");
+    measured(reports as u64, "reports");
 }
 
 /// Replays the events and compares each record, and each report at its place among them.

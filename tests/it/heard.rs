@@ -12,6 +12,8 @@ use lagtape::wire::slice::SliceHeader;
 use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestCaseError, TestRunner};
 
+use crate::promises::measured;
+
 /// A frame is a millisecond long.
 const SAMPLE_RATE: u32 = 1_000;
 const MS: u64 = 1_000_000;
@@ -198,6 +200,7 @@ fn heard_by_an_engine_is_what_an_array_of_write_times_says() {
         let tried = TestRunner::new(config)
             .run(&(300_u64..900, events()), |(frames, events)| check_heard(frames, &events));
         tried.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        measured(CASES.into(), "sessions, to the nanosecond");
     }
 }
 

@@ -9,6 +9,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use crate::fuzz::entries::sealed;
+use crate::promises::measured;
 
 const PREAMBLE: &[u8] = b"\xc4\x08\x89LTP1\r\n\x1a";
 /// Address space in KiB: the program itself, and 64 MiB.
@@ -81,10 +82,13 @@ fn a_long_loop_is_held_once() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("long.lagtape");
     let out = folder.path().join("out.lagtape").to_str().unwrap().to_owned();
+    // Audio that does not compress.
+    let noise: Vec<u8> =
+        (0..40_u32 << 20).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     let bodies = [
         body(2, 1, [1, 1], b"{}", b""),
         body(2, 2, [2, 1], br#"{"type":"ready","channels":1}"#, b""),
-        body(2, 3, [2, 2], &vec![1; 40 << 20], b""),
+        body(2, 3, [2, 2], &noise, b""),
         body(2, 4, [1, 1], br#"{"type":"params","playback_pos":1}"#, b""),
         body(6, 5, [0, 0], b"\x80", b""),
     ];
@@ -95,6 +99,11 @@ fn a_long_loop_is_held_once() {
         // A buffer that grows by doubling takes up to twice the address space of its bytes.
         run("a long loop", &words, &path, (48 + 2 * 40 + 24) << 10);
     }
+    // A part from the middle begins with the samples, which are twice as long as the bytes that came.
+    let words = format!("cut --from 0.000000001s --force -o {out}");
+    run("a part of a long loop", &words, &path, (48 + 2 * 40 + 2 * 40 + 24) << 10);
+    measured(40, "MiB long");
+    measured(48 + 2 * 40 + 2 * 40 + 24, "MiB of address space at most, the program's own included");
 }
 
 #[test]

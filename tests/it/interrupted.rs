@@ -6,13 +6,19 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use futures_util::{SinkExt, StreamExt};
 use lagtape::app::{self, AnalyzeOptions};
-use lagtape::capture::Direction;
+use lagtape::capture::{Body, Direction, Opcode};
+use lagtape::report::Analysis;
 use lagtape::time::Nanos;
+use lagtape::wire::slice::SliceHeader;
 use tempfile::TempDir;
+use tokio_tungstenite::tungstenite::Message;
 
+use crate::promises::measured;
 use crate::proxy_between::{Maker, PATIENCE, messages_of, read};
 use crate::proxy_cli::{only_file, session, start, terminate};
+use crate::record::{drain, reports, start_recording};
 
 fn signal(pid: u32, name: &str) {
     let sent = Command::new("kill").args([name, &pid.to_string()]).status().unwrap();
@@ -79,6 +85,72 @@ fn a_proxy_that_was_stopped_goes_on_where_it_was() {
     let longest = times.windows(2).map(|pair| pair[1].0 - pair[0].0).max().unwrap();
     assert!(longest >= 200_000_000, "the capture tells of the stop: {longest} ns");
     assert!(app::analyze(&capture, &AnalyzeOptions::default()).unwrap().complete);
+    measured(50, "messages sent while it was stopped, each recorded once");
+}
+
+/// A raw slice so short that dozens of them fit the buffers of a socket.
+fn short_slice(start: u32) -> Message {
+    let header = SliceHeader {
+        flags: 0,
+        start,
+        frames: 100,
+        channels: 1,
+        tick_ms: 40.0,
+        dec_ms: 7.0,
+        generations: 1,
+    };
+    let mut message = header.to_bytes().to_vec();
+    message.resize(message.len() + 200, 0);
+    Message::binary(message)
+}
+
+/// While a recording is stopped, the server goes on: what it sends waits in the socket, and is recorded
+/// when the recording goes on, each message once and in its order.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_recording_that_was_stopped_goes_on_where_it_was() {
+    let folder = TempDir::new().unwrap();
+    let out = folder.path().join("x.lagtape");
+    let (child, mut socket) = start_recording(&[], &["--json"], &out).await;
+    reports(&mut socket, 3).await;
+
+    signal(child.id(), "-STOP");
+    wait_until_stopped(child.id());
+    let sent: Vec<_> = (0..50).map(|number| short_slice(12_000 + 100 * number)).collect();
+    for message in &sent {
+        socket.send(message.clone()).await.unwrap();
+    }
+    // What was on its way comes, and then nothing for a while.
+    let silence = Duration::from_millis(200);
+    while tokio::time::timeout(silence, socket.next()).await.is_ok() {}
+    signal(child.id(), "-CONT");
+    reports(&mut socket, 3).await;
+
+    signal(child.id(), "-TERM");
+    drain(socket).await;
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let mut slices = Vec::new();
+    read(&out, |record| {
+        if let Body::Message(message) = &record.body
+            && (message.direction, message.opcode) == (Direction::ServerToClient, Opcode::Binary)
+        {
+            slices.push(Message::binary(message.payload.to_vec()));
+        }
+    });
+    assert!(slices[2..] == sent, "after the buffer and a slice, {} came", slices.len() - 2);
+    measured(sent.len() as u64, "messages sent while it was stopped, each recorded once");
+    let times = times_of(&out);
+    assert!(times.is_sorted());
+    let longest = times.windows(2).map(|pair| pair[1].0 - pair[0].0).max().unwrap();
+    assert!(longest >= silence.as_nanos() as u64, "the capture tells of the stop: {longest} ns");
+    let offline = app::analyze(&out, &AnalyzeOptions::default()).unwrap();
+    assert!(offline.complete && offline.slices == 51);
+    let live: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let offline = serde_json::to_value(&offline).unwrap();
+    for key in ["lag", "verdict", "heard", "leads", "rates"] {
+        assert_eq!(live[key], offline[key], "{key}");
+    }
 }
 
 fn pass(client: &mut TcpStream, other_end: &mut TcpStream, bytes: &[u8]) {
@@ -138,4 +210,52 @@ fn times_do_not_follow_a_civil_clock_that_is_set() {
     assert!(times.is_sorted());
     // A session of a second or so, whatever the civil clock says meanwhile.
     assert!(times.last().unwrap().0 - times[0].0 < PATIENCE.as_nanos() as u64);
+    measured(times.len() as u64, "records in order while civil time went 3,000 times as fast");
+}
+
+/// The report of a recording of thirty ticks.
+#[cfg(target_os = "linux")]
+async fn report_of(before: &[&str]) -> Analysis {
+    let folder = TempDir::new().unwrap();
+    let out = folder.path().join("x.lagtape");
+    let (child, mut socket) = start_recording(before, &[], &out).await;
+    reports(&mut socket, 30).await;
+    signal(child.id(), "-TERM");
+    drain(socket).await;
+    let output = child.wait_with_output().unwrap();
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{output:?}");
+    app::analyze(&out, &AnalyzeOptions::default()).unwrap()
+}
+
+/// The report of a recording whose civil clock goes 3,000 times as fast says what that of a straight one
+/// says. Where a figure is measured, a tenth of that factor would be too much by far.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_report_does_not_follow_a_civil_clock_that_is_set() {
+    let Some((name, preload)) = faked_clock() else {
+        assert!(std::env::var_os("LAGTAPE_REQUIRE_FAKETIME").is_none(), "faketime is missing");
+        eprintln!("skipped: faketime is not installed");
+        return;
+    };
+    let preload = format!("{name}={preload}");
+    let clock = ["FAKETIME=@2020-01-01 00:00:00 x3000", "DONT_FAKE_MONOTONIC=1"];
+    let faked = report_of(&["env", &preload, clock[0], clock[1]]).await;
+    let straight = report_of(&[]).await;
+    assert!(faked.session.start_utc.as_ref().unwrap().starts_with("2020"), "{:?}", faked.session);
+    let span_s = |report: &Analysis| report.epochs[0].to_s - report.epochs[0].from_s;
+    for (what, faked, straight) in [
+        ("ticks a second", faked.rates.ticks_per_s, straight.rates.ticks_per_s),
+        ("the span", span_s(&faked), span_s(&straight)),
+        ("the time of the report", faked.report_at_s, straight.report_at_s),
+    ] {
+        let factor = faked / straight;
+        assert!((1.0 / 300.0..300.0).contains(&factor), "{what}: {faked} and {straight}");
+    }
+    assert_eq!(faked.verdict.lag, straight.verdict.lag);
+    assert_eq!(faked.verdict.reasons, straight.verdict.reasons);
+    assert_eq!((faked.time.doubts, faked.time.trust), (straight.time.doubts, straight.time.trust));
+    measured(
+        faked.ticks,
+        "reports while civil time went 3,000 times as fast, with the verdict of a straight clock",
+    );
 }

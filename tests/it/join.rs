@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use crate::checkpoint::check_indexed;
 use crate::flight::each;
+use crate::promises::measured;
 use crate::simulated::simulated_bytes;
 
 const MARKER: SyncMarker = SyncMarker(*b"in parts");
@@ -75,6 +76,7 @@ fn check(incident: &str, at: SplitAt, expected_parts: std::ops::Range<usize>) {
     let summary = app::join(&backwards, &joined, false).unwrap();
     assert!(summary.complete && summary.missing.is_empty());
     assert!(fs::read(&joined).unwrap() == fs::read(&whole).unwrap(), "{incident} by {at}");
+    measured(parts.len() as u64, "parts joined without a loss");
 
     let analyze = |path: &Path| app::analyze(path, &AnalyzeOptions::default()).unwrap();
     let whole = analyze(&whole);

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 
 use crate::checkpoint::check_indexed;
+use crate::promises::measured;
 
 /// Long enough for troubles that begin after 6 s to show.
 const LENGTH: Span = Span(11_000_000_000);
@@ -92,6 +93,7 @@ async fn live_is_offline_for_every_incident() {
             "{name}: live and offline reports differ"
         );
         assert!(live.complete && live.slices > 0, "{name}");
+        measured(1, "incidents with the same JSON live and offline");
         let proof = check_indexed(&folder.path().join(name));
         assert!(proof.audio_proven > 0, "{name}: {proof:?}");
     }

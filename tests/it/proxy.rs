@@ -24,6 +24,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::backend;
+use crate::promises::measured;
 use crate::proxy_between::{Between, Maker, PATIENCE, Traffic, into, messages_of, read};
 
 const UP: Direction = Direction::ClientToServer;
@@ -171,6 +172,10 @@ async fn check(
         assert_same(&heard.0, &up.wire, "what the server heard");
         assert_same(&heard.1, &down.wire, "what the client heard");
     }
+    measured(
+        (up.wire.len() + down.wire.len()) as u64,
+        "bytes through the proxy, each as it was sent",
+    );
     let capture = tokio::task::spawn_blocking(move || between.closed()).await.unwrap();
     for (direction, sent) in [(UP, up), (DOWN, down)] {
         let found = messages_of(&capture, direction);
@@ -313,6 +318,10 @@ async fn check_loss(extensions: &str, deflate: Option<bool>) -> Vec<(u8, Vec<u8>
         client.read_exact(&mut heard).await.unwrap();
         assert_same(&heard, &down.traffic.wire[at..], "what the client heard later");
     }
+    measured(
+        down.traffic.wire.len() as u64,
+        "bytes forwarded to a client whose observer stood still",
+    );
     drop((client, server));
     let capture = tokio::task::spawn_blocking(move || between.closed()).await.unwrap();
     let (mut whole, mut compressed, mut lost) = (0, 0, 0);

@@ -10,6 +10,7 @@ use lagtape::capture::Direction;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::promises::measured;
 use crate::proxy_between::{Maker, Traffic, messages_of};
 
 fn proxy(words: &[&str]) -> Command {
@@ -272,6 +273,7 @@ fn a_session_is_split_into_parts_that_join() {
     let out = folder.path().join("whole.lagtape");
     app::join(&captures, &out, false).unwrap();
     assert_eq!(messages_of(&out, Direction::ClientToServer), sent.messages);
+    measured(captures.len() as u64, "parts joined without a loss");
     let largest = captures.iter().map(|part| part.metadata().unwrap().len()).max().unwrap();
     assert!(largest < 1_400_000, "{largest} bytes");
     let (code, _, complained) = terminate(watched.child, watched.said);

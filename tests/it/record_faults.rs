@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
+use crate::promises::measured;
 use crate::record::{Socket, buffer, drain, slice, start_recording};
 
 /// Answers the client until it has reported so many times, with a slice for each report. Gives the
@@ -102,6 +103,8 @@ async fn kill_times(times: u32) {
         acknowledged += kill_after(1 + i * 7 % 23).await;
     }
     assert!(acknowledged > u64::from(times) * 4, "{acknowledged} records were acknowledged");
+    measured(times.into(), "kills");
+    measured(acknowledged, "records acknowledged before them, all there");
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@ use lagtape::time::Nanos;
 
 use crate::checkpoint::woven;
 use crate::flight::each;
+use crate::promises::measured;
 use crate::simulated::simulated_bytes;
 
 const MARKER: SyncMarker = SyncMarker(*b"recorder");
@@ -246,6 +247,7 @@ fn a_slow_disk_costs_records_that_a_gap_tells_of() {
     assert_eq!(written.len(), 1 + whole + 1 + 1 + 1, "header, messages, gap, message, end");
     assert_eq!((ended.failure, ended.lost), (None, lost));
     assert!(ended.news.contains(&Notice::Gap { records: lost, bytes: lost * 300 }));
+    measured(lost, "records lost, all told by gaps");
 }
 
 #[test]
@@ -352,6 +354,7 @@ fn what_a_full_disk_costs_is_measured_and_told_when_it_is_back() {
     assert_eq!(odd, [OddityKind::Gap]);
     let Some((_, end)) = &ended.engine.facts().end else { panic!("no end was seen") };
     assert_eq!(end.lost, ended.lost);
+    measured(end.lost, "records lost, all told by gaps");
 }
 
 #[test]

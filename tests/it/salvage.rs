@@ -15,6 +15,7 @@ use proptest::test_runner::RngSeed;
 use tempfile::TempDir;
 
 use crate::capture::sample_records;
+use crate::promises::measured;
 
 /// A capture, and where each of its records lies.
 struct Sound {
@@ -140,6 +141,7 @@ fn truncated_at_every_byte_the_complete_records_come_back() {
         let end = if whole == 0 { 10 } else { sound.places[whole - 1].end };
         assert_eq!((read.losses.count, read.torn), (0, (len - end) as u64), "at byte {len}");
     }
+    measured(sound.bytes.len() as u64 - 10, "places at which a file was cut");
     for len in 0..10 {
         assert!(read(&sound.bytes[..len]).is_none());
     }
@@ -158,6 +160,7 @@ fn of_every_bit_flipped_at_most_one_record_is_lost_and_it_is_told() {
             damaged.len() as u64
         );
     }
+    measured(sound.bytes.len() as u64 * 8, "bits flipped, each costing one record at most");
 }
 
 const PAGE: usize = 512;

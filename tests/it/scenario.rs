@@ -23,6 +23,7 @@ use lagtape::verdict::{HeardUse, Verdict};
 use tempfile::TempDir;
 
 use crate::golden;
+use crate::promises::measured;
 
 /// Captures to try scenarios on, in a folder that goes with them.
 struct Captures {
@@ -386,6 +387,7 @@ fn sweeps_are_the_same_on_any_number_of_threads() {
     let run = |threads| sweep::open_loop(&columns, &points, &args, threads).unwrap().unwrap();
     let one = run(1);
     assert_eq!(one.len(), columns.len() * 22);
+    measured(one.len() as u64, "rows, the same bytes with 1, 2 and 8 threads");
     for threads in [2, 8] {
         assert_eq!(
             serde_json::to_string(&run(threads)).unwrap(),

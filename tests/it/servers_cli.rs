@@ -10,6 +10,7 @@ use lagtape::app::{self, AnalyzeOptions};
 use lagtape::capture::Direction;
 use tempfile::TempDir;
 
+use crate::promises::measured;
 use crate::proxy_between::{Maker, PATIENCE, messages_of};
 use crate::proxy_cli::{read_head, session};
 use crate::replay::bundled;
@@ -165,6 +166,7 @@ fn a_signal_ends_the_proxy_under_any_connection() {
         let capture = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
         assert_eq!(messages_of(&capture, Direction::ClientToServer), sent.messages);
         assert!(app::analyze(&capture, &AnalyzeOptions::default()).unwrap().complete);
+        measured(1, "signals, each capture complete");
         drop((half, silent, asking, asked, idle, answering, client, other_end));
     }
 }
@@ -189,6 +191,7 @@ fn a_signal_ends_backend_and_replay_under_any_connection() {
             let (code, said) = program.stop(signal);
             let expected: &[i32] = if words == ["backend"] { &[0] } else { &[0, 4] };
             assert!(code.is_some_and(|code| expected.contains(&code)), "{code:?} {said:#?}");
+            measured(1, "signals, each capture complete");
             drop((half, silent, idle, client));
         }
         assert!(app::analyze(&out, &AnalyzeOptions::default()).unwrap().complete);
@@ -231,6 +234,8 @@ fn servers_turn_away_whom_they_have_no_descriptors_for() {
         let (served, told) = (count("HTTP/1.1 200"), count("HTTP/1.1 503"));
         assert!(served >= 20 && told >= 1, "{words:?}: {served} served, {told} told");
         assert!(served + told <= 200, "{served} {told}");
+        measured(served as u64, "clients served at 128 descriptors");
+        measured(200 - served as u64, "turned away");
         assert!(all.iter().any(|(_, got)| got.contains("ulimit -n")), "{words:?}");
         let began = program.says("new connections are turned away");
         assert!(began.contains("ulimit -n"), "{began}");
@@ -296,6 +301,8 @@ fn a_session_is_untouched_by_connections_that_ask_nothing() {
     let whole = out.path().join("whole.lagtape");
     app::join(&parts, &whole, false).unwrap();
     assert_eq!(messages_of(&whole, Direction::ClientToServer), sent.messages);
+    measured(500, "half-sent requests at 128 descriptors");
+    measured(sent.messages.len() as u64, "messages of the session meanwhile, all recorded");
 }
 
 /// Somebody else uses the descriptors up, so that accepting fails.

@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 
 use super::{Client, folder};
 
+use crate::promises::measured;
+
 /// A call that has to fail with a sentence, all in one table.
 fn hostile() -> Vec<(&'static str, Value, &'static str)> {
     let long = "x".repeat(100_000);
@@ -128,6 +130,7 @@ fn hostile_arguments_get_an_answer_and_nothing_else() {
         assert!(said.contains(part), "{tool} {shown}: {said}");
         assert!(!said.contains("SECRET") && !said.contains("root:"), "{tool} {shown}: {said}");
         assert!(said.len() < 2_500, "{tool} {shown}: {} bytes", said.len());
+        measured(1, "hostile calls");
     }
     // The server is as well as before, and nothing of it broke.
     assert_eq!(client.call("capture_list", &json!({}))["total"], 3);
@@ -246,5 +249,6 @@ fn ten_thousand_calls_at_once_are_all_answered() {
         answered[number] = true;
     }
     assert!(answered.iter().all(|answered| *answered));
+    measured(CALLS as u64, "calls at once");
     assert_eq!(client.call("capture_list", &json!({}))["total"], 2);
 }
