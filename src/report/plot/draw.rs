@@ -202,9 +202,8 @@ fn panel<'a, 'b, B: DrawingBackend>(
         .draw()
         .map_err(failed)?;
     let shown = plot.marks.iter().filter(|(t_s, _)| is_shown(plot, *t_s));
-    let marks = shown.map(|(t_s, _)| {
-        PathElement::new([(*t_s, low), (*t_s, high)], paper.grey.stroke_width(1))
-    });
+    let marks = shown
+        .map(|(t_s, _)| PathElement::new([(*t_s, low), (*t_s, high)], paper.grey.stroke_width(1)));
     panel.draw_series(marks).map_err(failed)?;
     area.draw_text(caption, &text(13, &paper.ink), (52, 4)).map_err(failed)?;
     Ok(panel)
