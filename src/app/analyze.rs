@@ -72,7 +72,7 @@ impl CaptureReplay {
     ) -> Result<CaptureReplay> {
         let mut engine = Engine::new(options);
         let Some(from) = from.filter(|from| from.0 > 0) else {
-            return Replaying { engine, at, over: false }.to_end(records, &mut watch);
+            return Replaying { engine, at, over: false }.finish(records, &mut watch);
         };
         let mut before = Before::new();
         while let Some(record) = records.next_record()? {
@@ -83,7 +83,7 @@ impl CaptureReplay {
             engine.handle(&before.engine.context());
             let mut replay = Replaying { engine, at, over: false };
             replay.see(&record, &mut watch);
-            return replay.to_end(records, &mut watch);
+            return replay.finish(records, &mut watch);
         }
         bail!("it holds no record in that time; see lagtape info")
     }
@@ -119,7 +119,7 @@ impl Replaying {
         Some(origin.checked_add(at).unwrap_or(Nanos(u64::MAX)))
     }
 
-    fn to_end(
+    fn finish(
         mut self,
         mut records: Salvage<CaptureFile>,
         watch: &mut impl FnMut(&Engine, &Record<'_>),
