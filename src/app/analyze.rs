@@ -72,7 +72,7 @@ impl CaptureReplay {
     ) -> Result<CaptureReplay> {
         let mut engine = Engine::new(options);
         let Some(from) = from.filter(|from| from.0 > 0) else {
-            return Replaying { engine, at, over: false }.to_end(records, &mut step);
+            return Replaying { engine, at, over: false }.finish(records, &mut step);
         };
         let mut before = Before::new();
         while let Some(record) = records.next_record()? {
@@ -83,7 +83,7 @@ impl CaptureReplay {
             engine.handle(&before.engine.context());
             let mut replay = Replaying { engine, at, over: false };
             replay.see(&record, &mut step);
-            return replay.to_end(records, &mut step);
+            return replay.finish(records, &mut step);
         }
         bail!("it holds no record in that time; see lagtape info")
     }
@@ -118,7 +118,7 @@ impl Replaying {
         Some(origin.checked_add(at).unwrap_or(Nanos(u64::MAX)))
     }
 
-    fn to_end(
+    fn finish(
         mut self,
         mut records: Salvage<CaptureFile>,
         step: &mut impl FnMut(&mut Engine, &Record<'_>),

@@ -140,7 +140,7 @@ impl Engine {
     /// report before it went on.
     #[must_use]
     pub fn idle_spans(&self) -> &[(Nanos, Nanos)] {
-        self.stream.as_ref().map_or(&[], |stream| &stream.idle)
+        self.stream.as_ref().map_or(&[], |stream| &stream.idle[..])
     }
 
     /// When the initial buffer arrived: the origin of every time that a person reads.

@@ -286,3 +286,33 @@ fn a_second_of_audio_is_a_second_of_the_session() {
     let (_, err) = check(&["audio", STALL, "-o", out.to_str().unwrap()], 0);
     assert!(err.contains("1 label; peak −") && err.contains(" dB"), "{err}");
 }
+
+#[test]
+fn a_server_that_rests_is_named_in_report_and_picture() {
+    let folder = TempDir::new().unwrap();
+    let words = ["--for", "40s", "--loop", "4s", "--op", "3s:seek=1s", "--op", "5s:pause"];
+    let words = [&words[..], &["--op", "6s:resume"]].concat();
+    let capture = simulated(&folder, "idle", &words);
+    let report = json(&lagtape(&["analyze", "--json", &capture]));
+    let idle = report["idle"].as_array().unwrap();
+    assert_eq!(idle.len(), 1, "{idle:?}");
+    let from_s = idle[0]["from_s"].as_f64().unwrap();
+    // 20 s without a change and a loop.
+    assert!((22.0..26.0).contains(&from_s), "{from_s}");
+    assert!(idle[0]["to_s"].as_f64().unwrap() > 39.0);
+    let (text, _) = check(&["analyze", &capture], 0);
+    assert!(text.contains(" s: the server rests, as nothing is changed"), "{text}");
+
+    let svg = folder.path().join("idle.svg");
+    let svg_name = svg.to_str().unwrap();
+    check(&["plot", &capture, "-o", svg_name, "--width", "1500", "--dark"], 0);
+    let drawn = fs::read_to_string(&svg).unwrap();
+    assert!(drawn.contains("width=\"1500\""), "{}", &drawn[..300]);
+    for what in ["seek to 1.00 s", "paused", "idle"] {
+        assert!(drawn.contains(what), "{what} is missing");
+    }
+    check(&["plot", &capture, "-o", svg_name, "--force", "--from", "10s", "--to", "20s"], 0);
+    let part = fs::read_to_string(&svg).unwrap();
+    assert!(!part.contains("seek to") && !part.contains("idle"), "what lies outside is left out");
+    check_complaint(&["plot", &capture, "-o", "x.png", "--width", "3"], 2, "400 to 8000 pixels");
+}

@@ -201,13 +201,16 @@ fn panel<'a, 'b, B: DrawingBackend>(
         .label_style(text(12, &paper.ink))
         .draw()
         .map_err(failed)?;
-    let marks = plot
-        .marks
-        .iter()
+    let shown = plot.marks.iter().filter(|(t_s, _)| is_shown(plot, *t_s));
+    let marks = shown
         .map(|(t_s, _)| PathElement::new([(*t_s, low), (*t_s, high)], paper.grey.stroke_width(1)));
     panel.draw_series(marks).map_err(failed)?;
     area.draw_text(caption, &text(13, &paper.ink), (52, 4)).map_err(failed)?;
     Ok(panel)
+}
+
+fn is_shown(plot: &Plot, t_s: f64) -> bool {
+    (plot.begins_s..=plot.ends_s).contains(&t_s)
 }
 
 /// What the marks and the spans of rest are, where there is room between them.
@@ -222,7 +225,7 @@ fn labels<B: DrawingBackend>(plot: &Plot, area: &Area<'_, B>, panel: &Panel<'_, 
     for (t_s, what) in named {
         let (x, y) = panel.backend_coord(&(t_s, panel.y_range().end));
         let (x, y) = (x - origin + 3, y - area.get_base_pixel().1 + 2);
-        if x < free || t_s > plot.ends_s {
+        if x < free || !is_shown(plot, t_s) {
             continue;
         }
         area.draw_text(what, &text(11, &paper.ink), (x, y)).map_err(failed)?;
