@@ -63,7 +63,7 @@ and 10min are understood.";
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Record a live session as a headless client
-    Record(record::RecordArgs),
+    Record(Box<record::RecordArgs>),
     /// Record and watch any client's sessions from in between
     Proxy(Box<proxy::ProxyArgs>),
     /// Turn a browser's HAR file or a session log into a capture

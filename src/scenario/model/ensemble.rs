@@ -195,15 +195,13 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_comes_at_moments_spread_over_one_period() {
-        let server = with_transits(&[0]);
-        let factual_error = FactualError::default();
-        let fit = Fit { server, period_ns: 40_000_000, tick_s: 0.05, factual_error };
-        let (trace, change) = (Trace::default(), Change::default());
-        let args = ReportArgs::default();
-        let question = |members| {
-            let (trace, fit, change) = (&trace, &fit, &change);
-            Question { trace, fit, change, args, members, seed: 7 }.perturbations()
+        let fit = Fit {
+            server: with_transits(&[0]),
+            period_ns: 40_000_000,
+            tick_s: 0.05,
+            factual_error: FactualError::default(),
         };
+        let question = |members| Members::of(&fit, members, 7).perturbations();
         let all = question(5);
         let shifts: Vec<_> = all.iter().map(|one| (one.shift_ns, one.jitters)).collect();
         let ms = 1_000_000;
