@@ -87,7 +87,7 @@ mod tests {
         check(&MainThread::default(), 1_234, 1_234, 1_234);
         let turns = MainThread { turns_every_s: 0.5, ..MainThread::default() };
         check(&turns, 1_234, 1_500, 1_234);
-        check(&MainThread { reports_in_turns: true, ..turns.clone() }, 1_234, 1_500, 1_500);
+        check(&MainThread { reports_in_turns: true, ..turns }, 1_234, 1_500, 1_500);
         let blocked = MainThread { hitches: hitches(2.0, 8.0, 5.0, 1.0), ..turns };
         check(&blocked, 2_900, 3_000, 2_900);
         check(&blocked, 3_200, 4_000, 4_000);

@@ -365,7 +365,8 @@ pub const KINDS: &[Kind] = &[
         clients: STEADY,
         channels: MOSTLY_MONO,
         trouble: |d, _| format!("half-open:at={}", d.between(6.0, 12.0)),
-        length_s: 30,
+        // A page is taken for gone after 21 s.
+        length_s: 36,
     },
 ];
 
