@@ -340,8 +340,7 @@ mod tests {
     fn seen_and_recalled() -> [Columns; 2] {
         let options = Options { playhead: Some(PlayheadSource::Simulated), ..Options::default() };
         let (seen, recalled) = (RefCell::default(), RefCell::<ColumnsBuilder>::default());
-        let recalling =
-            RefCell::new(Engine::new(Options { headers_only: true, ..options.clone() }));
+        let recalling = RefCell::new(Engine::new(Options { headers_only: true, ..options }));
         let watch = |engine: &Engine, record: &Record<'_>| {
             ColumnsBuilder::see(&mut seen.borrow_mut(), engine, record);
             let row = CheckpointRow { t: record.t, stored_len: 9, what: engine.did().clone() };

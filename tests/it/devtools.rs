@@ -53,19 +53,19 @@ impl Browser {
         let (session, events) = (None, Vec::new());
         let mut browser =
             Browser { child, runtime, socket, asked: 0, session, events, _profile: profile };
-        let target = browser.call("Target.createTarget", json!({"url": "about:blank"}));
+        let target = browser.call("Target.createTarget", &json!({"url": "about:blank"}));
         let attach = json!({"targetId": target["targetId"], "flatten": true});
-        let attached = browser.call("Target.attachToTarget", attach);
+        let attached = browser.call("Target.attachToTarget", &attach);
         browser.session = attached["sessionId"].as_str().map(str::to_owned);
         for domain in ["Page", "Runtime", "Log", "Network"] {
-            browser.call(&format!("{domain}.enable"), json!({}));
+            browser.call(&format!("{domain}.enable"), &json!({}));
         }
         browser.resize(1200, 900);
         Some(browser)
     }
 
     /// The answer to a command; what happens meanwhile is kept.
-    fn call(&mut self, method: &str, params: Value) -> Value {
+    fn call(&mut self, method: &str, params: &Value) -> Value {
         self.asked += 1;
         let id = self.asked;
         let mut command = json!({"id": id, "method": method, "params": params});
@@ -116,7 +116,7 @@ impl Browser {
     #[track_caller]
     pub fn ask(&mut self, expression: &str) -> Value {
         let asked = json!({"expression": expression, "awaitPromise": true, "returnByValue": true});
-        let answer = self.call("Runtime.evaluate", asked);
+        let answer = self.call("Runtime.evaluate", &asked);
         assert!(answer.get("exceptionDetails").is_none(), "{expression}: {answer}");
         answer["result"]["value"].clone()
     }
@@ -126,9 +126,9 @@ impl Browser {
     pub fn open(&mut self, page: &Path, fragment: &str) {
         self.events.clear();
         // A fragment alone would not load it again.
-        self.call("Page.navigate", json!({"url": "about:blank"}));
+        self.call("Page.navigate", &json!({"url": "about:blank"}));
         let url = format!("file://{}", page.display());
-        self.call("Page.navigate", json!({"url": format!("{url}{fragment}")}));
+        self.call("Page.navigate", &json!({"url": format!("{url}{fragment}")}));
         self.wait_for(|event| {
             event["method"] == "Page.frameNavigated" && event["params"]["frame"]["url"] == url
         });
@@ -155,7 +155,7 @@ impl Browser {
     pub fn resize(&mut self, width: u32, height: u32) {
         let size =
             json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
-        self.call("Emulation.setDeviceMetricsOverride", size);
+        self.call("Emulation.setDeviceMetricsOverride", &size);
     }
 
     /// Presses a key, with Shift or without.
@@ -165,9 +165,9 @@ impl Browser {
         if key.chars().count() == 1 {
             pressed["text"] = json!(key);
         }
-        self.call("Input.dispatchKeyEvent", pressed.clone());
+        self.call("Input.dispatchKeyEvent", &pressed);
         pressed["type"] = json!("keyUp");
-        self.call("Input.dispatchKeyEvent", pressed);
+        self.call("Input.dispatchKeyEvent", &pressed);
         self.settle();
     }
 
@@ -179,17 +179,17 @@ impl Browser {
             json!({"type": kind, "x": x, "y": y, "button": button, "clickCount": 1})
         };
         let (first, last) = (points[0], points[points.len() - 1]);
-        self.call("Input.dispatchMouseEvent", event("mouseMoved", first));
+        self.call("Input.dispatchMouseEvent", &event("mouseMoved", first));
         if is_down {
-            self.call("Input.dispatchMouseEvent", event("mousePressed", first));
+            self.call("Input.dispatchMouseEvent", &event("mousePressed", first));
         }
         for point in &points[1..] {
             let mut moved = event("mouseMoved", *point);
             moved["buttons"] = json!(u8::from(is_down));
-            self.call("Input.dispatchMouseEvent", moved);
+            self.call("Input.dispatchMouseEvent", &moved);
         }
         if is_down {
-            self.call("Input.dispatchMouseEvent", event("mouseReleased", last));
+            self.call("Input.dispatchMouseEvent", &event("mouseReleased", last));
         }
         self.settle();
     }

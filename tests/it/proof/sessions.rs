@@ -149,15 +149,6 @@ pub fn fault(name: &str) -> &'static Fault {
     FAULTS.iter().chain([&LATE_STALL]).find(|fault| fault.name == name).unwrap()
 }
 
-/// Two faults in one session.
-pub const PAIRS: [[&str; 2]; 5] = [
-    ["seek-lead-runaway", "late stall"],
-    ["refit-storm", "late stall"],
-    ["slow-generation", "late stall"],
-    ["client-backlog", "late stall"],
-    ["stale-playhead", "late stall"],
-];
-
 /// A simulated session whose constants the proof is not told.
 pub struct Hidden {
     seed: u64,
@@ -203,7 +194,7 @@ impl Hidden {
     /// What was recorded of it.
     pub fn recording(&self) -> Recording {
         let setup = self.setup.clone();
-        let channels = if self.seed % 3 == 0 { 2 } else { 1 };
+        let channels = if self.seed.is_multiple_of(3) { 2 } else { 1 };
         let config = json!({"use_server_fixture": true, "fixture_name": "built-in"});
         let mut config = config.as_object().cloned().unwrap();
         config.extend(setup.client.config);
