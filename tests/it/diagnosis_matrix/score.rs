@@ -9,6 +9,9 @@ use lagtape::report::{Analysis, CaptureDescription};
 
 use super::set::{Evidence, Labelled};
 
+/// Classes of which nothing shows before they end the session, whenever they begin.
+const SHOW_AT_THE_END: [&str; 2] = ["loop-end-crash", "keepalive-kill"];
+
 /// A diagnosis beside its truth.
 pub struct Scored {
     pub class: String,
@@ -37,6 +40,7 @@ impl Scored {
         let about = CaptureDescription::live(String::new(), ended);
         let analysis = Analysis::of(&engine, about, &ReportArgs::default());
         let diagnosis = &analysis.diagnosis;
+        let ended_s = engine.origin().map_or(0.0, |origin| ended.seconds_since(origin));
         let (truth, found) = (labelled.truth(), classes(diagnosis));
         let true_classes: Vec<Vec<&str>> =
             truth.iter().map(|injection| [&[injection.class], injection.also].concat()).collect();
@@ -46,7 +50,9 @@ impl Scored {
         let onset_error_s = truth.first().and_then(|injection| {
             let those = [&[injection.class], injection.also].concat();
             let finding = diagnosis.findings.iter().find(|f| those.contains(&f.class.id()))?;
-            Some((finding.from_s - injection.onset_s).abs())
+            let ends_it = SHOW_AT_THE_END.contains(&injection.class);
+            let onset_s = if ends_it { ended_s } else { injection.onset_s };
+            Some((finding.from_s - onset_s).abs())
         });
         let top = found.first().cloned().unwrap_or_else(|| "healthy".to_owned());
         Scored {

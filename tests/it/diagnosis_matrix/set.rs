@@ -91,12 +91,15 @@ impl Draw {
     }
 }
 
+/// Draws a trouble as people type it.
+type DrawTrouble = fn(&mut Draw, &Frame) -> String;
+
 /// How the sessions of a class are drawn.
 pub struct Kind {
     pub class: &'static str,
     clients: &'static [ClientModel],
     channels: &'static [u16],
-    trouble: fn(&mut Draw, &Frame) -> String,
+    trouble: DrawTrouble,
     /// How long they last after the initial buffer, in seconds.
     length_s: u64,
 }
@@ -401,7 +404,7 @@ pub const HEALTHY: Kind = Kind {
 };
 
 /// Pairs of causes that a session may have at once.
-const PAIRS: &[(&str, ClientModel, fn(&mut Draw, &Frame) -> String)] = &[
+const PAIRS: &[(&str, ClientModel, DrawTrouble)] = &[
     ("generation-stall+bandwidth-deficit", TouchDesigner, |d, frame| {
         let down = frame.stream_rate() * d.between(0.5, 0.7);
         let (stall, thin) = (d.between(5.0, 7.0), d.between(16.0, 18.0));
