@@ -10,7 +10,7 @@ mod set;
 
 use lagtape::sweep;
 
-use score::{Scored, confusion, onset_errors, share};
+use score::{Scored, confusion, summary};
 use set::{Evidence, HEALTHY, KINDS, Labelled, of_kind, of_two_causes};
 
 /// Sessions a class unless told otherwise; 20 of them are scored.
@@ -44,33 +44,4 @@ fn main() {
 
 fn scored(cases: &[Labelled], evidence: Evidence) -> Vec<Scored> {
     sweep::map_in_order(cases, 0, |case| Scored::of(case, evidence)).expect("threads")
-}
-
-fn summary(scored: &[&Scored]) -> String {
-    let is_single = |one: &&&Scored| one.class != "healthy" && !one.class.contains('+');
-    let single: Vec<&Scored> = scored.iter().filter(is_single).copied().collect();
-    let heard: Vec<&Scored> = single.iter().filter(|one| one.is_audible).copied().collect();
-    let healthy: Vec<&Scored> =
-        scored.iter().filter(|one| one.class == "healthy").copied().collect();
-    let two: Vec<&Scored> = scored.iter().filter(|one| one.class.contains('+')).copied().collect();
-    let errors = onset_errors(&single);
-    let at = |share: f64| errors.get((errors.len() as f64 * share) as usize).copied();
-    let seconds = |s: Option<f64>| s.map_or("–".to_owned(), |s| format!("{s:.2} s"));
-    [
-        format!("- of one cause, heard: {} named right", share(&heard, |one| one.is_right)),
-        format!("- of one cause, heard or not: {} named right", share(&single, |one| one.is_right)),
-        format!(
-            "- or not told from others, which is said: {}",
-            share(&single, |one| one.is_right || one.is_ambiguous)
-        ),
-        format!("- healthy: {} with a finding", share(&healthy, |one| !one.is_right)),
-        format!("- of two causes: {} with both", share(&two, |one| one.has_all)),
-        format!(
-            "- onsets: off by {} in the median, {} in 95 %",
-            seconds(at(0.5)),
-            seconds(at(0.95))
-        ),
-    ]
-    .join("\n")
-        + "\n"
 }

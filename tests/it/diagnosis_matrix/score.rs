@@ -77,8 +77,38 @@ fn classes(diagnosis: &Diagnosis) -> Vec<String> {
     diagnosis.findings.iter().map(|finding| finding.class.id().to_owned()).collect()
 }
 
+/// What the numbers come to, a line each.
+pub fn summary(scored: &[&Scored]) -> String {
+    let is_single = |one: &&&Scored| one.class != "healthy" && !one.class.contains('+');
+    let single: Vec<&Scored> = scored.iter().filter(is_single).copied().collect();
+    let heard: Vec<&Scored> = single.iter().filter(|one| one.is_audible).copied().collect();
+    let healthy: Vec<&Scored> =
+        scored.iter().filter(|one| one.class == "healthy").copied().collect();
+    let two: Vec<&Scored> = scored.iter().filter(|one| one.class.contains('+')).copied().collect();
+    let errors = onset_errors(&single);
+    let at = |share: f64| errors.get((errors.len() as f64 * share) as usize).copied();
+    let seconds = |s: Option<f64>| s.map_or("–".to_owned(), |s| format!("{s:.2} s"));
+    [
+        format!("- of one cause, heard: {} named right", share(&heard, |one| one.is_right)),
+        format!("- of one cause, heard or not: {} named right", share(&single, |one| one.is_right)),
+        format!(
+            "- or not told from others, which is said: {}",
+            share(&single, |one| one.is_right || one.is_ambiguous)
+        ),
+        format!("- healthy: {} with a finding", share(&healthy, |one| !one.is_right)),
+        format!("- of two causes: {} with both", share(&two, |one| one.has_all)),
+        format!(
+            "- onsets: off by {} in the median, {} in 95 %",
+            seconds(at(0.5)),
+            seconds(at(0.95))
+        ),
+    ]
+    .join("\n")
+        + "\n"
+}
+
 /// A share as people read it: `37 of 40 (92.5 %)`.
-pub fn share(scored: &[&Scored], is_good: impl Fn(&Scored) -> bool) -> String {
+fn share(scored: &[&Scored], is_good: impl Fn(&Scored) -> bool) -> String {
     let good = scored.iter().filter(|scored| is_good(scored)).count();
     format!(
         "{good} of {} ({:.1} %)",
@@ -88,7 +118,7 @@ pub fn share(scored: &[&Scored], is_good: impl Fn(&Scored) -> bool) -> String {
 }
 
 /// Onset errors of the sessions that were named right, sorted.
-pub fn onset_errors(scored: &[&Scored]) -> Vec<f64> {
+fn onset_errors(scored: &[&Scored]) -> Vec<f64> {
     let mut errors: Vec<f64> = scored.iter().filter_map(|scored| scored.onset_error_s).collect();
     errors.sort_by(f64::total_cmp);
     errors
