@@ -7,6 +7,7 @@
 
 mod reports;
 mod turns;
+mod unmade;
 mod way;
 
 use super::fit::Fit;
@@ -55,12 +56,14 @@ impl Mended {
     /// The recording of `trace` with all of `mends` put right, each in its spell.
     #[must_use]
     pub fn of(trace: &Trace, fit: &Fit, mends: &[(Mend, Spell)]) -> Mended {
-        let mut mended = Mended { trace: trace.clone(), server: fit.server.clone(), from: None };
+        let mut server = fit.server.clone();
+        unmade::leave_out(trace, &mut server);
+        let mut mended = Mended { trace: trace.clone(), server: server.clone(), from: None };
         // Turns are counted anew once it is known which of them were shed.
         let mut in_order = mends.to_vec();
         in_order.sort_by_key(|(mend, _)| *mend);
         in_order.iter().for_each(|(mend, spell)| mended.put_right(*mend, *spell));
-        if mended.trace != *trace || mended.server != fit.server {
+        if mended.trace != *trace || mended.server != server {
             mended.from = in_order.iter().map(|(mend, spell)| mend.from(*spell)).min();
         }
         mended
