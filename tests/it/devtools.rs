@@ -205,7 +205,8 @@ impl Browser {
             "Network.requestWillBeSent" => {
                 let url = event["params"]["request"]["url"].as_str().unwrap_or_default();
                 let is_page = event["params"]["type"] == "Document";
-                !is_page && !url.starts_with("blob:")
+                // The browser's own players have pictures in data.
+                !is_page && !url.starts_with("blob:") && !url.starts_with("data:")
             }
             _ => false,
         };
