@@ -203,7 +203,7 @@ impl Hidden {
     /// What was recorded of it.
     pub fn recording(&self) -> Recording {
         let setup = self.setup.clone();
-        let channels = if self.seed % 3 == 0 { 2 } else { 1 };
+        let channels = if self.seed.is_multiple_of(3) { 2 } else { 1 };
         let config = json!({"use_server_fixture": true, "fixture_name": "built-in"});
         let mut config = config.as_object().cloned().unwrap();
         config.extend(setup.client.config);
