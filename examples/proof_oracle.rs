@@ -5,16 +5,7 @@
 #[path = "../tests/it/proof/sessions.rs"]
 mod sessions;
 
-use sessions::{FAULTS, Fault, Row, fault, rows};
-
-/// Two faults in one session.
-const PAIRS: [[&str; 2]; 5] = [
-    ["seek-lead-runaway", "late stall"],
-    ["refit-storm", "late stall"],
-    ["slow-generation", "late stall"],
-    ["client-backlog", "late stall"],
-    ["stale-playhead", "late stall"],
-];
+use sessions::{FAULTS, Fault, PAIRS, Row, fault, rows};
 
 fn main() {
     let seeds =

@@ -22,7 +22,7 @@ use crate::time::Span;
 #[derive(Debug, clap::Args)]
 #[command(before_long_help = "Examples:
   lagtape simulate --incident stall --seed 7 --for 90s -o x.lagtape
-  lagtape simulate --client web --incident stall --incident thin-link:at=12 -o two.lagtape
+  lagtape simulate --client web --incident stall --incident jitter -o x.lagtape
   lagtape simulate --incident healthy --op 6s:seek=16s --for 20s -o seek.lagtape
   lagtape simulate --list")]
 pub struct SimulateArgs {

@@ -149,6 +149,15 @@ pub fn fault(name: &str) -> &'static Fault {
     FAULTS.iter().chain([&LATE_STALL]).find(|fault| fault.name == name).unwrap()
 }
 
+/// Two faults in one session.
+pub const PAIRS: [[&str; 2]; 5] = [
+    ["seek-lead-runaway", "late stall"],
+    ["refit-storm", "late stall"],
+    ["slow-generation", "late stall"],
+    ["client-backlog", "late stall"],
+    ["stale-playhead", "late stall"],
+];
+
 /// A simulated session whose constants the proof is not told.
 pub struct Hidden {
     seed: u64,
