@@ -11,7 +11,7 @@ use crate::capture::{Marker, Record};
 use crate::edge::files;
 use crate::edge::output::{self, OutputFile, is_dash};
 use crate::engine::{Engine, Options};
-use crate::heard::{CrossedBuffer, SessionAudio};
+use crate::heard::{CrossedBuffer, MAX_AUDIO_S, SessionAudio};
 use crate::parse::Misuse;
 use crate::playhead::PlayheadSource;
 use crate::report::wav::AudioLabel;
@@ -188,6 +188,14 @@ impl Sound {
     ) -> Result<Sound> {
         if engine.mirror().is_none() {
             bail!(no_audio(path, engine));
+        }
+        if heard.is_too_long() {
+            let hours = MAX_AUDIO_S / 3_600;
+            bail!(Misuse(format!(
+                "{} lasts longer than the {hours} h of audio that are written at a time; say which \
+                 part with --from and --to",
+                path.display()
+            )));
         }
         let sample_rate = engine.sample_rate();
         let last = last.map_or(u64::MAX, |last| frames_in(last, sample_rate));

@@ -28,7 +28,7 @@ pub use audio::HeardAudio;
 pub use behind::{BEHIND_LEAD_S, BEHIND_SUSTAINED_S, BEHIND_WINDOW_S, BehindRule};
 pub use excuses::{IDLE_AFTER_NS, SETTLE_NS, START_NS, STARTED_NS};
 pub use meter::HeardRule;
-pub use session_audio::{CrossedBuffer, SessionAudio};
+pub use session_audio::{CrossedBuffer, MAX_AUDIO_S, SessionAudio};
 pub use tally::{
     ALARM_NS, HOLE_ALARM_NS, HeardEpisode, HeardReport, JOIN_NS, LagKind, OldAudio, SILENCE_S,
     SeamHoles,

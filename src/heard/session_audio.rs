@@ -10,6 +10,8 @@ use crate::time::Nanos;
 /// A reported position that lies so close to where the listener is taken to be moves nobody, in seconds:
 /// reports come with the jitter of the client's timers, which nobody hears.
 const REPORT_JITTER_S: f64 = 0.05;
+/// Longest audio that is kept, in seconds: an hour of it is more than a gigabyte.
+pub const MAX_AUDIO_S: u64 = 3_600;
 /// The same of a simulated playhead, in frames: what rounding costs.
 const ROUNDING_FRAMES: f64 = 2.0;
 
@@ -33,6 +35,7 @@ pub struct SessionAudio {
     cursor: Option<f64>,
     /// How far the playhead may lie from there, in frames, without having jumped.
     slack: f64,
+    is_too_long: bool,
 }
 
 impl SessionAudio {
@@ -41,7 +44,16 @@ impl SessionAudio {
     pub fn new(begins: Nanos, sample_rate: u32, channels: u16, reported: bool) -> SessionAudio {
         let jitter = REPORT_JITTER_S * f64::from(sample_rate);
         let slack = if reported { jitter } else { ROUNDING_FRAMES };
-        SessionAudio { begins, sample_rate, channels, samples: Vec::new(), cursor: None, slack }
+        let samples = Vec::new();
+        SessionAudio {
+            begins,
+            sample_rate,
+            channels,
+            samples,
+            cursor: None,
+            slack,
+            is_too_long: false,
+        }
     }
 
     /// Samples in a frame.
@@ -62,6 +74,12 @@ impl SessionAudio {
         (t.seconds_since(self.begins) * f64::from(self.sample_rate)).round().max(0.0) as u64
     }
 
+    /// Whether the session went on for longer than [`MAX_AUDIO_S`], and the rest is missing.
+    #[must_use]
+    pub fn is_too_long(&self) -> bool {
+        self.is_too_long
+    }
+
     /// Everything so far, interleaved.
     #[must_use]
     pub fn into_samples(self) -> Vec<f32> {
@@ -70,8 +88,9 @@ impl SessionAudio {
 
     /// Goes on to a moment: the playhead moves along `line`, over a buffer that is known or not.
     pub fn play_to(&mut self, t: Nanos, line: PlayheadLine, buffer: Option<CrossedBuffer<'_>>) {
+        self.is_too_long |= self.frame_at(t) > MAX_AUDIO_S * u64::from(self.sample_rate);
         let frames = self.frame_at(t).saturating_sub(self.frames());
-        if frames == 0 {
+        if frames == 0 || self.is_too_long {
             return;
         }
         let is_moving = line.speed != 0.0;

@@ -102,6 +102,8 @@ const VERBS: [&[&str]; 17] = [
     &["analyze", "--timeline"],
     &["analyze", "--quick"],
     &["analyze", "--json"],
+    &["diagnose"],
+    &["report", "-o", "out.html", "--force"],
     &["cat"],
     &["what-if", "--lead-floor", "0.6", "--members", "4"],
     &["what-if", "--open-loop", "--rate", "1.01"],

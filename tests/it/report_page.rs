@@ -228,15 +228,16 @@ fn named_causes_stand_before_the_spells() {
     browser.open(&page, "");
     let told = browser.ask(
         "(() => {
-            shown.session.analysis.diagnosis = { findings: [{
+            const own = document.querySelector('#findings li').textContent;
+            shown.session.analysis.findings = [{
                 class: 'generation-stall', sentence: 'no <b>slice</b> came', from_s: 2, to_s: 6, bad_s: 3.5,
                 confidence: 0.9, chain: [{ what: 'the server stalled' }, { what: 'the tape ran dry' }],
                 proof: null, mitigation: 'warm it up', next: 'lagtape cat',
-            }] };
+            }];
             firstScreen(shown.session, shown.view);
             const [cause, spell] = document.querySelectorAll('#findings li');
             cause.querySelector('button').click();
-            return [cause.textContent, spell.textContent, shown.view.selection, cause.querySelectorAll('b').length];
+            return [cause.textContent, spell.textContent, shown.view.selection, cause.querySelectorAll('b').length, own];
         })()",
     );
     let cause = told[0].as_str().unwrap();
@@ -244,6 +245,8 @@ fn named_causes_stand_before_the_spells() {
     assert!(cause.contains("the server stalled → the tape ran dry"), "{cause}");
     assert!(told[1].as_str().unwrap().contains("no slices for"), "{told}");
     assert_eq!((&told[2], &told[3]), (&json!([2, 6]), &json!(0)));
+    let own = told[4].as_str().unwrap();
+    assert!(own.contains("Generation stood still"), "the capture's own cause: {own}");
 }
 
 #[test]

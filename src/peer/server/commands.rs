@@ -121,9 +121,10 @@ impl Session {
     }
 
     /// The capability that a command requires and this session lacks. LoRAs are asked for where they
-    /// are used.
+    /// are used, and a transcription has a refusal of its own once its audio is there.
     fn lacks(&self, kind: &str) -> Option<&'static str> {
-        let required = contract::requires(kind).filter(|&required| required != "lora")?;
+        let required = contract::requires(kind)
+            .filter(|required| !["lora", "midi_transcribe"].contains(required))?;
         (!self.has(required)).then_some(required)
     }
 

@@ -12,7 +12,7 @@ function firstScreen(session, view) {
   byId("badge").className = kind;
   byId("opening").textContent = session.opening.replace(/^(LAG {2}|healthy: |no verdict: )/, "");
   byId("facts").textContent = factsOf(session).join(" · ");
-  const named = causes(session.analysis.diagnosis?.findings ?? [], view);
+  const named = causes(analysis.findings, view);
   byId("findings").replaceChildren(...named, ...spellsHeard(session, view, named.length));
   byId("sure").replaceChildren(...doubts(session).map((text) => element("p", {}, plain(text))));
   byId("next").replaceChildren(...session.next.map((command) => element("li", {}, element("code", {}, plain(command)))));
@@ -38,7 +38,7 @@ function causes(findings, view) {
     const lines = [
       `${finding.class}, ${figure(finding.confidence * 100)} % of what it should show was seen, ${seconds(finding.bad_s)} heard bad`,
       chain.map(({ what }) => what).join(" → "),
-      proof && `Without it (${proof.without}) ${proof.bad} bad reports would be left of ${proof.of}, in ${proof.runs} runs of the model.`,
+      proof && `Without it (${proof.without}) ${seconds(proof.left.s)} of ${seconds(proof.heard.s)} of bad audio would be left, in the middle of ${proof.runs} runs of the model.`,
       finding.mitigation,
     ].filter(Boolean);
     return element("li", {}, wayTo(view, finding, finding.sentence),
