@@ -2,7 +2,7 @@
 //!
 //! Enters: a type. Leaves: JSON Schema of 2020-12 whose root is an object. Formats that only Rust
 //! knows are dropped, and words are an `enum`. Every client reads the schemas of all tools before it asks
-//! anything, so that those of answers go one level deep: what an object within holds is named by its keys.
+//! anything, so that those of answers tell only of objects and lists, by their keys.
 
 use std::sync::Arc;
 
@@ -10,6 +10,9 @@ use rmcp::model::JsonObject;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
+
+/// Keys of an object within an answer that its schema names.
+const MOST_KEYS: usize = 6;
 
 /// The schema of what a tool takes, which is nothing else.
 pub fn input<T: JsonSchema>() -> Arc<JsonObject> {
@@ -24,21 +27,26 @@ pub fn output<T: JsonSchema>() -> Arc<JsonObject> {
     let root = Arc::make_mut(&mut schema);
     root.remove("required");
     if let Some(Value::Object(properties)) = root.get_mut("properties") {
+        properties.retain(|_, schema| holds_others(schema));
         properties.values_mut().for_each(flatten);
     }
     schema
 }
 
-/// Makes a schema one of its type alone. The keys of an object, or of the objects of a list, take the
-/// place of its description; a number or a text is told by its name.
+fn holds_others(schema: &Value) -> bool {
+    schema["type"] == "array" || schema["type"] == "object"
+}
+
+/// Makes a schema one of its type alone, whose description are the keys of the object, or of the objects of
+/// the list, if it has any.
 fn flatten(schema: &mut Value) {
-    let is_list = schema["type"] == "array";
-    let of = if is_list { &schema["items"] } else { &*schema };
+    let of = if schema["type"] == "array" { &schema["items"] } else { &*schema };
     let keys: Vec<_> = of["properties"].as_object().into_iter().flat_map(Map::keys).collect();
-    let keys = keys.into_iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-    let holds_others = is_list || schema["type"] == "object";
+    let more = if keys.len() > MOST_KEYS { ["…"].as_slice() } else { &[] };
+    let named: Vec<_> = keys.iter().take(MOST_KEYS).map(|key| key.as_str()).collect();
+    let keys = [&named, more].concat().join(", ");
     let Value::Object(fields) = schema else { return };
-    fields.retain(|key, _| key == "type" || (holds_others && key == "description"));
+    fields.retain(|key, _| ["type", "description"].contains(&key.as_str()));
     if !keys.is_empty() {
         fields.insert("description".to_owned(), keys.into());
     }
@@ -167,7 +175,7 @@ mod tests {
     #[test]
     fn what_may_be_null_has_no_type() {
         let schema = Value::Object(output::<Nullable>().as_ref().clone());
-        assert_eq!(schema["properties"]["window_s"], json!({}));
+        assert!(schema["properties"].get("window_s").is_none(), "{schema}");
         assert_eq!(schema["properties"]["timeline"]["type"], "array");
     }
 

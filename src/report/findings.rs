@@ -3,9 +3,11 @@
 use std::fmt::{self, Write as _};
 
 use super::data::Analysis;
-use super::format::{Figure, OneLine, Tenths, plural, wrapped};
+use super::format::{Figure, OneLine, Tenths, hanging, plural, wrapped};
 use crate::diagnosis::{Diagnosis, Finding};
 
+/// Before the further lines of an item.
+const ITEM: &str = "    ";
 /// Findings that a report names; `diagnose` has them all.
 const FEW: usize = 3;
 
@@ -69,7 +71,8 @@ fn write_diagnosis(analysis: &Analysis, out: &mut String) -> fmt::Result {
         write_finding(finding, out)?;
     }
     if let Some(together) = &diagnosis.together {
-        writeln!(out, "\nall of them: without {} {together}", together.without)?;
+        let together = format!("all of them: without {} {together}", together.without);
+        writeln!(out, "\n{}", wrapped(&together))?;
     }
     if !diagnosis.notes.is_empty() || !diagnosis.ambiguity.is_empty() {
         writeln!(out)?;
@@ -106,22 +109,28 @@ fn write_finding(finding: &Finding, out: &mut String) -> fmt::Result {
             false => format!(" {}", records.join(" ")),
         };
         let arrow = if step == 0 { "  " } else { "  → " };
-        writeln!(out, "{arrow}{}{figures}{records}", link.what)?;
+        let link = format!("{}{figures}{records}", link.what);
+        writeln!(out, "{}", hanging(arrow, &link, ITEM))?;
     }
     for apart in &finding.told_apart {
-        writeln!(out, "  not {}: {}", apart.from, apart.by)?;
+        item(&format!("not {}: {}", apart.from, apart.by), out)?;
     }
     for against in &finding.against {
-        writeln!(out, "  against: {against}")?;
+        item(&format!("against: {against}"), out)?;
     }
     let proof = match (&finding.proof, &finding.unproven) {
         (Some(proof), _) => format!("proof: without it ({}) {proof}", proof.without),
         (None, Some(why)) => format!("rests on signatures alone: {why}"),
         (None, None) => "rests on signatures alone".to_owned(),
     };
-    writeln!(out, "  {}", OneLine(&proof))?;
-    writeln!(out, "  mend: {}", finding.mitigation)?;
+    item(&proof, out)?;
+    item(&format!("mend: {}", finding.mitigation), out)?;
+    // A command stays on its line.
     writeln!(out, "  next: {}", OneLine(&finding.next))
+}
+
+fn item(sentence: &str, out: &mut String) -> fmt::Result {
+    writeln!(out, "{}", hanging("  ", sentence, ITEM))
 }
 
 #[cfg(test)]

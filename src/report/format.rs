@@ -91,19 +91,28 @@ impl Display for Name<'_> {
 /// escaped.
 #[must_use]
 pub fn wrapped(sentence: &str) -> String {
-    let (mut text, mut column) = (String::new(), 0);
+    hanging("", sentence, "")
+}
+
+/// The same behind `first`, each further line behind `next`.
+#[must_use]
+pub fn hanging(first: &str, sentence: &str, next: &str) -> String {
+    let (mut text, mut column) = (first.to_owned(), first.chars().count());
+    let mut is_begun = false;
     let sentence = OneLine(sentence).to_string();
     for word in sentence.split(' ') {
         let width = word.chars().count();
-        if column > 0 && column + 1 + width > 80 {
+        if is_begun && column + 1 + width > 80 {
             text.push('\n');
-            column = 0;
-        } else if column > 0 {
+            text.push_str(next);
+            column = next.chars().count();
+        } else if is_begun {
             text.push(' ');
             column += 1;
         }
         text.push_str(word);
         column += width;
+        is_begun = true;
     }
     text
 }

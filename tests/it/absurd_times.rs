@@ -95,7 +95,7 @@ fn check(folder: &Path, words: &[&str], may_be_healthy: bool) {
 }
 
 /// Every verb that computes something over time.
-const VERBS: [&[&str]; 17] = [
+const VERBS: [&[&str]; 19] = [
     &["info"],
     &["verify", "--replay"],
     &["analyze"],

@@ -19,14 +19,13 @@ use crate::report::EndingReport;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct DiagnoseArgs {
-    /// The capture, by its id or path
+    /// Its id or path
     capture: String,
-    /// Whether the model takes each cause away to see what is left of the lag; true unless given, and
-    /// false answers sooner
+    /// Take each cause away in the model; true unless given, false answers sooner
     proof: Option<bool>,
     /// Findings at most, 5 unless given, up to 20
     limit: Option<u64>,
-    /// next_cursor of the answer before
+    /// next_cursor of the last answer
     cursor: Option<String>,
 }
 
@@ -51,9 +50,8 @@ pub(super) struct CaptureDiagnosis {
 pub(super) const CAPTURE_DIAGNOSE: AboutTool = AboutTool {
     name: "capture_diagnose",
     title: "Diagnose a capture",
-    description: "Names the part at fault (generation, server clock, link, client, connection, content, \
-     configuration) with class, chain of evidence, what was heard of it, what it was told apart from, and \
-     what mends it; proves it by what is left of the lag when the model takes it away.",
+    description: "Names the part at fault with class, chain of evidence, what was heard of it, what it was told \
+     apart from, and what mends it; proves it by what is left of the lag without it in the model.",
     set: Toolset::Replay,
     effect: Effect::Reads,
 };

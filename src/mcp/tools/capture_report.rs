@@ -22,9 +22,9 @@ use crate::report::text::Bytes;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct PageReportArgs {
-    /// The capture, by its id or path
+    /// Its id or path
     capture: String,
-    /// Audio older than this is stale, 3 s unless given
+    /// Age from which audio is stale, 3 unless given
     stale_threshold_s: Option<f64>,
     /// Put in what was heard, to listen to
     #[serde(default)]

@@ -34,8 +34,7 @@ const START_WAIT_S: (f64, f64) = (20.0, 50.0);
 pub(super) struct StartArgs {
     /// The server, ws:// or wss://; its query string is used and never shown or written
     url: Option<String>,
-    /// The built-in server's trouble, such as stall:at=6,for=4, thin-link:down=100KB/s, or two at once as
-    /// stall+keepalive-kill
+    /// The built-in server's trouble: stall:at=6,for=4, thin-link:down=100KB/s, or two: stall+jitter
     incident: Option<String>,
     /// Of the built-in server
     seed: Option<u64>,
@@ -43,21 +42,19 @@ pub(super) struct StartArgs {
     fixture: Option<String>,
     /// An audio file inside the capture folders, uploaded
     audio: Option<String>,
-    /// Bring no audio where the server can do without; so it is anyway with families that ignore it
+    /// Bring no audio where the server can do without
     #[serde(default)]
     text_only: bool,
     prompt: Option<String>,
-    /// The family of models that is to play: acestep, sa3, yue2, mrt2 or minimax; the server's own
-    /// unless given
+    /// acestep, sa3, yue2, mrt2 or minimax; the server's own unless given
     family: Option<String>,
     /// Depth of the pipeline
     depth: Option<u32>,
     /// Steps of the model
     steps: Option<u32>,
-    /// Report as that client does, with its cadence and its fields: lagtape unless given, headless,
-    /// web, sdk or touchdesigner
+    /// Report as it does: lagtape unless given, headless, web, sdk or touchdesigner
     client: Option<String>,
-    /// Reports of the playhead a second; the client's unless given, 30 of lagtape's own
+    /// Reports a second; the client's unless given
     params_hz: Option<f64>,
     /// Further fields of the configuration, which win over all others
     #[serde(default)]
