@@ -25,6 +25,7 @@ pub use finding::{
 pub use proof::Proof;
 
 use crate::engine::Engine;
+use crate::family::{Family, FamilyKind};
 use crate::time::Nanos;
 use view::View;
 
@@ -53,6 +54,17 @@ impl Diagnosis {
     fn over(engine: &Engine, at: Nanos, window_s: f64, capture: &str) -> Diagnosis {
         let Some(view) = View::of(engine, at, window_s) else { return Diagnosis::default() };
         let (mut suspects, notes) = signature::all(&view);
+        let family = engine.family();
+        let (mut suspects, notes) = match family.kind {
+            // Its chunks have other cadences, leads and gates, of which the signatures know nothing.
+            FamilyKind::AppendOnlyTape => (Vec::new(), Vec::new()),
+            FamilyKind::RefiningLoop => {
+                // Others have windows of their own.
+                let is_usual = matches!(family.name, Family::Acestep | Family::Unknown);
+                suspects.retain(|it| is_usual || it.class != Class::OversizeWindow);
+                (suspects, notes)
+            }
+        };
         let ending = ending::suspect(engine, &view, at);
         if let Some(end) = &ending {
             // What led to the end without more is part of it.

@@ -12,7 +12,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 /// Keys of an object within an answer that its schema names.
-const MOST_KEYS: usize = 6;
+const MOST_KEYS: usize = 4;
 
 /// The schema of what a tool takes, which is nothing else.
 pub fn input<T: JsonSchema>() -> Arc<JsonObject> {

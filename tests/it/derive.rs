@@ -345,7 +345,8 @@ fn audio_is_that_of_the_told_capture() {
     // A generation that takes as long as it took.
     assert_eq!(would_be(&["tick-factor=1"]), factual, "the model repeats this recording");
     let paused = would_be(&["3s:pause", "5s:resume", "open-loop"]);
-    assert_eq!(factual.len(), paused.len(), "a pause is silence");
+    // A pause is silence, and has a label of its own.
+    assert!(factual.len().abs_diff(paused.len()) < 1_000, "{} {}", factual.len(), paused.len());
     // Nothing moves before the seek.
     let sought = would_be(&["6s:seek=2s"]);
     let until_seek = 5 * 48_000 * 2 * size_of::<f32>();

@@ -88,6 +88,12 @@ fn bench() -> TempDir {
     for (name, of) in NAMED {
         fs::copy(root().join(of), folder.path().join(name)).unwrap();
     }
+    // A capture of which a record in the middle is damaged.
+    let live = folder.path().join("live.lagtape");
+    let mut bytes = fs::read(&live).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&live, bytes).unwrap();
     // A session that this version's own server can play again.
     let incident = "lagtape simulate --incident stall:at=4,for=3 --for 9s -o incident.lagtape";
     shell(&folder, incident).output().unwrap();

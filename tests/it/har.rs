@@ -167,7 +167,7 @@ fn what_is_no_har_gets_a_sentence() {
     check_complaint(&["import", &har, "-o", &out], 1, "message 3 cannot be used");
     assert!(!Path::new(&out).exists(), "half a capture stays");
     check_complaint(&["import", &har, "-o", &har, "--force"], 1, "is what is being read");
-    check_complaint(&["import", "/dev/zero", "-o", &out], 1, "neither a HAR file");
+    check_complaint(&["import", "/dev/zero", "-o", &out], 1, "is a device; name a file");
     check_complaint(&["import", "no-such.har", "-o", &out], 1, "no-such.har");
 }
 

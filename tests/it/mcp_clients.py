@@ -104,6 +104,8 @@ async def use_everything(client):
     await use("capture_list")
     seen["opened"] = await use("capture_open", capture="stall")
     await use("capture_lag_report", capture="stall", include_timeline=True)
+    await use("capture_diagnose", capture="stall", proof=False)
+    await use("capture_report", capture="stall")
     await use("capture_messages", capture="stall", limit=3, format="detailed")
     await use("capture_what_if", capture="healthy", set={"rate": 1.01}, open_loop=True)
     await use("capture_sweep", capture="healthy", vary=["rate=0.99,1.01"], open_loop=True)

@@ -33,7 +33,7 @@ pub struct PageArgs {
     /// Show it in the browser
     #[arg(long)]
     pub open: bool,
-    /// Put in what was heard and the loop, to listen to: about 15 MB a minute
+    /// Put in what was heard and the loop, to listen to: 11 MB a minute of mono
     #[arg(long)]
     pub audio: bool,
     /// Runs of the model for each setting in the wind tunnel: 8 unless given, fewer with sessions

@@ -23,11 +23,11 @@ fn names(words: &[&str]) -> Vec<String> {
 #[test]
 fn tools_can_be_narrowed_at_the_start() {
     let all = names(&[]);
-    assert_eq!(all.len(), 19);
+    assert_eq!(all.len(), 20);
     let live = names(&["--toolsets", "live"]);
     let replay = names(&["--toolsets", "replay"]);
     assert!(live.iter().all(|name| name.starts_with("headless_")) && live.len() == 9);
-    assert!(replay.iter().all(|name| name.starts_with("capture_")) && replay.len() == 10);
+    assert!(replay.iter().all(|name| name.starts_with("capture_")) && replay.len() == 11);
     let reading = names(&["--read-only"]);
     for writing in ["headless_start", "headless_stop", "headless_send", "capture_dump_audio"] {
         assert!(!reading.iter().any(|name| name == writing), "{writing}");
