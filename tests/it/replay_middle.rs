@@ -285,7 +285,7 @@ fn what_lies_before_a_part_cannot_be_asked_for() {
     let folder = TempDir::new().unwrap();
     let part = cut(&folder, &bundled("stall"), "2s");
     let part = part.to_str().unwrap();
-    check_refused(&[part, "--until", "1s"], 1, "the capture begins 1.98");
+    check_refused(&[part, "--until", "1s"], 2, "the capture begins 1.98");
     let nowhere = ["--to", "ws://127.0.0.1:1", "--until", "1s"];
     check_refused(&[&[part], &nowhere[..]].concat(), 1, "would end before it begins, 1.98");
     check_refused(&[part, "--start-at", "99s"], 1, "earlier --start-at");

@@ -103,14 +103,15 @@ fn check_drawn(browser: &mut Browser, folder: &TempDir, capture: &Path) {
     let (page, analysis) = written(folder, capture, &ReportVerb::default());
     browser.open(&page, "");
     let name = capture.display();
-    let charts = [("loop", 100), ("lead", 10), ("age", 10), ("cadence", 10), ("link", 10)];
+    // A line of one pixel's width leaves few that are not blended with the ground.
+    let charts = [("loop", 100), ("lead", 3), ("age", 3), ("cadence", 3), ("link", 3)];
     for (chart, least) in charts {
         let drawn = blue(browser, chart) + inked(browser, chart, "behind");
         assert!(drawn > least, "{name}: {drawn} pixels in {chart}");
     }
     assert_eq!(text(browser, "badge"), badge(&analysis), "{name}");
-    let episodes = analysis.verdict.episodes.len();
-    assert_eq!(browser.ask("document.querySelectorAll('#findings button').length"), episodes);
+    let told = analysis.diagnosis.findings.len() + analysis.verdict.episodes.len();
+    assert_eq!(browser.ask("document.querySelectorAll('#findings button').length"), told);
     // The worst slice is seen, however many share its pixel.
     let listened = analysis.leads.arrival.is_some_and(|lead| lead.min < 0.0);
     assert_eq!(inked(browser, "lead", "behind") > 0, listened, "{name}");
@@ -124,7 +125,7 @@ fn pages_of_bundled_captures_and_incidents_draw() {
     for name in ["healthy", "stall"] {
         check_drawn(&mut browser, &folder, &bundled(name));
     }
-    for incident in incident::ALL {
+    for incident in incident::ALL.iter().filter(|it| it.families.contains(&Family::Acestep)) {
         let words = ["--incident", incident.name, "--for", "12s", "--loop", "8s"];
         let capture = simulated(&folder, incident.name, &words);
         check_drawn(&mut browser, &folder, Path::new(&capture));
