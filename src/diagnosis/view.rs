@@ -13,6 +13,8 @@ use crate::time::Nanos;
 const REUSED_MS: f64 = 1.0;
 /// A silence after slices that the server had already is a rest from this length on, in seconds.
 const SILENT_S: f64 = 0.5;
+/// A resting server sends its first slice within this time of the change that wakes it, in seconds.
+const WAKES_S: f64 = 1.0;
 /// What came this long after the first buffer is not the start any more: the first generation is
 /// slow, and the server's lead comes down from its ceiling.
 const STARTED_S: f64 = 2.5;
@@ -33,19 +35,17 @@ pub struct SliceRow {
     pub tick_s: f64,
     pub decode_s: f64,
     pub generations: f64,
-    /// Since the slice before of the same buffer; `None` for the first.
+    /// Since the slice before of the same buffer, or since what is known begins; `None` for the first of
+    /// a buffer.
     pub interval_s: Option<f64>,
+    /// Audio that the server had already.
+    pub is_reused: bool,
 }
 
 impl SliceRow {
     /// How long the server worked for a slice.
     pub fn work_s(&self) -> f64 {
         self.tick_s + self.decode_s
-    }
-
-    /// A slice of audio that the server had already.
-    pub fn is_reused(&self) -> bool {
-        self.tick_s * 1e3 < REUSED_MS && self.generations > 0.0
     }
 }
 
@@ -141,8 +141,9 @@ impl View {
         let rate = f64::from(engine.sample_rate()).max(1.0);
         let to_s = ended(engine, at).seconds_since(origin).max(0.0);
         let from_s = begins_s.max(forgotten_s).max(to_s - window_s).max(0.0);
+        let is_tape = engine.family().tape().is_some();
         let view = View {
-            slices: slices(observed, origin, rate, from_s),
+            slices: slices(observed, origin, rate, from_s, !is_tape),
             reports: reports(observed, origin, from_s),
             commands: observed
                 .commands
@@ -153,7 +154,7 @@ impl View {
             ops: observed.ops.iter().map(|(t, op)| (t.seconds_since(origin), op.clone())).collect(),
             from_s,
             to_s,
-            is_tape: engine.family().tape().is_some(),
+            is_tape,
             ..View::default()
         };
         Some(view.measured())
@@ -239,8 +240,12 @@ impl View {
     }
 
     /// The server rests 20 s after the last change and after one more loop, until the next change. Before
-    /// that it sends what it has, which tells of a rest whose beginning is not known.
+    /// that it sends what it has, which tells of a rest whose beginning is not known. One that only
+    /// appends always has more to do.
     fn idle_stretches(&self) -> Vec<Stretch> {
+        if self.is_tape {
+            return Vec::new();
+        }
         let rest_s = Nanos(IDLE_AFTER_NS).seconds();
         let mut changes: Vec<f64> = self.commands.iter().map(|&(t_s, _)| t_s).collect();
         changes.extend(self.reports.iter().filter(|it| it.turned).map(|it| it.t_s));
@@ -248,11 +253,14 @@ impl View {
         changes.push(self.from_s);
         changes.sort_by(f64::total_cmp);
         changes.push(self.to_s);
+        let wakes = |t_s: f64| changes.iter().any(|&at_s| (0.0..WAKES_S).contains(&(t_s - at_s)));
+        let first = self.slices.first().filter(|it| it.interval_s.is_some() && wakes(it.t_s));
+        let before_known = first.map(|it| Stretch { from_s: self.from_s, to_s: it.t_s });
         let pairs = changes.iter().zip(&changes[1..]);
         let ends = self.slices.iter().skip(1).map(|slice| slice.t_s).chain([self.to_s]);
         let after_reuse = self.slices.iter().zip(ends).filter_map(|(slice, to_s)| {
             let silence = Stretch { from_s: slice.t_s, to_s };
-            (slice.is_reused() && silence.len_s() > SILENT_S).then_some(silence)
+            (slice.is_reused && silence.len_s() > SILENT_S).then_some(silence)
         });
         pairs
             .filter_map(|(&from_s, &to_s)| {
@@ -260,11 +268,12 @@ impl View {
                 (to_s > from_s).then_some(Stretch { from_s, to_s })
             })
             .chain(after_reuse)
+            .chain(before_known.filter(|silence| silence.len_s() > SILENT_S))
             .collect()
     }
 
     fn usual(&self) -> Usual {
-        let sound = || self.slices.iter().filter(|it| !it.is_reused() && it.tick_s > 0.0);
+        let sound = || self.slices.iter().filter(|it| !it.is_reused && it.tick_s > 0.0);
         let work_s = quantile(sound().map(SliceRow::work_s), 0.5);
         let interval_s = self.usual_interval_s();
         let reports = self.reports.iter().zip(self.reports.iter().skip(1));
@@ -284,7 +293,7 @@ impl View {
     fn usual_interval_s(&self) -> f64 {
         let mut means = Vec::new();
         let mut second: (i64, f64, u32) = (i64::MIN, 0.0, 0);
-        for slice in self.slices.iter().filter(|it| !it.is_reused()) {
+        for slice in self.slices.iter().filter(|it| !it.is_reused) {
             let Some(interval_s) = slice.interval_s else { continue };
             let key = slice.t_s.floor() as i64;
             if key != second.0 {
@@ -307,13 +316,13 @@ impl View {
             let (one, two) = (&self.slices[from], &self.slices[to]);
             let elapsed_s = two.t_s - one.t_s;
             if elapsed_s >= 1.0 || two.generations < one.generations {
-                if elapsed_s < 2.0 && two.generations >= one.generations && !two.is_reused() {
+                if elapsed_s < 2.0 && two.generations >= one.generations && !two.is_reused {
                     rates.push((two.generations - one.generations) / elapsed_s);
                 }
                 from = to;
             }
         }
-        quantile(rates.into_iter(), 0.75)
+        quantile(rates.into_iter(), 0.85)
     }
 
     /// The lead of the seconds in which most was well: the median of those that lie in the range of
@@ -332,18 +341,25 @@ fn ended(engine: &Engine, at: Nanos) -> Nanos {
     if is_over { end.t.min(at) } else { at }
 }
 
-fn slices(observed: &Observed, origin: Nanos, rate: f64, from_s: f64) -> Vec<SliceRow> {
+/// The slices from `from_s` on. One that appends to a tape is never one that the server had already.
+fn slices(
+    observed: &Observed,
+    origin: Nanos,
+    rate: f64,
+    from_s: f64,
+    refines: bool,
+) -> Vec<SliceRow> {
     let mut rows: Vec<SliceRow> = Vec::with_capacity(observed.slices.len());
-    let mut buffers =
-        observed.buffers.iter().skip(1).map(|it| it.t.seconds_since(origin)).peekable();
+    let later = observed.buffers.iter().skip(1).map(|it| it.t.seconds_since(origin));
+    let mut buffers = later.filter(|&buffer_s| buffer_s >= from_s).peekable();
     let from = observed.slices.partition_point(|it| it.t.seconds_since(origin) < from_s);
     for slice in observed.slices.range(from..) {
         let t_s = slice.t.seconds_since(origin);
-        let mut is_first = rows.is_empty();
+        let mut is_first = rows.is_empty() && from_s <= 0.0;
         while buffers.next_if(|&buffer_s| buffer_s <= t_s).is_some() {
             is_first = true;
         }
-        let before = rows.last().filter(|_| !is_first);
+        let before_s = rows.last().map_or(from_s, |before| before.t_s);
         rows.push(SliceRow {
             t_s,
             seq: slice.seq,
@@ -354,7 +370,8 @@ fn slices(observed: &Observed, origin: Nanos, rate: f64, from_s: f64) -> Vec<Sli
             tick_s: f64::from(slice.tick_ms) / 1e3,
             decode_s: f64::from(slice.dec_ms) / 1e3,
             generations: slice.generations.into(),
-            interval_s: before.map(|before| (t_s - before.t_s).max(0.0)),
+            interval_s: (!is_first).then(|| (t_s - before_s).max(0.0)),
+            is_reused: refines && f64::from(slice.tick_ms) < REUSED_MS && slice.generations > 0,
         });
     }
     rows

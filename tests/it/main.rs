@@ -46,6 +46,7 @@ mod mcp_clients;
 mod odd_inputs;
 mod other_protocols;
 mod packaging;
+mod partial_evidence;
 mod peer_pacing;
 mod player_page;
 mod program;

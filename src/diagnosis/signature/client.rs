@@ -13,6 +13,10 @@ const BACKLOG_REPORTS: usize = 3;
 const BACKLOG_JOIN_S: f64 = 0.3;
 /// A backlog has so many rounds at least.
 const BACKLOG_ROUNDS: usize = 3;
+/// Where so many slices are expected and none is there, …
+const EXPECTED_SLICES: f64 = 4.0;
+/// … so many have waited that come at once.
+const BACKLOG_SLICES: usize = 5;
 /// Reports this far apart are those of a throttled client, in seconds; none reports so seldom by itself.
 const THROTTLED_S: f64 = 0.4;
 /// An acknowledgement that stays where it is for this long while slices come says that none is
@@ -61,11 +65,25 @@ fn report_gaps(view: &View) -> Vec<(Stretch, usize)> {
             _ => true,
         };
         let is_swap = view.buffers.iter().skip(1).any(|buffer| stretch.contains(buffer.t_s));
-        if stretch.len_s() > least_s && went_on && !is_swap {
+        if stretch.len_s() > least_s && went_on && !is_swap && !is_unrecorded(view, stretch) {
             gaps.push((stretch, at));
         }
     }
     gaps
+}
+
+/// Neither a report nor a slice is there, and no slice came late because of it: as where records are
+/// lost. While a client with its recorder stands still, slices wait and come at once after it.
+fn is_unrecorded(view: &View, stretch: Stretch) -> bool {
+    let Stretch { from_s, to_s } = stretch;
+    let interval_s = view.usual.interval_s;
+    let is_expected = interval_s > 0.0 && stretch.len_s() >= EXPECTED_SLICES * interval_s;
+    let inner = Stretch { from_s: from_s + 0.05, to_s: to_s - 0.05 };
+    let after = Stretch { from_s: to_s - 0.05, to_s: to_s + 2.0 * interval_s };
+    is_expected
+        && !view.is_idle(stretch)
+        && view.slices_in(inner).is_empty()
+        && view.slices_in(after).len() < BACKLOG_SLICES
 }
 
 /// Gaps in a row are a backlog, single ones hitches.

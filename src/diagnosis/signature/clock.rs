@@ -1,7 +1,9 @@
 //! The server's clock: which positions it acts on, and how far ahead it places.
 
+use std::ops::Range;
+
 use super::load::LateSpell;
-use super::pace::{PaceSum, Step, paces};
+use super::pace::{PaceSum, Step, paces, waited_s};
 use crate::diagnosis::class::Class;
 use crate::diagnosis::suspect::Suspect;
 use crate::diagnosis::view::{Stretch, View, quantile};
@@ -12,9 +14,9 @@ const FALLEN_S: f64 = 0.15;
 const FALLS_FOR_S: f64 = 1.5;
 const FALLS_BY_S: f64 = 0.3;
 /// Of a fall of leads, the link accounts for what slices lack; the server's clock for the rest.
-const LINK_SHARE: f64 = 0.5;
+pub const LINK_SHARE: f64 = 0.5;
 /// Steps before a fall that tell how many slices came while all was well.
-const BEFORE_STEPS: usize = 12;
+pub const BEFORE_STEPS: usize = 12;
 /// A lead of so much more than usual is not the stall reserve but the transport's, in seconds.
 const THROWN_S: f64 = 1.0;
 /// The longest lead that a server places at: its ceiling and the transport's cap.
@@ -31,10 +33,17 @@ const PERIOD_S: f64 = 14.0;
 pub fn suspects(view: &View, spells: &[LateSpell], content: &[Suspect]) -> Vec<Suspect> {
     let paces = paces(view);
     let mut suspects: Vec<Suspect> = runaways(view, spells, content);
-    suspects.extend(oscillation(view, &paces, spells));
-    for fall in falls(view, &paces) {
-        suspects.extend(stale(view, &fall, content));
-    }
+    let swings = oscillation(view, &paces, spells);
+    // Where the lead swings, it falls because it was let go.
+    let is_swing = |fall: &Fall| {
+        let within =
+            |it: &Suspect| it.stretch.overlap_s(&fall.stretch) > 0.5 * fall.stretch.len_s();
+        swings.as_ref().is_some_and(within)
+    };
+    let falls = falls(view, &paces);
+    let others = falls.iter().filter(|fall| !is_swing(fall));
+    suspects.extend(others.filter_map(|fall| stale(view, fall, content)));
+    suspects.extend(swings);
     suspects
 }
 
@@ -48,6 +57,10 @@ pub struct Fall {
     pub sum: PaceSum,
     /// The share of the usual slices that came just before.
     pub before: f64,
+    /// How long slices waited on their way, in seconds, and how far leads had fallen for half of the time:
+    /// regions that a client asks for by position lie anywhere, so that the lowest lead may be theirs.
+    pub waited_s: f64,
+    pub mostly_s: f64,
 }
 
 impl Fall {
@@ -63,10 +76,16 @@ impl Fall {
         lacks_s > 0.01 && self.sum.work_s - view.usual.work_s >= 0.5 * lacks_s
     }
 
-    /// Whether the link accounts for the fall.
+    /// Whether the link accounts for the fall: slices are missing, and those that came had waited for as
+    /// long as they lie too near. Of a server that reads acknowledgements late slices are missing as well,
+    /// but fresh ones come.
     pub fn is_link(&self, view: &View) -> bool {
         let lacking = self.lacking(view);
-        lacking >= LINK_SHARE * self.slope.abs().min(1.0) && lacking > 0.02
+        lacking >= LINK_SHARE * self.slope.abs().min(1.0) && lacking > 0.02 && self.has_waited(view)
+    }
+
+    fn has_waited(&self, view: &View) -> bool {
+        view.usual.generations_per_s <= 0.0 || self.waited_s >= LINK_SHARE * self.mostly_s
     }
 }
 
@@ -81,19 +100,24 @@ pub fn falls(view: &View, paces: &[Step]) -> Vec<Fall> {
             from += 1;
             continue;
         }
-        falls.extend(fall(view, &paces[..from], &paces[from..from + low]));
+        falls.extend(fall(view, paces, from..from + low));
         from += low;
     }
     falls
 }
 
-fn fall(view: &View, earlier: &[Step], low: &[Step]) -> Option<Fall> {
+fn fall(view: &View, paces: &[Step], low: Range<usize>) -> Option<Fall> {
+    let earlier = &paces[low.start.saturating_sub(BEFORE_STEPS)..low.start];
+    // A link whose lead had been raised fills its queue before leads are too low.
+    let filling = &paces[low.start.saturating_sub(BEFORE_STEPS)..low.end];
+    let low = &paces[low];
+    let settled = low.iter().position(|it| !view.is_settling(it.at.from_s))?;
+    let low = &low[settled..];
     let (first, last) = (low.first()?, low.last()?);
     let lowest = low.iter().min_by(|a, b| a.lead_s.total_cmp(&b.lead_s))?;
     let lasts_s = last.at.to_s - first.at.from_s;
     let fell_s = view.usual.lead_s - lowest.lead_s;
-    let settling = view.is_settling(first.at.from_s);
-    if settling || lasts_s < FALLS_FOR_S || fell_s < FALLS_BY_S {
+    if lasts_s < FALLS_FOR_S || fell_s < FALLS_BY_S {
         return None;
     }
     let falling = low.iter().position(|it| it == lowest).map_or(low, |at| &low[..=at]);
@@ -107,11 +131,12 @@ fn fall(view: &View, earlier: &[Step], low: &[Step]) -> Option<Fall> {
     let from_s = slices.get(onset).map_or(first.at.from_s, |it| it.t_s);
     let stretch = Stretch { from_s, to_s: last.at.to_s.min(view.to_s) };
     let lowest_s = lowest.lead_s;
-    let earlier = PaceSum::of(&earlier[earlier.len().saturating_sub(BEFORE_STEPS)..]);
-    let before = earlier.slice_share(view);
+    let before = PaceSum::of(earlier).slice_share(view);
     let before = if (0.8..1.2).contains(&before) { before } else { 1.0 };
-    let sum = PaceSum::of(if falling.len() >= 3 { falling } else { low });
-    Some(Fall { stretch, slope, lowest_s, sum, before })
+    let falling = if falling.len() >= 3 { falling } else { low };
+    let waited_s = waited_s(filling, view.usual.generations_per_s);
+    let mostly_s = view.usual.lead_s - quantile(low.iter().map(|it| it.lead_s), 0.5);
+    Some(Fall { stretch, slope, lowest_s, sum: PaceSum::of(falling), before, waited_s, mostly_s })
 }
 
 /// Leads fall, slices and reports come as usual: the server acts on positions that are long over.

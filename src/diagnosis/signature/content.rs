@@ -191,7 +191,7 @@ pub fn notes(view: &View) -> Vec<DiagnosisNote> {
 
 /// Slices that the server had already, since nothing was changed.
 fn settled_loop(view: &View) -> Option<(Stretch, String)> {
-    let reused = || view.slices.iter().filter(|slice| slice.is_reused());
+    let reused = || view.slices.iter().filter(|slice| slice.is_reused);
     let (first, last) = reused().next().zip(reused().next_back())?;
     let stretch = Stretch { from_s: first.t_s, to_s: last.t_s };
     let sentence = "The loop had settled: slices came without a new generation.".to_owned();

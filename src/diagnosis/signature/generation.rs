@@ -1,5 +1,6 @@
 //! Generation: what blocks, slows or breaks up the making of slices.
 
+use super::burst;
 use super::load::LateSpell;
 use crate::diagnosis::class::Class;
 use crate::diagnosis::suspect::Suspect;
@@ -17,13 +18,12 @@ const CAUSE_S: f64 = 0.5;
 const DRAG_PER_S: f64 = 3.0;
 /// … and at least so many times.
 const DRAG_TURNS: usize = 5;
+/// How long before and after a gap knobs rest that were dragged all through it, in seconds.
+const ASIDE_S: f64 = 1.5;
 /// Slices until the pipeline is warm: two rounds of a pipeline of depth 4.
 const WARM_SLICES: usize = 8;
 /// Load that fills this share of its time with long intervals is one, and does not come and go.
 const STEADY: f64 = 0.6;
-/// Bursts: share of quick intervals, and so many long ones at least.
-const BURST_QUICK: f64 = 0.35;
-const BURST_GAPS: usize = 4;
 /// A window that takes longer to make than this share of what it plays does not keep up.
 const KEEPS_UP: f64 = 0.97;
 /// What memory that is paged does to a tick: 2.5 to 3.2 times as long, with a margin.
@@ -32,11 +32,14 @@ const PAGING_TIMES: std::ops::RangeInclusive<f64> = 1.7..=4.5;
 const LASTS_S: f64 = 8.0;
 
 pub fn suspects(view: &View, spells: &[LateSpell], content: &[Suspect]) -> Vec<Suspect> {
-    let is_explained = |spell: &&LateSpell| {
-        !content.iter().any(|it| it.stretch.overlap_s(&spell.stretch) > 0.5 * spell.stretch.len_s())
+    let mut suspects: Vec<Suspect> = burst::suspect(view).into_iter().collect();
+    let is_in_bursts = !suspects.is_empty();
+    let is_unexplained = |spell: &&LateSpell| {
+        let explained_by =
+            |it: &Suspect| it.stretch.overlap_s(&spell.stretch) > 0.5 * spell.stretch.len_s();
+        !content.iter().chain(&suspects).any(explained_by)
     };
-    let spells: Vec<&LateSpell> = spells.iter().filter(is_explained).collect();
-    let mut suspects = Vec::new();
+    let spells: Vec<&LateSpell> = spells.iter().filter(is_unexplained).collect();
     let (mut stalls, mut loaded) = (Vec::new(), Vec::new());
     for spell in spells {
         if let Some(suspect) = refit(view, spell) {
@@ -47,15 +50,13 @@ pub fn suspects(view: &View, spells: &[LateSpell], content: &[Suspect]) -> Vec<S
                 Some(Gap::Stall) => stalls.push(spell),
                 None => {}
             }
-        } else if is_burst(spell) {
-            suspects.push(burst(view, spell));
         } else if spell.is_work {
             loaded.push(spell);
         }
     }
     suspects.extend(stall(view, &stalls));
     suspects.extend(load(view, &loaded));
-    if loaded.is_empty() {
+    if loaded.is_empty() && !is_in_bursts {
         suspects.extend(always_slow(view));
     }
     suspects
@@ -69,8 +70,8 @@ enum Gap {
 
 fn refit(view: &View, spell: &LateSpell) -> Option<Suspect> {
     let turns = view.turns_in(spell.stretch);
-    let is_drag = turns >= DRAG_TURNS && turns as f64 >= DRAG_PER_S * spell.stretch.len_s();
-    if !is_drag || spell.long_s.len() < 3 {
+    let is_dragged = is_drag(turns, spell.stretch);
+    if !is_dragged || spell.long_s.len() < 3 && !is_as_long_as_its_drag(view, spell) {
         return None;
     }
     let (per_s, stalls) = (turns as f64 / spell.stretch.len_s(), spell.long_s.len());
@@ -92,11 +93,27 @@ fn refit(view: &View, spell: &LateSpell) -> Option<Suspect> {
     )
 }
 
+fn is_drag(turns: usize, stretch: Stretch) -> bool {
+    turns >= DRAG_TURNS && turns as f64 >= DRAG_PER_S * stretch.len_s()
+}
+
+/// Knobs began to be turned where the gap begins, and were left alone where it ends: no generation got
+/// done between two fits. A generator that stands still by itself knows nothing of the drag.
+fn is_as_long_as_its_drag(view: &View, spell: &LateSpell) -> bool {
+    let Stretch { from_s, to_s } = spell.stretch;
+    let rests = |from_s: f64, to_s: f64| {
+        let aside = Stretch { from_s, to_s };
+        (view.turns_in(aside) as f64) < DRAG_PER_S * aside.len_s()
+    };
+    let begins = rests(from_s - CAUSE_S - ASIDE_S, from_s - CAUSE_S);
+    begins && rests(to_s + CAUSE_S, to_s + CAUSE_S + ASIDE_S)
+}
+
 /// One gap: a rebuild when something asked for it, else a stall.
 fn gap(view: &View, spell: &LateSpell) -> Option<Gap> {
     let from_s = spell.stretch.from_s;
     let gap_s = spell.longest_s;
-    let is_start = spell.slices.0 < WARM_SLICES;
+    let is_start = spell.slices.0 < WARM_SLICES && view.from_s <= 0.0;
     let least_s = STALL_S.max(3.0 * view.usual.interval_s);
     let is_made = spell.is_made || ends_in_backlog(view, spell);
     if gap_s < least_s || is_start || is_made || is_frozen_client(view, spell) {
@@ -186,25 +203,6 @@ pub fn ends_in_backlog(view: &View, spell: &LateSpell) -> bool {
 fn is_alone(view: &View, at: usize) -> bool {
     let before = at.checked_sub(3).map_or(&[][..], |from| &view.slices[from..at - 1]);
     before.iter().all(|slice| slice.lead_s < view.usual.lead_s + COVER_S)
-}
-
-fn is_burst(spell: &LateSpell) -> bool {
-    spell.quick >= BURST_QUICK && spell.long_s.len() >= BURST_GAPS && spell.is_work
-}
-
-fn burst(view: &View, spell: &LateSpell) -> Suspect {
-    let (gap_s, quick) = (spell.usual_long_s, spell.quick);
-    let sentence = format!(
-        "Slices came in bursts: {} pauses of {gap_s:.2} s with quick generations in between.",
-        spell.long_s.len()
-    );
-    Suspect::new(Class::BurstProduction, spell.stretch, 0.9, sentence)
-        .link(
-            "Nothing fills the time between generations",
-            &[("pause_s", gap_s), ("quick_share", quick), ("tick_s", spell.work_s)],
-            spell.records(view),
-        )
-        .apart(Class::SlowGeneration, "most generations were quick")
 }
 
 /// Spells of long ticks: one that stays is slow generation or paging, several that pass are contention.
@@ -302,7 +300,7 @@ fn slow(
 
 /// Slow from the beginning on, so that nothing else is usual.
 fn always_slow(view: &View) -> Option<Suspect> {
-    let settled = || view.slices.iter().filter(|it| !view.is_settling(it.t_s) && !it.is_reused());
+    let settled = || view.slices.iter().filter(|it| !view.is_settling(it.t_s) && !it.is_reused);
     let interval_s = quantile(settled().filter_map(|it| it.interval_s), 0.5);
     let window_s = view.usual.window_s;
     if interval_s <= 0.0 || settled().count() < 5 || window_s >= KEEPS_UP * interval_s {

@@ -1,12 +1,12 @@
 //! The link: slices that were made in time and came late, or not at all.
 
-use super::clock::{falls, longest_report_gap_s};
+use super::clock::{BEFORE_STEPS, LINK_SHARE, falls, longest_report_gap_s};
 use super::generation::ends_in_backlog;
 use super::load::LateSpell;
-use super::pace::{PaceSum, Step, paces};
+use super::pace::{PaceSum, Step, paces, waited_s};
 use crate::diagnosis::class::Class;
 use crate::diagnosis::suspect::Suspect;
-use crate::diagnosis::view::{Stretch, View};
+use crate::diagnosis::view::{Stretch, View, quantile};
 
 /// Slices were shed when generation kept this share of its rate, …
 const GENERATED: f64 = 0.8;
@@ -44,7 +44,8 @@ pub fn suspects(
     stretches.extend(linked.map(|fall| fall.stretch));
     stretches.retain(|it| {
         let shared = |other: &Suspect| other.stretch.overlap_s(it) > 0.5 * it.len_s();
-        !others().any(shared) && !view.is_idle(*it) && it.from_s > view.from_s + 1.0
+        let is_known = !view.is_idle(*it) && it.from_s > view.from_s + 1.0;
+        !others().any(shared) && is_known && !is_left_behind(view, found, it)
     });
     let joined = joined(stretches);
     joined.into_iter().filter_map(|stretch| judged(view, &paces, stretch)).collect()
@@ -55,6 +56,7 @@ fn explains_lack(class: Class) -> bool {
     matches!(
         class,
         Class::ClientBacklog
+            | Class::StalePlayhead
             | Class::SlowGeneration
             | Class::VramPaging
             | Class::GpuContention
@@ -64,6 +66,16 @@ fn explains_lack(class: Class) -> bool {
             | Class::SwapHeadOfLine
             | Class::RawSourceNeverCovered
     )
+}
+
+/// What only appends stays behind after a stall until it has caught up, whatever the link carries.
+fn is_left_behind(view: &View, found: &[Suspect], stretch: &Stretch) -> bool {
+    let is_after = |stall: &Suspect| {
+        stall.class == Class::GenerationStall
+            && stretch.from_s <= stall.stretch.to_s + JOIN_S
+            && stretch.to_s > stall.stretch.from_s
+    };
+    view.is_tape && found.iter().any(is_after)
 }
 
 /// Steps in which generation went on and slices were left out.
@@ -94,6 +106,16 @@ fn joined(mut stretches: Vec<Stretch>) -> Vec<Stretch> {
     joined
 }
 
+/// Slices that lie too near did not wait for that: they tell of generations just finished.
+fn come_fresh(view: &View, paces: &[Step], stretch: Stretch) -> bool {
+    let per_s = view.usual.generations_per_s;
+    let from = paces.partition_point(|it| it.at.to_s <= stretch.from_s);
+    let to = paces.partition_point(|it| it.at.from_s < stretch.to_s);
+    let lead_s = quantile(paces[from..to].iter().map(|it| it.lead_s), 0.5);
+    let filling = &paces[from.saturating_sub(BEFORE_STEPS)..to];
+    per_s > 0.0 && waited_s(filling, per_s) < LINK_SHARE * (view.usual.lead_s - lead_s)
+}
+
 /// A stretch in which slices were missing although they were made: the link held them up, or the server
 /// believed that it did.
 fn judged(view: &View, paces: &[Step], stretch: Stretch) -> Option<Suspect> {
@@ -118,14 +140,15 @@ fn judged(view: &View, paces: &[Step], stretch: Stretch) -> Option<Suspect> {
     let records = view.slices_in(stretch);
     let records = [records.first(), records.last()].into_iter().flatten().map(|it| it.seq);
     let acknowledges = view.reports.iter().any(|it| it.acknowledged.is_some());
-    let has_room = fell_s < WAITING_S && acknowledges && has_reports && generated >= GENERATED;
+    let fresh = fell_s < WAITING_S || come_fresh(view, paces, stretch);
+    let has_room = fresh && acknowledges && has_reports && generated >= GENERATED;
     if has_room && stretch.len_s() < SHED_FOR_S {
         return None;
     }
     if has_room {
         let sentence = format!(
             "The server left out {:.0} % of the slices for {:.1} s although the client acknowledged them \
-             {per_s:.0} times a second and leads were usual: it reads acknowledgements late.",
+             {per_s:.0} times a second and none waited on its way: it reads acknowledgements late.",
             (1.0 - share) * 100.0,
             stretch.len_s()
         );
@@ -137,7 +160,7 @@ fn judged(view: &View, paces: &[Step], stretch: Stretch) -> Option<Suspect> {
                     &[("came_share", share)],
                     records,
                 )
-                .apart(Class::BandwidthDeficit, "no slice waited on its way: leads were usual")
+                .apart(Class::BandwidthDeficit, "no slice waited on its way")
                 .apart(Class::SlowGeneration, "generations went on at their usual rate"),
         );
     }

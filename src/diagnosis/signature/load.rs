@@ -3,14 +3,12 @@
 use crate::diagnosis::view::{SliceRow, Stretch, View, quantile};
 
 /// An interval is long when it is this many times the usual one, …
-const LONG_TIMES: f64 = 1.8;
+pub const LONG_TIMES: f64 = 1.8;
 /// … and this much longer, in seconds: a busy machine delays a message by some 50 ms.
-const LONG_BY_S: f64 = 0.06;
+pub const LONG_BY_S: f64 = 0.06;
 /// Long intervals this close to one another are one spell, in seconds: more than a burst of a
 /// generator without gap-fill lasts, less than a loaded GPU recovers for.
 const JOIN_S: f64 = 0.4;
-/// An interval is quick when it is so much shorter than the usual one.
-const QUICK_TIMES: f64 = 0.6;
 /// The generator made the slices wait when it accounts for this share of the time that is too much.
 const MADE_BY: f64 = 0.5;
 
@@ -29,8 +27,6 @@ pub struct LateSpell {
     /// The work that headers tell of, of those that worked long.
     pub work_s: f64,
     pub decode_s: f64,
-    /// Share of quick intervals.
-    pub quick: f64,
     /// The generator accounts for it.
     pub is_work: bool,
     /// Generations went on meanwhile, so that slices were made and left out or held up.
@@ -114,7 +110,6 @@ fn spell(view: &View, (from, to): (usize, usize), long_s: Vec<f64>) -> LateSpell
     let work_s = quantile(slices.iter().map(SliceRow::work_s), share);
     let usual_long_s = quantile(long_s.iter().copied(), 0.5);
     let longest_s = long_s.iter().copied().fold(0.0, f64::max);
-    let quick = |it: &&SliceRow| it.interval_s.is_some_and(|s| s < QUICK_TIMES * usual.interval_s);
     let is_work = work_s - usual.work_s >= MADE_BY * (usual_long_s - usual.interval_s);
     let begins_s = within.first().map_or(0.0, |it| it.t_s - it.interval_s.unwrap_or(0.0));
     LateSpell {
@@ -123,7 +118,6 @@ fn spell(view: &View, (from, to): (usize, usize), long_s: Vec<f64>) -> LateSpell
         longest_s,
         work_s,
         decode_s: quantile(slices.iter().map(|it| it.decode_s), share),
-        quick: within.iter().filter(quick).count() as f64 / within.len().max(1) as f64,
         is_work,
         is_made: made(view, from),
         is_open: false,

@@ -4,6 +4,7 @@
 //! for its symptom: which of generation, link, server clock and client did not keep its rate, while the
 //! others did.
 
+mod burst;
 mod client;
 mod clock;
 mod content;

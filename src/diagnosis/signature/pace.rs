@@ -67,7 +67,7 @@ fn pace(
         work_s: quantile(slices.iter().map(SliceRow::work_s), 0.5),
         elapsed_s,
         generations,
-        is_reused: slices.iter().all(SliceRow::is_reused),
+        is_reused: slices.iter().all(|it| it.is_reused),
     }
 }
 
@@ -77,6 +77,19 @@ fn breaks(view: &View, from_s: f64, to_s: f64) -> bool {
     view.jumps.iter().any(|&(t_s, _)| within(t_s))
         || view.buffers.iter().skip(1).any(|buffer| within(buffer.t_s))
         || view.ops.iter().any(|&(t_s, _)| within(t_s))
+}
+
+/// The longest that slices waited on their way, in seconds: how far the generations that came were behind
+/// those that a generator finishes meanwhile at a rate per second. 0 where the rate is.
+pub fn waited_s(steps: &[Step], generations_per_s: f64) -> f64 {
+    if generations_per_s <= 0.0 {
+        return 0.0;
+    }
+    let waits = steps.iter().scan(0.0_f64, |waited_s, step| {
+        *waited_s = (*waited_s + step.elapsed_s - step.generations / generations_per_s).max(0.0);
+        Some(*waited_s)
+    });
+    waits.fold(0.0, f64::max)
 }
 
 /// What several steps have in common.

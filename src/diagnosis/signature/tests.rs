@@ -23,6 +23,7 @@ fn steady() -> View {
             decode_s: 0.007,
             generations: (number / 2) as f64,
             interval_s: (number > 0).then_some(EVERY_S),
+            is_reused: false,
         }
     };
     let report = |number: usize| {
@@ -118,6 +119,54 @@ fn a_fall_of_leads_is_the_clock_s_when_slices_keep_their_rate_and_the_link_s_whe
     let falling = |since_s: f64| 0.2 - 0.5 * since_s;
     check(with_slices(|slices| slower(slices, 1.0, falling)), &[Class::StalePlayhead]);
     check(with_slices(|slices| slower(slices, 2.0, falling)), &[Class::BandwidthDeficit]);
+}
+
+#[test]
+fn slices_that_are_left_out_while_fresh_ones_come_are_the_clock_s() {
+    let shed = with_slices(|slices| {
+        let mut number = 0;
+        slices.retain(|slice| {
+            number += 1;
+            slice.t_s < 10.0 || number % 2 == 0
+        });
+        for slice in slices.iter_mut().filter(|slice| slice.t_s > 10.0) {
+            slice.lead_s = 0.2 - 0.5 * (slice.t_s - 10.0);
+        }
+    });
+    check(shed, &[Class::StalePlayhead]);
+}
+
+#[test]
+fn a_gap_all_through_a_drag_is_a_refit_and_one_within_it_a_stall() {
+    let dragged = |from_s: f64, to_s: f64| {
+        let mut view = with_slices(|slices| {
+            slices.retain(|slice| !(10.0..13.2).contains(&slice.t_s));
+            slices.iter_mut().filter(|it| it.t_s > 10.0).for_each(|it| it.generations -= 30.0);
+        });
+        let drag = view.reports.iter_mut().filter(|it| (from_s..to_s).contains(&it.t_s));
+        drag.step_by(2).for_each(|report| report.turned = true);
+        view
+    };
+    check(dragged(9.9, 13.0), &[Class::RefitStorm]);
+    check(dragged(6.0, 18.0), &[Class::GenerationStall]);
+}
+
+#[test]
+fn generations_of_either_of_two_lengths_come_in_bursts() {
+    let ticks = |long_s: f64| {
+        with_slices(|slices| {
+            let mut t_s = 0.0;
+            for (number, slice) in slices.iter_mut().enumerate() {
+                let tick_s = if [1, 2, 4, 7].contains(&(number % 8)) { long_s } else { 0.25 };
+                t_s += tick_s + 0.01;
+                (slice.t_s, slice.tick_s, slice.start_s) = (t_s, tick_s, t_s.rem_euclid(LOOP_S));
+            }
+            slices.retain(|slice| slice.t_s < 30.0);
+        })
+    };
+    check(ticks(0.65), &[Class::BurstProduction]);
+    // As much as ticks vary by themselves.
+    check(ticks(0.33), &[]);
 }
 
 #[test]
