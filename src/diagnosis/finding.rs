@@ -96,7 +96,7 @@ impl Finding {
 #[cfg_attr(feature = "mcp", derive(schemars::JsonSchema))]
 pub struct ChainLink {
     pub what: String,
-    pub figures: Vec<Measure>,
+    pub figures: Vec<MeasuredFigure>,
     /// Numbers of records that show it; empty where only checkpoints were read.
     pub records: Vec<u64>,
 }
@@ -104,7 +104,7 @@ pub struct ChainLink {
 /// A measured figure.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "mcp", derive(schemars::JsonSchema))]
-pub struct Measure {
+pub struct MeasuredFigure {
     /// Its name, which ends in its unit.
     pub name: &'static str,
     pub value: f64,

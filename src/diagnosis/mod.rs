@@ -20,7 +20,8 @@ mod view;
 pub use class::{AboutClass, CLASSES, Class, Subsystem};
 pub use figures::Estimates;
 pub use finding::{
-    Ambiguity, ChainLink, Diagnosis, DiagnosisNote, Finding, HealthyPattern, Measure, ToldApart,
+    Ambiguity, ChainLink, Diagnosis, DiagnosisNote, Finding, HealthyPattern, MeasuredFigure,
+    ToldApart,
 };
 pub use proof::Proof;
 

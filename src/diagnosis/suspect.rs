@@ -1,7 +1,7 @@
 //! A cause that a signature has seen, before it is known what was heard of it.
 
 use super::class::Class;
-use super::finding::{ChainLink, Measure, ToldApart};
+use super::finding::{ChainLink, MeasuredFigure, ToldApart};
 use super::view::Stretch;
 use crate::lag::stats::round;
 
@@ -38,7 +38,8 @@ impl Suspect {
         figures: &[(&'static str, f64)],
         records: impl IntoIterator<Item = u64>,
     ) -> Suspect {
-        let figures = figures.iter().map(|&(name, value)| Measure { name, value: rounded(value) });
+        let figures =
+            figures.iter().map(|&(name, value)| MeasuredFigure { name, value: rounded(value) });
         let records = records.into_iter().filter(|&seq| seq > 0).take(MAX_RECORDS);
         self.chain.push(ChainLink {
             what: what.into(),

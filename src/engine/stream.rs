@@ -40,6 +40,10 @@ pub struct Epoch {
     pub client_leads: VecDeque<(Nanos, f64)>,
 }
 
+/// A server that may rest does so once no slice came for this long, in seconds: until then it makes the
+/// last lap.
+const RESTS_AFTER_S: f64 = 1.0;
+
 /// What a session has whose `ready` was not seen.
 pub(super) const DEFAULT_READY: Ready = Ready {
     channels: crate::wire::message::DEFAULT_CHANNELS,
@@ -497,7 +501,7 @@ impl Stream {
     }
 
     fn note_idle(&mut self, t: Nanos) {
-        if !self.hearing.meter.idles(t) {
+        if !self.hearing.meter.idles(t) || t.seconds_since(self.last_slice) < RESTS_AFTER_S {
             return;
         }
         match self.idle.last_mut().filter(|(from, _)| *from == self.last_slice) {

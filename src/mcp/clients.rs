@@ -94,7 +94,7 @@ fn installed_in_toml(file: &str, entry: &str) -> Result<String> {
         None => [file.trim_end(), "\n\n", entry].concat(),
         Some(at) => {
             let rest = &lines[at + 1..];
-            let len = rest.iter().position(|line| is_other(line)).unwrap_or(rest.len());
+            let len = rest.iter().position(is_other).unwrap_or(rest.len());
             let (before, after) = (lines[..at].join("\n"), rest[len..].join("\n"));
             format!("{before}\n{entry}\n{after}\n")
         }

@@ -136,6 +136,19 @@ impl<T> Link<T> {
             .sum()
     }
 
+    /// Bytes that have left, those of a message that is under way included.
+    #[must_use]
+    pub fn bytes_left(&self, now: Nanos) -> u64 {
+        let now_s = self.since_origin(now);
+        let rate = self.options.bytes_per_s.unwrap_or(0.0);
+        let rest = |message: &InTransit<T>| {
+            let rest = (message.departed_s - now_s) * rate;
+            message.bytes.min(if rest > 0.0 { rest as u64 } else { message.bytes })
+        };
+        let queued = self.waiting.iter().rev().take_while(|message| message.departed_s > now_s);
+        self.bytes_sent - queued.map(rest).sum::<u64>()
+    }
+
     /// The next message that has arrived, with the moment it did.
     pub fn poll(&mut self, now: Nanos) -> Option<(Nanos, T)> {
         let arrived = self.waiting.front().is_some_and(|message| message.arrives <= now);

@@ -231,7 +231,7 @@ impl<'a> Simulation<'a> {
     /// Ends a connection whose link down has carried nothing for long, without a close.
     fn give_up(&mut self, now: Nanos) -> Option<Finish> {
         let waiting = self.down.buffered(now);
-        let taken = self.down.bytes_sent() - waiting;
+        let taken = self.down.bytes_left(now);
         if !self.stalls.is_stalled(now, taken, waiting > 0) {
             return None;
         }

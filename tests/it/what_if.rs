@@ -77,7 +77,9 @@ fn a_server_unlike_upstream_s_is_modelled_as_it_is() {
 #[test]
 fn what_waited_in_the_recording_is_kept_and_said() {
     let folder = TempDir::new().unwrap();
-    let capture = incident(&folder, "client-backlog");
+    // It reports once a second, and the model needs sixteen reports.
+    let words = ["--incident", "client-backlog", "--legacy", "--for", "24s"];
+    let capture = simulated(&folder, "incident", &words);
     let moved = json(&[&capture, "--op", "6s:seek=12s"]);
     assert_eq!(moved["tier"], "model");
     let found = moved["model"]["found"][0].as_str().unwrap();

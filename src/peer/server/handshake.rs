@@ -159,7 +159,7 @@ impl Handshake {
         options: &ServerOptions,
     ) -> Going {
         let composes_s = profile::compose_s(config.model.family, &options.faults);
-        let loaded = profile::source_of(&config, loaded, options);
+        let loaded = profile::source_of(config.model.family, config.buffer_s, loaded, options);
         let at = after(now, options.generator.load_ms / 1e3 + composes_s);
         self.step = Step::Loading(Start { at, config, loaded });
         Going::Continue(())

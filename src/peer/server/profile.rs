@@ -6,7 +6,6 @@
 
 use serde_json::{Map, Value};
 
-use super::config::Config;
 use super::pcm::Pcm;
 use super::source::{Loaded, ServerSource};
 use super::{ServerFaults, ServerOptions};
@@ -136,11 +135,14 @@ pub(super) fn compose_s(family: Family, faults: &ServerFaults) -> f64 {
 }
 
 /// What the session of a family plays, given what the client brought or named: sa3 takes that in
-/// stereo, the others compose their own and ignore it.
-pub(super) fn source_of(config: &Config, brought: Loaded, options: &ServerOptions) -> Loaded {
-    let family = config.model.family;
+/// stereo, the others compose their own and ignore it. `asked_s` is the length that its config asks for.
+pub(super) fn source_of(
+    family: Family,
+    asked_s: Option<f64>,
+    brought: Loaded,
+    options: &ServerOptions,
+) -> Loaded {
     let ServerProfile { buffer_s, longest_buffer_s, .. } = server_profile(family);
-    let asked_s = config.buffer_s;
     match family {
         Family::Acestep | Family::Unknown => brought,
         Family::Sa3 => {
