@@ -57,8 +57,11 @@ impl Diagnosis {
         let (mut suspects, notes) = signature::all(&view);
         let family = engine.family();
         let (mut suspects, notes) = match family.kind {
-            // Its chunks have other cadences, leads and gates, of which the signatures know nothing.
-            FamilyKind::AppendOnlyTape => (Vec::new(), Vec::new()),
+            // Its chunks have other cadences, leads and gates: only that it stands still shows as well.
+            FamilyKind::AppendOnlyTape => {
+                suspects.retain(|it| it.class == Class::GenerationStall);
+                (suspects, Vec::new())
+            }
             FamilyKind::RefiningLoop => {
                 // Others have windows of their own.
                 let is_usual = matches!(family.name, Family::Acestep | Family::Unknown);
