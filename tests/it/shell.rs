@@ -292,7 +292,7 @@ fn a_second_of_audio_is_a_second_of_the_session() {
 }
 
 #[test]
-#[ignore = "the picture leaves out the word of a rest that the report names; not understood yet"]
+#[ignore = "a picture of 10 to 20 s names what lies outside of it, which is not understood yet"]
 fn a_server_that_rests_is_named_in_report_and_picture() {
     let folder = TempDir::new().unwrap();
     let words = ["--for", "40s", "--loop", "4s", "--op", "3s:seek=1s", "--op", "5s:pause"];
