@@ -16,7 +16,7 @@ use crate::engine::{Engine, Options};
 use crate::lag::ReportArgs;
 use crate::parse::Misuse;
 use crate::playhead::PlayheadSource;
-use crate::report::{Analysis, CaptureDescription, DamageReport};
+use crate::report::{Analysis, CaptureDescription, DamageReport, PlayheadDecision};
 use crate::sweep;
 use crate::time::{Nanos, Offset, Span};
 
@@ -86,6 +86,16 @@ impl CaptureReplay {
             return replay.finish(records, &mut step);
         }
         bail!("it holds no record in that time; see lagtape info")
+    }
+
+    /// What is said of the capture at `path`, whose every record the engine has seen.
+    pub fn described(&self, path: &Path, playheads: PlayheadDecision) -> CaptureDescription {
+        CaptureDescription {
+            complete: self.complete,
+            damage: self.damage.clone(),
+            playheads,
+            ..CaptureDescription::live(path.display().to_string(), self.at)
+        }
     }
 
     /// The time that the longest of the reports covers.
@@ -189,14 +199,10 @@ pub fn analyze(path: &Path, options: &AnalyzeOptions) -> Result<Analysis> {
         })
         .with_context(|| format!("cannot analyse {}", path.display()))?;
     let about = CaptureDescription {
-        capture: path.display().to_string(),
-        at: replay.at,
         headers_only: options.headers_only,
         tracker_bound: options.tracker_bound,
-        complete: replay.complete,
-        damage: replay.damage,
         quick,
-        playheads,
+        ..replay.described(path, playheads)
     };
     Ok(Analysis::of(&replay.engine, about, &options.report))
 }

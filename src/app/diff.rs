@@ -91,14 +91,8 @@ impl DiffVerb {
             );
         }
         let about = CaptureDescription {
-            capture: path.display().to_string(),
-            at: replay.at,
             headers_only: self.headers_only,
-            quick: false,
-            tracker_bound: None,
-            complete: replay.complete,
-            damage: replay.damage,
-            playheads,
+            ..replay.described(path, playheads)
         };
         let args =
             ReportArgs { stale_threshold_s: self.stale_threshold_s, ..ReportArgs::default() };

@@ -14,8 +14,8 @@ use crate::engine::{Engine, Options};
 use crate::lag::ReportArgs;
 use crate::parse::Misuse;
 use crate::playhead::PlayheadSource;
+use crate::report::Analysis;
 use crate::report::plot::{Plot, PlotStyle};
-use crate::report::{Analysis, CaptureDescription};
 
 /// The form of a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,16 +79,7 @@ pub fn plot_bytes(path: &Path, form: PlotForm, verb: &PlotVerb) -> Result<(Vec<u
             whose::by_evidence(replay, |replay| &replay.engine, again)
         })
         .with_context(|| format!("cannot replay {}", path.display()))?;
-    let about = CaptureDescription {
-        capture: path.display().to_string(),
-        at: replay.at,
-        headers_only: false,
-        quick: false,
-        tracker_bound: None,
-        complete: replay.complete,
-        damage: replay.damage,
-        playheads,
-    };
+    let about = replay.described(path, playheads);
     let analysis = Analysis::of(&replay.engine, about, &verb.report);
     if analysis.lag.is_none() {
         bail!("{} has nothing to draw: no usable initial buffer came", path.display());

@@ -18,7 +18,7 @@ use crate::playhead::PlayheadSource;
 use crate::report::page::tunnel::{Tunnel, TunnelKnob};
 use crate::report::page::{PageCollector, PageExtras, PageSession, PageSound};
 use crate::report::what_if::ModelUse;
-use crate::report::{Analysis, CaptureDescription, wav};
+use crate::report::{Analysis, wav};
 use crate::scenario::Scenario;
 use crate::scenario::advice::Wording;
 use crate::scenario::answer::{AskOptions, Recording};
@@ -110,16 +110,7 @@ pub fn page_session(path: &Path, verb: &ReportVerb) -> Result<(PageSession, Anal
     let ((replay, collected), playheads) = play(options.clone())
         .and_then(|played| whose::by_evidence(played, |(replay, _)| &replay.engine, again))
         .with_context(|| format!("cannot replay {}", path.display()))?;
-    let about = CaptureDescription {
-        capture: path.display().to_string(),
-        at: replay.at,
-        headers_only: false,
-        quick: false,
-        tracker_bound: None,
-        complete: replay.complete,
-        damage: replay.damage,
-        playheads,
-    };
+    let about = replay.described(path, playheads);
     let analysis = Analysis::of(&replay.engine, about, &verb.report);
     let has_stream = analysis.lag.is_some() && !is_dash(path);
     let runs = verb.tunnel.of(analysis.report_at_s).filter(|_| has_stream);

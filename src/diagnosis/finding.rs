@@ -67,7 +67,7 @@ pub struct Finding {
 #[cfg(test)]
 impl Finding {
     /// A finding that says nothing but its class.
-    pub(super) fn of(class: Class) -> Finding {
+    pub(crate) fn of(class: Class) -> Finding {
         Finding {
             class,
             subsystem: class.subsystem(),

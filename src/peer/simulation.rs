@@ -38,6 +38,27 @@ pub struct SimulationOptions {
     pub is_seen_by_proxy: bool,
 }
 
+impl SimulationOptions {
+    /// A client that handles messages as they come, and nothing between it and the two links.
+    #[must_use]
+    pub fn new(
+        client: ClientOptions,
+        server: ServerOptions,
+        up: LinkOptions,
+        down: LinkOptions,
+    ) -> SimulationOptions {
+        SimulationOptions {
+            client,
+            server,
+            up,
+            down,
+            main_thread: MainThread::default(),
+            max_unsent: None,
+            is_seen_by_proxy: false,
+        }
+    }
+}
+
 /// A session that was simulated to its end.
 #[derive(Debug)]
 pub struct Simulated {
@@ -344,15 +365,8 @@ mod tests {
         };
         let outages = vec![Interval { at_s: 5.0, for_s: outage_s }];
         let down = LinkOptions { buffer_bytes: Some(65_536), outages, ..LinkOptions::default() };
-        let options = SimulationOptions {
-            client,
-            server: ServerOptions::default(),
-            up: LinkOptions::default(),
-            down,
-            main_thread: MainThread::default(),
-            max_unsent: None,
-            is_seen_by_proxy: false,
-        };
+        let options =
+            SimulationOptions::new(client, ServerOptions::default(), LinkOptions::default(), down);
         let mut breaks = 0;
         let simulated = simulate(options, Header::new("a test", Nanos(0)), &mut |record| {
             breaks += usize::from(matches!(record.body, Body::Break(_)));

@@ -140,24 +140,11 @@ mod tests {
 
     fn finding(class: Class) -> Finding {
         Finding {
-            class,
-            subsystem: class.subsystem(),
             sentence: "It happened.".to_owned(),
             from_s: 1.0,
             to_s: 3.5,
-            bad_s: 0.0,
-            stale_s: 0.0,
-            raw_s: 0.0,
-            missing_s: 0.0,
-            audible: false,
             confidence: 0.9,
-            chain: Vec::new(),
-            against: Vec::new(),
-            told_apart: Vec::new(),
-            proof: None,
-            unproven: None,
-            mitigation: "",
-            next: String::new(),
+            ..Finding::of(class)
         }
     }
 

@@ -119,12 +119,13 @@ impl Signature {
         self.chunk_render_ms = rendered.unwrap_or_default().max(self.chunk_render_ms);
     }
 
-    /// Audio that came in a second, from the first burst to the last.
+    /// Audio that came in a second, from the second burst to the last: the first fills the lead.
     fn rate(&self) -> f64 {
-        let begins = |pair: &[(f64, f64)]| pair[1].0 - pair[0].0 > 0.01;
+        let begins = |pair: &[(f64, f64)]| pair[1].0 - pair[0].0 > 1.0;
+        let first = self.slices.windows(2).position(begins).unwrap() + 1;
         let last = self.slices.windows(2).rposition(begins).unwrap() + 1;
-        let audio_s: f64 = self.slices[..last].iter().map(|slice| slice.1).sum();
-        audio_s / (self.slices[last].0 - self.slices[0].0)
+        let audio_s: f64 = self.slices[first..last].iter().map(|slice| slice.1).sum();
+        audio_s / (self.slices[last].0 - self.slices[first].0)
     }
 
     fn median_round_trip_s(&self) -> f64 {
@@ -143,14 +144,14 @@ impl Signature {
         if self.close == Some(4001) {
             return "preempted";
         }
+        if self.chunk_render_ms > 1_000.0 {
+            return "vram-paging";
+        }
         if report.family.ended {
             return "finished-piece";
         }
         if report.verdict.lag == Some(false) {
             return if first_audio_s > Some(20.0) { "cold-start" } else { "healthy" };
-        }
-        if self.chunk_render_ms > 1_000.0 {
-            return "vram-paging";
         }
         if self.median_round_trip_s() > 1.0 {
             return "frontier-overtaken";
@@ -180,7 +181,6 @@ fn incidents_of_tapes() -> Vec<(Family, &'static str, f64)> {
 }
 
 #[test]
-#[ignore = "this test's own rule does not tell gate-on-lead-alone from below-real-time yet"]
 fn incidents_of_tapes_are_told_apart() {
     let rows = incidents_of_tapes();
     assert_eq!(rows.len(), 14, "{rows:?}");
@@ -361,7 +361,7 @@ async fn each_family_is_recorded_over_sockets() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "this test's own rule does not tell gate-on-lead-alone from below-real-time yet"]
+#[ignore = "tells rates apart by a clock that a busy machine bends; the virtual clock above does so always"]
 async fn incidents_of_tapes_are_told_apart_over_sockets() {
     let folder = TempDir::new().unwrap();
     let sessions = incidents_of_tapes().into_iter();

@@ -6,7 +6,6 @@ use lagtape::capture::{ClientKind, Header, Marker};
 use lagtape::lag::{Figures, LagReport, ReportArgs};
 use lagtape::peer::client::{ClientOptions, Dialect};
 use lagtape::peer::link::LinkOptions;
-use lagtape::peer::main_thread::MainThread;
 use lagtape::peer::pacing::{LeadController, Placement, PlayheadClock};
 use lagtape::peer::policy::Policy;
 use lagtape::peer::script::ScriptedOp;
@@ -151,16 +150,7 @@ fn arm(session: &Value, seed: u64) -> SimulationOptions {
         run_for: Some(since_buffer(&session["report_ns"])),
         ..ClientOptions::default()
     };
-    let (up, down) = (LinkOptions::loopback(), LinkOptions::loopback());
-    SimulationOptions {
-        client,
-        server,
-        up,
-        down,
-        main_thread: MainThread::default(),
-        max_unsent: None,
-        is_seen_by_proxy: false,
-    }
+    SimulationOptions::new(client, server, LinkOptions::loopback(), LinkOptions::loopback())
 }
 
 fn marker(op: &Value) -> Marker {

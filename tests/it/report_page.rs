@@ -41,13 +41,17 @@ fn pixels(browser: &mut Browser, chart: &str, test: &str) -> u64 {
             const inks = getComputedStyle(document.documentElement);
             const is = (name, ...colour) => {{
                 const ink = inks.getPropertyValue('--' + name).trim();
-                return colour.every((part, at) => part === parseInt(ink.slice(1 + 2 * at, 3 + 2 * at), 16));
+                // A thin line is blended with its neighbours.
+                const near = (part, at) =>
+                    Math.abs(part - parseInt(ink.slice(1 + 2 * at, 3 + 2 * at), 16)) <= 8;
+                return colour.every(near);
             }};
             const {{ data }} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
             let count = 0;
-            for (let at = 0; at < data.length; at += 4) {{
+            // The first rows are the shading of incidents.
+            for (let at = 4 * 4 * canvas.width; at < data.length; at += 4) {{
                 const [red, green, blue, opaque] = data.subarray(at, at + 4);
-                count += opaque === 255 && ({test});
+                count += opaque >= 128 && ({test});
             }}
             return count;
         }})()"
@@ -103,8 +107,7 @@ fn check_drawn(browser: &mut Browser, folder: &TempDir, capture: &Path) {
     let (page, analysis) = written(folder, capture, &ReportVerb::default());
     browser.open(&page, "");
     let name = capture.display();
-    // A line of one pixel's width leaves few that are not blended with the ground.
-    let charts = [("loop", 100), ("lead", 3), ("age", 3), ("cadence", 3), ("link", 3)];
+    let charts = [("loop", 100), ("lead", 10), ("age", 10), ("cadence", 10), ("link", 10)];
     for (chart, least) in charts {
         let drawn = blue(browser, chart) + inked(browser, chart, "behind");
         assert!(drawn > least, "{name}: {drawn} pixels in {chart}");
@@ -119,19 +122,12 @@ fn check_drawn(browser: &mut Browser, folder: &TempDir, capture: &Path) {
 }
 
 #[test]
-fn pages_of_bundled_captures_draw() {
+fn pages_of_bundled_captures_and_incidents_draw() {
     let Some(mut browser) = Browser::start() else { return };
     let folder = TempDir::new().unwrap();
     for name in ["healthy", "stall"] {
         check_drawn(&mut browser, &folder, &bundled(name));
     }
-}
-
-#[test]
-#[ignore = "the lead's chart of `behind` has no ink that this test knows, which is not understood yet"]
-fn pages_of_incidents_draw() {
-    let Some(mut browser) = Browser::start() else { return };
-    let folder = TempDir::new().unwrap();
     for incident in incident::ALL.iter().filter(|it| it.families.contains(&Family::Acestep)) {
         let words = ["--incident", incident.name, "--for", "12s", "--loop", "8s"];
         let capture = simulated(&folder, incident.name, &words);
@@ -140,7 +136,6 @@ fn pages_of_incidents_draw() {
 }
 
 #[test]
-#[ignore = "slices of a tape that came before the listener's first report are inked otherwise than expected"]
 fn pages_of_families_draw() {
     let Some(mut browser) = Browser::start() else { return };
     let folder = TempDir::new().unwrap();

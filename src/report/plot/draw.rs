@@ -221,15 +221,17 @@ fn labels<B: DrawingBackend>(plot: &Plot, area: &Area<'_, B>, panel: &Panel<'_, 
     let mut named: Vec<_> = rests.chain(marks).collect();
     named.sort_by(|a, b| a.0.total_cmp(&b.0));
     let (origin, _) = area.get_base_pixel();
+    let last = area.dim_in_pixel().0 as i32;
     let mut free = i32::MIN;
     for (t_s, what) in named {
+        let width = 7 * what.chars().count() as i32;
         let (x, y) = panel.backend_coord(&(t_s, panel.y_range().end));
-        let (x, y) = (x - origin + 3, y - area.get_base_pixel().1 + 2);
+        let (x, y) = ((x - origin + 3).min(last - width), y - area.get_base_pixel().1 + 2);
         if x < free || !is_shown(plot, t_s) {
             continue;
         }
         area.draw_text(what, &text(11, &paper.ink), (x, y)).map_err(failed)?;
-        free = x + 7 * what.chars().count() as i32;
+        free = x + width;
     }
     Ok(())
 }

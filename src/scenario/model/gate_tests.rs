@@ -8,7 +8,6 @@ use crate::capture::{ClientKind, Header};
 use crate::family::Family;
 use crate::peer::client::ClientOptions;
 use crate::peer::incident::Trouble;
-use crate::peer::main_thread::MainThread;
 use crate::peer::server::{ServerOptions, ServerSource};
 use crate::peer::simulation::{SimulationOptions, simulate};
 use crate::scenario::advice::Wording;
@@ -63,15 +62,7 @@ impl Session {
         if let Some((bytes_per_s, from)) = self.thin {
             (down.bytes_per_s, down.slow_from_s) = (Some(bytes_per_s), from.seconds());
         }
-        let options = SimulationOptions {
-            client,
-            server,
-            up,
-            down,
-            main_thread: MainThread::default(),
-            max_unsent: None,
-            is_seen_by_proxy: false,
-        };
+        let options = SimulationOptions::new(client, server, up, down);
         let mut header = Header::new("test", Nanos(0));
         header.client = ClientKind::Headless;
         let mut recording = RecordingBuilder::default();

@@ -227,13 +227,8 @@ impl Hidden {
             ..ServerOptions::default()
         };
         let options = SimulationOptions {
-            client,
-            server,
-            up: setup.up,
-            down: setup.down,
             main_thread: setup.client.main_thread.unwrap_or_default(),
-            max_unsent: None,
-            is_seen_by_proxy: false,
+            ..SimulationOptions::new(client, server, setup.up, setup.down)
         };
         let mut capture = Vec::new();
         let mut writer = Writer::new(SyncMarker::derive(b"hidden"));

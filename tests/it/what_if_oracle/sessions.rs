@@ -182,16 +182,8 @@ impl Hidden {
             reports_in_turns: false,
             ..self.client.main_thread.clone().unwrap_or_default()
         };
-        let (max_unsent, is_seen_by_proxy) = (None, false);
-        let options = SimulationOptions {
-            client,
-            server,
-            up,
-            down,
-            main_thread,
-            max_unsent,
-            is_seen_by_proxy,
-        };
+        let options =
+            SimulationOptions { main_thread, ..SimulationOptions::new(client, server, up, down) };
         let mut capture = Vec::new();
         let mut writer = Writer::new(SyncMarker::derive(b"hidden"));
         writer.begin(&mut capture);
