@@ -119,13 +119,14 @@ impl Signature {
         self.chunk_render_ms = rendered.unwrap_or_default().max(self.chunk_render_ms);
     }
 
-    /// Audio that came in a second, from the second burst to the last: the first fills the lead.
+    /// Audio that came in a second, over the whole bursts of the second half: the first fill the lead.
     fn rate(&self) -> f64 {
-        let begins = |pair: &[(f64, f64)]| pair[1].0 - pair[0].0 > 1.0;
-        let first = self.slices.windows(2).position(begins).unwrap() + 1;
-        let last = self.slices.windows(2).rposition(begins).unwrap() + 1;
-        let audio_s: f64 = self.slices[first..last].iter().map(|slice| slice.1).sum();
-        audio_s / (self.slices[last].0 - self.slices[first].0)
+        let begins = |pair: &[(f64, f64)]| pair[1].0 - pair[0].0 > 0.01;
+        let half = &self.slices[self.slices.len() / 2..];
+        let first = half.windows(2).position(begins).unwrap() + 1;
+        let last = half.windows(2).rposition(begins).unwrap() + 1;
+        let audio_s: f64 = half[first..last].iter().map(|slice| slice.1).sum();
+        audio_s / (half[last].0 - half[first].0)
     }
 
     fn median_round_trip_s(&self) -> f64 {
