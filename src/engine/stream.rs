@@ -6,14 +6,9 @@ use std::fmt;
 use super::Options;
 use super::facts::{Facts, OddityKind};
 use super::hearing::Hearing;
-use super::listener::Listener;
 use super::observed::Observed;
-use super::seed;
 use super::whose::PlayheadEvidence;
-use crate::capture::{
-    BufferError, BufferShape, Context, HeardState, Marker, Message, Record, RowKind, SessionState,
-    StreamState, TickReport,
-};
+use crate::capture::{BufferShape, Marker, Message, Record, RowKind, TickReport};
 use crate::event::Event;
 use crate::family::FamilyUse;
 use crate::heard::HeardAudio;
@@ -70,16 +65,9 @@ pub(super) enum Undecodable {
     Context(#[from] ContextError),
 }
 
-/// Why a snapshot is not the state of a stream.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ContextError {
-    #[error("its buckets do not fit its loop")]
-    Buckets,
-    #[error("its last writes are not those of a loop")]
-    Writes,
-    #[error(transparent)]
-    Buffer(#[from] BufferError),
-}
+mod state;
+
+pub(super) use state::ContextError;
 
 pub(super) struct Stream {
     sample_rate: u32,
@@ -178,127 +166,6 @@ impl Stream {
     pub fn shape(&self) -> BufferShape {
         let Epoch { frames, channels, .. } = *self.epoch();
         BufferShape { frames, channels, sample_rate: self.sample_rate, family: self.family }
-    }
-
-    /// A stream that goes on from a context; `None` where that has none yet.
-    pub fn resume(
-        options: &Options,
-        source: PlayheadSource,
-        family: u8,
-        context: &Context<'_>,
-    ) -> Result<Option<Stream>, Undecodable> {
-        let Some(state) = &context.state.stream else { return Ok(None) };
-        let sample_rate = context.state.ready.unwrap_or(DEFAULT_READY).sample_rate;
-        let tracker = LagTracker::resume(
-            state.frames,
-            sample_rate,
-            options.tracker_bound,
-            state.refreshed_s.clone(),
-            state.last_slice_s,
-        );
-        let tracker = tracker.ok_or(Undecodable::Context(ContextError::Buckets))?;
-        let mirror = match &context.buffer {
-            Some(buffer) if !options.headers_only => {
-                let len = state.frames.saturating_mul(state.channels.into());
-                if fits(options.mirror_bound, len) {
-                    let samples = buffer.unpack(len).map_err(ContextError::Buffer)?;
-                    Mirror::from_samples(samples, state.channels)
-                } else {
-                    buffer.check(len).map_err(ContextError::Buffer)?;
-                    None
-                }
-            }
-            _ => None,
-        };
-        let heard =
-            options.heard.map(|cap| HeardAudio::resume(cap, state.channels, state.heard_to));
-        let playhead = Listener::resume(source, state, sample_rate);
-        let (at, rule) = (context.state.latest, options.heard_rule());
-        let (heard_state, seeded) = heard_state(&playhead, &context.state, sample_rate);
-        let hearing = Hearing::resume(playhead, at, heard_state, sample_rate, rule);
-        let hearing = hearing.ok_or(Undecodable::Context(ContextError::Writes))?;
-        Ok(Some(Stream {
-            sample_rate,
-            family,
-            tracker_bound: options.tracker_bound,
-            mirror_bound: options.mirror_bound,
-            headers_only: options.headers_only,
-            decoder: SliceDecoder::new(),
-            mirror,
-            heard,
-            hearing,
-            origin: state.origin,
-            epochs: vec![Epoch {
-                began: state.began,
-                ended: None,
-                frames: state.frames,
-                channels: state.channels,
-                tracker,
-                client_leads: VecDeque::new(),
-            }],
-            seeded,
-            last_report: state.last_tick,
-            evidence: PlayheadEvidence::default(),
-            observed: Observed::new(options.tracker_bound),
-            ticked: state.ticked,
-            placed_at: state.ticked.then_some(at),
-            raw: state.tick_knobs.clone(),
-            heard_to: state.heard_to,
-            last_slice: at,
-            idle: Vec::new(),
-            audio_crc: state.audio_crc.filter(|_| options.audio_crc),
-        }))
-    }
-
-    /// Takes over what was seen of the same session before a hole in the capture, behind which a
-    /// context knows the state again.
-    pub fn follow(&mut self, before: Stream) {
-        if before.origin != self.origin {
-            return;
-        }
-        self.hearing.meter.follow(before.hearing.meter);
-        self.evidence = before.evidence;
-        self.observed = before.observed;
-        self.idle.splice(0..0, before.idle);
-        self.seeded |= before.seeded;
-        let now = std::mem::replace(&mut self.epochs, before.epochs);
-        let Some(last) = self.epochs.last_mut() else { return };
-        for mut epoch in now {
-            if (last.began, last.frames) != (epoch.began, epoch.frames) {
-                last.ended = Some(epoch.began);
-                last.tracker.end();
-                self.epochs.push(epoch);
-                return;
-            }
-            std::mem::swap(&mut last.tracker, &mut epoch.tracker);
-            last.tracker.follow(epoch.tracker);
-        }
-        if let (Some(heard), Some(before)) = (&mut self.heard, before.heard) {
-            heard.follow(before);
-        }
-    }
-
-    /// All that the coming of this stream follows from, but for its audio.
-    pub fn state(&self) -> StreamState {
-        let epoch = self.epoch();
-        let (simulated, reported) = self.hearing.playhead.state();
-        StreamState {
-            origin: self.origin,
-            began: epoch.began,
-            frames: epoch.frames,
-            channels: epoch.channels,
-            refreshed_s: epoch.tracker.refreshed_s().to_vec(),
-            last_slice_s: epoch.tracker.last_slice_s(),
-            simulated,
-            reported,
-            heard_to: self.heard_to,
-            last_tick: self.last_report,
-            ticked: self.ticked,
-            tick_knobs: self.raw.clone(),
-            judge: seed::judge(&self.hearing.meter),
-            heard: Some(self.hearing.meter.state()),
-            audio_crc: self.audio_crc,
-        }
     }
 
     pub fn handle(
@@ -567,19 +434,4 @@ fn frames_of(bytes: u64, channels: u16) -> Result<u64, Undecodable> {
         return Err(Undecodable::Buffer { bytes, channels });
     }
     Ok(bytes / frame_len)
-}
-
-/// The state of the measure in a context, and whether it had to be made up from what that says of
-/// buckets.
-fn heard_state(
-    listener: &Listener,
-    context: &SessionState,
-    sample_rate: u32,
-) -> (HeardState, bool) {
-    let foreign = listener.source() == PlayheadSource::Reported;
-    let line = listener.line(context.latest);
-    match context.stream.as_ref().and_then(|stream| stream.heard.as_ref()) {
-        Some(state) => (state.clone(), false),
-        None => (seed::heard(context, sample_rate, foreign, line), true),
-    }
 }

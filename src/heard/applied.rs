@@ -23,7 +23,8 @@ use std::collections::VecDeque;
 use serde::Serialize;
 
 use super::meter::{HeardRule, Meter};
-use super::tally::{HeardEpisode, HeardReport};
+use super::spell::HeardEpisode;
+use super::tally::HeardReport;
 use super::tape::{self, TapeReport};
 use crate::capture::{
     Arrived, Excuses, HeardState, Patch, PlayheadLine, TapeRule, TickReport, Waiting,

@@ -6,7 +6,8 @@
 
 use super::behind::{BEHIND_WINDOW_S, Behind, BehindRule};
 use super::excuses::SETTLE_NS;
-use super::tally::{HeardEpisode, HeardReport, JOIN_NS, Tally};
+use super::spell::HeardEpisode;
+use super::tally::{HeardReport, JOIN_NS, Tally};
 use super::tape::{self, AppendTape, Ground, TapeReport};
 use super::writes::LastWrites;
 use crate::capture::{HeardSpell, LastWrite, MeterState, Patch, PlayheadLine, TapeRule, WrittenBy};

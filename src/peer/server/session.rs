@@ -1,7 +1,6 @@
-//! A session from the initial buffer on: the generating loop, and what it reacts to.
-//!
-//! One generation is tick, look, decode, hand over. Everything happens at the time it is due, however
-//! late the driver polls, so a slow driver delays only the sending.
+//! A session from the initial buffer on: what it reacts to, and when. [`generation`] is what it does by
+//! itself. Everything happens at the time it is due, however late the driver polls, so a slow driver delays
+//! only the sending.
 
 use serde_json::{Map, Value};
 
@@ -16,25 +15,25 @@ use super::knobs::{KnobBank, Turned};
 use super::library::TrackLibrary;
 use super::loras::LoraLibrary;
 use super::music::Music;
-use super::outbox::{Entry, Outbox, Rendered};
+use super::outbox::{Outbox, Rendered};
 use super::pcm::{self, Pcm};
 use super::profile;
-use super::revision::{NAP_S, Revision};
+use super::revision::Revision;
 use super::source::{Loaded, LoopShape, ServerSource};
-use super::tape::{GATE_S, Next, WrittenTape};
+use super::tape::WrittenTape;
 use super::uploads::{AwaitedUpload, SwapRequest};
 use super::{ServerOptions, Shed, after};
-use crate::family::Family;
 use crate::peer::generator::{Durations, Generator};
 use crate::peer::keepalive::Keepalive;
 use crate::peer::loop_audio::{FADE_FRAMES, LoopAudio};
 use crate::peer::pacing::{
-    Activity, AnchorQueue, Fate, FlowControl, IdleGate, LeadController, Placed, Placement,
-    PlayheadClock,
+    AnchorQueue, Fate, FlowControl, IdleGate, LeadController, Placed, Placement, PlayheadClock,
 };
 use crate::peer::{LOST, Outgoing, RESET};
 use crate::time::{DEFAULT_SAMPLE_RATE, Nanos};
 use crate::wire::slice::SliceEncoder;
+
+mod generation;
 
 pub(super) struct Session {
     pub(super) seed: u64,
@@ -105,9 +104,6 @@ pub(super) struct PendingSwap {
     pub request: SwapRequest,
 }
 
-/// From a swap of sa3 to the first generation on the new anchor, of which the first slice comes about
-/// a second after `swap_ready`.
-const SWAP_FLUSH_S: f64 = 0.9;
 /// Frames that are left of a window that is not clamped: measured on the server of June 2026.
 const UNCLAMPED_FRAMES: u32 = 769;
 /// Manual steering slots that a session begins with.
@@ -364,200 +360,6 @@ impl Session {
                 .for_each(|(id, strength)| self.loras.set_strength(id, strength));
         }
         self.stir(now);
-    }
-
-    fn step(&mut self, now: Nanos, outbox: &mut Outbox) {
-        match self.stage {
-            Stage::Resting { .. } => self.start_generation(now),
-            Stage::Ticking { work, .. } if self.tape.is_some() => {
-                self.append(now, work, outbox);
-                self.start_generation(now);
-            }
-            Stage::Ticking { work, .. } => self.look(now, work, outbox),
-            Stage::Decoding { work, placed, asked_for, .. } => {
-                self.hand_over(now, work, placed, asked_for, outbox);
-                self.start_generation(after(now, self.generator.options().overhead_ms / 1e3));
-            }
-        }
-    }
-
-    fn start_generation(&mut self, now: Nanos) {
-        let loop_s = f64::from(self.frames) / f64::from(DEFAULT_SAMPLE_RATE);
-        self.stage = if self.idle.activity(now, loop_s) == Activity::Stopped {
-            Stage::Resting { until: None }
-        } else if let Some(until_s) = self.faults.stalled_until(self.seconds(now)) {
-            Stage::Resting { until: Some(after(self.began, until_s).max(Nanos(now.0 + 1))) }
-        } else if self.hold_until > now {
-            Stage::Resting { until: Some(self.hold_until) }
-        } else if self.tape.is_some() {
-            self.next_commit(now)
-        } else {
-            self.next_tick(now)
-        };
-    }
-
-    fn next_tick(&mut self, now: Nanos) -> Stage {
-        if self.revision.as_mut().is_some_and(|revision| revision.turns(now)) {
-            self.loop_audio.vary();
-        }
-        if let Some(work) = self.revision.as_ref().and_then(|revision| revision.nap(now)) {
-            return Stage::Ticking { until: after(now, NAP_S), work };
-        }
-        let drawn = self.generator.next_durations();
-        let work = self.faults.bend(self.seconds(now), drawn, || self.generator.draw());
-        Stage::Ticking { until: after(now, work.tick_ms / 1e3), work }
-    }
-
-    /// The worker of a tape makes a commit; the loop only takes it, which costs it nothing.
-    fn next_commit(&mut self, now: Nanos) -> Stage {
-        let at_s = self.seconds(now);
-        let next = self.tape.as_mut().map(|tape| tape.next(at_s, &self.knobs, &self.faults));
-        match next {
-            Some(Next::Makes(makes_s)) => {
-                Stage::Ticking { until: after(now, makes_s), work: Durations::default() }
-            }
-            Some(Next::Waits) => Stage::Resting { until: Some(after(now, GATE_S)) },
-            Some(Next::Over) | None => Stage::Resting { until: None },
-        }
-    }
-
-    /// A commit is made and goes on the tape. Nothing of it is ever dropped: the server does not shed
-    /// what it cannot send again.
-    fn append(&mut self, now: Nanos, work: Durations, outbox: &mut Outbox) {
-        let regions = self.tape.as_mut().map(WrittenTape::append).unwrap_or_default();
-        let leaves = after(now, self.generator.options().encode_ms / 1e3);
-        self.previous = work;
-        let update = events::params_update(&self.params());
-        for region in regions {
-            let slice = Rendered {
-                made: now,
-                region,
-                audio: self.loop_audio.render(region, false),
-                never_dropped: true,
-                tick_ms: self.previous.tick_ms,
-                decode_ms: self.previous.decode_ms,
-                generations: self.generator.generations(),
-                update: update.clone(),
-            };
-            outbox.slice(leaves, slice, Outbox::MAX_KEPT_SLICES);
-        }
-        self.generator.finish_tick(self.config.depth, self.steps());
-        self.first = false;
-    }
-
-    /// The generator looks: where is the listener, and where does the slice go?
-    fn look(&mut self, now: Nanos, work: Durations, outbox: &mut Outbox) {
-        let estimate = self.clock.look(now);
-        let estimate = self.bleeding(now).map_or(estimate, |bleed| bleed.estimate(now));
-        let advance_s = self.lead.look(now, self.placement.band().is_some());
-        let anchor = self.anchors.pop();
-        let placed = match (anchor, self.faults.behind_by(self.seconds(now))) {
-            (Some(at_s), _) => self.placement.place_exactly(at_s),
-            (None, Some(by_s)) => self.placement.place(estimate, -by_s),
-            (None, None) => self.placement.place(estimate, advance_s),
-        };
-        if self.faults.is_unclamped(self.seconds(now)) && self.placement.is_last(placed.region) {
-            return self.die_at_the_end(now, outbox);
-        }
-        let until = after(now, work.decode_ms / 1e3);
-        self.stage = Stage::Decoding { until, work, placed, asked_for: anchor.is_some() };
-    }
-
-    fn hand_over(
-        &mut self,
-        now: Nanos,
-        work: Durations,
-        placed: Placed,
-        asked_for: bool,
-        outbox: &mut Outbox,
-    ) {
-        let settled = self.idle.activity(now, f64::INFINITY) != Activity::Live
-            || self.revision.as_ref().is_some_and(|revision| revision.is_settled(now));
-        let leaves = after(now, self.generator.options().encode_ms / 1e3);
-        let update = events::params_update(&self.params());
-        for region in std::iter::once(placed.region).chain(placed.spill) {
-            let old = self.bleeding(now).map(|bleed| bleed.audio(region));
-            let slice = Rendered {
-                made: now,
-                region,
-                audio: old.unwrap_or_else(|| self.loop_audio.render(region, settled)),
-                never_dropped: asked_for || region.frames == self.frames,
-                tick_ms: self.previous.tick_ms,
-                decode_ms: self.previous.decode_ms,
-                generations: self.generator.generations(),
-                update: update.clone(),
-            };
-            outbox.slice(leaves, slice, Outbox::MAX_SLICES);
-        }
-        if !settled {
-            self.generator.finish_tick(self.config.depth, self.steps());
-        }
-        self.previous = work;
-        self.first = false;
-    }
-
-    fn steps(&self) -> u32 {
-        let overridden = self.knobs.value("steps_override");
-        overridden.map_or(self.config.steps, |steps| steps.clamp(1.0, 64.0) as u32)
-    }
-
-    /// Slices of the old source go out first, coded against it; then the new source begins.
-    fn swap_in(&mut self, now: Nanos, swap: PendingSwap, outbox: &mut Outbox) {
-        for (at, entry) in outbox.take() {
-            match entry {
-                Entry::Message(message) => outbox.message(at, message),
-                Entry::Slice(slice) => {
-                    if let Some(message) = self.encode(now, &slice) {
-                        outbox.message(at, Outgoing::Binary(message));
-                        outbox.text(at, slice.update);
-                    }
-                }
-            }
-        }
-        let PendingSwap { loaded, request, .. } = swap;
-        let shape = loaded.shape();
-        self.source_epoch = self.source_epoch.saturating_add(1);
-        self.music = loaded.music.clone();
-        request.tags.iter().for_each(|tags| self.conditioning.swap_prompt(tags));
-        let fixture = request.fixture.as_deref();
-        outbox.text(now, events::swap_ready(shape, &self.music, fixture, self.source_epoch));
-        outbox.message(now, Outgoing::Binary(pcm::to_halves(&loaded.pcm.audio)));
-        if let Some(mode) = request.stem_mode {
-            send_stems(now, fixture.unwrap_or("upload"), &mode, &loaded.pcm, outbox);
-        }
-        if self.config.model.family == Family::Sa3 {
-            // Covers that were rendered for the old anchor are withheld (PR 335).
-            self.hold(now, SWAP_FLUSH_S);
-        }
-        self.restart(now, loaded);
-    }
-
-    pub(super) fn generations(&self) -> u32 {
-        self.generator.generations()
-    }
-
-    fn restart(&mut self, now: Nanos, loaded: Loaded) {
-        if self.faults.bleed_s > 0.0 {
-            let held = self.loop_audio.audio().to_vec();
-            let until = after(now, self.faults.bleed_s);
-            self.bleed = Some(Bleed::new(until, self.clock.clone(), held, self.channels));
-        }
-        let shape = loaded.shape();
-        self.frames = shape.frames;
-        self.channels = shape.channels;
-        self.loop_audio = loaded.into_loop_audio();
-        let level = self.generator.options().zstd_level;
-        self.encoder = SliceEncoder::new(self.loop_audio.audio().to_vec(), shape.channels, level);
-        self.clock.restart(shape.frames, now);
-        self.placement.restart(shape.frames);
-        self.anchors.clear();
-        self.idle.stir(now);
-        self.start_generation(now);
-    }
-
-    /// What is left of the source before a swap, while the generator goes on with it.
-    fn bleeding(&self, now: Nanos) -> Option<&Bleed> {
-        self.bleed.as_ref().filter(|bleed| bleed.holds(now))
     }
 
     /// A ping, or the end of a client of which nothing came back.
