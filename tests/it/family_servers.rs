@@ -362,7 +362,7 @@ async fn each_family_is_recorded_over_sockets() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "tells rates apart by a clock that a busy machine bends; the virtual clock above does so always"]
+#[ignore = "a busy machine bends its rates; .ci/run has it, and the virtual clock above shows the same"]
 async fn incidents_of_tapes_are_told_apart_over_sockets() {
     let folder = TempDir::new().unwrap();
     let sessions = incidents_of_tapes().into_iter();
@@ -378,7 +378,7 @@ async fn incidents_of_tapes_are_told_apart_over_sockets() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes three minutes and a machine that has nothing else to do"]
+#[ignore = "takes three minutes and a machine that has nothing else to do; .ci/run has it"]
 async fn three_minutes_of_each_family_over_sockets() {
     let folder = TempDir::new().unwrap();
     let mut sessions: Vec<_> =
