@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -156,6 +156,25 @@ impl Client {
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+}
+
+/// Asks until the answer is as it should become, which takes as long as the machine is slow.
+#[track_caller]
+pub fn until(
+    client: &mut Client,
+    tool: &str,
+    args: &Value,
+    is_so: impl Fn(&Value) -> bool,
+) -> Value {
+    let began = Instant::now();
+    loop {
+        let answer = client.call(tool, args);
+        if is_so(&answer) {
+            return answer;
+        }
+        assert!(began.elapsed() < PATIENCE, "{tool} {args}: {answer}");
+        std::thread::yield_now();
     }
 }
 

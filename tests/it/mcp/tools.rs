@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::{Client, folder};
+use super::{Client, folder, until};
 
 use crate::promises::measured;
 
@@ -142,9 +142,9 @@ fn families_stand_in_the_answers() {
     let args = json!({"family": "mrt2", "text_only": true, "params_hz": 10});
     let started = client.call("headless_start", &args);
     let handle = json!({"handle": started["handle"]});
-    let seen = json!({"handle": started["handle"], "for_s": 2});
-    client.call("headless_observe", &seen);
-    let report = client.call("headless_lag_report", &handle);
+    let report = until(&mut client, "headless_lag_report", &handle, |report| {
+        report["family"]["frontier"]["bursts"].as_u64().is_some_and(|bursts| bursts > 0)
+    });
     assert_eq!(report["family"]["kind"], "append_only_tape", "{report}");
     let stopped = client.call("headless_stop", &handle);
     let family = &stopped["family"];
