@@ -26,6 +26,7 @@ mod report;
 mod simulate;
 mod sweep;
 mod verify;
+mod watch;
 mod what_if;
 mod whose;
 
@@ -79,4 +80,5 @@ pub(crate) use runtime::{run_server, runtime};
 pub use simulate::{SimulateVerb, simulate};
 pub use sweep::{Stopped, SweepVerb, find, sweep};
 pub use verify::{ReplayCheck, Verified, verified_text, verify};
+pub use watch::{Watching, check_capture};
 pub use what_if::{WhatIfVerb, what_if};

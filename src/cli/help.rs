@@ -7,7 +7,7 @@ use clap::Command;
 /// The verbs by purpose, in the order in which a newcomer needs them.
 const GROUPS: [(&str, &[&str]); 7] = [
     ("Record", &["record", "proxy", "import", "join"]),
-    ("Look", &["analyze", "diagnose", "report", "audio", "plot", "info", "cat"]),
+    ("Look", &["analyze", "diagnose", "report", "watch", "audio", "plot", "info", "cat"]),
     ("Ask", &["what-if", "sweep", "diff"]),
     ("Share", &["cut", "redact"]),
     ("Repair", &["verify", "recover"]),

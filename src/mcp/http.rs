@@ -32,9 +32,10 @@ use tokio_util::sync::CancellationToken;
 use super::accept::{Wants, one_message};
 use super::hosts::is_local;
 use super::options::McpOptions;
-use super::origins::{self, Names};
+use super::origins;
 use super::server::McpServer;
 use crate::edge::clock::MonotonicClock;
+use crate::edge::origins::Names;
 
 /// Where the server answers.
 pub const PATH: &str = "/mcp";

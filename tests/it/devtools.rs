@@ -23,6 +23,8 @@ pub struct Browser {
     asked: u64,
     session: Option<String>,
     events: Vec<Value>,
+    /// Where the page comes from, which it may ask: nowhere, or a server.
+    home: Option<String>,
     _profile: TempDir,
 }
 
@@ -50,9 +52,9 @@ impl Browser {
         std::thread::spawn(move || said.for_each(drop));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let (socket, _) = runtime.block_on(tokio_tungstenite::connect_async(address)).unwrap();
-        let (session, events) = (None, Vec::new());
+        let (session, events, home) = (None, Vec::new(), None);
         let mut browser =
-            Browser { child, runtime, socket, asked: 0, session, events, _profile: profile };
+            Browser { child, runtime, socket, asked: 0, session, events, home, _profile: profile };
         let target = browser.call("Target.createTarget", &json!({"url": "about:blank"}));
         let attach = json!({"targetId": target["targetId"], "flatten": true});
         let attached = browser.call("Target.attachToTarget", &attach);
@@ -124,14 +126,40 @@ impl Browser {
     /// Opens a page from disk, with a fragment or none, and waits until it has drawn.
     #[track_caller]
     pub fn open(&mut self, page: &Path, fragment: &str) {
+        self.home = None;
+        self.navigate(&format!("file://{}", page.display()), fragment);
+    }
+
+    /// Opens the page of a server, and waits until it has drawn.
+    #[track_caller]
+    pub fn visit(&mut self, url: &str) {
+        self.home = Some(url.to_owned());
+        self.navigate(url, "");
+    }
+
+    /// Loads the page again, and waits until it has drawn; what was before counts no more.
+    #[track_caller]
+    pub fn reload(&mut self) {
+        self.events.clear();
+        self.call("Page.reload", &json!({}));
+        self.wait_for(|event| event["method"] == "Page.frameNavigated");
+        self.wait_until_drawn();
+    }
+
+    #[track_caller]
+    fn navigate(&mut self, url: &str, fragment: &str) {
         self.events.clear();
         // A fragment alone would not load it again.
         self.call("Page.navigate", &json!({"url": "about:blank"}));
-        let url = format!("file://{}", page.display());
         self.call("Page.navigate", &json!({"url": format!("{url}{fragment}")}));
         self.wait_for(|event| {
             event["method"] == "Page.frameNavigated" && event["params"]["frame"]["url"] == url
         });
+        self.wait_until_drawn();
+    }
+
+    #[track_caller]
+    fn wait_until_drawn(&mut self) {
         let is_shown = "new Promise((done) => {
             const look = () => {
                 const failure = document.getElementById('failure');
@@ -141,7 +169,7 @@ impl Browser {
             };
             look();
         })";
-        assert_eq!(self.ask(is_shown), "ready", "{url}");
+        assert_eq!(self.ask(is_shown), "ready");
         self.settle();
     }
 
@@ -206,7 +234,8 @@ impl Browser {
                 let url = event["params"]["request"]["url"].as_str().unwrap_or_default();
                 let is_page = event["params"]["type"] == "Document";
                 // The browser's own players have pictures in data.
-                !is_page && !url.starts_with("blob:") && !url.starts_with("data:")
+                let is_home = self.home.as_ref().is_some_and(|home| url.starts_with(home));
+                !is_page && !is_home && !url.starts_with("blob:") && !url.starts_with("data:")
             }
             _ => false,
         };

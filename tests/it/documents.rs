@@ -45,7 +45,7 @@ const NAMED: [(&str, &str); 7] = [
 
 /// Commands that wait for others until they are ended.
 fn is_server(command: &str) -> bool {
-    let verbs = ["lagtape proxy", "lagtape backend", "lagtape replay"];
+    let verbs = ["lagtape proxy", "lagtape backend", "lagtape replay", "lagtape watch"];
     verbs.iter().any(|verb| command.starts_with(verb)) && !command.contains(" --to ")
 }
 
@@ -196,7 +196,8 @@ fn run(folder: &TempDir, server: &Server, printed: &Printed) -> Result<(), Strin
     };
     if is_server(command) {
         let server = Server::start(folder, &on_free_port(command));
-        let listens = server.address.starts_with("ws://") || server.address.contains("listening");
+        let listens = ["ws://", "http://"].iter().any(|it| server.address.starts_with(it))
+            || server.address.contains("listening");
         return holds(listens, &|| server.address.clone());
     }
     if command.contains("wss://") {

@@ -83,6 +83,7 @@ mod sweep;
 mod text_only;
 mod tidy;
 mod untrusted;
+mod watch;
 mod what_if;
 mod what_if_model;
 mod what_if_oracle;

@@ -25,4 +25,5 @@ pub mod report;
 pub mod simulate;
 pub mod sweep;
 pub mod verify;
+pub mod watch;
 pub mod what_if;

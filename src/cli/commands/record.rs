@@ -42,6 +42,25 @@ pub struct RecordArgs {
     /// Replace an existing file
     #[arg(long)]
     pub force: bool,
+    #[command(flatten)]
+    pub client: ClientArgs,
+    /// Print the report as JSON, as analyze --json does, with what became of the recording
+    #[arg(long)]
+    pub json: bool,
+    /// Print where the recording stands on stderr this often, as a line of JSON
+    #[arg(long, value_name = "TIME")]
+    pub status_every: Option<Span>,
+    /// Stop, with exit code 1, as soon as the disk fails or a record is lost; otherwise that is
+    /// told, in the capture too, and measuring goes on
+    #[arg(long, help_heading = "Files")]
+    pub strict: bool,
+    #[command(flatten)]
+    pub keeping: KeepingArgs,
+}
+
+/// What is played, and how the client behaves.
+#[derive(Debug, clap::Args)]
+pub struct ClientArgs {
     /// What the music should be
     #[arg(long, value_name = "TEXT")]
     pub prompt: Option<String>,
@@ -83,18 +102,6 @@ pub struct RecordArgs {
     pub timeout: Span,
     #[command(flatten)]
     pub playback: PlaybackArgs,
-    /// Print the report as JSON, as analyze --json does, with what became of the recording
-    #[arg(long)]
-    pub json: bool,
-    /// Print where the recording stands on stderr this often, as a line of JSON
-    #[arg(long, value_name = "TIME")]
-    pub status_every: Option<Span>,
-    /// Stop, with exit code 1, as soon as the disk fails or a record is lost; otherwise that is
-    /// told, in the capture too, and measuring goes on
-    #[arg(long, help_heading = "Files")]
-    pub strict: bool,
-    #[command(flatten)]
-    pub keeping: KeepingArgs,
 }
 
 /// What the listener does.
@@ -110,12 +117,34 @@ pub struct PlaybackArgs {
 
 impl RecordArgs {
     fn verb(&self) -> RecordVerb {
+        RecordVerb {
+            out: self.out.clone(),
+            force: self.force,
+            keeping: self.keeping.keeping(),
+            sync: self.keeping.sync(),
+            strict: self.strict,
+            ..self.client.verb(self.url.clone())
+        }
+    }
+}
+
+impl ClientArgs {
+    /// Whether anything was said of the client at all.
+    pub fn asks_for_anything(&self) -> bool {
+        let says = |text: &Option<String>| text.is_some();
+        let of_audio = says(&self.prompt) || says(&self.fixture) || self.audio.is_some();
+        let of_session = self.text_only || self.family.is_some() || !self.set.is_empty();
+        let of_client = self.client.is_some() || self.params_hz.is_some() || self.legacy;
+        let of_run = self.run_for.is_some() || !self.playback.op.is_empty();
+        of_audio || of_session || of_client || of_run || !self.header.is_empty()
+    }
+
+    /// A plain recording of that server with this client.
+    pub fn verb(&self, url: String) -> RecordVerb {
         let client = self.client.unwrap_or_default();
         let traits = client.traits();
         RecordVerb {
             headers: self.header.clone(),
-            out: self.out.clone(),
-            force: self.force,
             source: match (&self.fixture, &self.audio) {
                 (Some(name), _) => SessionSource::Fixture(name.clone()),
                 (None, Some(path)) => SessionSource::File(path.clone()),
@@ -132,10 +161,7 @@ impl RecordArgs {
             script: self.playback.op.clone(),
             run_for: self.run_for,
             ready_timeout: self.timeout,
-            keeping: self.keeping.keeping(),
-            sync: self.keeping.sync(),
-            strict: self.strict,
-            ..RecordVerb::new(self.url.clone())
+            ..RecordVerb::new(url)
         }
     }
 }

@@ -1,12 +1,12 @@
 //! `report`: captures as one page.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
 use crate::app::{self, Outcome, ReportVerb, TunnelRuns};
+use crate::cli::browser;
 use crate::cli::stderr::Stderr;
 use crate::cli::values::{PlayheadArg, Seconds, parse_seconds};
 use crate::cli::wording::FLAGS;
@@ -87,23 +87,9 @@ pub fn run(args: &PageArgs, stderr: Stderr, _: &mut dyn Write) -> Result<Outcome
     output::write(&args.out, html.as_bytes(), args.force)?;
     stderr.say(&format!("wrote {}, {}", args.out.display(), Bytes(html.len() as u64)));
     if args.open {
-        open(&args.out)?;
+        if let Err(error) = browser::show(args.out.as_os_str()) {
+            bail!("the page is written, but {error:#}");
+        }
     }
     Ok(worst)
-}
-
-/// Shows a file in the person's browser.
-fn open(page: &Path) -> Result<()> {
-    let mut opener = if cfg!(target_os = "macos") {
-        Command::new("open")
-    } else if cfg!(windows) {
-        Command::new("explorer")
-    } else {
-        Command::new("xdg-open")
-    };
-    let shown = opener.arg(page).stdin(Stdio::null()).stdout(Stdio::null()).status();
-    if let Err(error) = shown {
-        bail!("the page is written, but no browser could be asked for ({error}); open it yourself");
-    }
-    Ok(())
 }

@@ -4,17 +4,23 @@
 // JSON, columns of whole numbers, and sounds as WAV files.
 
 async function unpack(base64) {
-  const deflated = Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
-  const stream = new Blob([deflated]).stream().pipeThrough(new DecompressionStream("deflate"));
-  const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
-  const headLen = new DataView(bytes.buffer).getUint32(0, true);
-  const head = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + headLen)));
+  const { head, bytes } = await opened(base64);
   let end = bytes.length;
   for (const sound of head.sounds.toReversed()) {
     sound.wav = bytes.slice(end - sound.len, end);
     end -= sound.len;
   }
-  return sessionOf(head, readColumns(head.columns, bytes.subarray(4 + headLen)));
+  return sessionOf(head, readColumns(head.columns, bytes));
+}
+
+// The head, and the bytes behind it.
+async function opened(base64) {
+  const deflated = Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
+  const stream = new Blob([deflated]).stream().pipeThrough(new DecompressionStream("deflate"));
+  const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
+  const headLen = new DataView(bytes.buffer).getUint32(0, true);
+  const head = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + headLen)));
+  return { head, bytes: bytes.subarray(4 + headLen) };
 }
 
 // The tables, each an object of its columns. Values are written byte by byte, as differences whose sign

@@ -7,20 +7,28 @@ async function start() {
   try {
     const packed = [...document.querySelectorAll("script.session")];
     for (const { textContent } of packed) sessions.push(await unpack(textContent));
-    byId("tabs").hidden = sessions.length < 2;
-    byId("tabs").replaceChildren(...sessions.map((session, number) =>
-      element("button", { type: "button", role: "tab", id: `tab-${number}`, onclick: () => show(number, "") }, plain(session.name))));
+    listTabs();
     const asked = Number(new URLSearchParams(location.hash.slice(1)).get("tab") ?? 0);
     byId("main").hidden = false;
     show(sessions[asked] ? asked : 0, location.hash);
     document.documentElement.dataset.ready = "yes";
   } catch (error) {
-    const failure = byId("failure");
-    failure.hidden = false;
-    const why = typeof DecompressionStream === "undefined" ? "it needs a browser from 2023 or later" : error.message;
-    failure.textContent = `This page cannot be shown: ${why}.`;
-    throw error;
+    fail(error);
   }
+}
+
+function fail(error) {
+  const failure = byId("failure");
+  failure.hidden = false;
+  const why = typeof DecompressionStream === "undefined" ? "it needs a browser from 2023 or later" : error.message;
+  failure.textContent = `This page cannot be shown: ${why}.`;
+  throw error;
+}
+
+function listTabs() {
+  byId("tabs").hidden = sessions.length < 2;
+  byId("tabs").replaceChildren(...sessions.map((session, number) =>
+    element("button", { type: "button", role: "tab", id: `tab-${number}`, onclick: () => show(number, "") }, plain(session.name))));
 }
 
 function show(number, fragment) {
@@ -286,5 +294,3 @@ function heardTimes({ tick, loops }) {
   });
   return { t_s, played_s };
 }
-
-start();

@@ -7,11 +7,13 @@
 
 mod collect;
 mod columns;
+mod live;
 mod rows;
 mod session;
 pub mod tunnel;
 
 pub use collect::PageCollector;
+pub use live::{LiveEvent, LivePage, LiveTail, Seen};
 pub use session::{PageExtras, PageSession, PageSound};
 
 const TEMPLATE: &str = include_str!("page.html");
@@ -30,6 +32,31 @@ const SCRIPTS: [&str; 10] = [
     include_str!("main.js"),
 ];
 
+/// What a page from a file does at the end of its scripts, and a live one in its place.
+const START: &str = "start();";
+const LIVE: &str = include_str!("live.js");
+/// What only a live page has, above everything else.
+const LIVE_BAR: &str = include_str!("live.html");
+
+/// The page that shows sessions while they go on; it asks the server that it comes from, and nobody
+/// else.
+#[must_use]
+pub fn live_html() -> String {
+    let script = [&SCRIPTS.join("\n"), LIVE].join("\n");
+    filled(
+        TEMPLATE,
+        &[
+            ("connect", " connect-src 'self';"),
+            ("live", LIVE_BAR),
+            ("title", "watch"),
+            ("style", STYLE),
+            ("texts", "They come while the page is open, and so not without it."),
+            ("sessions", ""),
+            ("script", &script),
+        ],
+    )
+}
+
 /// The page of these sessions, a tab each.
 #[must_use]
 pub fn html(sessions: &[PageSession]) -> String {
@@ -42,11 +69,13 @@ pub fn html(sessions: &[PageSession]) -> String {
     filled(
         TEMPLATE,
         &[
+            ("connect", ""),
+            ("live", ""),
             ("title", &title),
             ("style", STYLE),
             ("texts", &texts.join("\n\n")),
             ("sessions", &packed.collect::<String>()),
-            ("script", &SCRIPTS.join("\n")),
+            ("script", &[&SCRIPTS.join("\n"), START].join("\n")),
         ],
     )
 }

@@ -1,5 +1,7 @@
 //! The rows of a page, and what is left of them when there are too many.
 
+use serde::Serialize;
+
 use super::columns::PackedColumns;
 use crate::lag::SliceRecord;
 use crate::time::Nanos;
@@ -47,10 +49,22 @@ pub(super) struct Rows {
     pub messages: Vec<MessageRow>,
     pub slices: Vec<SliceRow>,
     pub ticks: Vec<TickRow>,
+    /// Bytes of both sides that no message above counts any more, and when they came.
+    earlier: Vec<(Nanos, [u64; 2])>,
+    /// So many of the messages are counted in `earlier`.
+    counted: usize,
+}
+
+/// How many rows of each table.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub(super) struct RowCounts {
+    pub message: usize,
+    pub slice: usize,
+    pub tick: usize,
 }
 
 /// Bytes of both sides in equal parts of the time.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Load {
     pub from_s: f64,
     pub part_s: f64,
@@ -61,17 +75,28 @@ pub(super) struct Load {
 impl Rows {
     /// Bytes over time; `seconds` reads the clock that the page shows.
     pub fn load(&self, seconds: impl Fn(Nanos) -> f64) -> Load {
-        let times = || self.messages.iter().map(|message| seconds(message.t));
+        let times = || {
+            let earlier = self.earlier.iter().map(|(t, _)| *t);
+            earlier.chain(self.messages.iter().map(|message| message.t)).map(&seconds)
+        };
         let (from_s, to_s) = times()
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), t| (low.min(t), high.max(t)));
         let length_s = (to_s - from_s).max(0.0);
         let part_s = (length_s / MAX_PARTS as f64).max(PART_S);
         let parts = (length_s / part_s) as usize + 1;
         let mut bytes = [vec![0_i64; parts], vec![0_i64; parts]];
-        for message in self.messages.iter().filter(|message| message.side < 2) {
-            let part = ((seconds(message.t) - from_s) / part_s) as usize;
-            let sum = &mut bytes[usize::from(message.side)][part.min(parts - 1)];
-            *sum = sum.saturating_add_unsigned(message.bytes);
+        let mut add = |t: Nanos, side: usize, more: u64| {
+            let part = ((seconds(t) - from_s) / part_s) as usize;
+            let sum = &mut bytes[side][part.min(parts - 1)];
+            *sum = sum.saturating_add_unsigned(more);
+        };
+        for (t, [up, down]) in &self.earlier {
+            add(*t, 0, *up);
+            add(*t, 1, *down);
+        }
+        let counting = self.messages.iter().skip(self.counted);
+        for message in counting.filter(|message| message.side < 2) {
+            add(message.t, message.side.into(), message.bytes);
         }
         Load { from_s: if from_s.is_finite() { from_s } else { 0.0 }, part_s, bytes }
     }
@@ -108,9 +133,43 @@ impl Rows {
         every
     }
 
+    /// Thins the rows of a session that goes on, as soon as there are too many; its traffic is added up
+    /// beforehand. Says of how many slices one is left, 1 where nothing was to be done.
+    pub fn thin_live<'a>(&mut self, told: impl Iterator<Item = &'a mut usize>) -> usize {
+        if self.messages.len() <= MAX_MESSAGES {
+            return 1;
+        }
+        let Load { from_s, part_s, bytes: [up, down] } = self.load(Nanos::seconds);
+        let moment = |part: usize| Nanos(((from_s + part as f64 * part_s) * 1e9) as u64);
+        let sums = up.iter().zip(&down).enumerate();
+        let sums = sums.map(|(part, (up, down))| (moment(part), [*up, *down]));
+        self.earlier = sums.map(|(t, sums)| (t, sums.map(|sum| sum.max(0) as u64))).collect();
+        let every = self.thin(told);
+        self.counted = self.messages.len();
+        every
+    }
+
+    pub fn counts(&self) -> RowCounts {
+        let Rows { messages, slices, ticks, .. } = self;
+        RowCounts { message: messages.len(), slice: slices.len(), tick: ticks.len() }
+    }
+
     /// Packs all columns.
     pub fn pack(&self, load: &Load, seconds: impl Fn(Nanos) -> f64) -> PackedColumns {
-        let Rows { messages, slices, ticks } = self;
+        self.pack_between(RowCounts::default(), self.counts(), load, seconds)
+    }
+
+    /// Packs the rows that come after the first ones, up to others; the traffic is packed whole.
+    pub fn pack_between(
+        &self,
+        from: RowCounts,
+        to: RowCounts,
+        load: &Load,
+        seconds: impl Fn(Nanos) -> f64,
+    ) -> PackedColumns {
+        let messages = &self.messages[from.message..to.message];
+        let slices = &self.slices[from.slice..to.slice];
+        let ticks = &self.ticks[from.tick..to.tick];
         let mut packed = PackedColumns::default();
         packed.parts("message.t_s", 1e6, messages.iter().map(|message| seconds(message.t)));
         packed.whole("message.seq", messages.iter().map(|message| whole(message.seq)));
@@ -223,6 +282,21 @@ mod tests {
     fn a_short_session_is_kept_whole() {
         let mut rows = rows(100);
         assert_eq!((rows.thin_to(100, [].iter_mut()), rows.messages.len()), (1, 100));
+    }
+
+    #[test]
+    fn traffic_stays_as_it_was_when_a_live_session_is_thinned() {
+        let mut rows = rows(MAX_MESSAGES + 2);
+        let before = rows.load(Nanos::seconds);
+        assert_eq!(rows.thin_live([].iter_mut()), 2);
+        assert!(rows.messages.len() <= MAX_MESSAGES / 2 + 2);
+        let after = rows.load(Nanos::seconds);
+        assert_eq!(before.bytes[1].len(), after.bytes[1].len());
+        assert_eq!(before.bytes[1].iter().sum::<i64>(), after.bytes[1].iter().sum::<i64>());
+        let t = rows.messages.last().unwrap().t;
+        rows.messages.push(MessageRow { t, seq: 0, kind: 0, side: 1, bytes: 7 });
+        let more = rows.load(Nanos::seconds);
+        assert_eq!(after.bytes[1].iter().sum::<i64>() + 7, more.bytes[1].iter().sum::<i64>());
     }
 
     #[test]

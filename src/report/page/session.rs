@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::collect::PageCollector;
 use super::columns::ColumnPlace;
+use super::rows::{Load, Rows};
 use super::tunnel::Tunnel;
 use crate::engine::Engine;
 use crate::family::FamilyKind;
@@ -73,7 +74,7 @@ struct Spell {
 
 /// What the page knows of a session beside its columns.
 #[derive(Serialize)]
-struct Head<'a> {
+pub(super) struct Head<'a> {
     name: &'a str,
     /// The answer.
     opening: String,
@@ -88,11 +89,11 @@ struct Head<'a> {
     is_tape: bool,
     spells: Vec<Spell>,
     analysis: &'a Analysis,
-    kinds: &'a [String],
-    texts: &'a [(usize, String)],
-    texts_left_out: u64,
+    pub kinds: &'a [String],
+    pub texts: &'a [(usize, String)],
+    pub texts_left_out: u64,
     /// Of so many slices, and as many reports, the worst one is shown.
-    one_of: usize,
+    pub one_of: usize,
     load_from_s: f64,
     load_part_s: f64,
     tunnel: Option<&'a Tunnel>,
@@ -110,44 +111,79 @@ impl PageSession {
         analysis: &Analysis,
         extras: &PageExtras,
     ) -> PageSession {
-        let clock = ReportClock::of(engine, Nanos(analysis.report_ns));
-        let seconds = |t: Nanos| clock.s(t);
+        let seconds = clock_of(engine, analysis);
         let PageCollector { mut rows, kinds, mut texts, texts_left_out, .. } = collected;
-        let load = rows.load(seconds);
+        let load = rows.load(&seconds);
         let one_of = rows.thin(texts.iter_mut().map(|(row, _)| row));
-        let columns = rows.pack(&load, seconds);
+        let columns = rows.pack(&load, &seconds);
         let text = text::analysis(analysis, &extras.next);
-        let times = || rows.messages.iter().map(|message| seconds(message.t));
         let head = Head {
-            name: &analysis.capture,
-            opening: text::opening(analysis),
-            text: &text,
-            next: &extras.next,
-            from_s: times().fold(analysis.report_at_s.min(0.0), f64::min),
-            to_s: times().fold(analysis.report_at_s, f64::max),
-            listens_from_s: engine.listens_from().map(seconds),
-            sample_rate: engine.sample_rate(),
-            stale_threshold_s: threshold_s(analysis),
-            is_tape: analysis.family.of.kind == FamilyKind::AppendOnlyTape,
-            spells: spells(analysis),
-            analysis,
             kinds: &kinds,
             texts: &texts,
             texts_left_out,
             one_of,
-            load_from_s: load.from_s,
-            load_part_s: load.part_s,
-            tunnel: extras.tunnel.as_ref(),
             sounds: &extras.sounds,
             columns: &columns.places,
+            ..Head::of(engine, analysis, extras, &text, (&rows, &load))
         };
         let packed = pack(&json::json_text(&head), &columns.bytes, &extras.sounds);
         PageSession { name: analysis.capture.clone(), text, packed }
     }
 }
 
+#[cfg(test)]
+impl PageSession {
+    /// A session of which only what is packed counts.
+    pub(super) fn for_test(packed: String) -> PageSession {
+        PageSession { name: String::new(), text: String::new(), packed }
+    }
+}
+
+/// Reads the clock of the page, which is the report's.
+pub(super) fn clock_of(engine: &Engine, analysis: &Analysis) -> impl Fn(Nanos) -> f64 + use<> {
+    let clock = ReportClock::of(engine, Nanos(analysis.report_ns));
+    move |t| clock.s(t)
+}
+
+impl<'a> Head<'a> {
+    /// A head without rows, texts and sounds.
+    pub fn of(
+        engine: &Engine,
+        analysis: &'a Analysis,
+        extras: &'a PageExtras,
+        text: &'a str,
+        (rows, load): (&Rows, &Load),
+    ) -> Head<'a> {
+        let seconds = clock_of(engine, analysis);
+        let times = || rows.messages.iter().map(|message| seconds(message.t));
+        Head {
+            name: &analysis.capture,
+            opening: text::opening(analysis),
+            text,
+            next: &extras.next,
+            from_s: times().fold(analysis.report_at_s.min(0.0), f64::min),
+            to_s: times().fold(analysis.report_at_s, f64::max),
+            listens_from_s: engine.listens_from().map(&seconds),
+            sample_rate: engine.sample_rate(),
+            stale_threshold_s: threshold_s(analysis),
+            is_tape: analysis.family.of.kind == FamilyKind::AppendOnlyTape,
+            spells: spells(analysis),
+            analysis,
+            kinds: &[],
+            texts: &[],
+            texts_left_out: 0,
+            one_of: 1,
+            load_from_s: load.from_s,
+            load_part_s: load.part_s,
+            tunnel: extras.tunnel.as_ref(),
+            sounds: &[],
+            columns: &[],
+        }
+    }
+}
+
 /// Length of the head, the head, the columns, the sounds: deflated, in base64.
-fn pack(head: &str, columns: &[u8], sounds: &[PageSound]) -> String {
+pub(super) fn pack(head: &str, columns: &[u8], sounds: &[PageSound]) -> String {
     let mut deflated = ZlibEncoder::new(Vec::new(), Compression::default());
     let len = u32::try_from(head.len()).expect("a head is far shorter than 4 GiB");
     let len = len.to_le_bytes();

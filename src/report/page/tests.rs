@@ -30,7 +30,7 @@ fn session(messages: &[(Direction, &str)]) -> PageSession {
 }
 
 /// The head of a session as the page reads it.
-fn head(session: &PageSession) -> serde_json::Value {
+pub(super) fn head(session: &PageSession) -> serde_json::Value {
     let deflated = base64::engine::general_purpose::STANDARD.decode(&session.packed).unwrap();
     let mut bytes = Vec::new();
     flate2::read::ZlibDecoder::new(&deflated[..]).read_to_end(&mut bytes).unwrap();

@@ -62,6 +62,15 @@ struct TunnelOutcome {
     curve: Vec<(f64, Option<f64>, Option<f64>)>,
 }
 
+impl Tunnel {
+    /// One in which nothing can be turned, and why.
+    #[must_use]
+    pub fn none(why_not: &str) -> Tunnel {
+        let why_not = Some(why_not.to_owned());
+        Tunnel { model: None, why_not, step_s: 0.0, runs: 0, knobs: Vec::new() }
+    }
+}
+
 impl TunnelKnob {
     /// A knob with the rows of a sweep over it alone; `at_s` is when their reports are made.
     #[must_use]

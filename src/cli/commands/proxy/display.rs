@@ -7,7 +7,7 @@ use anyhow::Result;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
-use super::{ProxyArgs, ProxyMessage};
+use super::ProxyMessage;
 use crate::app::Outcome;
 use crate::cli::stderr::Stderr;
 use crate::cli::stdout::json_line;
@@ -17,25 +17,26 @@ use crate::report::text::{self, Bytes, Figure, Name, OneLine, Tenths};
 /// Version of the form of `--json`.
 const SCHEMA: u32 = 1;
 
-pub struct ProxyDisplay<'a> {
-    args: &'a ProxyArgs,
+pub struct ProxyDisplay {
+    is_json: bool,
     stderr: Stderr,
     lines: MultiProgress,
     sessions: Vec<(u64, ProgressBar)>,
     pub outcome: Outcome,
 }
 
-impl<'a> ProxyDisplay<'a> {
-    pub fn new(args: &'a ProxyArgs, stderr: Stderr) -> Self {
-        let target = match std::io::stderr().is_terminal() && !args.json {
+impl ProxyDisplay {
+    /// Sentences and live lines, or JSON on stdout.
+    pub fn new(is_json: bool, stderr: Stderr) -> Self {
+        let target = match std::io::stderr().is_terminal() && !is_json {
             true => ProgressDrawTarget::stderr_with_hz(10),
             false => ProgressDrawTarget::hidden(),
         };
         let lines = MultiProgress::with_draw_target(target);
-        ProxyDisplay { args, stderr, lines, sessions: Vec::new(), outcome: Outcome::Healthy }
+        ProxyDisplay { is_json, stderr, lines, sessions: Vec::new(), outcome: Outcome::Healthy }
     }
 
-    pub fn show(&mut self, message: ProxyMessage, out: &mut dyn Write) -> Result<()> {
+    pub(super) fn show(&mut self, message: ProxyMessage, out: &mut dyn Write) -> Result<()> {
         let notice = match message {
             ProxyMessage::Listening(address) => return self.listening(address, out),
             ProxyMessage::Notice(notice) => notice,
@@ -51,12 +52,12 @@ impl<'a> ProxyDisplay<'a> {
             }
             _ => {}
         }
-        if self.args.json {
+        if self.is_json {
             print_json(&notice, out)?;
         }
         self.follow(&notice);
         if let Some(sentence) = sentence_of(&notice)
-            .filter(|_| !self.args.json || matches!(notice, ProxyNotice::Trouble { .. }))
+            .filter(|_| !self.is_json || matches!(notice, ProxyNotice::Trouble { .. }))
         {
             self.lines.suspend(|| match notice {
                 ProxyNotice::Trouble { .. } => self.stderr.complain(&sentence),
@@ -68,7 +69,7 @@ impl<'a> ProxyDisplay<'a> {
 
     /// Programs that start the proxy read the address from the first line.
     fn listening(&self, address: SocketAddr, out: &mut dyn Write) -> Result<()> {
-        if self.args.json {
+        if self.is_json {
             #[derive(Serialize)]
             #[serde(tag = "type", rename = "listening")]
             struct Listening {

@@ -13,8 +13,8 @@ use std::sync::mpsc;
 
 use anyhow::{Context, Result, anyhow};
 
-use self::display::ProxyDisplay;
-use self::impairment::ImpairmentArgs;
+pub use self::display::ProxyDisplay;
+pub use self::impairment::ImpairmentArgs;
 use crate::app::{self, Outcome, ProxyVerb, run_server};
 use crate::cli::keeping::KeepingArgs;
 use crate::cli::signals::{stop_signal, take_signals};
@@ -57,12 +57,8 @@ pub struct ProxyArgs {
     /// Only look on: no captures
     #[arg(long, conflicts_with = "out")]
     pub no_capture: bool,
-    /// Believe servers whose certificates these vouch for, in place of the machine's own
-    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
-    pub ca: Option<PathBuf>,
-    /// Believe any certificate
-    #[arg(long)]
-    pub insecure: bool,
+    #[command(flatten)]
+    pub trust: TrustArgs,
     /// One JSON object per line on stdout: sessions, how they are, lag
     #[arg(long)]
     pub json: bool,
@@ -72,42 +68,66 @@ pub struct ProxyArgs {
     pub impairment: ImpairmentArgs,
 }
 
-impl ProxyArgs {
-    fn verb(&self) -> ProxyVerb {
-        ProxyVerb {
-            upstream: self.upstream.clone(),
-            trust: match (&self.ca, self.insecure) {
-                (Some(path), _) => ServerTrust::File(path.clone()),
-                (None, true) => ServerTrust::Anybody,
-                (None, false) => ServerTrust::System,
-            },
-            listen: self.listen,
-            captures: (!self.no_capture).then(|| SessionCaptures {
-                folder: self.out.clone(),
-                layout: self.keeping.keeping(),
-                sync: self.keeping.sync(),
-            }),
-            trigger: ManualTrigger::default(),
-            impairment: self.impairment.impairment(),
+/// Which servers are believed.
+#[derive(Debug, clap::Args)]
+pub struct TrustArgs {
+    /// Believe servers whose certificates these vouch for, in place of the machine's own
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
+    pub ca: Option<PathBuf>,
+    /// Believe any certificate
+    #[arg(long)]
+    pub insecure: bool,
+}
+
+impl TrustArgs {
+    pub fn trust(&self, stderr: Stderr) -> ServerTrust {
+        if self.insecure {
+            stderr.complain(
+                "--insecure: no certificate is checked; anybody on the way can pose as the server",
+            );
+        }
+        match (&self.ca, self.insecure) {
+            (Some(path), _) => ServerTrust::File(path.clone()),
+            (None, true) => ServerTrust::Anybody,
+            (None, false) => ServerTrust::System,
         }
     }
 }
 
 pub fn run(args: &ProxyArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Outcome> {
-    if args.insecure {
-        stderr.complain(
-            "--insecure: no certificate is checked; anybody on the way can pose as the server",
-        );
-    }
-    if !args.listen.ip().is_loopback() {
+    let verb = ProxyVerb {
+        upstream: args.upstream.clone(),
+        trust: args.trust.trust(stderr),
+        listen: args.listen,
+        captures: (!args.no_capture).then(|| SessionCaptures {
+            folder: args.out.clone(),
+            layout: args.keeping.keeping(),
+            sync: args.keeping.sync(),
+        }),
+        trigger: ManualTrigger::default(),
+        impairment: args.impairment.impairment(),
+    };
+    let trigger = args.keeping.ring.is_some().then(|| verb.trigger.clone());
+    let display = ProxyDisplay::new(args.json, stderr);
+    serve(verb, trigger, display, stderr, &mut |_| (), out)
+}
+
+/// Serves until a signal ends it. `also` is shown every notice that is displayed.
+pub fn serve(
+    verb: ProxyVerb,
+    trigger: Option<ManualTrigger>,
+    mut display: ProxyDisplay,
+    stderr: Stderr,
+    also: &mut dyn FnMut(&ProxyNotice),
+    out: &mut dyn Write,
+) -> Result<Outcome> {
+    if !verb.listen.ip().is_loopback() {
         stderr.complain(&format!(
             "{} is open to the network: whoever reaches it reaches the server through it",
-            args.listen
+            verb.listen
         ));
     }
     let (sender, messages) = mpsc::sync_channel(MAX_WAITING_NOTICES);
-    let verb = args.verb();
-    let trigger = args.keeping.ring.is_some().then(|| verb.trigger.clone());
     let serving = std::thread::Builder::new()
         .name("lagtape-proxy".to_owned())
         .spawn(move || {
@@ -125,8 +145,10 @@ pub fn run(args: &ProxyArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Outc
             })
         })
         .context("cannot start the proxy's thread")?;
-    let mut display = ProxyDisplay::new(args, stderr);
     for message in messages {
+        if let ProxyMessage::Notice(notice) = &message {
+            also(notice);
+        }
         // A reader that has closed stdout does not end the sessions of the clients.
         let _ = display.show(message, out);
     }

@@ -1,0 +1,151 @@
+//! One capture that is watched: what has come is read, handled and shown.
+
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Result;
+
+use crate::app::analyze::next_commands;
+use crate::app::record::LIVE_TRACKER_BOUND;
+use crate::capture::{Body, Ending, ReadError, Salvage};
+use crate::edge::growing::{self, GrowingFile, Growth};
+use crate::edge::page_server::HubSession;
+use crate::engine::{Engine, Options};
+use crate::lag::ReportArgs;
+use crate::playhead::PlayheadSource;
+use crate::report::page::PageExtras;
+use crate::report::page::tunnel::Tunnel;
+use crate::report::{Analysis, CaptureDescription, DamageReport, PlayheadDecision};
+use crate::time::Nanos;
+
+/// Records that are read at a look; the rest has to wait for the next one.
+const MOST_RECORDS: usize = 20_000;
+
+/// A capture, and how far it was read.
+pub(super) struct Follower {
+    path: PathBuf,
+    session: Arc<HubSession>,
+    reading: Option<Reading>,
+    /// The playhead that the reports show, where they contradict the capture.
+    by_evidence: Option<PlayheadSource>,
+}
+
+/// A capture from its beginning.
+struct Reading {
+    records: Salvage<GrowingFile>,
+    growth: Growth,
+    engine: Engine,
+    last: Nanos,
+}
+
+/// What a look has found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// There is something new to see.
+    pub is_new: bool,
+    /// The capture is complete, and nothing more will come.
+    pub is_over: bool,
+}
+
+impl Follower {
+    pub fn new(path: PathBuf, session: Arc<HubSession>) -> Follower {
+        Follower { path, session, reading: None, by_evidence: None }
+    }
+
+    /// What is being read, for a sentence.
+    pub fn name(&self) -> String {
+        format!("{} is watched no more", self.path.display())
+    }
+
+    /// Reads what has come and shows it.
+    pub fn look(&mut self) -> Result<Found> {
+        let mut reading = match self.reading.take() {
+            Some(reading) => reading,
+            None => self.begin()?,
+        };
+        let is_new = match reading.read_on(&self.session) {
+            Ok(is_new) => is_new,
+            // Somebody writes it anew.
+            Err(ReadError::Io(error)) if error.kind() == ErrorKind::UnexpectedEof => {
+                return Ok(Found::default());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let is_over = reading.records.ending().is_some();
+        if !is_new {
+            self.reading = Some(reading);
+            return Ok(Found { is_new, is_over });
+        }
+        let shown = reading.engine.playhead_by_evidence();
+        if shown.is_some() && self.by_evidence.is_none() {
+            self.by_evidence = shown;
+            return self.look();
+        }
+        self.show(&reading);
+        self.reading = Some(reading);
+        Ok(Found { is_new, is_over })
+    }
+
+    fn begin(&self) -> Result<Reading> {
+        let (records, growth) = growing::open(&self.path)?;
+        let options = Options {
+            playhead: self.by_evidence,
+            tracker_bound: Some(LIVE_TRACKER_BOUND),
+            ..Options::default()
+        };
+        self.session.page().restart();
+        Ok(Reading { records, growth, engine: Engine::new(options), last: Nanos(0) })
+    }
+
+    fn show(&self, reading: &Reading) {
+        let Reading { records, engine, last, .. } = reading;
+        let ending = records.ending();
+        let playheads =
+            PlayheadDecision { by_evidence: self.by_evidence.is_some(), other_lags: None };
+        let about = CaptureDescription {
+            tracker_bound: Some(LIVE_TRACKER_BOUND),
+            complete: ending.is_none_or(|ending| ending == Ending::Complete),
+            damage: DamageReport::of(records.losses()),
+            playheads,
+            ..CaptureDescription::live(self.path.display().to_string(), *last)
+        };
+        let analysis = Analysis::of(engine, about, &ReportArgs::default());
+        let why_not = match ending {
+            None => "the session goes on; saved as a file once it is over, it has a wind tunnel",
+            Some(_) => "save the session as a file, which has a wind tunnel",
+        };
+        let extras = PageExtras {
+            next: next_commands(&analysis),
+            tunnel: analysis.lag.is_some().then(|| Tunnel::none(why_not)),
+            ..PageExtras::default()
+        };
+        self.session.page().renew(engine, analysis, &extras, ending.is_none());
+    }
+}
+
+impl Reading {
+    /// Reads what has come, and says whether that was anything.
+    fn read_on(&mut self, session: &HubSession) -> Result<bool, ReadError> {
+        let Reading { records, growth, engine, last } = self;
+        let mut page = session.page();
+        for count in 0..MOST_RECORDS {
+            match records.next_record() {
+                Ok(Some(record)) => {
+                    engine.handle(&record);
+                    page.see(engine, &record);
+                    *last = record.t.max(*last);
+                    if matches!(record.body, Body::End(_)) {
+                        growth.end();
+                    }
+                }
+                Ok(None) => return Ok(true),
+                Err(ReadError::Io(error)) if error.kind() == ErrorKind::WouldBlock => {
+                    return Ok(count > 0);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+}

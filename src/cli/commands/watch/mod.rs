@@ -1,0 +1,256 @@
+//! `watch`: sessions on a live page.
+//!
+//! What is watched runs on the main thread as its own verb runs it; the page has a thread of its own, and
+//! so has what reads the captures.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+
+use anyhow::{Context, Result, anyhow};
+use tokio::sync::oneshot;
+
+use crate::app::{
+    self, Outcome, ProxyVerb, RecordVerb, ReportVerb, TunnelRuns, Watching, run_server, runtime,
+};
+use crate::cli::browser;
+use crate::cli::commands::proxy::{self, ImpairmentArgs, ProxyDisplay, TrustArgs};
+use crate::cli::commands::record::ClientArgs;
+use crate::cli::recorded::print_recorded;
+use crate::cli::recording_display::RecordingDisplay;
+use crate::cli::signals::{stop_signal, take_signals};
+use crate::cli::stderr::Stderr;
+use crate::cli::values::parse_listen;
+use crate::cli::wording::FLAGS;
+use crate::edge::output::is_dash;
+use crate::edge::proxy::{ProxyNotice, SessionCaptures};
+use crate::edge::recorder::{FileLayout, ManualTrigger, default_path};
+use crate::parse::Misuse;
+
+#[derive(Debug, clap::Args)]
+#[command(before_long_help = "Examples:
+  lagtape watch captures/live.lagtape --open
+  lagtape watch ws://127.0.0.1:1318 --fixture lofi.wav -o x.lagtape
+  lagtape watch --proxy ws://pod:1318 -o tonight
+  lagtape watch --proxy ws://pod:1318 --down 200KB/s --after-ready
+
+The page is at the address on the first line of stdout, for this machine alone. It shows what \
+lagtape report shows of the capture up to now, a tab for each session; who comes late sees the \
+past, too. Ctrl-C ends the page, and with it the recording, whose capture is then complete.")]
+pub struct WatchArgs {
+    /// A capture, which may still be written by somebody else, or a server, ws:// or wss://, which
+    /// is recorded as record does
+    #[arg(value_name = "FILE|URL", required_unless_present = "proxy",
+        conflicts_with_all = ["TrustArgs", "ImpairmentArgs"])]
+    pub source: Option<PathBuf>,
+    /// Watch the sessions of any client from in between, as proxy does: the server
+    #[arg(long, value_name = "URL",
+        conflicts_with_all = ["source", "ClientArgs", "PlaybackArgs", "force"])]
+    pub proxy: Option<String>,
+    /// Where the proxy listens, an address and a port or a port alone; port 0 is any free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:13180", requires = "proxy",
+        value_parser = parse_listen)]
+    pub proxy_listen: SocketAddr,
+    /// Where the page is, an address and a port or a port alone; port 0 is any free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", value_parser = parse_listen)]
+    pub listen: SocketAddr,
+    /// Show the page in the browser
+    #[arg(long)]
+    pub open: bool,
+    /// The capture to write, or the folder of those of the proxy; captures/<UTC>.lagtape and captures
+    /// by default
+    #[arg(short, long, value_name = "FILE|DIR")]
+    pub out: Option<PathBuf>,
+    /// Replace an existing file
+    #[arg(long)]
+    pub force: bool,
+    #[command(flatten, next_help_heading = "With a server")]
+    pub client: ClientArgs,
+    #[command(flatten, next_help_heading = "With --proxy")]
+    pub trust: TrustArgs,
+    #[command(flatten, next_help_heading = "With --proxy")]
+    pub impairment: ImpairmentArgs,
+}
+
+/// What is watched.
+enum WatchSource<'a> {
+    File(&'a PathBuf),
+    Server(String),
+    Proxy(&'a str),
+}
+
+impl WatchArgs {
+    fn source(&self) -> Result<WatchSource<'_>> {
+        let Some(source) = &self.source else {
+            return Ok(WatchSource::Proxy(self.proxy.as_deref().unwrap_or_default()));
+        };
+        if let Some(url) = source.to_str().filter(|text| text.contains("://")) {
+            return Ok(WatchSource::Server(url.to_owned()));
+        }
+        if self.out.is_some() || self.client.asks_for_anything() {
+            return Err(Misuse(format!(
+                "{} is a file, so nothing is recorded; name a server, ws://host:port, or leave out what a \
+                 recording is told",
+                source.display()
+            ))
+            .into());
+        }
+        if is_dash(source) {
+            return Err(
+                Misuse::new("what comes through stdin has no name to watch; name a file").into()
+            );
+        }
+        Ok(WatchSource::File(source))
+    }
+}
+
+pub fn run(args: &WatchArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Outcome> {
+    let source = args.source()?;
+    if let WatchSource::File(path) = source {
+        app::check_capture(path)?;
+    }
+    let watching = Arc::new(Watching::start(move |sentence| stderr.complain(&sentence))?);
+    let page = Page::serve(args, &watching, stderr, out)?;
+    let outcome = match source {
+        WatchSource::File(path) => {
+            watching.add(path);
+            runtime()?.block_on(stop_signal());
+            Ok(Outcome::Healthy)
+        }
+        WatchSource::Server(url) => record(args, url, &watching, stderr, out),
+        WatchSource::Proxy(upstream) => between(args, upstream, &watching, stderr, out),
+    };
+    page.end()?;
+    outcome
+}
+
+/// The page on a thread of its own.
+struct Page {
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<Result<()>>,
+}
+
+impl Page {
+    /// Serves it, and says where.
+    fn serve(
+        args: &WatchArgs,
+        watching: &Arc<Watching>,
+        stderr: Stderr,
+        out: &mut dyn Write,
+    ) -> Result<Page> {
+        if !args.listen.ip().is_loopback() {
+            stderr.complain(&format!(
+                "{} is open to the network: whoever reaches it sees the sessions, prompts too",
+                args.listen
+            ));
+        }
+        let (stop, stopped) = oneshot::channel();
+        let (tell, address) = mpsc::sync_channel(1);
+        let (watching, listen) = (Arc::clone(watching), args.listen);
+        // As `report` has it.
+        let verb =
+            ReportVerb { tunnel: TunnelRuns::Affordable, wording: FLAGS, ..ReportVerb::default() };
+        let serving = move || {
+            let stopped = async { drop(stopped.await) };
+            let listening = move |at| {
+                // Nobody waits any more only where the program ends.
+                let _ = tell.send(at);
+            };
+            run_server(watching.serve(listen, verb, stopped, listening))
+        };
+        let thread = std::thread::Builder::new().name("lagtape-page".to_owned()).spawn(serving);
+        let page = Page { stop, thread: thread.context("cannot start the page's thread")? };
+        let Ok(address) = address.recv() else {
+            page.end()?;
+            return Err(anyhow!("the page ended before it began"));
+        };
+        let url = format!("http://{address}/");
+        writeln!(out, "{url}")?;
+        out.flush()?;
+        match args.open.then(|| browser::show(url.as_ref())) {
+            Some(Err(error)) => stderr.complain(&format!("{error:#}")),
+            Some(Ok(())) => {}
+            None => stderr.say(&format!("next: open {url} in a browser")),
+        }
+        Ok(page)
+    }
+
+    fn end(self) -> Result<()> {
+        // The server may have ended by itself.
+        let _ = self.stop.send(());
+        self.thread.join().map_err(|_| anyhow!("the page has failed; this is a bug of lagtape"))?
+    }
+}
+
+/// Records a server, as `record` does, and shows it.
+fn record(
+    args: &WatchArgs,
+    url: String,
+    watching: &Watching,
+    stderr: Stderr,
+    out: &mut dyn Write,
+) -> Result<Outcome> {
+    let path = args.out.clone().map_or_else(|| default_path(&FileLayout::Whole), Ok)?;
+    let (notices, received) = mpsc::channel();
+    let verb = RecordVerb {
+        out: Some(path.clone()),
+        force: args.force,
+        notices: Some(notices),
+        ..args.client.verb(url)
+    };
+    stderr.say("this takes the server over from whoever is listening on it");
+    let mut display = RecordingDisplay::new(stderr, verb.run_for).with_notices(received, None);
+    let (mut is_watched, mut is_stopped) = (false, false);
+    let runtime = runtime()?;
+    let session = runtime.block_on(async {
+        take_signals(None);
+        let stop = async {
+            stop_signal().await;
+            is_stopped = true;
+        };
+        app::record(verb, stop, |client, now| {
+            // The capture is there from the first call on.
+            if !std::mem::replace(&mut is_watched, true) {
+                watching.add(&path);
+            }
+            display.show(client, now);
+        })
+        .await
+    });
+    display.end();
+    let session = session?;
+    let outcome = print_recorded(&session, false, stderr, out)?;
+    out.flush()?;
+    if !is_stopped && session.analysis.lag.is_some() {
+        stderr.say("the session is over; its page stays until Ctrl-C");
+        runtime.block_on(stop_signal());
+    }
+    Ok(outcome)
+}
+
+/// Stands between clients and a server, as `proxy` does, and shows every session.
+fn between(
+    args: &WatchArgs,
+    upstream: &str,
+    watching: &Watching,
+    stderr: Stderr,
+    out: &mut dyn Write,
+) -> Result<Outcome> {
+    let folder = args.out.clone().unwrap_or_else(|| PathBuf::from("captures"));
+    let verb = ProxyVerb {
+        upstream: upstream.to_owned(),
+        trust: args.trust.trust(stderr),
+        listen: args.proxy_listen,
+        captures: Some(SessionCaptures::into(folder)),
+        trigger: ManualTrigger::default(),
+        impairment: args.impairment.impairment(),
+    };
+    let mut also = |notice: &ProxyNotice| {
+        if let ProxyNotice::Recording { capture, .. } = notice {
+            watching.add(capture);
+        }
+    };
+    proxy::serve(verb, None, ProxyDisplay::new(false, stderr), stderr, &mut also, out)
+}

@@ -1,0 +1,327 @@
+//! The live page, in Chromium: of a recording, of a proxy, and of a file that grows.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::devtools::Browser;
+use crate::program::{check, check_complaint, simulated};
+use crate::proxy_cli::terminate;
+
+/// A program that says where it is on its first lines, and is killed when it is dropped.
+struct Started {
+    child: Option<Child>,
+    out: Option<BufReader<ChildStdout>>,
+}
+
+impl Started {
+    fn new(words: &[&str]) -> Started {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_lagtape"))
+            .args(words)
+            .env_remove("LAGTAPE_COLOR")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        Started { child: Some(child), out: Some(out) }
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.out.as_mut().unwrap().read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
+    fn is_running(&mut self) -> bool {
+        self.child.as_mut().unwrap().try_wait().unwrap().is_none()
+    }
+
+    #[cfg(unix)]
+    fn terminate(mut self) -> (Option<i32>, String, String) {
+        terminate(self.child.take().unwrap(), self.out.take().unwrap())
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // It may have ended by itself.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// A backend whose stream stalls for a long time, and where it is.
+fn troubled() -> (Started, String) {
+    let mut backend = Started::new(&[
+        "backend",
+        "--listen",
+        "0",
+        "--bus-port",
+        "off",
+        "--loop",
+        "8s",
+        "--incident",
+        "stall:at=6s,for=600s",
+    ]);
+    let url = backend.line();
+    assert!(url.starts_with("ws://"), "{url}");
+    (backend, url)
+}
+
+fn address_of(url: &str) -> &str {
+    url.strip_prefix("http://").unwrap().trim_end_matches('/')
+}
+
+/// What the server answers to a request for this path: head and body.
+fn get(url: &str, path: &str, headers: &str) -> (String, String) {
+    let address = address_of(url);
+    let mut stream = TcpStream::connect(address).unwrap();
+    let host =
+        if headers.contains("Host:") { String::new() } else { format!("Host: {address}\r\n") };
+    write!(stream, "GET {path} HTTP/1.1\r\n{host}{headers}Connection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.to_owned(), body.to_owned())
+}
+
+/// Waits until an expression is true on the page.
+#[track_caller]
+fn wait(browser: &mut Browser, expression: &str) {
+    browser.ask(&format!(
+        "new Promise((done) => {{
+            const look = () => ({expression}) ? done(1) : setTimeout(look, 50);
+            look();
+        }})"
+    ));
+}
+
+const LAGS: &str = "document.getElementById('badge').textContent === 'LAG' && \
+                    document.getElementById('live-state').className === 'live'";
+
+/// Sees on the page that a session lags while it goes on, also after a reload and beside a client that
+/// never reads.
+#[track_caller]
+fn check_live(browser: &mut Browser, url: &str) {
+    browser.visit(url);
+    wait(browser, LAGS);
+    // An incident is there at the latest two seconds after it counts as one.
+    let behind =
+        browser.ask("shown.session.to_s - shown.session.analysis.verdict.episodes[0].from_s");
+    assert!(behind.as_f64().is_some(), "{behind}");
+    let mut deaf = TcpStream::connect(address_of(url)).unwrap();
+    write!(deaf, "GET /events HTTP/1.1\r\nHost: {}\r\n\r\n", address_of(url)).unwrap();
+    let slices = |browser: &mut Browser| {
+        let count = browser.ask("[shown.session.slice.t_s.length, shown.session.tick.t_s.length]");
+        (count[0].as_u64().unwrap(), count[1].as_u64().unwrap())
+    };
+    let before = slices(browser);
+    assert!(before.0 > 10 && before.1 > 10, "{before:?}");
+    browser.reload();
+    wait(browser, LAGS);
+    let after = slices(browser);
+    assert!(after.0 >= before.0 && after.1 >= before.1, "{before:?}, then {after:?}");
+    wait(browser, &format!("shown.session.tick.t_s.length > {} + 30", after.1));
+    browser.check_quiet();
+    drop(deaf);
+}
+
+/// The page of the session, which is over, as the server saves it, is that of `report`.
+#[track_caller]
+fn check_saved(url: &str, capture: &Path, folder: &TempDir) {
+    let (head, saved) = get(url, "/save?session=1", "");
+    assert!(head.contains("attachment; filename=\""), "{head}");
+    let page = folder.path().join("again.html");
+    let words = ["report", capture.to_str().unwrap(), "-o", page.to_str().unwrap()];
+    check(&words, 0);
+    assert!(saved == std::fs::read_to_string(page).unwrap(), "saved is what report writes");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_recording_is_seen_while_it_goes_on() {
+    let Some(mut browser) = Browser::start() else { return };
+    let folder = TempDir::new().unwrap();
+    let (_backend, server) = troubled();
+    let capture = folder.path().join("x.lagtape");
+    let mut watch = Started::new(&["watch", &server, "-o", capture.to_str().unwrap()]);
+    let url = watch.line();
+    check_live(&mut browser, &url);
+    assert!(watch.is_running());
+    let (code, out, said) = watch.terminate();
+    assert_eq!(code, Some(4), "{out}\n{said}");
+    assert!(out.contains("LAG"), "{out}");
+    wait(&mut browser, "document.getElementById('live-state').textContent.startsWith('Nobody')");
+    let mut again = Started::new(&["watch", capture.to_str().unwrap()]);
+    let url = again.line();
+    browser.visit(&url);
+    wait(&mut browser, "document.getElementById('live-state').textContent === 'Over'");
+    check_saved(&url, &capture, &folder);
+    assert!(again.is_running());
+    assert_eq!(again.terminate().0, Some(0));
+}
+
+#[cfg(unix)]
+#[test]
+fn sessions_of_a_proxy_are_tabs() {
+    let Some(mut browser) = Browser::start() else { return };
+    let folder = TempDir::new().unwrap();
+    let (_backend, server) = troubled();
+    let out = folder.path().to_str().unwrap();
+    let mut watch = Started::new(&["watch", "--proxy", &server, "--proxy-listen", "0", "-o", out]);
+    let url = watch.line();
+    let between = watch.line();
+    assert!(between.starts_with("ws://"), "{between}");
+    let to = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let record = |name: &str, length: &str| {
+        Started::new(&["record", &between, "--for", length, "-o", &to(name)])
+    };
+    let first = record("first.txt", "500s");
+    check_live(&mut browser, &url);
+    drop(first);
+    wait(&mut browser, "document.getElementById('live-state').textContent === 'Over'");
+    let _second = record("second.txt", "500s");
+    wait(&mut browser, "document.querySelectorAll('#tabs button').length === 2");
+    // Who follows is shown the new one.
+    wait(&mut browser, "live.shows === 2");
+    browser.ask("document.getElementById('tab-0').click()");
+    wait(&mut browser, "live.shows === 1");
+    browser.check_quiet();
+    let captures = std::fs::read_dir(folder.path()).unwrap().map(|it| it.unwrap().path());
+    let mut captures: Vec<_> =
+        captures.filter(|path| path.extension().is_some_and(|it| it == "lagtape")).collect();
+    captures.sort();
+    assert_eq!(captures.len(), 2);
+    check_saved(&url, &captures[0], &folder);
+    assert_eq!(watch.terminate().0, Some(4));
+}
+
+#[test]
+fn a_file_that_grows_is_followed_and_its_past_is_there() {
+    let Some(mut browser) = Browser::start() else { return };
+    let folder = TempDir::new().unwrap();
+    let words = ["--incident", "stall:at=6s,for=3s", "--for", "14s", "--loop", "8s"];
+    let whole = std::fs::read(simulated(&folder, "whole", &words)).unwrap();
+    let path = folder.path().join("growing.lagtape");
+    let mut growing = File::create(&path).unwrap();
+    let (first, rest) = whole.split_at(whole.len() / 3);
+    growing.write_all(first).unwrap();
+    let mut watch = Started::new(&["watch", path.to_str().unwrap()]);
+    browser.visit(&watch.line());
+    assert_eq!(browser.ask("document.getElementById('live-state').textContent"), "Live");
+    assert_eq!(browser.ask("byId('badge').textContent"), "HEALTHY");
+    growing.write_all(rest).unwrap();
+    wait(&mut browser, "byId('live-state').textContent === 'Over' && !known.get(1).isStale");
+    wait(&mut browser, "byId('badge').textContent === 'LAG'");
+    let told = browser.ask(
+        "[shown.session.message.t_s.length, shown.session.slice.t_s.length, shown.session.tick.t_s.length]",
+    );
+    // The same rows as those of a page from the file.
+    let page = folder.path().join("page.html");
+    check(&["report", path.to_str().unwrap(), "-o", page.to_str().unwrap(), "--runs", "0"], 0);
+    browser.open(&page, "");
+    let rows = browser.ask(
+        "[shown.session.message.t_s.length, shown.session.slice.t_s.length, shown.session.tick.t_s.length]",
+    );
+    assert_eq!(told, rows);
+    drop(watch);
+}
+
+#[test]
+fn who_looks_elsewhere_is_left_there() {
+    let Some(mut browser) = Browser::start() else { return };
+    let folder = TempDir::new().unwrap();
+    let whole =
+        std::fs::read(simulated(&folder, "whole", &["--for", "14s", "--loop", "8s"])).unwrap();
+    let path = folder.path().join("growing.lagtape");
+    let mut growing = File::create(&path).unwrap();
+    let (first, rest) = whole.split_at(whole.len() / 2);
+    growing.write_all(first).unwrap();
+    let mut watch = Started::new(&["watch", path.to_str().unwrap()]);
+    browser.visit(&watch.line());
+    browser.ask("shown.view.show(1, 3)");
+    wait(&mut browser, "!byId('follow').checked && location.hash.includes('from=1.0000')");
+    growing.write_all(rest).unwrap();
+    wait(
+        &mut browser,
+        "byId('live-state').textContent === 'Over' && live.shows && !known.get(1).isStale",
+    );
+    assert_eq!(browser.ask("[shown.view.from, shown.view.to]"), serde_json::json!([1, 3]));
+    browser.reload();
+    wait(&mut browser, "document.documentElement.dataset.ready");
+    assert_eq!(browser.ask("[shown.view.from, shown.view.to]"), serde_json::json!([1, 3]));
+    browser.ask("byId('follow').click()");
+    wait(&mut browser, "shown.view.to === shown.view.whole[1]");
+}
+
+#[test]
+fn nobody_else_is_answered() {
+    let folder = TempDir::new().unwrap();
+    let capture = simulated(&folder, "x", &["--for", "2s"]);
+    let mut watch = Started::new(&["watch", &capture]);
+    let url = watch.line();
+    let rows = [
+        ("/", "", "200"),
+        ("/events", "Host: evil.example\r\n", "403"),
+        ("/", "Origin: https://evil.example\r\n", "403"),
+        ("/save?session=7", "", "404"),
+        ("/save", "", "400"),
+        ("/secrets", "", "404"),
+        ("/favicon.ico", "", "204"),
+    ];
+    for (path, headers, code) in rows {
+        let (head, body) = get(&url, path, headers);
+        assert!(head.starts_with(&format!("HTTP/1.1 {code}")), "{path} {headers}: {head}");
+        assert_eq!(body.contains("connect-src 'self'"), path == "/" && headers.is_empty());
+    }
+}
+
+/// Events as a program reads them.
+#[test]
+fn a_late_listener_gets_the_whole_session() {
+    let folder = TempDir::new().unwrap();
+    let capture = simulated(&folder, "x", &["--for", "2s"]);
+    let mut watch = Started::new(&["watch", &capture]);
+    let url = watch.line();
+    for _ in 0..2 {
+        let mut stream = TcpStream::connect(address_of(&url)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        write!(stream, "GET /events HTTP/1.1\r\nHost: {}\r\n\r\n", address_of(&url)).unwrap();
+        let mut lines = BufReader::new(stream).lines().map(Result::unwrap);
+        assert!(lines.any(|line| line == "event: part"));
+        assert!(lines.next().unwrap_or_default().contains("data: "));
+    }
+}
+
+#[test]
+fn what_cannot_be_watched_is_said_at_once() {
+    let folder = TempDir::new().unwrap();
+    let text = folder.path().join("notes.txt");
+    std::fs::write(&text, "Dear all, this is no capture of anything").unwrap();
+    let text = text.to_str().unwrap();
+    let capture = simulated(&folder, "x", &["--for", "2s"]);
+    check_complaint(&["watch"], 2, "<FILE|URL>");
+    check_complaint(&["watch", text], 1, "not a lagtape capture");
+    check_complaint(&["watch", "none.lagtape"], 1, "cannot open none.lagtape");
+    check_complaint(&["watch", "-"], 2, "no name to watch");
+    check_complaint(&["watch", &capture, "--fixture", "x"], 2, "nothing is recorded");
+    check_complaint(&["watch", &capture, "--latency", "40ms"], 2, "cannot be used with");
+    check_complaint(&["watch", "--proxy", "ws://pod", "--prompt", "x"], 2, "cannot be used with");
+    check_complaint(&["watch", &capture, "--proxy-listen", "0"], 2, "--proxy");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = taken.local_addr().unwrap().to_string();
+    check_complaint(&["watch", &capture, "--listen", &listen], 1, "the port is taken");
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let out = folder.path().join("y.lagtape");
+    let words = ["watch", &format!("ws://{gone}"), "-o", out.to_str().unwrap()];
+    check_complaint(&words, 1, "refused");
+}
