@@ -40,7 +40,7 @@ fn main() {
     }
     println!("## Otherwise named\n");
     for one in wrong {
-        println!("{}: {:?}, from {}", one.class, one.all, one.command);
+        println!("{} of seed {}: {:?}, from {}", one.class, one.seed, one.all, one.command);
     }
 }
 

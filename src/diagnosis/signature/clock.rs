@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::load::LateSpell;
-use super::pace::{PaceSum, Step, breaks, is_held_up, paces, waited_s};
+use super::pace::{PaceSum, Step, breaks, is_held_up, paces, slower_than_made, waited_s};
 use crate::diagnosis::class::Class;
 use crate::diagnosis::suspect::Suspect;
 use crate::diagnosis::view::{STARTED_S, SliceRow, Stretch, View, folded, quantile};
@@ -13,6 +13,8 @@ const FALLEN_S: f64 = 0.15;
 /// They fall for so long at least, and so far, in seconds.
 const FALLS_FOR_S: f64 = 1.5;
 const FALLS_BY_S: f64 = 0.3;
+/// A fall slower than this has been one for a while before it shows, in seconds per second.
+const SLOW: f64 = 0.2;
 /// A fall at once is looked for so close to the onset, in seconds: the half second that a step lies in.
 const STEP_WITHIN_S: f64 = 0.5;
 /// Of a fall of leads, the link accounts for what slices lack; the server's clock for the rest.
@@ -94,8 +96,10 @@ impl Fall {
         if is_held_up(view, self.stretch) {
             return true;
         }
+        let least = LINK_SHARE * self.slope.abs().min(1.0);
         let lacking = self.lacking(view);
-        lacking >= LINK_SHARE * self.slope.abs().min(1.0) && lacking > 0.02 && self.has_waited(view)
+        let is_slower = slower_than_made(view, self.stretch) >= least;
+        is_slower && lacking >= least && lacking > 0.02 && self.has_waited(view)
     }
 
     fn has_waited(&self, view: &View) -> bool {
@@ -121,6 +125,7 @@ pub fn falls(view: &View, paces: &[Step]) -> Vec<Fall> {
 }
 
 fn fall(view: &View, paces: &[Step], low: Range<usize>) -> Option<Fall> {
+    let begins = low.start;
     let earlier = &paces[low.start.saturating_sub(BEFORE_STEPS)..low.start];
     // A link whose lead had been raised fills its queue before leads are too low.
     let filling = &paces[low.start.saturating_sub(BEFORE_STEPS)..low.end];
@@ -146,6 +151,11 @@ fn fall(view: &View, paces: &[Step], low: Range<usize>) -> Option<Fall> {
     let slices = view.slices_in(near);
     let onset = slices.iter().rposition(|it| !is_near(it.lead_s)).map_or(0, |at| at + 1);
     let from_s = slices.get(onset).map_or(first.at.from_s, |it| it.t_s);
+    let from_s = if (-SLOW..0.0).contains(&slope) {
+        from_s.min(declines_from(&paces[..=begins], slope).max(view.from_s))
+    } else {
+        from_s
+    };
     let stretch = Stretch { from_s, to_s: last.at.to_s.min(view.to_s) };
     let lowest_s = lowest.lead_s;
     let before = PaceSum::of(earlier).slice_share(view);
@@ -156,6 +166,13 @@ fn fall(view: &View, paces: &[Step], low: Range<usize>) -> Option<Fall> {
     let is_step = falls_at_once(view, from_s);
     let sum = PaceSum::of(falling);
     Some(Fall { stretch, slope, lowest_s, sum, before, waited_s, mostly_s, is_step })
+}
+
+/// Since when the leads of steps go down by a good part of the slope, up to the last of them.
+fn declines_from(steps: &[Step], slope: f64) -> f64 {
+    let declines = |pair: &&[Step]| pair[1].lead_s - pair[0].lead_s < 0.25 * slope * STEP_WITHIN_S;
+    let count = steps.windows(2).rev().take_while(declines).count();
+    steps.get(steps.len() - 1 - count).map_or(0.0, |step| step.at.to_s)
 }
 
 /// Whether the leads of neighbouring slices around a moment fell by more than the time between them

@@ -337,7 +337,12 @@ fn always_slow(view: &View) -> Option<Suspect> {
         return None;
     }
     let work_s = quantile(settled().map(SliceRow::work_s), 0.5);
-    let whole = Stretch { from_s: view.from_s, to_s: view.to_s };
+    // The first of the long ones, unless that is where what is known begins.
+    let is_long = |it: &&SliceRow| it.work_s() >= 0.7 * work_s;
+    let first = view.slices.iter().enumerate().find(|(_, it)| is_long(it));
+    let first = first.filter(|(at, _)| *at >= WARM_SLICES);
+    let from_s = first.map_or(view.from_s, |(_, it)| it.t_s - it.interval_s.unwrap_or(0.0));
+    let whole = Stretch { from_s, to_s: view.to_s };
     let figures = [("work_s", work_s), ("realtime_factor", window_s / interval_s)];
     (work_s >= 0.6 * interval_s || view.is_tape)
         .then(|| slow(whole, &figures, window_s / interval_s, interval_s, window_s, Vec::new()))

@@ -122,7 +122,10 @@ fn come_fresh(view: &View, paces: &[Step], stretch: Stretch, bytes_per_s: f64) -
     let usual = view.usual.generations_per_s;
     let per_s = if is_known { before.generations / before.elapsed_s } else { usual };
     let full_s = ROOM_BYTES / bytes_per_s.max(1.0);
-    per_s > 0.0 && waited_s(&paces[from.saturating_sub(1)..to], per_s) < LINK_SHARE * full_s
+    // The queue of a link that is thin from the start filled before it showed.
+    let is_early = stretch.from_s < view.from_s + FILLS_S;
+    let filling = &paces[from.saturating_sub(if is_early { BEFORE_STEPS } else { 1 })..to];
+    per_s > 0.0 && waited_s(filling, per_s) < LINK_SHARE * full_s
 }
 
 /// A stretch in which slices were missing although they were made: the link held them up, or the server
