@@ -59,6 +59,9 @@ impl Diagnosis {
         // Others have windows of their own.
         let is_usual = matches!(family.name, Family::Acestep | Family::Unknown);
         suspects.retain(|it| is_usual || it.class != Class::OversizeWindow);
+        if is_over(engine) {
+            suspects.retain(|it| it.class != Class::GenerationStall || it.stretch.to_s < view.to_s);
+        }
         let ending = ending::suspect(engine, &view, at);
         if let Some(end) = &ending {
             // What led to the end without more is part of it.
@@ -84,4 +87,11 @@ impl Diagnosis {
             estimates: Estimates::of(&view, fall),
         }
     }
+}
+
+/// The piece that a tape holds has been played to its end.
+fn is_over(engine: &Engine) -> bool {
+    let tape = engine.heard_meter().zip(engine.origin());
+    let tape = tape.and_then(|(meter, origin)| meter.tape_report(origin));
+    tape.is_some_and(|tape| tape.ended_s.is_some())
 }

@@ -6,7 +6,7 @@ use super::load::LateSpell;
 use super::pace::{PaceSum, Step, paces, waited_s};
 use crate::diagnosis::class::Class;
 use crate::diagnosis::suspect::Suspect;
-use crate::diagnosis::view::{Stretch, View, quantile};
+use crate::diagnosis::view::{Stretch, View};
 
 /// Slices were shed when generation kept this share of its rate, …
 const GENERATED: f64 = 0.8;
