@@ -143,19 +143,11 @@ fn fall(view: &View, paces: &[Step], low: Range<usize>) -> Option<Fall> {
     let falling = low.iter().position(|it| it == lowest).map_or(low, |at| &low[..=at]);
     let takes_s = lowest.at.to_s - first.at.from_s;
     let slope = if falling.len() >= 3 { -fell_s / takes_s.max(0.5) } else { 0.0 };
-    // The first slice that was too near tells the moment better than the step that it lies in. A server
-    // that begins places far ahead, and never too near.
-    let onset = begin.unwrap_or(first).at;
-    let near = Stretch { from_s: onset.from_s - 1.0, to_s: onset.to_s };
-    let is_near = |lead_s: f64| lead_s < view.usual.lead_s - 0.5 * FALLEN_S;
-    let slices = view.slices_in(near);
-    let onset = slices.iter().rposition(|it| !is_near(it.lead_s)).map_or(0, |at| at + 1);
-    let from_s = slices.get(onset).map_or(first.at.from_s, |it| it.t_s);
-    let from_s = if (-SLOW..0.0).contains(&slope) {
-        from_s.min(declines_from(&paces[..=begins], slope).max(view.from_s))
-    } else {
-        from_s
-    };
+    // A server that begins places far ahead, and never too near.
+    let near_s = first_near(view, begin.unwrap_or(first).at).unwrap_or(first.at.from_s);
+    let is_slow = (-SLOW..0.0).contains(&slope);
+    let declines_s = is_slow.then(|| declines_from(&paces[..=begins], slope).max(view.from_s));
+    let from_s = declines_s.map_or(near_s, |declines_s| declines_s.min(near_s));
     let stretch = Stretch { from_s, to_s: last.at.to_s.min(view.to_s) };
     let lowest_s = lowest.lead_s;
     let before = PaceSum::of(earlier).slice_share(view);
@@ -166,6 +158,14 @@ fn fall(view: &View, paces: &[Step], low: Range<usize>) -> Option<Fall> {
     let is_step = falls_at_once(view, from_s);
     let sum = PaceSum::of(falling);
     Some(Fall { stretch, slope, lowest_s, sum, before, waited_s, mostly_s, is_step })
+}
+
+/// When the first slice came that was too near: it tells the moment better than the step that it lies in.
+fn first_near(view: &View, step: Stretch) -> Option<f64> {
+    let slices = view.slices_in(Stretch { from_s: step.from_s - 1.0, to_s: step.to_s });
+    let is_near = |lead_s: f64| lead_s < view.usual.lead_s - 0.5 * FALLEN_S;
+    let first = slices.iter().rposition(|it| !is_near(it.lead_s)).map_or(0, |at| at + 1);
+    slices.get(first).map(|it| it.t_s)
 }
 
 /// Since when the leads of steps go down by a good part of the slope, up to the last of them.
@@ -193,7 +193,7 @@ fn falls_at_once(view: &View, at_s: f64) -> bool {
 fn stale(view: &View, fall: &Fall, content: &[Suspect]) -> Option<Suspect> {
     let is_content = content.iter().any(|it| it.stretch.overlap_s(&fall.stretch) > 0.0);
     let blocked = longest_report_gap_s(view, fall.stretch);
-    if fall.is_link(view) || fall.is_work(view) || fall.is_step || is_content || view.is_tape {
+    if fall.is_link(view) || fall.is_work(view) || fall.is_step || is_content {
         return None;
     }
     if view.reports_in(fall.stretch).is_empty() || blocked > 0.5 * fall.stretch.len_s() {

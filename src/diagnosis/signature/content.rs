@@ -109,7 +109,7 @@ fn old_track(view: &View, buffer: &BufferRow) -> Option<Suspect> {
 
 /// The first slice of a buffer came so late that the source was heard.
 fn never_covered(view: &View, buffer: &BufferRow) -> Option<Suspect> {
-    if view.from_s > buffer.t_s || view.is_tape {
+    if view.from_s > buffer.t_s {
         return None;
     }
     let at = view.slices.partition_point(|slice| slice.t_s < buffer.t_s);
@@ -140,7 +140,7 @@ fn never_covered(view: &View, buffer: &BufferRow) -> Option<Suspect> {
 
 fn oversize(view: &View) -> Option<Suspect> {
     let window_s = quantile(view.slices.iter().map(|slice| slice.window_s), 0.75);
-    if view.is_tape || window_s < OVERSIZE_S {
+    if window_s < OVERSIZE_S {
         return None;
     }
     let decode_s = quantile(view.slices.iter().map(|slice| slice.decode_s), 0.5);

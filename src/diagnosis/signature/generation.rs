@@ -344,6 +344,6 @@ fn always_slow(view: &View) -> Option<Suspect> {
     let from_s = first.map_or(view.from_s, |(_, it)| it.t_s - it.interval_s.unwrap_or(0.0));
     let whole = Stretch { from_s, to_s: view.to_s };
     let figures = [("work_s", work_s), ("realtime_factor", window_s / interval_s)];
-    (work_s >= 0.6 * interval_s || view.is_tape)
+    (work_s >= 0.6 * interval_s)
         .then(|| slow(whole, &figures, window_s / interval_s, interval_s, window_s, Vec::new()))
 }

@@ -50,7 +50,7 @@ pub fn suspects(
         let shared = |other: &Suspect| other.stretch.overlap_s(it) > 0.5 * it.len_s();
         let is_start = it.from_s <= view.from_s + 1.0 && it.len_s() < START_LASTS_S;
         let is_known = !view.is_idle(*it) && !is_start;
-        !others().any(shared) && is_known && !is_left_behind(view, found, it)
+        !others().any(shared) && is_known
     });
     let joined = joined(stretches);
     joined.into_iter().filter_map(|stretch| judged(view, &paces, stretch)).collect()
@@ -72,16 +72,6 @@ fn explains_lack(class: Class) -> bool {
             | Class::SwapHeadOfLine
             | Class::RawSourceNeverCovered
     )
-}
-
-/// What only appends stays behind after a stall until it has caught up, whatever the link carries.
-fn is_left_behind(view: &View, found: &[Suspect], stretch: &Stretch) -> bool {
-    let is_after = |stall: &Suspect| {
-        stall.class == Class::GenerationStall
-            && stretch.from_s <= stall.stretch.to_s + JOIN_S
-            && stretch.to_s > stall.stretch.from_s
-    };
-    view.is_tape && found.iter().any(is_after)
 }
 
 /// Steps in which generation went on and slices were left out.
