@@ -26,7 +26,7 @@ pub use finding::{
 pub use proof::Proof;
 
 use crate::engine::Engine;
-use crate::family::{Family, FamilyKind};
+use crate::family::Family;
 use crate::time::Nanos;
 use view::View;
 
@@ -56,19 +56,12 @@ impl Diagnosis {
         let Some(view) = View::of(engine, at, window_s) else { return Diagnosis::default() };
         let (mut suspects, notes) = signature::all(&view);
         let family = engine.family();
-        let (mut suspects, notes) = match family.kind {
-            // Its chunks have other cadences, leads and gates: only that it stands still shows as well.
-            FamilyKind::AppendOnlyTape => {
-                suspects.retain(|it| it.class == Class::GenerationStall);
-                (suspects, Vec::new())
-            }
-            FamilyKind::RefiningLoop => {
-                // Others have windows of their own.
-                let is_usual = matches!(family.name, Family::Acestep | Family::Unknown);
-                suspects.retain(|it| is_usual || it.class != Class::OversizeWindow);
-                (suspects, notes)
-            }
-        };
+        // Others have windows of their own.
+        let is_usual = matches!(family.name, Family::Acestep | Family::Unknown);
+        suspects.retain(|it| is_usual || it.class != Class::OversizeWindow);
+        if is_over(engine) {
+            suspects.retain(|it| it.class != Class::GenerationStall || it.stretch.to_s < view.to_s);
+        }
         let ending = ending::suspect(engine, &view, at);
         if let Some(end) = &ending {
             // What led to the end without more is part of it.
@@ -94,4 +87,11 @@ impl Diagnosis {
             estimates: Estimates::of(&view, fall),
         }
     }
+}
+
+/// The piece that a tape holds has been played to its end.
+fn is_over(engine: &Engine) -> bool {
+    let tape = engine.heard_meter().zip(engine.origin());
+    let tape = tape.and_then(|(meter, origin)| meter.tape_report(origin));
+    tape.is_some_and(|tape| tape.ended_s.is_some())
 }

@@ -17,7 +17,11 @@ const SILENT_S: f64 = 0.5;
 const WAKES_S: f64 = 1.0;
 /// What came this long after the first buffer is not the start any more: the first generation is
 /// slow, and the server's lead comes down from its ceiling.
-const STARTED_S: f64 = 2.5;
+pub const STARTED_S: f64 = 2.5;
+/// Shares of the seconds in which slices came fastest: a fault may last for most of a session, and a queue
+/// that empties makes a few seconds faster than the server is.
+const BETTER_SECONDS: f64 = 0.25;
+const BEST_SECONDS: f64 = 0.05;
 /// The transient of a swap or a wake-up: the stall reserve of 1.35 s and a round trip.
 pub const SETTLED_S: f64 = 2.0;
 
@@ -130,6 +134,8 @@ pub struct View {
     pub to_s: f64,
     /// The session only appends.
     pub is_tape: bool,
+    /// The longest that a ping of the client took, in seconds; `None` without any.
+    pub longest_ping_s: Option<f64>,
 }
 
 impl View {
@@ -142,6 +148,7 @@ impl View {
         let to_s = ended(engine, at).seconds_since(origin).max(0.0);
         let from_s = begins_s.max(forgotten_s).max(to_s - window_s).max(0.0);
         let is_tape = engine.family().tape().is_some();
+        let pings = engine.facts().pings.round_trips();
         let view = View {
             slices: slices(observed, origin, rate, from_s, !is_tape),
             reports: reports(observed, origin, from_s),
@@ -155,6 +162,7 @@ impl View {
             from_s,
             to_s,
             is_tape,
+            longest_ping_s: (!pings.is_empty()).then(|| Nanos(pings.longest_ns).seconds()),
             ..View::default()
         };
         Some(view.measured())
@@ -275,7 +283,7 @@ impl View {
     fn usual(&self) -> Usual {
         let sound = || self.slices.iter().filter(|it| !it.is_reused && it.tick_s > 0.0);
         let work_s = quantile(sound().map(SliceRow::work_s), 0.5);
-        let interval_s = self.usual_interval_s();
+        let interval_s = self.usual_interval_s(work_s);
         let reports = self.reports.iter().zip(self.reports.iter().skip(1));
         let leads = self.slices.iter().filter(|it| !self.is_settling(it.t_s));
         Usual {
@@ -289,8 +297,9 @@ impl View {
         }
     }
 
-    /// The interval of the better quarter of the seconds: what the session does while all is well.
-    fn usual_interval_s(&self) -> f64 {
+    /// The interval of the better quarter of the seconds: what the session does while all is well. Where
+    /// less than a quarter was, the best seconds tell, unless slices came faster than they are made.
+    fn usual_interval_s(&self, work_s: f64) -> f64 {
         let mut means = Vec::new();
         let mut second: (i64, f64, u32) = (i64::MIN, 0.0, 0);
         for slice in self.slices.iter().filter(|it| !it.is_reused) {
@@ -306,7 +315,8 @@ impl View {
         if means.is_empty() {
             return quantile(self.slices.iter().filter_map(|it| it.interval_s), 0.25);
         }
-        quantile(means.into_iter(), 0.25)
+        let of = |share| quantile(means.iter().copied(), share);
+        of(BETTER_SECONDS).min(of(BEST_SECONDS).max(work_s))
     }
 
     fn generations_per_s(&self) -> f64 {
@@ -325,12 +335,12 @@ impl View {
         quantile(rates.into_iter(), 0.85)
     }
 
-    /// The lead of the seconds in which most was well: the median of those that lie in the range of
+    /// The lead of the seconds in which most was well: the lower quarter of those that lie in the range of
     /// a server without the transport's share, or that range's floor.
     fn usual_lead_s<'a>(&self, settled: impl Iterator<Item = &'a SliceRow>) -> f64 {
         let sound: Vec<_> =
             settled.map(|it| it.lead_s).filter(|lead_s| (0.0..1.4).contains(lead_s)).collect();
-        if sound.is_empty() { 0.2 } else { quantile(sound.into_iter(), 0.4) }
+        if sound.is_empty() { 0.2 } else { quantile(sound.into_iter(), 0.25) }
     }
 }
 

@@ -18,3 +18,6 @@ pub const PART_KEY: &str = "part";
 pub const INCIDENT_KEY: &str = "incident";
 /// Key of a header's metadata: when that was, on the capture's clock.
 pub const INCIDENT_NS_KEY: &str = "incident_ns";
+/// Key of a header's metadata: the cause that was at work then, its class and a sentence, as far as it
+/// showed by then.
+pub const INCIDENT_FINDING_KEY: &str = "incident_finding";

@@ -122,6 +122,9 @@ impl fmt::Display for TriggerReason {
     }
 }
 
+/// Slices and reports remembered, for what an incident is due to.
+const REMEMBERED: usize = 4096;
+
 /// Watches a stream for its triggers.
 #[derive(Debug)]
 pub struct TriggerWatch {
@@ -142,7 +145,7 @@ impl TriggerWatch {
     pub fn new(triggers: &[Trigger]) -> Self {
         // Payloads say nothing about leads and ages.
         let mut options =
-            Options { headers_only: true, tracker_bound: Some(1), ..Options::default() };
+            Options { headers_only: true, tracker_bound: Some(REMEMBERED), ..Options::default() };
         let (mut watches_stale, mut watches_behind, mut watches_close) = (false, false, false);
         let mut stale_over_s = DEFAULT_STALE_THRESHOLD_S;
         for trigger in triggers {
@@ -175,6 +178,12 @@ impl TriggerWatch {
     pub fn see(&mut self, record: &Record<'_>) -> Option<TriggerReason> {
         self.engine.handle(record);
         self.new_close().or_else(|| self.new_spell())
+    }
+
+    /// All that is known of the session by now.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.engine
     }
 
     fn new_close(&mut self) -> Option<TriggerReason> {

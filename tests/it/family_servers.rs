@@ -205,6 +205,9 @@ fn incidents_of_tapes_are_told_apart() {
         // Of paging the promise is acestep's.
         let lags = promised.lags || *name == "vram-paging";
         assert_eq!(verdict.lag, Some(lags), "{family} {name}: {verdict:?}");
+        let findings = &live.diagnosis.findings;
+        let top = findings.first().map_or(incident::HEALTHY, |finding| finding.class.id());
+        assert_eq!(top, promised.class, "{family} {name} with seed {seed}: {findings:#?}");
     })
     .unwrap();
 }

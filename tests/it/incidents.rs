@@ -9,7 +9,7 @@ use lagtape::edge::recorder::{
     FileLayout, Quota, Recorder, RecorderNotice as Notice, RecorderOptions, RingOptions,
 };
 use lagtape::engine::{Engine, Options};
-use lagtape::flight::{INCIDENT_KEY, RingLimits, Trigger, TriggerReason};
+use lagtape::flight::{INCIDENT_FINDING_KEY, INCIDENT_KEY, RingLimits, Trigger, TriggerReason};
 use lagtape::parse::ByteSize;
 use lagtape::time::{Nanos, Span};
 use tempfile::TempDir;
@@ -137,6 +137,24 @@ fn an_incident_has_what_came_before_it_and_after_it() {
     check_session("behind:at=7,for=3", &ring(4, 2), &["stale", "behind"]);
     check_session("preempted:at=9", &ring(5, 10), &["closed"]);
     check_session("healthy", &ring(5, 10), &[]);
+}
+
+/// The header of the first incident names what was at work when it was seen.
+#[track_caller]
+fn check_finding(trouble: &str, class: &str) {
+    let session = simulated_bytes(trouble, 5, 14);
+    let folder = TempDir::new().unwrap();
+    let finished = record(&session, &options(&folder, ring(60, 2)), |_, _| ());
+    let incident = Incident::read(&finished.files[0]);
+    let finding = incident.metadata.get(INCIDENT_FINDING_KEY);
+    let finding = finding.unwrap_or_else(|| panic!("{trouble}: {:?}", incident.metadata));
+    assert!(finding.starts_with(&format!("{class}: ")), "{trouble}: {finding}");
+}
+
+#[test]
+fn an_incident_names_its_cause() {
+    check_finding("stall:at=7,for=5", "generation-stall");
+    check_finding("preempted:at=9", "preempted");
 }
 
 /// Waits for something that becomes of the recording, and keeps what came before it.

@@ -109,7 +109,9 @@ fn blocked(view: &View, gaps: &[(Stretch, usize)]) -> Vec<Suspect> {
 
 fn backlog(view: &View, chain: &[(Stretch, usize)]) -> Option<Suspect> {
     let (first, last) = (chain.first()?, chain.last()?);
-    let stretch = Stretch { from_s: first.0.from_s, to_s: last.0.to_s };
+    // A client whose first reports are late was from the beginning on.
+    let from_s = if first.1 == 0 { view.from_s } else { first.0.from_s };
+    let stretch = Stretch { from_s, to_s: last.0.to_s };
     let round_s = quantile(chain.iter().map(|(gap, _)| gap.len_s()), 0.5);
     let slices = view.slices_in(stretch).len();
     let sentence = format!(
@@ -213,8 +215,9 @@ pub struct AudioClock {
 
 /// The audio clock as its positions show it; `None` without enough of them.
 pub fn audio_clock(view: &View) -> Option<AudioClock> {
-    let has_rate = view.ops.iter().any(|(_, op)| matches!(op, Marker::Rate { .. }));
-    let runs = if has_rate { Vec::new() } else { runs(view) };
+    // A listener who changes the rate does so later; what a client is started with is its clock's.
+    let changes = |(t_s, op): &(f64, Marker)| matches!(op, Marker::Rate { .. }) && *t_s > START_S;
+    let runs = if view.ops.iter().any(changes) { Vec::new() } else { runs(view) };
     let points = runs.iter().map(Vec::len).sum::<usize>();
     let over_s: f64 = runs.iter().filter_map(|run| Some(run.last()?.t_s - run.first()?.t_s)).sum();
     if points < 30 || over_s < SKEW_OVER_S {

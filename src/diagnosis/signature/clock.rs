@@ -3,16 +3,20 @@
 use std::ops::Range;
 
 use super::load::LateSpell;
-use super::pace::{PaceSum, Step, paces, waited_s};
+use super::pace::{PaceSum, Step, breaks, is_held_up, paces, slower_than_made, waited_s};
 use crate::diagnosis::class::Class;
 use crate::diagnosis::suspect::Suspect;
-use crate::diagnosis::view::{Stretch, View, quantile};
+use crate::diagnosis::view::{STARTED_S, SliceRow, Stretch, View, folded, quantile};
 
 /// Leads this far below the usual one have fallen, in seconds: more than jitter and a stair of 85 ms do.
 const FALLEN_S: f64 = 0.15;
 /// They fall for so long at least, and so far, in seconds.
 const FALLS_FOR_S: f64 = 1.5;
 const FALLS_BY_S: f64 = 0.3;
+/// A fall slower than this has been one for a while before it shows, in seconds per second.
+const SLOW: f64 = 0.2;
+/// A fall at once is looked for so close to the onset, in seconds: the half second that a step lies in.
+const STEP_WITHIN_S: f64 = 0.5;
 /// Of a fall of leads, the link accounts for what slices lack; the server's clock for the rest.
 pub const LINK_SHARE: f64 = 0.5;
 /// Steps before a fall that tell how many slices came while all was well.
@@ -21,6 +25,10 @@ pub const BEFORE_STEPS: usize = 12;
 const THROWN_S: f64 = 1.0;
 /// The longest lead that a server places at: its ceiling and the transport's cap.
 const LONGEST_S: f64 = 4.5;
+/// What a stall can raise a lead to, in seconds.
+const MOST_RESERVE_S: f64 = 1.35;
+/// The cap of the transport lead, with a slice more, in seconds.
+const CAP_S: f64 = 3.36;
 /// The server raises its transport lead below this, …
 const TOO_LITTLE_S: f64 = 0.15;
 /// … and this is a raised one, in seconds: beyond what it keeps, 0.35 s.
@@ -35,14 +43,16 @@ pub fn suspects(view: &View, spells: &[LateSpell], content: &[Suspect]) -> Vec<S
     let mut suspects: Vec<Suspect> = runaways(view, spells, content);
     let swings = oscillation(view, &paces, spells);
     // Where the lead swings, it falls because it was let go.
+    // A lead that was thrown up on a short loop wraps to one that seems to have fallen.
     let is_swing = |fall: &Fall| {
         let within =
             |it: &Suspect| it.stretch.overlap_s(&fall.stretch) > 0.5 * fall.stretch.len_s();
-        swings.as_ref().is_some_and(within)
+        swings.iter().chain(&suspects).any(within)
     };
     let falls = falls(view, &paces);
     let others = falls.iter().filter(|fall| !is_swing(fall));
-    suspects.extend(others.filter_map(|fall| stale(view, fall, content)));
+    let stale: Vec<Suspect> = others.filter_map(|fall| stale(view, fall, content)).collect();
+    suspects.extend(stale);
     suspects.extend(swings);
     suspects
 }
@@ -61,6 +71,9 @@ pub struct Fall {
     /// regions that a client asks for by position lie anywhere, so that the lowest lead may be theirs.
     pub waited_s: f64,
     pub mostly_s: f64,
+    /// It fell at once, as where the server places by another rule from then on. A position that is read
+    /// late grows no faster old than time goes.
+    pub is_step: bool,
 }
 
 impl Fall {
@@ -80,8 +93,13 @@ impl Fall {
     /// long as they lie too near. Of a server that reads acknowledgements late slices are missing as well,
     /// but fresh ones come.
     pub fn is_link(&self, view: &View) -> bool {
+        if is_held_up(view, self.stretch) {
+            return true;
+        }
+        let least = LINK_SHARE * self.slope.abs().min(1.0);
         let lacking = self.lacking(view);
-        lacking >= LINK_SHARE * self.slope.abs().min(1.0) && lacking > 0.02 && self.has_waited(view)
+        let is_slower = slower_than_made(view, self.stretch) >= least;
+        is_slower && lacking >= least && lacking > 0.02 && self.has_waited(view)
     }
 
     fn has_waited(&self, view: &View) -> bool {
@@ -107,28 +125,29 @@ pub fn falls(view: &View, paces: &[Step]) -> Vec<Fall> {
 }
 
 fn fall(view: &View, paces: &[Step], low: Range<usize>) -> Option<Fall> {
+    let begins = low.start;
     let earlier = &paces[low.start.saturating_sub(BEFORE_STEPS)..low.start];
     // A link whose lead had been raised fills its queue before leads are too low.
     let filling = &paces[low.start.saturating_sub(BEFORE_STEPS)..low.end];
     let low = &paces[low];
+    let begin = low.first().filter(|it| it.at.from_s < view.from_s + STARTED_S);
     let settled = low.iter().position(|it| !view.is_settling(it.at.from_s))?;
     let low = &low[settled..];
     let (first, last) = (low.first()?, low.last()?);
     let lowest = low.iter().min_by(|a, b| a.lead_s.total_cmp(&b.lead_s))?;
     let lasts_s = last.at.to_s - first.at.from_s;
     let fell_s = view.usual.lead_s - lowest.lead_s;
-    if lasts_s < FALLS_FOR_S || fell_s < FALLS_BY_S {
+    if lasts_s < FALLS_FOR_S || fell_s < FALLS_BY_S || lowest.lead_s > TOO_LITTLE_S {
         return None;
     }
     let falling = low.iter().position(|it| it == lowest).map_or(low, |at| &low[..=at]);
     let takes_s = lowest.at.to_s - first.at.from_s;
     let slope = if falling.len() >= 3 { -fell_s / takes_s.max(0.5) } else { 0.0 };
-    // The first slice that was too near tells the moment better than the step that it lies in.
-    let near = Stretch { from_s: first.at.from_s - 1.0, to_s: first.at.to_s };
-    let is_near = |lead_s: f64| lead_s < view.usual.lead_s - 0.5 * FALLEN_S;
-    let slices = view.slices_in(near);
-    let onset = slices.iter().rposition(|it| !is_near(it.lead_s)).map_or(0, |at| at + 1);
-    let from_s = slices.get(onset).map_or(first.at.from_s, |it| it.t_s);
+    // A server that begins places far ahead, and never too near.
+    let near_s = first_near(view, begin.unwrap_or(first).at).unwrap_or(first.at.from_s);
+    let is_slow = (-SLOW..0.0).contains(&slope);
+    let declines_s = is_slow.then(|| declines_from(&paces[..=begins], slope).max(view.from_s));
+    let from_s = declines_s.map_or(near_s, |declines_s| declines_s.min(near_s));
     let stretch = Stretch { from_s, to_s: last.at.to_s.min(view.to_s) };
     let lowest_s = lowest.lead_s;
     let before = PaceSum::of(earlier).slice_share(view);
@@ -136,14 +155,45 @@ fn fall(view: &View, paces: &[Step], low: Range<usize>) -> Option<Fall> {
     let falling = if falling.len() >= 3 { falling } else { low };
     let waited_s = waited_s(filling, view.usual.generations_per_s);
     let mostly_s = view.usual.lead_s - quantile(low.iter().map(|it| it.lead_s), 0.5);
-    Some(Fall { stretch, slope, lowest_s, sum: PaceSum::of(falling), before, waited_s, mostly_s })
+    let is_step = falls_at_once(view, from_s);
+    let sum = PaceSum::of(falling);
+    Some(Fall { stretch, slope, lowest_s, sum, before, waited_s, mostly_s, is_step })
+}
+
+/// When the first slice came that was too near: it tells the moment better than the step that it lies in.
+fn first_near(view: &View, step: Stretch) -> Option<f64> {
+    let slices = view.slices_in(Stretch { from_s: step.from_s - 1.0, to_s: step.to_s });
+    let is_near = |lead_s: f64| lead_s < view.usual.lead_s - 0.5 * FALLEN_S;
+    let first = slices.iter().rposition(|it| !is_near(it.lead_s)).map_or(0, |at| at + 1);
+    slices.get(first).map(|it| it.t_s)
+}
+
+/// Since when the leads of steps go down by a good part of the slope, up to the last of them.
+fn declines_from(steps: &[Step], slope: f64) -> f64 {
+    let declines = |pair: &&[Step]| pair[1].lead_s - pair[0].lead_s < 0.25 * slope * STEP_WITHIN_S;
+    let count = steps.windows(2).rev().take_while(declines).count();
+    steps.get(steps.len() - 1 - count).map_or(0.0, |step| step.at.to_s)
+}
+
+/// Whether the leads of neighbouring slices around a moment fell by more than the time between them
+/// allows, without the playhead having gone elsewhere. Of three on each side the middle one counts: a
+/// region that a client asked for lies anywhere.
+fn falls_at_once(view: &View, at_s: f64) -> bool {
+    let near = view.slices_in(Stretch { from_s: at_s - STEP_WITHIN_S, to_s: at_s + STEP_WITHIN_S });
+    let middle = |three: &[SliceRow]| quantile(three.iter().map(|it| it.lead_s), 0.5);
+    near.windows(6).any(|six| {
+        let (before, after) = six.split_at(3);
+        let elapsed_s = after[1].t_s - before[1].t_s;
+        let fell_s = folded(middle(before) - middle(after), view.loop_s(at_s));
+        fell_s - elapsed_s > FALLS_BY_S && !breaks(view, before[0].t_s, after[2].t_s)
+    })
 }
 
 /// Leads fall, slices and reports come as usual: the server acts on positions that are long over.
 fn stale(view: &View, fall: &Fall, content: &[Suspect]) -> Option<Suspect> {
     let is_content = content.iter().any(|it| it.stretch.overlap_s(&fall.stretch) > 0.0);
     let blocked = longest_report_gap_s(view, fall.stretch);
-    if fall.is_link(view) || fall.is_work(view) || is_content || view.is_tape {
+    if fall.is_link(view) || fall.is_work(view) || fall.is_step || is_content {
         return None;
     }
     if view.reports_in(fall.stretch).is_empty() || blocked > 0.5 * fall.stretch.len_s() {
@@ -189,28 +239,37 @@ pub fn longest_report_gap_s(view: &View, stretch: Stretch) -> f64 {
     longest_s
 }
 
-/// After a jump, slices land seconds ahead, without a gap that would have raised the lead.
+/// After a jump, slices land seconds ahead, and further than a gap near it would have raised the lead.
 fn runaways(view: &View, spells: &[LateSpell], content: &[Suspect]) -> Vec<Suspect> {
     let seeks = view.ops.iter().filter(|(_, op)| matches!(op, crate::capture::Marker::Seek { .. }));
     let mut moments: Vec<f64> = view.jumps.iter().map(|&(t_s, _)| t_s).collect();
     moments.extend(seeks.map(|&(t_s, _)| t_s));
     moments.extend(view.buffers.iter().skip(1).map(|buffer| buffer.t_s));
+    // In a pause the server's estimate runs on, and what is reported by a client that stands still is not.
+    moments.extend(view.pauses.iter().map(|pause| pause.to_s));
     moments.sort_by(f64::total_cmp);
     moments.dedup_by(|later, earlier| *later - *earlier < 1.0);
-    let usable = |&t_s: &f64| {
-        let near = Stretch { from_s: t_s - 0.5, to_s: t_s + 1.5 };
-        let is_gap =
-            spells.iter().any(|it| it.longest_s > 0.5 && it.stretch.overlap_s(&near) > 0.0);
-        let is_content = content.iter().any(|it| it.stretch.overlap_s(&near) > 0.0);
-        !is_gap && !is_content
+    let near = |t_s: f64| Stretch { from_s: t_s - 0.5, to_s: t_s + 1.5 };
+    let usable = |&t_s: &f64| !content.iter().any(|it| it.stretch.overlap_s(&near(t_s)) > 0.0);
+    let reserve_s = |t_s: f64| {
+        let gaps = spells.iter().filter(|it| it.stretch.overlap_s(&near(t_s)) > 0.0);
+        let longest_s = gaps.map(|it| it.longest_s).fold(0.0, f64::max);
+        // What the reserve leaves to the window is not worth a lead.
+        if longest_s > 0.5 { longest_s.min(MOST_RESERVE_S) } else { 0.0 }
     };
     let at = moments.into_iter().filter(usable);
-    at.filter_map(|t_s| runaway(view, t_s)).collect()
+    at.filter_map(|t_s| runaway(view, t_s, reserve_s(t_s))).collect()
 }
 
-fn runaway(view: &View, at_s: f64) -> Option<Suspect> {
-    let threshold_s = view.usual.lead_s + THROWN_S;
-    let is_thrown = |lead_s: f64| lead_s > threshold_s && lead_s < LONGEST_S;
+fn runaway(view: &View, at_s: f64, reserve_s: f64) -> Option<Suspect> {
+    let loop_s = view.loop_s(at_s);
+    let threshold_s = view.usual.lead_s + reserve_s + THROWN_S;
+    // On a short loop the longest leads wrap to behind the listener.
+    let unwrapped = |lead_s: f64| {
+        let is_wrapped = lead_s < 0.0 && lead_s + loop_s <= view.usual.lead_s + CAP_S;
+        if is_wrapped { lead_s + loop_s } else { lead_s }
+    };
+    let is_thrown = |lead_s: f64| (threshold_s..LONGEST_S).contains(&unwrapped(lead_s));
     let soon = view.slices_in(Stretch { from_s: at_s + 0.3, to_s: at_s + 2.0 });
     let thrown = soon.iter().filter(|slice| is_thrown(slice.lead_s)).count();
     if soon.len() < 4 || (thrown as f64) < 0.8 * soon.len() as f64 {
@@ -219,7 +278,7 @@ fn runaway(view: &View, at_s: f64) -> Option<Suspect> {
     let after = view.slices_in(Stretch { from_s: at_s + 0.3, to_s: view.to_s });
     let last = after.iter().take_while(|slice| is_thrown(slice.lead_s)).last()?;
     let stretch = Stretch { from_s: at_s, to_s: last.t_s };
-    let lead_s = quantile(soon.iter().map(|slice| slice.lead_s), 0.5);
+    let lead_s = quantile(soon.iter().map(|slice| unwrapped(slice.lead_s)), 0.5);
     let near = view.reports_in(Stretch { from_s: at_s - 0.2, to_s: at_s + 1.5 });
     let stray = near
         .iter()
@@ -247,7 +306,7 @@ fn runaway(view: &View, at_s: f64) -> Option<Suspect> {
             soon.first().map(|it| it.seq),
         )
         .link("What lies before it is not rendered", &[("until_s", last.t_s)], [last.seq])
-        .apart(Class::GenerationStall, "no gap raised the stall reserve");
+        .apart(Class::GenerationStall, "no gap that would raise the stall reserve so far");
     Some(if stray.is_some() {
         suspect
     } else {

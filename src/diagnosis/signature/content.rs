@@ -69,14 +69,23 @@ fn held_up(view: &View, buffer: &BufferRow) -> Option<Suspect> {
 fn old_track(view: &View, buffer: &BufferRow) -> Option<Suspect> {
     let at = view.slices.partition_point(|slice| slice.t_s < buffer.t_s);
     let old = view.slices.get(at.checked_sub(1)?)?;
-    let old_loop_s = view.loop_s(old.t_s);
-    let goes_on = |slice: &&SliceRow| {
+    let loops = [view.loop_s(old.t_s), buffer.loop_s];
+    let is_usual = |slice: &SliceRow| (slice.lead_s - view.usual.lead_s).abs() <= 0.4;
+    // The old position goes on in the loop that it was in, or wraps in the new one.
+    let goes_on = |slice: &&SliceRow, loop_s: f64| {
         let off_s = slice.start_s - old.start_s - (slice.t_s - old.t_s);
-        folded(off_s, old_loop_s).abs() < GOES_ON_S
-            && (slice.lead_s - view.usual.lead_s).abs() > 0.4
+        folded(off_s, loop_s).abs() < GOES_ON_S && !is_usual(slice)
     };
-    let stray = view.slices[at..].iter().take_while(goes_on);
-    let (count, last) = stray.fold((0, None), |(count, _), slice| (count + 1, Some(slice)));
+    let stray = |loop_s: f64| view.slices[at..].iter().take_while(|it| goes_on(it, loop_s)).count();
+    let [old_loop, new_loop] = loops.map(stray);
+    // By chance a lead that the swap or a gap has thrown up wraps there as well. It sinks slowly.
+    let ends_at_once = |count: usize| {
+        let pair = view.slices.get(at + count - 1).zip(view.slices.get(at + count));
+        pair.is_none_or(|(last, next)| is_usual(next) && (last.lead_s - next.lead_s).abs() > 0.4)
+    };
+    let is_wrapped = new_loop > old_loop && ends_at_once(new_loop);
+    let count = if is_wrapped { new_loop } else { old_loop };
+    let last = count.checked_sub(1).map(|stray| &view.slices[at + stray]);
     let last = last?;
     let lasts_s = last.t_s - buffer.t_s;
     if lasts_s < ON_THEIR_WAY_S || count < 4 {
@@ -100,7 +109,7 @@ fn old_track(view: &View, buffer: &BufferRow) -> Option<Suspect> {
 
 /// The first slice of a buffer came so late that the source was heard.
 fn never_covered(view: &View, buffer: &BufferRow) -> Option<Suspect> {
-    if view.from_s > buffer.t_s || view.is_tape {
+    if view.from_s > buffer.t_s {
         return None;
     }
     let at = view.slices.partition_point(|slice| slice.t_s < buffer.t_s);
@@ -131,7 +140,7 @@ fn never_covered(view: &View, buffer: &BufferRow) -> Option<Suspect> {
 
 fn oversize(view: &View) -> Option<Suspect> {
     let window_s = quantile(view.slices.iter().map(|slice| slice.window_s), 0.75);
-    if view.is_tape || window_s < OVERSIZE_S {
+    if window_s < OVERSIZE_S {
         return None;
     }
     let decode_s = quantile(view.slices.iter().map(|slice| slice.decode_s), 0.5);

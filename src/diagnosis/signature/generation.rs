@@ -2,6 +2,7 @@
 
 use super::burst;
 use super::load::LateSpell;
+use super::pace::is_held_up;
 use crate::diagnosis::class::Class;
 use crate::diagnosis::suspect::Suspect;
 use crate::diagnosis::view::{SliceRow, Stretch, View, quantile};
@@ -22,8 +23,14 @@ const DRAG_TURNS: usize = 5;
 const ASIDE_S: f64 = 1.5;
 /// Slices until the pipeline is warm: two rounds of a pipeline of depth 4.
 const WARM_SLICES: usize = 8;
+/// Slices of so many seconds before a gap tell whether the link is full.
+const FULL_FOR_S: f64 = 3.0;
 /// Load that fills this share of its time with long intervals is one, and does not come and go.
 const STEADY: f64 = 0.6;
+/// Slices that are this much of the way back from loaded to usual have not recovered, …
+const RECOVERED: f64 = 0.4;
+/// … but for so many: those around the onset.
+const EXCEPTIONS: f64 = 0.1;
 /// A window that takes longer to make than this share of what it plays does not keep up.
 const KEEPS_UP: f64 = 0.97;
 /// What memory that is paged does to a tick: 2.5 to 3.2 times as long, with a margin.
@@ -39,7 +46,8 @@ pub fn suspects(view: &View, spells: &[LateSpell], content: &[Suspect]) -> Vec<S
             |it: &Suspect| it.stretch.overlap_s(&spell.stretch) > 0.5 * spell.stretch.len_s();
         !content.iter().chain(&suspects).any(explained_by)
     };
-    let spells: Vec<&LateSpell> = spells.iter().filter(is_unexplained).collect();
+    let spells: Vec<&LateSpell> =
+        spells.iter().filter(|it| is_unexplained(it) && !is_not_due(spells, it)).collect();
     let (mut stalls, mut loaded) = (Vec::new(), Vec::new());
     for spell in spells {
         if let Some(suspect) = refit(view, spell) {
@@ -60,6 +68,13 @@ pub fn suspects(view: &View, spells: &[LateSpell], content: &[Suspect]) -> Vec<S
         suspects.extend(always_slow(view));
     }
     suspects
+}
+
+/// The silence at the end is no longer than the intervals of the slow slices before it.
+fn is_not_due(spells: &[LateSpell], last: &LateSpell) -> bool {
+    let is_before = |it: &&LateSpell| it.is_work && it.stretch.to_s >= last.stretch.from_s;
+    let before = spells.iter().filter(is_before).find(|it| !it.is_open);
+    last.is_open && before.is_some_and(|it| last.longest_s <= it.longest_s)
 }
 
 /// What one gap is.
@@ -116,7 +131,8 @@ fn gap(view: &View, spell: &LateSpell) -> Option<Gap> {
     let is_start = spell.slices.0 < WARM_SLICES && view.from_s <= 0.0;
     let least_s = STALL_S.max(3.0 * view.usual.interval_s);
     let is_made = spell.is_made || ends_in_backlog(view, spell);
-    if gap_s < least_s || is_start || is_made || is_frozen_client(view, spell) {
+    let is_nothing = is_frozen_client(view, spell) || is_on_its_way(view, spell);
+    if gap_s < least_s || is_start || is_made || is_nothing {
         return None;
     }
     let before = spell.slices.0.checked_sub(1).and_then(|at| view.slices.get(at));
@@ -199,6 +215,15 @@ pub fn ends_in_backlog(view: &View, spell: &LateSpell) -> bool {
     at_once.count() >= 3 && first.lead_s < view.usual.lead_s - 0.5 * spell.longest_s.min(1.0)
 }
 
+/// The slice after the gap is big, and took as long on a full link as it is big.
+fn is_on_its_way(view: &View, spell: &LateSpell) -> bool {
+    let Some(after) = view.slices.get(spell.slices.0) else { return false };
+    let before = Stretch { from_s: spell.stretch.from_s - FULL_FOR_S, to_s: spell.stretch.from_s };
+    let bytes: f64 = view.slices_in(before).iter().map(|it| it.bytes).sum();
+    let rate = bytes / FULL_FOR_S;
+    is_held_up(view, before) && after.bytes >= 0.7 * rate * spell.longest_s
+}
+
 /// Whether the slice before this one is the only one that lies far ahead.
 fn is_alone(view: &View, at: usize) -> bool {
     let before = at.checked_sub(3).map_or(&[][..], |from| &view.slices[from..at - 1]);
@@ -208,15 +233,14 @@ fn is_alone(view: &View, at: usize) -> bool {
 /// Spells of long ticks: one that stays is slow generation or paging, several that pass are contention.
 fn load(view: &View, loaded: &[&LateSpell]) -> Vec<Suspect> {
     let Some((first, last)) = loaded.first().zip(loaded.last()) else { return Vec::new() };
-    let lasts = |spell: &LateSpell| {
-        spell.stretch.len_s() >= LASTS_S || view.to_s - spell.stretch.to_s < 2.0
-    };
     let long_s: f64 = loaded.iter().map(|it| it.stretch.len_s()).sum();
     let whole = Stretch { from_s: first.stretch.from_s, to_s: last.stretch.to_s };
     let waited_s: f64 = loaded.iter().flat_map(|it| &it.long_s).sum();
     let is_one = loaded.len() == 1 || long_s >= 0.9 * whole.len_s();
-    let is_one = is_one && waited_s >= STEADY * whole.len_s();
-    if is_one && lasts(last) && whole.len_s() >= 1.0 {
+    let is_one = is_one && waited_s >= STEADY * whole.len_s() || stays(view, whole, first.work_s);
+    let last = if is_one { whole } else { last.stretch };
+    let lasts = last.len_s() >= LASTS_S || view.to_s - last.to_s < 2.0;
+    if is_one && lasts && whole.len_s() >= 1.0 {
         return vec![slowed(view, whole, loaded)];
     }
     if long_s < 0.5 {
@@ -241,6 +265,12 @@ fn load(view: &View, loaded: &[&LateSpell]) -> Vec<Suspect> {
             .apart(Class::SlowGeneration, "it recovered in between")
             .apart(Class::BandwidthDeficit, "the headers tell of the time"),
     ]
+}
+
+/// Hardly a slice of a stretch was made as quickly as usual: not all are late by as much as counts.
+fn stays(view: &View, whole: Stretch, loaded_s: f64) -> bool {
+    let quickest_s = quantile(view.slices_in(whole).iter().map(SliceRow::work_s), EXCEPTIONS);
+    quickest_s >= view.usual.work_s + RECOVERED * (loaded_s - view.usual.work_s)
 }
 
 /// Ticks became longer and stayed so.
@@ -307,8 +337,13 @@ fn always_slow(view: &View) -> Option<Suspect> {
         return None;
     }
     let work_s = quantile(settled().map(SliceRow::work_s), 0.5);
-    let whole = Stretch { from_s: view.from_s, to_s: view.to_s };
+    // The first of the long ones, unless that is where what is known begins.
+    let is_long = |it: &&SliceRow| it.work_s() >= 0.7 * work_s;
+    let first = view.slices.iter().enumerate().find(|(_, it)| is_long(it));
+    let first = first.filter(|(at, _)| *at >= WARM_SLICES);
+    let from_s = first.map_or(view.from_s, |(_, it)| it.t_s - it.interval_s.unwrap_or(0.0));
+    let whole = Stretch { from_s, to_s: view.to_s };
     let figures = [("work_s", work_s), ("realtime_factor", window_s / interval_s)];
-    (work_s >= 0.6 * interval_s || view.is_tape)
+    (work_s >= 0.6 * interval_s)
         .then(|| slow(whole, &figures, window_s / interval_s, interval_s, window_s, Vec::new()))
 }

@@ -6,7 +6,7 @@ use super::load::LateSpell;
 use super::pace::{PaceSum, Step, paces, waited_s};
 use crate::diagnosis::class::Class;
 use crate::diagnosis::suspect::Suspect;
-use crate::diagnosis::view::{Stretch, View, quantile};
+use crate::diagnosis::view::{Stretch, View};
 
 /// Slices were shed when generation kept this share of its rate, …
 const GENERATED: f64 = 0.8;
@@ -17,13 +17,17 @@ const JOIN_S: f64 = 2.0;
 /// A deficit lasts so long at least, in seconds: the queue that a server fills before it sheds is
 /// 256 KiB, half a second of a usual stream.
 const LASTS_S: f64 = 1.5;
+/// What begins with the session and lasts less is its start, in seconds.
+const START_LASTS_S: f64 = 5.0;
 /// Slices are shed for so long, in seconds, before the server's reading is to blame: a hiccup of a busy
 /// machine lasts less.
 const SHED_FOR_S: f64 = 3.0;
 /// Share of a stretch without a report from which on the client is at fault.
 const UNREPORTED: f64 = 0.4;
-/// Bytes that wait somewhere between server and client make leads fall by this at least, in seconds.
-const WAITING_S: f64 = 0.12;
+/// What a server lets be on its way before it sheds, in bytes, and the time within which a link that is
+/// slower has so much in its queue, in seconds.
+const ROOM_BYTES: f64 = 262_144.0;
+const FILLS_S: f64 = 8.0;
 
 pub fn suspects(
     view: &View,
@@ -44,8 +48,9 @@ pub fn suspects(
     stretches.extend(linked.map(|fall| fall.stretch));
     stretches.retain(|it| {
         let shared = |other: &Suspect| other.stretch.overlap_s(it) > 0.5 * it.len_s();
-        let is_known = !view.is_idle(*it) && it.from_s > view.from_s + 1.0;
-        !others().any(shared) && is_known && !is_left_behind(view, found, it)
+        let is_start = it.from_s <= view.from_s + 1.0 && it.len_s() < START_LASTS_S;
+        let is_known = !view.is_idle(*it) && !is_start;
+        !others().any(shared) && is_known
     });
     let joined = joined(stretches);
     joined.into_iter().filter_map(|stretch| judged(view, &paces, stretch)).collect()
@@ -57,6 +62,7 @@ fn explains_lack(class: Class) -> bool {
         class,
         Class::ClientBacklog
             | Class::StalePlayhead
+            | Class::SeekLeadRunaway
             | Class::SlowGeneration
             | Class::VramPaging
             | Class::GpuContention
@@ -66,16 +72,6 @@ fn explains_lack(class: Class) -> bool {
             | Class::SwapHeadOfLine
             | Class::RawSourceNeverCovered
     )
-}
-
-/// What only appends stays behind after a stall until it has caught up, whatever the link carries.
-fn is_left_behind(view: &View, found: &[Suspect], stretch: &Stretch) -> bool {
-    let is_after = |stall: &Suspect| {
-        stall.class == Class::GenerationStall
-            && stretch.from_s <= stall.stretch.to_s + JOIN_S
-            && stretch.to_s > stall.stretch.from_s
-    };
-    view.is_tape && found.iter().any(is_after)
 }
 
 /// Steps in which generation went on and slices were left out.
@@ -106,14 +102,20 @@ fn joined(mut stretches: Vec<Stretch>) -> Vec<Stretch> {
     joined
 }
 
-/// Slices that lie too near did not wait for that: they tell of generations just finished.
-fn come_fresh(view: &View, paces: &[Step], stretch: Stretch) -> bool {
-    let per_s = view.usual.generations_per_s;
+/// Slices come without having waited for as long as a link takes for what a server lets be on its way: they
+/// tell of generations just finished.
+fn come_fresh(view: &View, paces: &[Step], stretch: Stretch, bytes_per_s: f64) -> bool {
     let from = paces.partition_point(|it| it.at.to_s <= stretch.from_s);
-    let to = paces.partition_point(|it| it.at.from_s < stretch.to_s);
-    let lead_s = quantile(paces[from..to].iter().map(|it| it.lead_s), 0.5);
-    let filling = &paces[from.saturating_sub(BEFORE_STEPS)..to];
-    per_s > 0.0 && waited_s(filling, per_s) < LINK_SHARE * (view.usual.lead_s - lead_s)
+    let to = paces.partition_point(|it| it.at.from_s < stretch.to_s.min(stretch.from_s + FILLS_S));
+    let before = PaceSum::of(&paces[from.saturating_sub(BEFORE_STEPS)..from]);
+    let is_known = (0.8..1.2).contains(&before.generation_share(view)) && before.elapsed_s > 3.0;
+    let usual = view.usual.generations_per_s;
+    let per_s = if is_known { before.generations / before.elapsed_s } else { usual };
+    let full_s = ROOM_BYTES / bytes_per_s.max(1.0);
+    // The queue of a link that is thin from the start filled before it showed.
+    let is_early = stretch.from_s < view.from_s + FILLS_S;
+    let filling = &paces[from.saturating_sub(if is_early { BEFORE_STEPS } else { 1 })..to];
+    per_s > 0.0 && waited_s(filling, per_s) < LINK_SHARE * full_s
 }
 
 /// A stretch in which slices were missing although they were made: the link held them up, or the server
@@ -140,7 +142,7 @@ fn judged(view: &View, paces: &[Step], stretch: Stretch) -> Option<Suspect> {
     let records = view.slices_in(stretch);
     let records = [records.first(), records.last()].into_iter().flatten().map(|it| it.seq);
     let acknowledges = view.reports.iter().any(|it| it.acknowledged.is_some());
-    let fresh = fell_s < WAITING_S || come_fresh(view, paces, stretch);
+    let fresh = come_fresh(view, paces, stretch, rate);
     let has_room = fresh && acknowledges && has_reports && generated >= GENERATED;
     if has_room && stretch.len_s() < SHED_FOR_S {
         return None;

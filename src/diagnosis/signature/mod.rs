@@ -12,6 +12,7 @@ mod generation;
 mod link;
 mod load;
 mod pace;
+mod tape;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +31,13 @@ pub fn deepest_fall(view: &View) -> Option<(f64, f64)> {
 
 /// Everything that the signatures see.
 pub fn all(view: &View) -> (Vec<Suspect>, Vec<DiagnosisNote>) {
+    if view.is_tape {
+        // Its portions have other cadences, and nothing on it is placed.
+        let mut spells = load::spells(view);
+        spells.retain(|spell| tape::is_overdue(view, spell));
+        let stalls = generation::suspects(view, &spells, &[]);
+        return (tape::suspects(view, stalls), Vec::new());
+    }
     let client = client::suspects(view);
     let content = content::suspects(view);
     let spells = load::spells(view);

@@ -119,6 +119,8 @@ fn a_fall_of_leads_is_the_clock_s_when_slices_keep_their_rate_and_the_link_s_whe
     let falling = |since_s: f64| 0.2 - 0.5 * since_s;
     check(with_slices(|slices| slower(slices, 1.0, falling)), &[Class::StalePlayhead]);
     check(with_slices(|slices| slower(slices, 2.0, falling)), &[Class::BandwidthDeficit]);
+    // No position grows old faster than time goes.
+    check(with_slices(|slices| slower(slices, 1.0, |_| -0.5)), &[]);
 }
 
 #[test]

@@ -16,8 +16,11 @@ use super::options::{RecorderOptions, RingOptions};
 use super::queue::RecordQueue;
 use super::writer::FileSink;
 use crate::capture::{Body, ReadStep, Reader, Record, SyncMarker, Writer};
+use crate::diagnosis::Diagnosis;
 use crate::edge::clock;
-use crate::flight::{INCIDENT_KEY, INCIDENT_NS_KEY, Ring, TriggerReason, TriggerWatch};
+use crate::flight::{
+    INCIDENT_FINDING_KEY, INCIDENT_KEY, INCIDENT_NS_KEY, Ring, TriggerReason, TriggerWatch,
+};
 use crate::time::Nanos;
 
 /// Incidents that may be written at the same time.
@@ -136,10 +139,14 @@ impl Incidents {
         }
         let now = self.ring.newest();
         let path = self.free_path(why);
+        let finding = Diagnosis::present(self.sentry.engine(), now);
+        let finding = finding.map(|it| format!("{}: {}", it.class, it.sentence));
         let metadata = [
             (INCIDENT_KEY.to_owned(), why.to_string()),
             (INCIDENT_NS_KEY.to_owned(), now.0.to_string()),
         ];
+        let found = finding.clone().map(|it| (INCIDENT_FINDING_KEY.to_owned(), it));
+        let metadata = metadata.into_iter().chain(found);
         let mut opening = Vec::new();
         let writer = self.ring.open(self.marker, metadata, &mut opening);
         let mut incident = Incident {
@@ -156,7 +163,7 @@ impl Incidents {
         };
         self.ring.visit(&mut |record, bytes| incident.push(record, bytes));
         self.open.push(incident);
-        queue.notify(RecorderNotice::Incident { path, why });
+        queue.notify(RecorderNotice::Incident { path, why, finding });
     }
 
     /// A name that no other incident has, even of the same second.

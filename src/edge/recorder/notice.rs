@@ -25,8 +25,8 @@ pub enum RecorderNotice {
     Gap { records: u64, bytes: u64 },
     /// The next part of a recording began.
     Part(PathBuf),
-    /// An incident is being written.
-    Incident { path: PathBuf, why: TriggerReason },
+    /// An incident is being written; the class and the sentence of what was at work, if that shows.
+    Incident { path: PathBuf, why: TriggerReason, finding: Option<String> },
     /// An incident is written to its end.
     Written { path: PathBuf, bytes: u64 },
     /// An incident is not written, because too many others are being written.
@@ -76,7 +76,10 @@ impl fmt::Display for RecorderNotice {
                 "{records} records with {bytes} bytes are missing from the capture; a gap record says so"
             ),
             RecorderNotice::Part(path) => write!(f, "going on in {}", path.display()),
-            RecorderNotice::Incident { path, why } => write!(f, "incident: {why}; writing {}", path.display()),
+            RecorderNotice::Incident { path, why, finding } => {
+                write!(f, "incident: {why}; writing {}", path.display())?;
+                finding.iter().try_for_each(|finding| write!(f, "\ncause: {finding}"))
+            }
             RecorderNotice::Written { path, bytes } => {
                 write!(f, "wrote {}, {bytes} bytes", path.display())
             }

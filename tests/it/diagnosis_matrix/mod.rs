@@ -45,6 +45,7 @@ fn two_causes_are_both_found() {
 fn how_a_session_ended_needs_no_acknowledgements() {
     let ends = |kind: &&set::Kind| ["preempted", "pipeline-death"].contains(&kind.class);
     let cases: Vec<Labelled> = KINDS.iter().filter(ends).map(|kind| of_kind(kind, SEED)).collect();
+    assert!(cases.iter().all(|case| case.happens(Evidence::Half)));
     for one in scored(&cases, Evidence::Half) {
         assert!(one.is_right, "{:?} in {}", one.all, one.command);
     }

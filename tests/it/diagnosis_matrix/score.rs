@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use lagtape::diagnosis::Diagnosis;
+use lagtape::engine::Engine;
 use lagtape::lag::ReportArgs;
 use lagtape::report::{Analysis, CaptureDescription};
+use lagtape::time::Nanos;
 
 use super::set::{Evidence, Labelled};
 
@@ -37,8 +39,13 @@ impl Scored {
     /// Simulates a session, diagnoses it, and compares.
     pub fn of(labelled: &Labelled, evidence: Evidence) -> Scored {
         let (engine, ended) = labelled.run(evidence);
+        Scored::judged(labelled, &engine, ended)
+    }
+
+    /// Diagnoses what an engine knows of a session at its end, and compares.
+    pub fn judged(labelled: &Labelled, engine: &Engine, ended: Nanos) -> Scored {
         let about = CaptureDescription::live(String::new(), ended);
-        let analysis = Analysis::of(&engine, about, &ReportArgs::default());
+        let analysis = Analysis::of(engine, about, &ReportArgs::default());
         let diagnosis = &analysis.diagnosis;
         let ended_s = engine.origin().map_or(0.0, |origin| ended.seconds_since(origin));
         let (truth, found) = (labelled.truth(), classes(diagnosis));
