@@ -103,6 +103,15 @@ pub enum NoAnswer {
         at_s: f64,
         begins_s: f64,
     },
+    /// Something is to happen after the recording is over.
+    #[error(
+        "the session ends at {ends_s:.2} s, and nothing can happen at {at_s} s; give an earlier time"
+    )]
+    AfterItEnds {
+        /// When it would be, in seconds from the initial buffer.
+        at_s: f64,
+        ends_s: f64,
+    },
     /// The recorded slices cannot stay.
     #[error(transparent)]
     OpenLoop(#[from] OpenLoopError),
@@ -244,12 +253,19 @@ impl Recording {
         (knob.recorded)(&facts).unwrap_or(knob.neutral)
     }
 
-    /// Whether all that the listener is to do comes after the recording begins.
-    fn knows(&self, playback: &Playback) -> Result<(), NoAnswer> {
-        let Columns { origin, begins, .. } = self.columns;
-        let begins_s = begins.seconds_since(origin);
-        let early = playback.ops.iter().find(|op| op.at.seconds() < begins_s);
-        early.map_or(Ok(()), |op| Err(NoAnswer::BeforeItBegins { at_s: op.at.seconds(), begins_s }))
+    /// Whether all that is to happen lies within the recording.
+    fn knows(&self, scenario: &Scenario) -> Result<(), NoAnswer> {
+        let Columns { origin, begins, report_at, .. } = self.columns;
+        let (begins_s, ends_s) = (begins.seconds_since(origin), report_at.seconds_since(origin));
+        let ops = scenario.playback.ops.iter().map(|op| op.at.seconds());
+        if let Some(at_s) = ops.clone().find(|at_s| *at_s < begins_s) {
+            return Err(NoAnswer::BeforeItBegins { at_s, begins_s });
+        }
+        let changes = scenario.timed.iter().map(|change| change.at.seconds());
+        match ops.chain(changes).find(|at_s| *at_s > ends_s) {
+            Some(at_s) => Err(NoAnswer::AfterItEnds { at_s, ends_s }),
+            None => Ok(()),
+        }
     }
 
     /// Prepares answers.
@@ -322,7 +338,7 @@ impl Prepared<'_> {
         if need.tier == Tier::Refused {
             return Err(NoAnswer::Question(need.reason));
         }
-        self.recording.knows(&scenario.playback)?;
+        self.recording.knows(scenario)?;
         let moved = scenario
             .only_moves_playhead()
             .then(|| self.open_loop.answer(scenario, scratch))

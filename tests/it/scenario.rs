@@ -12,7 +12,7 @@ use lagtape::peer::client::Dialect;
 use lagtape::peer::client_model::ClientModel;
 use lagtape::peer::script::ScriptedOp;
 use lagtape::playhead::PlayheadSource;
-use lagtape::scenario::answer::{AskOptions, Recording};
+use lagtape::scenario::answer::{AskOptions, NoAnswer, Recording};
 use lagtape::scenario::columns::{Columns, ColumnsBuilder};
 use lagtape::scenario::open_loop::{OpenLoop, OpenLoopError, Scratch};
 use lagtape::scenario::{Playback, Scenario, Tier, parse};
@@ -127,11 +127,15 @@ fn judged(engine: &Engine) -> String {
 }
 
 /// What would have been heard by the columns, and the verdict.
-fn judged_again(recording: &Recording, playback: &Playback, args: &ReportArgs) -> String {
+fn judged_again(
+    recording: &Recording,
+    playback: &Playback,
+    args: &ReportArgs,
+) -> Result<String, NoAnswer> {
     let ask = AskOptions { open_loop: true, report: *args, ..AskOptions::default() };
     let prepared = recording.prepare(ask);
-    let answer = prepared.answer(&scenario(playback.clone()), &mut Scratch::default()).unwrap();
-    serde_json::to_string(&(answer.heard.unwrap(), answer.verdict.unwrap())).unwrap()
+    let answer = prepared.answer(&scenario(playback.clone()), &mut Scratch::default())?;
+    Ok(serde_json::to_string(&(answer.heard.unwrap(), answer.verdict.unwrap())).unwrap())
 }
 
 /// The engine when the scenario's ops stand among the records.
@@ -239,7 +243,7 @@ fn check_null_scenarios(captures: &Captures) {
                 let heard = judged(&self::columns(capture, options).0);
                 let recording = Recording::of_columns(columns.clone());
                 let again = judged_again(&recording, &Playback::default(), &args);
-                assert_eq!(again, heard, "{} {source:?}", capture.display());
+                assert_eq!(again, Ok(heard), "{} {source:?}", capture.display());
                 let expected = engine.report(columns.report_at, &args).unwrap();
                 let open_loop = OpenLoop::new(&columns, args);
                 let answer = open_loop.answer(&Scenario::default(), &mut scratch).unwrap();
@@ -267,6 +271,7 @@ fn check_against_engine(captures: &Captures, playbacks: &[Playback]) {
     for capture in &captures.paths {
         let Some(columns) = columns(capture, Options::default()).1 else { continue };
         let recording = Recording::of_columns(columns.clone());
+        let ends_s = columns.report_at.seconds_since(columns.origin);
         for playback in playbacks {
             for args in coverages() {
                 let engine = engine_under(capture, playback, &args);
@@ -276,7 +281,11 @@ fn check_against_engine(captures: &Captures, playbacks: &[Playback]) {
                 let context = format!("{} {playback:?} {args:?}", capture.display());
                 assert_eq!(json(&answer.lag), json(&expected), "{context}");
                 let again = judged_again(&recording, playback, &args);
-                assert_eq!(again, judged(&engine), "{context}");
+                if playback.ops.iter().any(|op| op.at.seconds() > ends_s) {
+                    assert!(matches!(again, Err(NoAnswer::AfterItEnds { .. })), "{context}");
+                } else {
+                    assert_eq!(again, Ok(judged(&engine)), "{context}");
+                }
             }
         }
     }

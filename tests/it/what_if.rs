@@ -191,6 +191,8 @@ fn refusals_name_the_key_and_come_first() {
         (&["no-such-file", "--down", "fast"], 2, "is not a rate"),
         (&["no-such-file", "--lead-floor", "2", "--lead-ceiling", "1"], 2, "is above"),
         (&[STALL, "--down", "1MB/s", "--open-loop"], 1, "ask without open loop"),
+        (&[STALL, "--op", "8s:pause"], 1, "the session ends at 7.00 s"),
+        (&[STALL, "--op", "7.5s:down=1MB/s"], 1, "nothing can happen at 7.5 s"),
     ];
     for (words, code, sentence) in refused {
         let (_, said) = check(words, code);
