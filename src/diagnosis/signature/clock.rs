@@ -141,8 +141,9 @@ fn fall(view: &View, paces: &[Step], low: Range<usize>) -> Option<Fall> {
         return None;
     }
     let falling = low.iter().position(|it| it == lowest).map_or(low, |at| &low[..=at]);
-    let takes_s = lowest.at.to_s - first.at.from_s;
-    let slope = if falling.len() >= 3 { -fell_s / takes_s.max(0.5) } else { 0.0 };
+    let takes_s = lowest.at.from_s - first.at.from_s;
+    let falls_by_s = lowest.lead_s - first.lead_s;
+    let slope = if falling.len() >= 3 { falls_by_s / takes_s.max(0.5) } else { 0.0 };
     // A server that begins places far ahead, and never too near.
     let near_s = first_near(view, begin.unwrap_or(first).at).unwrap_or(first.at.from_s);
     let is_slow = (-SLOW..0.0).contains(&slope);

@@ -128,7 +128,7 @@ fn is_as_long_as_its_drag(view: &View, spell: &LateSpell) -> bool {
 fn gap(view: &View, spell: &LateSpell) -> Option<Gap> {
     let from_s = spell.stretch.from_s;
     let gap_s = spell.longest_s;
-    let is_start = spell.slices.0 < WARM_SLICES && view.from_s <= 0.0;
+    let is_start = spell.slices.0 < WARM_SLICES && view.from_s <= 0.0 && !view.is_tape;
     let least_s = STALL_S.max(3.0 * view.usual.interval_s);
     let is_made = spell.is_made || ends_in_backlog(view, spell);
     let is_nothing = is_frozen_client(view, spell) || is_on_its_way(view, spell);

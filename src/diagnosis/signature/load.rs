@@ -73,13 +73,8 @@ pub fn spells(view: &View) -> Vec<LateSpell> {
     }
     let mut spells: Vec<_> =
         found.into_iter().map(|(from, to, long_s)| spell(view, (from, to), long_s)).collect();
-    let silent_s = view.to_s - last.t_s;
-    if silent_s > least_s.max(OPEN_S) {
-        let end = view.slices.len();
-        let mut open = spell(view, (end, end), vec![silent_s]);
-        open.stretch = Stretch { from_s: last.t_s, to_s: view.to_s };
-        open.is_open = true;
-        spells.push(open);
+    if view.to_s - last.t_s > least_s.max(OPEN_S) {
+        spells.push(silence(view, last.t_s));
     }
     spells.retain(|spell| !view.is_idle(spell.stretch));
     spells
@@ -101,7 +96,17 @@ fn made(view: &View, at: usize) -> bool {
 /// A silence at the end of what is known is one after this time, in seconds.
 const OPEN_S: f64 = 0.5;
 
-fn spell(view: &View, (from, to): (usize, usize), long_s: Vec<f64>) -> LateSpell {
+/// The silence since the last slice.
+pub fn silence(view: &View, from_s: f64) -> LateSpell {
+    let end = view.slices.len();
+    let mut open = spell(view, (end, end), vec![view.to_s - from_s]);
+    open.stretch = Stretch { from_s, to_s: view.to_s };
+    open.is_open = true;
+    open
+}
+
+/// The spell from one late slice to another, with its long intervals.
+pub fn spell(view: &View, (from, to): (usize, usize), long_s: Vec<f64>) -> LateSpell {
     let usual = &view.usual;
     let after = (to + 3).min(view.slices.len());
     let slices = &view.slices[from.min(after)..after];

@@ -33,9 +33,7 @@ pub fn deepest_fall(view: &View) -> Option<(f64, f64)> {
 pub fn all(view: &View) -> (Vec<Suspect>, Vec<DiagnosisNote>) {
     if view.is_tape {
         // Its portions have other cadences, and nothing on it is placed.
-        let mut spells = load::spells(view);
-        spells.retain(|spell| tape::is_overdue(view, spell));
-        let stalls = generation::suspects(view, &spells, &[]);
+        let stalls = generation::suspects(view, &tape::standstills(view), &[]);
         return (tape::suspects(view, stalls), Vec::new());
     }
     let client = client::suspects(view);

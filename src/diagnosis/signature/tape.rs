@@ -3,7 +3,7 @@
 //! A tape has no leads to place and headers without work: what tells is how much audio came in how much
 //! time, in which portions, and how long a ping took meanwhile.
 
-use super::load::LateSpell;
+use super::load::{self, LateSpell};
 use crate::diagnosis::class::Class;
 use crate::diagnosis::suspect::Suspect;
 use crate::diagnosis::view::{SliceRow, Stretch, View, quantile};
@@ -94,12 +94,23 @@ fn servings(slices: &[SliceRow]) -> Vec<Serving> {
     servings
 }
 
-/// Whether a spell is longer than the pauses between servings, if they have some: else the next one is not
-/// due yet.
-pub fn is_overdue(view: &View, spell: &LateSpell) -> bool {
+/// Spells in which a tape stood still: where its portions have pauses in between, those that are longer.
+pub fn standstills(view: &View) -> Vec<LateSpell> {
     let pauses = || view.slices.iter().filter_map(|it| it.interval_s).filter(|&s| s >= APART_S);
-    let has_pauses = 2 * pauses().count() >= servings(&view.slices).len();
-    !has_pauses || spell.longest_s > OVERDUE * quantile(pauses(), 0.5)
+    let servings = servings(&view.slices);
+    if 2 * pauses().count() < servings.len() {
+        return load::spells(view);
+    }
+    // While the lead fills they come faster than they are heard.
+    let heard_s = servings.iter().map(|it| it.audio_s).fold(0.0, f64::max);
+    let most_s = OVERDUE * quantile(pauses(), 0.5).max(heard_s);
+    let slices = view.slices.iter().enumerate();
+    let late = slices.filter_map(|(at, it)| Some((at, it.interval_s.filter(|&s| s > most_s)?)));
+    let mut found: Vec<LateSpell> =
+        late.map(|(at, s)| load::spell(view, (at, at), vec![s])).collect();
+    let last = view.slices.last().filter(|last| view.to_s - last.t_s > most_s);
+    found.extend(last.map(|last| load::silence(view, last.t_s)));
+    found
 }
 
 /// The longest run of servings that grow the tape slower than it is heard: of a single one the generator

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::diagnosis::class::Class;
-use crate::diagnosis::view::{BufferRow, ReportRow, SliceRow};
+use crate::diagnosis::view::{BufferRow, ReportRow, SliceRow, folded};
 
 const LOOP_S: f64 = 20.0;
 const EVERY_S: f64 = 0.052;
@@ -264,4 +264,46 @@ fn slices_of_the_old_source_bleed_into_the_new_one() {
     }
     check(view, &[Class::OldTrackBleed]);
     check(healthy, &[]);
+}
+
+/// A tape of a minute: portions of 4 s, each in three slices at once, so many seconds apart.
+fn tape(every_s: impl Fn(usize) -> f64) -> View {
+    let (mut slices, mut t_s, mut number) = (Vec::new(), 6.0, 0);
+    while t_s < 60.0 {
+        for part in 0..3 {
+            let start_s = 4.0 * number as f64 + [0.0, 1.5, 3.0][part];
+            let ahead_s = start_s - (t_s - 6.0);
+            let slice = SliceRow {
+                t_s: t_s + 0.001 * part as f64,
+                start_s: start_s.rem_euclid(LOOP_S),
+                window_s: [1.525, 1.525, 1.025][part],
+                lead_s: folded(ahead_s, LOOP_S),
+                ..steady().slices[1]
+            };
+            slices.push(slice);
+        }
+        t_s += every_s(number);
+        number += 1;
+    }
+    View { slices, to_s: t_s.min(60.0), is_tape: true, ..steady() }
+}
+
+#[test]
+fn a_tape_is_held_up_by_its_generator_its_link_or_its_gate() {
+    let timed = |mut view: View| {
+        let times: Vec<f64> = view.slices.iter().map(|slice| slice.t_s).collect();
+        for (slice, before_s) in view.slices.iter_mut().skip(1).zip(times) {
+            slice.interval_s = Some(slice.t_s - before_s);
+        }
+        view
+    };
+    let fills = |number: usize| if number < 2 { 3.1 } else { 4.0 };
+    check(timed(tape(fills)), &[]);
+    check(timed(tape(|_| 4.3)), &[Class::SlowGeneration]);
+    check(timed(tape(|number| if number < 3 { fills(number) } else { 8.3 })), &[Class::VramPaging]);
+    check(timed(tape(|number| if number == 0 { 6.1 } else { 4.0 })), &[Class::BurstProduction]);
+    let waits = View { longest_ping_s: Some(2.0), ..tape(|_| 6.0) };
+    check(timed(waits), &[Class::BandwidthDeficit]);
+    let stands = |number: usize| if number == 4 { 9.0 } else { 3.1 };
+    check(timed(tape(stands)), &[Class::GenerationStall]);
 }

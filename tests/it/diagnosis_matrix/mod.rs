@@ -4,7 +4,12 @@
 mod score;
 mod set;
 
+use lagtape::app::{self, SimulateVerb};
+use lagtape::family::Family;
+use lagtape::peer::client_model::ClientModel;
 use lagtape::sweep;
+use lagtape::time::Span;
+use tempfile::TempDir;
 
 use score::{Scored, confusion, summary};
 use set::{Evidence, HEALTHY, KINDS, Labelled, of_kind, of_two_causes};
@@ -49,4 +54,35 @@ fn how_a_session_ended_needs_no_acknowledgements() {
     for one in scored(&cases, Evidence::Half) {
         assert!(one.is_right, "{:?} in {}", one.all, one.command);
     }
+}
+
+/// The escalation that demonTD's issue tells of: a loop of 24 s, 29 reports a second of which the server
+/// handles 6.67, so that leads fall 0.77 s per second, and a reset after 70 s.
+#[test]
+fn an_escalating_backlog_is_measured_within_5_percent() {
+    let folder = TempDir::new().unwrap();
+    let verb = SimulateVerb {
+        trouble: "stale-playhead:per-s=6.67+tunnel-reset:at=70".parse().unwrap(),
+        seed: 1,
+        run_for: Span(80_000_000_000),
+        loop_s: 24.0,
+        channels: 1,
+        family: Family::Acestep,
+        client: ClientModel::TouchDesigner,
+        params_hz: None,
+        dialect: None,
+        rate: None,
+        script: Vec::new(),
+        out: folder.path().join("x.lagtape"),
+        force: false,
+    };
+    let analysis = app::simulate(&verb).unwrap();
+    let finding = &analysis.diagnosis.findings[0];
+    assert_eq!(finding.class.id(), "stale-playhead", "{finding:#?}");
+    let figures = || finding.chain.iter().flat_map(|link| &link.figures);
+    for (name, expected) in [("slope", -0.77), ("position_age_s", 53.9), ("reports_per_s", 29.0)] {
+        let value = figures().find(|figure| figure.name == name).unwrap().value;
+        assert!((value / expected - 1.0).abs() < 0.05, "{name} is {value}: {finding:#?}");
+    }
+    assert_eq!(analysis.diagnosis.ended_as.map(|class| class.id()), Some("tunnel-reset"));
 }
