@@ -32,8 +32,9 @@ use clap_complete::CompleteEnv;
 #[cfg(feature = "mcp")]
 use self::commands::mcp;
 use self::commands::{
-    analyze, audio, backend, cat, completions, cut, demo, diagnose, diff, import, info, join, man,
-    plot, proxy, record, recover, redact, replay, report, simulate, sweep, verify, what_if,
+    analyze, audio, backend, cat, completions, cut, demo, diagnose, diff, export, import, info,
+    join, man, plot, proxy, record, recover, redact, replay, report, simulate, sweep, verify,
+    what_if,
 };
 use self::stderr::{ColorChoice, Stderr};
 use self::stdout::{Stdout, unless_closed};
@@ -92,6 +93,8 @@ enum Verb {
     Plot(plot::PlotArgs),
     /// Explain captures on one page to look at, send and keep
     Report(report::PageArgs),
+    /// Write a capture for other tools: Perfetto, MCAP, HAR, CSV, JSON
+    Export(export::ExportArgs),
     /// Simulate a session on a virtual clock, without sockets
     Simulate(simulate::SimulateArgs),
     /// Ask what would have been heard with something changed
@@ -178,6 +181,7 @@ fn dispatch(verb: Verb, stderr: Stderr, out: &mut dyn Write) -> Result<Outcome> 
         Verb::Cat(args) => cat::run(&args, stderr, out),
         Verb::Plot(args) => plot::run(&args, stderr, out),
         Verb::Report(args) => report::run(&args, stderr, out),
+        Verb::Export(args) => export::run(&args, stderr, out),
         Verb::Simulate(args) => simulate::run(&args, stderr, out),
         Verb::WhatIf(args) => what_if::run(&args, stderr, out),
         Verb::Sweep(args) => sweep::run(&args, stderr, out),

@@ -18,6 +18,7 @@ mod documents;
 mod ending;
 mod ending_live;
 mod engine;
+mod export;
 mod families;
 mod family_servers;
 mod flight;
