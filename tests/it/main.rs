@@ -47,6 +47,8 @@ mod mcp_clients;
 mod odd_inputs;
 mod other_protocols;
 mod packaging;
+mod page_compared;
+mod page_for_all;
 mod partial_evidence;
 mod peer_pacing;
 mod player_page;

@@ -29,10 +29,23 @@ const SCRIPTS: [&str; 10] = [
     include_str!("first.js"),
     include_str!("main.js"),
 ];
+/// What begins the page of a file, and the one within a chat.
+const OF_FILE: &str = include_str!("file.js");
+const OF_APP: &str = include_str!("app.js");
 
 /// The page of these sessions, a tab each.
 #[must_use]
 pub fn html(sessions: &[PageSession]) -> String {
+    joined(sessions, OF_FILE)
+}
+
+/// The page without a session, as an app in a chat, whose host gets it one: see `app.js`.
+#[must_use]
+pub fn app() -> String {
+    joined(&[], OF_APP)
+}
+
+fn joined(sessions: &[PageSession], beginning: &str) -> String {
     let names: Vec<_> = sessions.iter().map(|session| session.name.as_str()).collect();
     let title = escaped(&names.join(", "));
     let texts: Vec<_> = sessions.iter().map(|session| escaped(&session.text)).collect();
@@ -46,7 +59,7 @@ pub fn html(sessions: &[PageSession]) -> String {
             ("style", STYLE),
             ("texts", &texts.join("\n\n")),
             ("sessions", &packed.collect::<String>()),
-            ("script", &SCRIPTS.join("\n")),
+            ("script", &[&SCRIPTS[..], &[beginning]].concat().join("\n")),
         ],
     )
 }
