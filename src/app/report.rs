@@ -8,14 +8,17 @@ use anyhow::{Context, Result};
 
 use super::advice::worded;
 use super::analyze::{CaptureReplay, next_commands};
+use super::audio::SessionFollower;
+use super::what_if::{WhatIfVerb, what_if};
 use super::{recording, whose};
 use crate::capture::Record;
 use crate::edge::files;
 use crate::edge::output::is_dash;
 use crate::engine::{Engine, Options};
+use crate::heard::SessionAudio;
 use crate::lag::ReportArgs;
 use crate::playhead::PlayheadSource;
-use crate::report::page::tunnel::{Tunnel, TunnelKnob};
+use crate::report::page::tunnel::{Setting, Tunnel, TunnelKnob};
 use crate::report::page::{PageCollector, PageExtras, PageSession, PageSound};
 use crate::report::what_if::ModelUse;
 use crate::report::{Analysis, wav};
@@ -81,6 +84,8 @@ pub struct ReportVerb {
     pub audio: bool,
     /// The wind tunnel.
     pub tunnel: TunnelRuns,
+    /// A scenario to lay over what was recorded, with its name.
+    pub what_if: Option<(String, Scenario)>,
     /// Threads; 0 is one for each core.
     pub threads: usize,
     /// How reasons say what to do.
@@ -93,78 +98,107 @@ pub fn page_session(path: &Path, verb: &ReportVerb) -> Result<(PageSession, Anal
     let options = Options {
         playhead: verb.playhead,
         stale_threshold_s: verb.report.stale_threshold_s,
-        heard: verb.audio.then_some(None),
         headers_only: false,
         ..Options::default()
     };
     let play = |options| {
         let mut collected = PageCollector::default();
+        let mut follower = verb.audio.then(|| SessionFollower::new(None));
         let step = |engine: &mut Engine, record: &Record<'_>| {
+            follower.iter_mut().for_each(|follower| follower.before(engine, record));
             engine.handle(record);
             collected.see(engine, record);
         };
         let replay = CaptureReplay::of_part(files::open_capture(path)?, options, None, None, step)?;
-        anyhow::Ok((replay, collected))
+        let heard = follower.and_then(|follower| follower.end(&replay.engine, replay.at));
+        anyhow::Ok((replay, (collected, heard)))
     };
     let again = |source| play(Options { playhead: Some(source), ..options.clone() });
-    let ((replay, collected), playheads) = play(options.clone())
+    let ((replay, (collected, heard)), playheads) = play(options.clone())
         .and_then(|played| whose::by_evidence(played, |(replay, _)| &replay.engine, again))
         .with_context(|| format!("cannot replay {}", path.display()))?;
     let about = replay.described(path, playheads);
     let analysis = Analysis::of(&replay.engine, about, &verb.report);
     let has_stream = analysis.lag.is_some() && !is_dash(path);
     let runs = verb.tunnel.of(analysis.report_at_s).filter(|_| has_stream);
+    let is_asked = has_stream && (runs.is_some() || verb.what_if.is_some());
+    let mut sounds = sounds(&replay.engine, heard)?;
+    sounds.extend(has_stream.then(|| sound_of_what_if(path, verb)).flatten());
     let extras = PageExtras {
         next: next_commands(&analysis),
-        tunnel: runs.map(|runs| tunnel(path, verb, runs, &analysis)),
-        sounds: if verb.audio { sounds(&replay.engine)? } else { Vec::new() },
+        tunnel: is_asked.then(|| tunnel(path, verb, runs, &analysis)),
+        sounds,
     };
     let session = PageSession::of(&replay.engine, collected, &analysis, &extras);
     Ok((session, analysis))
 }
 
-/// What was heard, and the loop as it stood at the end.
-fn sounds(engine: &Engine) -> Result<Vec<PageSound>> {
-    let Some(mirror) = engine.mirror() else { return Ok(Vec::new()) };
-    let sound = |label, is_heard, samples: &[f32]| {
+/// What was heard, second by second, and the loop as it stood at the end.
+fn sounds(engine: &Engine, heard: Option<SessionAudio>) -> Result<Vec<PageSound>> {
+    let (Some(mirror), Some(heard)) = (engine.mirror(), heard) else { return Ok(Vec::new()) };
+    let sound = |label, is_heard, samples: &[f32], channels| {
         let mut file = Cursor::new(Vec::new());
-        wav::write(&mut file, samples, mirror.channels(), engine.sample_rate(), &[])?;
+        wav::write(&mut file, samples, channels, engine.sample_rate(), &[])?;
         anyhow::Ok(PageSound::new(label, is_heard, file.into_inner()))
     };
-    let heard = engine.heard().map(|heard| sound("as heard", true, &heard.samples(None)));
-    let buffer = sound("the loop at the end", false, mirror.samples());
-    heard.into_iter().chain([buffer]).collect()
+    let channels = heard.channels();
+    let heard = sound("as heard", true, &heard.into_samples(), channels)?;
+    let buffer = sound("the loop at the end", false, mirror.samples(), mirror.channels())?;
+    Ok(vec![heard, buffer])
+}
+
+/// What would have been heard; nothing where that is not known.
+fn sound_of_what_if(path: &Path, verb: &ReportVerb) -> Option<PageSound> {
+    let (name, scenario) = verb.what_if.as_ref().filter(|_| verb.audio)?;
+    let folder = tempfile::tempdir().ok()?;
+    let file = folder.path().join("heard.wav");
+    let asked = WhatIfVerb {
+        scenario: scenario.clone(),
+        members: MOST_RUNS,
+        audio: Some(file.clone()),
+        wording: verb.wording,
+        ..WhatIfVerb::default()
+    };
+    what_if(path, &asked).ok()?;
+    let wav = std::fs::read(file).ok()?;
+    Some(PageSound::new(&format!("with {name}"), true, wav))
 }
 
 /// The wind tunnel of a capture, or why it has none.
-fn tunnel(path: &Path, verb: &ReportVerb, runs: usize, analysis: &Analysis) -> Tunnel {
+fn tunnel(path: &Path, verb: &ReportVerb, knobs: Option<usize>, analysis: &Analysis) -> Tunnel {
     let step_s = (analysis.report_at_s / CURVE_STEPS).max(SHORTEST_STEP_S);
-    let mut tunnel = Tunnel { model: None, why_not: None, step_s, runs, knobs: Vec::new() };
+    let runs = knobs.or(TunnelRuns::Affordable.of(analysis.report_at_s)).unwrap_or(MOST_RUNS);
+    let mut tunnel =
+        Tunnel { model: None, why_not: None, step_s, runs, given: None, knobs: Vec::new() };
     let turned = recording::read(path, true).and_then(|recording| {
         let fit = recording.model();
         tunnel.model = fit.as_ref().ok().map(|(trace, fit)| ModelUse::of(trace, fit).sentence());
         tunnel.why_not = fit.as_ref().err().map(ToString::to_string);
-        turn(&recording, verb, &tunnel, analysis.report_at_s)
+        turn(&recording, verb, &tunnel, knobs.is_some(), analysis.report_at_s)
     });
     match turned {
-        Ok(knobs) => tunnel.knobs = knobs,
+        Ok((knobs, given)) => (tunnel.knobs, tunnel.given) = (knobs, given),
         Err(error) => tunnel.why_not = Some(worded(&error, verb.wording)),
     }
     tunnel
 }
 
-/// All settings of all knobs that this recording can answer.
+/// All settings of all knobs that this recording can answer, and the scenario that was given.
 fn turn(
     recording: &Recording,
     verb: &ReportVerb,
     tunnel: &Tunnel,
+    has_knobs: bool,
     at_s: f64,
-) -> Result<Vec<TunnelKnob>> {
+) -> Result<(Vec<TunnelKnob>, Option<Setting>)> {
     let modelled = MODELLED.iter().filter(|_| tunnel.model.is_some());
-    let axes = [RATE].iter().chain(modelled).map(|(name, values)| Axis::parse(name, values));
+    let knobs = [RATE].iter().chain(modelled).filter(|_| has_knobs);
+    let axes = knobs.map(|(name, values)| Axis::parse(name, values));
     let axes = axes.collect::<Result<Vec<_>, _>>()?;
     let settings = axes.iter().map(|axis| points(&Scenario::default(), std::slice::from_ref(axis)));
-    let settings = settings.collect::<Result<Vec<Vec<Point>>, _>>()?.concat();
+    let mut settings = settings.collect::<Result<Vec<Vec<Point>>, _>>()?.concat();
+    let given = verb.what_if.iter().map(|(_, scenario)| scenario.clone());
+    settings.extend(given.map(|scenario| Point { values: Vec::new(), scenario }));
     let options = AskOptions {
         members: tunnel.runs.max(1),
         report: ReportArgs { timeline_step_s: Some(tunnel.step_s), ..verb.report },
@@ -181,5 +215,7 @@ fn turn(
         rows = rest;
         TunnelKnob::of(axis.knob, recording.recorded(axis.knob), of_knob, at_s)
     };
-    Ok(axes.iter().map(knob).collect())
+    let knobs = axes.iter().map(knob).collect();
+    let given = verb.what_if.as_ref().zip(rows.first());
+    Ok((knobs, given.map(|((name, _), row)| Setting::given(name, row, at_s))))
 }

@@ -9,7 +9,7 @@ const GROUPS: [(&str, &[&str]); 7] = [
     ("Record", &["record", "proxy", "import", "join"]),
     ("Look", &["analyze", "diagnose", "report", "watch", "audio", "plot", "info", "cat"]),
     ("Ask", &["what-if", "sweep", "diff"]),
-    ("Share", &["cut", "redact"]),
+    ("Share", &["cut", "redact", "export"]),
     ("Repair", &["verify", "recover"]),
     ("Serve and try out", &["demo", "simulate", "backend", "replay", "mcp"]),
     ("Set up", &["completions", "man", "help"]),

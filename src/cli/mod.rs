@@ -33,8 +33,9 @@ use clap_complete::CompleteEnv;
 #[cfg(feature = "mcp")]
 use self::commands::mcp;
 use self::commands::{
-    analyze, audio, backend, cat, completions, cut, demo, diagnose, diff, import, info, join, man,
-    plot, proxy, record, recover, redact, replay, report, simulate, sweep, verify, watch, what_if,
+    analyze, audio, backend, cat, completions, cut, demo, diagnose, diff, export, import, info,
+    join, man, plot, proxy, record, recover, redact, replay, report, simulate, sweep, verify,
+    watch, what_if,
 };
 use self::stderr::{ColorChoice, Stderr};
 use self::stdout::{Stdout, unless_closed};
@@ -95,6 +96,8 @@ enum Verb {
     Report(report::PageArgs),
     /// Show sessions on a page while they go on
     Watch(Box<watch::WatchArgs>),
+    /// Write a capture for other tools: Perfetto, MCAP, HAR, CSV, JSON
+    Export(export::ExportArgs),
     /// Simulate a session on a virtual clock, without sockets
     Simulate(simulate::SimulateArgs),
     /// Ask what would have been heard with something changed
@@ -182,6 +185,7 @@ fn dispatch(verb: Verb, stderr: Stderr, out: &mut dyn Write) -> Result<Outcome> 
         Verb::Plot(args) => plot::run(&args, stderr, out),
         Verb::Report(args) => report::run(&args, stderr, out),
         Verb::Watch(args) => watch::run(&args, stderr, out),
+        Verb::Export(args) => export::run(&args, stderr, out),
         Verb::Simulate(args) => simulate::run(&args, stderr, out),
         Verb::WhatIf(args) => what_if::run(&args, stderr, out),
         Verb::Sweep(args) => sweep::run(&args, stderr, out),

@@ -9,6 +9,7 @@ mod choice;
 mod file;
 mod flows;
 mod log;
+mod ours;
 mod payload;
 mod session;
 mod times;
@@ -78,7 +79,12 @@ pub fn import_har(
         bail!("{} is a HAR file of Firefox, which {NO_MESSAGES_OF_FIREFOX}", path.display());
     }
     let entry = choice::chosen(&entries, session).with_context(opened)?;
-    let capture = Rewriter::new(output, SyncMarker::derive(&file.seed));
+    let mut capture = Rewriter::new(output, SyncMarker::derive(&file.seed));
+    if let Some(ours) = ours::Ours::of(entry) {
+        let messages = ours.write(&mut capture).with_context(opened)?;
+        capture.finish()?;
+        return Ok(HarImport { messages, assumed: vec![ours::AS_RECORDED.to_owned()] });
+    }
     write(entry, creator.as_ref(), page, capture).with_context(opened)
 }
 

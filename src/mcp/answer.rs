@@ -132,6 +132,8 @@ fn link(path: &Path) -> Resource {
         Some("wav") => "audio/wav",
         Some("png") => "image/png",
         Some("svg") => "image/svg+xml",
+        Some("html") => "text/html",
+        Some("csv") => "text/csv",
         _ => "application/octet-stream",
     };
     Resource::new(format!("file://{}", encoded(&path.display().to_string(), "/")), name)

@@ -19,22 +19,27 @@ use super::call::Call;
 use super::options::Toolset;
 use super::percent::{decoded, encoded};
 use super::shared::Shared;
-use crate::app::{self, AnalyzeOptions, FoundCapture, PlotForm, PlotVerb};
+use super::wording::ARGUMENTS;
+use crate::app::{self, AnalyzeOptions, FoundCapture, PlotForm, PlotVerb, ReportVerb, TunnelRuns};
 use crate::lag::ReportArgs;
-use crate::report::timeline;
+use crate::report::{page, timeline};
 
 /// What every address begins with.
 const PREFIX: &str = "lagtape://captures/";
+/// The page of [`app::page_session`] as an app in a chat, and its media type.
+pub const APP: &str = "ui://lagtape/report";
+pub const APP_MIME: &str = "text/html;profile=mcp-app";
 /// Captures on a page of the list.
 const PAGE: usize = 30;
 /// Length of a row of the timeline, in seconds.
 const TIMELINE_STEP_S: f64 = 1.0;
 
 /// The parts of a capture: end of the address, media type, description.
-const PARTS: [(&str, &str, &str); 3] = [
+const PARTS: [(&str, &str, &str); 4] = [
     ("report", "application/json", "everything that lagtape analyze --json says"),
     ("timeline", "text/csv", "lowest lead, highest staleness and playhead, second by second"),
     ("chart", "image/png", "lead, staleness, loop and cadence over time"),
+    ("page", "text/html", "all of it to look at, as capture_report writes it"),
 ];
 
 /// The address of a part of a capture.
@@ -95,12 +100,16 @@ pub async fn read(
     let unknown = |why: String| {
         ErrorData::resource_not_found(why, Some(serde_json::json!({"uri": clipped(&uri)})))
     };
+    if uri == APP && shared.has(Toolset::Replay) {
+        let page = ResourceContents::text(page::app(), uri).with_mime_type(APP_MIME);
+        return Ok(ReadResourceResult::new(vec![page]).into());
+    }
     let path = uri.strip_prefix(PREFIX).filter(|_| shared.has(Toolset::Replay));
     let named = path.and_then(|path| path.rsplit_once('/'));
     let known = named.filter(|(_, part)| PARTS.iter().any(|(known, ..)| known == part));
     let Some((id, part)) = known else {
         return Err(unknown(format!(
-            "there is no resource \"{}\"; addresses are {PREFIX}ID/report, /timeline and /chart",
+            "there is no resource \"{}\"; addresses are {PREFIX}ID/report, /timeline, /chart and /page",
             clipped(&uri)
         )));
     };
@@ -127,11 +136,20 @@ fn contents(found: &FoundCapture, part: &str, uri: String) -> Result<ResourceCon
             let analysis = app::analyze(&found.path, &options(Some(TIMELINE_STEP_S)))?;
             ResourceContents::text(timeline::csv(&analysis), uri).with_mime_type("text/csv")
         }
+        "page" => {
+            let (session, _) = app::page_session(&found.path, &shown())?;
+            ResourceContents::text(page::html(&[session]), uri).with_mime_type("text/html")
+        }
         _ => {
             let (png, _) = app::plot_bytes(&found.path, PlotForm::Png, &PlotVerb::default())?;
             ResourceContents::blob(STANDARD.encode(png), uri).with_mime_type("image/png")
         }
     })
+}
+
+/// What a page for people shows.
+pub fn shown() -> ReportVerb {
+    ReportVerb { tunnel: TunnelRuns::Affordable, wording: ARGUMENTS, ..ReportVerb::default() }
 }
 
 /// Completes the id in the address of a resource, or the capture of the prompt.

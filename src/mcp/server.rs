@@ -41,6 +41,9 @@ next. Live sessions: headless_start (takes the server over from whoever listens;
 a built-in simulated server, with an incident if you name one), headless_observe, headless_stop; each \
 leaves a capture. Times are seconds from the initial buffer; a negative lead is behind the listener.";
 
+/// The extension by which hosts show pages of tools.
+const APPS: &str = "io.modelcontextprotocol/ui";
+
 /// The server of one client; clones share everything.
 #[derive(Clone)]
 pub struct McpServer {
@@ -121,7 +124,10 @@ impl McpServer {
 
 impl ServerHandler for McpServer {
     fn get_info(&self) -> ServerConfig {
+        let apps = serde_json::json!({"mimeTypes": [resources::APP_MIME]});
+        let apps = apps.as_object().cloned().unwrap_or_default();
         let capabilities = ServerCapabilities::builder()
+            .enable_extensions_with(BTreeMap::from([(APPS.to_owned(), apps)]))
             .enable_tools()
             .enable_resources()
             .enable_prompts()

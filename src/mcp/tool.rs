@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow, bail};
-use rmcp::model::{JsonObject, Tool, ToolAnnotations};
+use rmcp::model::{JsonObject, MetaObject, Tool, ToolAnnotations};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -105,6 +105,16 @@ where
         let args = parsed(about.name, &schema, args);
         Box::pin(async move { run(shared, args?, call).await })
     })
+}
+
+impl ToolEntry {
+    /// With a page that hosts which have a place for it show beside the answer.
+    pub fn shown_by(mut self, app: &str) -> ToolEntry {
+        let ui = serde_json::json!({ "resourceUri": app });
+        let meta = JsonObject::from_iter([("ui".to_owned(), ui)]);
+        self.tool = self.tool.with_meta(MetaObject(meta));
+        self
+    }
 }
 
 fn entry(

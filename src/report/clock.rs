@@ -17,6 +17,12 @@ impl ReportClock {
         ReportClock { origin: engine.origin().unwrap_or(first), at }
     }
 
+    /// The moment of so many seconds on it; what was before the capture's clock began is its 0.
+    pub fn moment(&self, s: f64) -> Nanos {
+        let since_ns = (s * 1e9).round() as i64;
+        Nanos(self.origin.0.saturating_add_signed(since_ns))
+    }
+
     pub fn s(&self, t: Nanos) -> f64 {
         round(t.seconds_since(self.origin), 6)
     }

@@ -16,6 +16,8 @@ mod data;
 mod description;
 pub mod divergence;
 mod ending;
+#[cfg(feature = "cli")]
+pub mod export;
 mod family;
 mod findings;
 mod format;
@@ -27,6 +29,7 @@ mod playhead_use;
 pub mod plot;
 pub mod ranking;
 mod round_trip;
+mod seen;
 pub mod sweep;
 pub mod text;
 mod time_report;

@@ -2,7 +2,7 @@
 //! keeps what went wrong and what they asked the network for.
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
 use futures_util::{SinkExt, StreamExt};
@@ -14,6 +14,18 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use crate::proxy_between::PATIENCE;
 use crate::proxy_peers::browser;
+
+/// A file of an npm package, or `None` when the test is to be skipped; `LAGTAPE_NODE_MODULES` names the
+/// folder of the packages. With `LAGTAPE_REQUIRE_NODE` a missing one is a failure.
+pub fn npm_file(name: &str) -> Option<PathBuf> {
+    let modules = std::env::var_os("LAGTAPE_NODE_MODULES").map(PathBuf::from);
+    let file = modules.map(|modules| modules.join(name)).filter(|file| file.is_file());
+    if file.is_none() {
+        assert!(std::env::var_os("LAGTAPE_REQUIRE_NODE").is_none(), "npm install what has {name}");
+        eprintln!("SKIPPED: no {name} (LAGTAPE_NODE_MODULES names the folder of its packages)");
+    }
+    file
+}
 
 /// A browser with one page.
 pub struct Browser {
@@ -184,6 +196,12 @@ impl Browser {
         let size =
             json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
         self.call("Emulation.setDeviceMetricsOverride", &size);
+    }
+
+    /// What the system prefers: `light` or `dark`.
+    pub fn prefer_colours(&mut self, colours: &str) {
+        let feature = json!({"name": "prefers-color-scheme", "value": colours});
+        self.call("Emulation.setEmulatedMedia", &json!({"features": [feature]}));
     }
 
     /// Presses a key, with Shift or without.

@@ -1,5 +1,6 @@
 //! The MCP server as any client meets it: the binary, spoken to in plain JSON-RPC over its stdio.
 
+mod app;
 mod arguments;
 mod ending;
 mod http;

@@ -9,6 +9,7 @@ pub mod cut;
 pub mod demo;
 pub mod diagnose;
 pub mod diff;
+pub mod export;
 pub mod import;
 pub mod info;
 pub mod join;

@@ -20,11 +20,12 @@ use crate::report::text::Bytes;
   lagtape report stall.lagtape -o stall.html --open
   lagtape report before.lagtape after.lagtape -o both.html
   lagtape report stall.lagtape -o stall.html --audio
+  lagtape report stall.lagtape -o mended.html --what-if change.toml
 
 The page is one file that needs no network: send it to whoever is to see it. What
 peers said stands in it, prompts too; lagtape redact takes texts out of a capture.")]
 pub struct PageArgs {
-    /// Captures; the page shows one at a time
+    /// Captures, a tab each; any two can be shown one above the other
     #[arg(required = true)]
     pub files: Vec<PathBuf>,
     /// The page to write
@@ -40,6 +41,10 @@ pub struct PageArgs {
     /// longer than a minute; 0 leaves the wind tunnel out
     #[arg(long, value_name = "N")]
     pub runs: Option<usize>,
+    /// Lay a scenario over what was recorded: a file of TOML as what-if reads it; with --audio what
+    /// would have been heard goes in too
+    #[arg(long, value_name = "SCENARIO")]
+    pub what_if: Option<PathBuf>,
     /// Audio older than this is stale
     #[arg(long, default_value_t = Seconds(DEFAULT_STALE_THRESHOLD_S), value_parser = parse_seconds)]
     pub stale_threshold: Seconds,
@@ -58,12 +63,18 @@ pub fn run(args: &PageArgs, stderr: Stderr, _: &mut dyn Write) -> Result<Outcome
     for file in &args.files {
         output::refuse_input(file, &args.out)?;
     }
+    let what_if = args.what_if.as_deref().map(|file| -> Result<_> {
+        let name = file.file_stem().unwrap_or(file.as_os_str()).to_string_lossy().into_owned();
+        Ok((name, app::read_scenario(file)?))
+    });
+    let what_if = what_if.transpose()?;
     let report = ReportArgs { stale_threshold_s: args.stale_threshold.0, ..ReportArgs::default() };
     let verb = ReportVerb {
         playhead: args.playhead.map(Into::into),
         report,
         audio: args.audio,
         tunnel: args.runs.map_or(TunnelRuns::Affordable, TunnelRuns::Exactly),
+        what_if,
         threads: args.threads,
         wording: FLAGS,
     };

@@ -121,6 +121,7 @@ fn entry(flow: &Value<'_>) -> Entry<'static> {
         frames,
         attached: None,
         end: socket.and_then(end),
+        ours: None,
     }
 }
 
@@ -144,6 +145,7 @@ fn frame(message: &Value<'_>) -> Frame<'static> {
         opcode: Some(opcode),
         data: Some(Cow::Owned(data)),
         is_error: false,
+        ours: None,
     }
 }
 

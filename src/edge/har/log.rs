@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::capture::{Direction, Opcode};
+use crate::report::export::har::{EntryNote, FrameNote};
 use crate::wire::url::without_secrets;
 
 #[derive(Deserialize)]
@@ -44,6 +45,8 @@ struct RawEntry<'a> {
     frames: Option<&'a RawValue>,
     #[serde(rename = "_webSocketClose", default, borrow)]
     close: Option<&'a RawValue>,
+    #[serde(rename = "_lagtape", default, borrow)]
+    ours: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -87,6 +90,8 @@ pub(super) struct Entry<'a> {
     /// The file beside the HAR that has the frames instead.
     pub attached: Option<String>,
     pub end: Option<SocketEnd>,
+    /// What lagtape wrote beside the messages.
+    pub ours: Option<EntryNote>,
 }
 
 /// How a WebSocket ended, as the file says it.
@@ -110,6 +115,8 @@ pub(super) struct Frame<'a> {
     pub data: Option<Cow<'a, str>>,
     /// It says that the connection failed.
     pub is_error: bool,
+    /// What lagtape wrote beside it.
+    pub ours: Option<FrameNote>,
 }
 
 #[derive(Deserialize)]
@@ -122,6 +129,8 @@ struct RawFrame<'a> {
     opcode: Option<&'a RawValue>,
     #[serde(default, borrow)]
     data: Option<&'a RawValue>,
+    #[serde(rename = "_lagtape", default, borrow)]
+    ours: Option<&'a RawValue>,
 }
 
 /// Who wrote a HAR file, and its entries.
@@ -148,6 +157,7 @@ fn entry(text: &RawValue) -> Entry<'_> {
         frames: frames.into_iter().map(frame).collect(),
         attached: content.map(|content| content.file),
         end,
+        ours: value(raw.ours),
     }
 }
 
@@ -182,6 +192,7 @@ fn frame(text: &RawValue) -> Frame<'_> {
         opcode: opcode(raw.opcode),
         data: raw.data.and_then(|text| text_of(text.get())),
         is_error: kind == "error",
+        ours: value(raw.ours),
     }
 }
 

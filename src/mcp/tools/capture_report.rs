@@ -1,4 +1,4 @@
-//! `capture_report`: a capture as a page for people.
+//! `capture_report`: a capture as a page for people, or as the file of another tool.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,17 +7,18 @@ use anyhow::Result;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::app::{self, ReportVerb, TunnelRuns};
+use crate::app::{self, ExportVerb, FoundCapture, ReportVerb, SessionPart};
 use crate::edge::output;
-use crate::mcp::answer::ToolAnswer;
+use crate::mcp::answer::{ToolAnswer, clipped};
 use crate::mcp::args::report_args;
 use crate::mcp::call::Call;
 use crate::mcp::options::Toolset;
+use crate::mcp::resources;
 use crate::mcp::shared::Shared;
 use crate::mcp::tool::{AboutTool, Effect};
 use crate::mcp::views::{self, VerdictView};
-use crate::mcp::wording::ARGUMENTS;
-use crate::report::page;
+use crate::report::export::ExportForm;
+use crate::report::page::html;
 use crate::report::text::Bytes;
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -29,14 +30,49 @@ pub(super) struct PageReportArgs {
     /// Put in what was heard, to listen to
     #[serde(default)]
     audio: bool,
+    /// A file for other tools instead: perfetto, mcap, har, csv, jsonl
+    #[serde(default)]
+    form: FileForm,
 }
 
-/// A page that was written.
+/// What is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum FileForm {
+    /// The page.
+    #[default]
+    Page,
+    Perfetto,
+    Mcap,
+    Har,
+    Csv,
+    Jsonl,
+}
+
+impl FileForm {
+    /// The form of an export and the end of its name; `None` is the page.
+    fn export(self) -> Option<(ExportForm, &'static str)> {
+        Some(match self {
+            FileForm::Page => return None,
+            FileForm::Perfetto => (ExportForm::Perfetto, "perfetto-trace"),
+            FileForm::Mcap => (ExportForm::Mcap, "mcap"),
+            FileForm::Har => (ExportForm::Har, "har"),
+            FileForm::Csv => (ExportForm::Csv, "csv"),
+            FileForm::Jsonl => (ExportForm::Jsonl, "jsonl"),
+        })
+    }
+}
+
+/// A file that was written.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct PageFile {
     path: PathBuf,
     bytes: u64,
-    verdict: VerdictView,
+    /// The page as a resource
+    #[serde(skip_serializing_if = "Option::is_none")]
+    page: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verdict: Option<VerdictView>,
 }
 
 /// The tool [`capture_report`].
@@ -44,7 +80,8 @@ pub(super) const CAPTURE_REPORT: AboutTool = AboutTool {
     name: "capture_report",
     title: "Page of a capture",
     description: "Writes one HTML file for people that explains a capture: verdict, findings, the loop picture, lanes \
-     over time, messages, what other knobs would have done. Needs no network. Answers with its path.",
+     over time, messages, what other knobs would have done. Needs no network. With form: a file for Perfetto, \
+     Foxglove, import or scripts. Answers with its path.",
     set: Toolset::Replay,
     effect: Effect::WritesFiles,
 };
@@ -55,20 +92,23 @@ pub(super) async fn capture_report(
     call: Call,
 ) -> Result<ToolAnswer<PageFile>> {
     let found = shared.captures.find(&args.capture)?;
+    if let Some((form, ending)) = args.form.export() {
+        let out = shared.captures.place(&format!("out/{}.{ending}", found.id.replace('/', "-")))?;
+        return export(found, form, out, &call).await;
+    }
     let verb = ReportVerb {
         report: report_args(None, args.stale_threshold_s, None)?,
         audio: args.audio,
-        tunnel: TunnelRuns::Affordable,
-        wording: ARGUMENTS,
-        ..ReportVerb::default()
+        ..resources::shown()
     };
     let with = if args.audio { "-with-audio" } else { "" };
+    let page = Some(resources::address(&found.id, "page"));
     let name = format!("out/{}{with}.html", found.id.replace('/', "-"));
     let out = shared.captures.place(&name)?;
     let written = out.clone();
     let write = move || {
         let (session, analysis) = app::page_session(&found.path, &verb)?;
-        let html = page::html(&[session]);
+        let html = html(&[session]);
         output::write(&written, html.as_bytes(), true)?;
         Ok((html.len() as u64, analysis))
     };
@@ -79,8 +119,36 @@ pub(super) async fn capture_report(
         out.display(),
         views::summary(&analysis)
     );
-    let file = PageFile { path: out.clone(), bytes, verdict: VerdictView::of(&analysis.verdict) };
+    let verdict = Some(VerdictView::of(&analysis.verdict));
+    let file = PageFile { path: out.clone(), bytes, page, verdict };
     Ok(ToolAnswer::new(summary, file)
         .next(["give the path to the person, who opens it in a browser"])
         .file(&out))
+}
+
+/// Writes a capture as the file of another tool.
+async fn export(
+    found: FoundCapture,
+    form: ExportForm,
+    out: PathBuf,
+    call: &Call,
+) -> Result<ToolAnswer<PageFile>> {
+    let verb = ExportVerb { form, part: SessionPart::default(), playhead: None, force: true };
+    let written = out.clone();
+    let write = move || {
+        let summary = app::export(&found.path, &written, &verb)?;
+        Ok((summary, std::fs::metadata(&written)?.len()))
+    };
+    let (summary, bytes) = call.work("replaying", write).await?;
+    let damaged =
+        summary.damage.map(|it| format!("; the capture is damaged: {}", clipped(&it.reason)));
+    let summary = format!(
+        "wrote {} records to {}; left out: {}{}",
+        summary.rows,
+        out.display(),
+        form.left_out(),
+        damaged.unwrap_or_default()
+    );
+    let file = PageFile { path: out.clone(), bytes, page: None, verdict: None };
+    Ok(ToolAnswer::new(summary, file).file(&out))
 }

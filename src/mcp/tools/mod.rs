@@ -20,6 +20,7 @@ mod headless_status;
 mod headless_stop;
 mod what_if;
 
+use super::resources;
 use super::tool::{ToolEntry, answering, picturing};
 
 /// All tools.
@@ -52,6 +53,7 @@ pub fn all() -> Vec<ToolEntry> {
         answering(capture_messages::CAPTURE_MESSAGES, capture_messages::capture_messages),
         answering(dump_audio::CAPTURE_DUMP_AUDIO, dump_audio::capture_dump_audio),
         picturing(capture_chart::CAPTURE_CHART, capture_chart::capture_chart),
-        answering(capture_report::CAPTURE_REPORT, capture_report::capture_report),
+        answering(capture_report::CAPTURE_REPORT, capture_report::capture_report)
+            .shown_by(resources::APP),
     ]
 }

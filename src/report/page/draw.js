@@ -24,6 +24,15 @@ class Panel {
     }
   }
 
+  // The same chart of another capture, to stand below that of the one on the page.
+  below(name) {
+    this.canvas.id += "-below";
+    this.canvas.setAttribute("aria-label", `${name}: ${this.canvas.getAttribute("aria-label")}`);
+    this.box.classList.add("other");
+    this.box.querySelector("h3").prepend(`${name}: `);
+    return this;
+  }
+
   // Pixels between the frame's sides.
   get plotWidth() {
     return Math.max(1, this.width - LEFT - RIGHT);

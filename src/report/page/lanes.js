@@ -18,7 +18,8 @@ function table(view, series, from, to) {
   return [header, ...rows.map((row) => row.map(String))];
 }
 
-function lanes(session, view) {
+// `curves` are what would have been, which the lanes of another capture do not have.
+function lanes(session, view, curves = () => view.setting?.outcomes ?? []) {
   const { slice, tick, load } = session;
   const listened = session.listens_from_s ?? -Infinity;
   const heardLead = slice.lead_s.map((lead, row) => (slice.t_s[row] >= listened ? lead : NaN));
@@ -35,7 +36,6 @@ function lanes(session, view) {
     };
     all.push(new Panel(view, { ...definition, paint }));
   };
-  const curves = () => view.setting?.outcomes ?? [];
 
   lane({
     id: "lead", title: "Lead", height: 130,

@@ -3,10 +3,9 @@
 const sessions = [];
 let shown = null;
 
-async function start() {
+async function start(packed) {
   try {
-    const packed = [...document.querySelectorAll("script.session")];
-    for (const { textContent } of packed) sessions.push(await unpack(textContent));
+    for (const base64 of packed) sessions.push(await unpack(base64));
     listTabs();
     const asked = Number(new URLSearchParams(location.hash.slice(1)).get("tab") ?? 0);
     byId("main").hidden = false;
@@ -33,14 +32,16 @@ function listTabs() {
 
 function show(number, fragment) {
   const session = sessions[number];
-  const view = new View(wholeOf(session));
+  const asked = new URLSearchParams(fragment.slice(1)).get("below");
+  const other = asked === null || Number(asked) === number ? undefined : sessions[asked];
+  const view = new View(wholeOf([session, other ?? session]), other ? Number(asked) : null);
   shown?.over.abort();
   shown = { number, session, view, over: new AbortController() };
   document.querySelectorAll("#tabs button").forEach((tab, at) => tab.setAttribute("aria-selected", String(at === number)));
   firstScreen(session, view);
   byId("around").hidden = true;
   const overview = overviewPanel(session, view);
-  const panels = [loopPanel(session, view), ...lanes(session, view)];
+  const panels = panelsOf(session, view, other);
   byId("overview").replaceChildren(overview.box);
   byId("panels").replaceChildren(byId("cursor"), byId("selection"), ...panels.map((panel) => panel.box));
   shown.panels = panels;
@@ -53,8 +54,31 @@ function show(number, fragment) {
   if (fragment) view.restore(fragment);
 }
 
+// The charts of a capture, each with that of another one below it, on the same time axis: both count from
+// their initial buffers.
+function panelsOf(session, view, other) {
+  const own = [loopPanel(session, view), ...lanes(session, view)];
+  if (!other) return own;
+  const others = [loopPanel(other, view), ...lanes(other, view, () => [])];
+  return own.flatMap((panel, at) => [panel, others[at].below(plain(other.name))]);
+}
+
+// Which capture stands below, to be chosen where there are several.
+function chooseBelow(number, view, on) {
+  byId("below-label").hidden = sessions.length < 2;
+  const options = sessions.map((session, at) => element("option", { value: at, hidden: at === number }, plain(session.name)));
+  byId("below").replaceChildren(element("option", { value: "" }, "nothing"), ...options);
+  byId("below").value = view.below ?? "";
+  on(byId("below"), "change", ({ target }) => {
+    view.below = target.value === "" ? null : Number(target.value);
+    show(number, view.fragment(number));
+  });
+}
+
 // The time that there is to see, which is never nothing.
-function wholeOf({ from_s, to_s }) {
+function wholeOf(sessions) {
+  const from_s = Math.min(...sessions.map((session) => session.from_s));
+  const to_s = Math.max(...sessions.map((session) => session.to_s));
   const apart = to_s - from_s;
   return apart > View.LEAST ? [from_s, to_s] : [from_s - 0.5, to_s + 0.5];
 }
@@ -125,6 +149,7 @@ function handle(view, panels, overview, session) {
   const goTo = (spell) => spell && showSpell(view, spell);
   document.querySelectorAll("#tools [data-do]").forEach((button) => on(button, "click", actions[button.dataset.do]));
   on(byId("colour"), "change", (event) => view.paint(event.target.value));
+  chooseBelow(shown.number, view, on);
 
   let began = null;
   const isChart = (event) => event.target.tagName === "CANVAS";
@@ -144,7 +169,7 @@ function handle(view, panels, overview, session) {
     if (began && !began.dragged) {
       view.point(began.t);
       showAround(session, view, began.t);
-      seekSounds(session, began.t);
+      seekSounds(began.t);
     } else if (began) {
       view.point(null);
     }
@@ -179,7 +204,7 @@ function handle(view, panels, overview, session) {
 const middle = (view) => (view.from + view.to) / 2;
 
 function showSpell(view, { from_s, to_s }) {
-  seekSounds(shown.session, from_s);
+  seekSounds(from_s);
   const margin = Math.max(0.5, (to_s - from_s) * 0.4);
   view.show(from_s - margin, to_s + margin);
   view.select(from_s, to_s);
@@ -248,49 +273,36 @@ async function copy(text) {
   byId("copied").textContent = "copied";
 }
 
-// Players, and the cursor that follows them.
+// Players, and the cursor that follows them. What is heard counts from the initial buffer, as all times do.
 function showSounds(session, view) {
   byId("sound").hidden = !session.sounds.length;
   shown.players = session.sounds.map(({ label, is_heard, wav }) => {
-    const player = element("audio", { controls: true, "aria-label": label });
+    const player = element("audio", { controls: true, "aria-label": plain(label) });
     player.src = URL.createObjectURL(new Blob([wav], { type: "audio/wav" }));
-    if (is_heard) {
-      session.heard = heardTimes(session);
-      const { t_s, played_s } = session.heard;
-      player.addEventListener("timeupdate", () => {
-        const row = firstAt(played_s, player.currentTime);
-        if (!player.paused && row < t_s.length) view.point(t_s[row]);
-      });
-    }
+    if (is_heard) player.addEventListener("timeupdate", () => !player.paused && view.point(player.currentTime));
     return { player, is_heard, label };
   });
-  byId("players").replaceChildren(...shown.players.map(({ player, label }) => element("p", {}, `${label} `, player)));
-  const heard = shown.players.find(({ is_heard }) => is_heard);
-  const alarms = session.spells.filter(({ alarm, bad_s }) => alarm && bad_s > 0).slice(0, heard ? MOST_FINDINGS : 0);
+  byId("players").replaceChildren(...shown.players.map(({ player, label }) => element("p", {}, `${plain(label)} `, player)));
+  const heard = shown.players.filter(({ is_heard }) => is_heard);
+  if (heard.length > 1) byId("players").append(element("button", { type: "button", id: "switch", onclick: () => switchSounds(heard) }, "Switch between the two"));
+  const alarms = session.spells.filter(({ alarm, bad_s }) => alarm && bad_s > 0).slice(0, heard.length ? MOST_FINDINGS : 0);
   const hear = alarms.map((spell) => element("button", { type: "button", onclick: () => {
     showSpell(view, spell);
-    heard.player.play();
+    heard[0].player.play();
   } }, `Hear ${moment(spell.from_s, 200)} – ${moment(spell.to_s, 200)} s`));
   if (hear.length) byId("players").append(element("p", {}, "Bad: ", ...hear));
 }
 
-function seekSounds(session, t) {
-  for (const { player, is_heard } of shown.players ?? []) {
-    if (!is_heard || player.readyState === 0) continue;
-    const row = nearest(session.heard.t_s, t);
-    if (row >= 0) player.currentTime = session.heard.played_s[row];
-  }
+// What was heard and what would have been, from the same moment on: the one that plays falls silent.
+function switchSounds(heard) {
+  const [from, to] = heard[0].player.paused ? [heard[1].player, heard[0].player] : [heard[0].player, heard[1].player];
+  to.currentTime = from.currentTime;
+  from.pause();
+  to.play();
 }
 
-// How much audio was heard up to each report since the last swap. What moved more than half a lap jumped.
-function heardTimes({ tick, loops }) {
-  const { from_s, loop_s } = loops.at(-1);
-  const first = firstAt(tick.t_s, from_s);
-  const t_s = tick.t_s.slice(first), places = tick.playhead_s.slice(first);
-  let played = 0;
-  const played_s = places.map((place, row) => {
-    const moved = row ? (place - places[row - 1] + loop_s) % loop_s : 0;
-    return (played += moved > loop_s / 2 ? 0 : moved);
-  });
-  return { t_s, played_s };
+function seekSounds(t) {
+  for (const { player, is_heard } of shown.players ?? []) {
+    if (is_heard && player.readyState > 0) player.currentTime = Math.max(0, t);
+  }
 }

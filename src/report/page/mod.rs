@@ -31,10 +31,10 @@ const SCRIPTS: [&str; 10] = [
     include_str!("first.js"),
     include_str!("main.js"),
 ];
-
-/// What a page from a file does at the end of its scripts, and a live one in its place.
-const START: &str = "start();";
-const LIVE: &str = include_str!("live.js");
+/// What begins the page of a file, the one within a chat, and the live one.
+const OF_FILE: &str = include_str!("file.js");
+const OF_APP: &str = include_str!("app.js");
+const OF_LIVE: &str = include_str!("live.js");
 /// What only a live page has, above everything else.
 const LIVE_BAR: &str = include_str!("live.html");
 
@@ -42,7 +42,6 @@ const LIVE_BAR: &str = include_str!("live.html");
 /// else.
 #[must_use]
 pub fn live_html() -> String {
-    let script = [&SCRIPTS.join("\n"), LIVE].join("\n");
     filled(
         TEMPLATE,
         &[
@@ -52,7 +51,7 @@ pub fn live_html() -> String {
             ("style", STYLE),
             ("texts", "They come while the page is open, and so not without it."),
             ("sessions", ""),
-            ("script", &script),
+            ("script", &script(OF_LIVE)),
         ],
     )
 }
@@ -60,6 +59,16 @@ pub fn live_html() -> String {
 /// The page of these sessions, a tab each.
 #[must_use]
 pub fn html(sessions: &[PageSession]) -> String {
+    joined(sessions, OF_FILE)
+}
+
+/// The page without a session, as an app in a chat, whose host gets it one: see `app.js`.
+#[must_use]
+pub fn app() -> String {
+    joined(&[], OF_APP)
+}
+
+fn joined(sessions: &[PageSession], beginning: &str) -> String {
     let names: Vec<_> = sessions.iter().map(|session| session.name.as_str()).collect();
     let title = escaped(&names.join(", "));
     let texts: Vec<_> = sessions.iter().map(|session| escaped(&session.text)).collect();
@@ -75,9 +84,14 @@ pub fn html(sessions: &[PageSession]) -> String {
             ("style", STYLE),
             ("texts", &texts.join("\n\n")),
             ("sessions", &packed.collect::<String>()),
-            ("script", &[&SCRIPTS.join("\n"), START].join("\n")),
+            ("script", &script(beginning)),
         ],
     )
+}
+
+/// All scripts, and at last what begins the page.
+fn script(beginning: &str) -> String {
+    [&SCRIPTS[..], &[beginning]].concat().join("\n")
 }
 
 /// A template with its `{{names}}` replaced, once: what stands in a value stays as it is.

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::columns::PackedColumns;
 use crate::lag::SliceRecord;
+use crate::report::seen::TickMeasure;
 use crate::time::Nanos;
 
 /// Messages of a page; of a longer session it shows the worst of every few.
@@ -35,12 +36,7 @@ pub(super) struct SliceRow {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct TickRow {
     pub row: usize,
-    pub playhead_s: f64,
-    pub staleness_s: f64,
-    /// Time since the report before; 0 of the first.
-    pub interval_s: f64,
-    /// Bytes of slices that were sent and not acknowledged yet.
-    pub in_flight: Option<f64>,
+    pub tick: TickMeasure,
 }
 
 /// All rows of a session.
@@ -186,14 +182,11 @@ impl Rows {
         packed.parts("slice.dec_ms", 1e2, of().map(|slice| slice.dec_ms));
         packed.whole("slice.generations", of().map(|slice| slice.generations.into()));
         packed.whole("tick.row", ticks.iter().map(|tick| whole(tick.row as u64)));
-        packed.parts("tick.playhead_s", 1e4, ticks.iter().map(|tick| tick.playhead_s));
-        packed.parts("tick.staleness_s", 1e4, ticks.iter().map(|tick| tick.staleness_s));
-        packed.parts("tick.interval_s", 1e5, ticks.iter().map(|tick| tick.interval_s));
-        packed.parts(
-            "tick.in_flight",
-            1.0,
-            ticks.iter().map(|tick| tick.in_flight.unwrap_or(-1.0)),
-        );
+        let of = || ticks.iter().map(|row| &row.tick);
+        packed.parts("tick.playhead_s", 1e4, of().map(|tick| tick.playhead_s));
+        packed.parts("tick.staleness_s", 1e4, of().map(|tick| tick.staleness_s));
+        packed.parts("tick.interval_s", 1e5, of().map(|tick| tick.interval_s));
+        packed.parts("tick.in_flight", 1.0, of().map(|tick| tick.in_flight.unwrap_or(-1.0)));
         packed.whole("load.up", load.bytes[0].iter().copied());
         packed.whole("load.down", load.bytes[1].iter().copied());
         packed
@@ -220,10 +213,10 @@ fn worst_slice(slices: &[SliceRow]) -> Option<SliceRow> {
 
 /// The report with the oldest audio, with the longest wait and the most bytes in flight of all.
 fn worst_tick(ticks: &[TickRow]) -> Option<TickRow> {
-    let worst = ticks.iter().max_by(|a, b| a.staleness_s.total_cmp(&b.staleness_s))?;
-    let in_flight = ticks.iter().filter_map(|tick| tick.in_flight).reduce(f64::max);
-    let interval_s = ticks.iter().map(|tick| tick.interval_s).fold(0.0, f64::max);
-    Some(TickRow { in_flight, interval_s, ..*worst })
+    let worst = ticks.iter().max_by(|a, b| a.tick.staleness_s.total_cmp(&b.tick.staleness_s))?;
+    let in_flight = ticks.iter().filter_map(|row| row.tick.in_flight).reduce(f64::max);
+    let interval_s = ticks.iter().map(|row| row.tick.interval_s).fold(0.0, f64::max);
+    Some(TickRow { tick: TickMeasure { in_flight, interval_s, ..worst.tick }, ..*worst })
 }
 
 #[cfg(test)]
@@ -241,6 +234,9 @@ mod tests {
         generations: 1,
     };
 
+    const TICK: TickMeasure =
+        TickMeasure { playhead_s: 1.0, staleness_s: 0.5, interval_s: 0.02, in_flight: None };
+
     /// A message every 10 ms: slice and report in turn.
     fn rows(count: usize) -> Rows {
         let mut rows = Rows::default();
@@ -249,13 +245,7 @@ mod tests {
             rows.messages.push(MessageRow { t, seq: row as u64, kind: 0, side: 1, bytes: 100 });
             match row % 2 {
                 0 => rows.slices.push(SliceRow { row, slice: SLICE }),
-                _ => rows.ticks.push(TickRow {
-                    row,
-                    playhead_s: 1.0,
-                    staleness_s: 0.5,
-                    interval_s: 0.02,
-                    in_flight: None,
-                }),
+                _ => rows.ticks.push(TickRow { row, tick: TICK }),
             }
         }
         rows
@@ -266,14 +256,14 @@ mod tests {
         let mut rows = rows(1000);
         rows.slices[123].slice.lead_s = -1.0;
         rows.slices[124].slice.interval_s = 9.0;
-        rows.ticks[77].staleness_s = 7.0;
+        rows.ticks[77].tick.staleness_s = 7.0;
         let mut told = [501];
         assert_eq!(rows.thin_to(100, told.iter_mut()), 10);
         assert_eq!((rows.slices.len(), rows.ticks.len(), rows.messages.len()), (50, 50, 101));
         let worst = rows.slices.iter().find(|row| row.slice.lead_s < 0.0).unwrap();
         assert_eq!(rows.messages[worst.row].seq, 246);
         assert_eq!(worst.slice.interval_s, 9.0);
-        let oldest = rows.ticks.iter().find(|tick| tick.staleness_s > 6.0).unwrap();
+        let oldest = rows.ticks.iter().find(|row| row.tick.staleness_s > 6.0).unwrap();
         assert_eq!(rows.messages[oldest.row].seq, 155);
         assert_eq!(rows.messages[told[0]].seq, 501);
     }

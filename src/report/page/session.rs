@@ -46,7 +46,7 @@ pub struct PageExtras {
 pub struct PageSound {
     /// What it is.
     pub label: String,
-    /// What the listener heard since the last swap, from the first report on; else a loop.
+    /// A second of it is a second of the session, from the initial buffer on; else it is a loop.
     pub is_heard: bool,
     /// Bytes of the WAV file, which stands behind the columns.
     len: usize,

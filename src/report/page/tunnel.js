@@ -5,29 +5,52 @@ function showTunnel(session, view) {
   byId("tunnel").hidden = !tunnel;
   if (!tunnel) return;
   const rest = tunnel.knobs.length ? "Only the listener can be changed" : "There is nothing to turn";
+  const one = tunnel.knobs.length ? "One knob at a time, everything else as recorded. " : "";
   byId("tunnel-model").textContent = tunnel.why_not
     ? `${rest}: ${tunnel.why_not}.`
-    : `One knob at a time, everything else as recorded. ${tunnel.model ? `The model ${tunnel.model}.` : ""} `
+    : `${one}${tunnel.model ? `The model ${tunnel.model}.` : ""} `
       + `The line in the charts is the likeliest of ${tunnel.runs} run${tunnel.runs === 1 ? "" : "s"}, the band all of them.`;
   const sliders = tunnel.knobs.map((knob) => sliderOf(session, view, knob));
   byId("knobs").replaceChildren(...sliders.map(({ box }) => box));
-  const reset = () => {
-    sliders.forEach((slider) => slider.rest());
-    view.turn(null);
-    compare(session, null);
+  const given = givenButton(tunnel.given);
+  const turn = (knob, setting) => {
+    if (setting?.outcomes) setting.outcomes.step = tunnel.step_s;
+    given.press(setting !== null && setting === tunnel.given);
+    view.turn(setting);
+    compare(session, setting && { knob, setting });
   };
+  const restAll = () => sliders.forEach((slider) => slider.rest());
+  const reset = () => {
+    restAll();
+    turn(null, null);
+  };
+  given.onclick(() => {
+    restAll();
+    turn({ name: "scenario" }, tunnel.given);
+  });
   byId("tunnel-reset").onclick = reset;
-  byId("tunnel-reset").hidden = !sliders.length;
+  byId("tunnel-reset").hidden = !sliders.length && !tunnel.given;
   for (const slider of sliders) {
     slider.input.addEventListener("input", () => {
       sliders.filter((other) => other !== slider).forEach((other) => other.rest());
-      const setting = slider.setting();
-      if (setting?.outcomes) setting.outcomes.step = tunnel.step_s;
-      view.turn(setting);
-      compare(session, setting && { knob: slider.knob, setting });
+      turn(slider.knob, slider.setting());
     });
   }
-  compare(session, null);
+  if (tunnel.given) turn({ name: "scenario" }, tunnel.given);
+  else compare(session, null);
+}
+
+// The button of the scenario that was given, if there is one.
+function givenButton(setting) {
+  const place = byId("tunnel-given");
+  place.hidden = !setting;
+  if (!setting) return { press() {}, onclick() {} };
+  const button = element("button", { type: "button", "aria-pressed": "false" }, `With ${plain(setting.label)}`);
+  place.replaceChildren(button);
+  return {
+    press: (isPressed) => button.setAttribute("aria-pressed", String(isPressed)),
+    onclick: (handler) => button.addEventListener("click", handler),
+  };
 }
 
 // A slider with a place for what was recorded, between the settings where it belongs.
@@ -80,7 +103,7 @@ function compare(session, turned) {
   const share = (outcome) => (outcomes.length > 1 ? `in ${figure(outcome.share * 100)} %` : "would have been");
   const head = element("tr", {}, element("td"), element("th", { scope: "col" }, "recorded"),
     ...outcomes.map((outcome) => element("th", { scope: "col" }, share(outcome))));
-  const says = !turned ? "Drag a knob."
-    : `${turned.knob.name} ${turned.setting.label}: ${TIERS[turned.setting.tier] ?? turned.setting.tier}${turned.setting.refusal ? `. ${turned.setting.refusal}` : ""}`;
+  const says = !turned ? "Nothing is changed."
+    : `${turned.knob.name} ${plain(turned.setting.label)}: ${TIERS[turned.setting.tier] ?? turned.setting.tier}${turned.setting.refusal ? `. ${turned.setting.refusal}` : ""}`;
   byId("tunnel-result").replaceChildren(element("caption", {}, says), element("thead", {}, head), element("tbody", {}, ...rows));
 }

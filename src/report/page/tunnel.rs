@@ -20,6 +20,8 @@ pub struct Tunnel {
     pub step_s: f64,
     /// Runs of the model for each setting.
     pub runs: usize,
+    /// The scenario that was given.
+    pub given: Option<Setting>,
     pub knobs: Vec<TunnelKnob>,
 }
 
@@ -75,7 +77,9 @@ impl TunnelKnob {
     /// A knob with the rows of a sweep over it alone; `at_s` is when their reports are made.
     #[must_use]
     pub fn of(knob: &'static Knob, recorded: f64, rows: &[SweepRow], at_s: f64) -> TunnelKnob {
-        let settings = rows.iter().map(|row| Setting::of(knob, row, at_s)).collect();
+        let value = |row: &SweepRow| row.values.first().copied().unwrap_or(knob.neutral);
+        let setting = |row| Setting::of(value(row), knob.unit.write(value(row)), row, at_s);
+        let settings = rows.iter().map(setting).collect();
         let is_told = recorded.to_bits() != knob.neutral.to_bits();
         let recorded_label = is_told.then(|| knob.unit.write(round(recorded, 3)));
         TunnelKnob { name: knob.name, help: knob.help, recorded, recorded_label, settings }
@@ -83,8 +87,13 @@ impl TunnelKnob {
 }
 
 impl Setting {
-    fn of(knob: &Knob, row: &SweepRow, at_s: f64) -> Setting {
-        let value = row.values.first().copied().unwrap_or(knob.neutral);
+    /// What a whole scenario of this name would have done.
+    #[must_use]
+    pub fn given(name: &str, row: &SweepRow, at_s: f64) -> Setting {
+        Setting::of(0.0, name.to_owned(), row, at_s)
+    }
+
+    fn of(value: f64, label: String, row: &SweepRow, at_s: f64) -> Setting {
         let only = row.lag.as_ref().filter(|_| row.outcomes.is_empty());
         let only = only.map(|lag| TunnelOutcome::of(1.0, lag, row.verdict.as_ref(), at_s));
         let several = row
@@ -93,7 +102,7 @@ impl Setting {
             .map(|share| TunnelOutcome::of(share.share, &share.lag, share.verdict.as_ref(), at_s));
         Setting {
             value,
-            label: knob.unit.write(value),
+            label,
             tier: row.tier,
             refusal: row.refusal.clone(),
             outcomes: only.into_iter().chain(several).collect(),

@@ -2,8 +2,10 @@
 // and the fragment of the address says the same, so that a link shows the same spot.
 
 class View {
-  constructor(whole) {
+  // `below` is the number of the capture whose charts stand below those of the one that is shown.
+  constructor(whole, below = null) {
     this.whole = whole;
+    this.below = below;
     [this.from, this.to] = whole;
     this.cursor = null;
     this.selection = null;
@@ -74,6 +76,7 @@ class View {
   fragment(tab) {
     const parts = { tab, from: this.from.toFixed(4), to: this.to.toFixed(4), by: this.colour };
     if (this.cursor !== null) parts.at = this.cursor.toFixed(4);
+    if (this.below !== null) parts.below = this.below;
     if (this.selection) parts.selected = this.selection.map((t) => t.toFixed(4)).join("~");
     return `#${Object.entries(parts).map(([key, value]) => `${key}=${value}`).join("&")}`;
   }

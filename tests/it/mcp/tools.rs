@@ -117,6 +117,12 @@ fn a_page_is_written_and_its_path_said() {
     assert!(page.starts_with("<!doctype html>"), "{}", &page[..100]);
     let other = json!({"capture": "healthy", "audio": true});
     assert_eq!(client.call("capture_report", &other)["verdict"]["lag"], false);
+    for form in ["perfetto", "mcap", "har", "csv", "jsonl"] {
+        let answer = client.call("capture_report", &json!({"capture": "stall", "form": form}));
+        assert!(answer["summary"].as_str().unwrap().contains("left out: "), "{answer}");
+        let len = std::fs::metadata(answer["path"].as_str().unwrap()).unwrap().len();
+        assert!(answer["bytes"] == len && len > 10_000, "{answer}");
+    }
 }
 
 fn files(folder: &std::path::Path) -> usize {
@@ -350,7 +356,7 @@ fn resources_templates_completion_and_the_prompt() {
         .unwrap();
     let mut client = Client::start(folder.path(), &[]);
     let listed = client.request("resources/list", &json!({}))["result"]["resources"].clone();
-    assert_eq!(listed.as_array().unwrap().len(), 9);
+    assert_eq!(listed.as_array().unwrap().len(), 12);
     for resource in listed.as_array().unwrap() {
         let read = client.request("resources/read", &json!({"uri": resource["uri"]}));
         let contents = &read["result"]["contents"][0];
@@ -382,7 +388,7 @@ fn resources_templates_completion_and_the_prompt() {
         assert_eq!(refused["error"]["code"], -32002, "{unknown}: {refused}");
     }
     let templates = client.request("resources/templates/list", &json!({}));
-    assert_eq!(templates["result"]["resourceTemplates"].as_array().unwrap().len(), 3);
+    assert_eq!(templates["result"]["resourceTemplates"].as_array().unwrap().len(), 4);
     let template = json!({"type": "ref/resource", "uri": "lagtape://captures/{id}/report"});
     let prompt = json!({"type": "ref/prompt", "name": "diagnose_lag"});
     for (of, name, typed, expected) in [
