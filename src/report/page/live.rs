@@ -155,7 +155,7 @@ impl LivePage {
         let from_s = to_s - last_s;
         let slices = rows.slices[..counts.slice].iter().rev();
         let slices = slices.map(|row| (time(row.row), &row.slice));
-        let ticks = rows.ticks[..counts.tick].iter().rev().map(|row| (time(row.row), row));
+        let ticks = rows.ticks[..counts.tick].iter().rev().map(|row| (time(row.row), &row.tick));
         let slices: Vec<_> = slices.take_while(|(t_s, _)| *t_s >= from_s).collect();
         let ticks: Vec<_> = ticks.take_while(|(t_s, _)| *t_s >= from_s).collect();
         let told = texts[..self.shown.as_ref()?.texts].iter().rev();

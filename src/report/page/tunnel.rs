@@ -69,7 +69,7 @@ impl Tunnel {
     #[must_use]
     pub fn none(why_not: &str) -> Tunnel {
         let why_not = Some(why_not.to_owned());
-        Tunnel { model: None, why_not, step_s: 0.0, runs: 0, knobs: Vec::new() }
+        Tunnel { model: None, why_not, step_s: 0.0, runs: 0, given: None, knobs: Vec::new() }
     }
 }
 
