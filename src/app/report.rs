@@ -58,7 +58,7 @@ pub enum TunnelRuns {
 }
 
 impl TunnelRuns {
-    fn of(self, length_s: f64) -> Option<usize> {
+    pub(super) fn of(self, length_s: f64) -> Option<usize> {
         match self {
             TunnelRuns::Never => None,
             TunnelRuns::Affordable => {
@@ -136,9 +136,14 @@ fn sounds(engine: &Engine) -> Result<Vec<PageSound>> {
     heard.into_iter().chain([buffer]).collect()
 }
 
+/// Length of a step of the curves of a session that lasts so long.
+pub(super) fn curve_step_s(length_s: f64) -> f64 {
+    (length_s / CURVE_STEPS).max(SHORTEST_STEP_S)
+}
+
 /// The wind tunnel of a capture, or why it has none.
-fn tunnel(path: &Path, verb: &ReportVerb, runs: usize, analysis: &Analysis) -> Tunnel {
-    let step_s = (analysis.report_at_s / CURVE_STEPS).max(SHORTEST_STEP_S);
+pub(super) fn tunnel(path: &Path, verb: &ReportVerb, runs: usize, analysis: &Analysis) -> Tunnel {
+    let step_s = curve_step_s(analysis.report_at_s);
     let mut tunnel = Tunnel { model: None, why_not: None, step_s, runs, knobs: Vec::new() };
     let turned = recording::read(path, true).and_then(|recording| {
         let fit = recording.model();
@@ -153,6 +158,16 @@ fn tunnel(path: &Path, verb: &ReportVerb, runs: usize, analysis: &Analysis) -> T
     tunnel
 }
 
+/// How a setting of the wind tunnel is asked for.
+pub(super) fn ask_options(verb: &ReportVerb, runs: usize, step_s: f64) -> AskOptions {
+    AskOptions {
+        members: runs.max(1),
+        report: ReportArgs { timeline_step_s: Some(step_s), ..verb.report },
+        wording: verb.wording,
+        ..AskOptions::default()
+    }
+}
+
 /// All settings of all knobs that this recording can answer.
 fn turn(
     recording: &Recording,
@@ -165,12 +180,7 @@ fn turn(
     let axes = axes.collect::<Result<Vec<_>, _>>()?;
     let settings = axes.iter().map(|axis| points(&Scenario::default(), std::slice::from_ref(axis)));
     let settings = settings.collect::<Result<Vec<Vec<Point>>, _>>()?.concat();
-    let options = AskOptions {
-        members: tunnel.runs.max(1),
-        report: ReportArgs { timeline_step_s: Some(tunnel.step_s), ..verb.report },
-        wording: verb.wording,
-        ..AskOptions::default()
-    };
+    let options = ask_options(verb, tunnel.runs, tunnel.step_s);
     options.report.check(at_s)?;
     let prepared = [(0, recording.prepare(options))];
     let go_on = |_, _| ControlFlow::Continue(());

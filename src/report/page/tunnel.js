@@ -20,6 +20,7 @@ function showTunnel(session, view) {
   byId("tunnel-reset").hidden = !sliders.length;
   for (const slider of sliders) {
     slider.input.addEventListener("input", () => {
+      if (session.turnTogether?.(sliders)) return;
       sliders.filter((other) => other !== slider).forEach((other) => other.rest());
       const setting = slider.setting();
       if (setting?.outcomes) setting.outcomes.step = tunnel.step_s;

@@ -83,8 +83,18 @@ impl TunnelKnob {
 }
 
 impl Setting {
+    /// What several knobs together would have done; it has no value of its own.
+    #[must_use]
+    pub fn together(row: &SweepRow, at_s: f64) -> Setting {
+        Setting::valued(0.0, String::new(), row, at_s)
+    }
+
     fn of(knob: &Knob, row: &SweepRow, at_s: f64) -> Setting {
         let value = row.values.first().copied().unwrap_or(knob.neutral);
+        Setting::valued(value, knob.unit.write(value), row, at_s)
+    }
+
+    fn valued(value: f64, label: String, row: &SweepRow, at_s: f64) -> Setting {
         let only = row.lag.as_ref().filter(|_| row.outcomes.is_empty());
         let only = only.map(|lag| TunnelOutcome::of(1.0, lag, row.verdict.as_ref(), at_s));
         let several = row
@@ -93,7 +103,7 @@ impl Setting {
             .map(|share| TunnelOutcome::of(share.share, &share.lag, share.verdict.as_ref(), at_s));
         Setting {
             value,
-            label: knob.unit.write(value),
+            label,
             tier: row.tier,
             refusal: row.refusal.clone(),
             outcomes: only.into_iter().chain(several).collect(),
