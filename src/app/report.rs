@@ -61,7 +61,7 @@ pub enum TunnelRuns {
 }
 
 impl TunnelRuns {
-    fn of(self, length_s: f64) -> Option<usize> {
+    pub(super) fn of(self, length_s: f64) -> Option<usize> {
         match self {
             TunnelRuns::Never => None,
             TunnelRuns::Affordable => {
@@ -164,9 +164,19 @@ fn sound_of_what_if(path: &Path, verb: &ReportVerb) -> Option<PageSound> {
     Some(PageSound::new(&format!("with {name}"), true, wav))
 }
 
+/// Length of a step of the curves of a session that lasts so long.
+pub(super) fn curve_step_s(length_s: f64) -> f64 {
+    (length_s / CURVE_STEPS).max(SHORTEST_STEP_S)
+}
+
 /// The wind tunnel of a capture, or why it has none.
-fn tunnel(path: &Path, verb: &ReportVerb, knobs: Option<usize>, analysis: &Analysis) -> Tunnel {
-    let step_s = (analysis.report_at_s / CURVE_STEPS).max(SHORTEST_STEP_S);
+pub(super) fn tunnel(
+    path: &Path,
+    verb: &ReportVerb,
+    knobs: Option<usize>,
+    analysis: &Analysis,
+) -> Tunnel {
+    let step_s = curve_step_s(analysis.report_at_s);
     let runs = knobs.or(TunnelRuns::Affordable.of(analysis.report_at_s)).unwrap_or(MOST_RUNS);
     let mut tunnel =
         Tunnel { model: None, why_not: None, step_s, runs, given: None, knobs: Vec::new() };
@@ -181,6 +191,16 @@ fn tunnel(path: &Path, verb: &ReportVerb, knobs: Option<usize>, analysis: &Analy
         Err(error) => tunnel.why_not = Some(worded(&error, verb.wording)),
     }
     tunnel
+}
+
+/// How a setting of the wind tunnel is asked for.
+pub(super) fn ask_options(verb: &ReportVerb, runs: usize, step_s: f64) -> AskOptions {
+    AskOptions {
+        members: runs.max(1),
+        report: ReportArgs { timeline_step_s: Some(step_s), ..verb.report },
+        wording: verb.wording,
+        ..AskOptions::default()
+    }
 }
 
 /// All settings of all knobs that this recording can answer, and the scenario that was given.
@@ -199,12 +219,7 @@ fn turn(
     let mut settings = settings.collect::<Result<Vec<Vec<Point>>, _>>()?.concat();
     let given = verb.what_if.iter().map(|(_, scenario)| scenario.clone());
     settings.extend(given.map(|scenario| Point { values: Vec::new(), scenario }));
-    let options = AskOptions {
-        members: tunnel.runs.max(1),
-        report: ReportArgs { timeline_step_s: Some(tunnel.step_s), ..verb.report },
-        wording: verb.wording,
-        ..AskOptions::default()
-    };
+    let options = ask_options(verb, tunnel.runs, tunnel.step_s);
     options.report.check(at_s)?;
     let prepared = [(0, recording.prepare(options))];
     let go_on = |_, _| ControlFlow::Continue(());

@@ -6,6 +6,7 @@
 //! takes a quarter of a core at most.
 
 mod follower;
+mod turned;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -16,13 +17,15 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
+use serde_json::{Map, Value};
 
 use self::follower::Follower;
+use self::turned::Turned;
 use super::report::{ReportVerb, page_session};
 use super::runtime::armed;
 use crate::edge::clock::MonotonicClock;
 use crate::edge::files;
-use crate::edge::page_server::{HubSession, PageHub, PageServer, Saved, SavedPage, serve};
+use crate::edge::page_server::{HubSession, PageHub, PageServer, SavedPage, serve};
 use crate::report::page;
 
 /// Time between two looks at the files.
@@ -30,25 +33,31 @@ const LOOK_PERIOD: Duration = Duration::from_millis(250);
 /// Looking takes so many times less than the time between two looks.
 const REST: u32 = 3;
 
+/// The captures of the sessions, by their numbers.
+type Paths = Arc<Mutex<Vec<(u64, PathBuf)>>>;
+
 /// Captures that are watched.
 pub struct Watching {
     hub: Arc<PageHub>,
-    paths: Arc<Mutex<Vec<(u64, PathBuf)>>>,
+    verb: ReportVerb,
+    paths: Paths,
     orders: Option<Sender<(PathBuf, Arc<HubSession>)>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Watching {
-    /// Watches nothing yet. `trouble` is told of files that cannot be read any more.
-    pub fn start(trouble: impl Fn(String) + Send + 'static) -> Result<Watching> {
+    /// Watches nothing yet. Sessions that are over get a wind tunnel as `verb` has it; `trouble` is told of
+    /// files that cannot be read any more.
+    pub fn start(verb: ReportVerb, trouble: impl Fn(String) + Send + 'static) -> Result<Watching> {
         let hub = Arc::new(PageHub::default());
         let (orders, taken) = channel();
-        let shared = Arc::clone(&hub);
+        let (shared, of_sealed) = (Arc::clone(&hub), verb.clone());
         let thread = std::thread::Builder::new()
             .name("lagtape-watch".to_owned())
-            .spawn(move || follow(&shared, &taken, &trouble))
+            .spawn(move || follow(&shared, &of_sealed, &taken, &trouble))
             .context("cannot start a thread that reads the captures")?;
-        Ok(Watching { hub, paths: Arc::default(), orders: Some(orders), thread: Some(thread) })
+        let (orders, thread) = (Some(orders), Some(thread));
+        Ok(Watching { hub, verb, paths: Arc::default(), orders, thread })
     }
 
     /// The sessions as they are shown.
@@ -68,12 +77,10 @@ impl Watching {
         }
     }
 
-    /// Serves the page until `shutdown` resolves. Calls `listening` with the address; a session becomes
-    /// a file as `verb` has it.
+    /// Serves the page until `shutdown` resolves. Calls `listening` with the address.
     pub async fn serve(
         &self,
         listen: SocketAddr,
-        verb: ReportVerb,
         shutdown: impl Future<Output = ()>,
         listening: impl FnOnce(SocketAddr),
     ) -> Result<()> {
@@ -81,10 +88,19 @@ impl Watching {
         let address = listener.local_addr()?;
         let shutdown = armed(shutdown).await;
         listening(address);
-        let paths = Arc::clone(&self.paths);
-        let save = move |number| saved(&paths, number, &verb);
-        let (hub, html) = (Arc::clone(&self.hub), page::live_html());
-        serve(listener, PageServer { hub, html, save: Arc::new(save) }, shutdown).await
+        let (paths, verb) = (Arc::clone(&self.paths), self.verb.clone());
+        let save = move |number| in_words(saved(&path_of(&paths, number)?, &verb));
+        let (paths, turned) = (Arc::clone(&self.paths), Turned::new(self.verb.clone()));
+        let turn = move |number, knobs: &Map<String, Value>| {
+            in_words(turned.turn(number, &path_of(&paths, number)?, knobs))
+        };
+        let server = PageServer {
+            hub: Arc::clone(&self.hub),
+            html: page::live_html(),
+            save: Arc::new(save),
+            turn: Arc::new(turn),
+        };
+        serve(listener, server, shutdown).await
     }
 }
 
@@ -108,19 +124,30 @@ pub fn check_capture(path: &Path) -> Result<()> {
     }
 }
 
+fn path_of(paths: &Paths, number: u64) -> Result<PathBuf, String> {
+    let paths = paths.lock().unwrap_or_else(PoisonError::into_inner);
+    let found = paths.iter().find(|(known, _)| *known == number);
+    found.map(|(_, path)| path.clone()).ok_or_else(|| format!("there is no session {number}"))
+}
+
+fn in_words<T>(result: Result<T>) -> Result<T, String> {
+    result.map_err(|error| format!("{error:#}"))
+}
+
 /// The same page as that of `report`.
-fn saved(paths: &Mutex<Vec<(u64, PathBuf)>>, number: u64, verb: &ReportVerb) -> Saved {
-    let paths = paths.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let Some((_, path)) = paths.iter().find(|(known, _)| *known == number) else {
-        return Err(format!("there is no session {number}"));
-    };
-    let (session, _) = page_session(path, verb).map_err(|error| format!("{error:#}"))?;
+fn saved(path: &Path, verb: &ReportVerb) -> Result<SavedPage> {
+    let (session, _) = page_session(path, verb)?;
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     Ok(SavedPage { name: format!("{stem}.html"), html: page::html(&[session]) })
 }
 
 /// The life of the thread: reads on in all captures again and again.
-fn follow(hub: &PageHub, orders: &Receiver<(PathBuf, Arc<HubSession>)>, trouble: &impl Fn(String)) {
+fn follow(
+    hub: &Arc<PageHub>,
+    verb: &ReportVerb,
+    orders: &Receiver<(PathBuf, Arc<HubSession>)>,
+    trouble: &impl Fn(String),
+) {
     let clock = MonotonicClock::start();
     let mut followers: Vec<Follower> = Vec::new();
     let mut pause = LOOK_PERIOD;
@@ -132,16 +159,19 @@ fn follow(hub: &PageHub, orders: &Receiver<(PathBuf, Arc<HubSession>)>, trouble:
         }
         let began = clock.now();
         let mut is_new = false;
-        followers.retain_mut(|follower| match follower.look() {
+        let look = |follower: &mut Follower| match follower.look() {
             Ok(found) => {
                 is_new |= found.is_new;
-                !found.is_over
+                found.is_over
             }
             Err(error) => {
                 trouble(format!("{:#}", error.context(follower.name())));
-                false
+                true
             }
-        });
+        };
+        for over in followers.extract_if(.., look) {
+            over.seal(verb, hub);
+        }
         if is_new {
             hub.changed();
         }

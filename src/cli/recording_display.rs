@@ -50,7 +50,7 @@ impl RecordingDisplay {
             status: RecorderStatus::default(),
             status_every: None,
             status_due: Nanos(0),
-            draws: std::io::stderr().is_terminal(),
+            draws: std::io::stderr().is_terminal() && !stderr.is_kept(),
             draw_due: Nanos(0),
             finding: None,
             finding_due: Nanos(0),

@@ -1,7 +1,9 @@
 //! Sentences for people, on stderr.
 
+use std::collections::VecDeque;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use clap::ValueEnum;
 
@@ -24,11 +26,47 @@ pub struct Stderr {
     pub color: ColorChoice,
 }
 
+/// Lines that wait until the terminal is free again; the last ones of very many.
+static KEPT: Mutex<Option<VecDeque<String>>> = Mutex::new(None);
+/// Lines that wait at most.
+const MAX_KEPT: usize = 1000;
+
 impl Stderr {
     /// Prints a sentence on one line, whatever a peer or a file's name brought into it. Errors are
     /// ignored: a closed stderr has no reader.
     pub fn say(self, sentence: &str) {
-        let _ = writeln!(io::stderr(), "{}", OneLine(sentence));
+        self.put(OneLine(sentence).to_string());
+    }
+
+    fn put(self, line: String) {
+        let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *kept {
+            Some(kept) => {
+                if kept.len() == MAX_KEPT {
+                    kept.pop_front();
+                }
+                kept.push_back(line);
+            }
+            None => {
+                let _ = writeln!(io::stderr(), "{line}");
+            }
+        }
+    }
+
+    /// Keeps what is said, because something else is on the terminal.
+    pub fn keep(self) {
+        *KEPT.lock().unwrap_or_else(PoisonError::into_inner) = Some(VecDeque::new());
+    }
+
+    /// Whether what is said is kept.
+    pub fn is_kept(self) -> bool {
+        KEPT.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Says what was kept.
+    pub fn release(self) {
+        let kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner).take();
+        kept.into_iter().flatten().for_each(|line| self.put(line));
     }
 
     /// Prints several lines; what was brought into them is escaped already.
@@ -50,7 +88,7 @@ impl Stderr {
     /// Prints a sentence that begins with the name of the program.
     pub fn complain(self, sentence: &str) {
         let (on, off) = if self.colored() { ("\u{1b}[1;31m", "\u{1b}[0m") } else { ("", "") };
-        let _ = writeln!(io::stderr(), "{on}lagtape:{off} {}", OneLine(sentence));
+        self.put(format!("{on}lagtape:{off} {}", OneLine(sentence)));
     }
 
     /// Prints what is damaged; the rest of the capture was used.

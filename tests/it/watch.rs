@@ -10,7 +10,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::devtools::Browser;
-use crate::program::{check, check_complaint, simulated};
+use crate::program::{check, check_complaint, long, simulated};
 use crate::proxy_cli::terminate;
 
 /// A program that says where it is on its first lines, and is killed when it is dropped.
@@ -264,6 +264,41 @@ fn who_looks_elsewhere_is_left_there() {
 }
 
 #[test]
+fn knobs_are_turned_together_where_a_session_is_over() {
+    let Some(mut browser) = Browser::start() else { return };
+    let folder = TempDir::new().unwrap();
+    let capture = long(&folder, "stall");
+    let mut watch = Started::new(&["watch", &capture]);
+    browser.visit(&watch.line());
+    wait(&mut browser, "shown.session.tunnel.knobs.length > 2");
+    // One knob alone is answered as it was computed beforehand.
+    let is_same = browser.ask(
+        "(async () => {
+            const told = ({ tier, refusal, outcomes }) => JSON.stringify({ tier, refusal, outcomes });
+            const knob = shown.session.tunnel.knobs.find(({ name }) => name === 'lead-floor');
+            const body = JSON.stringify({ [knob.name]: knob.settings[0].value });
+            const answer = await fetch('scenario?session=1', { method: 'POST', body });
+            return told(await answer.json()) === told(knob.settings[0]);
+        })()",
+    );
+    assert_eq!(is_same, true);
+    browser.ask(
+        "byId('together').click();
+        for (const name of ['lead-floor', 'latency']) {
+            const input = byId(`knob-${name}`);
+            input.value = input.max;
+            input.dispatchEvent(new Event('input'));
+        }",
+    );
+    let caption = "document.querySelector('#tunnel-result caption').textContent";
+    wait(&mut browser, &format!("/lead-floor .*, latency .*model/.test({caption})"));
+    assert!(browser.ask("shown.view.setting.outcomes.length").as_u64().unwrap() > 0);
+    browser.ask("byId('tunnel-reset').click()");
+    assert_eq!(browser.ask(caption), "Drag a knob.");
+    browser.check_quiet();
+}
+
+#[test]
 fn nobody_else_is_answered() {
     let folder = TempDir::new().unwrap();
     let capture = simulated(&folder, "x", &["--for", "2s"]);
@@ -276,6 +311,7 @@ fn nobody_else_is_answered() {
         ("/save?session=7", "", "404"),
         ("/save", "", "400"),
         ("/secrets", "", "404"),
+        ("/scenario?session=1", "", "405"),
         ("/favicon.ico", "", "204"),
     ];
     for (path, headers, code) in rows {
@@ -312,6 +348,7 @@ fn what_cannot_be_watched_is_said_at_once() {
     check_complaint(&["watch"], 2, "<FILE|URL>");
     check_complaint(&["watch", text], 1, "not a lagtape capture");
     check_complaint(&["watch", "none.lagtape"], 1, "cannot open none.lagtape");
+    check_complaint(&["watch", &capture, "--tui"], 2, "needs a terminal");
     check_complaint(&["watch", "-"], 2, "no name to watch");
     check_complaint(&["watch", &capture, "--fixture", "x"], 2, "nothing is recorded");
     check_complaint(&["watch", &capture, "--latency", "40ms"], 2, "cannot be used with");

@@ -8,9 +8,10 @@ use anyhow::Result;
 
 use crate::app::analyze::next_commands;
 use crate::app::record::LIVE_TRACKER_BOUND;
+use crate::app::report::{ReportVerb, tunnel};
 use crate::capture::{Body, Ending, ReadError, Salvage};
 use crate::edge::growing::{self, GrowingFile, Growth};
-use crate::edge::page_server::HubSession;
+use crate::edge::page_server::{HubSession, PageHub};
 use crate::engine::{Engine, Options};
 use crate::lag::ReportArgs;
 use crate::playhead::PlayheadSource;
@@ -99,28 +100,60 @@ impl Follower {
     }
 
     fn show(&self, reading: &Reading) {
+        let analysis = self.analysis(reading);
+        let is_live = reading.records.ending().is_none();
+        let why_not = match is_live {
+            true => "the wind tunnel asks a session that is over, and this one goes on",
+            false => "the wind tunnel is being computed",
+        };
+        let tunnel = analysis.lag.is_some().then(|| Tunnel::none(why_not));
+        self.renew(reading, analysis, tunnel);
+    }
+
+    /// Shows a session that is over with its wind tunnel, which another thread computes. One that could
+    /// not be read to its end is only over.
+    pub fn seal(self, verb: &ReportVerb, hub: &Arc<PageHub>) {
+        let Some(reading) = self.reading.as_ref() else {
+            self.session.page().end();
+            return hub.changed();
+        };
+        let analysis = self.analysis(reading);
+        let Some(runs) = verb.tunnel.of(analysis.report_at_s).filter(|_| analysis.lag.is_some())
+        else {
+            return;
+        };
+        let (verb, hub) = (verb.clone(), Arc::clone(hub));
+        let compute = move || {
+            let tunnel = tunnel(&self.path, &verb, Some(runs), &analysis);
+            if let Some(reading) = &self.reading {
+                self.renew(reading, analysis, Some(tunnel));
+            }
+            hub.changed();
+        };
+        // Without a thread the page has no wind tunnel, and says so.
+        drop(std::thread::Builder::new().name("lagtape-tunnel".to_owned()).spawn(compute));
+    }
+
+    /// The report up to now, as `report` makes it.
+    fn analysis(&self, reading: &Reading) -> Analysis {
         let Reading { records, engine, last, .. } = reading;
-        let ending = records.ending();
         let playheads =
             PlayheadDecision { by_evidence: self.by_evidence.is_some(), other_lags: None };
         let about = CaptureDescription {
             tracker_bound: Some(LIVE_TRACKER_BOUND),
-            complete: ending.is_none_or(|ending| ending == Ending::Complete),
+            complete: records.ending().is_none_or(|ending| ending == Ending::Complete),
             damage: DamageReport::of(records.losses()),
             playheads,
             ..CaptureDescription::live(self.path.display().to_string(), *last)
         };
-        let analysis = Analysis::of(engine, about, &ReportArgs::default());
-        let why_not = match ending {
-            None => "the session goes on; saved as a file once it is over, it has a wind tunnel",
-            Some(_) => "save the session as a file, which has a wind tunnel",
-        };
-        let extras = PageExtras {
-            next: next_commands(&analysis),
-            tunnel: analysis.lag.is_some().then(|| Tunnel::none(why_not)),
-            ..PageExtras::default()
-        };
-        self.session.page().renew(engine, analysis, &extras, ending.is_none());
+        Analysis::of(engine, about, &ReportArgs::default())
+    }
+
+    fn renew(&self, reading: &Reading, analysis: Analysis, tunnel: Option<Tunnel>) {
+        let next = next_commands(&analysis);
+        let extras = PageExtras { next, tunnel, ..PageExtras::default() };
+        let is_live = reading.records.ending().is_none();
+        self.session.page().renew(&reading.engine, analysis, &extras, is_live);
     }
 }
 

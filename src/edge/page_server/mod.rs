@@ -1,5 +1,5 @@
-//! The server of a live page: the page at `/`, what is new of its sessions at `/events`, and a session as
-//! a file at `/save`.
+//! The server of a live page: the page at `/`, what is new of its sessions at `/events`, a session as a
+//! file at `/save`, and what knobs would have done to one at `/scenario`.
 //!
 //! Whoever asks has to name the server as this machine does, so that no page of another origin reads a
 //! session. Connections are bounded, and one that takes nothing for half a minute is cut off.
@@ -25,10 +25,12 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::{Map, Value};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use super::origins::Names;
+use super::socket::answers::object_of;
 use super::socket::capacity::{Demand, HEAD_TIMEOUT};
 use super::socket::listener::{Accepted, STOP_GRACE, StopSignal, serve_connections};
 use super::socket::watched::{WatchedStream, WriteProgress};
@@ -39,9 +41,6 @@ pub use hub::{HubSession, MAX_SESSIONS, PageHub, PageListener};
 pub const MAX_CONNECTIONS: usize = 64;
 /// A client that takes nothing for this long, while something waits for it, is cut off.
 const STUCK_AFTER: Duration = Duration::from_secs(30);
-
-/// What a session is as a file, or a sentence that says why it is none.
-pub type Saved = Result<SavedPage, String>;
 
 /// A page as a file.
 #[derive(Debug)]
@@ -56,9 +55,14 @@ pub struct PageServer {
     pub hub: Arc<PageHub>,
     /// The page.
     pub html: String,
-    /// Makes a file of the session of that number, which takes its time.
-    pub save: Arc<dyn Fn(u64) -> Saved + Send + Sync>,
+    /// Makes a file of the session of that number, which takes its time, or says why not.
+    pub save: Arc<SaveSession>,
+    /// Says in JSON what these knobs would have done to the session of that number, or why it cannot.
+    pub turn: Arc<TurnKnobs>,
 }
+
+type SaveSession = dyn Fn(u64) -> Result<SavedPage, String> + Send + Sync;
+type TurnKnobs = dyn Fn(u64, &Map<String, Value>) -> Result<String, String> + Send + Sync;
 
 type Body = UnsyncBoxBody<Bytes, Infallible>;
 
@@ -88,8 +92,8 @@ struct Door {
     names: Option<Names>,
     page: Bytes,
     server: PageServer,
-    /// Files are made one at a time.
-    saving: Semaphore,
+    /// Files and answers are made one at a time.
+    working: Semaphore,
 }
 
 impl Door {
@@ -98,11 +102,11 @@ impl Door {
             names: address.ip().is_loopback().then(|| Names::new(address, &[])),
             page: Bytes::from(std::mem::take(&mut server.html)),
             server,
-            saving: Semaphore::new(1),
+            working: Semaphore::new(1),
         }
     }
 
-    async fn answer(&self, request: &Request<Incoming>, stop: StopSignal) -> Response<Body> {
+    async fn answer(&self, request: Request<Incoming>, stop: StopSignal) -> Response<Body> {
         if let Some(names) = &self.names {
             if !names.has_host(request.headers()) {
                 return refusal(StatusCode::FORBIDDEN, "the Host header names another server");
@@ -111,8 +115,11 @@ impl Door {
                 return refusal(StatusCode::FORBIDDEN, "pages of other origins may not ask");
             }
         }
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return refusal(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered");
+        let is_question = request.uri().path() == "/scenario";
+        match *request.method() {
+            Method::POST if is_question => return self.turn(request).await,
+            Method::GET | Method::HEAD if !is_question => {}
+            _ => return refusal(StatusCode::METHOD_NOT_ALLOWED, "this is asked in another way"),
         }
         match request.uri().path() {
             "/" => answer_of(StatusCode::OK, "text/html; charset=utf-8", self.page.clone()),
@@ -124,30 +131,50 @@ impl Door {
     }
 
     async fn save(&self, query: &str) -> Response<Body> {
+        let save = Arc::clone(&self.server.save);
+        let saved = self.work(query, move |number| save(number)).await;
+        let SavedPage { name, html } = match saved {
+            Ok(saved) => saved,
+            Err(answer) => return answer,
+        };
+        let mut answer = answer_of(StatusCode::OK, "text/html; charset=utf-8", Bytes::from(html));
+        let name: String = name.chars().filter(|c| is_plain(*c)).collect();
+        if let Ok(told) = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")) {
+            answer.headers_mut().insert(CONTENT_DISPOSITION, told);
+        }
+        answer
+    }
+
+    /// The body is the knobs with their values.
+    async fn turn(&self, request: Request<Incoming>) -> Response<Body> {
+        let query = request.uri().query().unwrap_or_default().to_owned();
+        let knobs = match object_of(request, "{\"lead-floor\": 0.6}").await {
+            Ok(knobs) => knobs,
+            Err(answer) => return answer.map(BodyExt::boxed_unsync),
+        };
+        let turn = Arc::clone(&self.server.turn);
+        match self.work(&query, move |number| turn(number, &knobs)).await {
+            Ok(json) => answer_of(StatusCode::OK, "application/json", Bytes::from(json)),
+            Err(answer) => answer,
+        }
+    }
+
+    /// Does what takes time with the session that a query names.
+    async fn work<T: Send + 'static>(
+        &self,
+        query: &str,
+        work: impl FnOnce(u64) -> Result<T, String> + Send + 'static,
+    ) -> Result<T, Response<Body>> {
         let number = query.strip_prefix("session=").and_then(|number| number.parse().ok());
         let Some(number) = number else {
-            return refusal(StatusCode::BAD_REQUEST, "say which: /save?session=1");
+            return Err(refusal(StatusCode::BAD_REQUEST, "say of which session: ?session=1"));
         };
-        let Ok(_turn) = self.saving.acquire().await else {
-            return refusal(StatusCode::SERVICE_UNAVAILABLE, "the server ends");
+        let Ok(_turn) = self.working.acquire().await else {
+            return Err(refusal(StatusCode::SERVICE_UNAVAILABLE, "the server ends"));
         };
-        let save = Arc::clone(&self.server.save);
-        let saved = tokio::task::spawn_blocking(move || save(number)).await;
-        match saved {
-            Ok(Ok(SavedPage { name, html })) => {
-                let mut answer =
-                    answer_of(StatusCode::OK, "text/html; charset=utf-8", Bytes::from(html));
-                let name: String = name.chars().filter(|c| is_plain(*c)).collect();
-                let told = format!("attachment; filename=\"{name}\"");
-                if let Ok(told) = HeaderValue::from_str(&told) {
-                    answer.headers_mut().insert(CONTENT_DISPOSITION, told);
-                }
-                answer
-            }
-            Ok(Err(sentence)) => refusal(StatusCode::NOT_FOUND, &sentence),
-            Err(_) => {
-                refusal(StatusCode::INTERNAL_SERVER_ERROR, "the page could not be made; a bug")
-            }
+        match tokio::task::spawn_blocking(move || work(number)).await {
+            Ok(done) => done.map_err(|sentence| refusal(StatusCode::NOT_FOUND, &sentence)),
+            Err(_) => Err(refusal(StatusCode::INTERNAL_SERVER_ERROR, "it broke off, a bug")),
         }
     }
 }
@@ -168,7 +195,7 @@ async fn converse(accepted: Accepted, door: Arc<Door>, mut stop: StopSignal) {
     let respond = service_fn(|request| {
         drop(awaited.lock().unwrap_or_else(PoisonError::into_inner).take());
         let (door, signal) = (Arc::clone(&door), signal.clone());
-        async move { Ok::<_, Infallible>(door.answer(&request, signal).await) }
+        async move { Ok::<_, Infallible>(door.answer(request, signal).await) }
     });
     let conversation = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -2,6 +2,8 @@
 
 // Milliseconds between two drawings at least; and drawing takes at most a fifth of the time.
 const LEAST_PAUSE = 400, PAUSES = 4;
+// A session that goes on and says nothing for so many milliseconds is said to be quiet.
+const QUIET = 10_000;
 
 // Sessions by the server's numbers, in the order of their tabs: the rows so far and the newest head.
 const known = new Map();
@@ -10,6 +12,7 @@ const live = { taking: Promise.resolve(), drawing: null, took: 0, held: false };
 function startLive() {
   // What was looked at before a reload, until it is there again.
   live.fragment = location.hash;
+  byId("knobs").before(element("p", {}, element("label", {}, element("input", { type: "checkbox", id: "together" }), " Turn several knobs at once; the engine answers")));
   remembered();
   const events = new EventSource("events");
   events.addEventListener("part", ({ data }) => {
@@ -39,6 +42,7 @@ function startLive() {
       drawSoon();
     }, true);
   }
+  setInterval(tellState, 1000);
   document.addEventListener("selectionchange", drawSoon);
   document.addEventListener("visibilitychange", drawSoon);
 }
@@ -52,6 +56,7 @@ async function take(base64) {
   const texts = part.from.message ? [...before.texts, ...part.texts] : part.texts;
   const { kinds, texts_left_out, one_of, is_live } = part;
   const head = { ...part.head, kinds, texts, texts_left_out, one_of };
+  live.cameAt = performance.now();
   const isNew = !known.has(part.session);
   known.set(part.session, { tables, texts, head, is_live, isStale: true });
   if (isNew) listSessions();
@@ -103,7 +108,37 @@ function choose(tab) {
 function stand(number) {
   const { tables, head } = known.get(number);
   const { message, slice, tick, load } = tables;
-  return sessionOf(head, { message: { ...message }, slice: { ...slice }, tick: { ...tick }, load });
+  const session = sessionOf(head, { message: { ...message }, slice: { ...slice }, tick: { ...tick }, load });
+  session.turnTogether = (sliders) => byId("together").checked && turnTogether(session, sliders);
+  return session;
+}
+
+// Asks the server what all knobs that are turned would have done together; the last question counts.
+function turnTogether(session, sliders) {
+  const turned = sliders.map((slider) => ({ knob: slider.knob, setting: slider.setting() })).filter(({ setting }) => setting);
+  live.asked?.abort();
+  live.asked = new AbortController();
+  const { view } = shown;
+  const tell = (setting) => {
+    view.turn(setting);
+    const names = turned.map(({ knob, setting: { label } }) => `${knob.name} ${label}`);
+    compare(session, setting && { knob: { name: names.slice(0, -1).join(", ") }, setting: { ...setting, label: names.at(-1) } });
+  };
+  if (!turned.length) {
+    tell(null);
+    return true;
+  }
+  const body = JSON.stringify(Object.fromEntries(turned.map(({ knob, setting }) => [knob.name, setting.value])));
+  fetch(`scenario?session=${live.number}`, { method: "POST", body, signal: live.asked.signal })
+    .then(async (answer) => (answer.ok ? answer.json() : { tier: "refused", refusal: await answer.text(), outcomes: [] }))
+    .then((setting) => {
+      setting.outcomes.step = session.tunnel.step_s;
+      tell(setting);
+    })
+    .catch((error) => {
+      if (error.name !== "AbortError") tell({ tier: "refused", refusal: "Nobody answers any more.", outcomes: [] });
+    });
+  return true;
 }
 
 // Draws as soon as nobody is disturbed and there was a pause.
@@ -132,6 +167,7 @@ function redraw() {
     byId("main").hidden = false;
     show(live.tab, fragment);
     back();
+    byId("together").closest("p").hidden = !shown.session.tunnel?.knobs.length;
     shown.view.listen((what) => what === "range" && followsStill(shown.view));
   }
   session.isStale = false;
@@ -193,9 +229,11 @@ function tellState() {
   const going = all.filter(({ is_live }) => is_live).length;
   const state = live.isLost ? "Nobody answers any more; what came before stays, and the page tries again"
     : !all.length ? "Waiting for a session"
-    : going ? (all.length > 1 ? `${going} of ${all.length} sessions live` : "Live")
-    : "Over";
-  byId("live-state").textContent = state;
+    : !going ? "Over"
+    : performance.now() - live.cameAt > QUIET ? "Live, but nothing has come for a while"
+    : all.length > 1 ? `${going} of ${all.length} sessions live` : "Live";
+  // What is said again would be read out again.
+  if (byId("live-state").textContent !== state) byId("live-state").textContent = state;
   byId("live-state").className = going && !live.isLost ? "live" : "";
   const lags = all.some(({ head, is_live }) => is_live && head.analysis.verdict.lag);
   document.title = `${lags ? "LAG · " : ""}watch · lagtape`;

@@ -132,6 +132,14 @@ impl LivePage {
         self.shown = Some(Shown { analysis, head, load, clock, origin, counts, texts, is_live });
     }
 
+    /// Nothing comes any more, although the session has no end.
+    pub fn end(&mut self) {
+        if let Some(shown) = &mut self.shown {
+            shown.is_live = false;
+            self.version += 1;
+        }
+    }
+
     /// The newest report.
     #[must_use]
     pub fn analysis(&self) -> Option<&Analysis> {

@@ -32,6 +32,7 @@ function showTunnel(session, view) {
   byId("tunnel-reset").hidden = !sliders.length && !tunnel.given;
   for (const slider of sliders) {
     slider.input.addEventListener("input", () => {
+      if (session.turnTogether?.(sliders)) return;
       sliders.filter((other) => other !== slider).forEach((other) => other.rest());
       turn(slider.knob, slider.setting());
     });

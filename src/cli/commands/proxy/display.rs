@@ -28,7 +28,7 @@ pub struct ProxyDisplay {
 impl ProxyDisplay {
     /// Sentences and live lines, or JSON on stdout.
     pub fn new(is_json: bool, stderr: Stderr) -> Self {
-        let target = match std::io::stderr().is_terminal() && !is_json {
+        let target = match std::io::stderr().is_terminal() && !is_json && !stderr.is_kept() {
             true => ProgressDrawTarget::stderr_with_hz(10),
             false => ProgressDrawTarget::hidden(),
         };

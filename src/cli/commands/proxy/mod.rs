@@ -6,9 +6,11 @@
 mod display;
 mod impairment;
 
+use std::future::Future;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::mpsc;
 
 use anyhow::{Context, Result, anyhow};
@@ -27,7 +29,7 @@ use crate::edge::recorder::ManualTrigger;
 const MAX_WAITING_NOTICES: usize = 4096;
 
 /// A message from the thread of the proxy.
-enum ProxyMessage {
+pub enum ProxyMessage {
     Listening(SocketAddr),
     Notice(ProxyNotice),
 }
@@ -108,50 +110,59 @@ pub fn run(args: &ProxyArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Outc
         impairment: args.impairment.impairment(),
     };
     let trigger = args.keeping.ring.is_some().then(|| verb.trigger.clone());
-    let display = ProxyDisplay::new(args.json, stderr);
-    serve(verb, trigger, display, stderr, &mut |_| (), out)
+    let serving = Serving { verb, trigger, stop: Box::pin(stop_signal()) };
+    serving.run(ProxyDisplay::new(args.json, stderr), stderr, &mut |_| (), out)
 }
 
-/// Serves until a signal ends it. `also` is shown every notice that is displayed.
-pub fn serve(
-    verb: ProxyVerb,
-    trigger: Option<ManualTrigger>,
-    mut display: ProxyDisplay,
-    stderr: Stderr,
-    also: &mut dyn FnMut(&ProxyNotice),
-    out: &mut dyn Write,
-) -> Result<Outcome> {
-    if !verb.listen.ip().is_loopback() {
-        stderr.complain(&format!(
-            "{} is open to the network: whoever reaches it reaches the server through it",
-            verb.listen
-        ));
-    }
-    let (sender, messages) = mpsc::sync_channel(MAX_WAITING_NOTICES);
-    let serving = std::thread::Builder::new()
-        .name("lagtape-proxy".to_owned())
-        .spawn(move || {
-            let (address, notices) = (sender.clone(), sender);
-            run_server(async {
-                take_signals(trigger);
-                app::proxy(
-                    verb,
-                    stop_signal(),
-                    // The receiver is gone only when the program ends.
-                    move |at| drop(address.try_send(ProxyMessage::Listening(at))),
-                    move |notice| drop(notices.try_send(ProxyMessage::Notice(notice))),
-                )
-                .await
-            })
-        })
-        .context("cannot start the proxy's thread")?;
-    for message in messages {
-        if let ProxyMessage::Notice(notice) = &message {
-            also(notice);
+/// A proxy that is to run.
+pub struct Serving {
+    pub verb: ProxyVerb,
+    /// What SIGUSR1 fires.
+    pub trigger: Option<ManualTrigger>,
+    /// What ends it.
+    pub stop: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+impl Serving {
+    /// Serves to the end. `also` is shown everything that is displayed.
+    pub fn run(
+        self,
+        mut display: ProxyDisplay,
+        stderr: Stderr,
+        also: &mut dyn FnMut(&ProxyMessage),
+        out: &mut dyn Write,
+    ) -> Result<Outcome> {
+        let Serving { verb, trigger, stop } = self;
+        if !verb.listen.ip().is_loopback() {
+            stderr.complain(&format!(
+                "{} is open to the network: whoever reaches it reaches the server through it",
+                verb.listen
+            ));
         }
-        // A reader that has closed stdout does not end the sessions of the clients.
-        let _ = display.show(message, out);
+        let (sender, messages) = mpsc::sync_channel(MAX_WAITING_NOTICES);
+        let serving = std::thread::Builder::new()
+            .name("lagtape-proxy".to_owned())
+            .spawn(move || {
+                let (address, notices) = (sender.clone(), sender);
+                run_server(async {
+                    take_signals(trigger);
+                    app::proxy(
+                        verb,
+                        stop,
+                        // The receiver is gone only when the program ends.
+                        move |at| drop(address.try_send(ProxyMessage::Listening(at))),
+                        move |notice| drop(notices.try_send(ProxyMessage::Notice(notice))),
+                    )
+                    .await
+                })
+            })
+            .context("cannot start the proxy's thread")?;
+        for message in messages {
+            also(&message);
+            // A reader that has closed stdout does not end the sessions of the clients.
+            let _ = display.show(message, out);
+        }
+        serving.join().map_err(|_| anyhow!("the proxy has failed; this is a bug of lagtape"))??;
+        Ok(display.outcome)
     }
-    serving.join().map_err(|_| anyhow!("the proxy has failed; this is a bug of lagtape"))??;
-    Ok(display.outcome)
 }

@@ -3,6 +3,10 @@
 //! What is watched runs on the main thread as its own verb runs it; the page has a thread of its own, and
 //! so has what reads the captures.
 
+mod screen;
+mod terminal;
+
+use std::future::Future;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,11 +16,12 @@ use std::thread::JoinHandle;
 use anyhow::{Context, Result, anyhow};
 use tokio::sync::oneshot;
 
+use self::terminal::TerminalView;
 use crate::app::{
     self, Outcome, ProxyVerb, RecordVerb, ReportVerb, TunnelRuns, Watching, run_server, runtime,
 };
 use crate::cli::browser;
-use crate::cli::commands::proxy::{self, ImpairmentArgs, ProxyDisplay, TrustArgs};
+use crate::cli::commands::proxy::{self, ImpairmentArgs, ProxyDisplay, ProxyMessage, TrustArgs};
 use crate::cli::commands::record::ClientArgs;
 use crate::cli::recorded::print_recorded;
 use crate::cli::recording_display::RecordingDisplay;
@@ -59,6 +64,9 @@ pub struct WatchArgs {
     /// Show the page in the browser
     #[arg(long)]
     pub open: bool,
+    /// Show the newest session on this terminal, too: verdict, findings, lead, age, events; q leaves
+    #[arg(long)]
+    pub tui: bool,
     /// The capture to write, or the folder of those of the proxy; captures/<UTC>.lagtape and captures
     /// by default
     #[arg(short, long, value_name = "FILE|DIR")]
@@ -111,19 +119,63 @@ pub fn run(args: &WatchArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Outc
     if let WatchSource::File(path) = source {
         app::check_capture(path)?;
     }
-    let watching = Arc::new(Watching::start(move |sentence| stderr.complain(&sentence))?);
-    let page = Page::serve(args, &watching, stderr, out)?;
-    let outcome = match source {
+    // As `report` has it.
+    let verb =
+        ReportVerb { tunnel: TunnelRuns::Affordable, wording: FLAGS, ..ReportVerb::default() };
+    let watching = Arc::new(Watching::start(verb, move |sentence| stderr.complain(&sentence))?);
+    let (page, url) = Page::serve(args, &watching, stderr, out)?;
+    if !args.tui {
+        if !args.open {
+            stderr.say(&format!("next: open {url} in a browser"));
+        }
+        let outcome = watch(args, source, &watching, None, stderr, out);
+        return page.end().and(outcome);
+    }
+    let view = TerminalView::start(watching.hub(), url)?;
+    stderr.keep();
+    let mut said = Vec::new();
+    let outcome = watch(args, source, &watching, Some(&view), stderr, &mut said);
+    let ended = page.end();
+    drop(view);
+    stderr.release();
+    out.write_all(&said)?;
+    ended.and(outcome)
+}
+
+/// Watches until a signal or the person on the terminal ends it.
+fn watch(
+    args: &WatchArgs,
+    source: WatchSource<'_>,
+    watching: &Watching,
+    view: Option<&TerminalView>,
+    stderr: Stderr,
+    out: &mut dyn Write,
+) -> Result<Outcome> {
+    match source {
         WatchSource::File(path) => {
             watching.add(path);
-            runtime()?.block_on(stop_signal());
+            runtime()?.block_on(stop(view));
             Ok(Outcome::Healthy)
         }
-        WatchSource::Server(url) => record(args, url, &watching, stderr, out),
-        WatchSource::Proxy(upstream) => between(args, upstream, &watching, stderr, out),
-    };
-    page.end()?;
-    outcome
+        WatchSource::Server(url) => record(args, url, watching, view, stderr, out),
+        WatchSource::Proxy(upstream) => between(args, upstream, watching, view, stderr, out),
+    }
+}
+
+/// Resolves at a signal, or when the person on the terminal leaves.
+fn stop(view: Option<&TerminalView>) -> impl Future<Output = ()> + Send + use<> {
+    let left = view.map(TerminalView::left);
+    async move {
+        tokio::select! {
+            () = stop_signal() => {}
+            () = async {
+                match left {
+                    Some(left) => left.await,
+                    None => std::future::pending().await,
+                }
+            } => {}
+        }
+    }
 }
 
 /// The page on a thread of its own.
@@ -139,7 +191,7 @@ impl Page {
         watching: &Arc<Watching>,
         stderr: Stderr,
         out: &mut dyn Write,
-    ) -> Result<Page> {
+    ) -> Result<(Page, String)> {
         if !args.listen.ip().is_loopback() {
             stderr.complain(&format!(
                 "{} is open to the network: whoever reaches it sees the sessions, prompts too",
@@ -149,16 +201,13 @@ impl Page {
         let (stop, stopped) = oneshot::channel();
         let (tell, address) = mpsc::sync_channel(1);
         let (watching, listen) = (Arc::clone(watching), args.listen);
-        // As `report` has it.
-        let verb =
-            ReportVerb { tunnel: TunnelRuns::Affordable, wording: FLAGS, ..ReportVerb::default() };
         let serving = move || {
             let stopped = async { drop(stopped.await) };
             let listening = move |at| {
                 // Nobody waits any more only where the program ends.
                 let _ = tell.send(at);
             };
-            run_server(watching.serve(listen, verb, stopped, listening))
+            run_server(watching.serve(listen, stopped, listening))
         };
         let thread = std::thread::Builder::new().name("lagtape-page".to_owned()).spawn(serving);
         let page = Page { stop, thread: thread.context("cannot start the page's thread")? };
@@ -169,12 +218,10 @@ impl Page {
         let url = format!("http://{address}/");
         writeln!(out, "{url}")?;
         out.flush()?;
-        match args.open.then(|| browser::show(url.as_ref())) {
-            Some(Err(error)) => stderr.complain(&format!("{error:#}")),
-            Some(Ok(())) => {}
-            None => stderr.say(&format!("next: open {url} in a browser")),
+        if let Some(Err(error)) = args.open.then(|| browser::show(url.as_ref())) {
+            stderr.complain(&format!("{error:#}"));
         }
-        Ok(page)
+        Ok((page, url))
     }
 
     fn end(self) -> Result<()> {
@@ -189,6 +236,7 @@ fn record(
     args: &WatchArgs,
     url: String,
     watching: &Watching,
+    view: Option<&TerminalView>,
     stderr: Stderr,
     out: &mut dyn Write,
 ) -> Result<Outcome> {
@@ -207,7 +255,7 @@ fn record(
     let session = runtime.block_on(async {
         take_signals(None);
         let stop = async {
-            stop_signal().await;
+            stop(view).await;
             is_stopped = true;
         };
         app::record(verb, stop, |client, now| {
@@ -225,7 +273,7 @@ fn record(
     out.flush()?;
     if !is_stopped && session.analysis.lag.is_some() {
         stderr.say("the session is over; its page stays until Ctrl-C");
-        runtime.block_on(stop_signal());
+        runtime.block_on(stop(view));
     }
     Ok(outcome)
 }
@@ -235,6 +283,7 @@ fn between(
     args: &WatchArgs,
     upstream: &str,
     watching: &Watching,
+    view: Option<&TerminalView>,
     stderr: Stderr,
     out: &mut dyn Write,
 ) -> Result<Outcome> {
@@ -247,10 +296,15 @@ fn between(
         trigger: ManualTrigger::default(),
         impairment: args.impairment.impairment(),
     };
-    let mut also = |notice: &ProxyNotice| {
-        if let ProxyNotice::Recording { capture, .. } = notice {
-            watching.add(capture);
+    let mut also = |message: &ProxyMessage| match message {
+        ProxyMessage::Notice(ProxyNotice::Recording { capture, .. }) => watching.add(capture),
+        ProxyMessage::Notice(_) => {}
+        ProxyMessage::Listening(address) => {
+            if let Some(view) = view {
+                view.add_hint(&format!("clients connect to ws://{address}"));
+            }
         }
     };
-    proxy::serve(verb, None, ProxyDisplay::new(false, stderr), stderr, &mut also, out)
+    let serving = proxy::Serving { verb, trigger: None, stop: Box::pin(stop(view)) };
+    serving.run(ProxyDisplay::new(false, stderr), stderr, &mut also, out)
 }
