@@ -4,13 +4,12 @@ use std::io::Cursor;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::advice::worded;
-use super::analyze::{CaptureReplay, next_commands};
-use super::{recording, whose};
-use crate::capture::Record;
-use crate::edge::files;
+use super::analyze::next_commands;
+use super::collected::collected;
+use super::recording;
 use crate::edge::output::is_dash;
 use crate::engine::{Engine, Options};
 use crate::lag::ReportArgs;
@@ -97,19 +96,7 @@ pub fn page_session(path: &Path, verb: &ReportVerb) -> Result<(PageSession, Anal
         headers_only: false,
         ..Options::default()
     };
-    let play = |options| {
-        let mut collected = PageCollector::default();
-        let step = |engine: &mut Engine, record: &Record<'_>| {
-            engine.handle(record);
-            collected.see(engine, record);
-        };
-        let replay = CaptureReplay::of_part(files::open_capture(path)?, options, None, None, step)?;
-        anyhow::Ok((replay, collected))
-    };
-    let again = |source| play(Options { playhead: Some(source), ..options.clone() });
-    let ((replay, collected), playheads) = play(options.clone())
-        .and_then(|played| whose::by_evidence(played, |(replay, _)| &replay.engine, again))
-        .with_context(|| format!("cannot replay {}", path.display()))?;
+    let (replay, collected, playheads) = collected(path, &options, PageCollector::see)?;
     let about = replay.described(path, playheads);
     let analysis = Analysis::of(&replay.engine, about, &verb.report);
     let has_stream = analysis.lag.is_some() && !is_dash(path);

@@ -9,6 +9,8 @@ mod bookkeeping;
 mod capture;
 mod checkpoint;
 mod cli;
+#[cfg(unix)]
+mod config;
 mod context;
 mod derive;
 mod devtools;
@@ -18,6 +20,8 @@ mod documents;
 mod ending;
 mod ending_live;
 mod engine;
+#[cfg(unix)]
+mod errors;
 mod families;
 mod family_servers;
 mod flight;
@@ -82,6 +86,7 @@ mod soak;
 mod sweep;
 mod text_only;
 mod tidy;
+mod transcript;
 mod untrusted;
 mod what_if;
 mod what_if_model;

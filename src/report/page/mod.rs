@@ -12,6 +12,8 @@ mod session;
 pub mod tunnel;
 
 pub use collect::PageCollector;
+#[cfg(test)]
+pub(in crate::report) use rows::{MessageRow, SliceRow};
 pub use session::{PageExtras, PageSession, PageSound};
 
 const TEMPLATE: &str = include_str!("page.html");

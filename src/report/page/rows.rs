@@ -13,7 +13,7 @@ const PART_S: f64 = 0.1;
 
 /// A message, or another record with a place on the time line.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct MessageRow {
+pub(in crate::report) struct MessageRow {
     pub t: Nanos,
     pub seq: u64,
     pub kind: u16,
@@ -24,14 +24,14 @@ pub(super) struct MessageRow {
 
 /// A slice, and the row of its message.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct SliceRow {
+pub(in crate::report) struct SliceRow {
     pub row: usize,
     pub slice: SliceRecord,
 }
 
 /// A report of the client, and the row of its message.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct TickRow {
+pub(in crate::report) struct TickRow {
     pub row: usize,
     pub playhead_s: f64,
     pub staleness_s: f64,
@@ -43,7 +43,7 @@ pub(super) struct TickRow {
 
 /// All rows of a session.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Rows {
+pub(in crate::report) struct Rows {
     pub messages: Vec<MessageRow>,
     pub slices: Vec<SliceRow>,
     pub ticks: Vec<TickRow>,
@@ -60,7 +60,7 @@ pub(super) struct Load {
 
 impl Rows {
     /// Bytes over time; `seconds` reads the clock that the page shows.
-    pub fn load(&self, seconds: impl Fn(Nanos) -> f64) -> Load {
+    pub(super) fn load(&self, seconds: impl Fn(Nanos) -> f64) -> Load {
         let times = || self.messages.iter().map(|message| seconds(message.t));
         let (from_s, to_s) = times()
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), t| (low.min(t), high.max(t)));
@@ -109,7 +109,7 @@ impl Rows {
     }
 
     /// Packs all columns.
-    pub fn pack(&self, load: &Load, seconds: impl Fn(Nanos) -> f64) -> PackedColumns {
+    pub(super) fn pack(&self, load: &Load, seconds: impl Fn(Nanos) -> f64) -> PackedColumns {
         let Rows { messages, slices, ticks } = self;
         let mut packed = PackedColumns::default();
         packed.parts("message.t_s", 1e6, messages.iter().map(|message| seconds(message.t)));
