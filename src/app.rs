@@ -19,6 +19,7 @@ mod live;
 mod plot;
 mod prove;
 mod proxy;
+mod query;
 mod record;
 mod recover;
 mod redact;
@@ -35,6 +36,7 @@ mod whose;
 mod advice;
 mod before;
 mod captures;
+mod collected;
 mod index;
 mod lost;
 mod outcome;
@@ -54,7 +56,7 @@ pub use demo::{DemoSummary, LENGTH as DEMO_LENGTH, demo};
 pub use diff::{DiffVerb, diff};
 pub use export::{ExportSummary, ExportVerb, export};
 pub(crate) use import::import_any;
-pub use import::{HarImport, ImportSummary, import, import_har};
+pub use import::{HarImport, ImportSummary, import, import_har, import_transcript};
 pub use info::{Info, info, info_text};
 pub use join::{JoinSummary, MissingPart, join};
 pub use live::{
@@ -67,10 +69,12 @@ pub use peek::header_of;
 pub use plot::{PlotForm, PlotVerb, plot, plot_bytes};
 pub use prove::prove;
 pub use proxy::{ProxyVerb, proxy};
+pub use query::{QueryVerb, query, timeline};
 pub use record::{
     LIVE_TRACKER_BOUND, RecordVerb, RecordedSession, SessionSource, live_analysis, record,
 };
 pub use recording::read_scenario;
+pub(crate) use recording::toml_fault;
 pub use recover::{Recovered, recover, recovered_text};
 pub use redact::{
     LeftPlace, LeftSummary, RedactOptions, RedactSummary, Removed, check_redacted, left_text,

@@ -62,6 +62,8 @@ pub struct MessagePage {
     pub next: Option<u64>,
     /// Where the capture is damaged; what is lost is left out.
     pub damage: Option<DamageReport>,
+    /// The moment that times count from.
+    pub origin: Nanos,
 }
 
 /// The records that pass the filter and come after record number `after`, at most the filter's limit
@@ -72,7 +74,13 @@ pub fn messages(
     after: Option<u64>,
     bytes: usize,
 ) -> Result<MessagePage> {
-    let mut page = MessagePage { lines: Vec::new(), total: 0, next: None, damage: None };
+    let mut page = MessagePage {
+        lines: Vec::new(),
+        total: 0,
+        next: None,
+        damage: None,
+        origin: origin(path).with_context(|| format!("cannot read {}", path.display()))?,
+    };
     let (mut left, mut room) = (filter.limit.unwrap_or(u64::MAX), bytes);
     let mut last = after;
     page.damage = each(path, filter, &mut |record, role, origin| {

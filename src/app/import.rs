@@ -11,6 +11,8 @@ use crate::report::text::OneLine;
 
 pub use crate::edge::har::{HarImport, import_har};
 pub use crate::edge::import::{ImportSummary, import};
+use crate::edge::transcript::TRANSCRIPT;
+pub use crate::edge::transcript::import_transcript;
 
 /// Whose client a session log was taken to be.
 fn assumed_client(capture: &Path) -> Result<Option<String>> {
@@ -29,13 +31,17 @@ fn assumed_client(capture: &Path) -> Result<Option<String>> {
     Ok(Some(format!("client: {playhead}; {why}")))
 }
 
-/// Imports a folder with a session log, or one session of a HAR file.
+/// Imports a transcript, a folder with a session log, or one session of a HAR file.
 pub(crate) fn import_any(
     from: &Path,
     session: Option<usize>,
     out: &Path,
     force: bool,
 ) -> Result<HarImport> {
+    let is_lines = from.extension().is_some_and(|extension| extension == "jsonl");
+    if is_lines || from.join(TRANSCRIPT).is_file() {
+        return import_transcript(from, out, force);
+    }
     match from.is_dir() {
         true => {
             let messages = import(from, out, force)?.end.messages;

@@ -66,8 +66,10 @@ pub struct RecordVerb {
     pub url: String,
     /// Further headers of the handshake.
     pub headers: Vec<(String, String)>,
-    /// The capture, or what the names of its files begin with; `None`: `captures/<UTC>.lagtape`,
-    /// and `captures/incident.lagtape` for a ring.
+    /// The folder of a capture that `out` does not name.
+    pub captures: PathBuf,
+    /// The capture, or what the names of its files begin with; `None`: `<UTC>.lagtape` in the folder of
+    /// captures, and `incident.lagtape` for a ring.
     pub out: Option<PathBuf>,
     pub force: bool,
     pub keeping: FileLayout,
@@ -106,6 +108,7 @@ impl RecordVerb {
         RecordVerb {
             url,
             headers: Vec::new(),
+            captures: PathBuf::from("captures"),
             out: None,
             force: false,
             keeping: FileLayout::default(),
@@ -176,7 +179,7 @@ pub async fn record(
     config.extend(verb.set);
     let waits_for_audio = waits_for_audio(&config);
     let traits = verb.client.traits();
-    let path = verb.out.map_or_else(|| default_path(&verb.keeping), Ok)?;
+    let path = verb.out.map_or_else(|| default_path(&verb.captures, &verb.keeping), Ok)?;
     let keeping = verb.keeping;
     let recorder = RecorderOptions {
         force: verb.force,

@@ -54,6 +54,13 @@ pub fn read_scenario(path: &Path) -> Result<Scenario> {
         bail!(Misuse(format!("{name} is too long for a scenario")));
     }
     let document: Value =
-        toml::from_str(&text).map_err(|error| Misuse(format!("{name} is no TOML: {error}")))?;
+        toml::from_str(&text).map_err(|error| Misuse(toml_fault(path, &text, &error)))?;
     Scenario::from_value(&document).with_context(|| format!("{name} is no scenario"))
+}
+
+/// What is wrong with a TOML file, in a sentence that repeats nothing of it: a secret may stand there.
+pub(crate) fn toml_fault(path: &Path, text: &str, error: &toml::de::Error) -> String {
+    let at = error.span().map_or(0, |span| span.start.min(text.len()));
+    let line = text.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
+    format!("{} is no TOML in line {line}: {}", path.display(), error.message())
 }

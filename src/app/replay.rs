@@ -103,7 +103,9 @@ pub struct PerformVerb {
     pub url: String,
     /// Further headers of the handshake.
     pub headers: Vec<(String, String)>,
-    /// The new capture; `None`: `captures/<UTC>.lagtape`.
+    /// The folder of a capture that `out` does not name.
+    pub captures: PathBuf,
+    /// The new capture; `None`: `<UTC>.lagtape` in the folder of captures.
     pub out: Option<PathBuf>,
     pub force: bool,
     /// How the client of the capture is performed.
@@ -130,7 +132,7 @@ pub async fn perform(
         metadata.insert("source".to_owned(), source.to_owned());
     }
     let keeping = FileLayout::default();
-    let out = verb.out.map_or_else(|| default_path(&keeping), Ok)?;
+    let out = verb.out.map_or_else(|| default_path(&verb.captures, &keeping), Ok)?;
     output::refuse_input(&verb.capture, &out)?;
     let options = edge::record::RecordOptions {
         url: verb.url,

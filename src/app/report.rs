@@ -4,15 +4,14 @@ use std::io::Cursor;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::advice::worded;
-use super::analyze::{CaptureReplay, next_commands};
+use super::analyze::next_commands;
 use super::audio::SessionFollower;
+use super::collected::collected;
+use super::recording;
 use super::what_if::{WhatIfVerb, what_if};
-use super::{recording, whose};
-use crate::capture::Record;
-use crate::edge::files;
 use crate::edge::output::is_dash;
 use crate::engine::{Engine, Options};
 use crate::heard::SessionAudio;
@@ -101,22 +100,14 @@ pub fn page_session(path: &Path, verb: &ReportVerb) -> Result<(PageSession, Anal
         headers_only: false,
         ..Options::default()
     };
-    let play = |options| {
-        let mut collected = PageCollector::default();
-        let mut follower = verb.audio.then(|| SessionFollower::new(None));
-        let step = |engine: &mut Engine, record: &Record<'_>| {
+    let begin = || (PageCollector::default(), verb.audio.then(|| SessionFollower::new(None)));
+    let (replay, (collected, follower), playheads) =
+        collected(path, &options, begin, |(collected, follower), engine, record| {
             follower.iter_mut().for_each(|follower| follower.before(engine, record));
             engine.handle(record);
             collected.see(engine, record);
-        };
-        let replay = CaptureReplay::of_part(files::open_capture(path)?, options, None, None, step)?;
-        let heard = follower.and_then(|follower| follower.end(&replay.engine, replay.at));
-        anyhow::Ok((replay, (collected, heard)))
-    };
-    let again = |source| play(Options { playhead: Some(source), ..options.clone() });
-    let ((replay, (collected, heard)), playheads) = play(options.clone())
-        .and_then(|played| whose::by_evidence(played, |(replay, _)| &replay.engine, again))
-        .with_context(|| format!("cannot replay {}", path.display()))?;
+        })?;
+    let heard = follower.and_then(|follower| follower.end(&replay.engine, replay.at));
     let about = replay.described(path, playheads);
     let analysis = Analysis::of(&replay.engine, about, &verb.report);
     let has_stream = analysis.lag.is_some() && !is_dash(path);

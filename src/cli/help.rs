@@ -7,12 +7,12 @@ use clap::Command;
 /// The verbs by purpose, in the order in which a newcomer needs them.
 const GROUPS: [(&str, &[&str]); 7] = [
     ("Record", &["record", "proxy", "import", "join"]),
-    ("Look", &["analyze", "diagnose", "report", "watch", "audio", "plot", "info", "cat"]),
+    ("Look", &["analyze", "diagnose", "report", "watch", "audio", "plot", "info", "cat", "query"]),
     ("Ask", &["what-if", "sweep", "diff"]),
     ("Share", &["cut", "redact", "export"]),
     ("Repair", &["verify", "recover"]),
     ("Serve and try out", &["demo", "simulate", "backend", "replay", "mcp"]),
-    ("Set up", &["completions", "man", "help"]),
+    ("Set up", &["config", "completions", "man", "help"]),
 ];
 
 /// What a newcomer tries first.

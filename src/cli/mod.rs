@@ -15,6 +15,7 @@ mod recording_display;
 mod scenario;
 mod scenario_args;
 mod server_args;
+mod settings;
 mod signals;
 mod stderr;
 mod stdout;
@@ -33,15 +34,18 @@ use clap_complete::CompleteEnv;
 #[cfg(feature = "mcp")]
 use self::commands::mcp;
 use self::commands::{
-    analyze, audio, backend, cat, completions, cut, demo, diagnose, diff, export, import, info,
-    join, man, plot, proxy, record, recover, redact, replay, report, simulate, sweep, verify,
-    watch, what_if,
+    analyze, audio, backend, cat, completions, config, cut, demo, diagnose, diff, export, import,
+    info, join, man, plot, proxy, query, record, recover, redact, replay, report, simulate, sweep,
+    verify, watch, what_if,
 };
 use self::stderr::{ColorChoice, Stderr};
 use self::stdout::{Stdout, unless_closed};
 use self::terminal::Escaping;
 use crate::app::{self, Outcome};
-use crate::report::text::{Lines, OneLine};
+use crate::report::text::{self, Lines, OneLine};
+
+/// Columns of what is said of a command line.
+const USAGE_COLUMNS: usize = 80;
 
 /// Record a realtime audio stream once, replay and question it for ever.
 #[derive(Debug, Parser)]
@@ -90,6 +94,8 @@ enum Verb {
     Redact(redact::RedactArgs),
     /// Print the messages of a capture, a line each
     Cat(cat::CatArgs),
+    /// Ask for rows of a capture, or what they come to
+    Query(query::QueryArgs),
     /// Draw a capture: lead, staleness, loop and cadence over time
     Plot(plot::PlotArgs),
     /// Explain captures on one page to look at, send and keep
@@ -115,6 +121,8 @@ enum Verb {
     /// Serve agents: an MCP server on stdio or HTTP
     #[cfg(feature = "mcp")]
     Mcp(mcp::McpArgs),
+    /// Say what is set and where that comes from, or set it
+    Config(config::ConfigArgs),
     /// Print what a shell needs to complete lagtape's command lines
     Completions(completions::CompletionsArgs),
     /// Write manual pages, one for each verb
@@ -130,10 +138,17 @@ pub fn complete() {
 /// Runs one command line, whose first word is the name of the program.
 pub fn run(words: impl IntoIterator<Item = OsString>) -> Outcome {
     let words: Vec<_> = words.into_iter().collect();
-    let args = match parse(&words) {
+    let values = match settings::SettingsFile::all().and_then(|files| settings::resolved(&files)) {
+        Ok(values) => values,
+        Err(error) => {
+            Stderr { color: ColorChoice::Auto }.complain(&format!("{error:#}"));
+            return Outcome::of_error(&error);
+        }
+    };
+    let args = match parse(&words, &values) {
         Ok(args) => args,
         Err(error) => {
-            print_usage(&error, &words);
+            print_usage(&error, &words, &values);
             return match error.kind() {
                 UsageKind::DisplayHelp | UsageKind::DisplayVersion => Outcome::Healthy,
                 _ => Outcome::Usage,
@@ -150,21 +165,37 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Outcome {
     })
 }
 
-fn parse(words: &[OsString]) -> Result<CommandLine, clap::Error> {
-    let matches = help::grouped(CommandLine::command()).try_get_matches_from(words)?;
+fn parse(words: &[OsString], values: &[settings::Value]) -> Result<CommandLine, clap::Error> {
+    let command = help::grouped(settings::applied(CommandLine::command(), values));
+    let matches = command.try_get_matches_from(words)?;
     CommandLine::from_arg_matches(&matches)
 }
 
 /// Help and version go to stdout and are no error. A failure to print has no reader.
-fn print_usage(error: &clap::Error, words: &[OsString]) {
+fn print_usage(error: &clap::Error, words: &[OsString], values: &[settings::Value]) {
     // A shell puts names of files into a command line, whatever is in them.
     let escaped = words.iter().map(|word| OneLine(&word.to_string_lossy()).to_string());
     let escaped: Vec<_> = escaped.map(OsString::from).collect();
-    let _ = match parse(&escaped) {
-        _ if escaped == words => error.print(),
-        Err(error) => error.print(),
+    let _ = match parse(&escaped, values) {
+        _ if escaped == words => print_wrapped(error),
+        Err(error) => print_wrapped(&error),
         Ok(_) => write!(io::stderr(), "{}", Lines(&error.render().to_string())),
     };
+}
+
+/// clap wraps helps and not errors, which would break inside a word.
+fn print_wrapped(error: &clap::Error) -> io::Result<()> {
+    let plain = error.render().to_string();
+    let is_wide = |line: &str| line.chars().count() > USAGE_COLUMNS;
+    if !error.use_stderr() || !plain.lines().any(is_wide) {
+        return error.print();
+    }
+    let mut shown = String::new();
+    for line in plain.lines() {
+        shown += &if is_wide(line) { text::wrapped(line) } else { line.to_owned() };
+        shown.push('\n');
+    }
+    write!(io::stderr(), "{shown}")
 }
 
 fn dispatch(verb: Verb, stderr: Stderr, out: &mut dyn Write) -> Result<Outcome> {
@@ -182,6 +213,7 @@ fn dispatch(verb: Verb, stderr: Stderr, out: &mut dyn Write) -> Result<Outcome> 
         Verb::Cut(args) => cut::run(&args, stderr, out),
         Verb::Redact(args) => redact::run(&args, stderr, out),
         Verb::Cat(args) => cat::run(&args, stderr, out),
+        Verb::Query(args) => query::run(&args, stderr, out),
         Verb::Plot(args) => plot::run(&args, stderr, out),
         Verb::Report(args) => report::run(&args, stderr, out),
         Verb::Watch(args) => watch::run(&args, stderr, out),
@@ -195,6 +227,7 @@ fn dispatch(verb: Verb, stderr: Stderr, out: &mut dyn Write) -> Result<Outcome> 
         Verb::Demo(args) => demo::run(&args, stderr, out),
         #[cfg(feature = "mcp")]
         Verb::Mcp(args) => mcp::run(&args, stderr, out),
+        Verb::Config(args) => config::run(&args, stderr, out),
         Verb::Completions(args) => completions::run(&args, stderr, out),
         Verb::Man(args) => man::run(&args, stderr, out),
     }

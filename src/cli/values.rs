@@ -118,7 +118,7 @@ impl TypedValueParser for HeaderParser {
     }
 }
 
-fn header_of(text: &str) -> Option<(String, String)> {
+pub fn header_of(text: &str) -> Option<(String, String)> {
     let (name, value) = text.split_once(':')?;
     let (name, value) = (name.trim(), value.trim());
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);

@@ -22,6 +22,7 @@ pub mod recorder;
 pub mod replay;
 pub(crate) mod rewrite;
 mod socket;
+pub mod transcript;
 mod unpacked;
 
 pub use socket::capacity::{HEAD_TIMEOUT, MAX_HEADS_PER_PEER, RESERVED_DESCRIPTORS};

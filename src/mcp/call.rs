@@ -3,6 +3,7 @@
 //! Progress goes out only if the client asked for it. Work runs off the asynchronous workers, a few jobs
 //! at a time, and ends early when the call is cancelled.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -10,7 +11,10 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
 use rmcp::RoleServer;
-use rmcp::model::{ProgressNotificationParam, ProgressToken};
+use rmcp::model::{
+    ClientResult, ElicitRequest, ElicitRequestParams, ElicitationAction, ElicitationSchema,
+    ProgressNotificationParam, ProgressToken, ServerRequest,
+};
 use rmcp::service::{Peer, RequestContext};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -46,7 +50,17 @@ pub struct Call {
     cancelled: CancellationToken,
     leaving: CancellationToken,
     jobs: Jobs,
-    listener: Option<(Peer<RoleServer>, ProgressToken)>,
+    peer: Peer<RoleServer>,
+    progress_token: Option<ProgressToken>,
+}
+
+/// What a person said who was asked whether to go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consent {
+    Given,
+    Refused,
+    /// The client has no way to ask.
+    NotAsked,
 }
 
 impl Call {
@@ -56,12 +70,39 @@ impl Call {
         jobs: Jobs,
         leaving: CancellationToken,
     ) -> Call {
-        let token = context.meta.get_progress_token();
         Call {
             cancelled: context.ct.clone(),
             leaving,
             jobs,
-            listener: token.map(|token| (context.peer.clone(), token)),
+            peer: context.peer.clone(),
+            progress_token: context.meta.get_progress_token(),
+        }
+    }
+
+    /// Lets the client ask its person whether to go on, where it said that it can. Nothing but a yes is
+    /// consent: an answer that fails is none.
+    pub async fn consent(&self, question: &str) -> Result<Consent> {
+        let info = self.peer.peer_info();
+        let can = info.and_then(|info| info.capabilities.elicitation.clone());
+        if can.is_none_or(|can| can.form.is_none() && can.url.is_some()) {
+            return Ok(Consent::NotAsked);
+        }
+        let params = ElicitRequestParams::FormElicitationParams {
+            meta: None,
+            message: question.to_owned(),
+            requested_schema: ElicitationSchema::new(BTreeMap::new()),
+        };
+        let request = ServerRequest::ElicitRequest(ElicitRequest::new(params));
+        let answer = tokio::select! {
+            answer = self.peer.send_request(request) => answer,
+            () = self.over() => bail!(CANCELLED),
+        };
+        match answer {
+            Ok(ClientResult::ElicitResult(said)) if said.action == ElicitationAction::Accept => {
+                Ok(Consent::Given)
+            }
+            Ok(_) => Ok(Consent::Refused),
+            Err(error) => Err(anyhow!("the client could not ask its person: {error}")),
         }
     }
 
@@ -76,12 +117,12 @@ impl Call {
 
     /// Sends a progress notification.
     pub async fn progress(&self, done: f64, total: f64, message: &str) {
-        let Some((peer, token)) = &self.listener else { return };
+        let Some(token) = &self.progress_token else { return };
         let notification = ProgressNotificationParam::new(token.clone(), done)
             .with_total(total)
             .with_message(message);
         // That a client has left is noticed elsewhere.
-        let _ = peer.notify_progress(notification).await;
+        let _ = self.peer.notify_progress(notification).await;
     }
 
     /// Does work that blocks or computes. Captures that it reads are its progress, in megabytes.

@@ -2,12 +2,13 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use super::answer::{clipped, clipped_value, page};
 use super::views;
 use crate::app::{LivePhase, LiveState};
 use crate::engine::ServerEvent;
+use crate::lag::stats::round;
 use crate::report::EndingReport;
 
 /// Events that an answer shows.
@@ -69,8 +70,15 @@ impl LiveView {
     }
 }
 
-/// Events, short, as many as fit.
-pub fn shown_events(events: &[ServerEvent]) -> Vec<Value> {
-    let shown = events.iter().map(|event| clipped_value(&Value::Object(event.fields.clone())));
+/// Events, short, as many as fit, with their times on the clock of a state of the session.
+pub fn shown_events(events: &[ServerEvent], state: &LiveState) -> Vec<Value> {
+    let shown = events.iter().map(|event| {
+        let mut fields = Map::new();
+        // From the initial buffer on, as all times are; before it there is no such time.
+        let t_s = state.stream_s.map(|now_s| now_s - state.at.seconds_since(event.t));
+        fields.extend(t_s.map(|t_s| ("t_s".to_owned(), json!(round(t_s, 6)))));
+        fields.extend(event.fields.clone().into_iter().filter(|(name, _)| name != "t_s"));
+        clipped_value(&Value::Object(fields))
+    });
     page("events", shown.collect::<Vec<_>>().into_iter(), 0, EVENTS).0
 }

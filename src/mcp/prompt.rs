@@ -63,12 +63,14 @@ fn walk(capture: Option<&str>, symptom: Option<&str>) -> String {
          limits every figure; say so. Where verdict.known is false, nobody can tell from it: say why, and \
          stop at what is certain. Lag false in the verdict means that nothing stale or late was heard: \
          then look for pauses, an idle server (unchanged for 20 s and a lap) or a wrong time.\n\
-         2. Look at capture_chart. Tell apart: no slices at all (a flat top in the loop panel, staleness \
-         rising one second a second), slices behind (leads below 0), and slices in bursts.\n\
-         3. For the first episode call capture_lag_report with include_timeline and the times around it, \
-         and capture_messages from a second before it: an event, a command, a swap, a seek, or a close is \
-         often the cause. tick_ms that grows is a slow model; interval_s that grows with unchanged tick_ms \
-         is the link or the client; lead that jumps by seconds after a seek is a slice in flight.\n\
+         2. Call capture_diagnose: each finding names the part at fault with its chain of evidence, what speaks \
+         against it and what is left of the lag without it. Where ambiguity is not empty, the evidence cannot \
+         decide: say what to record next time.\n\
+         3. Check it yourself: capture_timeline around the first episode (an event, a command, a swap, a seek \
+         or a close is often the cause), capture_chart, and capture_query for figures, such as slices grouped \
+         by t_s/1 with p95(tick_ms) and min(lead_s). tick_ms that grows is a slow model; interval_s that grows \
+         with unchanged tick_ms is the link or the client; lead that jumps by seconds after a seek is a slice \
+         in flight.\n\
          4. Say which causes the evidence excludes. A client without acks cannot tell a slow link from a \
          busy client.\n\
          5. Ask capture_what_if for the change that your cause implies (lead-floor, down, latency, an op \

@@ -6,13 +6,15 @@
 
 use std::sync::Arc;
 
-use rmcp::model::JsonObject;
+use rmcp::model::{JsonObject, Tool};
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 /// Keys of an object within an answer that its schema names.
-const MOST_KEYS: usize = 4;
+const MOST_KEYS: usize = 3;
+/// Objects that stand in several answers: the server's instructions tell once what they hold.
+const TOLD_ONCE: [&str; 6] = ["verdict", "ending", "family", "lag", "leads", "state"];
 
 /// The schema of what a tool takes, which is nothing else.
 pub fn input<T: JsonSchema>() -> Arc<JsonObject> {
@@ -28,9 +30,36 @@ pub fn output<T: JsonSchema>() -> Arc<JsonObject> {
     root.remove("required");
     if let Some(Value::Object(properties)) = root.get_mut("properties") {
         properties.retain(|_, schema| holds_others(schema));
-        properties.values_mut().for_each(flatten);
+        for (name, schema) in properties {
+            flatten(schema);
+            if TOLD_ONCE.contains(&name.as_str()) {
+                *schema = json!({"type": schema["type"]});
+            }
+        }
     }
     schema
+}
+
+/// Replaces long descriptions of arguments that an earlier tool has in the same words.
+pub fn say_once<'a>(tools: impl Iterator<Item = &'a mut Tool>) {
+    const LONG: usize = 60;
+    let mut said: Vec<(String, Value, String)> = Vec::new();
+    for tool in tools {
+        let name = tool.name.to_string();
+        let schema = Arc::make_mut(&mut tool.input_schema);
+        let Some(Value::Object(properties)) = schema.get_mut("properties") else { continue };
+        for (argument, schema) in properties {
+            let about = schema["description"].clone();
+            if about.as_str().is_none_or(|about| about.len() < LONG) {
+                continue;
+            }
+            let same = said.iter().find(|(known, words, _)| known == argument && *words == about);
+            match same {
+                Some((_, _, tool)) => schema["description"] = format!("As in {tool}").into(),
+                None => said.push((argument.clone(), about, name.clone())),
+            }
+        }
+    }
 }
 
 fn holds_others(schema: &Value) -> bool {

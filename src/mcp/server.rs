@@ -39,7 +39,11 @@ grown stale, or slices that landed behind the playhead), when, how badly, and wh
 otherwise. Recorded sessions: capture_list, then capture_open with an id; it names the tools that help \
 next. Live sessions: headless_start (takes the server over from whoever listens; without a url it uses \
 a built-in simulated server, with an incident if you name one), headless_observe, headless_stop; each \
-leaves a capture. Times are seconds from the initial buffer; a negative lead is behind the listener.";
+leaves a capture. Times are seconds from the initial buffer; a negative lead is behind the listener. In \
+answers findings are the causes, worst first; verdict has lag, bad_s, onset_s and episodes; ending has kind, \
+code, abnormal and a sentence; lag is the reference's report with slices and ticks; leads has arrival and \
+client percentiles; family has name, kind, ended and a tape's frontier; state has phase, stream_s, lead_s, \
+staleness_s and lagging.";
 
 /// The extension by which hosts show pages of tools.
 const APPS: &str = "io.modelcontextprotocol/ui";

@@ -380,30 +380,33 @@ pub fn lag(report: &LagReport, start: usize, most: usize) -> (LagReport, Option<
     (report, cut)
 }
 
-/// Tool calls worth making after an analysis.
-pub fn next_after(analysis: &Analysis, id: &str) -> Vec<String> {
+/// Tool calls worth making after an analysis that `asked` made: first the one that names the cause, then those
+/// that will answer.
+pub fn next_after(analysis: &Analysis, id: &str, asked: &str) -> Vec<String> {
     let id = Value::from(id).to_string();
-    let Some(first) = analysis.verdict.episodes.first() else {
-        return match analysis.lag {
-            Some(_) => vec![format!("capture_chart {{\"capture\": {id}}}")],
-            None => vec![format!("capture_messages {{\"capture\": {id}}}")],
+    let call = |tool: &str| format!("{tool} {{\"capture\": {id}}}");
+    if analysis.lag.is_none() {
+        return vec![call("capture_messages")];
+    }
+    let mut steps = Vec::new();
+    let episode = analysis.verdict.episodes.first();
+    let has_cause = episode.is_some() || !analysis.diagnosis.findings.is_empty();
+    if has_cause && asked != "capture_diagnose" {
+        steps.push(call("capture_diagnose"));
+    }
+    steps.push(call("capture_timeline"));
+    steps.push(call("capture_chart"));
+    // Where the model has repeated the recording, it answers other questions of it too.
+    let is_modelled = analysis.diagnosis.findings.iter().any(|finding| finding.proof.is_some());
+    if is_modelled {
+        // The gate of a tape knows no lead of the server's.
+        let change = match analysis.family.of.kind {
+            FamilyKind::RefiningLoop => r#"{"lead-floor": 0.6}"#,
+            FamilyKind::AppendOnlyTape => r#"{"tick-factor": 0.8}"#,
         };
-    };
-    let (before_s, to_s) = (first.from_s - 1.0, first.to_s);
-    // The gate of a tape knows no lead of the server's.
-    let change = match analysis.family.of.kind {
-        FamilyKind::RefiningLoop => r#"{"lead-floor": 0.6}"#,
-        FamilyKind::AppendOnlyTape => r#"{"tick-factor": 0.8}"#,
-    };
-    vec![
-        format!("capture_diagnose {{\"capture\": {id}}}"),
-        format!("capture_chart {{\"capture\": {id}}}"),
-        format!(
-            "capture_messages {{\"capture\": {id}, \"from_s\": {before_s:.1}, \"to_s\": {to_s:.1}, \
-             \"not_types\": [\"params\", \"params_update\", \"slice\"]}}"
-        ),
-        format!("capture_what_if {{\"capture\": {id}, \"set\": {change}}}"),
-    ]
+        steps.push(format!("capture_what_if {{\"capture\": {id}, \"set\": {change}}}"));
+    }
+    steps
 }
 
 /// What would have been, in a sentence.

@@ -23,10 +23,12 @@ mod findings;
 mod format;
 mod json;
 mod leads;
+pub mod moments;
 pub mod page;
 mod playhead_use;
 #[cfg(feature = "cli")]
 pub mod plot;
+pub mod query;
 pub mod ranking;
 mod round_trip;
 mod seen;

@@ -54,6 +54,8 @@ pub struct Plot {
     stale_threshold_s: f64,
     /// Spells of lag, from and to.
     episodes: Vec<(f64, f64)>,
+    /// The causes, the worst first.
+    causes: Vec<PlotCause>,
     /// Spans that are silent for a reason, and which: a pause, a server that rests.
     rests: Vec<(f64, f64, &'static str)>,
     /// What happened at a moment.
@@ -68,6 +70,16 @@ pub struct Plot {
     /// Slices and ticks a second.
     slice_rate: Vec<(f64, f64)>,
     tick_rate: Vec<(f64, f64)>,
+}
+
+/// A cause and when it was at work.
+#[derive(Debug, Clone, PartialEq)]
+struct PlotCause {
+    from_s: f64,
+    to_s: f64,
+    name: String,
+    /// A listener heard it.
+    audible: bool,
 }
 
 /// Lowest and highest value of each column that has one, with the column's time.
@@ -140,6 +152,7 @@ impl Plot {
             loop_s,
             stale_threshold_s,
             episodes: analysis.verdict.episodes.iter().map(|e| (e.from_s, e.to_s)).collect(),
+            causes: causes(analysis),
             rests: rests(engine, analysis, origin_s),
             marks: marks(engine, analysis, origin_s),
             ahead: ahead.done(),
@@ -206,6 +219,19 @@ fn rates(times_s: &[f64], (begins_s, ends_s): (f64, f64)) -> Vec<(f64, f64)> {
         [(from_s, rate), (from_s + part_s, rate)]
     };
     counts.into_iter().enumerate().flat_map(step).collect()
+}
+
+/// The worst causes, as many as there is room for.
+fn causes(analysis: &Analysis) -> Vec<PlotCause> {
+    const MOST: usize = 3;
+    let findings = analysis.diagnosis.findings.iter().take(MOST);
+    let cause = findings.map(|finding| PlotCause {
+        from_s: finding.from_s,
+        to_s: finding.to_s,
+        name: finding.class.to_string(),
+        audible: finding.audible,
+    });
+    cause.collect()
 }
 
 /// Spans in which nothing is wrong although nothing moves.

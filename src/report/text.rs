@@ -368,6 +368,20 @@ fn bad_audio(verdict: &Verdict) -> Option<&'static str> {
 /// What was wrong, in words.
 #[must_use]
 pub fn what(what: &LagKind) -> String {
+    told(what, slices_of)
+}
+
+/// What is wrong, as far as it is known while it goes on: a silence that is short yet may be the beginning of a
+/// long one.
+#[must_use]
+pub fn what_so_far(what: &LagKind) -> String {
+    told(what, |old| match old.silence_s < SILENCE_S {
+        true => format!("no slices for {} s so far", Figure(old.silence_s)),
+        false => slices_of(old),
+    })
+}
+
+fn told(what: &LagKind, slices_of: impl Fn(&OldAudio) -> String) -> String {
     match what {
         LagKind::Stale(old) => format!("{}; {}", slices_of(old), grew_old(old)),
         LagKind::Raw(old) => format!("{}; the source itself was heard", slices_of(old)),

@@ -437,6 +437,7 @@ fn a_plot_has_the_form_that_its_name_asks_for() {
     assert!(
         text.starts_with("<svg") && text.contains("LAG 3.86 s of 7.00 s heard raw, from 2.5 s")
     );
+    assert!(text.lines().any(|line| line.trim() == "generation-stall"), "the cause has a bar");
     check_complaint(&["plot", STALL, "-o", "x.gif"], 2, "neither .png nor .svg");
     check_complaint(&["plot", "README.md", "-o", &svg_text, "--force"], 1, "README.md");
 }

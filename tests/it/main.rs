@@ -9,6 +9,8 @@ mod bookkeeping;
 mod capture;
 mod checkpoint;
 mod cli;
+#[cfg(unix)]
+mod config;
 mod context;
 mod derive;
 mod devtools;
@@ -18,6 +20,8 @@ mod documents;
 mod ending;
 mod ending_live;
 mod engine;
+#[cfg(unix)]
+mod errors;
 mod export;
 mod families;
 mod family_servers;
@@ -85,6 +89,7 @@ mod soak;
 mod sweep;
 mod text_only;
 mod tidy;
+mod transcript;
 mod untrusted;
 mod watch;
 mod what_if;

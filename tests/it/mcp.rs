@@ -1,10 +1,13 @@
 //! The MCP server as any client meets it: the binary, spoken to in plain JSON-RPC over its stdio.
 
+mod agent;
 mod app;
 mod arguments;
+mod consent;
 mod ending;
 mod http;
 mod lifetime;
+mod rows;
 mod tools;
 
 use std::io::{BufRead, BufReader, Write};
@@ -41,6 +44,11 @@ pub struct Client {
 impl Client {
     /// Starts a server on a folder and shakes hands.
     pub fn start(folder: &Path, words: &[&str]) -> Client {
+        Client::able(folder, words, &json!({}))
+    }
+
+    /// The same of a client that declares these capabilities.
+    pub fn able(folder: &Path, words: &[&str], capabilities: &Value) -> Client {
         let mut child = Command::new(env!("CARGO_BIN_EXE_lagtape"))
             .args(["mcp", "--captures"])
             .arg(folder)
@@ -63,7 +71,7 @@ impl Client {
         let mut client = Client { child, input, lines, waiting: Vec::new(), next_id: 0 };
         let hello = json!({
             "protocolVersion": "2025-11-25",
-            "capabilities": {},
+            "capabilities": capabilities,
             "clientInfo": {"name": "test", "version": "0"},
         });
         let answer = client.request("initialize", &hello);

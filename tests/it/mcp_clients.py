@@ -77,7 +77,7 @@ async def use_everything(client):
     await use("headless_seek", handle=handle, to_s=2)
     await use("headless_set_playback", handle=handle, rate=1.01)
     sent = await use("headless_send", handle=handle, prompt="dub", wait_s=20)
-    assert sent["events"][0]["type"] == "prompt_applied", sent
+    assert any(event["type"] == "prompt_applied" for event in sent["events"]), sent
     await use("headless_lag_report", handle=handle, window_s=2)
     await use("headless_dump_audio", handle=handle, last_s=1)
     await use("headless_status")
@@ -107,6 +107,10 @@ async def use_everything(client):
     await use("capture_diagnose", capture="stall", proof=False)
     await use("capture_report", capture="stall")
     await use("capture_messages", capture="stall", limit=3, format="detailed")
+    timeline = await use("capture_timeline", capture="stall")
+    assert any(moment["kind"] == "lag" for moment in timeline["moments"]), timeline
+    rows = await use("capture_query", capture="stall", table="slices", aggregate=["count"])
+    assert rows["rows"] == [[seen["opened"]["lag"]["slices"]["count"]]], rows
     await use("capture_what_if", capture="healthy", set={"rate": 1.01}, open_loop=True)
     await use("capture_sweep", capture="healthy", vary=["rate=0.99,1.01"], open_loop=True)
     await use("capture_compare", **{"capture": "stall", "with": "healthy"})

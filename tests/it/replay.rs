@@ -512,6 +512,7 @@ pub fn perform(capture: &Path, out: PathBuf, verbatim: bool) -> RecordedSession 
         capture: capture.to_owned(),
         url: backend.url(),
         headers: Vec::new(),
+        captures: "captures".into(),
         out: Some(out),
         force: false,
         performance: PerformanceOptions { rate: 1.0, until: None, verbatim },

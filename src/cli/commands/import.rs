@@ -14,12 +14,14 @@ use crate::cli::stderr::Stderr;
   lagtape import choppy.har.gz -o choppy.lagtape
   lagtape import flows.mitm -o choppy.lagtape
   lagtape import sessions/stall -o stall.lagtape
+  lagtape import golden/transcript.jsonl -o golden.lagtape
 
 A HAR file is what a browser's developer tools save of the network, WebSockets with it, if they were \
 open before the page connected. Playwright's .har.zip is read as well.")]
 pub struct ImportArgs {
     /// A HAR file, a zip with one, or a flow file of mitmproxy, as it is or as .gz or .zst; or a folder with
-    /// session.json, frames.jsonl[.zst] and, with payloads, frames.bin[.zst]
+    /// session.json, frames.jsonl[.zst] and, with payloads, frames.bin[.zst]; or a transcript.jsonl of the
+    /// server's own tests, with its blobs beside it
     #[arg(value_name = "FILE|DIR")]
     pub from: PathBuf,
     /// Which session, or other WebSocket, of a HAR file that holds several, counted from 1

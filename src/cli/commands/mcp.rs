@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 
 use crate::app::Outcome;
+use crate::cli::settings::user_folder;
 use crate::cli::signals::stop_signal;
 use crate::cli::stderr::Stderr;
 use crate::cli::values::parse_listen;
@@ -195,14 +196,7 @@ fn install(args: &InstallArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Ou
 /// The folders of this person on this system.
 fn client_folders() -> Result<ClientFolders> {
     let home = std::env::home_dir().context("there is no home folder; say --file")?;
-    let settings =
-        match std::env::consts::OS {
-            "macos" => home.join("Library/Application Support"),
-            "windows" => std::env::var_os("APPDATA")
-                .map_or_else(|| home.join("AppData/Roaming"), PathBuf::from),
-            _ => std::env::var_os("XDG_CONFIG_HOME")
-                .map_or_else(|| home.join(".config"), PathBuf::from),
-        };
+    let settings = user_folder().context("there is no folder of settings; say --file")?;
     let project = std::env::current_dir().context("cannot tell the present folder")?;
     Ok(ClientFolders { project, home, settings })
 }

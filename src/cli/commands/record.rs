@@ -36,9 +36,12 @@ pub struct RecordArgs {
     /// The server, ws:// or wss://; its query string is used and never written down
     #[arg(value_name = "URL")]
     pub url: String,
-    /// The capture to write; captures/<UTC>.lagtape by default, captures/incident.lagtape with --ring
+    /// The capture to write; <UTC>.lagtape by default, incident.lagtape with --ring
     #[arg(short, long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// The folder of a capture that --out does not name
+    #[arg(long, value_name = "DIR", default_value = "captures")]
+    pub captures: PathBuf,
     /// Replace an existing file
     #[arg(long)]
     pub force: bool,
@@ -118,6 +121,7 @@ pub struct PlaybackArgs {
 impl RecordArgs {
     fn verb(&self) -> RecordVerb {
         RecordVerb {
+            captures: self.captures.clone(),
             out: self.out.clone(),
             force: self.force,
             keeping: self.keeping.keeping(),

@@ -77,13 +77,16 @@ pub struct ReplayArgs {
     /// that did not ask for it does not follow
     #[arg(long = "loop")]
     pub looped: bool,
-    /// The capture to write of this session; as a client captures/<UTC>.lagtape by default, as a
+    /// The capture to write of this session; as a client <UTC>.lagtape by default, as a
     /// server none
     #[arg(short, long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// Replace an existing file
     #[arg(long)]
     pub force: bool,
+    /// As a client: the folder of a capture that --out does not name
+    #[arg(long, value_name = "DIR", default_value = "captures", requires = "to")]
+    pub captures: PathBuf,
     /// As a client: send reports to the letter, also what they say about another connection
     #[arg(long, requires = "to")]
     pub verbatim: bool,
@@ -137,6 +140,7 @@ impl ReplayArgs {
             capture: self.file.clone(),
             url: url.to_owned(),
             headers: self.header.clone(),
+            captures: self.captures.clone(),
             out: self.out.clone(),
             force: self.force,
             performance: PerformanceOptions {

@@ -111,12 +111,12 @@ pub fn refuse_existing(path: &Path, force: bool) -> Result<()> {
     Ok(())
 }
 
-/// The default output in the folder `captures`, which is created if need be: `<UTC>.lagtape`, or what
-/// the names of several files begin with.
-pub fn default_path(layout: &FileLayout) -> Result<PathBuf> {
-    let folder = Path::new("captures");
-    std::fs::create_dir_all(folder)
-        .context("cannot make the folder captures; name a file with -o")?;
+/// The default output in a folder of captures, which is created if need be: `<UTC>.lagtape`, or what the
+/// names of several files begin with.
+pub fn default_path(folder: &Path, layout: &FileLayout) -> Result<PathBuf> {
+    std::fs::create_dir_all(folder).with_context(|| {
+        format!("cannot make the folder {}; name a file with -o", folder.display())
+    })?;
     Ok(match layout {
         FileLayout::Ring(_) => folder.join("incident.lagtape"),
         FileLayout::Whole | FileLayout::Parts(_) => {

@@ -57,7 +57,7 @@ pub(super) async fn capture_chart(
         found.path.display()
     );
     let sentence = format!(
-        "{}. Panels from above: lead of slices (red: behind the listener), age of the audio heard with the \
+        "{}. From above: the causes with their times (red: heard, grey: not), lead of slices (red: behind the listener), age of the audio heard with the \
          stale threshold, loop position written (blue) and heard (orange), slices and reports a second; \
          spells of lag are shaded. The figures are in capture_lag_report.",
         views::summary(&analysis)

@@ -85,6 +85,6 @@ pub(super) async fn capture_diagnose(
         verdict: VerdictView::of(&analysis.verdict),
         ending: views::ending(&analysis),
     };
-    let steps = views::next_after(&analysis, &found.id);
+    let steps = views::next_after(&analysis, &found.id, "capture_diagnose");
     Ok(ToolAnswer::new(views::causes(&analysis), answer).next(steps).cut(cut))
 }

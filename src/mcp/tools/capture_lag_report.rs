@@ -93,6 +93,6 @@ pub(super) async fn capture_lag_report(
         findings: views::findings(&analysis),
         ending: views::ending(&analysis),
     };
-    let steps = views::next_after(&analysis, &found.id);
+    let steps = views::next_after(&analysis, &found.id, "capture_lag_report");
     Ok(ToolAnswer::new(views::figures(report), answer).next(steps).cut(cut))
 }

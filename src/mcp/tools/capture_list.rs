@@ -56,6 +56,17 @@ pub(super) struct CaptureLine {
     /// What a listener heard, and how the session ended
     #[serde(skip_serializing_if = "Option::is_none")]
     shows: Option<String>,
+    /// The listener heard lag; absent where nobody can tell
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lag: Option<bool>,
+    /// The causes in short, worst first; capture_diagnose has the evidence
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    findings: Vec<String>,
+    /// How the session ended
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ending: Option<String>,
+    /// It has a stream, of which reports, audio and what-ifs can be had; of others only messages
+    askable: bool,
 }
 
 impl CaptureLine {
@@ -77,6 +88,10 @@ impl CaptureLine {
             recording,
             stream_s: analysis.as_ref().map(|analysis| analysis.report_at_s),
             shows: analysis.as_ref().map(views::summary),
+            lag: analysis.as_ref().and_then(|analysis| analysis.verdict.lag),
+            findings: analysis.as_ref().map(views::findings).unwrap_or_default(),
+            ending: analysis.as_ref().map(|analysis| views::word(&analysis.ending.kind)),
+            askable: analysis.as_ref().is_some_and(|analysis| analysis.lag.is_some()),
         }
     }
 }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use anyhow::Result;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use crate::app::{self, CatFilter};
 use crate::capture::Direction;
+use crate::lag::stats::round;
 use crate::mcp::answer::{LIST_LEN, ToolAnswer, Truncated, clipped, clipped_value, cursor};
 use crate::mcp::args::{Format, limit, offset};
 use crate::mcp::call::Call;
@@ -16,6 +17,7 @@ use crate::mcp::options::Toolset;
 use crate::mcp::shared::Shared;
 use crate::mcp::tool::{AboutTool, Effect};
 use crate::mcp::views;
+use crate::time::Nanos;
 
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -124,7 +126,7 @@ pub(super) async fn capture_messages(
     match detailed {
         true => {
             let parsed = messages.lines.iter().filter_map(|line| serde_json::from_str(line).ok());
-            body.messages = parsed.map(|message: Value| clipped_value(&message)).collect();
+            body.messages = parsed.map(|message| timed(message, messages.origin)).collect();
         }
         false => body.lines = messages.lines,
     }
@@ -136,4 +138,13 @@ pub(super) async fn capture_messages(
         }
     };
     Ok(ToolAnswer::new(summary, body).next([hint]).cut(cut))
+}
+
+/// A message with its time as all other answers have it.
+fn timed(message: Map<String, Value>, origin: Nanos) -> Value {
+    let mut fields = Map::new();
+    let t = message.get("t_ns").and_then(Value::as_u64).map(Nanos);
+    fields.extend(t.map(|t| ("t_s".to_owned(), json!(round(t.seconds_since(origin), 6)))));
+    fields.extend(message);
+    clipped_value(&Value::Object(fields))
 }

@@ -99,6 +99,6 @@ pub(super) async fn capture_open(
         path: found.path,
         id: id.clone(),
     };
-    let steps = views::next_after(&analysis, &id);
+    let steps = views::next_after(&analysis, &id, "capture_open");
     Ok(ToolAnswer::new(views::summary(&analysis), opened).next(steps).cut(cut))
 }

@@ -82,6 +82,7 @@ pub(super) async fn headless_observe(
     let figures = analysis.lag.as_ref().map_or_else(|| "no stream yet".to_owned(), views::figures);
     let span = format!("{} – {} s", Figure(seen.from_s), Figure(analysis.report_at_s));
     let summary = format!("{}{span}: {figures}", happened.unwrap_or_default());
+    let state = held.session.state();
     let body = Observed {
         handle: held.handle.clone(),
         capture: held.capture.clone(),
@@ -91,9 +92,9 @@ pub(super) async fn headless_observe(
         lag: analysis.lag.clone(),
         verdict: VerdictView::of(&analysis.verdict),
         ending: views::ending(analysis),
-        events: shown_events(&seen.events),
+        events: shown_events(&seen.events, &state),
         events_total: seen.events_total as u64,
-        state: LiveView::of(&held.session.state()),
+        state: LiveView::of(&state),
     };
     Ok(ToolAnswer::new(summary, body).next([held.next_step()]))
 }

@@ -116,7 +116,7 @@ pub(super) async fn headless_send(
     let body = Sent {
         handle: held.handle.clone(),
         sent,
-        events: shown_events(&events),
+        events: shown_events(&events, &state),
         state: LiveView::of(&state),
     };
     let next = format!("headless_observe {{\"handle\": \"{}\", \"for_s\": 10}}", held.handle);

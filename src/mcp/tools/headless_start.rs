@@ -11,13 +11,13 @@ use crate::app::{LivePhase, LiveServer, LiveSession, LiveState, LiveVerb, Sessio
 use crate::edge::clock::utc_file_name;
 use crate::mcp::answer::ToolAnswer;
 use crate::mcp::args::{span, within};
-use crate::mcp::call::Call;
+use crate::mcp::call::{Call, Consent};
 use crate::mcp::live_view::LiveView;
 use crate::mcp::options::Toolset;
 use crate::mcp::sessions::Held;
 use crate::mcp::shared::Shared;
 use crate::mcp::tool::{AboutTool, Effect};
-use crate::mcp::waiting;
+use crate::mcp::{views, waiting};
 use crate::peer::client::MAX_PARAMS_HZ;
 use crate::peer::client_model::ClientModel;
 use crate::peer::incident::Trouble;
@@ -101,6 +101,7 @@ pub(super) async fn headless_start(
     let handle = format!("live-{number}");
     let out = shared.captures.place(&format!("{}-{handle}.lagtape", utc_file_name()))?;
     let verb = live_verb(&shared, args, out)?;
+    ask_first(&verb.server, &call).await?;
     let held = shared.sessions.hold(number, || {
         Ok(Held {
             capture: out_id(&verb)?,
@@ -149,6 +150,21 @@ pub(super) async fn headless_start(
         state: LiveView::of(&state),
     };
     Ok(ToolAnswer::new(summary, body).next(steps))
+}
+
+/// Before a server is taken over that others may listen to, the person is asked, where the client can.
+async fn ask_first(server: &LiveServer, call: &Call) -> Result<()> {
+    let LiveServer::Url(url) = server else { return Ok(()) };
+    let question = format!(
+        "Take over {}? Whoever listens to this server now is cut off.",
+        views::address(url)
+    );
+    ensure!(
+        call.consent(&question).await? != Consent::Refused,
+        "the person did not want {} taken over; nothing was started. Without url a built-in server is used",
+        views::address(url)
+    );
+    Ok(())
 }
 
 fn live_verb(shared: &Shared, args: StartArgs, out: std::path::PathBuf) -> Result<LiveVerb> {

@@ -8,8 +8,10 @@ mod capture_lag_report;
 mod capture_list;
 mod capture_messages;
 mod capture_open;
+mod capture_query;
 mod capture_report;
 mod capture_sweep;
+mod capture_timeline;
 mod dump_audio;
 mod headless_lag_report;
 mod headless_observe;
@@ -21,10 +23,17 @@ mod headless_stop;
 mod what_if;
 
 use super::resources;
+use super::schema::say_once;
 use super::tool::{ToolEntry, answering, picturing};
 
 /// All tools.
 pub fn all() -> Vec<ToolEntry> {
+    let mut tools = described();
+    say_once(tools.iter_mut().map(|entry| &mut entry.tool));
+    tools
+}
+
+fn described() -> Vec<ToolEntry> {
     vec![
         // Live sessions.
         answering(headless_start::HEADLESS_START, headless_start::headless_start),
@@ -50,7 +59,9 @@ pub fn all() -> Vec<ToolEntry> {
         answering(what_if::CAPTURE_WHAT_IF, what_if::capture_what_if),
         answering(capture_sweep::CAPTURE_SWEEP, capture_sweep::capture_sweep),
         answering(capture_compare::CAPTURE_COMPARE, capture_compare::capture_compare),
+        answering(capture_timeline::CAPTURE_TIMELINE, capture_timeline::capture_timeline),
         answering(capture_messages::CAPTURE_MESSAGES, capture_messages::capture_messages),
+        answering(capture_query::CAPTURE_QUERY, capture_query::capture_query),
         answering(dump_audio::CAPTURE_DUMP_AUDIO, dump_audio::capture_dump_audio),
         picturing(capture_chart::CAPTURE_CHART, capture_chart::capture_chart),
         answering(capture_report::CAPTURE_REPORT, capture_report::capture_report)

@@ -17,13 +17,13 @@ const MAX_KINDS: usize = 200;
 /// Picks up what a page shows: [`PageCollector::see`] follows every [`Engine::handle`].
 #[derive(Debug, Clone, Default)]
 pub struct PageCollector {
-    pub(super) rows: Rows,
+    pub(in crate::report) rows: Rows,
     /// Names of the kinds, by their numbers.
-    pub(super) kinds: Vec<String>,
+    pub(in crate::report) kinds: Vec<String>,
     numbers: BTreeMap<String, u16>,
     /// Excerpts, by the row of their message.
-    pub(super) texts: Vec<(usize, String)>,
-    pub(super) texts_left_out: u64,
+    pub(in crate::report) texts: Vec<(usize, String)>,
+    pub(in crate::report) texts_left_out: u64,
     watcher: Watcher,
 }
 

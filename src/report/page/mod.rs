@@ -14,6 +14,8 @@ pub mod tunnel;
 
 pub use collect::PageCollector;
 pub use live::{LiveEvent, LivePage, LiveTail, Seen};
+#[cfg(test)]
+pub(in crate::report) use rows::{MessageRow, SliceRow};
 pub use session::{PageExtras, PageSession, PageSound};
 
 const TEMPLATE: &str = include_str!("page.html");

@@ -16,7 +16,7 @@ const PART_S: f64 = 0.1;
 
 /// A message, or another record with a place on the time line.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct MessageRow {
+pub(in crate::report) struct MessageRow {
     pub t: Nanos,
     pub seq: u64,
     pub kind: u16,
@@ -27,21 +27,21 @@ pub(super) struct MessageRow {
 
 /// A slice, and the row of its message.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct SliceRow {
+pub(in crate::report) struct SliceRow {
     pub row: usize,
     pub slice: SliceRecord,
 }
 
 /// A report of the client, and the row of its message.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct TickRow {
+pub(in crate::report) struct TickRow {
     pub row: usize,
     pub tick: TickMeasure,
 }
 
 /// All rows of a session.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Rows {
+pub(in crate::report) struct Rows {
     pub messages: Vec<MessageRow>,
     pub slices: Vec<SliceRow>,
     pub ticks: Vec<TickRow>,
@@ -70,7 +70,7 @@ pub(super) struct Load {
 
 impl Rows {
     /// Bytes over time; `seconds` reads the clock that the page shows.
-    pub fn load(&self, seconds: impl Fn(Nanos) -> f64) -> Load {
+    pub(super) fn load(&self, seconds: impl Fn(Nanos) -> f64) -> Load {
         let times = || {
             let earlier = self.earlier.iter().map(|(t, _)| *t);
             earlier.chain(self.messages.iter().map(|message| message.t)).map(&seconds)
@@ -145,18 +145,18 @@ impl Rows {
         every
     }
 
-    pub fn counts(&self) -> RowCounts {
+    pub(super) fn counts(&self) -> RowCounts {
         let Rows { messages, slices, ticks, .. } = self;
         RowCounts { message: messages.len(), slice: slices.len(), tick: ticks.len() }
     }
 
     /// Packs all columns.
-    pub fn pack(&self, load: &Load, seconds: impl Fn(Nanos) -> f64) -> PackedColumns {
+    pub(super) fn pack(&self, load: &Load, seconds: impl Fn(Nanos) -> f64) -> PackedColumns {
         self.pack_between(RowCounts::default(), self.counts(), load, seconds)
     }
 
     /// Packs the rows that come after the first ones, up to others; the traffic is packed whole.
-    pub fn pack_between(
+    pub(super) fn pack_between(
         &self,
         from: RowCounts,
         to: RowCounts,

@@ -18,6 +18,14 @@ const FONT: &str = "sans-serif";
 const TITLE_HEIGHT: u32 = 52;
 /// Heights of the four panels, in parts of what is left below the title.
 const PANELS: [u32; 4] = [27, 22, 30, 21];
+/// Height of the bar of a cause, which is read when the picture is a thumbnail, and of its name.
+const CAUSE_HEIGHT: u32 = 26;
+const CAUSE_TEXT: i32 = 19;
+/// Pixels that a letter of such a name takes, about.
+const CAUSE_LETTER: i32 = 11;
+/// Pixels left and right of the time axis.
+const LEFT: i32 = 52;
+const RIGHT: i32 = 18;
 /// Room between the highest value and the edge of a panel, as a share of its range.
 const HEADROOM: f64 = 0.08;
 
@@ -95,8 +103,11 @@ fn draw<B: DrawingBackend>(plot: &Plot, root: &Area<'_, B>) -> Drawn {
     root.fill(&paper(plot).ground).map_err(failed)?;
     let (head, body) = root.split_vertically(TITLE_HEIGHT);
     title(plot, &head)?;
+    let causes_height = CAUSE_HEIGHT * plot.causes.len() as u32;
+    let (strip, body) = body.split_vertically(causes_height);
+    causes(plot, &strip)?;
     let parts: u32 = PANELS.iter().sum();
-    let height = HEIGHT - TITLE_HEIGHT;
+    let height = HEIGHT - TITLE_HEIGHT - causes_height;
     let mut breaks = Vec::new();
     let mut below = 0;
     for part in &PANELS[..3] {
@@ -119,6 +130,51 @@ fn title<B: DrawingBackend>(plot: &Plot, head: &Area<'_, B>) -> Drawn {
     let right = plot.style.width as i32 - 236;
     head.draw_text(axis, &text(12, ink), (right, 8)).map_err(failed)?;
     head.draw_text(&plot.verdict, &text(18, color), (14, 27)).map_err(failed)
+}
+
+/// A bar for each cause over the time at which it was at work, with its name in it or beside it.
+fn causes<B: DrawingBackend>(plot: &Plot, strip: &Area<'_, B>) -> Drawn {
+    let paper = paper(plot);
+    for (row, cause) in (0..).zip(&plot.causes) {
+        let place = place(plot, cause.from_s, cause.to_s, cause.name.chars().count() as i32);
+        let (top, bottom) = (row * CAUSE_HEIGHT as i32 + 2, (row + 1) * CAUSE_HEIGHT as i32 - 2);
+        let color = if cause.audible { &BAD } else { &paper.grey };
+        let bar = Rectangle::new([(place.from, top), (place.to, bottom)], color.filled());
+        strip.draw(&bar).map_err(failed)?;
+        let ink = if place.is_inside { &WHITE } else { &paper.ink };
+        strip.draw_text(&cause.name, &text(CAUSE_TEXT, ink), (place.name, top)).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Where the bar of a cause lies, and its name, in pixels.
+#[derive(Debug, PartialEq, Eq)]
+struct CausePlace {
+    from: i32,
+    to: i32,
+    name: i32,
+    is_inside: bool,
+}
+
+/// The name stands in the bar if it fits, else behind it, and at the end of the picture before it.
+fn place(plot: &Plot, from_s: f64, to_s: f64, letters: i32) -> CausePlace {
+    const GAP: i32 = 6;
+    let right = plot.style.width as i32 - RIGHT;
+    let x = |t_s: f64| {
+        let share = (t_s - plot.begins_s) / (plot.ends_s - plot.begins_s);
+        LEFT + (share.clamp(0.0, 1.0) * f64::from(right - LEFT)).round() as i32
+    };
+    let from = x(from_s).min(right - 3);
+    let to = x(to_s).max(from + 3);
+    let width = letters * CAUSE_LETTER;
+    let is_inside = from + GAP + width <= to;
+    let behind = to + GAP;
+    let name = match (is_inside, behind + width <= right) {
+        (true, _) => from + GAP,
+        (false, true) => behind,
+        (false, false) => (from - GAP - width).max(LEFT),
+    };
+    CausePlace { from, to, name, is_inside }
 }
 
 fn lead<B: DrawingBackend>(plot: &Plot, area: &Area<'_, B>) -> Drawn {

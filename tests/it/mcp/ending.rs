@@ -119,6 +119,8 @@ fn a_session_that_goes_on_has_not_ended() {
     let mut client = Client::start(folder.path(), &[]);
     let started = client.call("headless_start", &json!({}));
     let handle = json!({"handle": started["handle"]});
+    let streaming = json!({"handle": started["handle"], "until": "streaming", "for_s": 110});
+    client.call("headless_observe", &streaming);
     assert_eq!(told(&mut client, "headless_status", &handle), Value::Null);
     assert_eq!(told(&mut client, "headless_lag_report", &handle)["kind"], "open");
 }

@@ -12,10 +12,9 @@ fn start(client: &mut Client, args: &Value) -> (String, String) {
     let started = client.call("headless_start", args);
     let text = |key: &str| started[key].as_str().unwrap().to_owned();
     let (handle, path) = (text("handle"), text("path"));
-    until(client, "headless_status", &json!({"handle": handle}), |status| {
-        let phase = &status["sessions"][0]["state"]["phase"];
-        ["streaming", "ended"].contains(&phase.as_str().unwrap())
-    });
+    let streaming = json!({"handle": handle, "until": "streaming", "for_s": 110});
+    let seen = client.call("headless_observe", &streaming);
+    assert!(["streaming", "ended"].contains(&seen["state"]["phase"].as_str().unwrap()), "{seen}");
     (handle, path)
 }
 

@@ -23,11 +23,11 @@ fn names(words: &[&str]) -> Vec<String> {
 #[test]
 fn tools_can_be_narrowed_at_the_start() {
     let all = names(&[]);
-    assert_eq!(all.len(), 20);
+    assert_eq!(all.len(), 22);
     let live = names(&["--toolsets", "live"]);
     let replay = names(&["--toolsets", "replay"]);
     assert!(live.iter().all(|name| name.starts_with("headless_")) && live.len() == 9);
-    assert!(replay.iter().all(|name| name.starts_with("capture_")) && replay.len() == 11);
+    assert!(replay.iter().all(|name| name.starts_with("capture_")) && replay.len() == 13);
     let reading = names(&["--read-only"]);
     for writing in ["headless_start", "headless_stop", "headless_send", "capture_dump_audio"] {
         assert!(!reading.iter().any(|name| name == writing), "{writing}");
@@ -148,6 +148,8 @@ fn families_stand_in_the_answers() {
     let args = json!({"family": "mrt2", "text_only": true, "params_hz": 10});
     let started = client.call("headless_start", &args);
     let handle = json!({"handle": started["handle"]});
+    let streaming = json!({"handle": started["handle"], "until": "streaming", "for_s": 110});
+    client.call("headless_observe", &streaming);
     let report = until(&mut client, "headless_lag_report", &handle, |report| {
         report["family"]["frontier"]["bursts"].as_u64().is_some_and(|bursts| bursts > 0)
     });
@@ -305,6 +307,8 @@ fn no_answer_is_longer_than_an_agent_can_read() {
             json!({"capture": "long", "set": {"rate": 1.01}, "open_loop": true, "format": "detailed"}),
         ),
         ("capture_compare", json!({"capture": "long", "with": "stall"})),
+        ("capture_timeline", json!({"capture": "long", "limit": 200})),
+        ("capture_query", json!({"capture": "long", "table": "messages", "limit": 200})),
     ];
     for (tool, args) in calls {
         let len = client.call(tool, &args).to_string().len();

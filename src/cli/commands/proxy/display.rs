@@ -11,6 +11,7 @@ use super::ProxyMessage;
 use crate::app::Outcome;
 use crate::cli::stderr::Stderr;
 use crate::cli::stdout::json_line;
+use crate::diagnosis::Class;
 use crate::edge::proxy::{ProxyNotice, SessionStatus};
 use crate::report::text::{self, Bytes, Figure, Name, OneLine, Tenths};
 
@@ -21,8 +22,16 @@ pub struct ProxyDisplay {
     is_json: bool,
     stderr: Stderr,
     lines: MultiProgress,
-    sessions: Vec<(u64, ProgressBar)>,
+    sessions: Vec<Shown>,
     pub outcome: Outcome,
+}
+
+/// A session that streams.
+struct Shown {
+    session: u64,
+    line: ProgressBar,
+    /// The cause that was told of last.
+    cause: Option<Class>,
 }
 
 impl ProxyDisplay {
@@ -55,7 +64,10 @@ impl ProxyDisplay {
         if self.is_json {
             print_json(&notice, out)?;
         }
-        self.follow(&notice);
+        let cause = self.follow(&notice);
+        if let Some(cause) = cause.filter(|_| !self.is_json) {
+            self.lines.suspend(|| self.stderr.say(&cause));
+        }
         if let Some(sentence) = sentence_of(&notice)
             .filter(|_| !self.is_json || matches!(notice, ProxyNotice::Trouble { .. }))
         {
@@ -83,30 +95,51 @@ impl ProxyDisplay {
         Ok(())
     }
 
-    /// Keeps a line for each session that streams.
-    fn follow(&mut self, notice: &ProxyNotice) {
+    /// Keeps a line for each session that streams. Returns what is known of its cause, where that is new.
+    fn follow(&mut self, notice: &ProxyNotice) -> Option<String> {
         match notice {
             ProxyNotice::Status(status) => {
-                let found =
-                    self.sessions.iter().position(|(session, _)| *session == status.session);
+                let found = self.sessions.iter().position(|shown| shown.session == status.session);
                 let place = found.unwrap_or_else(|| {
                     let style = ProgressStyle::with_template("{wide_msg}");
                     let line = ProgressBar::no_length()
                         .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-                    self.sessions.push((status.session, self.lines.add(line)));
+                    let line = self.lines.add(line);
+                    self.sessions.push(Shown { session: status.session, line, cause: None });
                     self.sessions.len() - 1
                 });
-                if let Some((_, line)) = self.sessions.get(place) {
-                    line.set_message(status_line(status));
-                }
+                let shown = self.sessions.get_mut(place)?;
+                shown.line.set_message(status_line(status));
+                shown.learn(status)
             }
             ProxyNotice::Closed { session, .. } => {
-                for (_, line) in self.sessions.extract_if(.., |(open, _)| open == session) {
-                    line.finish_and_clear();
-                    self.lines.remove(&line);
+                for shown in self.sessions.extract_if(.., |shown| shown.session == *session) {
+                    shown.line.finish_and_clear();
+                    self.lines.remove(&shown.line);
                 }
+                None
             }
-            _ => {}
+            _ => None,
+        }
+    }
+}
+
+impl Shown {
+    /// What is new of the cause: it was found, was another, or is none any more.
+    fn learn(&mut self, status: &SessionStatus) -> Option<String> {
+        let cause = status.finding.as_ref().map(|finding| finding.class);
+        let was = std::mem::replace(&mut self.cause, cause);
+        let session = self.session;
+        match (&status.finding, was) {
+            (Some(finding), was) if was != Some(finding.class) => Some(format!(
+                "session {session}: cause so far: {} since {} s",
+                finding.class,
+                Tenths(finding.from_s)
+            )),
+            (None, Some(was)) => {
+                Some(format!("session {session}: {was} is not the cause any more"))
+            }
+            _ => None,
         }
     }
 }
@@ -164,7 +197,7 @@ fn sentence_of(notice: &ProxyNotice) -> Option<String> {
             format!("session {session}: recording to {}", Name(capture))
         }
         ProxyNotice::LagBegan { session, at_s, what } => {
-            format!("session {session}: LAG since {} s: {}", Tenths(*at_s), text::what(what))
+            format!("session {session}: LAG since {} s: {}", Tenths(*at_s), text::what_so_far(what))
         }
         ProxyNotice::LagEnded { session, at_s, lasted_s, bad_s } => format!(
             "session {session}: the lag is over since {} s; it lasted {} s, {} s of it heard bad",
