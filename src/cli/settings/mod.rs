@@ -78,6 +78,7 @@ pub const SETTINGS: [KnownSetting; 8] = [
             ("record", "captures"),
             ("replay", "captures"),
             ("proxy", "out"),
+            ("watch", "captures"),
             ("mcp", "captures"),
         ],
         kind: Kind::Folders,

@@ -75,11 +75,11 @@ const SLICES: [Column; 10] = [
 const TICKS: [Column; 6] = [
     number("t_s", |of, row| of.time(of.collected.rows.ticks[row].row)),
     number("seq", |of, row| of.seq(of.collected.rows.ticks[row].row)),
-    number("playhead_s", |of, row| rounded(of.collected.rows.ticks[row].playhead_s, 4)),
-    number("staleness_s", |of, row| rounded(of.collected.rows.ticks[row].staleness_s, 4)),
-    number("interval_s", |of, row| rounded(of.collected.rows.ticks[row].interval_s, 6)),
+    number("playhead_s", |of, row| rounded(of.collected.rows.ticks[row].tick.playhead_s, 4)),
+    number("staleness_s", |of, row| rounded(of.collected.rows.ticks[row].tick.staleness_s, 4)),
+    number("interval_s", |of, row| rounded(of.collected.rows.ticks[row].tick.interval_s, 6)),
     number("in_flight", |of, row| {
-        let bytes = of.collected.rows.ticks[row].in_flight;
+        let bytes = of.collected.rows.ticks[row].tick.in_flight;
         bytes.map_or(Cell::Unknown, |bytes| Cell::Whole(bytes as u64))
     }),
 ];

@@ -67,10 +67,12 @@ pub struct WatchArgs {
     /// Show the newest session on this terminal, too: verdict, findings, lead, age, events; q leaves
     #[arg(long)]
     pub tui: bool,
-    /// The capture to write, or the folder of those of the proxy; captures/<UTC>.lagtape and captures
-    /// by default
+    /// The capture to write, <UTC>.lagtape by default, or the folder of those of the proxy
     #[arg(short, long, value_name = "FILE|DIR")]
     pub out: Option<PathBuf>,
+    /// The folder of captures that --out does not name
+    #[arg(long, value_name = "DIR", default_value = "captures")]
+    pub captures: PathBuf,
     /// Replace an existing file
     #[arg(long)]
     pub force: bool,
@@ -240,7 +242,8 @@ fn record(
     stderr: Stderr,
     out: &mut dyn Write,
 ) -> Result<Outcome> {
-    let path = args.out.clone().map_or_else(|| default_path(&FileLayout::Whole), Ok)?;
+    let path =
+        args.out.clone().map_or_else(|| default_path(&args.captures, &FileLayout::Whole), Ok)?;
     let (notices, received) = mpsc::channel();
     let verb = RecordVerb {
         out: Some(path.clone()),
@@ -287,7 +290,7 @@ fn between(
     stderr: Stderr,
     out: &mut dyn Write,
 ) -> Result<Outcome> {
-    let folder = args.out.clone().unwrap_or_else(|| PathBuf::from("captures"));
+    let folder = args.out.clone().unwrap_or_else(|| args.captures.clone());
     let verb = ProxyVerb {
         upstream: upstream.to_owned(),
         trust: args.trust.trust(stderr),
