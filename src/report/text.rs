@@ -371,13 +371,17 @@ pub fn what(what: &LagKind) -> String {
     told(what, slices_of)
 }
 
-/// What is wrong, as far as it is known while it goes on: a silence that is short yet may be the beginning of a
-/// long one.
+/// Silence from which an episode that goes on may be the beginning of a stop: twice the longest interval of a
+/// sound server, and less than has passed when a stop is heard.
+const SHORT_SILENCE_S: f64 = 0.25;
+
+/// What is wrong, as far as it is known while it goes on.
 #[must_use]
 pub fn what_so_far(what: &LagKind) -> String {
-    told(what, |old| match old.silence_s < SILENCE_S {
-        true => format!("no slices for {} s so far", Figure(old.silence_s)),
-        false => slices_of(old),
+    told(what, |old| match old.silence_s {
+        SILENCE_S.. => slices_of(old),
+        SHORT_SILENCE_S.. => format!("no slices for {} s so far", Figure(old.silence_s)),
+        _ => format!("{} so far", slices_of(old)),
     })
 }
 
@@ -443,4 +447,24 @@ fn bars(values: &[Option<f64>], least: f64) -> String {
     let level =
         |value: f64| LEVELS[(((value - low) / step).round() as usize).min(LEVELS.len() - 1)];
     values.iter().map(|value| value.map_or(' ', level)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(silence_s: f64, so_far: &str, after: &str) {
+        let old = OldAudio { ticks: 3, worst_staleness_s: 4.0, silence_s };
+        let raw = "; the source itself was heard";
+        assert_eq!(what_so_far(&LagKind::Raw(old)), format!("{so_far}{raw}"));
+        assert_eq!(what(&LagKind::Raw(old)), format!("{after}{raw}"));
+    }
+
+    #[test]
+    fn a_stop_that_just_began_is_not_told_as_slices_elsewhere() {
+        check(0.07, "slices landed elsewhere so far", "slices landed elsewhere");
+        check(0.57, "no slices for 0.57 s so far", "slices landed elsewhere");
+        check(1.5, "no slices for 1.50 s", "no slices for 1.50 s");
+    }
 }

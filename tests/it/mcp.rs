@@ -14,8 +14,9 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use lagtape::edge::clock::MonotonicClock;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -176,13 +177,13 @@ pub fn until(
     args: &Value,
     is_so: impl Fn(&Value) -> bool,
 ) -> Value {
-    let began = Instant::now();
+    let clock = MonotonicClock::start();
     loop {
         let answer = client.call(tool, args);
         if is_so(&answer) {
             return answer;
         }
-        assert!(began.elapsed() < PATIENCE, "{tool} {args}: {answer}");
+        assert!(clock.now().seconds() < PATIENCE.as_secs_f64(), "{tool} {args}: {answer}");
         std::thread::yield_now();
     }
 }

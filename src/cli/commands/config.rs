@@ -40,7 +40,7 @@ enum ConfigVerb {
         /// What to set
         key: String,
         /// Its value; captures, header and allow-host take several
-        #[arg(required = true, value_name = "VALUE", allow_hyphen_values = true)]
+        #[arg(required = true, value_name = "VALUE")]
         values: Vec<String>,
         /// In the project's file, or a new one in this folder
         #[arg(long)]

@@ -36,7 +36,7 @@ pub struct QueryArgs {
     pub table: String,
     /// Only rows for which this holds: COLUMN OPERATOR VALUE, with = != < <= > >= or ~, which is
     /// "contains"; several with and, or with several --where
-    #[arg(short, long = "where", value_name = "CONDITION", allow_hyphen_values = true)]
+    #[arg(short = 'w', long = "where", value_name = "CONDITION", allow_hyphen_values = true)]
     pub conditions: Vec<String>,
     /// These columns; all unless given
     #[arg(short, long, value_name = "COLUMNS", value_delimiter = ',')]
@@ -49,7 +49,7 @@ pub struct QueryArgs {
     #[arg(short, long, value_name = "COLUMN[/STEP]", conflicts_with = "select")]
     pub group_by: Option<String>,
     /// Order by a column of the answer; desc puts the largest first
-    #[arg(short, long, value_name = "COLUMN [desc]", allow_hyphen_values = true)]
+    #[arg(long, value_name = "COLUMN [desc]", allow_hyphen_values = true)]
     pub order: Option<String>,
     /// Rows at most
     #[arg(short, long, value_name = "N")]

@@ -21,6 +21,8 @@ const PANELS: [u32; 4] = [27, 22, 30, 21];
 /// Height of the bar of a cause, which is read when the picture is a thumbnail, and of its name.
 const CAUSE_HEIGHT: u32 = 26;
 const CAUSE_TEXT: i32 = 19;
+/// From the top of a bar to that of its name, whose letters then stand in the middle.
+const CAUSE_DROP: i32 = 4;
 /// Pixels that a letter of such a name takes, about.
 const CAUSE_LETTER: i32 = 11;
 /// Pixels left and right of the time axis.
@@ -142,7 +144,9 @@ fn causes<B: DrawingBackend>(plot: &Plot, strip: &Area<'_, B>) -> Drawn {
         let bar = Rectangle::new([(place.from, top), (place.to, bottom)], color.filled());
         strip.draw(&bar).map_err(failed)?;
         let ink = if place.is_inside { &WHITE } else { &paper.ink };
-        strip.draw_text(&cause.name, &text(CAUSE_TEXT, ink), (place.name, top)).map_err(failed)?;
+        strip
+            .draw_text(&cause.name, &text(CAUSE_TEXT, ink), (place.name, top + CAUSE_DROP))
+            .map_err(failed)?;
     }
     Ok(())
 }
