@@ -82,6 +82,6 @@ function compare(session, turned) {
   const head = element("tr", {}, element("td"), element("th", { scope: "col" }, "recorded"),
     ...outcomes.map((outcome) => element("th", { scope: "col" }, share(outcome))));
   const says = !turned ? "Drag a knob."
-    : `${turned.knob.name} ${turned.setting.label}: ${TIERS[turned.setting.tier] ?? turned.setting.tier}${turned.setting.refusal ? `. ${turned.setting.refusal}` : ""}`;
+    : `${turned.knob.name} ${turned.setting.label}`.trim() + `: ${TIERS[turned.setting.tier] ?? turned.setting.tier}${turned.setting.refusal ? `. ${turned.setting.refusal}` : ""}`;
   byId("tunnel-result").replaceChildren(element("caption", {}, says), element("thead", {}, head), element("tbody", {}, ...rows));
 }
