@@ -352,8 +352,8 @@ fn what_cannot_be_watched_is_said_at_once() {
     check_complaint(&["watch", "-"], 2, "no name to watch");
     check_complaint(&["watch", &capture, "--fixture", "x"], 2, "nothing is recorded");
     check_complaint(&["watch", &capture, "--latency", "40ms"], 2, "cannot be used with");
-    check_complaint(&["watch", "--proxy", "ws://pod", "--prompt", "x"], 2, "cannot be used with");
-    check_complaint(&["watch", &capture, "--proxy-listen", "0"], 2, "--proxy");
+    check_complaint(&["watch", "--proxy", "ws://pod", "--prompt", "x"], 2, "told nothing");
+    check_complaint(&["watch", &capture, "--proxy-listen", "0"], 2, "with --proxy alone");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let listen = taken.local_addr().unwrap().to_string();
     check_complaint(&["watch", &capture, "--listen", &listen], 1, "the port is taken");

@@ -56,6 +56,8 @@ async function take(base64) {
   const texts = part.from.message ? [...before.texts, ...part.texts] : part.texts;
   const { kinds, texts_left_out, one_of, is_live } = part;
   const head = { ...part.head, kinds, texts, texts_left_out, one_of };
+  // What goes on is not complete, although nothing is missing.
+  head.analysis.complete &&= !is_live;
   live.cameAt = performance.now();
   const isNew = !known.has(part.session);
   known.set(part.session, { tables, texts, head, is_live, isStale: true });
@@ -121,8 +123,8 @@ function turnTogether(session, sliders) {
   const { view } = shown;
   const tell = (setting) => {
     view.turn(setting);
-    const names = turned.map(({ knob, setting: { label } }) => `${knob.name} ${label}`);
-    compare(session, setting && { knob: { name: names.slice(0, -1).join(", ") }, setting: { ...setting, label: names.at(-1) } });
+    const label = turned.map(({ knob, setting }) => `${knob.name} ${setting.label}`).join(", ");
+    compare(session, setting && { knob: { name: "" }, setting: { ...setting, label } });
   };
   if (!turned.length) {
     tell(null);

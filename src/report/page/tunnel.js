@@ -105,6 +105,6 @@ function compare(session, turned) {
   const head = element("tr", {}, element("td"), element("th", { scope: "col" }, "recorded"),
     ...outcomes.map((outcome) => element("th", { scope: "col" }, share(outcome))));
   const says = !turned ? "Nothing is changed."
-    : `${turned.knob.name} ${plain(turned.setting.label)}: ${TIERS[turned.setting.tier] ?? turned.setting.tier}${turned.setting.refusal ? `. ${turned.setting.refusal}` : ""}`;
+    : `${turned.knob.name} ${plain(turned.setting.label)}`.trim() + `: ${TIERS[turned.setting.tier] ?? turned.setting.tier}${turned.setting.refusal ? `. ${turned.setting.refusal}` : ""}`;
   byId("tunnel-result").replaceChildren(element("caption", {}, says), element("thead", {}, head), element("tbody", {}, ...rows));
 }

@@ -8,7 +8,7 @@ mod terminal;
 
 use std::future::Future;
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
@@ -34,6 +34,9 @@ use crate::edge::proxy::{ProxyNotice, SessionCaptures};
 use crate::edge::recorder::{FileLayout, ManualTrigger, default_path};
 use crate::parse::Misuse;
 
+/// Where `proxy` listens too, if nothing else is said.
+const PROXY_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 13180);
+
 #[derive(Debug, clap::Args)]
 #[command(before_long_help = "Examples:
   lagtape watch captures/live.lagtape --open
@@ -51,13 +54,12 @@ pub struct WatchArgs {
         conflicts_with_all = ["TrustArgs", "ImpairmentArgs"])]
     pub source: Option<PathBuf>,
     /// Watch the sessions of any client from in between, as proxy does: the server
-    #[arg(long, value_name = "URL",
-        conflicts_with_all = ["source", "ClientArgs", "PlaybackArgs", "force"])]
+    #[arg(long, value_name = "URL", conflicts_with_all = ["source", "force"])]
     pub proxy: Option<String>,
-    /// Where the proxy listens, an address and a port or a port alone; port 0 is any free one
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:13180", requires = "proxy",
-        value_parser = parse_listen)]
-    pub proxy_listen: SocketAddr,
+    /// Where the proxy listens, an address and a port or a port alone; port 0 is any free one;
+    /// 127.0.0.1:13180 by default
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_listen)]
+    pub proxy_listen: Option<SocketAddr>,
     /// Where the page is, an address and a port or a port alone; port 0 is any free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", value_parser = parse_listen)]
     pub listen: SocketAddr,
@@ -94,8 +96,17 @@ enum WatchSource<'a> {
 impl WatchArgs {
     fn source(&self) -> Result<WatchSource<'_>> {
         let Some(source) = &self.source else {
+            if self.client.asks_for_anything() {
+                return Err(Misuse::new(
+                    "with --proxy other clients connect, so this one is told nothing; leave out what it is told",
+                )
+                .into());
+            }
             return Ok(WatchSource::Proxy(self.proxy.as_deref().unwrap_or_default()));
         };
+        if self.proxy_listen.is_some() {
+            return Err(Misuse::new("--proxy-listen is said with --proxy alone").into());
+        }
         if let Some(url) = source.to_str().filter(|text| text.contains("://")) {
             return Ok(WatchSource::Server(url.to_owned()));
         }
@@ -294,7 +305,7 @@ fn between(
     let verb = ProxyVerb {
         upstream: upstream.to_owned(),
         trust: args.trust.trust(stderr),
-        listen: args.proxy_listen,
+        listen: args.proxy_listen.unwrap_or(PROXY_LISTEN),
         captures: Some(SessionCaptures::into(folder)),
         trigger: ManualTrigger::default(),
         impairment: args.impairment.impairment(),
