@@ -15,7 +15,7 @@ use crate::python;
 
 /// A session with bad audio and everything that a client can do.
 fn eventful(folder: &TempDir) -> String {
-    let words = ["--incident", "stall:2s", "--for", "12s", "--loop", "8s"];
+    let words = ["--incident", "stall:at=4s,for=4s", "--for", "12s", "--loop", "8s"];
     simulated(folder, "eventful", &words)
 }
 
@@ -287,7 +287,7 @@ fn texts_from_the_wire_are_data() {
         frames.insert(60, frame);
         frames
     })]);
-    let from = folder.path().join("evil.har");
+    let from = folder.path().join("said.har");
     fs::write(&from, har).unwrap();
     let capture = folder.path().join("evil.lagtape").to_str().unwrap().to_owned();
     check(&["import", from.to_str().unwrap(), "-o", &capture], 0);

@@ -18,8 +18,9 @@ use crate::report::export::ExportForm;
   lagtape export stall.lagtape --har -o stall.har
   lagtape export stall.lagtape --csv -o - | head
 
-Each form says on stderr what it leaves out. What peers said goes along, prompts too;
-lagtape redact takes texts out of a capture.")]
+Each form says on stderr what it leaves out. What peers said goes along,
+prompts too; lagtape redact takes texts out of a capture.")]
+#[command(override_usage = "lagtape export [OPTIONS] <--FORM> --out <FILE> <FILE>")]
 pub struct ExportArgs {
     /// The capture, packed or not; - is stdin
     #[arg(value_name = "FILE")]
@@ -27,14 +28,14 @@ pub struct ExportArgs {
     /// The file to write; - is stdout
     #[arg(short, long, value_name = "FILE")]
     pub out: PathBuf,
-    #[command(flatten)]
-    pub form: FormArgs,
     /// The playhead to measure against: simulated by default for headless clients, else reported
     #[arg(long, value_name = "WHICH", value_enum)]
     pub playhead: Option<PlayheadArg>,
     /// Replace an existing file
     #[arg(long)]
     pub force: bool,
+    #[command(flatten)]
+    pub form: FormArgs,
     #[command(flatten)]
     pub part: PartArgs,
 }

@@ -25,12 +25,12 @@ use crate::report::text::Bytes;
 pub(super) struct PageReportArgs {
     /// Its id or path
     capture: String,
-    /// Age from which audio is stale, 3 unless given
+    /// Age of stale audio, 3 unless given
     stale_threshold_s: Option<f64>,
-    /// Put in what was heard, to listen to
+    /// With sound
     #[serde(default)]
     audio: bool,
-    /// A file for other tools instead: perfetto, mcap, har, csv, jsonl
+    /// What to write
     #[serde(default)]
     form: FileForm,
 }
@@ -39,7 +39,6 @@ pub(super) struct PageReportArgs {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum FileForm {
-    /// The page.
     #[default]
     Page,
     Perfetto,
@@ -79,9 +78,8 @@ pub(super) struct PageFile {
 pub(super) const CAPTURE_REPORT: AboutTool = AboutTool {
     name: "capture_report",
     title: "Page of a capture",
-    description: "Writes one HTML file for people that explains a capture: verdict, findings, the loop picture, lanes \
-     over time, messages, what other knobs would have done. Needs no network. With form: a file for Perfetto, \
-     Foxglove, import or scripts. Answers with its path.",
+    description: "Writes an HTML page for people: verdict, findings, loop, lanes, messages, what-ifs; or a file for \
+     other tools.",
     set: Toolset::Replay,
     effect: Effect::WritesFiles,
 };
