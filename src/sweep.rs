@@ -112,3 +112,39 @@ fn pool(threads: usize, items: usize) -> Result<rayon::ThreadPool, ThreadsError>
         .build()
         .map_err(|error| ThreadsError { threads, reason: error.to_string() })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::scenario::answer::AskOptions;
+    use crate::scenario::tests::{recorded, seek};
+
+    #[test]
+    fn a_sweep_says_how_far_it_is_and_can_be_ended() {
+        let (recording, ..) = recorded(|_| ());
+        let options = AskOptions { open_loop: true, heard: false, ..AskOptions::default() };
+        let captures = [(7, recording.prepare(options)), (9, recording.prepare(options))];
+        let points: Vec<_> = [0.1, 0.2, 0.3]
+            .map(|to_s| Point { values: vec![to_s], scenario: seek(100, to_s) })
+            .into();
+        let said = Mutex::new(Vec::new());
+        let swept = |until: usize| {
+            let progress = |done, total| {
+                said.lock().unwrap().push((done, total));
+                if done < until { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            };
+            answer_all(&captures, &points, 1, &progress).unwrap()
+        };
+        let rows = swept(99).unwrap();
+        let of: Vec<_> = rows.iter().map(|row| (row.capture, row.values[0])).collect();
+        assert_eq!(of, [(7, 0.1), (7, 0.2), (7, 0.3), (9, 0.1), (9, 0.2), (9, 0.3)]);
+        assert_eq!(
+            std::mem::take(&mut *said.lock().unwrap()),
+            (1..=6).map(|n| (n, 6)).collect::<Vec<_>>()
+        );
+        assert_eq!(swept(2), None);
+        assert_eq!(*said.lock().unwrap(), [(1, 6), (2, 6)]);
+    }
+}

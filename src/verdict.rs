@@ -139,4 +139,49 @@ mod tests {
         let report = HeardReport { episodes: vec![episode], ..HeardReport::default() };
         assert_eq!(Verdict::of(&report, None).lag_s, 0.9);
     }
+
+    #[test]
+    fn verdict_names_what_is_an_alarm() {
+        let old = OldAudio { ticks: 1, worst_staleness_s: 4.0, silence_s: 0.0 };
+        let behind = LagKind::Behind { slices: 1, of: 1, worst_lead_s: -1.0 };
+        let kinds = [
+            (LagKind::Stale(old), "stale_ticks"),
+            (LagKind::Raw(old), "raw_audio"),
+            (LagKind::OldTrack(old), "old_track"),
+            (LagKind::PastFrontier(old), "past_frontier"),
+            (LagKind::Hole(old), "hole"),
+            (behind, "slices_behind"),
+        ];
+        for (alarming, reason) in kinds {
+            // The others are there, and none of them is long enough.
+            let episodes = kinds.map(|(what, _)| HeardEpisode {
+                from_s: 1.0,
+                to_s: 2.0,
+                bad_s: 0.5,
+                alarm: what == alarming,
+                what,
+            });
+            let report = HeardReport {
+                bad_s: 3.0,
+                onset_s: Some(1.0),
+                episodes: episodes.to_vec(),
+                ..HeardReport::default()
+            };
+            let verdict = Verdict::of(&report, None);
+            assert_eq!((verdict.reasons.as_slice(), verdict.lag), (&[reason][..], Some(true)));
+            assert!(verdict.is_lag() && verdict.known);
+            assert_eq!((verdict.bad_s, verdict.onset_s, verdict.lag_s), (3.0, Some(1.0), 1.0));
+            assert_eq!(verdict.episodes.len(), 1);
+            // Whatever was heard, nobody can tell what of it.
+            let unknown = Verdict::of(&report, Some("why".to_owned()));
+            assert_eq!(
+                (unknown.lag, unknown.known, unknown.why.as_deref()),
+                (None, false, Some("why"))
+            );
+            assert!(!unknown.is_lag() && unknown.episodes.is_empty() && unknown.reasons.is_empty());
+            assert_eq!((unknown.bad_s, unknown.onset_s, unknown.lag_s), (0.0, None, 0.0));
+        }
+        let healthy = Verdict::of(&HeardReport::default(), None);
+        assert_eq!((healthy.lag, healthy.is_lag(), healthy.known), (Some(false), false, true));
+    }
 }

@@ -193,4 +193,24 @@ mod tests {
         assert_eq!((side.all().messages, side.bursts()), (4, 0));
         assert_eq!(side.first, Some(Nanos(1_000_000)));
     }
+
+    #[test]
+    fn a_silence_lasts_a_second_at_least() {
+        assert_eq!(side(&[0, 999, 1_998]).gaps, (0, 0.0));
+        assert_eq!(side(&[0, 1_000, 3_000]).gaps, (2, 3.0));
+    }
+
+    #[test]
+    fn messages_are_counted_by_their_sorts() {
+        let mut side = SideArrivals::default();
+        for (opcode, times) in [(Opcode::Text, 3), (Opcode::Binary, 2), (Opcode::Ping, 1)] {
+            let message = Message::new(Direction::ClientToServer, opcode, b"1234");
+            (0..times).for_each(|_| side.note(Nanos(0), &message));
+        }
+        assert_eq!(
+            side.by_opcode.map(|sort| (sort.messages, sort.bytes)),
+            [(3, 12), (2, 8), (1, 4)]
+        );
+        assert_eq!((side.data(), side.all().messages), (5, 6));
+    }
 }

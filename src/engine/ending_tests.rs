@@ -231,3 +231,34 @@ fn a_message_that_was_not_sent_is_no_sign_of_life() {
     watch.recall(&Record { seq: 0, t: at(14.0), conn: 0, body: Body::Message(close) }, true);
     check(&watch, 15.0, STREAMING, EndKind::HalfOpen);
 }
+
+/// Records that are interpreted no further tell of the end as those that are do.
+#[test]
+fn an_end_is_recalled_from_its_records() {
+    let recalled = |bodies: Vec<Body<'_>>, streams| {
+        let mut watch = spoken(10.0, 10.0);
+        for body in bodies {
+            watch.recall(&Record { seq: 0, t: at(10.0), conn: 0, body }, streams);
+        }
+        watch
+    };
+    let text =
+        |text: &'static str| Body::Message(Message::new(DOWN, Opcode::Text, text.as_bytes()));
+    let close = |code: [u8; 2]| {
+        let payload: &'static [u8] = if code[1] == 161 { &[15, 161] } else { &[3, 232] };
+        Body::Message(Message::new(DOWN, Opcode::Close, payload))
+    };
+    check(&recalled(vec![close([15, 161])], true), 10.0, STREAMING, EndKind::Preempted);
+    check(&recalled(vec![close([3, 232])], true), 10.0, STREAMING, EndKind::ServerClosed);
+    let died = r#"{"type":"error","code":"pipeline_error","message":"it died"}"#;
+    check(&recalled(vec![text(died)], true), 10.0, STREAMING, EndKind::PipelineError);
+    let began = StreamAtEnd { streams: false, ..STREAMING };
+    check(&recalled(vec![text(died)], false), 10.0, began, EndKind::Refused);
+    let other = r#"{"type":"note","of":"error"}"#;
+    check(&recalled(vec![text(other)], true), 10.0, STREAMING, EndKind::Open);
+    // It speaks, and so is not silent.
+    let mut watch = spoken(10.0, 10.0);
+    let ping = Body::Message(Message::new(DOWN, Opcode::Ping, b""));
+    watch.recall(&Record { seq: 0, t: at(15.0), conn: 0, body: ping }, true);
+    check(&watch, 15.0, STREAMING, EndKind::HalfOpen);
+}

@@ -99,3 +99,20 @@ fn a_time_that_runs_back_is_odd_and_ends_nothing_earlier() {
     assert_eq!(engine.facts().span, Some((Nanos(5), Nanos(9))));
     assert_eq!(engine.facts().oddities[0].kind, OddityKind::ClockBackwards);
 }
+
+#[test]
+fn counts_are_taken_over() {
+    let mut engine = recalled(&[]);
+    let totals = crate::capture::Totals {
+        records: 90,
+        up_messages: 7,
+        up_bytes: 70,
+        down_messages: 8,
+        down_bytes: 80,
+        ..Default::default()
+    };
+    engine.recall_totals(&totals);
+    let facts = engine.facts();
+    let counted = facts.traffic.each_ref().map(|way| (way.messages, way.bytes));
+    assert_eq!((facts.records, counted), (90, [(7, 70), (8, 80)]));
+}

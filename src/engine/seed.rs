@@ -94,3 +94,82 @@ fn writes(
 fn nanos(s: f64) -> Nanos {
     Nanos((s * 1e9).round() as u64)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::StreamState;
+
+    const LINE: PlayheadLine = PlayheadLine { at: Nanos(0), position: 7.0, speed: 1_000.0 };
+
+    fn context(paused: bool, ticked: bool) -> SessionState {
+        let judge = LagDetectorState {
+            paused,
+            settled_at_s: 2.5,
+            advance_s: 0.25,
+            last_knob_s: 1.5,
+            last_slice_s: 3.5,
+            quiet_at_last_slice_s: 2.0,
+            stale: None,
+            behind: None,
+        };
+        let stream = StreamState {
+            frames: 1_000,
+            began: Nanos(1_000_000_000),
+            refreshed_s: vec![1.0, 3.0, 0.5, 2.0],
+            ticked,
+            judge,
+            ..StreamState::default()
+        };
+        SessionState {
+            stream: Some(stream),
+            latest: Nanos(4_000_000_000),
+            slice_bytes: 77,
+            ..SessionState::default()
+        }
+    }
+
+    #[test]
+    fn a_meter_goes_on_from_what_an_earlier_version_knew() {
+        let state = heard(&context(false, true), 2_000, true, LINE);
+        // A thousand frames of two thousand a second.
+        assert_eq!(state.excuses.loop_ns, 500_000_000);
+        let Excuses { settled_at, changed_at, last_slice, unchanged_ns, .. } = state.excuses;
+        let s = |s: f64| Nanos((s * 1e9) as u64);
+        assert_eq!((settled_at, changed_at, last_slice), (s(2.5), s(1.5), s(3.5)));
+        assert_eq!(unchanged_ns, 2_000_000_000);
+        assert_eq!((state.received, state.reported_at, state.paused), (77, s(4.0), false));
+        assert_eq!((state.meter.line, state.meter.walked_to), (LINE, s(4.0)));
+        assert_eq!((state.meter.frames, state.meter.excused_until), (1_000, s(2.5)));
+        assert_eq!(state.meter.swapping_until, s(1.0));
+    }
+
+    #[test]
+    fn somebody_listens_who_is_not_paused_and_has_reported_where_that_counts() {
+        let listening = |paused, ticked, reported| {
+            heard(&context(paused, ticked), 1_000, reported, LINE).meter.listening
+        };
+        assert!(listening(false, false, false) && listening(false, true, true));
+        assert!(!listening(false, false, true));
+        assert!(!listening(true, true, true) && !listening(true, true, false));
+    }
+
+    #[test]
+    fn buckets_were_written_when_they_were_refreshed_last() {
+        let writes = heard(&context(false, true), 1_000, true, LINE).meter.writes;
+        let found: Vec<_> = writes
+            .iter()
+            .map(|(start, write)| (*start, write.at.seconds(), write.by == WrittenBy::Buffer))
+            .collect();
+        // What is older than the buffer came with it.
+        assert_eq!(found, [(0, 1.0, true), (250, 3.0, false), (500, 1.0, true), (750, 2.0, false)]);
+    }
+
+    #[test]
+    fn a_reader_of_an_earlier_version_goes_on_from_a_meter() {
+        let state = heard(&context(true, true), 1_000, true, LINE);
+        let rule = crate::heard::HeardRule::new(3.0, crate::heard::BehindRule::default());
+        let meter = HeardMeter::resume(&state, 1_000, rule, true, LINE).unwrap();
+        assert_eq!(judge(&meter), context(true, true).stream.unwrap().judge);
+    }
+}

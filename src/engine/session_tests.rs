@@ -185,3 +185,29 @@ fn behind_a_hole_a_session_goes_on_with_its_epoch_or_another() {
     let swapped = Nanos(60 * MS);
     assert_eq!(epochs, [(960, Nanos(20 * MS), Some(swapped)), (480, swapped, None)]);
 }
+
+#[test]
+fn messages_are_counted_by_their_sorts() {
+    let mut session = Session::streaming(Options::default(), &[0.5; 960]);
+    session.slice(0, &[0.25; 10]);
+    session.tick(0.0, "");
+    session.body(Body::Message(Message::new(DOWN, Opcode::Ping, b"")));
+    let counts = |way: &Traffic| (way.messages, way.text, way.binary, way.control);
+    let [up, down] = &session.engine.facts().traffic;
+    assert_eq!((counts(up), counts(down)), ((2, 2, 0, 0), (4, 1, 2, 1)));
+}
+
+#[test]
+fn nobody_is_known_to_listen_who_never_says_where() {
+    let doubts = |tick: bool| {
+        let mut session = Session::new(Options::default());
+        session.body(Body::Header(Header::new("test", Nanos(0))));
+        session.begin(&[0.5; 960]);
+        if tick {
+            session.tick(0.0, "");
+        }
+        session.engine.doubts().listener.unwrap_or_default()
+    };
+    assert!(doubts(false).contains("never reported where it listens"));
+    assert!(!doubts(true).contains("never reported where it listens"));
+}

@@ -296,4 +296,26 @@ mod tests {
         };
         assert!(!step("2026-11-22T15:00:00.9Z") && step("2026-11-22T15:00:01.1Z"));
     }
+
+    #[test]
+    fn the_finer_of_two_resolutions_counts() {
+        let both = |up_ms: u64, down_ms: u64| {
+            let mut evidence = TimeEvidence::default();
+            for n in 0..20 {
+                evidence.note_time(Nanos(n * up_ms * 1_000_000), Direction::ClientToServer);
+                evidence.note_time(Nanos(n * down_ms * 1_000_000), Direction::ServerToClient);
+            }
+            evidence.resolution_s()
+        };
+        assert_eq!((both(20, 50), both(50, 20)), (Some(0.02), Some(0.02)));
+        // Times that are all one tell nothing of a step.
+        assert_eq!((both(0, 50), both(50, 0), both(0, 0)), (Some(0.05), Some(0.05), Some(0.0)));
+    }
+
+    #[test]
+    fn the_first_message_is_a_moment_too() {
+        // Eight messages at three moments, of which the first is the beginning of time: none is shared by three.
+        assert!(!evidence(&[0, 0, 0, 1_000, 1_000, 1_000, 2_000, 2_000]).is_coarse());
+        assert!(evidence(&[0, 0, 0, 1_000, 1_000, 1_000, 2_000, 2_000, 2_000]).is_coarse());
+    }
 }

@@ -317,3 +317,12 @@ fn only_a_slice_of_up_to_eight_channels_stands_where_stems_were_announced() {
     assert_eq!(meant(8), ("slice", Some(Contradiction::NeverCame)));
     assert_eq!(meant(9), ("aside", None));
 }
+
+#[test]
+fn assets_without_stems_announce_none() {
+    for none in ["[]", "{}", "7", "null"] {
+        let text = format!(r#"<{{"type":"stem_assets","stems":{none}}}"#);
+        check(&[&text, "<pcm"], &["event", "slice"]);
+    }
+    check(&[r#"<{"type":"stem_assets"}"#, "<pcm"], &["event", "slice"]);
+}

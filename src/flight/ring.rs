@@ -231,4 +231,17 @@ mod tests {
         check(&[1, 12, 3], &[12, 3], true);
         assert_eq!(ring(&[1, 12, 3]).newest(), Nanos(12_000_000_000));
     }
+
+    #[test]
+    fn what_is_held_is_counted_and_bounded() {
+        let empty = Ring::new("10s".parse().unwrap());
+        assert_eq!((empty.held_bytes(), empty.held_span()), (0, Span(0)));
+        // The header stands in every capture, and is not held.
+        assert_eq!(ring(&[]).held_bytes(), 0);
+        let one = ring(&[1]).held_bytes();
+        assert!(one > OVERHEAD, "{one}");
+        assert_eq!(ring(&[1, 2]).held_bytes(), 2 * one);
+        assert_eq!(ring(&[1, 20]).held_bytes(), one);
+        assert_eq!(ring(&[1, 4]).held_span(), Span(3_000_000_000));
+    }
 }

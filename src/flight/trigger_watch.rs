@@ -256,4 +256,13 @@ mod tests {
             check_close(down, Some(other), Some(TriggerReason::Closed(Some(other))));
         }
     }
+
+    #[test]
+    fn who_waits_for_older_audio_waits_for_it_of_the_source_too() {
+        let old =
+            |over_s: f64, age_s: f64| TriggerWatch::new(&[Trigger::Stale { over_s }]).is_old(age_s);
+        // Whatever the verdict has found bad is old for those who wait for no more.
+        assert!(old(1.0, 0.5) && old(DEFAULT_STALE_THRESHOLD_S, 0.5));
+        assert!(!old(9.0, 0.5) && !old(9.0, 9.0) && old(9.0, 9.1));
+    }
 }

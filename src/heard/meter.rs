@@ -462,4 +462,17 @@ mod tests {
         };
         assert_eq!((resumed(3.0), resumed(2.0)), (1, 0));
     }
+
+    #[test]
+    fn a_slice_is_due_where_the_transport_has_its_share() {
+        let window_ns = (BEHIND_WINDOW_S * 1e9) as i64;
+        let lead = |lead_ms: i64| lead_ms * MS as i64;
+        assert_eq!(due_ns(lead(1_350), i64::MAX), 0);
+        assert_eq!(due_ns(lead(1_351), i64::MAX), (lead(1_351) + window_ns) as u64);
+        assert_eq!(due_ns(lead(1_351), lead(1_400)), lead(1_400) as u64);
+        assert_eq!(due_ns(lead(4_350), lead(4_400)), lead(4_400) as u64);
+        for other in [lead(4_351), lead(0), lead(-40), lead(-9_000)] {
+            assert_eq!(due_ns(other, lead(9_000)), 0);
+        }
+    }
 }

@@ -217,4 +217,15 @@ mod tests {
         audio.play_to(Nanos(1_500_000_000), line(1.0, 0.0, 2.0), None);
         assert_eq!(audio.into_samples(), [1.0, 1.0, 2.0, 2.0, 0.0, 0.0]);
     }
+
+    #[test]
+    fn an_hour_is_not_too_long() {
+        let mut audio = SessionAudio::new(Nanos(0), 1, 1, false);
+        audio.play_to(Nanos(MAX_AUDIO_S * 1_000_000_000), line(0.0, 0.0, 1.0), None);
+        assert!(!audio.is_too_long());
+        assert_eq!(audio.frames(), MAX_AUDIO_S);
+        audio.play_to(Nanos((MAX_AUDIO_S + 1) * 1_000_000_000), line(0.0, 0.0, 1.0), None);
+        assert!(audio.is_too_long());
+        assert_eq!(audio.frames(), MAX_AUDIO_S);
+    }
 }

@@ -381,4 +381,98 @@ mod tests {
         assert!(!is_behind(48_000, 48_000 - 2_400, 48_000));
         assert!(is_behind(48_000, 48_000 - 2_401, 48_000));
     }
+
+    const RULE: TapeRule = TapeRule { first_audio_ns: 0, burst_ns: 0, ends: false };
+
+    /// A tape of a window of 10,000 frames of a millisecond, whose newest audio ends there.
+    fn tape(frontier: u64) -> AppendTape {
+        let state = TapeState { frontier, ..AppendTape::new(RULE, 10_000, 1_000).state() };
+        AppendTape::resume(state, 10_000, 1_000)
+    }
+
+    fn line(position: f64) -> PlayheadLine {
+        PlayheadLine { at: Nanos(0), position, speed: 1_000.0 }
+    }
+
+    /// In which window a listener is who was at 3,000 of the third one and goes on at `to`.
+    #[track_caller]
+    fn check_steer(frontier: u64, to: f64, jumped: bool, expected: i64) {
+        let mut tape = tape(frontier);
+        tape.state.laps = 2;
+        tape.steer(Nanos(0), &line(3_000.0), &line(to), jumped);
+        assert_eq!(tape.state.laps, expected, "{to} {jumped}");
+    }
+
+    #[test]
+    fn a_listener_who_goes_on_stays_within_half_a_window() {
+        check_steer(23_500, 3_100.0, false, 2);
+        check_steer(23_500, 2_900.0, false, 2);
+        check_steer(23_500, 8_000.0, false, 2);
+        check_steer(23_500, 8_001.0, false, 1);
+    }
+
+    #[test]
+    fn a_listener_who_jumps_is_where_the_tape_reaches() {
+        let near = LATE_S * 1_000.0;
+        check_steer(23_500, 3_000.0 + near, true, 2);
+        check_steer(23_500, 3_000.0 - near, true, 2);
+        // Ahead is in this window, and what dropped in the next one if there is audio.
+        check_steer(23_500, 9_000.0, true, 2);
+        check_steer(23_500, 100.0, true, 2);
+        check_steer(31_000, 100.0, true, 3);
+        check_steer(30_100, 100.0, true, 2);
+        check_steer(30_101, 100.0, true, 3);
+    }
+
+    #[test]
+    fn the_least_lead_is_that_of_any_slice_after_the_first() {
+        let mut tape = tape(0);
+        let mut apply = |at_ms: u64, start: u64| {
+            let at = Nanos(at_ms * 1_000_000);
+            tape.apply(at, Patch { start, frames: 2_000 }, &line(0.0));
+            let report = tape.report(Nanos(0), at, &line(0.0));
+            (report.frontier_s, report.lowest_frontier_s)
+        };
+        assert_eq!(apply(500, 0), (1.5, Some(1.5)));
+        // Half a second of it was left.
+        assert_eq!(apply(1_500, 2_000), (2.5, Some(0.5)));
+        assert_eq!(apply(2_500, 4_000), (3.5, Some(0.5)));
+        let report = tape.report(Nanos(0), Nanos(0), &line(0.0));
+        assert_eq!((report.bursts, report.longest_silence_s, report.holes), (3, 1.0, 0));
+        assert_eq!(report.first_audio_s, Some(0.5));
+    }
+
+    #[test]
+    fn grounds_change_at_holes_and_at_the_frontier() {
+        let mut tape = tape(0);
+        for (at, start) in [(0, 0), (1, 1_500), (2, 3_000)] {
+            tape.apply(Nanos(at), Patch { start, frames: 1_000 }, &line(0.0));
+        }
+        assert_eq!(tape.state.holes, [(1_000, 1_500), (2_500, 3_000)]);
+        let ms = |grounds: Vec<(Nanos, Ground)>| -> Vec<(u64, Ground)> {
+            grounds.into_iter().map(|(at, ground)| (at.0.div_ceil(1_000_000), ground)).collect()
+        };
+        use Ground::{Hole, Past, Written};
+        let from = |from_ms: u64, to_ms: u64| {
+            ms(tape.grounds(&line(0.0), Nanos(from_ms * 1_000_000), Nanos(to_ms * 1_000_000)))
+        };
+        let all = [
+            (0, Written),
+            (1_000, Hole),
+            (1_500, Written),
+            (2_500, Hole),
+            (3_000, Written),
+            (4_000, Past),
+        ];
+        assert_eq!(from(0, 9_000), all);
+        assert_eq!(from(1_200, 2_500), [(1_200, Hole), (1_500, Written)]);
+        let backwards = PlayheadLine { position: 5_000.0, speed: -1_000.0, ..line(0.0) };
+        let back = ms(tape.grounds(&backwards, Nanos(0), Nanos(9_000_000_000)));
+        assert_eq!(back[..3], [(0, Past), (1_000, Written), (2_000, Hole)]);
+        // A slice that comes late fills a hole, or a part of it.
+        let mut filled = tape.clone();
+        filled.apply(Nanos(3), Patch { start: 1_200, frames: 100 }, &line(0.0));
+        assert_eq!(filled.state.holes.len(), 3);
+        assert_eq!(filled.sums.holes, 2);
+    }
 }

@@ -191,4 +191,22 @@ mod tests {
         assert!(map.regions() <= MAX_REGIONS, "{}", map.regions());
         assert_eq!(map.at(((1 << 18) - 1) * 4), by((1 << 18) - 1));
     }
+
+    #[test]
+    fn regions_are_bounded() {
+        let all: Vec<_> = (0..=MAX_REGIONS as u64).map(|n| (n, by(n as u32))).collect();
+        let frames = MAX_REGIONS as u64 + 1;
+        assert!(LastWrites::resume(frames, &all).is_none());
+        let mut full = LastWrites::resume(frames, &all[..MAX_REGIONS]).unwrap();
+        assert_eq!(full.regions(), MAX_REGIONS);
+        // There is no room for the rest of a region: the write covers it.
+        full.write(MAX_REGIONS as u64, 1, by(7));
+        assert_eq!(full.regions(), MAX_REGIONS);
+        assert_eq!((full.at(frames - 1), full.at(frames - 2)), (by(7), by(7)));
+        let most = &all[..MAX_REGIONS - 2];
+        let mut almost = LastWrites::resume(frames, most).unwrap();
+        almost.write(frames - 2, 1, by(7));
+        assert_eq!(almost.regions(), MAX_REGIONS);
+        assert_eq!((almost.at(frames - 1), almost.at(frames - 2)), (most[most.len() - 1].1, by(7)));
+    }
 }

@@ -21,6 +21,8 @@ pub mod model;
 pub mod open_loop;
 pub mod parse;
 mod playhead_plan;
+#[cfg(test)]
+pub(crate) mod tests;
 pub mod without;
 
 pub use definition::{Conditions, Need, Playback, Scenario, Tier, TimedChange};

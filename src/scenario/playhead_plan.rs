@@ -141,3 +141,20 @@ pub(super) fn stays(op: &Marker, playback: &Playback) -> bool {
 fn skew(playback: &Playback) -> f64 {
     playback.skew_ppm.map_or(1.0, |ppm| 1.0 + ppm * 1e-6)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recorded_ops_stay_unless_others_take_their_place() {
+        let all = Playback::default();
+        let other_rate = Playback { rate: Some(1.5), ..Playback::default() };
+        let none = Playback { replace_ops: true, ..Playback::default() };
+        let rate = Marker::Rate { rate: 2.0 };
+        let stay = |playback: &Playback| [&rate, &Marker::Pause].map(|op| stays(op, playback));
+        assert_eq!(stay(&all), [true, true]);
+        assert_eq!(stay(&other_rate), [false, true]);
+        assert_eq!(stay(&none), [false, false]);
+    }
+}

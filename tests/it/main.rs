@@ -86,6 +86,8 @@ mod shell;
 mod simulated;
 #[cfg(target_os = "linux")]
 mod soak;
+#[cfg(target_os = "linux")]
+mod standing_disk;
 mod sweep;
 mod text_only;
 mod tidy;

@@ -66,6 +66,7 @@ const PROMISES: [(&str, &[&str]); 27] = [
             "a_slow_disk_costs_records_that_a_gap_tells_of",
             "a_disk_that_keeps_stopping_costs_a_gap_each_time",
             "what_a_full_disk_costs_is_measured_and_told_when_it_is_back",
+            "a_disk_that_stands_still_holds_no_message_up",
         ],
     ),
     (

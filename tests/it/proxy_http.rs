@@ -414,8 +414,8 @@ async fn a_head_has_its_time() {
         client.write_all(sent.as_bytes()).await.unwrap();
         let mut answer = String::new();
         let read = client.read_to_string(&mut answer);
-        tokio::time::timeout(PATIENCE, read).await.unwrap().unwrap();
-        // The connection may have been given up before anything came.
+        // The connection may have been given up, or reset, before anything came.
+        let _ = tokio::time::timeout(PATIENCE, read).await.unwrap();
         assert!(answer.starts_with(expected) || answer.is_empty(), "{answer}");
     }
     drop(between);

@@ -488,4 +488,40 @@ mod tests {
         assert!(matches!(framing("HTTP/1.1"), BodyFraming::Chunked(_)));
         assert_eq!(framing("HTTP/1.0"), BodyFraming::UntilClose);
     }
+
+    #[test]
+    fn a_request_is_for_a_path_of_this_server() {
+        let upstream = upstream("ws://pod");
+        for target in ["/", "/a", "*"] {
+            let head = format!("OPTIONS {target} HTTP/1.1\r\n\r\n");
+            assert_eq!(request(head.as_bytes(), &upstream).unwrap().unwrap().target, target);
+        }
+        for (head, why) in [
+            ("GET http://pod/ HTTP/1.1\r\n\r\n", "whole address"),
+            ("CONNECT pod:1 HTTP/1.1\r\n\r\n", "CONNECT"),
+            ("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", "two Hosts"),
+            ("GET / HTTP/1.1\nHost: a\r\n\r\n", "without CR"),
+        ] {
+            let refused = request(head.as_bytes(), &upstream).unwrap_err().0;
+            assert!(refused.contains(why), "{head}: {refused}");
+        }
+    }
+
+    #[test]
+    fn of_a_user_agent_products_are_kept_that_stand_outside_of_comments() {
+        let kept = |agent: &str| products(agent).unwrap_or_default();
+        assert_eq!(
+            kept("Mozilla/5.0 (X11; me/1 (deeply) you/2) Gecko/2 Firefox/99.0"),
+            "Mozilla/5.0 Gecko/2 Firefox/99.0"
+        );
+        assert_eq!(kept("a/1 ) b/2 (c/3"), "a/1 b/2");
+        for none in ["", "curl", "me@example.org", "1a/2", "a/b", "a/1/2", "a/1;x"] {
+            assert_eq!(kept(none), "", "{none}");
+        }
+        let long = "a".repeat(MAX_PRODUCT_LEN - 2);
+        assert_eq!(kept(&format!("{long}/1")), format!("{long}/1"));
+        assert_eq!(kept(&format!("{long}b/1")), "");
+        let many: Vec<_> = (0..=MAX_PRODUCTS).map(|n| format!("a/{n}")).collect();
+        assert_eq!(kept(&many.join(" ")), many[..MAX_PRODUCTS].join(" "));
+    }
 }

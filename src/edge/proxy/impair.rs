@@ -160,4 +160,87 @@ mod tests {
         assert_ne!(down, arrivals(8, Direction::ServerToClient));
         assert_ne!(down, arrivals(7, Direction::ClientToServer), "each way has its own");
     }
+
+    #[test]
+    fn nothing_is_impaired_unless_it_is_said() {
+        let none = Impairment::default();
+        assert!(Impairment { seed: 7, after_ready: true, ..none.clone() }.is_none());
+        let link = Some(LinkOptions::default());
+        assert!(!Impairment { down: link.clone(), ..none.clone() }.is_none());
+        assert!(!Impairment { up: link, ..none.clone() }.is_none());
+        assert!(!Impairment { drop_after_s: Some(9.0), ..none }.is_none());
+    }
+
+    /// A way down that is like this, and what comes out of it at once: the lengths of its packets, with
+    /// `None` for the end.
+    async fn out_of(
+        link: LinkOptions,
+        put_in: impl FnOnce(&mut Delay),
+    ) -> (Delay, Vec<Option<usize>>) {
+        let impairment = Impairment { down: Some(link), ..Impairment::default() };
+        let clock = MonotonicClock::start();
+        assert!(impairment.delay(Direction::ClientToServer, clock).is_none());
+        let mut delay = impairment.delay(Direction::ServerToClient, clock).unwrap();
+        put_in(&mut delay);
+        let mut out = Vec::new();
+        std::future::poll_fn(|cx| {
+            while let Poll::Ready(item) = delay.poll(cx) {
+                out.push(item.map(|packet| packet.len()));
+            }
+            Poll::Ready(())
+        })
+        .await;
+        (delay, out)
+    }
+
+    #[tokio::test]
+    async fn bytes_travel_in_packets_and_the_end_behind_them() {
+        let (delay, out) = out_of(LinkOptions::default(), |delay| {
+            assert!(!delay.holds_any());
+            delay.send(Bytes::from(vec![1; 2 * PACKET_LEN + 1]));
+            assert!(delay.holds_any() && delay.accepts(false));
+            delay.end();
+            assert!(!delay.accepts(false), "nothing comes behind the end");
+        })
+        .await;
+        assert_eq!(out, [Some(PACKET_LEN), Some(PACKET_LEN), Some(1), None]);
+        assert_eq!((delay.held, delay.holds_any()), (0, false));
+    }
+
+    #[tokio::test]
+    async fn a_receiver_that_does_not_read_fills_the_buffer_and_no_more() {
+        let link = LinkOptions { buffer_bytes: Some(10), latency_s: 1e6, ..LinkOptions::default() };
+        let (delay, out) = out_of(link, |delay| {
+            delay.send(Bytes::from_static(b"123456789"));
+            assert!(delay.accepts(true));
+            delay.send(Bytes::from_static(b"0"));
+            // What has left the buffer of the link is on its way, and stays with us all the same.
+            assert!(!delay.accepts(true) && delay.accepts(false));
+        })
+        .await;
+        assert_eq!((out, delay.held), (Vec::new(), 10));
+    }
+
+    #[tokio::test]
+    async fn a_full_link_wakes_when_there_is_room() {
+        let link = LinkOptions {
+            bytes_per_s: Some(1e5),
+            latency_s: 1e6,
+            buffer_bytes: Some(100),
+            ..LinkOptions::default()
+        };
+        let (mut delay, out) = out_of(link, |delay| {
+            delay.send(Bytes::from_static(&[1; 100]));
+            assert!(!delay.accepts(false));
+        })
+        .await;
+        assert_eq!(out, []);
+        // Polled by whoever waits, until there is room: nothing comes out for days.
+        let room = std::future::poll_fn(|cx| match delay.poll(cx) {
+            Poll::Pending if delay.accepts(false) => Poll::Ready(()),
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(item) => panic!("{item:?}"),
+        });
+        tokio::time::timeout(std::time::Duration::from_secs(60), room).await.unwrap();
+    }
 }

@@ -17,6 +17,8 @@ mod observer;
 mod relay;
 mod relay_end;
 mod tap;
+#[cfg(test)]
+mod tests;
 mod tunnel;
 mod upstream;
 

@@ -519,4 +519,28 @@ mod tests {
         assert_eq!(said(down, b"\x03\xe9gone"), "the server closed it with 1001, gone");
         assert_eq!(closed(&Engine::new(Options::default())), None);
     }
+
+    #[test]
+    fn what_could_not_be_looked_at_is_said_and_counted() {
+        let said = Mutex::new(Vec::new());
+        let notify = |notice| said.lock().unwrap().push(notice);
+        let (buffered, _waiting) = oneshot::channel();
+        let mut session = ObservedSession::new(opening(None, ""), buffered, None);
+        let loss = TapLoss { messages: 3, bytes: 40 };
+        session.lose(Direction::ServerToClient, Nanos(5), loss, &notify);
+        session.bytes(Direction::ServerToClient, Nanos(6), &frame(1, b"{}"), &notify);
+        session.lose(Direction::ClientToServer, Nanos(7), loss, &notify);
+        let gaps: Vec<_> = session
+            .record
+            .engine
+            .facts()
+            .gaps
+            .iter()
+            .map(|(t, gap)| (t.0, gap.first_seq, gap.count, gap.bytes))
+            .collect();
+        assert_eq!(gaps, [(5, 1, 3, 40), (7, 6, 3, 40)]);
+        let lost = ProxyNotice::Lost { session: 1, messages: 3, bytes: 40 };
+        let said = said.lock().unwrap();
+        assert_eq!(said.iter().filter(|notice| **notice == lost).count(), 2, "{said:?}");
+    }
 }

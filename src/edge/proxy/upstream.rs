@@ -325,4 +325,24 @@ mod tests {
         check_refused("ws://me:SECRET@pod", "are not sent");
         check_refused("ws://a b/?x=SECRET", "is no address");
     }
+
+    #[test]
+    fn failed_connections_say_what_to_do() {
+        let refused = |why| {
+            let why = rustls::Error::InvalidCertificate(why);
+            sentence_of(&io::Error::new(io::ErrorKind::InvalidData, why))
+        };
+        for (why, part) in [
+            (CertificateError::UnknownIssuer, "from nobody whom this machine trusts"),
+            (CertificateError::NotValidForName, "is for another name"),
+            (CertificateError::Expired, "has expired"),
+            (CertificateError::Revoked, "is refused: "),
+        ] {
+            let sentence = refused(why);
+            assert!(sentence.contains(part) && sentence.contains("--insecure"), "{sentence}");
+        }
+        let io = io::Error::from(io::ErrorKind::ConnectionRefused);
+        assert_eq!(sentence_of(&io), sentence_of_io(&io));
+        assert!(sentence_of(&timed_out()).contains("no answer within"));
+    }
 }

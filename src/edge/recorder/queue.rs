@@ -214,4 +214,38 @@ mod tests {
         queue.done(42);
         assert!(offer(&queue, true, 41) && offer(&queue, true, 1));
     }
+
+    #[test]
+    fn a_closed_queue_is_over_when_it_is_empty() {
+        let queue = RecordQueue::new(100);
+        assert!(!queue.is_closed() && offer(&queue, false, 1));
+        queue.close();
+        assert!(queue.is_closed());
+        let mut batch = Vec::new();
+        assert!(matches!(queue.next(&mut batch, Duration::ZERO), QueueWork::Work(_)));
+        batch.clear();
+        assert!(matches!(queue.next(&mut batch, Duration::ZERO), QueueWork::Over));
+        // Who has closed it waits for nothing.
+        queue.pause(Duration::from_secs(1_000));
+        assert!(matches!(RecordQueue::new(1).next(&mut batch, Duration::ZERO), QueueWork::Work(_)));
+    }
+
+    #[test]
+    fn records_are_written_once_their_last_byte_is() {
+        let queue = RecordQueue::new(1_000);
+        assert!(offer(&queue, false, 10) && offer(&queue, false, 20));
+        queue.next(&mut Vec::new(), Duration::ZERO);
+        for (done, written, waiting) in [(9, 0, 2), (0, 0, 2), (1, 1, 1), (19, 1, 1), (1, 2, 0)] {
+            queue.done(done);
+            assert_eq!((queue.status().written, queue.waiting_records()), (written, waiting));
+        }
+    }
+
+    #[test]
+    fn notices_are_bounded_and_taken_once() {
+        let queue = RecordQueue::new(1);
+        (0..MAX_NOTICES + 9).for_each(|_| queue.notify(RecorderNotice::Losing));
+        assert_eq!(queue.take_notices().len(), MAX_NOTICES);
+        assert!(queue.take_notices().is_empty());
+    }
 }

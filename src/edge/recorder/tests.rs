@@ -34,6 +34,12 @@ struct Ways {
     permissions: Option<Receiver<()>>,
     /// Writing panics.
     is_broken: bool,
+    /// So many writes are interrupted before they write anything.
+    interrupted: usize,
+    /// The disk is full when it holds so many bytes.
+    room: Option<usize>,
+    /// Writes for which there was no room.
+    refused: usize,
     syncs: usize,
 }
 
@@ -93,7 +99,17 @@ impl Write for Sheet {
         }
         let mut ways = self.shelf.ways();
         assert!(!ways.is_broken, "the disk is broken, as this test has it");
-        let taken = ways.at_most.unwrap_or(usize::MAX).min(bytes.len());
+        if let Some(left) = ways.interrupted.checked_sub(1) {
+            ways.interrupted = left;
+            return Err(ErrorKind::Interrupted.into());
+        }
+        let held: usize = ways.files.values().map(Vec::len).sum();
+        let room = ways.room.map_or(usize::MAX, |room| room.saturating_sub(held));
+        if room == 0 {
+            ways.refused += 1;
+            return Err(ErrorKind::StorageFull.into());
+        }
+        let taken = ways.at_most.unwrap_or(usize::MAX).min(room).min(bytes.len());
         ways.files.entry(self.path.clone()).or_default().extend_from_slice(&bytes[..taken]);
         Ok(taken)
     }
@@ -331,4 +347,102 @@ fn whoever_waits_for_a_trigger_is_woken_once_by_each_of_its_clones() {
     assert!(!is_fired());
     trigger.clone().fire();
     assert!(is_fired() && !is_fired());
+}
+
+#[test]
+fn a_write_that_is_interrupted_is_begun_again() {
+    let shelf = Shelf::default();
+    shelf.ways().interrupted = 5;
+    let mut recording = Recording::begin(&shelf, RecorderOptions::new("x"));
+    recording.offer(Nanos(1), 9);
+    let (finished, seen, _) = recording.finish(Nanos(2));
+    assert_eq!((finished.failure, shelf.ways().interrupted), (None, 0));
+    assert_eq!(shelf.read("x"), seen);
+}
+
+#[test]
+fn a_disk_that_is_full_at_the_end_is_tried_once_more_for_as_long_as_it_takes_anything() {
+    let shelf = Shelf::default();
+    shelf.ways().room = Some(1);
+    let mut recording = Recording::begin(&shelf, RecorderOptions::new("x"));
+    recording.offer(Nanos(1), 9);
+    recording.wait_until(|status| status.failing.is_some());
+    let (finished, ..) = recording.finish(Nanos(2));
+    let failure = finished.failure.unwrap();
+    // The header, the message and the end.
+    assert!(
+        failure.starts_with("cannot write x: ") && failure.ends_with("3 records are missing"),
+        "{failure}"
+    );
+    assert_eq!(shelf.ways().files[Path::new("x")].len(), 1);
+
+    let shelf = Shelf::default();
+    shelf.ways().room = Some(1);
+    let mut recording = Recording::begin(&shelf, RecorderOptions::new("x"));
+    recording.offer(Nanos(1), 9);
+    // It is tried until there is room again, which is taken seven bytes at once.
+    recording.wait_until(|_| shelf.ways().refused > 3);
+    (shelf.ways().room, shelf.ways().at_most) = (None, Some(7));
+    let (finished, seen, _) = recording.finish(Nanos(2));
+    assert_eq!((finished.failure, shelf.read("x")), (None, seen));
+    let back =
+        |news: &RecorderNotice| matches!(news, RecorderNotice::DiskIsBack { what } if what == "x");
+    assert!(finished.news.iter().any(back), "{:?}", finished.news);
+}
+
+#[test]
+fn a_gap_that_is_lost_counts_with_what_it_stands_for() {
+    let shelf = Shelf::default();
+    let permit = shelf.permitted();
+    let options = RecorderOptions { queue_bytes: 2_000, ..RecorderOptions::new("x") };
+    let mut recording = Recording::begin(&shelf, options);
+    while recording.offer(Nanos(1), 300) == Taken::Kept {}
+    let gap = Gap { first_seq: 99, count: 5, bytes: 50, reason: "elsewhere".to_owned() };
+    let lost = recording.recorder.status().lost;
+    assert_eq!(recording.recorder.offer(Nanos(2), 0, Body::Gap(gap), &mut |_| ()), Taken::Lost);
+    assert_eq!((lost, recording.recorder.status().lost), (1, 7));
+    drop(permit);
+    let (finished, _, engine) = recording.finish(Nanos(3));
+    assert_eq!(finished.status.lost, 7);
+    let gaps: Vec<_> = engine.facts().gaps.iter().map(|(_, gap)| (gap.count, gap.bytes)).collect();
+    assert_eq!(gaps, [(7, 350)]);
+}
+
+#[test]
+fn files_that_could_not_be_written_are_refused_early() {
+    let folder = tempfile::tempdir().unwrap();
+    let there = folder.path().join("x.lagtape");
+    std::fs::write(&there, "").unwrap();
+    let refused = |path: &Path, force| {
+        let options = RecorderOptions { force, ..RecorderOptions::new(path) };
+        options.check().err().map(|why| why.to_string())
+    };
+    assert_eq!(refused(&folder.path().join("y.lagtape"), false), None);
+    assert!(refused(&there, false).unwrap().contains("exists already"));
+    assert_eq!(refused(&there, true), None);
+    assert!(refused(&folder.path().join("no/x"), true).unwrap().contains("there is no folder"));
+    assert!(refused(Path::new("-"), true).unwrap().contains("grows in a file"));
+}
+
+#[test]
+fn an_incident_on_a_disk_that_fails_is_cut_short_when_twice_the_queue_waits() {
+    let shelf = Shelf::default();
+    shelf.ways().room = Some(0);
+    let options = RecorderOptions { queue_bytes: 4_000, ..ring() };
+    let mut recording = Recording::begin(&shelf, options);
+    recording.offer(Nanos(S), 300);
+    recording.recorder.request_incident(TriggerReason::Asked);
+    recording.wait_until(|status| status.failing.is_some());
+    for _ in 0..60 {
+        assert_eq!(recording.offer(Nanos(S), 300), Taken::Kept);
+        recording.wait_until(|status| status.waiting_bytes == 0);
+    }
+    shelf.ways().room = None;
+    let (finished, ..) = recording.finish(Nanos(2 * S));
+    let is_cut = |news: &RecorderNotice| matches!(news, RecorderNotice::CutShort(_));
+    assert!(finished.news.iter().any(is_cut), "{:?}", finished.news);
+    let [name] = &shelf.names()[..] else { panic!("{:?}", shelf.names()) };
+    let kept = shelf.read(name).iter().filter(|what| what.ends_with(" 300 bytes")).count();
+    // Each takes somewhat more than its bytes, and the beginning takes some.
+    assert!((15..27).contains(&kept), "{kept} messages");
 }

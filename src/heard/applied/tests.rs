@@ -152,6 +152,7 @@ fn a_state_says_whether_the_start_is_forgiven() {
     meter.on_report(Nanos(1_600 * MS), &TickReport::default(), None);
     meter.on_slice(Nanos(1_700 * MS), 2_000, 100, LEN);
     let resumed = HeardMeter::resume(&meter.state(), 1_000, rule, true, line).unwrap();
+    assert_eq!(resumed.held_back(), 0, "what is counted is counted from there on");
     assert_eq!(resumed.alarms(Nanos(0)), meter.alarms(Nanos(0)));
     assert!(meter.alarms(Nanos(0)).is_empty(), "the start is forgiven, once it is applied");
 }

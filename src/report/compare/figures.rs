@@ -252,4 +252,11 @@ mod tests {
         check("lead_p5", Some(f64::NAN), Some(f64::NAN), true, None);
         check("lead_p5", Some(f64::NAN), Some(0.2), false, Some(Which::A));
     }
+
+    #[test]
+    fn a_share_is_of_all_answers() {
+        assert_eq!(share([true, false, false].into_iter()), Some(0.3333));
+        assert_eq!(share([false].into_iter()), Some(0.0));
+        assert_eq!(share([].into_iter()), None);
+    }
 }

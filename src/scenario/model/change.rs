@@ -194,4 +194,43 @@ mod tests {
         assert_eq!(changed(&[("transport", 1.0)]), Policy::default());
         assert_eq!(changed(&[("down", 1e5), ("rate", 2.0)]), Policy::default());
     }
+
+    #[test]
+    fn what_the_model_has_no_part_for_is_refused_by_its_key() {
+        let refused = |name: &str, value: f64, later: bool| {
+            let mut scenario = Scenario::default();
+            Knob::named(name).unwrap().set(&mut scenario, value);
+            known(&scenario.conditions, later).err().map(|why| why.to_string())
+        };
+        assert_eq!(refused("newest-wins", 1.0, false), None);
+        let off = refused("newest-wins", 0.0, false).unwrap();
+        assert!(off.contains("server.newest_wins to off; leave it out"), "{off}");
+        let from_beginning =
+            |knob: &&Knob| matches!(knob.answered_by, AnsweredBy::ModelFromBeginning);
+        let knob = crate::scenario::knobs::KNOBS.iter().find(from_beginning).unwrap();
+        assert_eq!(refused(knob.name, knob.neutral, false), None);
+        assert!(
+            refused(knob.name, knob.neutral, true).unwrap().contains(" at a time; leave it out")
+        );
+        assert_eq!(refused("lead-floor", 0.5, true), None);
+    }
+
+    #[test]
+    fn conditions_hold_from_the_beginning_or_from_their_moment_on() {
+        let scenario = serde_json::json!({
+            "link": {"down": {"bandwidth": 1e5}},
+            "timed": [{"at": 3, "link": {"up": {"bandwidth": 2e5}}}, {"at": 2, "client": {"acks": false}}],
+        });
+        let scenario = Scenario::from_value(&scenario).unwrap();
+        let change = Change::of(&scenario, &Trace::default()).unwrap();
+        let rates = |links: &[(Span, LinkOptions)]| -> Vec<(f64, Option<f64>)> {
+            links.iter().map(|(at, link)| (at.seconds(), link.bytes_per_s)).collect()
+        };
+        assert_eq!(rates(&change.down), [(0.0, Some(1e5))]);
+        assert_eq!(rates(&change.up), [(3.0, Some(2e5))]);
+        let later: Vec<_> =
+            change.later.iter().map(|(at, later)| (at.seconds(), later.acknowledges)).collect();
+        assert_eq!(later, [(2.0, Some(false))]);
+        assert_eq!((change.ops, change.acknowledges), (None, None));
+    }
 }

@@ -169,6 +169,7 @@ fn by_size(clusters: &mut [Vec<usize>]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lag::LagReport;
     use crate::scenario::model::FactualError;
     use crate::scenario::model::hypothesis::tests::with_transits;
 
@@ -213,5 +214,28 @@ mod tests {
         }
         assert_eq!(question(0).len(), 1);
         assert_eq!(question(1), all[..1]);
+    }
+
+    #[test]
+    fn members_who_heard_much_the_same_came_to_one_outcome() {
+        let member = |peak_s: f64| {
+            let none = LagReport::of(1.0, [].iter(), [].iter(), 2.0, &ReportArgs::default());
+            Member::new(Perturbation::default(), none, peak_s)
+        };
+        let outcomes = |peaks_s: &[f64]| {
+            let members: Vec<_> = peaks_s.iter().map(|peak_s| member(*peak_s)).collect();
+            clusters(&members, 0.05)
+        };
+        let s = SAME_TRANSPORT_S;
+        // The second and the fourth are alike, and so the first is like the fourth.
+        assert_eq!(outcomes(&[0.0, 0.9 * s, 5.0 * s, 1.8 * s]), [vec![0, 1, 3], vec![2]]);
+        assert_eq!(outcomes(&[0.0, s]), [vec![0], vec![1]]);
+        assert_eq!(outcomes(&[0.0, 9.0 * s, 9.1 * s]), [vec![1, 2], vec![0]]);
+        // As many as are told; of more the two that are closest are one.
+        let most: Vec<_> = (0..MAX_OUTCOMES).map(|n| 3.0 * s * n as f64).collect();
+        assert_eq!(outcomes(&most).len(), MAX_OUTCOMES);
+        let more = [&most[..], &[1.2 * s]].concat();
+        assert_eq!(outcomes(&more)[0], [0, MAX_OUTCOMES]);
+        assert_eq!(outcomes(&more).len(), MAX_OUTCOMES);
     }
 }

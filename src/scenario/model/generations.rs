@@ -326,4 +326,116 @@ mod tests {
             assert!((bytes(new) - expected).abs() < 200.0, "{new}: {}", bytes(new));
         }
     }
+
+    const MS: u64 = 1_000_000;
+
+    /// Slices of 10 s each turn, of a loop of 30, that came at these times in ms and declare what they
+    /// took: 30 ms and 8. Begins where the server did.
+    fn trace(begins_ms: u64, slices: &[(u64, u32)]) -> Trace {
+        let slice = |&(at, start): &(u64, u32)| {
+            let header = SliceHeader {
+                start,
+                frames: 10_000,
+                tick_ms: 30.0,
+                dec_ms: 8.0,
+                generations: at as u32 / 39,
+                ..SliceHeader::default()
+            };
+            TracedSlice { at: Nanos(at * MS), header, bytes: 1_000, text_bytes: 7 }
+        };
+        let slices = slices.iter().map(slice).collect();
+        Trace { begins: Nanos(begins_ms * MS), frames: 30_000, slices, ..Trace::default() }
+    }
+
+    #[test]
+    fn turns_are_what_lies_between_hand_overs() {
+        let even: Vec<_> = (1..=8).map(|turn| (1_000 + 39 * turn, 10_000)).collect();
+        let Generations { turns, leading, spills, .. } = generations(&trace(1_000, &even));
+        assert_eq!((turns.len(), leading.len(), spills), (8, 8, false));
+        for turn in &turns {
+            let Generation { rest_ns, tick_ns, decode_ns, transit_ns, .. } = *turn;
+            assert_eq!((rest_ns, tick_ns, decode_ns), (1_000_000, 30_000_000, 8_000_000));
+            assert_eq!((transit_ns, turn.length_ns()), (0, 39_000_000));
+            assert_eq!((turn.bytes, turn.text_bytes, turn.shed), (1_000, 7, false));
+        }
+        assert_eq!(leading[2].arrived, Nanos(1_117 * MS));
+        assert_eq!(leading[2].before_ns, (30_000_000, 8_000_000));
+        assert!(generations(&trace(0, &[])).turns.is_empty());
+    }
+
+    #[test]
+    fn a_slice_that_travelled_longer_is_no_longer_turn() {
+        let mut slices: Vec<_> = (1..=8).map(|turn| (1_000 + 39 * turn, 10_000)).collect();
+        slices[2].0 += 20;
+        let Generations { turns, .. } = generations(&trace(1_000, &slices));
+        // Known up to half of what usually lies between two turns.
+        let transits: Vec<_> = turns.iter().map(|turn| turn.transit_ns).collect();
+        assert_eq!(transits, [0, 0, 19_500_000, 0, 0, 0, 0, 0]);
+        // What all later ones have too was no way, but a turn.
+        slices.iter_mut().skip(3).for_each(|slice| slice.0 += 20);
+        let Generations { turns, .. } = generations(&trace(1_000, &slices));
+        assert!(turns.iter().all(|turn| turn.transit_ns == 0), "{turns:?}");
+        assert_eq!(turns[2].rest_ns, 21_000_000);
+    }
+
+    #[test]
+    fn a_spill_belongs_to_the_slice_that_reached_the_end() {
+        // The fourth comes 2 ms after the third and begins the loop.
+        let at = [(1_039, 0), (1_078, 10_000), (1_117, 20_000), (1_119, 0), (1_156, 500)];
+        let mut spilled = trace(1_000, &at);
+        spilled.slices[3].header.generations = spilled.slices[2].header.generations;
+        let Generations { turns, leading, spills, .. } = generations(&spilled);
+        assert!(spills);
+        let bytes: Vec<_> = turns.iter().map(|turn| turn.bytes).collect();
+        assert_eq!(bytes, [1_000, 1_000, 2_000, 1_000]);
+        assert_eq!(
+            leading.iter().map(|slice| slice.start).collect::<Vec<_>>(),
+            [0, 10_000, 20_000, 500]
+        );
+        let no_spill = |change: fn(&mut [TracedSlice])| {
+            let mut trace = spilled.clone();
+            change(&mut trace.slices);
+            assert!(!generations(&trace).spills);
+        };
+        no_spill(|slices| slices[3].header.start = 1);
+        no_spill(|slices| slices[3].header.generations += 1);
+        no_spill(|slices| slices[3].header.tick_ms += 1.0);
+        no_spill(|slices| slices[2].header.start -= 1);
+        no_spill(|slices| slices[2].header.frames += 1);
+        no_spill(|slices| slices[3].at.0 = slices[2].at.0 + SPILL_NS);
+    }
+
+    #[test]
+    fn absurd_works_are_bounded() {
+        assert_eq!((work_ns(30.0), work_ns(0.0), work_ns(-1.0)), (30_000_000, 0, 0));
+        assert_eq!((work_ns(f32::NAN), work_ns(f32::INFINITY)), (0, 10_000_000_000));
+    }
+
+    #[test]
+    fn moments_do_not_leave_time() {
+        assert_eq!((shifted(Nanos(5), 3), shifted(Nanos(5), -3)), (Nanos(8), Nanos(2)));
+        assert_eq!(
+            (shifted(Nanos(5), -9), shifted(Nanos(u64::MAX), 9)),
+            (Nanos(0), Nanos(u64::MAX))
+        );
+    }
+
+    #[test]
+    fn the_shortest_slices_tell_nothing_of_their_audio() {
+        let of = |frames| {
+            let mut slices = vec![slice(9_600, 20_000), slice(9_600, 5_000)];
+            slices[1].header.frames = frames;
+            let found = Sizes::of(&slices);
+            found.per_frame[1] * f64::from(frames)
+        };
+        // From 8,192 frames on a slice is as long as it is, else as long as others are.
+        assert!((of(8_192) - 5_000.0).abs() < 1e-6);
+        assert!((of(8_191) - 20_000.0 * 8_191.0 / 17_280.0).abs() < 1e-6, "{}", of(8_191));
+    }
+
+    #[test]
+    fn slopes() {
+        assert_eq!(slope(&[(1.0, 5.0), (2.0, 7.0), (3.0, 9.0)]), 2.0);
+        assert_eq!((slope(&[]), slope(&[(1.0, 5.0), (1.0, 9.0)])), (0.0, 0.0));
+    }
 }

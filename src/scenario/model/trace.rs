@@ -507,4 +507,25 @@ mod tests {
         check_unknown(|session| session.text(Direction::ClientToServer, band), "a loop band");
         assert!(traced(op(Marker::Rate { rate: 2.0 })).is_ok());
     }
+
+    #[test]
+    fn a_report_without_a_position_says_what_its_server_reads() {
+        let tick = |position_s| TracedTick {
+            at: Nanos(0),
+            position_s,
+            client_time: None,
+            acked: None,
+            lead_s: None,
+            bytes: 0,
+        };
+        let of = |contract, position_s| {
+            let trace = Trace { contract, ..Trace::default() };
+            (trace.position_s(&tick(position_s)), trace.said(&tick(position_s), Some(7.0)))
+        };
+        for contract in [Contract::June, Contract::October] {
+            assert_eq!(of(contract, Some(3.0)), (Some(3.0), Some(7.0)));
+        }
+        assert_eq!(of(Contract::June, None), (Some(0.0), Some(0.0)));
+        assert_eq!(of(Contract::October, None), (None, None));
+    }
 }

@@ -253,3 +253,147 @@ fn paced_by_generator(known: &[Leading], usual: &Usual) -> bool {
     let paced = known.windows(3).filter(|three| (rest_ns(three) - usual.rest_ns).abs() < PACED_NS);
     paced.count() as f64 > PACED_SHARE * known.len() as f64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::next_look::tests::{MS, known};
+    use super::*;
+    use crate::scenario::model::trace::TracedTick;
+
+    /// Slices that came every 100 ms.
+    fn every_100_ms(count: u64) -> Vec<Leading> {
+        known(&(0..count).map(|i| (100 * i, 30, 8)).collect::<Vec<_>>())
+    }
+
+    /// Turns that arrived, of so many bytes each, which were on their way for so many milliseconds.
+    fn arrived(turns: &[(i64, u32)]) -> Vec<Generation> {
+        let turn = |&(transit_ms, bytes)| Generation {
+            transit_ns: transit_ms * MS,
+            bytes,
+            ..Generation::default()
+        };
+        turns.iter().map(turn).collect()
+    }
+
+    #[test]
+    fn a_queue_is_paid_by_the_byte_by_those_that_waited() {
+        let trace = Trace::default();
+        let known = every_100_ms(5);
+        let mut turns = arrived(&[(900, 7), (100, 70), (101, 1_000), (500, 2_000), (99, 9)]);
+        turns
+            .insert(2, Generation { shed: true, bytes: 1 << 20, transit_ns: i64::MAX, ..turns[0] });
+        let queue = queue_of(&trace, Nanos(3), &known, &turns);
+        let expected = Queue {
+            cause: Cause::Link,
+            ns_per_byte: 200.0 * MS as f64 / 3_000.0,
+            began: Nanos(3),
+            waits_ns: 100 * MS,
+        };
+        assert_eq!(queue, expected);
+        let nobody = queue_of(&trace, Nanos(3), &known, &arrived(&[(9, 7); 5]));
+        assert_eq!(nobody.ns_per_byte, 0.0);
+        // A server that sheds by acknowledgements keeps the queue as long as it is.
+        let tick = TracedTick {
+            at: Nanos(0),
+            position_s: None,
+            client_time: None,
+            acked: Some(1.0),
+            lead_s: None,
+            bytes: 0,
+        };
+        let trace = Trace { ticks: vec![tick], ..trace };
+        assert_eq!(
+            queue_of(&trace, Nanos(3), &known, &turns),
+            Queue { ns_per_byte: 0.0, ..expected }
+        );
+    }
+
+    #[test]
+    fn who_takes_slices_in_bursts_is_what_they_wait_for() {
+        // Three of five came with the one before.
+        let bursts = known(&[(0, 30, 8), (300, 30, 8), (300, 30, 8), (300, 30, 8), (300, 30, 8)]);
+        assert_eq!((cause(&bursts), cause(&bursts[..4])), (Cause::Client, Cause::Link));
+        assert_eq!(cause(&every_100_ms(5)), Cause::Link);
+        // Those take no longer for being longer.
+        let turns = arrived(&[(900, 7), (900, 1_000), (900, 2_000), (900, 9), (900, 9)]);
+        let queue = queue_of(&Trace::default(), Nanos(0), &bursts, &turns);
+        assert_eq!((queue.cause, queue.ns_per_byte), (Cause::Client, 0.0));
+    }
+
+    #[test]
+    fn a_server_began_as_early_as_its_first_slices_say() {
+        let trace = Trace { sample_rate: 1_000, frames: 20_000, ..Trace::default() };
+        let policy = Policy::default();
+        let floor = (policy.lead.floor_s * 1_000.0) as u32;
+        // Every fourth is looked at, of which one is where it would be anyway and one half a loop away.
+        let mut leading = every_100_ms(17);
+        for (turn, ahead) in [(0, 50), (4, 700), (5, 800), (8, 9_999), (12, 10_000), (16, 1_700)] {
+            leading[turn].start = floor + ahead;
+        }
+        let ahead_ms: Vec<_> = ahead_s(&trace, &policy, &leading)
+            .into_iter()
+            .map(|ahead_s| (ahead_s * 1_000.0).round() as i64)
+            .collect();
+        assert_eq!(ahead_ms, [0, 700, 9_999, 1_700]);
+    }
+
+    #[test]
+    fn arrivals_that_follow_each_other_as_the_work_did_are_paced_by_it() {
+        let paced = |count: usize| {
+            // Each comes when it was made: 38 ms of work and 1 ms of rest; the others 3 ms later.
+            let mut at = 0;
+            let slices: Vec<_> = (0..12)
+                .map(|i| {
+                    at += if i < count { 39 } else { 42 };
+                    (at, 30, 8)
+                })
+                .collect();
+            let known = known(&slices);
+            paced_by_generator(&known, &Usual { rest_ns: MS, ..Usual::of(&known) })
+        };
+        assert!(paced(12) && paced(8));
+        assert!(!paced(7) && !paced(0));
+    }
+
+    #[test]
+    fn a_course_puts_turns_end_to_end() {
+        let (trace, policy) = (Trace::default(), Policy::default());
+        let trace = Trace { sample_rate: 1_000, frames: 20_000, ..trace };
+        let server = PacingReplay::new(&trace, &Rule::AheadOfListener, &policy, 0, Nanos(0));
+        let usual = Usual { decode_ns: 8 * MS, rest_ns: MS, period_ns: 40 * MS, spread_ns: MS };
+        let mut course = Course { usual: &usual, server, handed_over: Nanos(0), turns: Vec::new() };
+        let at = |ms: i64| Nanos((ms * MS) as u64);
+        let like = Generation { bytes: 5, transit_ns: 77, ..Generation::default() };
+        course.arrives(at(31), &like, at(60));
+        let found = FoundLook { look: at(151), turns: 3, cost: 0.0 };
+        course.sheds_between(at(31), &found, &like);
+        course.arrives(at(151), &like, at(300));
+        let queue =
+            Queue { cause: Cause::Link, ns_per_byte: 1.0, began: Nanos(0), waits_ns: 10 * MS };
+        course.goes_on(at(151), at(300), at(230), &[like], &queue);
+        let found: Vec<_> = course
+            .turns
+            .iter()
+            .map(|turn| (turn.shed, turn.rest_ns / MS, turn.tick_ns / MS, turn.transit_ns / MS))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                (false, 1, 30, 21),
+                (true, 1, 31, 0),
+                (true, 1, 31, 0),
+                (false, 1, 31, 141),
+                // Made and on their way at the end.
+                (false, 1, 31, 111),
+                (false, 1, 31, 81),
+            ]
+        );
+        assert!(course.turns.iter().all(|turn| turn.decode_ns == 8 * MS && turn.bytes == 5));
+        // Where more bytes cost no time, what was under way was shed.
+        course.goes_on(at(231), at(320), at(232), &[like], &Queue { ns_per_byte: 0.0, ..queue });
+        assert_eq!(
+            course.turns.last().map(|turn| (turn.shed, course.turns.len())),
+            Some((true, 7))
+        );
+    }
+}

@@ -16,6 +16,8 @@ mod places;
 mod score;
 mod search;
 mod slow_intake;
+#[cfg(test)]
+mod tests;
 mod tune;
 
 pub use score::{FactualError, score};

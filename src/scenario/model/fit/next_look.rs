@@ -158,13 +158,13 @@ pub(super) fn rest_ns(three: &[Leading]) -> i64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    const MS: i64 = 1_000_000;
+    pub(in super::super) const MS: i64 = 1_000_000;
 
     /// Slices that came at these times and declare these ticks and decodes of the turn before, in ms.
-    fn known(slices: &[(u64, i64, i64)]) -> Vec<Leading> {
+    pub(in super::super) fn known(slices: &[(u64, i64, i64)]) -> Vec<Leading> {
         let leading = |&(at, tick, decode): &(u64, i64, i64)| Leading {
             start: 0,
             arrived: Nanos(at * MS as u64),

@@ -71,3 +71,77 @@ fn unmade(trace: &Trace, server: &Hypothesis) -> Vec<bool> {
     });
     turns.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::model::trace::TracedTick;
+    use crate::time::Nanos;
+
+    const MS: i64 = 1_000_000;
+
+    /// Turns of 100 ms each: `.` for one that was made, `x` for one that counts as shed. What was made was
+    /// on its way for so long.
+    fn server(turns: &str, transit_ns: i64) -> Hypothesis {
+        let turn = |kind| Generation {
+            rest_ns: 10 * MS,
+            tick_ns: 90 * MS,
+            transit_ns,
+            bytes: 1_000,
+            shed: kind == 'x',
+            ..Generation::default()
+        };
+        Hypothesis { generations: turns.chars().map(turn).collect(), ..Hypothesis::default() }
+    }
+
+    /// The turns that are left, and the rests that are longer than before, in ms.
+    #[track_caller]
+    fn check(trace: &Trace, mut server: Hypothesis, left: &str, rests_ms: &[i64]) {
+        let before: i64 = server.generations.iter().map(Generation::length_ns).sum();
+        leave_out(trace, &mut server);
+        let turns = &server.generations;
+        let kinds: String = turns.iter().map(|turn| if turn.shed { 'x' } else { '.' }).collect();
+        assert_eq!(kinds, left);
+        let longer = turns.iter().map(|turn| turn.rest_ns / MS - 10).filter(|ms| *ms != 0);
+        assert_eq!(longer.collect::<Vec<_>>(), rests_ms);
+        assert_eq!(turns.iter().map(Generation::length_ns).sum::<i64>(), before, "no time is lost");
+    }
+
+    #[test]
+    fn nothing_is_shed_where_nothing_is_on_its_way() {
+        let trace = Trace::default();
+        check(&trace, server("..xxx..", 0), "....", &[300]);
+        check(&trace, server("..xxx.xxxx.", 0), "....", &[300, 400]);
+        // That is no stall, and nobody knows what comes after the end.
+        check(&trace, server("..xx..", 0), "..xx..", &[]);
+        check(&trace, server("..xxx", 0), "..xxx", &[]);
+        // Slices that waited for half of what makes a server shed, and for more.
+        check(&trace, server("..xxx..", 1_000 * MS), "....", &[300]);
+        check(&trace, server("..xxx..", 1_000 * MS + 1), "..xxx..", &[]);
+    }
+
+    #[test]
+    fn a_client_that_acknowledges_tells_what_is_on_its_way() {
+        let tick = |at_ms: u64, acked: f64| TracedTick {
+            at: Nanos(at_ms * MS as u64),
+            position_s: None,
+            client_time: None,
+            acked: Some(acked),
+            lead_s: None,
+            bytes: 0,
+        };
+        let of = |window_bytes: u64, acked: f64| {
+            let trace = Trace { ticks: vec![tick(200, acked)], ..Trace::default() };
+            let mut server = server("..xxx..", 9_000 * MS);
+            server.policy.flow.window_bytes = window_bytes;
+            (trace, server)
+        };
+        // 2,000 bytes were sent.
+        let (trace, server) = of(2_000, 1_000.0);
+        check(&trace, server, "....", &[300]);
+        let (trace, server) = of(1_999, 1_000.0);
+        check(&trace, server, "..xxx..", &[]);
+        let (trace, server) = of(1_999, 2_000.0);
+        check(&trace, server, "....", &[300]);
+    }
+}

@@ -71,3 +71,76 @@ fn shorten(trace: &Trace, server: &mut Hypothesis, spell: Spell) {
         now = handed_over;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::hypothesis::tests::{queue, with_transits};
+    use super::super::super::queue::Queue;
+    use super::*;
+    use crate::time::Nanos;
+
+    const ALL: Spell = Spell { from: Nanos(0), to: Nanos(1_000) };
+
+    fn transits(server: &Hypothesis) -> Vec<i64> {
+        server.generations.iter().map(|turn| turn.transit_ns).collect()
+    }
+
+    /// Turns of 10 ns, of which the third was shed.
+    fn waited(queue: Option<Queue>) -> Hypothesis {
+        let mut server = Hypothesis { queue, ..with_transits(&[4, 4, 100, 8]) };
+        server.generations.iter_mut().for_each(|turn| turn.tick_ns = 10);
+        server.generations[2].shed = true;
+        server
+    }
+
+    #[test]
+    fn what_waited_for_that_waits_no_more() {
+        let trace = Trace { begins: Nanos(7), ..Trace::default() };
+        let mut server = waited(Some(queue()));
+        clear(&trace, &mut server, Cause::Link, ALL);
+        assert_eq!((transits(&server), server.mean_transit_ns), (vec![0; 4], 0));
+        assert!(server.queue.is_none() && server.generations.iter().all(|turn| !turn.shed));
+        let mut other = waited(Some(queue()));
+        clear(&trace, &mut other, Cause::Client, ALL);
+        assert_eq!(other, waited(Some(queue())));
+        let mut none = waited(None);
+        clear(&trace, &mut none, Cause::Client, ALL);
+        assert_eq!(none, waited(None));
+    }
+
+    #[test]
+    fn without_a_queue_what_was_late_in_the_spell_comes_as_usual() {
+        let trace = Trace { begins: Nanos(0), ..Trace::default() };
+        let mut server = waited(None);
+        clear(&trace, &mut server, Cause::Link, ALL);
+        assert_eq!((transits(&server), server.mean_transit_ns), (vec![4, 4, 6, 6], 5));
+        // The third is made from 20 on and on its way until 130.
+        for (from, to, expected) in [(131, 999, 100), (130, 999, 6), (0, 19, 100), (0, 20, 6)] {
+            let mut server = waited(None);
+            clear(&trace, &mut server, Cause::Link, Spell { from: Nanos(from), to: Nanos(to) });
+            assert_eq!(transits(&server)[2], expected, "{from} {to}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_began_early_begins_with_the_buffer() {
+        let trace = Trace { begins: Nanos(32), ..Trace::default() };
+        // Began at 7: two turns were over at 27, and of the third five were left when the buffer came.
+        let mut server = waited(Some(queue()));
+        server.generations.iter_mut().for_each(|turn| (turn.rest_ns, turn.tick_ns) = (6, 4));
+        clear(&trace, &mut server, Cause::Link, ALL);
+        let rests: Vec<_> = server.generations.iter().map(|turn| turn.rest_ns).collect();
+        assert_eq!(rests, [1, 6]);
+    }
+
+    #[test]
+    fn acknowledgements_that_are_taken_shed_nothing() {
+        let intake = Queue { cause: Cause::Intake, ..queue() };
+        let mut server = waited(Some(intake));
+        take_acknowledgements(&mut server);
+        assert!(server.queue.is_none() && server.generations.iter().all(|turn| !turn.shed));
+        let mut other = waited(Some(queue()));
+        take_acknowledgements(&mut other);
+        assert_eq!(other, waited(Some(queue())));
+    }
+}

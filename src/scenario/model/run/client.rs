@@ -237,3 +237,75 @@ impl<'a> Inbox<'a> {
         if turn_ns == 0 { at } else { Nanos(at.0.div_ceil(turn_ns).saturating_mul(turn_ns)) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::peer::pacing::Region;
+    use crate::scenario::model::trace::TracedTick;
+
+    const fn ms(ms: u64) -> Nanos {
+        Nanos(ms * 1_000_000)
+    }
+
+    /// When a client that is changed like this handles slices that arrive at these times.
+    #[track_caller]
+    fn check_inbox(change: &Change, arrive: &[u64], handled: &[u64]) {
+        let mut inbox = Inbox::new(change, ms(100));
+        for at in arrive {
+            let region = Region { start: 0, frames: 1 };
+            inbox.receive(ms(*at), MadeSlice { turn: 0, region, made: ms(0), bytes: 1 });
+        }
+        let found: Vec<_> = inbox.waiting.iter().map(|(at, _)| at.0 / 1_000_000).collect();
+        assert_eq!(found, handled, "{change:?}");
+    }
+
+    #[test]
+    fn slices_are_handled_when_the_client_has_time() {
+        check_inbox(&Change::default(), &[90, 200, 200, 317], &[100, 200, 200, 317]);
+        let slow = Change { apply_delay_s: 0.03, ..Change::default() };
+        check_inbox(&slow, &[200, 210, 300], &[230, 260, 330]);
+        check_inbox(&Change { apply_delay_s: -1.0, ..Change::default() }, &[200], &[200]);
+        let throttled = Change { handles_every_s: 0.1, ..Change::default() };
+        check_inbox(&throttled, &[200, 201, 250, 300], &[200, 300, 300, 300]);
+        let busy = vec![Spell { from: ms(150), to: ms(160) }, Spell { from: ms(200), to: ms(260) }];
+        let busy = Change { busy, ..Change::default() };
+        check_inbox(&busy, &[199, 200, 230, 261, 300], &[199, 260, 260, 261, 300]);
+        // What it is busy with goes on behind the spell.
+        let both = Change { apply_delay_s: 0.03, ..busy };
+        check_inbox(&both, &[190, 190], &[220, 290]);
+    }
+
+    #[test]
+    fn reports_go_out_as_recorded_or_at_their_own_rate() {
+        let tick = |at_ms| TracedTick {
+            at: ms(at_ms),
+            position_s: None,
+            client_time: None,
+            acked: None,
+            lead_s: None,
+            bytes: 0,
+        };
+        let ticks = vec![tick(110), tick(150), tick(250)];
+        let trace = Trace { begins: ms(100), ticks, ..Trace::default() };
+        let schedule = |params_hz: Option<f64>, tick_shift_ms: i64| {
+            let change = Change { params_hz, ..Change::default() };
+            let tick_shift_ns = tick_shift_ms * 1_000_000;
+            let perturbation = Perturbation { tick_shift_ns, ..Perturbation::default() };
+            let mut schedule = ReportSchedule::new(&trace, &change, &perturbation, ms(150));
+            let mut next = || {
+                let at = schedule.next_at();
+                let like = if at.0 < u64::MAX / 2 { schedule.recorded(at) } else { 99 };
+                schedule.number += 1;
+                (at.0 / 1_000_000, like)
+            };
+            [next(), next(), next(), next()]
+        };
+        let never = u64::MAX / 1_000_000;
+        assert_eq!(schedule(None, 0), [(110, 0), (150, 1), (250, 2), (never, 99)]);
+        // What was before anything differed stays.
+        assert_eq!(schedule(None, 5)[..3], [(110, 0), (155, 1), (255, 2)]);
+        assert_eq!(schedule(None, -90)[..3], [(110, 0), (100, 1), (160, 2)]);
+        assert_eq!(schedule(Some(20.0), 0), [(110, 0), (160, 1), (210, 1), (260, 2)]);
+    }
+}

@@ -127,3 +127,94 @@ fn resumes_after(trace: &Trace, change: &Change) -> Option<Span> {
 fn at(trace: &Trace, span: Span) -> Nanos {
     trace.origin.checked_add(span).unwrap_or(Nanos(u64::MAX))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    fn trace() -> Trace {
+        let at = Nanos(100 * MS);
+        let ops = vec![(Nanos(150 * MS), Marker::Pause)];
+        Trace { origin: at, begins: at, ops, ..Trace::default() }
+    }
+
+    fn op(at_ms: u64, op: Marker) -> ScriptedOp {
+        ScriptedOp { at: Span(at_ms * MS), op }
+    }
+
+    #[test]
+    fn what_is_asked_for_comes_when_it_is_due() {
+        let change = Change {
+            ops: Some(vec![op(30, Marker::Resume), op(20, Marker::Pause)]),
+            up: vec![(Span(40 * MS), LinkOptions::default())],
+            later: vec![(Span(60 * MS), Later { acknowledges: Some(true), ..Later::default() })],
+            ..Change::default()
+        };
+        let trace = trace();
+        let mut commands = Commands::new(&trace, &change, &Perturbation::default());
+        assert_eq!(commands.next_at(), Some(Nanos(120 * MS)));
+        assert_eq!(commands.op(Nanos(120 * MS - 1)), None);
+        assert_eq!(commands.op(Nanos(120 * MS)), Some(Marker::Pause));
+        assert_eq!(commands.next_at(), Some(Nanos(130 * MS)));
+        assert_eq!(commands.op(Nanos(u64::MAX)), Some(Marker::Resume));
+        assert!(commands.link(Nanos(140 * MS - 1)).is_none());
+        assert_eq!(commands.link(Nanos(140 * MS)).map(|(side, _)| side), Some(Side::Up));
+        assert_eq!(commands.next_at(), Some(Nanos(160 * MS)));
+        assert!(commands.later(Nanos(160 * MS - 1)).is_none());
+        assert_eq!(
+            commands.later(Nanos(160 * MS)).and_then(|later| later.acknowledges),
+            Some(true)
+        );
+        assert_eq!(commands.next_at(), None);
+    }
+
+    #[track_caller]
+    fn check_differs(change: &Change, expected_ms: Option<u64>) {
+        let trace = trace();
+        let commands = Commands::new(&trace, change, &Perturbation::default());
+        let expected = expected_ms.map_or(Nanos(u64::MAX), |ms| Nanos(ms * MS));
+        assert_eq!(commands.differs_at(&trace, change), expected, "{change:?}");
+    }
+
+    #[test]
+    fn a_run_differs_from_the_first_change_on() {
+        check_differs(&Change::default(), None);
+        let ops = |ops| Change { ops: Some(ops), ..Change::default() };
+        check_differs(&ops(vec![op(50, Marker::Pause)]), None);
+        check_differs(&ops(vec![op(50, Marker::Resume)]), Some(150));
+        check_differs(&ops(vec![op(20, Marker::Resume), op(50, Marker::Pause)]), Some(120));
+        check_differs(&ops(vec![op(50, Marker::Pause), op(70, Marker::Resume)]), Some(170));
+        check_differs(&ops(Vec::new()), Some(150));
+        let down = vec![(Span(10 * MS), LinkOptions::default())];
+        check_differs(&Change { down, ..Change::default() }, Some(110));
+        check_differs(&Change { tick_factor: Some(2.0), ..Change::default() }, Some(100));
+        let mended_from = Some(Span(70 * MS));
+        check_differs(&Change { mended_from, ..Change::default() }, Some(170));
+    }
+
+    #[test]
+    fn a_listener_who_waited_for_audio_goes_on_when_it_comes() {
+        let mut trace = trace();
+        let slice = crate::scenario::model::trace::TracedSlice {
+            at: Nanos(180 * MS),
+            header: Default::default(),
+            bytes: 0,
+            text_bytes: 0,
+        };
+        trace.slices = vec![slice];
+        trace.resumed_at = Some(Nanos(190 * MS));
+        trace.ops.push((Nanos(190 * MS), Marker::Resume));
+        let change = Change::default();
+        let mut commands = Commands::new(&trace, &change, &Perturbation::default());
+        assert_eq!(commands.op(Nanos(u64::MAX)), Some(Marker::Pause));
+        assert_eq!(commands.next_at(), None);
+        commands.has_audio(Nanos(500 * MS));
+        assert_eq!(commands.next_at(), Some(Nanos(510 * MS)));
+        assert_eq!(commands.op(Nanos(510 * MS)), Some(Marker::Resume));
+        // Once.
+        commands.has_audio(Nanos(600 * MS));
+        assert_eq!(commands.next_at(), None);
+    }
+}

@@ -49,3 +49,27 @@ impl Emitted {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::model::trace::TracedSlice;
+    use crate::wire::slice::SliceHeader;
+
+    #[test]
+    fn slices_are_as_long_as_recorded_ones_are() {
+        let slice = |frames, bytes| {
+            let header = SliceHeader { frames, channels: 2, ..SliceHeader::default() };
+            TracedSlice { at: Nanos(0), header, bytes, text_bytes: 9 }
+        };
+        let trace = Trace { slices: vec![slice(10, 30), slice(30, 10)], ..Trace::default() };
+        let emitted = Emitted::new(&trace, &Change::default());
+        assert_eq!((emitted.bytes_per_frame, emitted.channels), (1.0, 2));
+        let none = Emitted::new(&Trace::default(), &Change::default());
+        assert_eq!((none.bytes_per_frame, none.channels), (0.0, 1));
+        let in_quanta = |quantum_frames| {
+            Emitted::new(&trace, &Change { quantum_frames, ..Change::default() }).in_quanta
+        };
+        assert_eq!([None, Some(1), Some(2)].map(in_quanta), [false, false, true]);
+    }
+}
