@@ -97,10 +97,10 @@ pub fn run(args: &PageArgs, stderr: Stderr, _: &mut dyn Write) -> Result<Outcome
     let html = page::html(&sessions);
     output::write(&args.out, html.as_bytes(), args.force)?;
     stderr.say(&format!("wrote {}, {}", args.out.display(), Bytes(html.len() as u64)));
-    if args.open {
-        if let Err(error) = browser::show(args.out.as_os_str()) {
-            bail!("the page is written, but {error:#}");
-        }
+    if args.open
+        && let Err(error) = browser::show(args.out.as_os_str())
+    {
+        bail!("the page is written, but {error:#}");
     }
     Ok(worst)
 }
