@@ -49,10 +49,11 @@ impl FixtureQuestion {
         tokio::time::sleep(ASK_AFTER).await;
         let asked = tokio::time::timeout(ANSWER_WITHIN, self.listed()).await;
         let Ok(Some(known)) = asked else { return std::future::pending().await };
-        if known.contains(&self.fixture) {
+        if known.has(&self.fixture) {
             return std::future::pending().await;
         }
-        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        let names = &known.names;
+        let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
         format!(
             "the server has no fixture {:?} and waits for audio instead; it has {known}: name one of \
              these, or upload audio",
@@ -61,7 +62,7 @@ impl FixtureQuestion {
     }
 
     /// The fixtures that the server lists.
-    async fn listed(&self) -> Option<Vec<String>> {
+    async fn listed(&self) -> Option<ListedFixtures> {
         let upstream = Upstream::parse(&self.url, &ServerTrust::System).ok()?;
         let query =
             self.url.split_once('?').map_or(String::new(), |(_, query)| format!("?{query}"));
@@ -76,8 +77,23 @@ impl FixtureQuestion {
     }
 }
 
+/// The fixtures that a server says it has.
+#[derive(Debug, PartialEq, Eq)]
+struct ListedFixtures {
+    names: Vec<String>,
+    /// Further names without `.wav`, of lagtape's own server.
+    aliases: Vec<String>,
+}
+
+impl ListedFixtures {
+    fn has(&self, name: &str) -> bool {
+        let stem = name.strip_suffix(".wav").unwrap_or(name).to_ascii_lowercase();
+        self.names.iter().any(|known| known == name) || self.aliases.contains(&stem)
+    }
+}
+
 /// The fixtures in the answer to a request.
-async fn answered<S>(stream: S, request: Request<Empty<Bytes>>) -> Option<Vec<String>>
+async fn answered<S>(stream: S, request: Request<Empty<Bytes>>) -> Option<ListedFixtures>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -97,10 +113,15 @@ where
 }
 
 /// The fixtures in the document of a server.
-fn fixtures_in(document: &[u8]) -> Option<Vec<String>> {
+fn fixtures_in(document: &[u8]) -> Option<ListedFixtures> {
     let info = parse_object(str::from_utf8(document).ok()?).ok()?.fields;
-    let listed = info.get("server_side_fixtures")?.as_array()?;
-    Some(listed.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+    let list = |key: &str| {
+        let listed = info.get(key)?.as_array()?;
+        Some(listed.iter().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>())
+    };
+    let aliases = list("fixture_aliases").unwrap_or_default();
+    let aliases = aliases.iter().map(|alias| alias.to_ascii_lowercase()).collect();
+    Some(ListedFixtures { names: list("server_side_fixtures")?, aliases })
 }
 
 #[cfg(test)]
@@ -123,7 +144,21 @@ mod tests {
             };
             tokio::join!(asked, answers).0
         });
-        assert_eq!(listed, expected, "{answer}");
+        assert_eq!(listed.map(|listed| listed.names), expected, "{answer}");
+    }
+
+    #[test]
+    fn an_alias_is_a_name_that_the_server_knows() {
+        let info =
+            br#"{"server_side_fixtures": ["low_fi.wav"], "fixture_aliases": ["lofi", "Low_Fi"]}"#;
+        let listed = fixtures_in(info).unwrap();
+        for (name, is_known) in
+            [("low_fi.wav", true), ("low_fi", true), ("LoFi.wav", true), ("hifi.wav", false)]
+        {
+            assert_eq!(listed.has(name), is_known, "{name}");
+        }
+        let listed = fixtures_in(br#"{"server_side_fixtures": ["low_fi.wav"]}"#).unwrap();
+        assert!(listed.has("low_fi.wav") && !listed.has("low_fi"));
     }
 
     #[test]

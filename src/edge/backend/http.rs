@@ -15,7 +15,8 @@ use crate::edge::socket::answers::{
 use crate::edge::socket::listener::{Accepted, StopSignal};
 use crate::edge::socket::upgrade::until_websocket;
 use crate::peer::server::{
-    Pcm, ServerOptions, fixture_audio, fixture_names, is_fixture, knob_manifest, lora_document,
+    Pcm, ServerOptions, fixture_aliases, fixture_audio, fixture_names, is_fixture, knob_manifest,
+    lora_document,
 };
 use crate::report::wav;
 use crate::time::DEFAULT_SAMPLE_RATE;
@@ -50,7 +51,12 @@ pub(in crate::edge) async fn document(
     server: &ServerOptions,
 ) -> HttpAnswer {
     match path {
-        "/api/server-info" => json_answer(StatusCode::OK, &server_info(&fixture_names().collect())),
+        "/api/server-info" => {
+            let mut info = server_info(&fixture_names().collect());
+            // The real server has none; clients that wait would take an alias for a name unknown.
+            info["fixture_aliases"] = fixture_aliases().collect();
+            json_answer(StatusCode::OK, &info)
+        }
         "/api/protocol" => json_answer(StatusCode::OK, names::protocol()),
         "/api/knobs" => json_answer(StatusCode::OK, knob_manifest()),
         "/api/fixtures" => json_answer(StatusCode::OK, &fixture_names().collect()),

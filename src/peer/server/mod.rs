@@ -54,7 +54,9 @@ pub use loras::lora_document;
 pub use music::Music;
 pub use pcm::{MAX_CHANNELS, Pcm, PcmError, to_halves};
 pub use profile::{ServedModel, ServerProfile, server_profile};
-pub use source::{BUILT_IN, ServerSource, TooLong, fixture_audio, fixture_names, is_fixture};
+pub use source::{
+    BUILT_IN, ServerSource, TooLong, fixture_aliases, fixture_audio, fixture_names, is_fixture,
+};
 
 /// What a server is like.
 #[derive(Clone, Debug, Default, PartialEq)]

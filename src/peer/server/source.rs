@@ -131,6 +131,12 @@ pub fn fixture_names() -> impl Iterator<Item = &'static str> {
     std::iter::once(BUILT_IN).chain(FIXTURES.iter().map(|fixture| fixture.name))
 }
 
+/// Other names under which fixtures are loaded, without `.wav`.
+pub fn fixture_aliases() -> impl Iterator<Item = &'static str> {
+    let stem = |fixture: &Fixture| fixture.name.strip_suffix(".wav");
+    FIXTURES.iter().flat_map(move |fixture| fixture.aliases.iter().copied().chain(stem(fixture)))
+}
+
 /// Whether there is a fixture of that name; an alias, and a name without `.wav`, count too.
 #[must_use]
 pub fn is_fixture(name: &str) -> bool {
