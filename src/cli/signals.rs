@@ -8,13 +8,17 @@ use crate::edge::recorder::ManualTrigger;
 /// Resolves at Ctrl-C, and on Unix at SIGTERM. A second signal ends the program at once, because the
 /// orderly end waits for the disk and some disks never answer.
 pub async fn stop_signal() {
-    signalled().await;
+    // A thread that begins to listen only after the first signal could miss one that follows at once.
     std::thread::spawn(|| {
         if let Ok(runtime) = runtime() {
-            runtime.block_on(signalled());
+            runtime.block_on(async {
+                signalled().await;
+                signalled().await;
+            });
             std::process::exit(Outcome::Failed.code().into());
         }
     });
+    signalled().await;
 }
 
 /// Handles the signals that would otherwise end a recording: SIGXFSZ, because a file size limit is

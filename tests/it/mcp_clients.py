@@ -127,7 +127,7 @@ async def use_everything(client):
     report = await client.read_resource("lagtape://captures/stall/report")
     seen["report"] = json.loads(report.contents[0].text)["lag"]
     templates = await client.list_resource_templates()
-    assert len(either(templates, "resourceTemplates", "resource_templates")) == 3
+    assert len(either(templates, "resourceTemplates", "resource_templates")) == 4
     try:
         await client.read_resource("lagtape://captures/none/report")
         raise AssertionError("a resource that is not there")

@@ -168,7 +168,7 @@ fn the_inspector_has_no_complaint() {
         return;
     };
     let listed: Value = serde_json::from_str(&success(&output)).unwrap();
-    assert_eq!(listed["tools"].as_array().unwrap().len(), 20);
+    assert_eq!(listed["tools"].as_array().unwrap().len(), 22);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!said.contains("Warning") && !said.contains("Error"), "{said}");
 }

@@ -294,7 +294,7 @@ fn knobs_are_turned_together_where_a_session_is_over() {
     wait(&mut browser, &format!("/lead-floor .*, latency .*model/.test({caption})"));
     assert!(browser.ask("shown.view.setting.outcomes.length").as_u64().unwrap() > 0);
     browser.ask("byId('tunnel-reset').click()");
-    assert_eq!(browser.ask(caption), "Drag a knob.");
+    assert_eq!(browser.ask(caption), "Nothing is changed.");
     browser.check_quiet();
 }
 
