@@ -1,8 +1,8 @@
 //! A session in the files of other tools.
 //!
 //! An [`ExportCollector`] follows an engine and picks up a row of every record with a place on the time
-//! line; with the [`Analysis`] it becomes an [`Exported`], which the forms write: [`perfetto`], [`mcap`],
-//! [`csv`], [`jsonl`]. [`har`] takes records as they stand. Nothing is measured here.
+//! line; with the [`Analysis`] it becomes an [`Exported`], which the forms write: `perfetto`, `mcap`,
+//! `csv`, `jsonl`. [`har`] takes records as they stand. Nothing is measured here.
 
 mod csv;
 mod flows;
