@@ -152,13 +152,13 @@ fn soak() {
 fn check_captures(folder: &std::path::Path, sessions: u64) {
     let mut paths: Vec<_> =
         std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
-    paths.sort();
-    if sessions.is_multiple_of(96)
-        && let Some(first) = paths.first()
-    {
-        app::analyze(first, &AnalyzeOptions::default()).unwrap();
-    }
+    paths.sort_by_key(|path| path.metadata().unwrap().modified().unwrap());
     // The newest may still be written.
     paths.truncate(paths.len().saturating_sub(32));
+    if sessions.is_multiple_of(96)
+        && let Some(oldest) = paths.first()
+    {
+        app::analyze(oldest, &AnalyzeOptions::default()).unwrap();
+    }
     paths.iter().for_each(|path| std::fs::remove_file(path).unwrap());
 }
