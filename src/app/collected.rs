@@ -2,20 +2,23 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::analyze::CaptureReplay;
+use super::part::SessionPart;
 use super::whose;
 use crate::capture::Record;
 use crate::edge::files;
 use crate::engine::{Engine, Options};
 use crate::report::PlayheadDecision;
 
-/// Replays a capture. `begin` makes what picks up, and `step` gives the engine a record and it what it needs
-/// of that. Where the reports contradict the playhead that the capture is said to have, it is replayed once
-/// more, and what was picked up then counts.
+/// Replays a part of a capture by its moments ([`SessionPart::resolved`]). `begin` makes what picks up, and
+/// `step` gives the engine a record and it what it needs of that. Where the reports contradict the playhead
+/// that the capture is said to have, it is replayed once more, and what was picked up then counts. What the
+/// replay is for, the caller adds to its errors.
 pub(super) fn collected<C>(
     path: &Path,
+    part: SessionPart,
     options: &Options,
     begin: impl Fn() -> C,
     step: impl Fn(&mut C, &mut Engine, &Record<'_>),
@@ -23,12 +26,18 @@ pub(super) fn collected<C>(
     let play = |options| {
         let mut collected = begin();
         let step = |engine: &mut Engine, record: &Record<'_>| step(&mut collected, engine, record);
-        let replay = CaptureReplay::of_part(files::open_capture(path)?, options, None, None, step)?;
+        let records = files::open_capture(path)?;
+        let replay = CaptureReplay::of_part(records, options, part.from, part.until(), step)?;
         anyhow::Ok((replay, collected))
     };
     let again = |source| play(Options { playhead: Some(source), ..options.clone() });
-    let ((replay, collected), playheads) = play(options.clone())
-        .and_then(|played| whose::by_evidence(played, |(replay, _)| &replay.engine, again))
-        .with_context(|| format!("cannot replay {}", path.display()))?;
+    let played = play(options.clone())?;
+    let ((replay, collected), playheads) =
+        whose::by_evidence(played, |(replay, _)| &replay.engine, again)?;
     Ok((replay, collected, playheads))
+}
+
+/// What could not be done where a replay failed.
+pub(super) fn cannot_replay(path: &Path) -> String {
+    format!("cannot replay {}", path.display())
 }

@@ -4,14 +4,13 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use super::analyze::CaptureReplay;
+use super::collected::collected;
 use super::part::SessionPart;
-use super::whose;
 use crate::capture::{Body, Header, Record, Salvage};
 use crate::edge::files::{self, CaptureFile};
 use crate::edge::output::{self, OutputFile};
 use crate::edge::rewrite::gap_before;
-use crate::engine::{Engine, Options};
+use crate::engine::Options;
 use crate::lag::ReportArgs;
 use crate::parse::Misuse;
 use crate::playhead::PlayheadSource;
@@ -63,21 +62,13 @@ fn export_measured(
     output: &mut OutputFile,
 ) -> Result<ExportSummary> {
     let part = verb.part.resolved(path)?;
-    let play = |playhead| {
-        let mut collected = ExportCollector::of(verb.form);
-        let step = |engine: &mut Engine, record: &Record<'_>| {
+    let options = Options { playhead: verb.playhead, ..Options::default() };
+    let begin = || ExportCollector::of(verb.form);
+    let (replay, collected, playheads) =
+        collected(path, part, &options, begin, |collected, engine, record| {
             engine.handle(record);
             collected.see(engine, record);
-        };
-        let options = Options { playhead, ..Options::default() };
-        let records = files::open_capture(path)?;
-        let replay = CaptureReplay::of_part(records, options, part.from, part.until(), step)?;
-        anyhow::Ok((replay, collected))
-    };
-    let played = play(verb.playhead)?;
-    let again = |source| play(Some(source));
-    let ((replay, collected), playheads) =
-        whose::by_evidence(played, |(replay, _)| &replay.engine, again)?;
+        })?;
     let about = replay.described(path, playheads);
     let analysis = Analysis::of(&replay.engine, about, &ReportArgs::default());
     let exported = Exported::of(&replay.engine, collected, &analysis);

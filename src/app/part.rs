@@ -18,4 +18,10 @@ impl SessionPart {
     pub(super) fn until(self) -> Option<Span> {
         self.to.map(|to| Span(to.0.max(0).unsigned_abs()))
     }
+
+    /// The same part, which where it has no end ends at that time.
+    pub(super) fn or_until(self, at: Option<Span>) -> SessionPart {
+        let at = at.map(|at| Offset(at.0.try_into().unwrap_or(i64::MAX)));
+        SessionPart { to: self.to.or(at), ..self }
+    }
 }

@@ -5,10 +5,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use super::analyze::CaptureReplay;
+use super::collected::{cannot_replay, collected};
 use super::part::SessionPart;
-use super::whose;
-use crate::edge::files;
+use crate::capture::Record;
 use crate::edge::output::{self, OutputFile, is_dash};
 use crate::engine::{Engine, Options};
 use crate::lag::ReportArgs;
@@ -64,21 +63,9 @@ pub fn plot_bytes(path: &Path, form: PlotForm, verb: &PlotVerb) -> Result<(Vec<u
         stale_threshold_s: verb.report.stale_threshold_s,
         ..Options::default()
     };
-    let play = |options| {
-        CaptureReplay::of_part(
-            files::open_capture(path)?,
-            options,
-            part.from,
-            part.until(),
-            Engine::handle,
-        )
-    };
-    let (replay, playheads) = play(options.clone())
-        .and_then(|replay| {
-            let again = |source| play(Options { playhead: Some(source), ..options });
-            whose::by_evidence(replay, |replay| &replay.engine, again)
-        })
-        .with_context(|| format!("cannot replay {}", path.display()))?;
+    let handle = |(): &mut (), engine: &mut Engine, record: &Record<'_>| engine.handle(record);
+    let (replay, (), playheads) =
+        collected(path, part, &options, || (), handle).with_context(|| cannot_replay(path))?;
     let about = replay.described(path, playheads);
     let analysis = Analysis::of(&replay.engine, about, &verb.report);
     if analysis.lag.is_none() {

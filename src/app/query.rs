@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
-use super::collected::collected;
+use super::collected::{cannot_replay, collected};
 use super::part::SessionPart;
 use crate::engine::Options;
 use crate::lag::ReportArgs;
@@ -39,11 +39,17 @@ pub fn query(path: &Path, verb: &QueryVerb) -> Result<(QueryAnswer, Option<Damag
     // What is wrong with a question is known before a long capture is read.
     let query = Query::of(&words).map_err(|error| Misuse(error.to_string()))?;
     let options = Options { playhead: verb.playhead, ..Options::default() };
-    let (replay, collected, _) =
-        collected(path, &options, PageCollector::default, |collected, engine, record| {
+    let (replay, collected, _) = collected(
+        path,
+        SessionPart::default(),
+        &options,
+        PageCollector::default,
+        |collected, engine, record| {
             engine.handle(record);
             collected.see(engine, record);
-        })?;
+        },
+    )
+    .with_context(|| cannot_replay(path))?;
     let session = SessionTables::of(&replay.engine, replay.at, collected);
     let answer = query.ask(&session, verb.skip, verb.limit);
     Ok((answer.map_err(|error| Misuse(error.to_string()))?, replay.damage))
@@ -54,13 +60,15 @@ pub fn timeline(path: &Path, part: SessionPart) -> Result<(Moments, Option<Damag
     let part = part.resolved(path)?;
     let (replay, collected, playheads) = collected(
         path,
+        SessionPart::default(),
         &Options::default(),
         MomentCollector::default,
         |collected, engine, record| {
             engine.handle(record);
             collected.see(engine, record);
         },
-    )?;
+    )
+    .with_context(|| cannot_replay(path))?;
     let about = replay.described(path, playheads);
     let analysis = Analysis::of(&replay.engine, about, &ReportArgs::default());
     let mut all = Moments::of(&replay.engine, collected, &analysis);

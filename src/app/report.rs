@@ -4,12 +4,13 @@ use std::io::Cursor;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::advice::worded;
 use super::analyze::next_commands;
 use super::audio::SessionFollower;
-use super::collected::collected;
+use super::collected::{cannot_replay, collected};
+use super::part::SessionPart;
 use super::recording;
 use super::what_if::{WhatIfVerb, what_if};
 use crate::edge::output::is_dash;
@@ -101,12 +102,18 @@ pub fn page_session(path: &Path, verb: &ReportVerb) -> Result<(PageSession, Anal
         ..Options::default()
     };
     let begin = || (PageCollector::default(), verb.audio.then(|| SessionFollower::new(None)));
-    let (replay, (collected, follower), playheads) =
-        collected(path, &options, begin, |(collected, follower), engine, record| {
+    let (replay, (collected, follower), playheads) = collected(
+        path,
+        SessionPart::default(),
+        &options,
+        begin,
+        |(collected, follower), engine, record| {
             follower.iter_mut().for_each(|follower| follower.before(engine, record));
             engine.handle(record);
             collected.see(engine, record);
-        })?;
+        },
+    )
+    .with_context(|| cannot_replay(path))?;
     let heard = follower.and_then(|follower| follower.end(&replay.engine, replay.at));
     let about = replay.described(path, playheads);
     let analysis = Analysis::of(&replay.engine, about, &verb.report);
