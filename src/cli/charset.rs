@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::looks::{AsciiChoice, Looks};
+
 /// The blocks of bars, the lowest first, and what stands for each in ASCII.
 const BLOCKS: [(char, char); 9] = [
     ('▁', '_'),
@@ -15,21 +17,26 @@ const BLOCKS: [(char, char); 9] = [
     ('░', '.'),
 ];
 
-/// A text with bars as this terminal can show them.
+/// A text with bars as this terminal can show them, or as it is set.
 pub fn drawn(text: &str) -> Cow<'_, str> {
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"].map(|name| std::env::var(name).ok());
-    drawn_in(locale, text)
+    drawn_in(Looks::present().ascii, locale, text)
 }
 
 /// The same in a locale by its variables, the first that is set counting. A system that sets none is a
 /// container more often than a terminal of old, and gets the blocks.
-fn drawn_in(locale: [Option<String>; 3], text: &str) -> Cow<'_, str> {
+fn drawn_in(choice: AsciiChoice, locale: [Option<String>; 3], text: &str) -> Cow<'_, str> {
     let locale = locale.into_iter().flatten().find(|value| !value.is_empty());
     let has_blocks = locale.is_none_or(|locale| {
         let locale = locale.to_ascii_lowercase();
         locale.contains("utf-8") || locale.contains("utf8")
     });
-    if has_blocks {
+    let is_ascii = match choice {
+        AsciiChoice::Auto => !has_blocks,
+        AsciiChoice::Always => true,
+        AsciiChoice::Never => false,
+    };
+    if !is_ascii {
         return text.into();
     }
     let ascii = |c| BLOCKS.iter().find(|(block, _)| *block == c).map_or(c, |(_, ascii)| *ascii);
@@ -43,7 +50,7 @@ mod tests {
     #[track_caller]
     fn check(locale: [&str; 3], expected: &str) {
         let locale = locale.map(|value| (!value.is_empty()).then(|| value.to_owned()));
-        assert_eq!(drawn_in(locale, "lead ▁▂▃▄▅▆▇█░"), expected);
+        assert_eq!(drawn_in(AsciiChoice::Auto, locale, "lead ▁▂▃▄▅▆▇█░"), expected);
     }
 
     #[test]
@@ -54,5 +61,8 @@ mod tests {
         check(["", "", "C"], "lead _.:-=+*#.");
         check(["", "de_DE.ISO-8859-1", "de_DE.UTF-8"], "lead _.:-=+*#.");
         check(["POSIX", "", "en_GB.UTF-8"], "lead _.:-=+*#.");
+        let utf8 = || ["C.UTF-8"; 3].map(|value| Some(value.to_owned()));
+        assert_eq!(drawn_in(AsciiChoice::Always, utf8(), "█"), "#");
+        assert_eq!(drawn_in(AsciiChoice::Never, utf8().map(|_| Some("C".to_owned())), "█"), "█");
     }
 }

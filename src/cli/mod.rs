@@ -9,6 +9,7 @@ mod commands;
 mod completion;
 mod help;
 mod keeping;
+mod looks;
 mod part_args;
 mod recorded;
 mod recording_display;
@@ -38,14 +39,12 @@ use self::commands::{
     info, join, man, plot, proxy, query, record, recover, redact, replay, report, simulate, sweep,
     verify, watch, what_if,
 };
-use self::stderr::{ColorChoice, Stderr};
-use self::stdout::{Stdout, unless_closed};
+use self::looks::{Looks, USUAL_COLUMNS};
+use self::stderr::{ColorChoice, Stderr, stderr_columns};
+use self::stdout::{Stdout, stdout_columns, unless_closed};
 use self::terminal::Escaping;
 use crate::app::{self, Outcome};
-use crate::report::text::{self, Lines, OneLine};
-
-/// Columns of what is said of a command line.
-const USAGE_COLUMNS: usize = 80;
+use crate::report::text::{Lines, OneLine};
 
 /// Record a realtime audio stream once, replay and question it for ever.
 #[derive(Debug, Parser)]
@@ -80,7 +79,7 @@ enum Verb {
     Analyze(analyze::AnalyzeArgs),
     /// Name the part that was at fault, and what shows it
     Diagnose(diagnose::DiagnoseArgs),
-    /// Write what the listener heard as a WAV file
+    /// Write what the listener heard as a WAV or FLAC file
     Audio(audio::AudioArgs),
     /// Say what a capture is
     Info(info::InfoArgs),
@@ -145,6 +144,8 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Outcome {
             return Outcome::of_error(&error);
         }
     };
+    let set = |key| settings::first(&values, key);
+    Looks::of(set("ascii"), set("width")).put_on();
     let args = match parse(&words, &values) {
         Ok(args) => args,
         Err(error) => {
@@ -156,7 +157,8 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Outcome {
         }
     };
     let stderr = Stderr { color: args.color };
-    let mut out = BufWriter::new(Escaping::new(Stdout(io::stdout())));
+    let shown = Escaping::new(Stdout(io::stdout())).fitted(stdout_columns());
+    let mut out = BufWriter::new(shown);
     let outcome = dispatch(args.verb, stderr, &mut out)
         .and_then(|outcome| unless_closed(out.flush().map_err(Into::into), outcome));
     outcome.unwrap_or_else(|error| {
@@ -166,7 +168,10 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Outcome {
 }
 
 fn parse(words: &[OsString], values: &[settings::Value]) -> Result<CommandLine, clap::Error> {
-    let command = help::grouped(settings::applied(CommandLine::command(), values));
+    let mut command = help::grouped(settings::applied(CommandLine::command(), values));
+    if let Some(columns) = stdout_columns() {
+        command = command.term_width(columns.min(USUAL_COLUMNS));
+    }
     let matches = command.try_get_matches_from(words)?;
     CommandLine::from_arg_matches(&matches)
 }
@@ -183,19 +188,21 @@ fn print_usage(error: &clap::Error, words: &[OsString], values: &[settings::Valu
     };
 }
 
-/// clap wraps helps and not errors, which would break inside a word.
+/// clap breaks no line of an error, nor the usage in a help; a terminal would, inside a word.
 fn print_wrapped(error: &clap::Error) -> io::Result<()> {
-    let plain = error.render().to_string();
-    let is_wide = |line: &str| line.chars().count() > USAGE_COLUMNS;
-    if !error.use_stderr() || !plain.lines().any(is_wide) {
+    let columns = match error.use_stderr() {
+        true => Some(stderr_columns().unwrap_or(USUAL_COLUMNS)),
+        false => stdout_columns(),
+    };
+    let Some(columns) = columns.map(|columns| columns.min(USUAL_COLUMNS)) else {
         return error.print();
+    };
+    let shown = error.render().ansi().to_string();
+    let lines = shown.lines().map(|line| looks::fitted(line, columns) + "\n").collect::<String>();
+    match error.use_stderr() {
+        true => anstream::stderr().write_all(lines.as_bytes()),
+        false => anstream::stdout().write_all(lines.as_bytes()),
     }
-    let mut shown = String::new();
-    for line in plain.lines() {
-        shown += &if is_wide(line) { text::wrapped(line) } else { line.to_owned() };
-        shown.push('\n');
-    }
-    write!(io::stderr(), "{shown}")
 }
 
 fn dispatch(verb: Verb, stderr: Stderr, out: &mut dyn Write) -> Result<Outcome> {

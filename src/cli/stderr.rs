@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use clap::ValueEnum;
 
+use super::looks::{columns, fitted};
 use crate::app::{Lost, Outcome};
 use crate::edge::output::is_dash;
 use crate::report::DamageReport;
@@ -26,14 +27,20 @@ pub struct Stderr {
     pub color: ColorChoice,
 }
 
+/// Columns of stderr, if it is a terminal.
+pub fn stderr_columns() -> Option<usize> {
+    let stderr = io::stderr();
+    stderr.is_terminal().then(|| columns(terminal_size::terminal_size_of(stderr)))
+}
+
 /// Lines that wait until the terminal is free again; the last ones of very many.
 static KEPT: Mutex<Option<VecDeque<String>>> = Mutex::new(None);
 /// Lines that wait at most.
 const MAX_KEPT: usize = 1000;
 
 impl Stderr {
-    /// Prints a sentence on one line, whatever a peer or a file's name brought into it. Errors are
-    /// ignored: a closed stderr has no reader.
+    /// Prints a sentence on one line, which a terminal gets broken between words, whatever a peer or a
+    /// file's name brought into it. Errors are ignored: a closed stderr has no reader.
     pub fn say(self, sentence: &str) {
         self.put(OneLine(sentence).to_string());
     }
@@ -48,7 +55,11 @@ impl Stderr {
                 kept.push_back(line);
             }
             None => {
-                let _ = writeln!(io::stderr(), "{line}");
+                let shown = match stderr_columns() {
+                    Some(columns) => fitted(&line, columns),
+                    None => line.as_str().into(),
+                };
+                let _ = writeln!(io::stderr(), "{shown}");
             }
         }
     }

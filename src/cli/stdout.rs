@@ -1,11 +1,12 @@
 //! Results for programs and people, on stdout.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::Path;
 
 use anyhow::{Result, bail};
 
 use super::charset::drawn;
+use super::looks::columns;
 use crate::app::{self, Outcome};
 use crate::edge::output::is_dash;
 use crate::parse::Misuse;
@@ -39,6 +40,12 @@ pub fn keep_apart(file: &Path, results: bool) -> Result<()> {
         bail!(Misuse::new("- is stdout, where the results go, too; name a file"));
     }
     Ok(())
+}
+
+/// Columns of stdout, if it is a terminal.
+pub fn stdout_columns() -> Option<usize> {
+    let stdout = io::stdout();
+    stdout.is_terminal().then(|| columns(terminal_size::terminal_size_of(stdout)))
 }
 
 /// stdout, with errors that name it.

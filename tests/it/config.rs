@@ -150,3 +150,17 @@ fn values_are_set_and_taken_back() {
     let path = place.said(&["config", "path"]);
     assert!(path.contains("project/lagtape.toml") && path.contains("config.toml"), "{path}");
 }
+
+#[test]
+fn bars_are_as_they_are_set() {
+    let place = Place::new();
+    let drawn = |variables: &[(&str, &str)]| {
+        String::from_utf8(place.run(&["analyze", "stall.lagtape"], variables).stdout).unwrap()
+    };
+    assert!(drawn(&[]).contains('█') && !drawn(&[("LAGTAPE_ASCII", "always")]).contains('█'));
+    assert!(!drawn(&[("LANG", "C")]).contains('█'));
+    place.user("ascii = \"never\"\n");
+    assert!(drawn(&[("LANG", "C")]).contains('█'));
+    place.user("width = 19\n");
+    assert!(place.said(&["info", "stall.lagtape"]).contains("20 or more"));
+}

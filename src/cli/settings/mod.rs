@@ -13,6 +13,7 @@ use anyhow::{Result, bail};
 use clap::{Arg, ArgAction, Command, ValueEnum};
 
 pub use self::file::{SettingsFile, user_folder};
+use super::looks::{AsciiChoice, is_width};
 use super::stderr::ColorChoice;
 use super::values::{PlayheadArg, header_of, parse_seconds};
 use crate::parse::{Misuse, nearest};
@@ -25,7 +26,7 @@ pub struct KnownSetting {
     pub about: &'static str,
     /// What holds where nobody sets it.
     pub default: &'static str,
-    /// The verbs and their arguments whose default it is.
+    /// The verbs and their arguments whose default it is; none of what holds for all text.
     places: &'static [(&'static str, &'static str)],
     kind: Kind,
     /// Why it does not come from a project's file, where it does not.
@@ -61,13 +62,29 @@ pub struct Value {
 }
 
 /// All settings.
-pub const SETTINGS: [KnownSetting; 8] = [
+pub const SETTINGS: [KnownSetting; 10] = [
     KnownSetting {
         key: "color",
         about: "Colour messages: auto, always or never",
         default: "auto",
         places: &[("", "color")],
         kind: Kind::Word(|text| ColorChoice::from_str(text, true).is_ok(), "auto, always or never"),
+        personal: None,
+    },
+    KnownSetting {
+        key: "ascii",
+        about: "Draw bars in ASCII: auto, always or never",
+        default: "auto",
+        places: &[],
+        kind: Kind::Word(|text| AsciiChoice::from_str(text, true).is_ok(), "auto, always or never"),
+        personal: None,
+    },
+    KnownSetting {
+        key: "width",
+        about: "Columns at which a terminal's lines are broken; auto: as it is wide",
+        default: "auto",
+        places: &[],
+        kind: Kind::Word(is_width, "auto or a number of columns, 20 or more"),
         personal: None,
     },
     KnownSetting {
@@ -162,7 +179,7 @@ const OTHER_VARIABLES: [&str; 2] = ["LAGTAPE_MCP_TOKEN", super::completion::VARI
 impl KnownSetting {
     /// The setting of a name, as files or the environment have it.
     pub fn named(name: &str) -> Result<&'static KnownSetting> {
-        static ALL: [KnownSetting; 8] = SETTINGS;
+        static ALL: [KnownSetting; 10] = SETTINGS;
         let key = name.trim().to_ascii_lowercase().replace('_', "-");
         let key = key.strip_prefix("lagtape-").unwrap_or(&key);
         ALL.iter().find(|setting| setting.key == key).ok_or_else(|| {
@@ -258,6 +275,12 @@ fn value_of(setting: &'static KnownSetting, files: &[SettingsFile]) -> Result<Va
     let default = Some(setting.default).filter(|default| !default.is_empty());
     let values = default.into_iter().map(str::to_owned).collect();
     Ok(Value { setting, values, origin: Origin::Default })
+}
+
+/// The first value of a setting; empty without one.
+pub fn first<'a>(values: &'a [Value], key: &str) -> &'a str {
+    let value = values.iter().find(|value| value.setting.key == key);
+    value.and_then(|value| value.values.first()).map_or("", String::as_str)
 }
 
 /// The command line with these values as defaults of its flags.
