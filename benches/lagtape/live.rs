@@ -101,7 +101,7 @@ async fn record_backend(incident: &str, out: &Path) -> Result<Analysis> {
             run_for: Some(LENGTH),
             ..RecordVerb::new(format!("ws://{}", listening.await?.address))
         };
-        let session = app::record(verb, pending(), |_, _| ()).await;
+        let session = app::record(verb, pending(), ()).await;
         drop(stop);
         anyhow::Ok(session?.analysis)
     };
@@ -143,7 +143,7 @@ async fn record_replay(capture: &Path, out: &Path) -> Result<(Replayed, Recorded
             dialect: Dialect::Legacy,
             ..RecordVerb::new(format!("ws://{}", listening.await?))
         };
-        app::record(verb, pending(), |_, _| ()).await
+        app::record(verb, pending(), ()).await
     };
     let (replayed, session) = tokio::join!(serving, recording);
     Ok((replayed?, session?))

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::analyze::{AnalyzeOptions, analyze, next_commands};
 use crate::edge;
-use crate::edge::record::Recorded;
+use crate::edge::record::{Recorded, RecordingWatch};
 use crate::edge::recorder::ManualTrigger;
 use crate::edge::recorder::{
     FileLayout, RecorderNotice, RecorderOptions, RecorderStatus, SyncPolicy, default_path,
@@ -18,13 +18,13 @@ use crate::edge::recorder::{
 use crate::engine::Options;
 use crate::family::Family;
 use crate::lag::ReportArgs;
-use crate::peer::client::{Client, ClientOptions, Dialect};
+use crate::peer::client::{ClientOptions, Dialect};
 use crate::peer::client_model::ClientModel;
 use crate::peer::script::ScriptedOp;
 use crate::peer::server::Pcm;
 use crate::peer::tune;
 use crate::report::{Analysis, CaptureDescription};
-use crate::time::{DEFAULT_SAMPLE_RATE, Nanos, Span};
+use crate::time::{DEFAULT_SAMPLE_RATE, Span};
 
 /// Length of the built-in tune that is uploaded when nothing else is named, in seconds.
 const TUNE_S: usize = 24;
@@ -165,12 +165,11 @@ impl RecordedSession {
     }
 }
 
-/// Records a session until it is over or `stop` resolves. `watch` sees the client after every
-/// record.
+/// Records a session until it is over or `stop` resolves.
 pub async fn record(
     verb: RecordVerb,
     stop: impl Future<Output = ()>,
-    watch: impl FnMut(&Client, Nanos),
+    watch: impl RecordingWatch,
 ) -> Result<RecordedSession> {
     let (mut config, upload) = session_of(&verb.source, verb.prompt.as_deref(), &Map::new())?;
     if let Some(family) = verb.family {

@@ -15,13 +15,14 @@ use crate::capture::Body;
 use crate::edge;
 use crate::edge::files;
 use crate::edge::output;
+use crate::edge::record::RecordingWatch;
 use crate::edge::recorder::{FileLayout, ManualTrigger, RecorderOptions, default_path};
 use crate::edge::replay::{Replay, ReplayNotice, ServeOptions};
 use crate::engine::{Engine, Options};
-use crate::peer::client::{Client, ClientOptions};
+use crate::peer::client::ClientOptions;
 use crate::peer::replay::{Divergence, Performance, PerformanceOptions, Script};
 use crate::report::{DamageReport, SCHEMA};
-use crate::time::{Nanos, Span};
+use crate::time::Span;
 
 /// A session that was replayed to a client.
 #[derive(Debug, Clone, Serialize)]
@@ -115,12 +116,12 @@ pub struct PerformVerb {
 }
 
 /// Performs the client of a capture against a live server, and records that. Calls `begin`
-/// with the script, and `watch` with the client after every record.
+/// with the script.
 pub async fn perform(
     verb: PerformVerb,
     stop: impl Future<Output = ()>,
     begin: impl FnOnce(&Script),
-    watch: impl FnMut(&Client, Nanos),
+    watch: impl RecordingWatch,
 ) -> Result<RecordedSession> {
     let script = script(&verb.capture, verb.performance)
         .with_context(|| format!("cannot replay {}", verb.capture.display()))?;

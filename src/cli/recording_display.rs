@@ -7,8 +7,10 @@ use std::sync::mpsc::Receiver;
 use serde_json::json;
 
 use super::charset::drawn;
+use super::looks::USUAL_COLUMNS;
 use super::stderr::Stderr;
 use crate::diagnosis::{Diagnosis, Finding};
+use crate::edge::record::RecordingWatch;
 use crate::edge::recorder::{RecorderNotice, RecorderStatus};
 use crate::lag::stats::round;
 use crate::peer::client::Client;
@@ -66,8 +68,8 @@ impl RecordingDisplay {
         RecordingDisplay { notices: Some(notices), status_every, ..self }
     }
 
-    /// Updates the display; to be called after every record.
-    pub fn show(&mut self, client: &Client, now: Nanos) {
+    /// Updates the display.
+    fn show(&mut self, client: &Client, now: Nanos) {
         self.print_notices();
         if (self.draws || self.status_every.is_some()) && now >= self.finding_due {
             self.finding_due = now.checked_add(DIAGNOSE).unwrap_or(Nanos(u64::MAX));
@@ -137,7 +139,7 @@ impl RecordingDisplay {
 
     fn draw(&self, line: &str) {
         let width = terminal_size::terminal_size_of(std::io::stderr())
-            .map_or(80, |(terminal_size::Width(columns), _)| usize::from(columns));
+            .map_or(USUAL_COLUMNS, |(terminal_size::Width(columns), _)| usize::from(columns));
         let shown: String = line.chars().take(width.saturating_sub(MARGIN)).collect();
         self.put(&format!("\r{shown}\u{1b}[K"));
     }
@@ -152,6 +154,16 @@ impl RecordingDisplay {
         let mut stderr = std::io::stderr();
         // An error is ignored: a closed stderr has no reader.
         let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
+    }
+}
+
+impl RecordingWatch for &mut RecordingDisplay {
+    fn connecting(&mut self) {
+        self.stderr.say("this takes the server over from whoever is listening on it");
+    }
+
+    fn see(&mut self, client: &Client, now: Nanos) {
+        self.show(client, now);
     }
 }
 

@@ -32,23 +32,48 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// A WebSocket to a server.
 pub type ServerSocket = WebSocketStream<FollowedStream<MaybeTlsStream<TcpStream>>>;
 
-/// Connects to a WebSocket server. Gives the socket, and what has come of the server's messages.
-pub async fn connect(url: &str, headers: &[(String, String)]) -> Result<(ServerSocket, Inbound)> {
-    let shown = without_secrets(url);
-    // Fails on every call but the first in a process, which has installed it.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut request = url.into_client_request().map_err(|error| {
-        Misuse(format!("{shown} is no WebSocket address: {error}; write ws://host:port"))
-    })?;
-    ensure!(
-        matches!(request.uri().scheme_str(), Some("ws" | "wss")),
-        Misuse(format!("{shown} is no WebSocket address; it has to begin with ws:// or wss://"))
-    );
-    add_headers(request.headers_mut(), headers)?;
-    tokio::time::timeout(CONNECT_TIMEOUT, shake_hands(request))
-        .await
-        .map_err(|_| anyhow!("{shown} did not answer within {} s", CONNECT_TIMEOUT.as_secs()))?
-        .map_err(|error| anyhow!("cannot connect to {shown}: {}", sentence_of(&error)))
+/// A handshake that can be sent: the address is one of a WebSocket, and the headers can be headers.
+pub struct Handshake {
+    request: Request,
+    /// The address without its secrets.
+    shown: String,
+}
+
+impl Handshake {
+    /// The handshake with the server at `url`.
+    ///
+    /// # Errors
+    ///
+    /// Where no server could be called like that; wrong usage, as far as the address goes.
+    pub fn new(url: &str, headers: &[(String, String)]) -> Result<Handshake> {
+        let shown = without_secrets(url);
+        let mut request = url.into_client_request().map_err(|error| {
+            Misuse(format!("{shown} is no WebSocket address: {error}; write ws://host:port"))
+        })?;
+        ensure!(
+            matches!(request.uri().scheme_str(), Some("ws" | "wss")),
+            Misuse(format!(
+                "{shown} is no WebSocket address; it has to begin with ws:// or wss://"
+            ))
+        );
+        add_headers(request.headers_mut(), headers)?;
+        Ok(Handshake { request, shown })
+    }
+
+    /// Connects. Gives the socket, and what has come of the server's messages.
+    ///
+    /// # Errors
+    ///
+    /// Where no server answers as one, within [`CONNECT_TIMEOUT`].
+    pub async fn connect(self) -> Result<(ServerSocket, Inbound)> {
+        let Handshake { request, shown } = self;
+        // Fails on every call but the first in a process, which has installed it.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        tokio::time::timeout(CONNECT_TIMEOUT, shake_hands(request))
+            .await
+            .map_err(|_| anyhow!("{shown} did not answer within {} s", CONNECT_TIMEOUT.as_secs()))?
+            .map_err(|error| anyhow!("cannot connect to {shown}: {}", sentence_of(&error)))
+    }
 }
 
 async fn shake_hands(request: Request) -> Result<(ServerSocket, Inbound), tungstenite::Error> {

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::{self, Message as WsMessage};
 
 use super::clock::{self, MonotonicClock};
-use super::connect::{connect, sentence_of};
+use super::connect::{Handshake, sentence_of};
 use super::fixtures::FixtureQuestion;
 use super::inbound::Inbound;
 use super::recorder::{
@@ -91,12 +91,31 @@ pub enum RecordOrder {
 /// Called with the client and the time.
 pub type Look = Box<dyn FnOnce(&Client, Nanos) + Send>;
 
+/// Follows a recording, for displays.
+pub trait RecordingWatch {
+    /// The server is called now, and taken over from whoever is listening on it.
+    fn connecting(&mut self) {}
+
+    /// The client and the time, after every record.
+    fn see(&mut self, client: &Client, now: Nanos);
+}
+
+impl<F: FnMut(&Client, Nanos)> RecordingWatch for F {
+    fn see(&mut self, client: &Client, now: Nanos) {
+        self(client, now);
+    }
+}
+
+/// Nobody looks.
+impl RecordingWatch for () {
+    fn see(&mut self, _: &Client, _: Nanos) {}
+}
+
 /// Connects, records until the session is over or `stop` resolves, and closes the capture.
-/// `watch` is called after every record, for displays.
 pub async fn record(
     options: RecordOptions,
     stop: impl Future<Output = ()>,
-    watch: impl FnMut(&Client, Nanos),
+    watch: impl RecordingWatch,
 ) -> Result<Recorded> {
     let (_, no_orders) = mpsc::channel(1);
     record_and_obey(options, no_orders, stop, watch).await
@@ -107,13 +126,15 @@ pub async fn record_and_obey(
     options: RecordOptions,
     mut orders: mpsc::Receiver<RecordOrder>,
     stop: impl Future<Output = ()>,
-    mut watch: impl FnMut(&Client, Nanos),
+    mut watch: impl RecordingWatch,
 ) -> Result<Recorded> {
     // Checked first: a session that cannot be recorded should not take the server from another one.
     options.recorder.check()?;
+    let handshake = Handshake::new(&options.url, &options.headers)?;
+    watch.connecting();
     let clock = MonotonicClock::start();
     let started_utc = clock::utc_now();
-    let (socket, inbound) = connect(&options.url, &options.headers).await?;
+    let (socket, inbound) = handshake.connect().await?;
     let question = FixtureQuestion::of(&options.client.config, &options.url, &options.headers);
     let mut session = RecordingSession::begin(options, clock, started_utc, inbound)?;
     let (sink, mut incoming) = socket.split();
@@ -207,7 +228,7 @@ impl RecordingSession {
             impl Future<Output = ()> + Unpin,
             impl Future<Output = String> + Unpin,
         ),
-        watch: &mut impl FnMut(&Client, Nanos),
+        watch: &mut impl RecordingWatch,
     ) -> RecordingEnd {
         loop {
             let now = self.clock.now();
@@ -215,7 +236,7 @@ impl RecordingSession {
                 return end;
             }
             self.notify();
-            watch(&self.client, now);
+            watch.see(&self.client, now);
             if self.strict
                 && let Some(failure) = self.recorder.failure()
             {

@@ -297,7 +297,7 @@ async fn replay_proxy_and_record_keep_the_books() {
             keeping: FileLayout::Parts("1s".parse().unwrap()),
             ..RecordVerb::new(format!("ws://{}", between.address))
         };
-        let session = app::record(verb, std::future::pending(), |_, _| ()).await.unwrap();
+        let session = app::record(verb, std::future::pending(), ()).await.unwrap();
         assert_eq!(session.failure, None);
         (between, session.files)
     })

@@ -58,7 +58,7 @@ async fn record_socket(incident: &'static str, out: PathBuf) -> Analysis {
             run_for: Some(LENGTH),
             ..RecordVerb::new(format!("ws://{}", listening.await.unwrap()))
         };
-        let session = app::record(verb, std::future::pending(), |_, _| ()).await.unwrap();
+        let session = app::record(verb, std::future::pending(), ()).await.unwrap();
         drop(stop);
         session.analysis
     };

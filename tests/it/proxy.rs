@@ -457,7 +457,7 @@ async fn a_recording_in_between_reports_what_the_client_does() {
         run_for: Some(Span(4_000_000_000)),
         ..RecordVerb::new(format!("ws://{}", between.address))
     };
-    let session = app::record(verb, std::future::pending(), |_, _| ()).await.unwrap();
+    let session = app::record(verb, std::future::pending(), ()).await.unwrap();
     assert_eq!(session.failure, None);
     let (capture, said) =
         tokio::task::spawn_blocking(move || (between.closed(), between.finish())).await.unwrap();

@@ -35,7 +35,7 @@ async fn a_server_in_python_is_recorded() {
         run_for: Some(Span(500_000_000)),
         ..RecordVerb::new(format!("ws://127.0.0.1:{}", port.trim()))
     };
-    let session = app::record(verb, std::future::pending(), |_, _| ()).await.unwrap();
+    let session = app::record(verb, std::future::pending(), ()).await.unwrap();
     assert_eq!(session.failure, None);
     let analysis = app::analyze(&out, &AnalyzeOptions::default()).unwrap();
     assert_eq!((analysis.slices, analysis.decode_errors), (1, 0));

@@ -79,7 +79,7 @@ where
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("ws://user:SECRET-USER@{}/x?apiKey=SECRET-KEY", listener.local_addr()?);
     let verb = change(verb(url, capture.clone()));
-    let client = tokio::spawn(app::record(verb, std::future::pending(), |_, _| ()));
+    let client = tokio::spawn(app::record(verb, std::future::pending(), ()));
     let (stream, _) = listener.accept().await?;
     let mut socket = tokio_tungstenite::accept_async(stream).await?;
     let config = socket.next().await.unwrap()?;
@@ -319,7 +319,7 @@ async fn headers_of_one_name_are_all_sent() {
         headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
         ..verb(url, folder.path().join("x.lagtape"))
     };
-    let client = tokio::spawn(app::record(verb, std::future::pending(), |_, _| ()));
+    let client = tokio::spawn(app::record(verb, std::future::pending(), ()));
     let (mut stream, _) = listener.accept().await.unwrap();
     let mut request = vec![0; 4096];
     let mut len = 0;
@@ -370,7 +370,7 @@ async fn nobody_listens() {
     let folder = TempDir::new().unwrap();
     let out = folder.path().join("x.lagtape");
     let error =
-        app::record(verb(url, out.clone()), std::future::pending(), |_, _| ()).await.unwrap_err();
+        app::record(verb(url, out.clone()), std::future::pending(), ()).await.unwrap_err();
     let sentence = format!("{error:#}");
     assert!(sentence.contains("connection refused; is the server running"), "{sentence}");
     assert!(!sentence.contains("SECRET") && !out.exists());

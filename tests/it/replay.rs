@@ -132,7 +132,7 @@ async fn record(address: SocketAddr, like: &Path, out: &Path) -> RecordedSession
         dialect: Dialect::Legacy,
         ..RecordVerb::new(format!("ws://{address}"))
     };
-    app::record(verb, std::future::pending(), |_, _| ()).await.unwrap()
+    app::record(verb, std::future::pending(), ()).await.unwrap()
 }
 
 #[tokio::test]
@@ -519,7 +519,7 @@ pub fn perform(capture: &Path, out: PathBuf, verbatim: bool) -> RecordedSession 
         ready_timeout: Span(30_000_000_000),
     };
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(app::perform(verb, std::future::pending(), |_| (), |_, _| ())).unwrap()
+    runtime.block_on(app::perform(verb, std::future::pending(), |_| (), ())).unwrap()
 }
 
 /// The reports in a capture, each without `key`s, and the values of those.

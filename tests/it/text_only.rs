@@ -38,7 +38,7 @@ async fn record(needs_pcm: bool, family: Family, out: &Path) -> RecordedSession 
             run_for: Some(Span(1_500_000_000)),
             ..RecordVerb::new(format!("ws://{}", listening.await.unwrap()))
         };
-        let session = app::record(verb, std::future::pending(), |_, _| ()).await.unwrap();
+        let session = app::record(verb, std::future::pending(), ()).await.unwrap();
         drop(stop);
         session
     };

@@ -19,11 +19,11 @@ use crate::edge::recorder::ManualTrigger;
 use crate::edge::recorder::RecorderOptions;
 use crate::engine::Options;
 use crate::family::Family;
-use crate::peer::client::ClientOptions;
+use crate::peer::client::{Client, ClientOptions};
 use crate::peer::client_model::ClientModel;
 use crate::peer::incident::Trouble;
 use crate::peer::server::BUILT_IN;
-use crate::time::{DEFAULT_SAMPLE_RATE, Span};
+use crate::time::{DEFAULT_SAMPLE_RATE, Nanos, Span};
 
 /// Seconds of heard audio that a session keeps, as the reference client does.
 pub const HEARD_S: u64 = 120;
@@ -102,7 +102,7 @@ fn record_session(
             // Dropping the session stops it as well.
             let _ = stopped.wait_for(|stopped| *stopped).await;
         },
-        |client, now| {
+        |client: &Client, now: Nanos| {
             publish.send_replace(LiveState::of(client, now));
         },
     ))

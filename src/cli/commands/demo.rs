@@ -9,6 +9,7 @@ use crate::app::{self, Outcome, runtime};
 use crate::cli::charset::drawn;
 use crate::cli::recording_display::RecordingDisplay;
 use crate::cli::stderr::Stderr;
+use crate::edge::record::RecordingWatch;
 
 #[derive(Debug, clap::Args)]
 #[command(before_long_help = "Examples:
@@ -26,7 +27,7 @@ pub fn run(args: &DemoArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Outco
     );
     let mut display = RecordingDisplay::new(stderr, Some(app::DEMO_LENGTH));
     let summary =
-        runtime()?.block_on(app::demo(&args.out, |client, now| display.show(client, now)));
+        runtime()?.block_on(app::demo(&args.out, |client, now| (&mut display).see(client, now)));
     display.end();
     let summary = summary?;
     write!(out, "{}", drawn(&summary.report))?;

@@ -174,12 +174,11 @@ pub fn run(args: &RecordArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Out
     let (notices, received) = mpsc::channel();
     let verb = RecordVerb { notices: Some(notices), ..args.verb() };
     let trigger = matches!(verb.keeping, FileLayout::Ring(_)).then(|| verb.trigger.clone());
-    stderr.say("this takes the server over from whoever is listening on it");
     let mut display =
         RecordingDisplay::new(stderr, verb.run_for).with_notices(received, args.status_every);
     let session = runtime()?.block_on(async {
         take_signals(trigger);
-        app::record(verb, stop_signal(), |client, now| display.show(client, now)).await
+        app::record(verb, stop_signal(), &mut display).await
     });
     display.end();
     print_recorded(&session?, args.json, stderr, out)

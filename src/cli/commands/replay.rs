@@ -17,7 +17,6 @@ use crate::cli::stdout::{json_line, unless_closed};
 use crate::cli::values::{HeaderParser, parse_listen};
 use crate::edge::replay::ServeOptions;
 use crate::parse::Misuse;
-use crate::peer::client::Client;
 use crate::peer::replay::{PerformanceOptions, Script, Timing};
 use crate::report::divergence;
 use crate::report::text::{Figure, Name, OneLine};
@@ -220,7 +219,6 @@ fn print_replayed(replayed: &Replayed, stderr: Stderr, out: &mut dyn Write) -> R
 }
 
 fn perform(args: &ReplayArgs, url: &str, stderr: Stderr, out: &mut dyn Write) -> Result<Outcome> {
-    stderr.say("this takes the server over from whoever is listening on it");
     let mut display = RecordingDisplay::new(stderr, None);
     let session = runtime()?.block_on(async {
         let begin = |script: &Script| {
@@ -228,8 +226,7 @@ fn perform(args: &ReplayArgs, url: &str, stderr: Stderr, out: &mut dyn Write) ->
                 stderr.say("the audio that the client uploaded is not in the capture; the buffer at its beginning is uploaded instead");
             }
         };
-        let show = |client: &Client, now| display.show(client, now);
-        app::perform(args.perform_verb(url), stop_signal(), begin, show).await
+        app::perform(args.perform_verb(url), stop_signal(), begin, &mut display).await
     });
     display.end();
     let session = session?;

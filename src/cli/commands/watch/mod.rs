@@ -31,8 +31,11 @@ use crate::cli::values::parse_listen;
 use crate::cli::wording::FLAGS;
 use crate::edge::output::is_dash;
 use crate::edge::proxy::{ProxyNotice, SessionCaptures};
+use crate::edge::record::RecordingWatch;
 use crate::edge::recorder::{FileLayout, ManualTrigger, default_path};
 use crate::parse::Misuse;
+use crate::peer::client::Client;
+use crate::time::Nanos;
 
 /// Where `proxy` listens too, if nothing else is said.
 const PROXY_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 13180);
@@ -244,6 +247,28 @@ impl Page {
     }
 }
 
+/// A recording on stderr and on the page.
+struct ShownRecording<'a> {
+    display: &'a mut RecordingDisplay,
+    watching: &'a Watching,
+    /// The capture, until the page has it.
+    path: Option<PathBuf>,
+}
+
+impl RecordingWatch for ShownRecording<'_> {
+    fn connecting(&mut self) {
+        self.display.connecting();
+    }
+
+    fn see(&mut self, client: &Client, now: Nanos) {
+        // The capture is there from the first call on.
+        if let Some(path) = self.path.take() {
+            self.watching.add(&path);
+        }
+        self.display.see(client, now);
+    }
+}
+
 /// Records a server, as `record` does, and shows it.
 fn record(
     args: &WatchArgs,
@@ -262,9 +287,9 @@ fn record(
         notices: Some(notices),
         ..args.client.verb(url)
     };
-    stderr.say("this takes the server over from whoever is listening on it");
     let mut display = RecordingDisplay::new(stderr, verb.run_for).with_notices(received, None);
-    let (mut is_watched, mut is_stopped) = (false, false);
+    let shown = ShownRecording { display: &mut display, watching, path: Some(path) };
+    let mut is_stopped = false;
     let runtime = runtime()?;
     let session = runtime.block_on(async {
         take_signals(None);
@@ -272,14 +297,7 @@ fn record(
             stop(view).await;
             is_stopped = true;
         };
-        app::record(verb, stop, |client, now| {
-            // The capture is there from the first call on.
-            if !std::mem::replace(&mut is_watched, true) {
-                watching.add(&path);
-            }
-            display.show(client, now);
-        })
-        .await
+        app::record(verb, stop, shown).await
     });
     display.end();
     let session = session?;
