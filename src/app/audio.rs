@@ -4,18 +4,16 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use super::analyze::CaptureReplay;
+use super::collected::{cannot_replay, collected};
 use super::part::SessionPart;
-use super::whose;
 use crate::capture::{Marker, Record};
-use crate::edge::files;
 use crate::edge::output::{self, OutputFile, is_dash};
 use crate::engine::{Engine, Options};
 use crate::heard::{CrossedBuffer, MAX_AUDIO_S, SessionAudio};
 use crate::parse::Misuse;
 use crate::playhead::PlayheadSource;
 use crate::report::wav::AudioLabel;
-use crate::report::{DamageReport, text, wav};
+use crate::report::{DamageReport, flac, text, wav};
 use crate::time::{Nanos, Offset, Span};
 
 /// What to write.
@@ -50,6 +48,8 @@ pub struct AudioSummary {
     pub rms: f64,
     /// Moments and stretches that the file names.
     pub labels: usize,
+    /// Samples that are beyond full scale, where the form of the file ends there.
+    pub clipped: usize,
     /// What of the capture is damaged.
     pub damage: Option<DamageReport>,
 }
@@ -57,10 +57,9 @@ pub struct AudioSummary {
 /// Replays a capture and writes audio of it to `out`.
 pub fn audio(path: &Path, out: &Path, options: &AudioOptions) -> Result<AudioSummary> {
     output::refuse_input(path, out)?;
-    refuse_other_forms(out)?;
+    let form = AudioForm::of(out)?;
     let output = OutputFile::create(out, options.force)?;
-    let part = options.part.resolved(path)?;
-    let (from, at) = (part.from, part.until().or(options.at));
+    let part = options.part.resolved(path)?.or_until(options.at);
     let is_ring = options.as_reference && !options.buffer;
     let engine_options = Options {
         playhead: options.playhead,
@@ -68,27 +67,19 @@ pub fn audio(path: &Path, out: &Path, options: &AudioOptions) -> Result<AudioSum
         ..Options::default()
     };
     let by_clock = !options.buffer && !options.as_reference;
-    let play = |engine: Options| -> Result<(CaptureReplay, Option<SessionAudio>)> {
-        let mut follower = by_clock.then(|| SessionFollower::new(from));
-        let records = files::open_capture(path)?;
-        let replay = CaptureReplay::of_part(records, engine, from, at, |engine, record| {
+    let begin = || by_clock.then(|| SessionFollower::new(part.from));
+    let (replay, follower, _) =
+        collected(path, part, &engine_options, begin, |follower, engine, record| {
             follower.iter_mut().for_each(|follower| follower.before(engine, record));
             engine.handle(record);
-        })?;
-        let heard = follower.and_then(|follower| follower.end(&replay.engine, replay.at));
-        Ok((replay, heard))
-    };
-    let ((replay, heard), _) = play(engine_options.clone())
-        .and_then(|played| {
-            let again = |source| play(Options { playhead: Some(source), ..engine_options });
-            whose::by_evidence(played, |(replay, _)| &replay.engine, again)
         })
-        .with_context(|| format!("cannot replay {}", path.display()))?;
+        .with_context(|| cannot_replay(path))?;
+    let heard = follower.and_then(|follower| follower.end(&replay.engine, replay.at));
     let sound = match heard {
         Some(heard) => Sound::by_clock(path, &replay.engine, heard, options.last)?,
         None => Sound::of(path, &replay.engine, options.last)?,
     };
-    sound.write(output, out)?;
+    let clipped = sound.write(output, out, form)?;
     let (peak, rms) = sound.level();
     Ok(AudioSummary {
         frames: sound.frames(),
@@ -97,22 +88,37 @@ pub fn audio(path: &Path, out: &Path, options: &AudioOptions) -> Result<AudioSum
         peak,
         rms,
         labels: sound.labels.len(),
+        clipped,
         damage: replay.damage,
     })
 }
 
-/// Refuses a file whose name promises another form than WAV.
-pub(super) fn refuse_other_forms(out: &Path) -> Result<()> {
-    let Some(ending) = out.extension().filter(|_| !is_dash(out)) else { return Ok(()) };
-    if !ending.eq_ignore_ascii_case("wav") {
+/// The form of audio in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AudioForm {
+    Wav,
+    Flac,
+}
+
+impl AudioForm {
+    /// The form that a file's name asks for; stdout gets WAV, and so does a name without an ending.
+    pub fn of(out: &Path) -> Result<AudioForm> {
+        let Some(ending) = out.extension().filter(|_| !is_dash(out)) else {
+            return Ok(AudioForm::Wav);
+        };
+        if ending.eq_ignore_ascii_case("wav") {
+            return Ok(AudioForm::Wav);
+        }
+        if ending.eq_ignore_ascii_case("flac") {
+            return Ok(AudioForm::Flac);
+        }
         let wav = out.with_extension("wav");
         let (out, wav) = (out.display(), wav.display());
         bail!(Misuse(format!(
-            "{out} would not be what its name says: the audio is written as WAV; name it {wav}, and \
-             then: ffmpeg -i {wav} {out}"
-        )));
+            "{out} would not be what its name says: the audio is written as WAV or FLAC; name it \
+             {wav}, and then: ffmpeg -i {wav} {out}"
+        )))
     }
-    Ok(())
 }
 
 /// Takes the audio that a listener hears from an engine, record by record.
@@ -219,12 +225,23 @@ impl Sound {
         (peak, (squares / self.samples.len().max(1) as f64).sqrt())
     }
 
-    /// Writes the audio as WAV to `output`, which becomes the file `out`.
-    pub fn write(&self, mut output: OutputFile, out: &Path) -> Result<()> {
+    /// Writes the audio to `output`, which becomes the file `out`. Gives the samples that were clipped.
+    pub fn write(&self, mut output: OutputFile, out: &Path, form: AudioForm) -> Result<usize> {
         let Sound { samples, channels, sample_rate, labels } = self;
-        wav::write(output.writer(), samples, *channels, *sample_rate, labels)
-            .with_context(|| format!("cannot write {}", out.display()))?;
-        output.finish()
+        let (channels, sample_rate) = (*channels, *sample_rate);
+        let writer = output.writer();
+        let written = match form {
+            AudioForm::Wav => {
+                let written = wav::write(writer, samples, channels, sample_rate, labels);
+                written.map(|()| 0).map_err(anyhow::Error::from)
+            }
+            AudioForm::Flac => {
+                flac::write(writer, samples, channels, sample_rate, labels).map_err(Into::into)
+            }
+        };
+        let clipped = written.with_context(|| format!("cannot write {}", out.display()))?;
+        output.finish()?;
+        Ok(clipped)
     }
 }
 

@@ -38,8 +38,8 @@ pub struct WhatIfArgs {
     pub members: usize,
     #[command(flatten)]
     pub coverage: CoverageArgs,
-    /// Write what would have been heard as a WAV file; with a model an approximation: the recording's
-    /// own audio where the model puts it, and the source where none was rendered
+    /// Write what would have been heard as a WAV or FLAC file; with a model an approximation: the
+    /// recording's own audio where the model puts it, and the source where none was rendered
     #[arg(long, value_name = "FILE")]
     pub audio: Option<PathBuf>,
     /// Write the counterfactual session as a capture for every other command, marked in its header

@@ -20,6 +20,8 @@ mod ending;
 pub mod export;
 mod family;
 mod findings;
+#[cfg(feature = "cli")]
+pub mod flac;
 mod format;
 mod json;
 mod leads;

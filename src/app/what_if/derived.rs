@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use super::WhatIfVerb;
-use crate::app::audio::{SessionFollower, Sound, refuse_other_forms};
+use crate::app::audio::{AudioForm, SessionFollower, Sound};
 use crate::app::peek::sync_marker_of;
 use crate::capture::{Body, Header, Record, SyncMarker, Writer};
 use crate::edge::files;
@@ -78,7 +78,7 @@ impl Derived {
             Some(path) => OutputFile::create(path, verb.force).map(|out| Some((path.clone(), out))),
             None => Ok(None),
         };
-        verb.audio.iter().try_for_each(|audio| refuse_other_forms(audio))?;
+        verb.audio.iter().try_for_each(|audio| AudioForm::of(audio).map(drop))?;
         if verb.audio.is_some() && verb.audio == verb.capture {
             bail!(Misuse::new("audio and capture cannot be the same file; name two"));
         }
@@ -125,7 +125,7 @@ impl Derived {
                 Some(heard) => Sound::by_clock(path, &engine, heard, None)?,
                 None => Sound::of(path, &engine, None)?,
             }
-            .write(output, &name)?;
+            .write(output, &name, AudioForm::of(&name)?)?;
         }
         sink.map_or(Ok(()), |sink| sink.finish(next_seq, end))
     }

@@ -1,4 +1,4 @@
-//! `audio`: what the listener heard, as a WAV file.
+//! `audio`: what the listener heard, as a file.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -15,18 +15,19 @@ use crate::time::Span;
 #[derive(Debug, clap::Args)]
 #[command(before_long_help = "Examples:
   lagtape audio stall.lagtape -o heard.wav
-  lagtape audio stall.lagtape --buffer -o buffer.wav
+  lagtape audio stall.lagtape --buffer -o buffer.flac
   lagtape audio stall.lagtape --episode 1 -o worst.wav
   lagtape audio stall.lagtape --from 2s --to 4s -o - | ffplay -
 
 A second of the file is a second of the session: pauses are silent, and what a seek skips is not \
-inserted. Episodes of lag, what the listener did, and swaps are labels, which Audacity, Reaper and \
-others show.")]
+inserted. Episodes of lag, what the listener did, and swaps are labels in a WAV file, which \
+Audacity, Reaper and others show, and chapters in a FLAC file. WAV has the samples as they are, FLAC \
+rounds them to 24 bits.")]
 pub struct AudioArgs {
     /// The capture, packed or not; - is stdin
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// The WAV file to write; - is stdout
+    /// The file to write, .wav or .flac; - is stdout, and WAV
     #[arg(short, long, value_name = "FILE")]
     pub out: PathBuf,
     /// The buffer as it stands at the end, instead of what was heard
@@ -63,7 +64,7 @@ pub fn run(args: &AudioArgs, stderr: Stderr, _: &mut dyn Write) -> Result<Outcom
     };
     let summary = app::audio(&args.file, &args.out, &options)?;
     let seconds = summary.frames as f64 / f64::from(summary.sample_rate);
-    let level = level(summary.peak, summary.rms);
+    let level = level(summary.peak, summary.rms, summary.clipped);
     let labels = match summary.labels {
         0 => String::new(),
         1 => ", 1 label".to_owned(),
@@ -75,11 +76,16 @@ pub fn run(args: &AudioArgs, stderr: Stderr, _: &mut dyn Write) -> Result<Outcom
 }
 
 /// How loud audio is, in decibels below full scale.
-fn level(peak: f32, rms: f64) -> String {
+fn level(peak: f32, rms: f64, clipped: usize) -> String {
     if peak == 0.0 {
         return "all of it is silent".to_owned();
     }
     let decibels = |amplitude: f64| format!("{:.1} dB", 20.0 * amplitude.log10()).replace('-', "−");
-    let over = if peak > 1.0 { ", which players of whole numbers clip" } else { "" };
+    let over = match clipped {
+        0 if peak > 1.0 => ", which players of whole numbers clip".to_owned(),
+        0 => String::new(),
+        1 => ", 1 sample is clipped".to_owned(),
+        count => format!(", {count} samples are clipped"),
+    };
     format!("peak {}{over}, level {}", decibels(peak.into()), decibels(rms))
 }
