@@ -358,6 +358,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn letters_are_kerned() {
+        assert!(*REGISTERED);
+        let width = |letters: &str| text(100, &BLACK).font.layout_box(letters).unwrap().1.0;
+        let narrower = |pair: &str| {
+            let apart: i32 = pair.chars().map(|c| width(&c.to_string())).sum();
+            apart - width(pair)
+        };
+        // The font itself says how much closer these stand, in 2,048ths of its size.
+        assert!((4..=8).contains(&narrower("AV")), "{}", narrower("AV"));
+        assert!((13..=19).contains(&narrower("To")), "{}", narrower("To"));
+        assert!((-1..=1).contains(&narrower("nn")), "{}", narrower("nn"));
+    }
+
+    #[test]
     fn times_read_as_long_as_the_session_is() {
         let check = |t_s, length_s, expected| assert_eq!(clock(t_s, length_s), expected);
         check(2.5, 7.0, "2.5");
