@@ -1,18 +1,19 @@
 //! The simulated server over real sockets: handshake, slices, HTTP, control, and every way to end.
 
+mod ends;
+pub mod side_bus;
+
 use std::net::SocketAddr;
 use std::sync::mpsc as blocking;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use lagtape::edge::backend::{
-    self, BackendChange as Happening, BackendNotice as Notice, BackendOptions, FRAGMENT_LEN,
-    KeepaliveOptions, Links,
-};
+use lagtape::edge::backend::BackendChange as Happening;
+use lagtape::edge::backend::BackendNotice as Notice;
+use lagtape::edge::backend::{self, BackendOptions, FRAGMENT_LEN, Links};
 use lagtape::edge::clock::MonotonicClock;
 use lagtape::peer::link::LinkOptions;
 use lagtape::peer::server::{Pcm, ServerOptions, ServerSource, fixture_names, knob_manifest};
-use lagtape::time::Span;
 use lagtape::wire::names;
 use lagtape::wire::slice::SliceHeader;
 use serde_json::{Value, json};
@@ -340,293 +341,11 @@ fn extensions_are_not_agreed_to() {
 }
 
 #[test]
-fn knobs_turned_elsewhere_reach_the_session() {
-    let backend = Running::start(options());
-    let path = "/control/params_echo";
-    assert_eq!(backend.post(path, r#"{"denoise": 0.7}"#).0, 409);
-
-    let mut client = backend.session();
-    backend.next_of(&mut client, "ready");
-    assert_eq!(backend.post(path, r#"{"denoise": 0.7}"#), (200, json!({"sent": true})));
-    assert_eq!(backend.next_of(&mut client, "params_echo")["raw"], json!({"denoise": 0.7}));
-
-    for (body, status, part) in [
-        ("", 400, "not JSON"),
-        ("[1]", 400, "a list"),
-        (&format!("{{\"a\": \"{}\"}}", "x".repeat(1 << 16)), 413, "longer than"),
-    ] {
-        let (told, answer) = backend.post(path, body);
-        assert!(told == status && answer["error"].as_str().unwrap().contains(part), "{answer}");
-    }
-    assert_eq!(backend.post("/control/other", "{}").0, 404);
-
-    backend.act(client.close(None)).unwrap();
-    backend.await_end(1);
-    assert_eq!(backend.post(path, "{}").0, 409);
-}
-
-/// A body of the side bus.
-pub fn framed(command: &Value, binary: &[u8]) -> Vec<u8> {
-    let command = command.to_string();
-    let len = u32::try_from(command.len()).unwrap();
-    [&len.to_le_bytes(), command.as_bytes(), binary].concat()
-}
-
-#[test]
-fn the_side_bus_drives_a_session() {
-    let backend = Running::start(options());
-    assert_eq!(backend.on_bus("GET", "/sessions", b""), (200, json!([])));
-
-    let mut client = backend.session();
-    let id = backend.next_of(&mut client, "ready")["session_id"].clone();
-    let (status, sessions) = backend.on_bus("GET", "/sessions", b"");
-    assert_eq!((status, sessions.as_array().unwrap().len(), &sessions[0]["id"]), (200, 1, &id));
-    assert!(sessions[0]["started_at"].as_f64().unwrap() > 1.7e9, "{}", sessions[0]);
-    let id = id.as_str().unwrap();
-    let (one, command) = (format!("/sessions/{id}"), format!("/sessions/{id}/cmd"));
-    assert_eq!(backend.on_bus("GET", &one, b"").1["prompt"], "instrumental music");
-
-    let sent = json!({"sent": true, "session_id": id, "audio_bytes": 0});
-    let turn = json!({"type": "params", "raw": {"denoise": 0.7}, "playback_pos": 0.0});
-    assert_eq!(backend.on_bus("POST", &command, &framed(&turn, b"")), (200, sent));
-    assert_eq!(backend.next_of(&mut client, "params_echo")["raw"], json!({"denoise": 0.7}));
-    let blend = json!({"type": "set_prompt_blend", "value": 0.5});
-    assert_eq!(backend.on_bus("POST", &command, &framed(&blend, b"")).0, 200);
-    assert_eq!(backend.next_of(&mut client, "prompt_blend_echo")["value"], 0.5);
-    let prompt = json!({"type": "prompt", "tags": "dub"});
-    assert_eq!(backend.on_bus("POST", &command, &framed(&prompt, b"")).0, 200);
-    assert_eq!(backend.next_of(&mut client, "prompt_applied")["tags"], "dub");
-    assert_eq!(backend.on_bus("GET", &one, b"").1["prompt"], "dub");
-    let pcm = Pcm { channels: 1, audio: vec![0.25; 48_000] }.to_message();
-    let swap = json!({"type": "swap_source", "fixture_name": "mine"});
-    let (_, sent) = backend.on_bus("POST", &command, &framed(&swap, &pcm));
-    assert_eq!(sent["audio_bytes"], pcm.len());
-    assert_eq!(backend.next_of(&mut client, "swap_ready")["fixture_name"], "mine");
-
-    let unknown = (404, json!({"error": "unknown session"}));
-    assert_eq!(backend.on_bus("GET", "/sessions/nobody", b""), unknown);
-    assert_eq!(backend.on_bus("POST", "/sessions/nobody/cmd", &framed(&turn, b"")), unknown);
-    for (method, path, body, status) in [
-        ("POST", command.as_str(), &b""[..], 400),
-        ("POST", &command, b"\xff\xff\xff\xff{}", 400),
-        ("POST", "/sessions", b"", 404),
-        ("GET", "/", b"", 404),
-        ("DELETE", &one, b"", 405),
-    ] {
-        assert_eq!(backend.on_bus(method, path, body).0, status, "{method} {path}");
-    }
-
-    backend.act(client.close(None)).unwrap();
-    backend.await_end(1);
-    assert_eq!(backend.on_bus("GET", "/sessions", b""), (200, json!([])));
-}
-
-#[test]
-fn each_session_has_an_id_of_its_own() {
-    let ids = || {
-        let backend = Running::start(options());
-        [1, 2].map(|_| backend.next_of(&mut backend.session(), "ready")["session_id"].clone())
-    };
-    let [first, second] = ids();
-    assert_ne!(first, second);
-    assert_eq!(ids(), [first, second], "the seed decides");
-}
-
-#[test]
-fn an_upload_stays_and_reaches_the_session() {
-    let backend = Running::start(options());
-    let mut client = backend.session();
-    backend.next_of(&mut client, "ready");
-    let mut upload = backend.connect();
-    backend.send(&mut upload, r#"{"type": "upload_track", "name": "My Song.mp3"}"#);
-    let pcm = Pcm { channels: 1, audio: vec![0.25; 48_000] }.to_message();
-    backend.act(upload.send(Message::binary(pcm))).unwrap();
-    assert_eq!(backend.next_json(&mut upload)["name"], "My Song.wav");
-    assert_eq!(backend.next_close(&mut upload).0, 1000);
-    let name = "My Song.wav".to_owned();
-    backend.await_notice(2, &Happening::Uploaded { name });
-    assert_eq!(backend.next_of(&mut client, "stem_assets")["source_mode"], "");
-
-    let (_, _, names) = backend.get("/api/user_uploads");
-    assert_eq!(serde_json::from_slice::<Value>(&names).unwrap(), json!(["My Song.wav"]));
-    let (status, _, file) = backend.get("/user_uploads/My%20Song.wav");
-    assert_eq!((status, hound::WavReader::new(&file[..]).unwrap().duration()), (200, 48_000));
-    assert_eq!(backend.get("/user_uploads/other.wav").0, 404);
-    let swap =
-        r#"{"type": "swap_source", "use_server_source": true, "fixture_name": "My Song.wav"}"#;
-    backend.send(&mut client, swap);
-    assert_eq!(backend.next_of(&mut client, "swap_ready")["duration"], 1.0);
-}
-
-#[test]
 fn a_fixture_that_there_is_not_is_logged() {
     let backend = Running::start(options());
     let mut client = backend.connect();
     backend.send(&mut client, r#"{"use_server_fixture": true, "fixture_name": "nosuch"}"#);
     backend.await_notice(1, &Happening::UnknownFixture { name: "nosuch".to_owned() });
-}
-
-#[test]
-fn a_newer_session_preempts_and_an_upload_does_not() {
-    let backend = Running::start(options());
-    let mut first = backend.session();
-    backend.next_of(&mut first, "ready");
-
-    let mut upload = backend.connect();
-    backend.send(&mut upload, r#"{"type": "upload_track", "name": "mine"}"#);
-    let bytes = [1_u32.to_le_bytes(), 1_u32.to_le_bytes(), 0_f32.to_le_bytes()].concat();
-    backend.act(upload.send(Message::binary(bytes))).unwrap();
-    assert_eq!(backend.next_json(&mut upload)["type"], "upload_ok");
-    backend.next_of(&mut first, "params_update");
-
-    let mut second = backend.session();
-    let (code, reason) = backend.next_close(&mut first);
-    assert_eq!((code, reason.as_str()), (4001, "preempted by another session"));
-    backend.await_notice(1, &Happening::Preempted);
-    assert_eq!(backend.await_end(1), 4001);
-    backend.next_of(&mut second, "params_update");
-}
-
-#[test]
-fn a_client_that_does_not_read_is_heard_all_the_same() {
-    let mut options = options();
-    // More than two sockets hold.
-    let audio = vec![0.0; 8 << 20];
-    options.server.source = ServerSource::Pcm(Pcm { channels: 8, audio });
-    let backend = Running::start(options);
-    let deaf = backend.session();
-    backend.await_notice(1, &Happening::Ready);
-    assert_eq!(backend.post("/control/params_echo", r#"{"denoise": 0.7}"#).0, 200);
-
-    let mut second = backend.session();
-    assert_eq!(backend.next_json(&mut second)["type"], "ready");
-    assert_eq!(backend.await_end(1), 4001);
-    drop(deaf);
-}
-
-#[test]
-fn stopping_closes_with_1001() {
-    let mut backend = Running::start(options());
-    let mut client = backend.session();
-    backend.next_of(&mut client, "ready");
-    drop(backend.stop.take());
-    assert_eq!(backend.next_close(&mut client).0, 1001);
-    backend.stop();
-    assert_eq!(backend.await_end(1), 1001);
-    assert!(backend.act(TcpStream::connect(backend.address)).is_err());
-}
-
-#[test]
-fn a_bad_config_gets_an_error_and_a_close() {
-    let backend = Running::start(options());
-    for first in [Message::text("{"), Message::text("[]"), Message::binary([1, 2].to_vec())] {
-        let mut client = backend.connect();
-        backend.act(client.send(first)).unwrap();
-        let error = backend.next_json(&mut client);
-        assert_eq!((&error["type"], &error["code"]), (&json!("error"), &json!("handshake_failed")));
-        assert_eq!(backend.next_close(&mut client).0, 1011);
-    }
-}
-
-/// The code with which the backend answers raw bytes on a WebSocket.
-#[track_caller]
-fn check_raw(bytes: &[u8], code: u16) {
-    let backend = Running::start(options());
-    let mut client = backend.connect();
-    backend.act(client.get_mut().write_all(bytes)).unwrap();
-    assert_eq!(backend.next_close(&mut client).0, code);
-    drop(client);
-    assert_eq!(backend.await_end(1), code);
-}
-
-#[test]
-fn messages_that_cannot_be_taken_end_the_connection() {
-    // 101 MiB announced, and some of them there.
-    let mut too_long = vec![0x82, 0xff, 0, 0, 0, 0, 0x06, 0x50, 0, 0, 1, 2, 3, 4];
-    too_long.resize(100_000, 7);
-    check_raw(&too_long, 1009);
-    // Not masked; an opcode that there is not; text that is not UTF-8.
-    check_raw(&[0x81, 0x01, b'x'], 1002);
-    check_raw(&[0x83, 0x80, 1, 2, 3, 4], 1002);
-    check_raw(&[0x81, 0x81, 0, 0, 0, 0, 0xff], 1007);
-}
-
-#[test]
-fn a_client_that_answers_no_ping_is_given_up() {
-    let mut options = options();
-    let (ping_every, pong_within) = (Span(50_000_000), Span(50_000_000));
-    options.keepalive = KeepaliveOptions { ping_every, pong_within, ..KeepaliveOptions::default() };
-    let backend = Running::start(options);
-    let mut client = backend.session();
-    // Whoever does not read does not answer.
-    assert_eq!(backend.await_end(1), 1011);
-    let (code, reason) = backend.next_close(&mut client);
-    assert_eq!((code, reason.as_str()), (1011, "keepalive ping timeout"));
-}
-
-#[test]
-fn a_client_that_takes_nothing_is_given_up() {
-    let mut options = options();
-    // More than the buffers of both ends hold, so that it waits.
-    let audio = vec![0.0; 8 * 20 * 48_000];
-    options.server.source = ServerSource::Pcm(Pcm::new(8, audio));
-    options.keepalive.stalls_for = Some(Span(300_000_000));
-    let backend = Running::start(options);
-    let mut client = backend.session();
-    let reason = "the client takes nothing any more".to_owned();
-    backend.await_notice(1, &Happening::Closed { code: 1006, reason });
-    // What is left of the buffer comes, and no close.
-    let left = backend.act(async {
-        let mut left = Vec::new();
-        while let Some(Ok(message)) = client.next().await {
-            left.push(message);
-        }
-        left
-    });
-    assert!(!left.iter().any(Message::is_close), "{} messages", left.len());
-}
-
-/// Connects clients with this config, and reads which sessions the side bus then tells of.
-#[track_caller]
-fn check_sessions(configs: &[&str], left: usize) {
-    let backend = Running::start(options());
-    let mut clients: Vec<_> = configs
-        .iter()
-        .map(|config| {
-            let mut client = backend.connect();
-            backend.send(&mut client, config);
-            backend.next_of(&mut client, "ready");
-            client
-        })
-        .collect();
-    let preempted = configs.len() - left;
-    for client in &mut clients[..preempted] {
-        assert_eq!(backend.next_close(client).0, 4001, "{configs:?}");
-    }
-    let (_, sessions) = backend.on_bus("GET", "/sessions", b"");
-    assert_eq!(sessions.as_array().unwrap().len(), left, "{configs:?}: {sessions}");
-    for session in sessions.as_array().unwrap() {
-        let path = format!("/sessions/{}", session["id"].as_str().unwrap());
-        assert_eq!(backend.on_bus("GET", &path, b"").1["id"], session["id"]);
-    }
-}
-
-#[test]
-fn a_model_serves_as_many_sessions_as_its_family_has_room_for() {
-    let sfx = r#"{"checkpoint": "sa3-sfx", "text_only": true, "telemetry_version": 1, "sa3_duration_s": 1}"#;
-    check_sessions(&[sfx; 5], 4);
-    let mrt2 = r#"{"backend": "mrt2", "text_only": true, "telemetry_version": 1}"#;
-    check_sessions(&[mrt2; 2], 1);
-    check_sessions(&[CONFIG, mrt2], 2);
-}
-
-#[test]
-fn a_client_that_goes_without_a_word() {
-    let backend = Running::start(options());
-    let mut client = backend.session();
-    backend.next_of(&mut client, "ready");
-    drop(client);
-    assert_eq!(backend.await_end(1), 1006);
 }
 
 #[test]

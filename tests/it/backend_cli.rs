@@ -1,54 +1,15 @@
 //! `lagtape backend` as a program: what it prints, its side bus, and a fixture that it does not have.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::program::{check, check_complaint};
+use crate::program::{Running, check, check_complaint};
 
-/// A backend that is killed when it is dropped.
-struct Backend {
-    child: Child,
-    lines: BufReader<ChildStdout>,
-}
-
-impl Backend {
-    fn start(words: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_lagtape"))
-            .arg("backend")
-            .args(words)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap());
-        Self { child, lines }
-    }
-
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.lines.read_line(&mut line).unwrap();
-        line.trim_end().to_owned()
-    }
-
-    /// All that it said on stderr until it was killed.
-    fn said(mut self) -> String {
-        self.child.kill().unwrap();
-        let mut said = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-        said
-    }
-}
-
-impl Drop for Backend {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn started(words: &[&str]) -> Running {
+    Running::start(&[&["backend"], words].concat())
 }
 
 fn get(address: &str) -> Value {
@@ -62,14 +23,14 @@ fn get(address: &str) -> Value {
 
 #[test]
 fn the_side_bus_is_on_the_second_line() {
-    let mut backend = Backend::start(&["--bus-port", "0"]);
+    let backend = started(&["--bus-port", "0"]);
     assert!(backend.line().starts_with("ws://127.0.0.1:"));
     let bus = backend.line();
     assert_eq!(get(&bus), json!([]), "{bus}");
 
-    let mut backend = Backend::start(&["--bus-port", "off"]);
+    let backend = started(&["--bus-port", "off"]);
     assert!(backend.line().starts_with("ws://127.0.0.1:"));
-    assert!(!backend.said().contains("DEMON_CONTROL_PORT"));
+    assert!(!backend.kill().said.contains("DEMON_CONTROL_PORT"));
 }
 
 #[test]
@@ -82,7 +43,7 @@ fn a_side_bus_whose_port_is_taken_goes_elsewhere_or_fails() {
 
 #[test]
 fn a_recording_of_an_unknown_fixture_says_what_there_is() {
-    let mut backend = Backend::start(&["--loop", "2s"]);
+    let backend = started(&["--loop", "2s"]);
     let url = backend.line();
     let folder = TempDir::new().unwrap();
     let out = folder.path().join("x.lagtape").to_str().unwrap().to_owned();
@@ -92,6 +53,6 @@ fn a_recording_of_an_unknown_fixture_says_what_there_is() {
     {
         assert!(said.contains(part), "{said}");
     }
-    let said = backend.said();
+    let said = backend.kill().said;
     assert!(said.contains("asked for the fixture \"nosuch\", which is none"), "{said}");
 }

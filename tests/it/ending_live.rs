@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::{MaybeTlsStream, accept_async, connect_async};
 
 use crate::program::{check, lagtape};
-use crate::proxy_cli::{only_file, start as start_proxy, terminate};
+use crate::proxy_cli::{only_file, start as start_proxy};
 use crate::record::{READY, Socket, buffer, drain, reports, slice, start_recording};
 
 /// A ping, and the first 100 bytes of a binary message of 8,192.
@@ -143,7 +143,7 @@ async fn the_proxy_tells_the_message_under_way_whoever_sends_it() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("ws://{}", listener.local_addr().unwrap());
         let out = folder.path().to_str().unwrap();
-        let (child, said, address) =
+        let (proxy, address) =
             start_proxy(&["--upstream", &url, "--listen", "127.0.0.1:0", "-o", out]);
         // The proxy tries the server when it starts.
         drop(listener.accept().await.unwrap());
@@ -167,8 +167,7 @@ async fn the_proxy_tells_the_message_under_way_whoever_sends_it() {
             server.get_ref().set_zero_linger().unwrap();
             drop(server);
         }
-        let (_, page, complained) =
-            tokio::task::spawn_blocking(|| terminate(child, said)).await.unwrap();
+        let ended = tokio::task::spawn_blocking(|| proxy.terminate()).await.unwrap();
         let ending = ending_of(&only_file(folder.path()));
         let (by, under_way) = match is_client {
             true => (
@@ -177,7 +176,7 @@ async fn the_proxy_tells_the_message_under_way_whoever_sends_it() {
             ),
             false => (Party::Server, UNDER_WAY),
         };
-        assert_eq!((ending.kind, ending.by), (EndKind::Cut, Some(by)), "{page}{complained}");
+        assert_eq!((ending.kind, ending.by), (EndKind::Cut, Some(by)), "{ended:?}");
         assert_eq!(ending.under_way, [under_way]);
     }
 }

@@ -317,8 +317,7 @@ async fn record(family: Family, incident: &str, run_for_s: f64, out: &Path) -> A
             client,
             metadata: Default::default(),
         };
-        let recorded =
-            lagtape::edge::record::record(recording, std::future::pending(), ()).await;
+        let recorded = lagtape::edge::record::record(recording, std::future::pending(), ()).await;
         drop(stop);
         recorded.unwrap()
     };

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
@@ -15,9 +15,10 @@ use lagtape::wire::slice::SliceHeader;
 use tempfile::TempDir;
 use tokio_tungstenite::tungstenite::Message;
 
+use crate::program::{Running, command};
 use crate::promises::measured;
 use crate::proxy_between::{Maker, PATIENCE, messages_of, read};
-use crate::proxy_cli::{only_file, session, start, terminate};
+use crate::proxy_cli::{only_file, session, start};
 use crate::record::{drain, reports, start_recording};
 
 fn signal(pid: u32, name: &str) {
@@ -51,15 +52,15 @@ fn a_proxy_that_was_stopped_goes_on_where_it_was() {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("ws://{}", server.local_addr().unwrap());
     let out = folder.path().to_str().unwrap();
-    let (child, said, address) = start(&["--upstream", &url, "--listen", "127.0.0.1:0", "-o", out]);
+    let (proxy, address) = start(&["--upstream", &url, "--listen", "127.0.0.1:0", "-o", out]);
     drop(server.accept().unwrap());
     let (mut client, mut other_end) = session(&server, address.strip_prefix("ws://").unwrap());
     other_end.set_read_timeout(Some(PATIENCE)).unwrap();
     let before = Maker::new(3, true, None).random(20).traffic;
     pass(&mut client, &mut other_end, &before.wire);
 
-    signal(child.id(), "-STOP");
-    wait_until_stopped(child.id());
+    proxy.signal("-STOP");
+    wait_until_stopped(proxy.id());
     // Little enough for the sockets to hold.
     let mut during = Maker::new(4, true, None);
     for number in 0..50_u8 {
@@ -69,14 +70,14 @@ fn a_proxy_that_was_stopped_goes_on_where_it_was() {
     client.write_all(&during.wire).unwrap();
     other_end.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
     assert!(other_end.read(&mut [0]).is_err(), "nothing passes while it is stopped");
-    signal(child.id(), "-CONT");
+    proxy.signal("-CONT");
     other_end.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut heard = vec![0; during.wire.len()];
     other_end.read_exact(&mut heard).unwrap();
     assert!(heard == during.wire, "the bytes are what was sent");
 
-    let (code, _, complained) = terminate(child, said);
-    assert_eq!(code, Some(0), "{complained}");
+    let ended = proxy.terminate();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
     let capture = only_file(folder.path());
     let sent = [before.messages.clone(), during.messages].concat();
     assert_eq!(messages_of(&capture, Direction::ClientToServer), sent);
@@ -181,28 +182,19 @@ fn times_do_not_follow_a_civil_clock_that_is_set() {
     let folder = TempDir::new().unwrap();
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("ws://{}", server.local_addr().unwrap());
-    let mut child = Command::new(env!("CARGO_BIN_EXE_lagtape"))
-        .args(["proxy", "--upstream", &url, "--listen", "127.0.0.1:0", "-o"])
-        .arg(folder.path())
-        .envs([faked])
-        .env("FAKETIME", "@2020-01-01 00:00:00 x3000")
-        .env("DONT_FAKE_MONOTONIC", "1")
-        .env_remove("LAGTAPE_COLOR")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut said = std::io::BufReader::new(child.stdout.take().unwrap());
-    let mut first = String::new();
-    std::io::BufRead::read_line(&mut said, &mut first).unwrap();
+    let out = folder.path().to_str().unwrap();
+    let words = ["proxy", "--upstream", &url, "--listen", "127.0.0.1:0", "-o", out];
+    let mut command = command(&words);
+    command.envs([faked, ("FAKETIME".to_owned(), "@2020-01-01 00:00:00 x3000".to_owned())]);
+    let proxy = Running::of(command.env("DONT_FAKE_MONOTONIC", "1"));
+    let first = proxy.line();
     drop(server.accept().unwrap());
-    let address = first.trim().strip_prefix("ws://").unwrap();
+    let address = first.strip_prefix("ws://").unwrap();
     let (mut client, mut other_end) = session(&server, address);
     let sent = Maker::new(5, true, None).random(30).traffic;
     pass(&mut client, &mut other_end, &sent.wire);
-    let (code, _, complained) = terminate(child, said);
-    assert_eq!(code, Some(0), "{complained}");
+    let ended = proxy.terminate();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
     let capture = only_file(folder.path());
     assert!(capture.file_name().unwrap().to_str().unwrap().starts_with("2020"), "{capture:?}");
     assert_eq!(messages_of(&capture, Direction::ClientToServer), sent.messages);

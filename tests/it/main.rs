@@ -25,6 +25,7 @@ mod errors;
 mod export;
 mod families;
 mod family_servers;
+mod flac;
 mod flight;
 mod foreign;
 mod fuzz;
@@ -44,6 +45,7 @@ mod incidents;
 mod interrupted;
 mod join;
 mod live;
+mod live_cause;
 #[cfg(feature = "mcp")]
 mod mcp;
 #[cfg(feature = "mcp")]

@@ -1,10 +1,8 @@
 //! Sessions that are none of a DEMON server: recorded, imported, played again and told for what they are.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -18,7 +16,8 @@ use tokio_tungstenite::accept_async;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::har::{entry, frames, har, stall};
-use crate::program::{check, check_complaint};
+use crate::program::{Ended, check, check_complaint};
+use crate::proxy_cli::start;
 use crate::replay::{at_once, connect, messages, play, read_all};
 
 /// A chat in JSON, with a burst of pictures and a silence of 5 s.
@@ -184,17 +183,9 @@ async fn other_protocols_are_recorded_by_the_proxy() {
     let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let upstream = format!("ws://{}", server.local_addr().unwrap());
     let serving = tokio::spawn(echo(server));
-    let mut child = Command::new(env!("CARGO_BIN_EXE_lagtape"))
-        .args(["proxy", "--upstream", &upstream, "--listen", "127.0.0.1:0", "-o"])
-        .arg(folder.path())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-    let mut client = connect(line.trim().trim_start_matches("ws://").parse().unwrap()).await;
+    let out = folder.path().to_str().unwrap();
+    let (proxy, address) = start(&["--upstream", &upstream, "--listen", "127.0.0.1:0", "-o", out]);
+    let mut client = connect(address.trim_start_matches("ws://").parse().unwrap()).await;
     for n in 0..10 {
         client.send(Message::text(format!("{{\"n\": {n}}}"))).await.unwrap();
         for _ in 0..2 {
@@ -203,11 +194,8 @@ async fn other_protocols_are_recorded_by_the_proxy() {
     }
     client.close(None).await.unwrap();
     serving.await.unwrap();
-    let pid = child.id().to_string();
-    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-    let output = child.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(0), "{said}");
+    let Ended { code, said, .. } = proxy.terminate();
+    assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("no stream") && !said.contains("healthy"), "{said}");
     let capture = fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
     let analysis = app::analyze(&capture, &AnalyzeOptions::default()).unwrap();

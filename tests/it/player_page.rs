@@ -10,7 +10,8 @@ use lagtape::report::Analysis;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::backend::{Running, framed};
+use crate::backend::Running;
+use crate::backend::side_bus::framed;
 use crate::proxy_between::{Between, PATIENCE, into};
 use crate::proxy_peers::{Shown, browser, page_server};
 use crate::replay::replaying;
@@ -60,14 +61,13 @@ fn replayed(
     words: &[&str],
     asked: &str,
 ) -> Option<(Value, Option<i32>, String)> {
-    let (child, first) = replaying(capture, words);
+    let (replay, first) = replaying(capture, words);
     let listening: Option<Value> = serde_json::from_str(&first).ok();
     let address = listening.as_ref().and_then(|line| line["listening"].as_str());
     let ws = address.unwrap_or(&first);
     let found = shown(folder, ws, asked)?;
-    let output = child.wait_with_output().unwrap();
-    let printed = String::from_utf8(output.stdout).unwrap();
-    Some((found, output.status.code(), printed))
+    let ended = replay.wait();
+    Some((found, ended.code, ended.out))
 }
 
 #[test]

@@ -1,19 +1,161 @@
-//! The program, run to its end as people run it.
+//! The program, run to its end or for a while, as people run it.
 
-use std::process::{Command, Output, Stdio};
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 
 use tempfile::TempDir;
 
+use crate::proxy_between::PATIENCE;
+
+/// `lagtape` with these words, in the repository.
+pub fn command(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lagtape"));
+    command.args(words);
+    at_home(&mut command);
+    command
+}
+
+/// In the repository, without what is set here, and with nothing on stdin.
+fn at_home(command: &mut Command) {
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).stdin(Stdio::null());
+    command.env_remove("LAGTAPE_THREADS").env_remove("LAGTAPE_COLOR");
+}
+
 /// What `lagtape` does with these words.
 pub fn lagtape(words: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_lagtape"))
-        .args(words)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .env_remove("LAGTAPE_THREADS")
-        .env_remove("LAGTAPE_COLOR")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
+    command(words).output().unwrap()
+}
+
+/// The program while it runs; killed when it is dropped. What it prints is read as it comes.
+pub struct Running {
+    child: Child,
+    /// Lines of stdout.
+    out: Receiver<String>,
+    /// Lines of stderr.
+    said: Receiver<String>,
+}
+
+/// How it ended, and what it printed that nobody had read yet.
+#[derive(Debug)]
+pub struct Ended {
+    pub code: Option<i32>,
+    pub out: String,
+    pub said: String,
+}
+
+impl Running {
+    pub fn start(words: &[&str]) -> Running {
+        Running::of(&mut command(words))
+    }
+
+    /// With this many file descriptors at most.
+    pub fn start_within(words: &[&str], descriptors: u32) -> Running {
+        let mut shell = Command::new("sh");
+        let script = format!("ulimit -n {descriptors} && exec \"$0\" \"$@\"");
+        shell.args(["-c", &script, env!("CARGO_BIN_EXE_lagtape")]).args(words);
+        at_home(&mut shell);
+        Running::of(&mut shell)
+    }
+
+    pub fn of(command: &mut Command) -> Running {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let said = lines(child.stderr.take().unwrap());
+        let out = lines(child.stdout.take().unwrap());
+        Running { child, out, said }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// The next line of stdout.
+    #[track_caller]
+    pub fn line(&self) -> String {
+        let line = self.out.recv_timeout(PATIENCE);
+        line.unwrap_or_else(|error| {
+            panic!("no line came ({error}): {:#?}", self.said.try_iter().collect::<Vec<_>>())
+        })
+    }
+
+    /// The next line of stderr.
+    #[track_caller]
+    pub fn complaint(&self) -> String {
+        self.said.recv_timeout(PATIENCE).unwrap()
+    }
+
+    /// Waits for a line of stderr that holds this.
+    #[track_caller]
+    pub fn says(&self, part: &str) -> String {
+        let mut others = Vec::new();
+        loop {
+            match self.said.recv_timeout(PATIENCE) {
+                Ok(line) if line.contains(part) => return line,
+                Ok(line) => others.push(line),
+                Err(error) => panic!("{part:?} was not said ({error}): {others:#?}"),
+            }
+        }
+    }
+
+    #[cfg(unix)]
+    #[track_caller]
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([name, &self.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Stops it as a service manager does.
+    #[cfg(unix)]
+    #[track_caller]
+    pub fn terminate(self) -> Ended {
+        self.signal("-TERM");
+        self.wait()
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub fn wait(mut self) -> Ended {
+        let mut out = String::new();
+        loop {
+            match self.out.recv_timeout(PATIENCE) {
+                Ok(line) => out.extend([line.as_str(), "\n"]),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("it does not end; it printed {out}"),
+            }
+        }
+        let code = self.child.wait().unwrap().code();
+        let said = self.said.iter().map(|line| line + "\n").collect();
+        Ended { code, out, said }
+    }
+
+    /// Kills it.
+    pub fn kill(mut self) -> Ended {
+        self.child.kill().unwrap();
+        self.wait()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn lines(from: impl Read + Send + 'static) -> Receiver<String> {
+    let (tell, told) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(from).lines() {
+            // Nobody listens any more once the test is over.
+            let _ = tell.send(line.unwrap());
+        }
+    });
+    told
 }
 
 /// It ends with this exit code; what it printed on stdout and on stderr.

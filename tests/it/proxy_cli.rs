@@ -1,31 +1,23 @@
 //! `lagtape proxy` as people run it: what it says, what it leaves behind, and how it ends.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
 
 use lagtape::app::{self, AnalyzeOptions};
 use lagtape::capture::Direction;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::program::{Ended, Running, check};
 use crate::promises::measured;
 use crate::proxy_between::{Maker, Traffic, messages_of};
 
-fn proxy(words: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lagtape"));
-    command.arg("proxy").args(words).env_remove("LAGTAPE_COLOR").stdin(Stdio::null());
-    command
-}
-
 #[track_caller]
 fn check_complaint(words: &[&str], code: i32, sentence: &str) {
-    let output = proxy(words).output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
+    let (_, said) = check(&[&["proxy"], words].concat(), code);
     assert!(said.contains(sentence), "{words:?} said: {said}");
     assert!(!said.contains("SECRET"), "{said}");
-    assert_eq!(output.status.code(), Some(code), "{words:?}: {said}");
 }
 
 #[test]
@@ -60,24 +52,11 @@ fn what_cannot_be_is_said_at_once() {
     check_complaint(&words, 1, "cannot make the folder");
 }
 
-/// A proxy that runs, and the address from its first line.
-pub fn start(words: &[&str]) -> (Child, BufReader<ChildStdout>, String) {
-    let mut child = proxy(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut out = BufReader::new(child.stdout.take().unwrap());
-    let mut first = String::new();
-    out.read_line(&mut first).unwrap();
-    (child, out, first.trim().to_owned())
-}
-
-/// Stops it as a service manager does, and gives back exit code, stdout and stderr.
-#[cfg(unix)]
-pub fn terminate(mut child: Child, mut out: impl Read) -> (Option<i32>, String, String) {
-    let pid = child.id().to_string();
-    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-    let (mut said, mut complained) = (String::new(), String::new());
-    out.read_to_string(&mut said).unwrap();
-    child.stderr.take().unwrap().read_to_string(&mut complained).unwrap();
-    (child.wait().unwrap().code(), said, complained)
+/// A proxy that runs, and its first line.
+pub fn start(words: &[&str]) -> (Running, String) {
+    let proxy = Running::start(&[&["proxy"], words].concat());
+    let first = proxy.line();
+    (proxy, first)
 }
 
 /// Shakes hands through the proxy with a server that is played here.
@@ -109,20 +88,17 @@ fn a_termination_seals_the_captures() {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("ws://{}", server.local_addr().unwrap());
     let out = captures.to_str().unwrap();
-    let (child, said, address) = start(&["--upstream", &url, "--listen", "127.0.0.1:0", "-o", out]);
+    let (proxy, address) = start(&["--upstream", &url, "--listen", "127.0.0.1:0", "-o", out]);
     // The proxy tries the server when it starts.
     drop(server.accept().unwrap());
     let (mut client, mut other_end) = session(&server, address.strip_prefix("ws://").unwrap());
     let sent = Maker::new(3, true, None).random(30).traffic;
     client.write_all(&sent.wire).unwrap();
     other_end.read_exact(&mut vec![0; sent.wire.len()]).unwrap();
-    let (code, _, complained) = terminate(child, said);
-    assert_eq!(code, Some(0), "{complained}");
-    assert!(
-        complained.contains("asks for ws://") && !complained.contains("SECRET"),
-        "{complained}"
-    );
-    assert!(complained.contains("next: lagtape analyze"), "{complained}");
+    let Ended { code, said, .. } = proxy.terminate();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("asks for ws://") && !said.contains("SECRET"), "{said}");
+    assert!(said.contains("next: lagtape analyze"), "{said}");
     let capture = only_file(&captures);
     assert_eq!(messages_of(&capture, Direction::ClientToServer), sent.messages);
     let analysis = app::analyze(&capture, &AnalyzeOptions::default()).unwrap();
@@ -138,16 +114,12 @@ fn a_server_that_is_gone_is_not_taken_for_wrong_credentials() {
     let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let url = format!("ws://{gone}");
     let words = ["--upstream", &url, "--listen", "127.0.0.1:0", "--no-capture"];
-    let (child, said, address) = start(&words);
+    let (proxy, address) = start(&words);
     let out = folder.path().join("x.lagtape");
-    let output = Command::new(env!("CARGO_BIN_EXE_lagtape"))
-        .args(["record", &address, "--fixture", "x", "-o", out.to_str().unwrap()])
-        .output()
-        .unwrap();
-    let complained = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{complained}");
-    assert!(complained.contains("does not reach the server"), "{complained}");
-    terminate(child, said);
+    let words = ["record", &address, "--fixture", "x", "-o", out.to_str().unwrap()];
+    let (_, said) = check(&words, 1);
+    assert!(said.contains("does not reach the server"), "{said}");
+    proxy.terminate();
 }
 
 pub fn only_file(folder: &Path) -> PathBuf {
@@ -165,26 +137,23 @@ fn programs_read_lines_of_json() {
     drop(server);
     let words =
         ["--upstream", &url, "--listen", "127.0.0.1:0", "--no-capture", "--insecure", "--json"];
-    let (child, mut said, first) = start(&words);
+    let (proxy, first) = start(&words);
     let first: Value = serde_json::from_str(&first).unwrap();
     assert_eq!((&first["schema"], &first["type"]), (&1.into(), &"listening".into()));
-    let mut line = String::new();
-    said.read_line(&mut line).unwrap();
+    let line = proxy.line();
     let trouble: Value = serde_json::from_str(&line).unwrap();
     assert_eq!(trouble["type"], "trouble");
     assert!(trouble["sentence"].as_str().unwrap().contains("listens all the same"), "{line}");
-    let (code, _, complained) = terminate(child, said);
-    assert_eq!(code, Some(0));
-    assert!(complained.contains("no certificate is checked"), "{complained}");
+    let ended = proxy.terminate();
+    assert_eq!(ended.code, Some(0));
+    assert!(ended.said.contains("no certificate is checked"), "{ended:?}");
 }
 
 /// Reads lines of JSON up to one of this type for which `is` says so.
 #[track_caller]
-fn line_of(said: &mut impl BufRead, kind: &str, is: impl Fn(&Value) -> bool) -> Value {
+fn line_of(proxy: &Running, kind: &str, is: impl Fn(&Value) -> bool) -> Value {
     loop {
-        let mut line = String::new();
-        assert_ne!(said.read_line(&mut line).unwrap(), 0, "no {kind} came");
-        let line: Value = serde_json::from_str(&line).unwrap();
+        let line: Value = serde_json::from_str(&proxy.line()).unwrap();
         if line["type"] == kind && is(&line) {
             return line;
         }
@@ -193,8 +162,7 @@ fn line_of(said: &mut impl BufRead, kind: &str, is: impl Fn(&Value) -> bool) -> 
 
 /// A proxy that writes JSON and records into a folder, with a session in it.
 struct Watched {
-    child: Child,
-    said: BufReader<ChildStdout>,
+    proxy: Running,
     client: TcpStream,
     server: TcpStream,
 }
@@ -205,11 +173,11 @@ impl Watched {
         let url = format!("ws://{}", server.local_addr().unwrap());
         let out = out.to_str().unwrap();
         let all = ["--upstream", &url, "--listen", "127.0.0.1:0", "-o", out, "--json"];
-        let (child, said, first) = start(&[&all[..], words].concat());
+        let (proxy, first) = start(&[&all[..], words].concat());
         let first: Value = serde_json::from_str(&first).unwrap();
         drop(server.accept().unwrap());
         let (client, server) = session(&server, first["address"].as_str().unwrap());
-        Watched { child, said, client, server }
+        Watched { proxy, client, server }
     }
 
     /// Sends what was made and waits until it has passed.
@@ -227,7 +195,7 @@ impl Watched {
         for end in [&self.client, &self.server] {
             end.shutdown(std::net::Shutdown::Both).unwrap();
         }
-        let closed = line_of(&mut self.said, "closed", |_| true);
+        let closed = line_of(&self.proxy, "closed", |_| true);
         serde_json::from_value(closed["captures"].clone()).unwrap()
     }
 }
@@ -242,10 +210,9 @@ fn a_ring_is_written_for_each_signal_and_the_oldest_go() {
     watched.pass(&sent);
     let count = || std::fs::read_dir(folder.path()).unwrap().count();
     assert_eq!(count(), 0, "nothing was asked for yet");
-    let pid = watched.child.id().to_string();
     for _ in 0..3 {
-        assert!(Command::new("kill").args(["-USR1", &pid]).status().unwrap().success());
-        line_of(&mut watched.said, "recorder", |line| {
+        watched.proxy.signal("-USR1");
+        line_of(&watched.proxy, "recorder", |line| {
             line["sentence"].as_str().unwrap().contains("somebody asked for it; writing")
         });
     }
@@ -256,8 +223,8 @@ fn a_ring_is_written_for_each_signal_and_the_oldest_go() {
         assert_eq!(messages_of(capture, Direction::ClientToServer), sent.messages);
         assert!(app::analyze(capture, &AnalyzeOptions::default()).unwrap().complete);
     }
-    let (code, _, complained) = terminate(watched.child, watched.said);
-    assert_eq!(code, Some(0), "{complained}");
+    let ended = watched.proxy.terminate();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
 }
 
 #[cfg(unix)]
@@ -276,6 +243,6 @@ fn a_session_is_split_into_parts_that_join() {
     measured(captures.len() as u64, "parts joined without a loss");
     let largest = captures.iter().map(|part| part.metadata().unwrap().len()).max().unwrap();
     assert!(largest < 1_400_000, "{largest} bytes");
-    let (code, _, complained) = terminate(watched.child, watched.said);
-    assert_eq!(code, Some(0), "{complained}");
+    let ended = watched.proxy.terminate();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
 }

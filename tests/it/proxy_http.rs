@@ -1,17 +1,21 @@
 //! HTTP through the proxy: every byte but the few that have to change, as soon as it is there.
 
-use std::net::SocketAddr;
-use std::time::Duration;
+mod heads;
+mod refused;
 
-use lagtape::capture::Direction;
-use lagtape::edge::proxy::{ProxyNotice as Notice, ProxyOptions, ServerTrust as Trust};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
+
+use lagtape::edge::proxy::ProxyOptions;
+use lagtape::edge::proxy::ServerTrust as Trust;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-use crate::proxy_between::{Between, Maker, PATIENCE, into, messages_of};
+use self::refused::check_refusal;
+use crate::proxy_between::{Between, PATIENCE};
 
 /// A client and a server, with the proxy between them.
 struct Line {
@@ -202,119 +206,6 @@ async fn a_switch_to_another_protocol_is_no_session() {
     assert_eq!(said, []);
 }
 
-/// Heads as some servers send them and browsers read them, with a body of five bytes.
-fn odd_heads() -> Vec<String> {
-    let many: String = (0..300).map(|i| format!("X-{i}: {i}\r\n")).collect();
-    vec![
-        "HTTP/1.1 200 OK\r\nContent-Length : 5\r\n\r\n".to_owned(),
-        "HTTP/1.1 200 OK\r\nX: folded\r\n  value\r\nContent-Length: 5\r\n\r\n".to_owned(),
-        format!("HTTP/1.1 200 OK\r\n{many}Content-Length: 5\r\n\r\n"),
-        "HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\n\r\n".to_owned(),
-        "HTTP/1.1 200 OK\nContent-Length: 5\n\n".to_owned(),
-        "HTTP/1.1  200  OK\r\nno header at all\r\nContent-Length: 5\r\n\r\n".to_owned(),
-        "HTTP/1.1 200\r\nContent-Length: 5\r\n\r\n".to_owned(),
-    ]
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn answers_that_browsers_read_hold_nothing_up() {
-    for head in odd_heads() {
-        let mut line = Line::begin(GET, GET).await;
-        line.answers(&format!("{head}12345")).await;
-        line.client_says("GET /more HTTP/1.1\r\n\r\n").await;
-        line.server_sees("GET /more HTTP/1.1\r\n\r\n").await;
-        line.answers(&format!("{head}67890")).await;
-        let said = tokio::task::spawn_blocking(move || line.between.finish()).await.unwrap();
-        assert_eq!(said, [], "{head}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn answers_that_nobody_reads_pass_both_ways() {
-    for head in [
-        "ICY 200 OK\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nContent-Length: 5, 6\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\nzz\r\n",
-        "\0\x01\x02",
-    ] {
-        let mut line = Line::begin(GET, GET).await;
-        line.answers(head).await;
-        line.client_says("whatever\0 follows").await;
-        line.server_sees("whatever\0 follows").await;
-        line.answers("likewise").await;
-        line.client.shutdown().await.unwrap();
-        ends(&mut line.server).await;
-        line.answers("to the end").await;
-        drop(line.server);
-        ends(&mut line.client).await;
-        let between = line.between;
-        let said = tokio::task::spawn_blocking(move || between.finish()).await.unwrap();
-        assert!(
-            matches!(&said[..], [Notice::Trouble { session: None, sentence }]
-                if sentence.contains("passed on as it is")),
-            "{head}: {said:?}"
-        );
-    }
-    // Also while the request is not whole.
-    let post = "POST / HTTP/1.1\r\nHost: HOST\r\nContent-Length: 9\r\n\r\n1234";
-    let mut line = Line::begin(post, post).await;
-    line.answers("ICY 200 OK\r\n\r\n").await;
-    line.answers("at once").await;
-    line.client_says("56789").await;
-    line.server_sees("56789").await;
-    line.client_says("anything").await;
-    line.server_sees("anything").await;
-    line.answers("and on").await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_handshake_is_done_whatever_its_head_looks_like() {
-    let many: String = (0..300).map(|i| format!("X-{i}: {i}\r\n")).collect();
-    for answer in [
-        "HTTP/1.1 101 On\r\nUpgrade : websocket\r\n\r\n".to_owned(),
-        "HTTP/1.1 101 On\r\nX: a\r\n\tb\r\nUpgrade: WebSocket\r\n\r\n".to_owned(),
-        format!("HTTP/1.1 101 On\r\n{many}Upgrade: websocket\r\n\r\n"),
-        "HTTP/1.1 101 On\nUpgrade: websocket\n\n".to_owned(),
-        "HTTP/1.1 101 On\r\n\r\n".to_owned(),
-        "HTTP/9.1 101 On\r\nUpgrade: websocket\r\n\r\n".to_owned(),
-    ] {
-        let folder = tempfile::TempDir::new().unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("ws://{}", listener.local_addr().unwrap());
-        let between = Between::start(&url, into(folder.path()));
-        let mut client = TcpStream::connect(between.address).await.unwrap();
-        let shake = "GET / HTTP/1.1\r\nUpgrade: foo, WebSocket\r\n\r\n";
-        client.write_all(shake.as_bytes()).await.unwrap();
-        let (mut server, _) = listener.accept().await.unwrap();
-        sees(&mut server, shake, "the server").await;
-        let mut down = Maker::new(2, false, None);
-        down.message(1, b"with the head", 100);
-        let wire = [answer.as_bytes(), &down.traffic.wire].concat();
-        server.write_all(&wire).await.unwrap();
-        let mut heard = vec![0; wire.len()];
-        let read = tokio::time::timeout(PATIENCE, client.read_exact(&mut heard)).await;
-        read.unwrap_or_else(|_| panic!("{answer}")).unwrap();
-        assert_eq!(heard, wire, "{answer}");
-        let up = Maker::new(1, true, None).random(5).traffic;
-        client.write_all(&up.wire).await.unwrap();
-        server.read_exact(&mut vec![0; up.wire.len()]).await.unwrap();
-        drop((client, server));
-        let capture = tokio::task::spawn_blocking(move || between.closed()).await.unwrap();
-        assert_eq!(messages_of(&capture, Direction::ClientToServer), up.messages, "{answer}");
-        assert_eq!(messages_of(&capture, Direction::ServerToClient), down.traffic.messages);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn redirects_to_the_server_lead_to_the_proxy() {
-    let mut line = Line::begin(GET, GET).await;
-    let answer = |to: SocketAddr| {
-        format!("HTTP/1.1 307 There\r\nlocation: http://{to}/x/?y\r\nContent-Length: 0\r\n\r\n")
-    };
-    line.server_says(&answer(line.origin)).await;
-    line.client_sees(&answer(line.between.address)).await;
-}
-
 /// Megabytes, from a server that is faster than its client and the other way round.
 #[tokio::test(flavor = "multi_thread")]
 async fn large_bodies_are_whole() {
@@ -342,125 +233,6 @@ async fn large_bodies_are_whole() {
     also_heard.unwrap();
     assert!(heard_up == body && heard_down.ends_with(&body));
     let _ends = (say_up.await.unwrap().unwrap(), say_down.await.unwrap().unwrap());
-}
-
-/// What a client gets that says this to a proxy of `upstream`, and what the proxy says.
-async fn refusal(upstream: &str, trust: &Trust, request: &[u8]) -> (String, String) {
-    let between = Between::trusting(upstream, trust, ProxyOptions::default());
-    let mut client = TcpStream::connect(between.address).await.unwrap();
-    client.write_all(request).await.unwrap();
-    let mut answer = String::new();
-    let read = client.read_to_string(&mut answer);
-    tokio::time::timeout(PATIENCE, read).await.unwrap().unwrap();
-    let said = tokio::task::spawn_blocking(move || between.finish()).await.unwrap();
-    match &said[..] {
-        [Notice::Trouble { session: None, sentence }] => (answer, sentence.clone()),
-        other => panic!("{other:?}"),
-    }
-}
-
-async fn check_refusal(
-    upstream: &str,
-    trust: &Trust,
-    request: &[u8],
-    status: &str,
-    sentence: &str,
-) {
-    let (answer, said) = refusal(upstream, trust, request).await;
-    assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
-    assert!(answer.contains(sentence), "{answer}");
-    assert!(said.contains(sentence) && !said.contains("SECRET"), "{said}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn refusals_say_what_to_do() {
-    let get = GET.as_bytes();
-    // Nobody listens on a port that was just given back.
-    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let url = format!("ws://{nobody}/x?apiKey=SECRET");
-    check_refusal(&url, &Trust::System, get, "502", "is the server running").await;
-    let any = "ws://127.0.0.1:1";
-    check_refusal(any, &Trust::System, b"\x16\x03\x01\x02\x00", "400", "with ws:// or http://")
-        .await;
-    check_refusal(any, &Trust::System, b"hello\r\n\r\n", "400", "does not speak HTTP").await;
-    let two = b"POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n";
-    check_refusal(any, &Trust::System, two, "400", "both a length and chunks").await;
-    let many: String = (0..300).map(|i| format!("X-{i}: {i}\r\n")).collect();
-    for (request, sentence) in [
-        ("CONNECT there:1 HTTP/1.1\r\nHost: there:1\r\n\r\n", "CONNECT asks for a tunnel"),
-        ("GET http://there/x HTTP/1.1\r\nHost: there\r\n\r\n", "a whole address"),
-        ("GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n", "two Hosts"),
-        ("GET / HTTP/1.1\r\nHost : x\r\n\r\n", "a header of it is malformed"),
-        ("GET / HTTP/1.1\r\nHost: x\r\n folded\r\n\r\n", "a header of it is malformed"),
-        ("GET / HTTP/1.1\nHost: x\n\n", "ends without CR"),
-        (&format!("GET / HTTP/1.1\r\n{many}\r\n"), "more than 256 headers"),
-        ("GET / HTTP/1.1\r\nTransfer-Encoding: chunked, identity\r\n\r\n", "where its body ends"),
-    ] {
-        check_refusal(any, &Trust::System, request.as_bytes(), "400", sentence).await;
-    }
-}
-
-/// A head that never becomes whole is given up, and so is a connection without any; one that has
-/// asked may be idle.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_head_has_its_time() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let head_timeout = Duration::from_millis(1);
-    let options = ProxyOptions { head_timeout, ..ProxyOptions::default() };
-    let between = Between::start(&url, options);
-    for (sent, expected) in [("GET / HT", "HTTP/1.1 408 "), ("", "")] {
-        let mut client = TcpStream::connect(between.address).await.unwrap();
-        client.write_all(sent.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        let read = client.read_to_string(&mut answer);
-        // The connection may have been given up, or reset, before anything came.
-        let _ = tokio::time::timeout(PATIENCE, read).await.unwrap();
-        assert!(answer.starts_with(expected) || answer.is_empty(), "{answer}");
-    }
-    drop(between);
-
-    let head_timeout = Duration::from_millis(300);
-    let options = ProxyOptions { head_timeout, ..ProxyOptions::default() };
-    let between = Between::start(&url, options);
-    let mut client = TcpStream::connect(between.address).await.unwrap();
-    client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
-    let (mut server, _) = listener.accept().await.unwrap();
-    sees(&mut server, "GET / HTTP/1.1\r\n\r\n", "the server").await;
-    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
-    server.write_all(answer.as_bytes()).await.unwrap();
-    sees(&mut client, answer, "the client").await;
-    // The first byte of the next request starts the time, however long the connection was idle.
-    client.write_all(b"G").await.unwrap();
-    let mut answer = String::new();
-    let read = client.read_to_string(&mut answer);
-    tokio::time::timeout(PATIENCE, read).await.unwrap().unwrap();
-    assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("within 0.3 s"), "{answer}");
-    ends(&mut server).await;
-}
-
-/// A body that goes wrong on its way: the client hears of it, and the server gets nothing of what
-/// could be another request.
-#[tokio::test(flavor = "multi_thread")]
-async fn bodies_that_go_wrong_are_refused() {
-    let head = "POST / HTTP/1.1\r\nHost: HOST\r\nTransfer-Encoding: chunked\r\n\r\n";
-    for (body, sentence) in [
-        ("zz\r\n", "is no number"),
-        ("0x2\r\nab\r\n", "is no number"),
-        ("+2\r\nab\r\n", "is no number"),
-        ("2\nab\r\n", "ends without CR"),
-        ("2\r\nabGET / HTTP/1.1\r\n\r\n", "longer than it says"),
-    ] {
-        let mut line = Line::begin(head, head).await;
-        line.client_says("1\r\nx\r\n").await;
-        line.server_sees("1\r\nx\r\n").await;
-        line.client_says(body).await;
-        let mut answer = String::new();
-        let read = line.client.read_to_string(&mut answer);
-        tokio::time::timeout(PATIENCE, read).await.unwrap().unwrap();
-        assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains(sentence), "{answer}");
-        ends(&mut line.server).await;
-    }
 }
 
 fn tls_file(name: &str) -> PathBuf {

@@ -20,8 +20,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::backend::Running;
 use crate::proxy_between::{Between, PATIENCE, into, read};
-use crate::python;
 use crate::replay::{bundled, hex, replaying};
+use crate::{program, python};
 
 /// Node with the package `ws`, or `None` when the test is to be skipped. `LAGTAPE_NODE` names it and
 /// `LAGTAPE_NODE_MODULES` the folder of its packages; with `LAGTAPE_REQUIRE_NODE` a missing one is a
@@ -334,12 +334,12 @@ fn a_page_in_a_browser_plays_a_recording() {
     let Some(browser) = browser() else { return };
     let folder = TempDir::new().unwrap();
     let (capture, out) = (bundled("stall"), folder.path().join("replayed.lagtape"));
-    let (child, address) = replaying(&capture, &["--rate", "4", "-o", out.to_str().unwrap()]);
+    let (replay, address) = replaying(&capture, &["--rate", "4", "-o", out.to_str().unwrap()]);
     let (origin, found) = page_server(address.trim_start_matches("ws://").parse().unwrap());
     let url = format!("http://{origin}/?wanted=all&ws={address}");
     let shown = Shown::new(browser, &folder.path().join("profile"), &url);
     let (_, found) = found.recv_timeout(PATIENCE).expect("the page finds something");
-    let output = child.wait_with_output().unwrap();
+    let program::Ended { code, out: printed, .. } = replay.wait();
     drop(shown);
 
     let original = app::analyze(&capture, &AnalyzeOptions::default()).unwrap();
@@ -353,7 +353,6 @@ fn a_page_in_a_browser_plays_a_recording() {
     assert!(too_late.is_some_and(|reports| reports <= 10), "{too_late:?}");
     assert!(replayed.ticks >= 10 && replayed.complete, "{} ticks", replayed.ticks);
     assert_eq!((replayed.slices, replayed.decode_errors), (original.slices, 0));
-    let printed = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(4), "{printed}");
+    assert_eq!(code, Some(4), "{printed}");
     assert!(printed.contains("in config"), "{printed}");
 }

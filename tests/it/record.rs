@@ -369,8 +369,7 @@ async fn nobody_listens() {
     drop(listener);
     let folder = TempDir::new().unwrap();
     let out = folder.path().join("x.lagtape");
-    let error =
-        app::record(verb(url, out.clone()), std::future::pending(), ()).await.unwrap_err();
+    let error = app::record(verb(url, out.clone()), std::future::pending(), ()).await.unwrap_err();
     let sentence = format!("{error:#}");
     assert!(sentence.contains("connection refused; is the server running"), "{sentence}");
     assert!(!sentence.contains("SECRET") && !out.exists());

@@ -23,9 +23,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_tungstenite::tungstenite::Message as WsMessage;
 
-use crate::replay::{
-    at_once, bundled, check_refused, connect, messages, perform, play, read_all, simulated,
-};
+use crate::replay::performed::perform;
+use crate::replay::refused::check_refused;
+use crate::replay::{at_once, bundled, connect, messages, play, read_all, simulated};
 
 /// A session with a swap and its stems.
 fn with_swap(folder: &TempDir) -> PathBuf {

@@ -1,53 +1,33 @@
 //! `proxy`, `backend` and `replay` as programs that are told to stop, or run out of descriptors.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
 
 use lagtape::app::{self, AnalyzeOptions};
 use lagtape::capture::Direction;
 use tempfile::TempDir;
 
+use crate::program::{Ended, Running};
 use crate::promises::measured;
 use crate::proxy_between::{Maker, PATIENCE, messages_of};
 use crate::proxy_cli::{read_head, session};
 use crate::replay::bundled;
 
 /// A server that runs.
-struct Program {
-    child: Child,
+struct Server {
+    running: Running,
     address: String,
-    /// Lines of stderr.
-    said: mpsc::Receiver<String>,
-    /// Lines of stdout; ends with the program.
-    out: mpsc::Receiver<String>,
 }
 
-impl Program {
-    fn start(words: &[&str]) -> Program {
-        Self::start_within(words, None)
+impl Server {
+    fn start(words: &[&str]) -> Server {
+        Server::of(Running::start(words))
     }
 
-    /// With this many file descriptors at most.
-    fn start_within(words: &[&str], descriptors: Option<u32>) -> Program {
-        let limit = descriptors.map_or(String::new(), |most| format!("ulimit -n {most} && "));
-        let mut child = Command::new("sh")
-            .args(["-c", &format!("{limit}exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_lagtape")])
-            .args(words)
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .env_remove("LAGTAPE_COLOR")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let said = lines(child.stderr.take().unwrap());
-        let out = lines(child.stdout.take().unwrap());
-        let first = out.recv_timeout(PATIENCE).unwrap();
-        let address = first.strip_prefix("ws://").unwrap().to_owned();
-        Program { child, address, said, out }
+    fn of(running: Running) -> Server {
+        let address = running.line().strip_prefix("ws://").unwrap().to_owned();
+        Server { running, address }
     }
 
     fn connect(&self) -> TcpStream {
@@ -56,47 +36,12 @@ impl Program {
         stream
     }
 
-    /// Waits for a line on stderr that holds this.
+    /// Sends a signal, and waits for the end.
     #[track_caller]
-    fn says(&self, part: &str) -> String {
-        let mut others = Vec::new();
-        loop {
-            match self.said.recv_timeout(PATIENCE) {
-                Ok(line) if line.contains(part) => return line,
-                Ok(line) => others.push(line),
-                Err(error) => panic!("{part:?} was not said ({error}): {others:#?}"),
-            }
-        }
+    fn stop(self, signal: &str) -> Ended {
+        self.running.signal(signal);
+        self.running.wait()
     }
-
-    /// Sends a signal, and waits for the end; exit code and the rest of stderr.
-    #[track_caller]
-    fn stop(mut self, signal: &str) -> (Option<i32>, Vec<String>) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
-        loop {
-            match self.out.recv_timeout(PATIENCE) {
-                Ok(_) => {}
-                Err(mpsc::RecvTimeoutError::Disconnected) => break,
-                Err(mpsc::RecvTimeoutError::Timeout) => {
-                    self.child.kill().unwrap();
-                    panic!("{signal} does not end it");
-                }
-            }
-        }
-        (self.child.wait().unwrap().code(), self.said.iter().collect())
-    }
-}
-
-fn lines(from: impl Read + Send + 'static) -> mpsc::Receiver<String> {
-    let (tell, told) = mpsc::channel();
-    std::thread::spawn(move || {
-        for line in BufReader::new(from).lines() {
-            // Nobody listens any more once the test is over.
-            let _ = tell.send(line.unwrap());
-        }
-    });
-    told
 }
 
 /// A server for the proxy, and the words that start the proxy with a folder for captures.
@@ -117,7 +62,7 @@ fn get(stream: &mut TcpStream) {
 }
 
 /// Shakes hands with a server that is no proxy, and begins a session.
-fn begin(program: &Program) -> TcpStream {
+fn begin(program: &Server) -> TcpStream {
     let mut client = program.connect();
     client
         .write_all(
@@ -140,7 +85,7 @@ fn a_signal_ends_the_proxy_under_any_connection() {
     for signal in ["-INT", "-TERM"] {
         let folder = TempDir::new().unwrap();
         let (server, words) = proxied(folder.path());
-        let program = Program::start(&strs(&words));
+        let program = Server::start(&strs(&words));
         // The proxy tries the server when it starts.
         drop(server.accept().unwrap());
         let mut half = program.connect();
@@ -161,8 +106,8 @@ fn a_signal_ends_the_proxy_under_any_connection() {
         client.write_all(&sent.wire).unwrap();
         other_end.read_exact(&mut vec![0; sent.wire.len()]).unwrap();
 
-        let (code, said) = program.stop(signal);
-        assert_eq!(code, Some(0), "{signal}: {said:#?}");
+        let ended = program.stop(signal);
+        assert_eq!(ended.code, Some(0), "{signal}: {ended:#?}");
         let capture = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
         assert_eq!(messages_of(&capture, Direction::ClientToServer), sent.messages);
         assert!(app::analyze(&capture, &AnalyzeOptions::default()).unwrap().complete);
@@ -180,7 +125,7 @@ fn a_signal_ends_backend_and_replay_under_any_connection() {
         let out = folder.path().join(format!("{i}.lagtape"));
         let replay = ["replay", capture.to_str().unwrap(), "-o", out.to_str().unwrap()];
         for words in [&["backend"][..], &replay] {
-            let program = Program::start(words);
+            let program = Server::start(words);
             let mut half = program.connect();
             half.write_all(b"GET / HTTP/1.1\r\nHos").unwrap();
             let silent = program.connect();
@@ -188,9 +133,9 @@ fn a_signal_ends_backend_and_replay_under_any_connection() {
             get(&mut idle);
             read_head(&mut idle);
             let client = begin(&program);
-            let (code, said) = program.stop(signal);
+            let ended = program.stop(signal);
             let expected: &[i32] = if words == ["backend"] { &[0] } else { &[0, 4] };
-            assert!(code.is_some_and(|code| expected.contains(&code)), "{code:?} {said:#?}");
+            assert!(ended.code.is_some_and(|code| expected.contains(&code)), "{ended:#?}");
             measured(1, "signals, each capture complete");
             drop((half, silent, idle, client));
         }
@@ -199,7 +144,7 @@ fn a_signal_ends_backend_and_replay_under_any_connection() {
 }
 
 /// What a client gets that asks for a document: the first line, and the rest of what is there.
-fn asked(program: &Program) -> (TcpStream, String) {
+fn asked(program: &Server) -> (TcpStream, String) {
     let mut client = program.connect();
     // Who is turned away may find the connection reset.
     let _ = client.write_all(b"GET /api/server-info HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -228,7 +173,7 @@ fn servers_turn_away_whom_they_have_no_descriptors_for() {
     let capture = bundled("healthy");
     let replay = ["replay", capture.to_str().unwrap()];
     for words in [&strs(&words)[..], &["backend"], &replay] {
-        let program = Program::start_within(words, Some(128));
+        let program = Server::of(Running::start_within(words, 128));
         let all: Vec<_> = (0..200).map(|_| asked(&program)).collect();
         let count = |start: &str| all.iter().filter(|(_, got)| got.starts_with(start)).count();
         let (served, told) = (count("HTTP/1.1 200"), count("HTTP/1.1 503"));
@@ -237,15 +182,15 @@ fn servers_turn_away_whom_they_have_no_descriptors_for() {
         measured(served as u64, "clients served at 128 descriptors");
         measured(200 - served as u64, "turned away");
         assert!(all.iter().any(|(_, got)| got.contains("ulimit -n")), "{words:?}");
-        let began = program.says("new connections are turned away");
+        let began = program.running.says("new connections are turned away");
         assert!(began.contains("ulimit -n"), "{began}");
         drop(all);
         // Said only once somebody is served again.
-        let over = program.said.recv_timeout(PATIENCE).unwrap();
+        let over = program.running.complaint();
         assert!(over.contains(&format!("{} connections were turned away", 200 - served)), "{over}");
         assert!(asked(&program).1.starts_with("HTTP/1.1 200"), "{words:?}");
-        let (_, said) = program.stop("-TERM");
-        assert!(!said.iter().any(|line| line.contains("turned away")), "{said:#?}");
+        let ended = program.stop("-TERM");
+        assert!(!ended.said.contains("turned away"), "{ended:#?}");
     }
 }
 
@@ -267,7 +212,7 @@ fn a_session_is_untouched_by_connections_that_ask_nothing() {
     let folder = TempDir::new().unwrap();
     let (server, words) = proxied(folder.path());
     let words = [&strs(&words)[..], &["--split", "1MB"]].concat();
-    let program = Program::start_within(&words, Some(128));
+    let program = Server::of(Running::start_within(&words, 128));
     drop(server.accept().unwrap());
     let (mut client, mut other_end) = session(&server, &program.address);
     let sent = Maker::new(11, true, None).random(240).traffic;
@@ -287,11 +232,11 @@ fn a_session_is_untouched_by_connections_that_ask_nothing() {
             half
         })
         .collect();
-    program.says("new connections are turned away");
+    program.running.says("new connections are turned away");
     pass(second);
-    let (code, said) = program.stop("-INT");
-    assert_eq!(code, Some(0), "{said:#?}");
-    assert!(said.iter().any(|line| line.contains("connections were turned away")), "{said:#?}");
+    let ended = program.stop("-INT");
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    assert!(ended.said.contains("connections were turned away"), "{ended:#?}");
     drop(halves);
     let mut parts: Vec<_> =
         std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().path()).collect();
@@ -310,27 +255,27 @@ fn a_session_is_untouched_by_connections_that_ask_nothing() {
 #[test]
 fn a_server_without_descriptors_goes_on_when_there_are_some() {
     use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
-    let program = Program::start(&["backend"]);
-    let pid = Pid::from_raw(program.child.id().cast_signed());
+    let program = Server::start(&["backend"]);
+    let pid = Pid::from_raw(program.running.id().cast_signed());
     let own = getrlimit(Resource::Nofile);
     let limit = |current| {
         prlimit(pid, Resource::Nofile, Rlimit { current, maximum: own.maximum }).unwrap();
     };
     limit(Some(12));
     let clients: Vec<_> = (0..40).map(|_| program.connect()).collect();
-    program.says("no file descriptor is left");
+    program.running.says("no file descriptor is left");
     limit(own.current);
     drop(clients);
-    program.says("turned away; that is over");
+    program.running.says("turned away; that is over");
     let (_client, answer) = asked(&program);
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    assert_eq!(program.stop("-TERM").0, Some(0));
+    assert_eq!(program.stop("-TERM").code, Some(0));
 }
 
 /// The bound on connections without a request, where descriptors abound.
 #[test]
 fn half_sent_heads_leave_room_for_others() {
-    let program = Program::start(&["backend"]);
+    let program = Server::start(&["backend"]);
     let halves: Vec<_> = (0..100)
         .map(|_| {
             let mut half = program.connect();
@@ -338,19 +283,19 @@ fn half_sent_heads_leave_room_for_others() {
             half
         })
         .collect();
-    let said = program.says("new connections are turned away");
+    let said = program.running.says("new connections are turned away");
     assert!(said.contains("has 64 connections on which it has asked nothing yet"), "{said}");
     drop(halves);
     // Said once, when it is over.
-    let over = program.said.recv_timeout(PATIENCE).unwrap();
+    let over = program.running.complaint();
     assert!(over.contains("connections were turned away; that is over"), "{over}");
-    assert_eq!(program.stop("-INT").0, Some(0));
+    assert_eq!(program.stop("-INT").code, Some(0));
 }
 
 /// Requests that servers read in different ways.
 #[test]
 fn a_doubled_header_is_refused() {
-    let program = Program::start(&["backend"]);
+    let program = Server::start(&["backend"]);
     for header in ["Host: x", "Transfer-Encoding: chunked"] {
         let mut client = program.connect();
         let request = format!("POST / HTTP/1.1\r\n{header}\r\n{header}\r\n\r\n0\r\n\r\n");
@@ -359,5 +304,5 @@ fn a_doubled_header_is_refused() {
         client.read_exact(&mut answer).unwrap();
         assert_eq!(&answer, b"HTTP/1.1 400", "{header}");
     }
-    assert_eq!(program.stop("-TERM").0, Some(0));
+    assert_eq!(program.stop("-TERM").code, Some(0));
 }

@@ -25,7 +25,7 @@ const MISUSES: [(&[&str], &str); 31] = [
     (&["analyze", STALL, "--csv", "--json"], "cannot be used with"),
     (&["plot", STALL, "-o", "x.gif"], "neither .png nor .svg"),
     (&["audio", STALL, "-o", "x.mp3"], "ffmpeg -i x.wav x.mp3"),
-    (&["audio", STALL, "-o", "x.flac"], "written as WAV"),
+    (&["audio", STALL, "-o", "x.flac.mp3"], "written as WAV or FLAC"),
     (&["what-if", STALL, "--rate", "1.01", "--audio", "x.ogg"], "written as WAV"),
     (&["what-if", STALL, "--rate", "1.01", "--audio", "-"], "where the results go"),
     (&["what-if", STALL, "--op", "nonsense"], "the time is missing"),
@@ -320,4 +320,71 @@ fn a_server_that_rests_is_named_in_report_and_picture() {
     let part = fs::read_to_string(&svg).unwrap();
     assert!(!part.contains("seek to") && !part.contains("idle"), "what lies outside is left out");
     check_complaint(&["plot", &capture, "-o", "x.png", "--width", "3"], 2, "400 to 8000 pixels");
+}
+
+/// Who begins a session, with an address.
+fn takers(url: &str, folder: &TempDir) -> [Vec<String>; 3] {
+    let out = folder.path().join("taken.lagtape").to_str().unwrap().to_owned();
+    let before = [&["record", url][..], &["watch", url], &["replay", STALL, "--to", url]];
+    before.map(|words| words.iter().chain(&["-o", &out]).map(|&word| word.to_owned()).collect())
+}
+
+#[test]
+fn that_a_server_is_taken_over_is_said_where_one_is_called() {
+    const SENTENCE: &str = "this takes the server over from whoever is listening on it";
+    let folder = TempDir::new().unwrap();
+    let said = |url: &str, code| {
+        takers(url, &folder).map(|words| {
+            let words: Vec<_> = words.iter().map(String::as_str).collect();
+            check(&words, code).1.matches(SENTENCE).count()
+        })
+    };
+    assert_eq!(said("http://127.0.0.1:1", 2), [0; 3], "the address is refused");
+    assert_eq!(said("ws://127.0.0.1:1", 1), [1; 3], "nobody listens there");
+    std::fs::write(folder.path().join("taken.lagtape"), "").unwrap();
+    assert_eq!(said("ws://127.0.0.1:1", 1), [0; 3], "the output is refused");
+}
+
+/// What the program says to a terminal of so many columns.
+#[cfg(target_os = "linux")]
+fn on_terminal(columns: usize, variables: &[(&str, &str)], words: &[&str]) -> String {
+    let program = env!("CARGO_BIN_EXE_lagtape");
+    let line = format!("stty rows 50 cols {columns}; exec {program} {}", words.join(" "));
+    let mut script = Command::new("script");
+    script.args(["-qec", &line, "/dev/null"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    script.env_remove("LAGTAPE_COLOR").env("NO_COLOR", "1").env("LANG", "C.UTF-8");
+    let output = script.envs(variables.iter().copied()).stdin(Stdio::null()).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().replace("\r\n", "\n")
+}
+
+/// Whether all lines fit, but for words that are longer and commands that are copied.
+fn fits(said: &str, columns: usize) -> bool {
+    let is_command =
+        |line: &str| line.trim_start().starts_with("lagtape ") || line.contains("next: ");
+    said.lines().all(|line| {
+        let is_word = !line.trim().contains(' ');
+        line.chars().count() <= columns || is_word || is_command(line)
+    })
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_terminal_gets_lines_that_fit() {
+    let complained = ["cut", HEALTHY, "--from", "1", "-o", "nowhere/x.lagtape"];
+    let (_, whole) = check(&complained, 1);
+    assert_eq!(whole.lines().count(), 1, "a log has it on one line: {whole}");
+    for columns in [40, 72] {
+        for words in
+            [&complained[..], &["analyze", STALL], &["analyze", "--timelime"], &["help", "cut"]]
+        {
+            let said = on_terminal(columns, &[], words);
+            assert!(fits(&said, columns), "{columns}: {said}");
+        }
+        let said = on_terminal(columns, &[], &complained);
+        assert!(said.split_whitespace().eq(whole.split_whitespace()), "{said}");
+        assert!(said.lines().count() > 1, "{said}");
+    }
+    // What is set counts more than what the terminal is.
+    let said = on_terminal(72, &[("LAGTAPE_WIDTH", "30")], &complained);
+    assert!(fits(&said, 30) && !fits(&on_terminal(72, &[], &complained), 30), "{said}");
 }

@@ -103,11 +103,7 @@ fn soak() {
     let url = format!("ws://{}", server.local_addr().unwrap());
     std::thread::spawn(move || serve(&server));
     let out = folder.path().to_str().unwrap();
-    let (mut child, said, address) =
-        start(&["--upstream", &url, "--listen", "127.0.0.1:0", "-o", out]);
-    // Nobody reads what it complains of, and it must not wait for that.
-    let mut complaints = child.stderr.take().unwrap();
-    let drained = std::thread::spawn(move || std::io::copy(&mut complaints, &mut std::io::sink()));
+    let (proxy, address) = start(&["--upstream", &url, "--listen", "127.0.0.1:0", "-o", out]);
     let address = address.strip_prefix("ws://").unwrap().to_owned();
     let clock = MonotonicClock::start();
     let (mut sessions, mut held_then) = (0, Vec::new());
@@ -120,7 +116,7 @@ fn soak() {
         });
         sessions += 8;
         if sessions >= WARM_UP {
-            let (kb, open) = held(child.id());
+            let (kb, open) = held(proxy.id());
             held_then.push((clock.now().seconds().round() as u64, kb, open));
         }
         check_captures(folder.path(), sessions);
@@ -140,12 +136,7 @@ fn soak() {
     assert!(last.1 <= most_after(middle.1), "{} KiB became {}", middle.1, last.1);
     assert!(most_kb <= most_after(first.1) + MAX_BACKLOG_KB, "{} KiB became {most_kb}", first.1);
     assert!(most_open < 200, "{most_open} descriptors");
-    child.stderr = None;
-    let pid = child.id().to_string();
-    drop(said);
-    assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-    assert_eq!(child.wait().unwrap().code(), Some(0));
-    drained.join().unwrap().unwrap();
+    assert_eq!(proxy.terminate().code, Some(0));
 }
 
 /// Every hundredth session's capture is read, and all are deleted, so that the disk stays empty too.

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use crate::promises::measured;
 use crate::proxy_between::{Maker, PATIENCE};
-use crate::proxy_cli::{session, start, terminate};
+use crate::proxy_cli::{session, start};
 
 /// Bytes of the heads of requests and answers.
 const IN_HEAD: usize = 40;
@@ -229,7 +229,7 @@ fn a_disk_that_stands_still_holds_no_message_up() {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("ws://{}", server.local_addr().unwrap());
     let out = disk.folder.path().to_str().unwrap();
-    let (child, said, address) = start(&["--upstream", &url, "--listen", "127.0.0.1:0", "-o", out]);
+    let (proxy, address) = start(&["--upstream", &url, "--listen", "127.0.0.1:0", "-o", out]);
     // The proxy tries the server when it starts.
     drop(server.accept().unwrap());
     let (mut client, mut server) = session(&server, address.strip_prefix("ws://").unwrap());
@@ -250,8 +250,8 @@ fn a_disk_that_stands_still_holds_no_message_up() {
     assert!(disk.files().iter().all(|(_, bytes)| bytes.is_empty()));
     disk.let_go();
     drop((client, server));
-    let (code, _, complained) = terminate(child, said);
-    assert_eq!(code, Some(0), "{complained}");
+    let ended = proxy.terminate();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
     let files = disk.files();
     let [(name, bytes)] = &files[..] else { panic!("{} files", files.len()) };
     let mut records = Records::new(&bytes[..]);

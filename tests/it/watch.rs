@@ -4,64 +4,16 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
 
 use crate::devtools::Browser;
-use crate::program::{check, check_complaint, long, simulated};
-use crate::proxy_cli::terminate;
-
-/// A program that says where it is on its first lines, and is killed when it is dropped.
-struct Started {
-    child: Option<Child>,
-    out: Option<BufReader<ChildStdout>>,
-}
-
-impl Started {
-    fn new(words: &[&str]) -> Started {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_lagtape"))
-            .args(words)
-            .env_remove("LAGTAPE_COLOR")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let out = BufReader::new(child.stdout.take().unwrap());
-        Started { child: Some(child), out: Some(out) }
-    }
-
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.out.as_mut().unwrap().read_line(&mut line).unwrap();
-        line.trim_end().to_owned()
-    }
-
-    fn is_running(&mut self) -> bool {
-        self.child.as_mut().unwrap().try_wait().unwrap().is_none()
-    }
-
-    #[cfg(unix)]
-    fn terminate(mut self) -> (Option<i32>, String, String) {
-        terminate(self.child.take().unwrap(), self.out.take().unwrap())
-    }
-}
-
-impl Drop for Started {
-    fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            // It may have ended by itself.
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-}
+use crate::program::{Running, check, check_complaint, long, simulated};
 
 /// A backend whose stream stalls for a long time, and where it is.
-fn troubled() -> (Started, String) {
-    let mut backend = Started::new(&[
+fn troubled() -> (Running, String) {
+    let backend = Running::start(&[
         "backend",
         "--listen",
         "0",
@@ -153,21 +105,21 @@ fn a_recording_is_seen_while_it_goes_on() {
     let folder = TempDir::new().unwrap();
     let (_backend, server) = troubled();
     let capture = folder.path().join("x.lagtape");
-    let mut watch = Started::new(&["watch", &server, "-o", capture.to_str().unwrap()]);
+    let mut watch = Running::start(&["watch", &server, "-o", capture.to_str().unwrap()]);
     let url = watch.line();
     check_live(&mut browser, &url);
     assert!(watch.is_running());
-    let (code, out, said) = watch.terminate();
-    assert_eq!(code, Some(4), "{out}\n{said}");
-    assert!(out.contains("LAG"), "{out}");
+    let ended = watch.terminate();
+    assert_eq!(ended.code, Some(4), "{ended:?}");
+    assert!(ended.out.contains("LAG"), "{ended:?}");
     wait(&mut browser, "document.getElementById('live-state').textContent.startsWith('Nobody')");
-    let mut again = Started::new(&["watch", capture.to_str().unwrap()]);
+    let mut again = Running::start(&["watch", capture.to_str().unwrap()]);
     let url = again.line();
     browser.visit(&url);
     wait(&mut browser, "document.getElementById('live-state').textContent === 'Over'");
     check_saved(&url, &capture, &folder);
     assert!(again.is_running());
-    assert_eq!(again.terminate().0, Some(0));
+    assert_eq!(again.terminate().code, Some(0));
 }
 
 #[cfg(unix)]
@@ -177,13 +129,13 @@ fn sessions_of_a_proxy_are_tabs() {
     let folder = TempDir::new().unwrap();
     let (_backend, server) = troubled();
     let out = folder.path().to_str().unwrap();
-    let mut watch = Started::new(&["watch", "--proxy", &server, "--proxy-listen", "0", "-o", out]);
+    let watch = Running::start(&["watch", "--proxy", &server, "--proxy-listen", "0", "-o", out]);
     let url = watch.line();
     let between = watch.line();
     assert!(between.starts_with("ws://"), "{between}");
     let to = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let record = |name: &str, length: &str| {
-        Started::new(&["record", &between, "--for", length, "-o", &to(name)])
+        Running::start(&["record", &between, "--for", length, "-o", &to(name)])
     };
     let first = record("first.txt", "500s");
     check_live(&mut browser, &url);
@@ -202,7 +154,7 @@ fn sessions_of_a_proxy_are_tabs() {
     captures.sort();
     assert_eq!(captures.len(), 2);
     check_saved(&url, &captures[0], &folder);
-    assert_eq!(watch.terminate().0, Some(4));
+    assert_eq!(watch.terminate().code, Some(4));
 }
 
 #[test]
@@ -215,7 +167,7 @@ fn a_file_that_grows_is_followed_and_its_past_is_there() {
     let mut growing = File::create(&path).unwrap();
     let (first, rest) = whole.split_at(whole.len() / 3);
     growing.write_all(first).unwrap();
-    let mut watch = Started::new(&["watch", path.to_str().unwrap()]);
+    let watch = Running::start(&["watch", path.to_str().unwrap()]);
     browser.visit(&watch.line());
     assert_eq!(browser.ask("document.getElementById('live-state').textContent"), "Live");
     assert_eq!(browser.ask("byId('badge').textContent"), "HEALTHY");
@@ -246,7 +198,7 @@ fn who_looks_elsewhere_is_left_there() {
     let mut growing = File::create(&path).unwrap();
     let (first, rest) = whole.split_at(whole.len() / 2);
     growing.write_all(first).unwrap();
-    let mut watch = Started::new(&["watch", path.to_str().unwrap()]);
+    let watch = Running::start(&["watch", path.to_str().unwrap()]);
     browser.visit(&watch.line());
     browser.ask("shown.view.show(1, 3)");
     wait(&mut browser, "!byId('follow').checked && location.hash.includes('from=1.0000')");
@@ -268,7 +220,7 @@ fn knobs_are_turned_together_where_a_session_is_over() {
     let Some(mut browser) = Browser::start() else { return };
     let folder = TempDir::new().unwrap();
     let capture = long(&folder, "stall");
-    let mut watch = Started::new(&["watch", &capture]);
+    let watch = Running::start(&["watch", &capture]);
     browser.visit(&watch.line());
     wait(&mut browser, "shown.session.tunnel.knobs.length > 2");
     // One knob alone is answered as it was computed beforehand.
@@ -302,7 +254,7 @@ fn knobs_are_turned_together_where_a_session_is_over() {
 fn nobody_else_is_answered() {
     let folder = TempDir::new().unwrap();
     let capture = simulated(&folder, "x", &["--for", "2s"]);
-    let mut watch = Started::new(&["watch", &capture]);
+    let watch = Running::start(&["watch", &capture]);
     let url = watch.line();
     let rows = [
         ("/", "", "200"),
@@ -326,7 +278,7 @@ fn nobody_else_is_answered() {
 fn a_late_listener_gets_the_whole_session() {
     let folder = TempDir::new().unwrap();
     let capture = simulated(&folder, "x", &["--for", "2s"]);
-    let mut watch = Started::new(&["watch", &capture]);
+    let watch = Running::start(&["watch", &capture]);
     let url = watch.line();
     for _ in 0..2 {
         let mut stream = TcpStream::connect(address_of(&url)).unwrap();

@@ -253,3 +253,42 @@ fn sentence_of(notice: &ProxyNotice) -> Option<String> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnosis::Finding;
+    use crate::edge::proxy::PresentFinding;
+
+    fn status(class: Option<Class>) -> SessionStatus {
+        let finding = class.map(|class| {
+            let Finding { subsystem, audible, confidence, sentence, .. } = Finding::of(class);
+            PresentFinding { class, subsystem, from_s: 1.5, audible, confidence, sentence }
+        });
+        SessionStatus {
+            session: 7,
+            at_s: 3.0,
+            lead_s: None,
+            lead_p5_s: None,
+            staleness_s: None,
+            slices_per_s: 0.0,
+            in_flight_bytes: None,
+            params_per_s: 30.0,
+            last_event: None,
+            is_lagging: true,
+            finding,
+            lost: 0,
+        }
+    }
+
+    #[test]
+    fn a_cause_is_told_once_and_corrected() {
+        let (first, second) = (Class::StalePlayhead, Class::GenerationStall);
+        let mut shown = Shown { session: 7, line: ProgressBar::hidden(), cause: None };
+        let told = [None, Some(first), Some(first), Some(second), None, None]
+            .map(|class| shown.learn(&status(class)));
+        let so_far = |class| Some(format!("session 7: cause so far: {class} since 1.5 s"));
+        let withdrawn = Some(format!("session 7: {second} is not the cause any more"));
+        assert_eq!(told, [None, so_far(first), None, so_far(second), withdrawn, None]);
+    }
+}
