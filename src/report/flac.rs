@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn times_of_chapters_have_all_their_digits() {
         assert_eq!(clock(0.0), "00:00:00.000");
-        assert_eq!(clock(3_725.0625), "01:02:05.063");
+        assert_eq!(clock(3_725.062_5), "01:02:05.063");
         assert_eq!(clock(59.9996), "00:01:00.000");
     }
 
