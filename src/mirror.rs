@@ -5,7 +5,7 @@
 //! payloads). The length never changes, and a slice that does not fit changes nothing.
 
 pub mod drift;
-pub mod old_audio;
+pub mod old_source;
 
 use std::ops::Range;
 

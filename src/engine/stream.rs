@@ -14,7 +14,7 @@ use crate::family::FamilyUse;
 use crate::heard::HeardAudio;
 use crate::lag::{Arrival, LagTracker};
 use crate::mirror::drift::DriftWatch;
-use crate::mirror::old_audio::{Holds, OldAudio};
+use crate::mirror::old_source::{Holds, OldSource};
 use crate::mirror::{ApplyError, Mirror, applied_range};
 use crate::playhead::PlayheadSource;
 use crate::time::Nanos;
@@ -81,7 +81,7 @@ pub(super) struct Stream {
     pub mirror: Option<Mirror>,
     pub drift: DriftWatch,
     /// The sources before and after the last swap, while slices may bring the old one.
-    old_audio: Option<OldAudio>,
+    old_audio: Option<OldSource>,
     pub heard: Option<HeardAudio>,
     pub hearing: Hearing,
     pub origin: Nanos,
@@ -268,7 +268,7 @@ impl Stream {
         let old = self.mirror.take();
         self.swap_to(t, frames, channels);
         self.mirror = self.read_buffer(message, channels);
-        self.old_audio = old.zip(self.mirror.as_ref()).map(|(old, new)| OldAudio::new(&old, new));
+        self.old_audio = old.zip(self.mirror.as_ref()).map(|(old, new)| OldSource::new(&old, new));
         Ok(())
     }
 
@@ -309,7 +309,7 @@ impl Stream {
                         if old.slice(mirror, frames.clone()) == Holds::OldAudio {
                             self.observed.old_audio(record.t);
                         }
-                        self.old_audio = self.old_audio.take().filter(OldAudio::is_expected);
+                        self.old_audio = self.old_audio.take().filter(OldSource::is_expected);
                     }
                     frames
                 }

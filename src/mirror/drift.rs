@@ -236,19 +236,20 @@ mod tests {
     #[test]
     fn a_server_that_knows_its_client_makes_up_for_its_rounding() {
         let seen = watched(false, wanted);
-        assert!(seen.corrected > 1_000, "{seen:?}");
+        assert!(seen.corrected > 300, "{seen:?}");
         assert!(seen.uncorrected * 50 < seen.corrected, "{seen:?}");
         let (error, rounding) = seen.error_rms().unwrap();
-        assert!(seen.compared > 500 && error < 1.5 * rounding, "{seen:?}");
+        assert!(seen.compared > 500 && error < 1.3 * rounding, "{seen:?}");
     }
 
     #[test]
     fn a_server_that_does_not_lets_errors_stand() {
         let seen = watched(true, wanted);
-        assert!(seen.uncorrected > 1_000 && seen.corrected == 0, "{seen:?}");
-        assert_eq!(seen.first, Some((Nanos(2), 2)));
+        assert!(seen.uncorrected > 300 && seen.corrected == 0, "{seen:?}");
+        // What came to a silent buffer may have needed no rounding.
+        assert_eq!(seen.first, Some((Nanos(4), 4)));
         let (error, rounding) = seen.error_rms().unwrap();
-        assert!(error > 1.5 * rounding, "{error} of {rounding}: {seen:?}");
+        assert!(error > 1.3 * rounding, "{error} of {rounding}: {seen:?}");
         let left = seen.uncorrected_rms().unwrap();
         assert!(left > 1e-7 && left < 1e-3, "{left}");
     }

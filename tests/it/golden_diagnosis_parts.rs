@@ -65,7 +65,7 @@ fn sessions(folder: &TempDir) -> Vec<Session> {
 /// The text of a report with nothing but what every client tells.
 fn bare(text: &str) -> Option<String> {
     let mut report: Value = serde_json::from_str(text).ok()?;
-    let fields = report.as_object_mut().filter(|fields| fields["type"] == "params")?;
+    let fields = report.as_object_mut().filter(|it| it.get("type") == Some(&"params".into()))?;
     for key in ["client_time", "slice_bytes_rx", "slice_lead_s"] {
         fields.remove(key);
     }
@@ -122,7 +122,12 @@ fn wrong_parts(before_s: f64) -> Vec<String> {
     let folder = TempDir::new().unwrap();
     let mut wrong = Vec::new();
     for session in sessions(&folder) {
-        let Some(onset_s) = session.label["onset_s"].as_f64() else { continue };
+        let span = [&session.label["onset_s"], &session.label["end_s"]].map(Value::as_f64);
+        let [Some(onset_s), Some(end_s)] = span else { continue };
+        // Nothing is left of what ends the session.
+        if end_s < onset_s - before_s + 2.0 {
+            continue;
+        }
         let part = folder.path().join("part.lagtape");
         let from = Some(format!("{}s", (onset_s - before_s).max(1.0)).parse().unwrap());
         let options = CutOptions { from, to: None, force: true };

@@ -19,7 +19,7 @@ const NO_MORE: u32 = 16;
 
 /// Both sources of a swap.
 #[derive(Clone, Debug)]
-pub struct OldAudio {
+pub struct OldSource {
     old: Vec<f32>,
     source: Vec<f32>,
     /// The old loop begins anew after its last watched frame.
@@ -38,12 +38,12 @@ pub enum Holds {
     Unknown,
 }
 
-impl OldAudio {
+impl OldSource {
     /// Of the buffers before and after a swap.
     #[must_use]
-    pub fn new(old: &Mirror, new: &Mirror) -> OldAudio {
+    pub fn new(old: &Mirror, new: &Mirror) -> OldSource {
         let wraps = old.frames().is_multiple_of(STRIDE);
-        OldAudio { old: watched(old), source: watched(new), wraps, others: 0 }
+        OldSource { old: watched(old), source: watched(new), wraps, others: 0 }
     }
 
     /// Whether old audio may still come.
@@ -126,7 +126,7 @@ mod tests {
     fn old_audio_is_known_wherever_it_goes() {
         let old = Mirror::from_samples(tone(8_000, 300.0), 1).unwrap();
         let new = Mirror::from_samples(tone(16_000, 431.0), 1).unwrap();
-        let mut audio = OldAudio::new(&old, &new);
+        let mut audio = OldSource::new(&old, &new);
         assert_eq!(audio.slice(&new, 0..4_000), Holds::Other);
         let bled = [new.samples()[..8_000].to_vec(), tone(8_000, 300.0)].concat();
         let bled = Mirror::from_samples(bled, 1).unwrap();
@@ -137,10 +137,10 @@ mod tests {
     #[test]
     fn sources_that_sound_alike_tell_nothing() {
         let old = Mirror::from_samples(tone(8_000, 300.0), 1).unwrap();
-        let mut audio = OldAudio::new(&old, &old);
+        let mut audio = OldSource::new(&old, &old);
         assert_eq!(audio.slice(&old, 0..4_000), Holds::Unknown);
         let silent = Mirror::from_samples(vec![0.0; 8_000], 1).unwrap();
-        let mut audio = OldAudio::new(&silent, &old);
+        let mut audio = OldSource::new(&silent, &old);
         for _ in 0..NO_MORE {
             assert_eq!(audio.slice(&old, 0..4_000), Holds::Unknown);
         }
