@@ -26,8 +26,8 @@ pub fn suspect(view: &View) -> Option<Suspect> {
     let asked = requests(view);
     let came: Vec<Option<&SliceRow>> = asked.iter().map(|it| answer(view, it)).collect();
     // What comes in its order says of all before it that they will not.
-    let answered = asked.iter().zip(&came).filter(|(_, came)| came.is_some());
-    let answered_to_s = answered.last().map_or(0.0, |(asked, _)| asked.t_s);
+    let mut answered = asked.iter().zip(&came).filter(|(_, came)| came.is_some());
+    let answered_to_s = answered.next_back().map_or(0.0, |(asked, _)| asked.t_s);
     let is_over = |it: &AskedRow| it.t_s < answered_to_s || it.t_s + COMES_WITHIN_S <= view.to_s;
     let over = || asked.iter().zip(&came).filter(|(asked, _)| is_over(asked));
     let lost: Vec<&AskedRow> =
