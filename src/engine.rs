@@ -33,7 +33,9 @@ pub use ending::{Close, EndKind, EndWatch, SILENT_AFTER_S, SessionEnd, StreamAtE
 pub use facts::{Facts, MAX_EVENTS, MAX_NESTED_LEN, Oddity, OddityKind, ServerEvent, Traffic};
 pub use gaps::{GAP_S, GAP_TIMES, MAX_GAPS, ReportGap};
 pub use hearing::{Hearing, LateReports};
-pub use observed::{BufferSeen, MAX_REPORTS, MAX_SLICES, Observed, ReportSeen, SliceSeen};
+pub use observed::{
+    BufferSeen, MAX_REPORTS, MAX_SLICES, Observed, OldAudioSeen, RegionAsked, ReportSeen, SliceSeen,
+};
 pub use stream::Epoch;
 
 use crate::capture::{

@@ -4,6 +4,9 @@
 //! value, in their order, so the mirror equals the client's buffer bit for bit (except for NaN
 //! payloads). The length never changes, and a slice that does not fit changes nothing.
 
+pub mod drift;
+pub mod old_source;
+
 use std::ops::Range;
 
 use thiserror::Error;

@@ -10,7 +10,7 @@ use crate::report::Analysis;
 /// whole has none, and its findings say so.
 pub fn prove(path: &Path, analysis: &mut Analysis, threads: usize) {
     if !analysis.diagnosis.findings.iter().any(|finding| finding.audible) {
-        return;
+        return analysis.diagnosis.give_reasons();
     }
     match recording::read(path, true) {
         Ok(recording) => {
@@ -21,6 +21,7 @@ pub fn prove(path: &Path, analysis: &mut Analysis, threads: usize) {
             let why = format!("{:#}", error.root_cause());
             let audible = analysis.diagnosis.findings.iter_mut().filter(|finding| finding.audible);
             audible.for_each(|finding| finding.unproven = Some(why.clone()));
+            analysis.diagnosis.give_reasons();
         }
     }
 }

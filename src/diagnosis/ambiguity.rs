@@ -43,6 +43,21 @@ pub fn of(
             "a server that fills `tick_ms` and `dec_ms` in",
         );
     }
+    if view.drift.is_none() && !view.is_tape && !view.slices.is_empty() {
+        add(
+            &[Class::MirrorDrift],
+            "no audio of slices was read, only their headers",
+            "whole payloads, and read all of them (not with `--quick`)",
+        );
+    }
+    let is_unnumbered = view.slices.last().is_some_and(|slice| slice.seq == 0);
+    if is_unnumbered && is_suspected(&[Class::BandwidthDeficit]) {
+        add(
+            &[Class::BandwidthDeficit, Class::AnchoredShed],
+            "checkpoints do not tell which regions the client asked for",
+            "whole records, and read all of them (not with `--quick`)",
+        );
+    }
     if engine.doubts().sentence().is_some() {
         add(
             &[Class::BandwidthDeficit, Class::ClientBacklog, Class::GenerationStall],

@@ -110,6 +110,7 @@ fn is_bystander(class: Class) -> bool {
     matches!(
         class,
         Class::StairStepPlayhead
+            | Class::MirrorDrift
             | Class::ClockSkew
             | Class::Preempted
             | Class::KeepaliveKill
@@ -121,7 +122,10 @@ fn is_bystander(class: Class) -> bool {
 fn priority(class: Class) -> f64 {
     match class {
         Class::TransportLeadOscillation | Class::SwapHeadOfLine | Class::TunnelReset => 0.5,
-        Class::ClientBacklog | Class::RawSourceNeverCovered | Class::OldTrackBleed => 0.3,
+        Class::ClientBacklog
+        | Class::RawSourceNeverCovered
+        | Class::OldTrackBleed
+        | Class::AnchoredShed => 0.3,
         Class::SeekLeadRunaway | Class::RebuildStall | Class::RefitStorm => 0.2,
         Class::OversizeWindow => -0.2,
         _ => 0.0,

@@ -16,6 +16,8 @@ use crate::scenario::answer::Recording;
 
 /// Findings that are put to the proof, the worst: each costs an ensemble.
 const MOST_CLAIMS: usize = 4;
+const NOT_TRIED: &str = "only the four worst findings are put to the proof";
+const NOT_HEARD: &str = "nobody heard it, so that there is no lag to explain";
 /// A cause that explains a smaller share mends nothing, …
 const MENDS_NOTHING: f64 = 0.05;
 /// … and one that explains a larger one mends it.
@@ -48,6 +50,15 @@ impl Diagnosis {
             tell_apart(&mut self.findings[of], class, tried);
         }
         settle(&mut self.findings[..count]);
+        self.give_reasons();
+    }
+
+    /// Says of every finding without a proof why it rests on signatures alone.
+    pub fn give_reasons(&mut self) {
+        for finding in self.findings.iter_mut().filter(|it| it.proof.is_none()) {
+            let why = if finding.audible { NOT_TRIED } else { NOT_HEARD };
+            finding.unproven.get_or_insert_with(|| why.to_owned());
+        }
     }
 
     /// What else the evidence could mean, each with the finding in whose place it would be.
@@ -104,7 +115,8 @@ fn settle(findings: &mut [Finding]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diagnosis::proof::BadAudio;
+    use crate::diagnosis::class::CLASSES;
+    use crate::diagnosis::proof::{BadAudio, Removal};
     use crate::scenario::Tier;
 
     fn finding(class: Class, share: Option<f64>) -> Finding {
@@ -142,6 +154,24 @@ mod tests {
             &[(BandwidthDeficit, Some(0.0)), (ClientBacklog, Some(0.3))],
             &[(BandwidthDeficit, 0.8), (ClientBacklog, 0.8)],
         );
+    }
+
+    #[test]
+    fn every_class_has_a_proof_or_says_why_not() {
+        for about in CLASSES {
+            let proofs = [finding(about.class, None), finding(about.class, Some(1.0))];
+            let quiet = Finding { audible: false, ..finding(about.class, None) };
+            let findings = [&proofs[..], &[quiet]].concat();
+            let mut diagnosis = Diagnosis { findings, ..Diagnosis::default() };
+            diagnosis.give_reasons();
+            for finding in &diagnosis.findings {
+                assert!(finding.proof.is_some() != finding.unproven.is_some(), "{finding:#?}");
+            }
+            // What the model cannot take away it refuses with a reason that names the class.
+            if let Err(why) = Removal::of(about.class) {
+                assert!(why.to_string().contains(about.id), "{why}");
+            }
+        }
     }
 
     #[test]

@@ -4,8 +4,9 @@
 //! pass over what the engine observed.
 
 use crate::capture::Marker;
-use crate::engine::{BufferSeen, EndKind, Engine, Observed, ReportSeen};
+use crate::engine::{BufferSeen, EndKind, Engine, Observed, OldAudioSeen, RegionAsked, ReportSeen};
 use crate::heard::IDLE_AFTER_NS;
+use crate::mirror::drift::MirrorDrift;
 use crate::playhead::{JUMP_S, PAUSED_AFTER_S};
 use crate::time::Nanos;
 
@@ -73,6 +74,25 @@ pub struct BufferRow {
     pub seq: u64,
     pub loop_s: f64,
     pub bytes: f64,
+    /// Slices that brought audio of the buffer before: how many, and when and in which record the last did.
+    pub old_audio: Option<(f64, f64, u64)>,
+}
+
+/// What the audio of slices tells of the mirror.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DriftRow {
+    pub seen: MirrorDrift,
+    /// From the first to the last slice that an error was left by, and the numbers of their records.
+    pub stretch: Stretch,
+    pub records: [u64; 2],
+}
+
+/// A region that the client asked for by its position.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AskedRow {
+    pub t_s: f64,
+    pub seq: u64,
+    pub start_s: f64,
 }
 
 /// A stretch of time.
@@ -120,6 +140,8 @@ pub struct View {
     pub reports: Vec<ReportRow>,
     pub commands: Vec<(f64, u64)>,
     pub buffers: Vec<BufferRow>,
+    /// Regions that the client asked for, as far as records tell.
+    pub asked: Vec<AskedRow>,
     /// The listener's own ops.
     pub ops: Vec<(f64, Marker)>,
     /// When the playhead went somewhere else, and by how much.
@@ -136,6 +158,8 @@ pub struct View {
     pub is_tape: bool,
     /// The longest that a ping of the client took, in seconds; `None` without any.
     pub longest_ping_s: Option<f64>,
+    /// `None` where no audio was read.
+    pub drift: Option<DriftRow>,
 }
 
 impl View {
@@ -158,10 +182,12 @@ impl View {
                 .map(|&(t, seq)| (t.seconds_since(origin), seq))
                 .collect(),
             buffers: buffers(observed, origin, rate),
+            asked: asked(observed, origin, from_s),
             ops: observed.ops.iter().map(|(t, op)| (t.seconds_since(origin), op.clone())).collect(),
             from_s,
             to_s,
             is_tape,
+            drift: engine.mirror_drift().map(|seen| drift(seen, origin)),
             longest_ping_s: (!pings.is_empty()).then(|| Nanos(pings.longest_ns).seconds()),
             ..View::default()
         };
@@ -387,6 +413,12 @@ fn slices(
     rows
 }
 
+fn drift(seen: &MirrorDrift, origin: Nanos) -> DriftRow {
+    let ends = [seen.first, seen.last].map(Option::unwrap_or_default);
+    let [from_s, to_s] = ends.map(|(t, _)| t.seconds_since(origin));
+    DriftRow { seen: *seen, stretch: Stretch { from_s, to_s }, records: ends.map(|(_, seq)| seq) }
+}
+
 fn reports(observed: &Observed, origin: Nanos, from_s: f64) -> Vec<ReportRow> {
     let row = |seen: &ReportSeen| ReportRow {
         t_s: seen.t.seconds_since(origin),
@@ -407,8 +439,21 @@ fn buffers(observed: &Observed, origin: Nanos, rate: f64) -> Vec<BufferRow> {
         seq: seen.seq,
         loop_s: seen.frames as f64 / rate,
         bytes: seen.frames as f64 * f64::from(seen.channels) * 2.0,
+        old_audio: seen.old_audio.map(|OldAudioSeen { slices, last: (t, seq) }| {
+            (f64::from(slices), t.seconds_since(origin), seq)
+        }),
     };
     observed.buffers.iter().map(row).collect()
+}
+
+/// What was asked for from `from_s` on.
+fn asked(observed: &Observed, origin: Nanos, from_s: f64) -> Vec<AskedRow> {
+    let row = |it: &RegionAsked| AskedRow {
+        t_s: it.t.seconds_since(origin),
+        seq: it.seq,
+        start_s: it.at_s,
+    };
+    observed.asked.iter().map(row).filter(|it| it.t_s >= from_s && it.start_s.is_finite()).collect()
 }
 
 fn finite(value: Option<f64>) -> Option<f64> {

@@ -50,6 +50,15 @@ pub struct ReportSeen {
     pub received: u64,
 }
 
+/// A region that the client asked for by its position.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RegionAsked {
+    pub t: Nanos,
+    pub seq: u64,
+    /// Where it begins, in seconds.
+    pub at_s: f64,
+}
+
 /// A buffer that came.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BufferSeen {
@@ -57,6 +66,16 @@ pub struct BufferSeen {
     pub seq: u64,
     pub frames: u64,
     pub channels: u16,
+    /// Slices from its coming on that brought audio of the buffer before, where audio is known.
+    pub old_audio: Option<OldAudioSeen>,
+}
+
+/// Slices with audio of the buffer before.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct OldAudioSeen {
+    pub slices: u32,
+    /// The last of them: when it came, and its record.
+    pub last: (Nanos, u64),
 }
 
 /// Everything observed of a stream, oldest first.
@@ -67,6 +86,10 @@ pub struct Observed {
     /// Commands of the client, and the numbers of their records.
     pub commands: VecDeque<(Nanos, u64)>,
     pub buffers: VecDeque<BufferSeen>,
+    /// Regions that the client asked for; no checkpoint knows of them.
+    pub asked: VecDeque<RegionAsked>,
+    /// What the last report that asked for any asked for.
+    asked_last: Vec<f64>,
     pub ops: VecDeque<(Nanos, Marker)>,
     /// The latest of what was let go: before it nothing is known.
     pub forgotten_to: Option<Nanos>,
@@ -113,6 +136,17 @@ impl Observed {
         self.forget(gone.map(|report| report.t));
     }
 
+    /// The client asks for regions; whoever repeats himself asks for nothing new.
+    pub fn asked_for(&mut self, t: Nanos, positions_s: &[f64]) {
+        if positions_s.is_empty() || positions_s == self.asked_last {
+            return;
+        }
+        self.asked_last = positions_s.to_vec();
+        for &at_s in positions_s.iter().take(MAX_MOMENTS) {
+            keep(&mut self.asked, RegionAsked { t, seq: self.seq, at_s }, MAX_MOMENTS);
+        }
+    }
+
     /// The client sent another command.
     pub fn command(&mut self, t: Nanos) {
         let command = (t, self.seq);
@@ -122,8 +156,17 @@ impl Observed {
     /// A buffer came.
     pub fn buffer(&mut self, t: Nanos, shape: &BufferShape) {
         let BufferShape { frames, channels, .. } = *shape;
-        let buffer = BufferSeen { t, seq: self.seq, frames, channels };
+        let buffer = BufferSeen { t, seq: self.seq, frames, channels, old_audio: None };
         keep(&mut self.buffers, buffer, MAX_MOMENTS);
+    }
+
+    /// A slice of the present buffer brought audio of the one before.
+    pub fn old_audio(&mut self, t: Nanos) {
+        let last = (t, self.seq);
+        if let Some(buffer) = self.buffers.back_mut() {
+            let slices = buffer.old_audio.map_or(1, |seen| seen.slices.saturating_add(1));
+            buffer.old_audio = Some(OldAudioSeen { slices, last });
+        }
     }
 
     /// The listener did something to the playhead.

@@ -11,6 +11,7 @@ use crate::family::FamilyUse;
 use crate::heard::{HeardAudio, HeardEpisode, HeardMeter};
 use crate::lag::{LagReport, ReportArgs};
 use crate::mirror::Mirror;
+use crate::mirror::drift::MirrorDrift;
 use crate::playhead::{PlayheadSim, PlayheadSource};
 use crate::time::Nanos;
 use crate::wire::message::Ready;
@@ -104,6 +105,13 @@ impl Engine {
     #[must_use]
     pub fn hearing(&self) -> Option<&Hearing> {
         self.stream.as_ref().map(|stream| &stream.hearing)
+    }
+
+    /// Whether deltas were coded against what the client holds; `None` where its audio is not known.
+    #[must_use]
+    pub fn mirror_drift(&self) -> Option<&MirrorDrift> {
+        let stream = self.stream.as_ref().filter(|stream| stream.mirror.is_some());
+        stream.map(|stream| stream.drift.seen())
     }
 
     /// What was observed of the stream.

@@ -13,6 +13,8 @@ use crate::event::Event;
 use crate::family::FamilyUse;
 use crate::heard::HeardAudio;
 use crate::lag::{Arrival, LagTracker};
+use crate::mirror::drift::DriftWatch;
+use crate::mirror::old_source::{Holds, OldSource};
 use crate::mirror::{ApplyError, Mirror, applied_range};
 use crate::playhead::PlayheadSource;
 use crate::time::Nanos;
@@ -77,6 +79,9 @@ pub(super) struct Stream {
     headers_only: bool,
     decoder: SliceDecoder,
     pub mirror: Option<Mirror>,
+    pub drift: DriftWatch,
+    /// The sources before and after the last swap, while slices may bring the old one.
+    old_audio: Option<OldSource>,
     pub heard: Option<HeardAudio>,
     pub hearing: Hearing,
     pub origin: Nanos,
@@ -142,6 +147,8 @@ impl Stream {
             headers_only: options.headers_only,
             decoder: SliceDecoder::new(),
             mirror: None,
+            drift: DriftWatch::default(),
+            old_audio: None,
             heard: options.heard.map(|cap| HeardAudio::new(cap, ready.channels)),
             hearing,
             origin: t,
@@ -231,6 +238,8 @@ impl Stream {
 
     fn begin_epoch(&mut self, t: Nanos, frames: u64, channels: u16) {
         self.mirror = None;
+        self.drift.forget();
+        self.old_audio = None;
         let tracker = LagTracker::with_limits(
             frames,
             self.sample_rate,
@@ -256,8 +265,10 @@ impl Stream {
     ) -> Result<(), Undecodable> {
         let channels = declared.unwrap_or(self.epoch().channels);
         let frames = frames_of(message.len(), channels)?;
+        let old = self.mirror.take();
         self.swap_to(t, frames, channels);
         self.mirror = self.read_buffer(message, channels);
+        self.old_audio = old.zip(self.mirror.as_ref()).map(|(old, new)| OldSource::new(&old, new));
         Ok(())
     }
 
@@ -284,12 +295,24 @@ impl Stream {
             check_raw_length(&header, message.len())?;
             applied_range(&header, frames as usize, channels)?;
             self.mirror = None;
+            self.drift.forget();
             self.audio_crc = None;
             (false, false)
         } else {
             let slice = self.decoder.decode(message.payload)?;
             match &mut self.mirror {
-                Some(mirror) => mirror.apply(&slice)?,
+                Some(mirror) => {
+                    applied_range(&header, frames as usize, channels)?;
+                    self.drift.slice((record.t, record.seq), mirror, &slice);
+                    let frames = mirror.apply(&slice)?;
+                    if let Some(old) = &mut self.old_audio {
+                        if old.slice(mirror, frames.clone()) == Holds::OldAudio {
+                            self.observed.old_audio(record.t);
+                        }
+                        self.old_audio = self.old_audio.take().filter(OldSource::is_expected);
+                    }
+                    frames
+                }
                 None => applied_range(&header, frames as usize, channels)?,
             };
             self.audio_crc = self.audio_crc.map(|crc| {
@@ -339,6 +362,7 @@ impl Stream {
             self.raw.push_str(raw);
         }
         let report = tick_report(params);
+        self.observed.asked_for(t, &params.asked_for_s);
         self.tick_of(t, report, turned, facts);
         RowKind::Tick { report, turned }
     }

@@ -67,6 +67,8 @@ pub struct Simulated {
     /// The time of the end record.
     pub ended: Nanos,
     pub finish: Finish,
+    /// When the server's transport lead was at its greatest, and how long it was, in seconds.
+    pub greatest_transport_lead: (Nanos, f64),
     /// What has seen the records, if that is not the client.
     proxy: Option<Engine>,
 }
@@ -116,6 +118,7 @@ struct Simulation<'a> {
     run_for: Option<Span>,
     is_broken: bool,
     stalls: StallWatch,
+    greatest: (Nanos, f64),
     end: End,
     sink: &'a mut dyn FnMut(&Record<'_>),
 }
@@ -140,6 +143,7 @@ impl<'a> Simulation<'a> {
             proxy,
             is_broken: false,
             stalls: StallWatch::new(Some(STALLS_FOR), start),
+            greatest: (Nanos(0), 0.0),
             end: End::default(),
             sink,
         }
@@ -167,6 +171,11 @@ impl<'a> Simulation<'a> {
                 return Some(self.break_off(now));
             }
             self.send_down(now, message);
+        }
+        // A server that has closed remembers nothing.
+        let greatest = self.server.greatest_transport_lead();
+        if greatest.1 > self.greatest.1 {
+            self.greatest = greatest;
         }
         if let Some(finish) = self.give_up(now) {
             return Some(finish);
@@ -330,7 +339,13 @@ impl<'a> Simulation<'a> {
         }
         let end = End { reason: Some(finish.sentence()), ..self.end.clone() };
         self.put(now, Body::End(end));
-        Simulated { client: self.client, ended: now, finish, proxy: self.proxy }
+        Simulated {
+            client: self.client,
+            ended: now,
+            finish,
+            greatest_transport_lead: self.greatest,
+            proxy: self.proxy,
+        }
     }
 }
 

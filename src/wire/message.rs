@@ -26,6 +26,9 @@ pub struct Params<'a> {
     pub slice_bytes_rx: Option<f64>,
     /// Smallest landing lead since the report before, in seconds.
     pub slice_lead_s: Option<f64>,
+    /// Positions whose regions the client asks for, in seconds: `render_anchor_s` and those of
+    /// `render_anchor_queue_s`.
+    pub asked_for_s: Vec<f64>,
     /// The knobs, as the JSON text of one object.
     pub raw: Option<Cow<'a, str>>,
 }
@@ -49,7 +52,25 @@ struct BorrowedParams<'a> {
     slice_bytes_rx: Option<f64>,
     slice_lead_s: Option<f64>,
     #[serde(borrow)]
+    render_anchor_s: Option<&'a RawValue>,
+    #[serde(borrow)]
+    render_anchor_queue_s: Option<&'a RawValue>,
+    #[serde(borrow)]
     raw: Option<&'a RawValue>,
+}
+
+/// The positions in the texts of what may be a number or an array of them; what is neither is none.
+fn positions<'a>(texts: impl IntoIterator<Item = &'a RawValue>) -> Vec<f64> {
+    let values = texts.into_iter().map(|text| serde_json::from_str(text.get()).unwrap_or_default());
+    positions_of(values)
+}
+
+fn positions_of(values: impl IntoIterator<Item = Value>) -> Vec<f64> {
+    let all = values.into_iter().flat_map(|value| match value {
+        Value::Array(values) => values,
+        value => vec![value],
+    });
+    all.filter_map(|value| value.as_f64()).collect()
 }
 
 /// Reads a text message from the client.
@@ -62,6 +83,9 @@ pub fn client_text(text: &str) -> Result<ClientText<'_>, JsonError> {
             client_time: borrowed.client_time,
             slice_bytes_rx: borrowed.slice_bytes_rx,
             slice_lead_s: borrowed.slice_lead_s,
+            asked_for_s: positions(
+                borrowed.render_anchor_s.into_iter().chain(borrowed.render_anchor_queue_s),
+            ),
             raw: borrowed.raw.map(|raw| Cow::Borrowed(raw.get())),
         }));
     }
@@ -75,6 +99,12 @@ pub fn client_text(text: &str) -> Result<ClientText<'_>, JsonError> {
         client_time: number("client_time"),
         slice_bytes_rx: number("slice_bytes_rx"),
         slice_lead_s: number("slice_lead_s"),
+        asked_for_s: positions_of(
+            ["render_anchor_s", "render_anchor_queue_s"]
+                .into_iter()
+                .filter_map(|key| fields.get(key))
+                .cloned(),
+        ),
         raw: fields.get("raw").map(|raw| Cow::Owned(raw.to_string())),
     }))
 }

@@ -33,6 +33,7 @@ mod golden;
 mod golden_client;
 mod golden_codec;
 mod golden_diagnosis;
+mod golden_diagnosis_parts;
 mod golden_lag;
 mod golden_names;
 mod golden_playhead;

@@ -24,7 +24,7 @@ use crate::scenario::answer::{NoAnswer, Recording};
 use crate::scenario::model::{DEFAULT_MEMBERS, Mend, Perturbation};
 use crate::scenario::without::Without;
 use crate::sweep::{ThreadsError, map_in_order};
-use removal::Removal;
+pub(super) use removal::Removal;
 
 /// A class that is suspected.
 #[derive(Clone, Copy, Debug, PartialEq)]

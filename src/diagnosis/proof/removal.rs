@@ -5,7 +5,7 @@ use crate::scenario::model::Mend;
 
 /// What is put right where a cause is taken away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Removal {
+pub(in crate::diagnosis) struct Removal {
     pub mends: &'static [Mend],
     /// The same in words.
     pub sentence: &'static str,
@@ -30,7 +30,7 @@ impl Removal {
         let cannot = |why| Err(NoRemoval { class, why });
         match class {
             Class::StalePlayhead => removal(&[Mend::Intake], "the newest report handled at once"),
-            Class::BandwidthDeficit | Class::SwapHeadOfLine => {
+            Class::BandwidthDeficit | Class::SwapHeadOfLine | Class::AnchoredShed => {
                 removal(&[Mend::Link], "the link as fast as needed")
             }
             Class::SeekLeadRunaway => {
@@ -56,7 +56,7 @@ impl Removal {
             Class::RawSourceNeverCovered => removal(&[Mend::Turns], "slices from the beginning on"),
             Class::OversizeWindow => removal(&[Mend::Window], "windows of 0.36 s"),
             Class::StairStepPlayhead => cannot("the positions between the steps are not recorded"),
-            Class::OldTrackBleed | Class::AnchoredShed | Class::MirrorDrift => cannot(CONTENT),
+            Class::OldTrackBleed | Class::MirrorDrift => cannot(CONTENT),
             Class::PipelineDeath
             | Class::LoopEndCrash
             | Class::Preempted

@@ -11,8 +11,9 @@ use crate::playhead::JUMP_S;
 /// client reports once a round, a hitch is followed by the usual cadence.
 const BACKLOG_REPORTS: usize = 3;
 const BACKLOG_JOIN_S: f64 = 0.3;
-/// A backlog has so many rounds at least.
+/// A backlog has so many rounds at least; of rounds that no client reports as seldom by itself two will do.
 const BACKLOG_ROUNDS: usize = 3;
+const LONG_ROUNDS: usize = 2;
 /// Where so many slices are expected and none is there, …
 const EXPECTED_SLICES: f64 = 4.0;
 /// … so many have waited that come at once.
@@ -24,9 +25,13 @@ const THROTTLED_S: f64 = 0.4;
 const UNAPPLIED_S: f64 = 0.35;
 /// A clock that is off by more than this is skewed: ten times what crystals are off by.
 const SKEW: f64 = 1e-3;
-/// The skew is so many of its own standard errors at least, over so many seconds.
+/// The skew is so many of its own standard errors at least. What was watched for less than 5 s holds few
+/// independent delays, so that their spread is not well known: it takes more of them.
 const SKEW_ERRORS: f64 = 4.0;
-const SKEW_OVER_S: f64 = 5.0;
+const EARLY_ERRORS: f64 = 12.0;
+const EARLY_S: f64 = 5.0;
+/// Nothing is said of a clock that was watched for less, in seconds.
+const WATCHED_S: f64 = 1.8;
 /// A player starts within this time, in seconds.
 const START_S: f64 = 0.5;
 /// A position moves in steps from this length on, in seconds: callbacks of an audio device take 3 to
@@ -100,8 +105,12 @@ fn blocked(view: &View, gaps: &[(Stretch, usize)]) -> Vec<Suspect> {
             _ => chains.push(vec![gap]),
         }
     }
-    let (backlogs, hitches): (Vec<_>, Vec<_>) =
-        chains.into_iter().partition(|chain| chain.len() >= BACKLOG_ROUNDS);
+    let is_long = |chain: &[(Stretch, usize)]| {
+        chain.len() >= LONG_ROUNDS && chain.iter().all(|(gap, _)| gap.len_s() >= THROTTLED_S)
+    };
+    let is_backlog =
+        |chain: &Vec<(Stretch, usize)>| chain.len() >= BACKLOG_ROUNDS || is_long(chain);
+    let (backlogs, hitches): (Vec<_>, Vec<_>) = chains.into_iter().partition(is_backlog);
     let mut suspects: Vec<_> = backlogs.iter().filter_map(|chain| backlog(view, chain)).collect();
     suspects.extend(hitch(view, &hitches.concat()));
     suspects
@@ -220,7 +229,7 @@ pub fn audio_clock(view: &View) -> Option<AudioClock> {
     let runs = if view.ops.iter().any(changes) { Vec::new() } else { runs(view) };
     let points = runs.iter().map(Vec::len).sum::<usize>();
     let over_s: f64 = runs.iter().filter_map(|run| Some(run.last()?.t_s - run.first()?.t_s)).sum();
-    if points < 30 || over_s < SKEW_OVER_S {
+    if points < 15 || over_s < WATCHED_S {
         return None;
     }
     let (skew, squares, residuals) = common_slope(&runs);
@@ -288,7 +297,8 @@ fn common_slope(runs: &[Vec<ClockPoint>]) -> (f64, f64, Vec<f64>) {
 
 fn skewed(view: &View, clock: &AudioClock) -> Option<Suspect> {
     let AudioClock { skew, error, over_s, .. } = *clock;
-    if skew.abs() < SKEW || skew.abs() < SKEW_ERRORS * error {
+    let errors = if over_s < EARLY_S { EARLY_ERRORS } else { SKEW_ERRORS };
+    if skew.abs() < SKEW || skew.abs() < errors * error {
         return None;
     }
     let stretch = Stretch { from_s: view.from_s, to_s: view.to_s };

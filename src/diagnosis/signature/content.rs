@@ -3,7 +3,9 @@
 use crate::diagnosis::class::Class;
 use crate::diagnosis::finding::{DiagnosisNote, HealthyPattern};
 use crate::diagnosis::suspect::{Suspect, rounded};
-use crate::diagnosis::view::{BufferRow, SETTLED_S, SliceRow, Stretch, View, folded, quantile};
+use crate::diagnosis::view::{
+    BufferRow, DriftRow, SETTLED_S, SliceRow, Stretch, View, folded, quantile,
+};
 
 /// A new buffer that holds up slices for this long is more than a swap takes, in seconds: a server
 /// encodes the new source for up to 0.4 s.
@@ -13,9 +15,19 @@ const HELD_UP_S: f64 = 0.6;
 const FIRST_SLICE_S: f64 = 1.5;
 /// Slices of the old source may be on their way for this long after a swap, in seconds.
 const ON_THEIR_WAY_S: f64 = 0.35;
+/// So many of them are no accident.
+const STRAYS: usize = 4;
 /// How closely a slice goes on where the one before was, in seconds: the position rests while the swap is
 /// prepared, for up to 0.4 s.
 const GOES_ON_S: f64 = 0.5;
+/// Roundings of watched samples that tell of the server's coding, at least, and the share of these that one
+/// makes up for by chance that does not know its client: 3 of 90,000 of a real one. One that does makes up
+/// for 9 of 10; lagtape's own, which takes most of its client's rounding over, for 1 of 32.
+const ROUNDINGS: u64 = 100;
+const MADE_UP_FOR: f64 = 0.003;
+/// Samples of raw slices that are compared, at least, and how many times what rounding leaves is drift.
+const COMPARED: u64 = 100;
+const BEYOND_ROUNDING: f64 = 3.0;
 /// A window is oversize from this length on, in seconds; servers use 0.36 s.
 const OVERSIZE_S: f64 = 1.0;
 
@@ -24,10 +36,12 @@ pub fn suspects(view: &View) -> Vec<Suspect> {
     for (number, buffer) in view.buffers.iter().enumerate() {
         let held = if number > 0 { held_up(view, buffer) } else { None };
         let bleeds = number > 0 && held.is_none();
-        suspects.extend(bleeds.then(|| old_track(view, buffer)).flatten());
+        let old = bleeds.then(|| old_audio(view, buffer).or_else(|| old_track(view, buffer)));
+        suspects.extend(old.flatten());
         suspects.extend(held.or_else(|| never_covered(view, buffer)));
     }
     suspects.extend(oversize(view));
+    suspects.extend(drift(view));
     suspects
 }
 
@@ -65,6 +79,29 @@ fn held_up(view: &View, buffer: &BufferRow) -> Option<Suspect> {
     )
 }
 
+/// Slices that bring what the old source held, wherever they go.
+fn old_audio(view: &View, buffer: &BufferRow) -> Option<Suspect> {
+    let (count, last_s, last) = buffer.old_audio?;
+    let lasts_s = last_s - buffer.t_s;
+    if lasts_s < ON_THEIR_WAY_S || count < STRAYS as f64 {
+        return None;
+    }
+    let stretch = Stretch { from_s: buffer.t_s, to_s: last_s };
+    let sentence = format!(
+        "After the swap at {:.2} s, {count} slices still brought what the old source held there, for \
+         {lasts_s:.2} s: old content was written into the new buffer.",
+        buffer.t_s
+    );
+    let first = view.slices_in(stretch).first().map(|slice| slice.seq);
+    Some(
+        Suspect::new(Class::OldTrackBleed, stretch, 0.95, sentence)
+            .link("The generator goes on with the old source", &[("slices", count)], first)
+            .link("Its audio lands in the new buffer", &[("lasts_s", lasts_s)], [last])
+            .apart(Class::SeekLeadRunaway, "they hold what the old source held")
+            .apart(Class::SwapHeadOfLine, "slices came at their usual rate"),
+    )
+}
+
 /// Slices that go on where the old source was, after the new one came.
 fn old_track(view: &View, buffer: &BufferRow) -> Option<Suspect> {
     let at = view.slices.partition_point(|slice| slice.t_s < buffer.t_s);
@@ -88,7 +125,7 @@ fn old_track(view: &View, buffer: &BufferRow) -> Option<Suspect> {
     let last = count.checked_sub(1).map(|stray| &view.slices[at + stray]);
     let last = last?;
     let lasts_s = last.t_s - buffer.t_s;
-    if lasts_s < ON_THEIR_WAY_S || count < 4 {
+    if lasts_s < ON_THEIR_WAY_S || count < STRAYS {
         return None;
     }
     let stretch = Stretch { from_s: buffer.t_s, to_s: last.t_s };
@@ -157,6 +194,53 @@ fn oversize(view: &View) -> Option<Suspect> {
             .link("The client asked for a long window", &figures, records)
             .apart(Class::SlowGeneration, "ticks were usual; decoding a long window is not"),
     )
+}
+
+/// The client's audio departs from what the server codes against: what rounding leaves is never made up
+/// for, or raw slices show it.
+fn drift(view: &View) -> Option<Suspect> {
+    let DriftRow { seen, stretch, records } = view.drift?;
+    let told = seen.corrected + seen.uncorrected;
+    let is_coded_blindly = told >= ROUNDINGS && seen.corrected as f64 <= MADE_UP_FOR * told as f64;
+    let (error, rounding) = seen.error_rms().unwrap_or_default();
+    let is_off = seen.compared >= COMPARED && error > BEYOND_ROUNDING * rounding;
+    if !is_coded_blindly && !is_off {
+        return None;
+    }
+    let blind = format!(
+        "of {told} samples that were sent twice the second delta made up for the rounding of the first in \
+         {}, and left an error of {:.1e} each time",
+        seen.corrected,
+        seen.uncorrected_rms().unwrap_or(0.0)
+    );
+    let off = format!(
+        "raw slices lie {error:.1e} (root mean square) from what deltas had made of the same audio, \
+         rounding alone leaves {rounding:.1e}"
+    );
+    let shown = match (is_coded_blindly, is_off) {
+        (true, true) => format!("{blind}; {off}"),
+        (true, false) => blind,
+        _ => off,
+    };
+    let sentence =
+        format!("The client's audio is not what the server codes its deltas against: {shown}.");
+    let coded = [("made_up_for", seen.corrected as f64), ("left", seen.uncorrected as f64)];
+    let errors = [("error_rms", error), ("error_max", seen.error_max), ("rounding_rms", rounding)];
+    let left = [("error_per_delta_rms", seen.uncorrected_rms().unwrap_or(0.0))];
+    let confidence = if is_coded_blindly { 0.95 } else { 0.75 };
+    let suspect = Suspect::new(Class::MirrorDrift, stretch, confidence, sentence)
+        .link("Deltas are coded against what was wanted, not what arrived", &coded, records)
+        .link(
+            "The error of each rounding stays and adds up",
+            if is_off { &errors } else { &left },
+            [],
+        )
+        .apart(Class::OldTrackBleed, "slices lie where they should, and the audio is nearly right");
+    Some(if is_coded_blindly {
+        suspect
+    } else {
+        suspect.against("the audio itself may have changed by as little", 0.0)
+    })
 }
 
 /// What is healthy and looks like an incident.

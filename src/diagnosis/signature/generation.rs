@@ -37,6 +37,9 @@ const KEEPS_UP: f64 = 0.97;
 const PAGING_TIMES: std::ops::RangeInclusive<f64> = 1.7..=4.5;
 /// Load that lasts to the end, or so long in seconds, is no passing one.
 const LASTS_S: f64 = 8.0;
+/// Load has passed when no slice was late for so long, in seconds: longer than a tick that is twenty times as
+/// long as usual.
+const PASSED_S: f64 = 1.5;
 
 pub fn suspects(view: &View, spells: &[LateSpell], content: &[Suspect]) -> Vec<Suspect> {
     let mut suspects: Vec<Suspect> = burst::suspect(view).into_iter().collect();
@@ -239,7 +242,7 @@ fn load(view: &View, loaded: &[&LateSpell]) -> Vec<Suspect> {
     let is_one = loaded.len() == 1 || long_s >= 0.9 * whole.len_s();
     let is_one = is_one && waited_s >= STEADY * whole.len_s() || stays(view, whole, first.work_s);
     let last = if is_one { whole } else { last.stretch };
-    let lasts = last.len_s() >= LASTS_S || view.to_s - last.to_s < 2.0;
+    let lasts = last.len_s() >= LASTS_S || view.to_s - last.to_s < PASSED_S;
     if is_one && lasts && whole.len_s() >= 1.0 {
         return vec![slowed(view, whole, loaded)];
     }

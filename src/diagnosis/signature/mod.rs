@@ -4,6 +4,7 @@
 //! for its symptom: which of generation, link, server clock and client did not keep its rate, while the
 //! others did.
 
+mod asked;
 mod burst;
 mod client;
 mod clock;
@@ -43,6 +44,7 @@ pub fn all(view: &View) -> (Vec<Suspect>, Vec<DiagnosisNote>) {
     suspects.extend(clock::suspects(view, &spells, &content));
     let link = link::suspects(view, &spells, &suspects, &client, &content);
     suspects.extend(link);
+    suspects.extend(asked::suspect(view));
     suspects.extend(content);
     suspects.extend(client);
     (suspects, content::notes(view))

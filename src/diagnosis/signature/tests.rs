@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::diagnosis::class::Class;
-use crate::diagnosis::view::{BufferRow, ReportRow, SliceRow, folded};
+use crate::diagnosis::view::{AskedRow, BufferRow, DriftRow, ReportRow, SliceRow, Stretch, folded};
+use crate::mirror::drift::MirrorDrift;
 
 const LOOP_S: f64 = 20.0;
 const EVERY_S: f64 = 0.052;
@@ -41,7 +42,13 @@ fn steady() -> View {
     View {
         slices: (0..580).map(slice).collect(),
         reports: (0..885).map(report).collect(),
-        buffers: vec![BufferRow { t_s: 0.0, seq: 1, loop_s: LOOP_S, bytes: 3.8e6 }],
+        buffers: vec![BufferRow {
+            t_s: 0.0,
+            seq: 1,
+            loop_s: LOOP_S,
+            bytes: 3.8e6,
+            old_audio: None,
+        }],
         to_s: 30.0,
         ..View::default()
     }
@@ -254,7 +261,7 @@ fn a_lead_that_a_jump_throws_up_is_a_runaway_and_one_of_a_gap_is_none() {
 #[test]
 fn slices_of_the_old_source_bleed_into_the_new_one() {
     let mut view = steady();
-    view.buffers.push(BufferRow { t_s: 10.0, seq: 9, loop_s: 30.0, bytes: 5.7e6 });
+    view.buffers.push(BufferRow { t_s: 10.0, seq: 9, loop_s: 30.0, bytes: 5.7e6, old_audio: None });
     for report in view.reports.iter_mut().filter(|report| report.t_s >= 10.0) {
         report.position_s = Some(report.t_s - 10.0);
     }
@@ -264,6 +271,82 @@ fn slices_of_the_old_source_bleed_into_the_new_one() {
     }
     check(view, &[Class::OldTrackBleed]);
     check(healthy, &[]);
+}
+
+#[test]
+fn what_the_old_source_held_bleeds_wherever_it_goes() {
+    let with_old_audio = |old_audio| {
+        let mut view = steady();
+        view.buffers.push(BufferRow { t_s: 10.0, seq: 9, loop_s: 30.0, bytes: 5.7e6, old_audio });
+        for report in view.reports.iter_mut().filter(|report| report.t_s >= 10.0) {
+            report.position_s = Some(report.t_s - 10.0);
+        }
+        view
+    };
+    check(with_old_audio(Some((30.0, 11.5, 4))), &[Class::OldTrackBleed]);
+    // On their way when the swap came.
+    check(with_old_audio(Some((5.0, 10.2, 4))), &[]);
+}
+
+/// From 10 s on the client asks for a region twice a second, of which every other one comes, and slices are
+/// left out by a share.
+fn asking(comes: impl Fn(usize) -> bool, left_out: bool) -> View {
+    let mut view = with_slices(|slices| {
+        let mut number = 0;
+        slices.retain(|slice| {
+            number += 1;
+            slice.t_s < 10.0 || !left_out || number % 3 > 0
+        });
+        for request in 0..20 {
+            let t_s = 10.2 + 0.5 * request as f64;
+            if comes(request) {
+                let lead_s = folded(0.9 * request as f64 - t_s, LOOP_S);
+                let start_s = (0.9 * request as f64).rem_euclid(LOOP_S);
+                slices.push(SliceRow { t_s, start_s, lead_s, ..slices[0] });
+            }
+        }
+        slices.sort_by(|one, two| one.t_s.total_cmp(&two.t_s));
+    });
+    let asked = |request: usize| AskedRow {
+        t_s: 10.0 + 0.5 * request as f64,
+        seq: request as u64,
+        start_s: 0.9 * request as f64,
+    };
+    view.asked = (0..20).map(asked).collect();
+    view.measured()
+}
+
+#[test]
+fn regions_that_were_asked_for_are_shed_with_the_others() {
+    let found = |comes: fn(usize) -> bool, left_out| {
+        asked::suspect(&asking(comes, left_out)).map(|suspect| suspect.class)
+    };
+    assert_eq!(found(|request| request % 2 == 0, true), Some(Class::AnchoredShed));
+    assert_eq!(found(|_| true, true), None);
+    // A server that knows of no such requests, and one that sheds nothing.
+    assert_eq!(found(|_| false, true), None);
+    assert_eq!(found(|request| request % 2 == 0, false), None);
+}
+
+#[test]
+fn a_server_that_never_makes_up_for_its_rounding_drifts() {
+    let with_drift = |corrected, uncorrected, error: f64| {
+        let seen = MirrorDrift {
+            corrected,
+            uncorrected,
+            compared: 1_000,
+            error_squares: error,
+            rounding_squares: 1e-6,
+            ..MirrorDrift::default()
+        };
+        let stretch = Stretch { from_s: 0.1, to_s: 30.0 };
+        View { drift: Some(DriftRow { seen, stretch, records: [1, 2] }), ..steady() }
+    };
+    check(with_drift(2, 5_000, 1e-6), &[Class::MirrorDrift]);
+    check(with_drift(4_000, 400, 1e-6), &[]);
+    check(with_drift(0, 20, 1e-6), &[]);
+    // Raw slices show it by themselves.
+    check(with_drift(0, 0, 1e-4), &[Class::MirrorDrift]);
 }
 
 /// A tape of a minute: portions of 4 s, each in three slices at once, so many seconds apart.

@@ -12,6 +12,7 @@ use crate::engine::{Options, seed};
 use crate::heard::HeardAudio;
 use crate::lag::LagTracker;
 use crate::mirror::Mirror;
+use crate::mirror::drift::DriftWatch;
 use crate::playhead::PlayheadSource;
 use crate::wire::slice::SliceDecoder;
 
@@ -72,6 +73,8 @@ impl Stream {
             headers_only: options.headers_only,
             decoder: SliceDecoder::new(),
             mirror,
+            drift: DriftWatch::default(),
+            old_audio: None,
             heard,
             hearing,
             origin: state.origin,
@@ -106,6 +109,7 @@ impl Stream {
         self.hearing.meter.follow(before.hearing.meter);
         self.evidence = before.evidence;
         self.observed = before.observed;
+        self.drift.follow(&before.drift);
         self.idle.splice(0..0, before.idle);
         self.seeded |= before.seeded;
         let now = std::mem::replace(&mut self.epochs, before.epochs);

@@ -16,6 +16,8 @@ pub struct LeadController {
     reserve_s: f64,
     transport: Option<TransportLead>,
     last_look: Option<Nanos>,
+    /// The greatest transport lead so far, and when it was reached first.
+    greatest: (Nanos, f64),
 }
 
 impl LeadController {
@@ -29,6 +31,7 @@ impl LeadController {
             reserve_s: 0.0,
             transport: policy.transport.clone().map(TransportLead::new),
             last_look: None,
+            greatest: (Nanos(0), 0.0),
         }
     }
 
@@ -64,6 +67,9 @@ impl LeadController {
         if let Some(transport) = &mut self.transport {
             transport.look(now, gap_s.unwrap_or(0.0), band_armed);
         }
+        if self.transport_s() > self.greatest.1 {
+            self.greatest = (now, self.transport_s());
+        }
         self.advance_s()
     }
 
@@ -79,6 +85,12 @@ impl LeadController {
     #[must_use]
     pub fn transport_s(&self) -> f64 {
         self.transport.as_ref().map_or(0.0, |transport| transport.lead_s)
+    }
+
+    /// When the transport lead was at its greatest, and how long it was, in seconds.
+    #[must_use]
+    pub fn greatest_transport_lead(&self) -> (Nanos, f64) {
+        self.greatest
     }
 
     fn learn_gap(&mut self, gap_s: f64) {

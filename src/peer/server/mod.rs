@@ -281,6 +281,16 @@ impl Server {
         }
     }
 
+    /// When the transport lead was at its greatest, and how long it was, in seconds: the truth about a lead
+    /// that a stray report throws up.
+    #[must_use]
+    pub fn greatest_transport_lead(&self) -> (Nanos, f64) {
+        match &self.phase {
+            Phase::Live(session) => session.greatest_transport_lead(),
+            _ => (Nanos(0), 0.0),
+        }
+    }
+
     fn advance(&mut self, now: Nanos) {
         if let Phase::Greeting(handshake) = &mut self.phase
             && let Some(start) = handshake.due(now)

@@ -276,6 +276,10 @@ impl Session {
         Some(message)
     }
 
+    pub(super) fn greatest_transport_lead(&self) -> (Nanos, f64) {
+        self.lead.greatest_transport_lead()
+    }
+
     /// Something changed the sound: the model works again, and works on something else.
     pub(super) fn stir(&mut self, now: Nanos) {
         let made_from = self.made_from();

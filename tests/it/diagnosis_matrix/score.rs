@@ -7,12 +7,14 @@ use lagtape::diagnosis::Diagnosis;
 use lagtape::engine::Engine;
 use lagtape::lag::ReportArgs;
 use lagtape::report::{Analysis, CaptureDescription};
-use lagtape::time::Nanos;
 
-use super::set::{Evidence, Labelled};
+use super::set::{Evidence, Labelled, Outcome};
 
 /// Classes of which nothing shows before they end the session, whenever they begin.
 const SHOW_AT_THE_END: [&str; 2] = ["loop-end-crash", "keepalive-kill"];
+
+/// What a thrown lead is.
+const RUNAWAY: &str = "seek-lead-runaway";
 
 /// A diagnosis beside its truth.
 pub struct Scored {
@@ -38,19 +40,24 @@ pub struct Scored {
 impl Scored {
     /// Simulates a session, diagnoses it, and compares.
     pub fn of(labelled: &Labelled, evidence: Evidence) -> Scored {
-        let (engine, ended) = labelled.run(evidence);
-        Scored::judged(labelled, &engine, ended)
+        let (engine, outcome) = labelled.run(evidence);
+        Scored::judged(labelled, &engine, outcome)
     }
 
-    /// Diagnoses what an engine knows of a session at its end, and compares.
-    pub fn judged(labelled: &Labelled, engine: &Engine, ended: Nanos) -> Scored {
+    /// Diagnoses what an engine knows of a session at its end, and compares. A session of which nothing was
+    /// to be wrong, and in which a stray report threw the server's lead all the same, is one of a runaway:
+    /// the simulated server says so, whatever the diagnosis does.
+    pub fn judged(labelled: &Labelled, engine: &Engine, outcome: Outcome) -> Scored {
+        let ended = outcome.ended;
         let about = CaptureDescription::live(String::new(), ended);
         let analysis = Analysis::of(engine, about, &ReportArgs::default());
         let diagnosis = &analysis.diagnosis;
         let ended_s = engine.origin().map_or(0.0, |origin| ended.seconds_since(origin));
         let (truth, found) = (labelled.truth(), classes(diagnosis));
-        let true_classes: Vec<Vec<&str>> =
+        let mut true_classes: Vec<Vec<&str>> =
             truth.iter().map(|injection| [&[injection.class], injection.also].concat()).collect();
+        let thrown_s = outcome.thrown_s.filter(|_| truth.is_empty());
+        true_classes.extend(thrown_s.map(|_| vec![RUNAWAY]));
         let is_true = |class: &str| true_classes.iter().any(|those| those.contains(&class));
         let is_found =
             |those: &Vec<&str>| found.iter().any(|found| those.contains(&found.as_str()));
@@ -61,13 +68,14 @@ impl Scored {
             let onset_s = if ends_it { ended_s } else { injection.onset_s };
             Some((finding.from_s - onset_s).abs())
         });
+        let class = if thrown_s.is_some() { RUNAWAY } else { &labelled.class };
         let top = found.first().cloned().unwrap_or_else(|| "healthy".to_owned());
         Scored {
-            class: labelled.class.clone(),
+            class: class.to_owned(),
             seed: labelled.seed,
             command: labelled.command(),
             is_audible: analysis.verdict.lag == Some(true),
-            is_right: if truth.is_empty() { found.is_empty() } else { is_true(&top) },
+            is_right: if true_classes.is_empty() { found.is_empty() } else { is_true(&top) },
             is_ambiguous: diagnosis
                 .ambiguity
                 .iter()

@@ -26,6 +26,18 @@ pub struct Labelled {
     latency_s: f64,
 }
 
+/// How a session went, as the simulator knows it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Outcome {
+    pub ended: Nanos,
+    /// When the server threw its transport lead up, in seconds from the initial buffer.
+    pub thrown_s: Option<f64>,
+}
+
+/// A transport lead of this length was thrown up by one report, in seconds: the server's cap is 3 s, and what
+/// a way of 40 ms needs is a tenth of a second.
+const THROWN_S: f64 = 1.0;
+
 /// How much of the evidence a recording has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evidence {
@@ -57,16 +69,16 @@ impl Labelled {
         evidence == Evidence::Full || self.class != "seek-lead-runaway"
     }
 
-    /// Simulates the session and returns what an engine knows of it at its end, and when that was.
-    pub fn run(&self, evidence: Evidence) -> (Engine, Nanos) {
+    /// Simulates the session and returns what an engine knows of it at its end, and how it went.
+    pub fn run(&self, evidence: Evidence) -> (Engine, Outcome) {
         let headers_only = evidence == Evidence::Half;
         let mut engine = Engine::new(Options { headers_only, ..Options::default() });
-        let ended = self.simulated(evidence, &mut |record| engine.handle(record));
-        (engine, ended)
+        let outcome = self.simulated(evidence, &mut |record| engine.handle(record));
+        (engine, outcome)
     }
 
-    /// Simulates the session, gives every record away, and returns when it ended.
-    pub fn simulated(&self, evidence: Evidence, emit: &mut dyn FnMut(&Record<'_>)) -> Nanos {
+    /// Simulates the session, gives every record away, and returns how it went.
+    pub fn simulated(&self, evidence: Evidence, emit: &mut dyn FnMut(&Record<'_>)) -> Outcome {
         let mut verb = self.verb.clone();
         if evidence == Evidence::Half {
             verb.params_hz = verb.params_hz.or((verb.client != Throttled).then_some(29.0));
@@ -77,7 +89,13 @@ impl Labelled {
             link.latency_s += self.latency_s;
         }
         let header = verb.header(&options);
-        simulate(options, header, &mut |record| emit(record)).ended
+        let simulated = simulate(options, header, &mut |record| emit(record));
+        let (at, lead_s) = simulated.greatest_transport_lead;
+        let origin = simulated.engine().origin().unwrap_or_default();
+        Outcome {
+            ended: simulated.ended,
+            thrown_s: (lead_s >= THROWN_S).then(|| at.seconds_since(origin)),
+        }
     }
 }
 
@@ -332,6 +350,13 @@ pub const KINDS: &[Kind] = &[
             format!("old-track-bleed:at={},for={}", d.between(6.0, 11.0), d.between(1.0, 3.0))
         },
         length_s: 24,
+    },
+    Kind {
+        class: "mirror-drift",
+        clients: STEADY,
+        channels: MOSTLY_MONO,
+        trouble: |_, _| "mirror-drift".to_owned(),
+        length_s: 20,
     },
     Kind {
         class: "loop-end-crash",

@@ -92,8 +92,7 @@ fn twelve_incidents_are_solved_in_few_calls_and_tokens() {
     tokens.sort_unstable();
     let median = tokens[tokens.len() / 2];
     assert!(median <= MAX_TOKENS, "{median} tokens: {tokens:?}");
-    // A model that is fifteen times as slow looks like a GPU that others take, until it has recovered once.
-    assert!(wrong.len() <= 1, "{wrong:?}");
+    assert!(wrong.is_empty(), "{wrong:?}");
 }
 
 #[test]
