@@ -4,18 +4,17 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use super::analyze::CaptureReplay;
 use super::part::SessionPart;
-use super::whose;
-use crate::capture::{Marker, Record};
+use crate::capture::Marker;
 use crate::edge::files;
 use crate::edge::output::{self, OutputFile, is_dash};
 use crate::engine::{Engine, Options};
-use crate::heard::{CrossedBuffer, MAX_AUDIO_S, SessionAudio};
+use crate::heard::{MAX_AUDIO_S, SessionAudio};
 use crate::parse::Misuse;
 use crate::playhead::PlayheadSource;
 use crate::report::wav::AudioLabel;
 use crate::report::{DamageReport, text, wav};
+use crate::review::{CaptureReplay, SessionFollower, playheads};
 use crate::time::{Nanos, Offset, Span};
 
 /// What to write.
@@ -81,7 +80,7 @@ pub fn audio(path: &Path, out: &Path, options: &AudioOptions) -> Result<AudioSum
     let ((replay, heard), _) = play(engine_options.clone())
         .and_then(|played| {
             let again = |source| play(Options { playhead: Some(source), ..engine_options });
-            whose::by_evidence(played, |(replay, _)| &replay.engine, again)
+            playheads::by_evidence(played, |(replay, _)| &replay.engine, again)
         })
         .with_context(|| format!("cannot replay {}", path.display()))?;
     let sound = match heard {
@@ -113,43 +112,6 @@ pub(super) fn refuse_other_forms(out: &Path) -> Result<()> {
         )));
     }
     Ok(())
-}
-
-/// Takes the audio that a listener hears from an engine, record by record.
-pub(super) struct SessionFollower {
-    from: Option<Offset>,
-    audio: Option<SessionAudio>,
-}
-
-impl SessionFollower {
-    /// From this moment of the session on, or from its initial buffer.
-    pub fn new(from: Option<Offset>) -> SessionFollower {
-        SessionFollower { from, audio: None }
-    }
-
-    /// Goes on to a record, which the engine has not got yet.
-    pub fn before(&mut self, engine: &Engine, record: &Record<'_>) {
-        self.play_to(engine, record.t);
-    }
-
-    /// All of it, up to a moment; `None` without a buffer.
-    pub fn end(mut self, engine: &Engine, at: Nanos) -> Option<SessionAudio> {
-        self.play_to(engine, at);
-        self.audio
-    }
-
-    fn play_to(&mut self, engine: &Engine, t: Nanos) {
-        let (Some(origin), Some(mirror)) = (engine.origin(), engine.mirror()) else { return };
-        let audio = self.audio.get_or_insert_with(|| {
-            let begins = self.from.map_or(origin, |from| from.from(origin).max(origin));
-            let reported = engine.playhead_source() == PlayheadSource::Reported;
-            SessionAudio::new(begins, engine.sample_rate(), mirror.channels(), reported)
-        });
-        // How the playhead went on from the end of what was heard so far.
-        let Some(line) = engine.playhead_line(t) else { return };
-        let buffer = CrossedBuffer { samples: mirror.samples(), channels: mirror.channels() };
-        audio.play_to(t, line, Some(buffer));
-    }
 }
 
 /// Audio that an engine knows.

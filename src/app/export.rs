@@ -4,9 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use super::analyze::CaptureReplay;
 use super::part::SessionPart;
-use super::whose;
 use crate::capture::{Body, Header, Record, Salvage};
 use crate::edge::files::{self, CaptureFile};
 use crate::edge::output::{self, OutputFile};
@@ -18,6 +16,7 @@ use crate::playhead::PlayheadSource;
 use crate::report::export::har::HarWriter;
 use crate::report::export::{ExportCollector, ExportForm, Exported};
 use crate::report::{Analysis, DamageReport};
+use crate::review::{CaptureReplay, playheads};
 
 /// What to export.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -77,8 +76,8 @@ fn export_measured(
     let played = play(verb.playhead)?;
     let again = |source| play(Some(source));
     let ((replay, collected), playheads) =
-        whose::by_evidence(played, |(replay, _)| &replay.engine, again)?;
-    let about = replay.described(path, playheads);
+        playheads::by_evidence(played, |(replay, _)| &replay.engine, again)?;
+    let about = replay.described(path.display(), playheads);
     let analysis = Analysis::of(&replay.engine, about, &ReportArgs::default());
     let exported = Exported::of(&replay.engine, collected, &analysis);
     let name = output.name();

@@ -5,9 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use super::analyze::CaptureReplay;
 use super::part::SessionPart;
-use super::whose;
 use crate::edge::files;
 use crate::edge::output::{self, OutputFile, is_dash};
 use crate::engine::{Engine, Options};
@@ -16,6 +14,7 @@ use crate::parse::Misuse;
 use crate::playhead::PlayheadSource;
 use crate::report::Analysis;
 use crate::report::plot::{Plot, PlotStyle};
+use crate::review::{CaptureReplay, playheads};
 
 /// The form of a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,21 +64,17 @@ pub fn plot_bytes(path: &Path, form: PlotForm, verb: &PlotVerb) -> Result<(Vec<u
         ..Options::default()
     };
     let play = |options| {
-        CaptureReplay::of_part(
-            files::open_capture(path)?,
-            options,
-            part.from,
-            part.until(),
-            Engine::handle,
-        )
+        let records = files::open_capture(path)?;
+        let (from, until) = (part.from, part.until());
+        anyhow::Ok(CaptureReplay::of_part(records, options, from, until, Engine::handle)?)
     };
     let (replay, playheads) = play(options.clone())
         .and_then(|replay| {
             let again = |source| play(Options { playhead: Some(source), ..options });
-            whose::by_evidence(replay, |replay| &replay.engine, again)
+            playheads::by_evidence(replay, |replay| &replay.engine, again)
         })
         .with_context(|| format!("cannot replay {}", path.display()))?;
-    let about = replay.described(path, playheads);
+    let about = replay.described(path.display(), playheads);
     let analysis = Analysis::of(&replay.engine, about, &verb.report);
     if analysis.lag.is_none() {
         bail!("{} has nothing to draw: no usable initial buffer came", path.display());

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::parse::Unit;
@@ -10,7 +10,7 @@ use crate::scenario::knobs::KNOBS;
 use crate::scenario::{Scenario, parse};
 
 /// A change: of a what-if, a comparison, counterfactual audio.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 pub struct ChangeArgs {
     #[serde(default)]
     #[schemars(schema_with = "knobs")]
@@ -71,6 +71,12 @@ impl ChangeArgs {
         scenario.seed = self.seed.unwrap_or(scenario.seed);
         scenario.check()?;
         Ok(scenario)
+    }
+
+    /// The scenario with a name for people; `None` where nothing is changed.
+    pub fn named(&self) -> Result<Option<(String, Scenario)>> {
+        let name = || self.flags().trim_start().to_owned();
+        Ok((!self.is_empty()).then(|| anyhow::Ok((name(), self.scenario()?))).transpose()?)
     }
 
     /// The same as a command line has it.

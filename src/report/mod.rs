@@ -21,6 +21,7 @@ pub mod export;
 mod family;
 mod findings;
 mod format;
+pub(crate) mod har_note;
 mod json;
 mod leads;
 pub mod moments;

@@ -7,19 +7,22 @@ use anyhow::Result;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::app::{self, ExportVerb, FoundCapture, ReportVerb, SessionPart};
+use crate::app::{self, ExportVerb, FoundCapture, SessionPart};
 use crate::edge::output;
 use crate::mcp::answer::{ToolAnswer, clipped};
 use crate::mcp::args::report_args;
 use crate::mcp::call::Call;
+use crate::mcp::change::ChangeArgs;
 use crate::mcp::options::Toolset;
 use crate::mcp::resources;
+use crate::mcp::schema;
 use crate::mcp::shared::Shared;
 use crate::mcp::tool::{AboutTool, Effect};
 use crate::mcp::views::{self, VerdictView};
 use crate::report::export::ExportForm;
 use crate::report::page::html;
 use crate::report::text::Bytes;
+use crate::review::PageRequest;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct PageReportArgs {
@@ -30,6 +33,10 @@ pub(super) struct PageReportArgs {
     /// With sound
     #[serde(default)]
     audio: bool,
+    /// To lay over it: set, ops … as capture_what_if takes them
+    #[serde(default)]
+    #[schemars(schema_with = "schema::any_object")]
+    what_if: ChangeArgs,
     /// What to write
     #[serde(default)]
     form: FileForm,
@@ -94,28 +101,33 @@ pub(super) async fn capture_report(
         let out = shared.captures.place(&format!("out/{}.{ending}", found.id.replace('/', "-")))?;
         return export(found, form, out, &call).await;
     }
-    let verb = ReportVerb {
+    let verb = PageRequest {
         report: report_args(None, args.stale_threshold_s, None)?,
         audio: args.audio,
+        what_if: args.what_if.named()?,
         ..resources::shown()
     };
     let with = if args.audio { "-with-audio" } else { "" };
-    let page = Some(resources::address(&found.id, "page"));
-    let name = format!("out/{}{with}.html", found.id.replace('/', "-"));
+    let page = Some(resources::page_address(&found.id, &args.what_if)?);
+    let changed = if args.what_if.is_empty() { "" } else { "-what-if" };
+    let name = format!("out/{}{with}{changed}.html", found.id.replace('/', "-"));
     let out = shared.captures.place(&name)?;
     let written = out.clone();
     let write = move || {
         let (session, analysis) = app::page_session(&found.path, &verb)?;
+        let missing = session.missing.clone();
         let html = html(&[session]);
         output::write(&written, html.as_bytes(), true)?;
-        Ok((html.len() as u64, analysis))
+        Ok((html.len() as u64, analysis, missing))
     };
-    let (bytes, analysis) = call.work("replaying", write).await?;
+    let (bytes, analysis, missing) = call.work("replaying", write).await?;
+    let missing = missing.iter().map(|why| format!(" There is no sound of {}.", clipped(why)));
     let summary = format!(
-        "wrote a page of {} to {}. {}",
+        "wrote a page of {} to {}. {}{}",
         Bytes(bytes),
         out.display(),
-        views::summary(&analysis)
+        views::summary(&analysis),
+        missing.collect::<String>()
     );
     let verdict = Some(VerdictView::of(&analysis.verdict));
     let file = PageFile { path: out.clone(), bytes, page, verdict };
