@@ -76,7 +76,7 @@ impl ChangeArgs {
     /// The scenario with a name for people; `None` where nothing is changed.
     pub fn named(&self) -> Result<Option<(String, Scenario)>> {
         let name = || self.flags().trim_start().to_owned();
-        Ok((!self.is_empty()).then(|| anyhow::Ok((name(), self.scenario()?))).transpose()?)
+        (!self.is_empty()).then(|| Ok((name(), self.scenario()?))).transpose()
     }
 
     /// The same as a command line has it.
