@@ -15,10 +15,10 @@ pub struct ChangeArgs {
     #[serde(default)]
     #[schemars(schema_with = "knobs")]
     pub set: Map<String, Value>,
-    /// At a time: "6s:seek=16s", "10s:pause", "12s:resume", "15s:rate=0.98", "3s:down=250KB/s"
+    /// Timed: "6s:seek=16s", "10s:pause", "12s:resume", "15s:rate=0.98", "3s:down=250KB/s"
     #[serde(default)]
     pub ops: Vec<String>,
-    /// In place of the recorded ones
+    /// Instead of the recorded
     #[serde(default)]
     pub replace_ops: bool,
     /// Of the model
@@ -33,7 +33,7 @@ fn knobs(_: &mut SchemaGenerator) -> Schema {
         named.collect::<Vec<_>>().join(", ")
     };
     let description = format!(
-        "From the beginning on, such as {{\"lead-floor\": 0.6, \"down\": \"200KB/s\"}}. Seconds: {}. Rates: \
+        "From the start, as {{\"lead-floor\": 0.6, \"down\": \"200KB/s\"}}. Seconds: {}. Rates: \
          {}. Bytes or \"256KB\": {}. true or false: {}. Numbers: {}",
         of(Unit::Time),
         of(Unit::Rate),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Result;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use crate::app::{self, ExportVerb, FoundCapture, SessionPart};
@@ -15,7 +15,6 @@ use crate::mcp::call::Call;
 use crate::mcp::change::ChangeArgs;
 use crate::mcp::options::Toolset;
 use crate::mcp::resources;
-use crate::mcp::schema;
 use crate::mcp::shared::Shared;
 use crate::mcp::tool::{AboutTool, Effect};
 use crate::mcp::views::{self, VerdictView};
@@ -33,13 +32,18 @@ pub(super) struct PageReportArgs {
     /// With sound
     #[serde(default)]
     audio: bool,
-    /// To lay over it: set, ops … as capture_what_if takes them
+    /// Laid over it, as of capture_what_if
     #[serde(default)]
-    #[schemars(schema_with = "schema::any_object")]
-    what_if: ChangeArgs,
+    #[schemars(schema_with = "change_object")]
+    what_if: Option<ChangeArgs>,
     /// What to write
     #[serde(default)]
     form: FileForm,
+}
+
+/// The change is described once, where it is the question.
+fn change_object(_: &mut SchemaGenerator) -> Schema {
+    schemars::json_schema!({"type": "object"})
 }
 
 /// What is written.
@@ -85,8 +89,7 @@ pub(super) struct PageFile {
 pub(super) const CAPTURE_REPORT: AboutTool = AboutTool {
     name: "capture_report",
     title: "Page of a capture",
-    description: "Writes an HTML page for people: verdict, findings, loop, lanes, messages, what-ifs; or a file for \
-     other tools.",
+    description: "Writes an HTML page for people, or a file for other tools.",
     set: Toolset::Replay,
     effect: Effect::WritesFiles,
 };
@@ -101,15 +104,16 @@ pub(super) async fn capture_report(
         let out = shared.captures.place(&format!("out/{}.{ending}", found.id.replace('/', "-")))?;
         return export(found, form, out, &call).await;
     }
+    let change = args.what_if.unwrap_or_default();
     let verb = PageRequest {
         report: report_args(None, args.stale_threshold_s, None)?,
         audio: args.audio,
-        what_if: args.what_if.named()?,
+        what_if: change.named()?,
         ..resources::shown()
     };
     let with = if args.audio { "-with-audio" } else { "" };
-    let page = Some(resources::page_address(&found.id, &args.what_if)?);
-    let changed = if args.what_if.is_empty() { "" } else { "-what-if" };
+    let page = Some(resources::page_address(&found.id, &change)?);
+    let changed = if change.is_empty() { "" } else { "-what-if" };
     let name = format!("out/{}{with}{changed}.html", found.id.replace('/', "-"));
     let out = shared.captures.place(&name)?;
     let written = out.clone();
