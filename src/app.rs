@@ -30,11 +30,10 @@ mod sweep;
 mod verify;
 mod watch;
 mod what_if;
-mod whose;
 
 // What several verbs share.
 mod advice;
-mod before;
+
 mod captures;
 mod collected;
 mod index;
@@ -46,7 +45,7 @@ mod recording;
 mod runtime;
 
 pub use advice::worded;
-pub use analyze::{AnalyzeOptions, analyze, analyze_all, next_commands};
+pub use analyze::{AnalyzeOptions, analyze, analyze_all};
 pub use audio::{AudioOptions, AudioSummary, audio};
 pub use backend::{BackendPorts, BackendVerb, BusPort, backend};
 pub use captures::{CaptureFolders, FoundCapture, ListedCapture, with_folders};
@@ -81,7 +80,7 @@ pub use redact::{
     redact,
 };
 pub use replay::{Listening, PerformVerb, Replayed, perform, replay};
-pub use report::{ReportVerb, TunnelRuns, page_session};
+pub use report::page_session;
 pub(crate) use runtime::{run_server, runtime};
 pub use simulate::{SimulateVerb, simulate};
 pub use sweep::{Stopped, SweepVerb, find, sweep};

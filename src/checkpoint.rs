@@ -13,6 +13,10 @@ use crate::capture::{
 use crate::engine::{Engine, Options};
 use crate::time::Nanos;
 
+mod indexed;
+
+pub use indexed::IndexedWriter;
+
 /// Makes the checkpoints of one capture.
 #[derive(Debug)]
 pub struct Checkpointer {

@@ -72,6 +72,8 @@
 //! | [`sweep`] | many at once |
 //! | [`diagnosis`] | which part was at fault, and what shows it |
 //! | [`report`] | what was found, as data and in each of its forms |
+//! | [`review`] | a whole capture, from its first byte to its report |
+//! | `har` | a session out of a HAR file |
 //! | `edge` | clocks, files, sockets |
 //! | `app` | the verbs |
 //! | `mcp` | the door for agents |
@@ -91,6 +93,8 @@ pub mod event;
 pub mod family;
 #[doc(hidden)]
 pub mod flight;
+#[doc(hidden)]
+pub mod har;
 pub mod heard;
 pub mod lag;
 #[doc(hidden)]
@@ -102,6 +106,7 @@ pub mod peer;
 #[doc(hidden)]
 pub mod playhead;
 pub mod report;
+pub mod review;
 pub mod scenario;
 pub mod sweep;
 pub mod time;

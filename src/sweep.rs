@@ -41,8 +41,10 @@ pub fn map_in_order<T: Sync, R: Send>(
     threads: usize,
     work: impl Fn(&T) -> R + Sync,
 ) -> Result<Vec<R>, ThreadsError> {
-    let pool = pool(threads, items.len())?;
-    Ok(pool.install(|| items.par_iter().map(&work).collect()))
+    Ok(match pool(threads, items.len())? {
+        Some(pool) => pool.install(|| items.par_iter().map(&work).collect()),
+        None => items.iter().map(work).collect(),
+    })
 }
 
 /// Answers every scenario for every capture: all scenarios of the first capture, then those of the
@@ -59,8 +61,13 @@ pub fn cross<C: Sync, P: Sync, S, R: Send>(
         let (capture, scenario) = (row / scenarios.len(), row % scenarios.len());
         answer(&captures[capture], &scenarios[scenario], scratch)
     };
-    let pool = pool(threads, count)?;
-    Ok(pool.install(|| (0..count).into_par_iter().map_init(scratch, row).collect()))
+    Ok(match pool(threads, count)? {
+        Some(pool) => pool.install(|| (0..count).into_par_iter().map_init(scratch, row).collect()),
+        None => {
+            let mut scratch = scratch();
+            (0..count).map(|number| row(&mut scratch, number)).collect()
+        }
+    })
 }
 
 /// The rows of every scenario for every capture, as [`cross`] orders them, each in the best tier
@@ -106,10 +113,16 @@ pub fn open_loop(
     Ok(rows.into_iter().collect())
 }
 
-fn pool(threads: usize, items: usize) -> Result<rayon::ThreadPool, ThreadsError> {
+/// Threads for so many items; `None` where the caller's own does it all, which is the only one that a page
+/// in a browser has.
+fn pool(threads: usize, items: usize) -> Result<Option<rayon::ThreadPool>, ThreadsError> {
+    if threads == 1 || items <= 1 {
+        return Ok(None);
+    }
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads.min(items))
         .build()
+        .map(Some)
         .map_err(|error| ThreadsError { threads, reason: error.to_string() })
 }
 

@@ -3,8 +3,9 @@
 use std::fs;
 
 use anyhow::{Result, ensure};
-use lagtape::app::{AnalyzeOptions, ReportVerb, TunnelRuns, analyze, page_session};
+use lagtape::app::{AnalyzeOptions, analyze, page_session};
 use lagtape::report::page;
+use lagtape::review::{PageRequest, TunnelRuns};
 
 use crate::harness::{Aim, Bench, Ratio, Row, Table};
 use crate::recorded;
@@ -22,7 +23,7 @@ pub fn run(bench: &mut Bench) -> Result<()> {
     let path = bench.folder.path().join("page.lagtape");
     fs::write(&path, recorded::capture(recorded::healthy(MINUTES, LOOP_S, PARAMS_HZ)?))?;
     let html = |tunnel| -> Result<usize> {
-        let (session, _) = page_session(&path, &ReportVerb { tunnel, ..ReportVerb::default() })?;
+        let (session, _) = page_session(&path, &PageRequest { tunnel, ..PageRequest::default() })?;
         Ok(page::html(&[session]).len())
     };
     let bytes = html(TunnelRuns::Never)?;

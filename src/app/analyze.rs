@@ -4,21 +4,19 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::before::Before;
 use super::index::{self, Recalled};
 use super::outcome::Outcome;
 use super::part::SessionPart;
-use super::whose;
-use crate::capture::{Ending, Record, Salvage};
-use crate::edge::files::{self, CaptureFile};
+use crate::edge::files;
 use crate::engine::doubts::MAX_EMPTY_SHARE;
 use crate::engine::{Engine, Options};
 use crate::lag::ReportArgs;
 use crate::parse::Misuse;
 use crate::playhead::PlayheadSource;
-use crate::report::{Analysis, CaptureDescription, DamageReport, PlayheadDecision};
+use crate::report::{Analysis, CaptureDescription};
+use crate::review::{CaptureReplay, playheads};
 use crate::sweep;
-use crate::time::{Nanos, Offset, Span};
+use crate::time::{Offset, Span};
 
 /// Time before and after an episode that belongs to its part.
 const AROUND_S: f64 = 1.0;
@@ -40,110 +38,6 @@ pub struct AnalyzeOptions {
     /// Take lag and verdict from the checkpoints, where these cover the capture: neither payloads
     /// nor JSON are read, so events, knobs and oddities are left out.
     pub quick: bool,
-}
-
-/// An engine that has seen a capture.
-pub(super) struct CaptureReplay {
-    pub engine: Engine,
-    pub at: Nanos,
-    pub complete: bool,
-    pub damage: Option<DamageReport>,
-}
-
-impl CaptureReplay {
-    /// Feeds a capture to an engine, up to and including `at`, or to its end. Records
-    /// after `at` are read only to see whether the capture is whole.
-    pub fn of(
-        records: Salvage<CaptureFile>,
-        options: Options,
-        at: Option<Span>,
-    ) -> Result<CaptureReplay> {
-        Self::of_part(records, options, None, at, Engine::handle)
-    }
-
-    /// The same of the part that begins at `from`: the engine goes on from the state of that moment, as
-    /// it does with what was cut out. `step` gives the engine every record of the part.
-    pub fn of_part(
-        mut records: Salvage<CaptureFile>,
-        options: Options,
-        from: Option<Offset>,
-        at: Option<Span>,
-        mut step: impl FnMut(&mut Engine, &Record<'_>),
-    ) -> Result<CaptureReplay> {
-        let mut engine = Engine::new(options);
-        let Some(from) = from.filter(|from| from.0 > 0) else {
-            return Replaying { engine, at, over: false }.finish(records, &mut step);
-        };
-        let mut before = Before::new();
-        while let Some(record) = records.next_record()? {
-            if before.takes(&record, from) {
-                continue;
-            }
-            engine.handle(&before.header(record.t));
-            engine.handle(&before.engine.context());
-            let mut replay = Replaying { engine, at, over: false };
-            replay.see(&record, &mut step);
-            return replay.finish(records, &mut step);
-        }
-        bail!("it holds no record in that time; see lagtape info")
-    }
-
-    /// What is said of the capture at `path`, whose every record the engine has seen.
-    pub fn described(&self, path: &Path, playheads: PlayheadDecision) -> CaptureDescription {
-        CaptureDescription {
-            complete: self.complete,
-            damage: self.damage.clone(),
-            playheads,
-            ..CaptureDescription::live(path.display().to_string(), self.at)
-        }
-    }
-
-    /// The time that the longest of the reports covers.
-    fn longest_epoch_s(&self) -> f64 {
-        let epochs = self.engine.epochs().iter();
-        let spans = epochs.map(|e| e.ended.unwrap_or(self.at).seconds_since(e.began));
-        spans.fold(0.0, f64::max)
-    }
-}
-
-/// A replay under way.
-struct Replaying {
-    engine: Engine,
-    at: Option<Span>,
-    /// A record came that is later than `at`.
-    over: bool,
-}
-
-impl Replaying {
-    fn see(&mut self, record: &Record<'_>, step: &mut impl FnMut(&mut Engine, &Record<'_>)) {
-        self.over |= self.moment().is_some_and(|until| record.t > until);
-        if !self.over {
-            step(&mut self.engine, record);
-        }
-    }
-
-    /// The moment up to which records count, once the initial buffer is there.
-    fn moment(&self) -> Option<Nanos> {
-        let (at, origin) = self.at.zip(self.engine.origin())?;
-        Some(origin.checked_add(at).unwrap_or(Nanos(u64::MAX)))
-    }
-
-    fn finish(
-        mut self,
-        mut records: Salvage<CaptureFile>,
-        step: &mut impl FnMut(&mut Engine, &Record<'_>),
-    ) -> Result<CaptureReplay> {
-        while let Some(record) = records.next_record()? {
-            self.see(&record, step);
-        }
-        let facts = self.engine.facts();
-        let last = facts.span.map_or(Nanos(0), |(_, last)| last);
-        let ended = facts.end.as_ref().map_or(last, |(t, _)| *t);
-        let at = self.moment().unwrap_or(ended);
-        let damage = DamageReport::of(records.losses());
-        let complete = records.ending() == Some(Ending::Complete);
-        Ok(CaptureReplay { engine: self.engine, at, complete, damage })
-    }
 }
 
 /// Replays one capture and reports on it.
@@ -179,7 +73,8 @@ pub fn analyze(path: &Path, options: &AnalyzeOptions) -> Result<Analysis> {
     let replay = match from_checkpoints {
         Some(replay) => Ok(replay),
         None => files::open_capture(path).and_then(|records| {
-            CaptureReplay::of_part(records, engine_options.clone(), from, at, Engine::handle)
+            let options = engine_options.clone();
+            Ok(CaptureReplay::of_part(records, options, from, at, Engine::handle)?)
         }),
     };
     let again = |playhead, headers_only: bool| {
@@ -189,10 +84,11 @@ pub fn analyze(path: &Path, options: &AnalyzeOptions) -> Result<Analysis> {
         if quick && let Some(replay) = recalled(engine_options.clone())? {
             return Ok(replay);
         }
-        CaptureReplay::of_part(files::open_capture(path)?, engine_options, from, at, Engine::handle)
+        let records = files::open_capture(path)?;
+        Ok(CaptureReplay::of_part(records, engine_options, from, at, Engine::handle)?)
     };
     let (replay, playheads) = replay
-        .and_then(|replay| whose::settle(replay, |replay| &replay.engine, again))
+        .and_then(|replay| playheads::settle(replay, |replay| &replay.engine, again))
         .and_then(|(replay, playheads)| {
             options.report.check(replay.longest_epoch_s())?;
             Ok((replay, playheads))
@@ -202,7 +98,7 @@ pub fn analyze(path: &Path, options: &AnalyzeOptions) -> Result<Analysis> {
         headers_only: options.headers_only,
         tracker_bound: options.tracker_bound,
         quick,
-        ..replay.described(path, playheads)
+        ..replay.described(path.display(), playheads)
     };
     Ok(Analysis::of(&replay.engine, about, &options.report))
 }
@@ -261,20 +157,5 @@ impl Analysis {
             (None, None) if self.lag.is_none() && !self.audio_is_missing => Outcome::Healthy,
             (None, None) => Outcome::Failed,
         }
-    }
-}
-
-/// Commands worth trying after `analysis`.
-#[must_use]
-pub fn next_commands(analysis: &Analysis) -> Vec<String> {
-    let capture = &analysis.capture;
-    match analysis.verdict.episodes.first() {
-        Some(first) => vec![
-            format!("lagtape diagnose {capture}"),
-            format!("lagtape audio {capture} -o heard.wav"),
-            format!("lagtape cat {capture} --from {:.1} --to {:.1}", first.from_s, first.to_s),
-        ],
-        None if analysis.lag.is_none() => vec![format!("lagtape cat {capture}")],
-        None => vec![format!("lagtape analyze {capture} --timeline")],
     }
 }

@@ -6,14 +6,15 @@ use anyhow::{Context, Result, bail};
 
 use super::collected::{cannot_replay, collected};
 use super::part::SessionPart;
-use crate::capture::{Marker, Record};
+use crate::capture::Marker;
 use crate::edge::output::{self, OutputFile, is_dash};
 use crate::engine::{Engine, Options};
-use crate::heard::{CrossedBuffer, MAX_AUDIO_S, SessionAudio};
+use crate::heard::{MAX_AUDIO_S, SessionAudio};
 use crate::parse::Misuse;
 use crate::playhead::PlayheadSource;
 use crate::report::wav::AudioLabel;
 use crate::report::{DamageReport, flac, text, wav};
+use crate::review::SessionFollower;
 use crate::time::{Nanos, Offset, Span};
 
 /// What to write.
@@ -118,43 +119,6 @@ impl AudioForm {
             "{out} would not be what its name says: the audio is written as WAV or FLAC; name it \
              {wav}, and then: ffmpeg -i {wav} {out}"
         )))
-    }
-}
-
-/// Takes the audio that a listener hears from an engine, record by record.
-pub(super) struct SessionFollower {
-    from: Option<Offset>,
-    audio: Option<SessionAudio>,
-}
-
-impl SessionFollower {
-    /// From this moment of the session on, or from its initial buffer.
-    pub fn new(from: Option<Offset>) -> SessionFollower {
-        SessionFollower { from, audio: None }
-    }
-
-    /// Goes on to a record, which the engine has not got yet.
-    pub fn before(&mut self, engine: &Engine, record: &Record<'_>) {
-        self.play_to(engine, record.t);
-    }
-
-    /// All of it, up to a moment; `None` without a buffer.
-    pub fn end(mut self, engine: &Engine, at: Nanos) -> Option<SessionAudio> {
-        self.play_to(engine, at);
-        self.audio
-    }
-
-    fn play_to(&mut self, engine: &Engine, t: Nanos) {
-        let (Some(origin), Some(mirror)) = (engine.origin(), engine.mirror()) else { return };
-        let audio = self.audio.get_or_insert_with(|| {
-            let begins = self.from.map_or(origin, |from| from.from(origin).max(origin));
-            let reported = engine.playhead_source() == PlayheadSource::Reported;
-            SessionAudio::new(begins, engine.sample_rate(), mirror.channels(), reported)
-        });
-        // How the playhead went on from the end of what was heard so far.
-        let Some(line) = engine.playhead_line(t) else { return };
-        let buffer = CrossedBuffer { samples: mirror.samples(), channels: mirror.channels() };
-        audio.play_to(t, line, Some(buffer));
     }
 }
 

@@ -1,20 +1,17 @@
-//! A replay in which something follows the engine and picks up what it needs of every record.
+//! A replay of a file in which something follows the engine and picks up what it needs of every record.
 
 use std::path::Path;
 
 use anyhow::Result;
 
-use super::analyze::CaptureReplay;
 use super::part::SessionPart;
-use super::whose;
 use crate::capture::Record;
 use crate::edge::files;
 use crate::engine::{Engine, Options};
 use crate::report::PlayheadDecision;
+use crate::review::{self, CaptureReplay};
 
-/// Replays a part of a capture by its moments ([`SessionPart::resolved`]). `begin` makes what picks up, and
-/// `step` gives the engine a record and it what it needs of that. Where the reports contradict the playhead
-/// that the capture is said to have, it is replayed once more, and what was picked up then counts. What the
+/// Replays a part of a capture by its moments ([`SessionPart::resolved`]), as [`review::collected`] does. What the
 /// replay is for, the caller adds to its errors.
 pub(super) fn collected<C>(
     path: &Path,
@@ -23,18 +20,8 @@ pub(super) fn collected<C>(
     begin: impl Fn() -> C,
     step: impl Fn(&mut C, &mut Engine, &Record<'_>),
 ) -> Result<(CaptureReplay, C, PlayheadDecision)> {
-    let play = |options| {
-        let mut collected = begin();
-        let step = |engine: &mut Engine, record: &Record<'_>| step(&mut collected, engine, record);
-        let records = files::open_capture(path)?;
-        let replay = CaptureReplay::of_part(records, options, part.from, part.until(), step)?;
-        anyhow::Ok((replay, collected))
-    };
-    let again = |source| play(Options { playhead: Some(source), ..options.clone() });
-    let played = play(options.clone())?;
-    let ((replay, collected), playheads) =
-        whose::by_evidence(played, |(replay, _)| &replay.engine, again)?;
-    Ok((replay, collected, playheads))
+    let open = || files::open_capture(path);
+    review::collected(open, options, (part.from, part.until()), begin, step)
 }
 
 /// What could not be done where a replay failed.

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
-use super::before::Before;
 use super::lost::Lost;
 use super::outcome::Outcome;
 use super::peek::origin;
@@ -15,6 +14,7 @@ use crate::edge::output::{self, OutputFile};
 use crate::edge::rewrite::Rewriter;
 use crate::parse::Misuse;
 use crate::report::SCHEMA;
+use crate::review::Before;
 use crate::time::{Nanos, Offset};
 
 /// Which part to cut out; times count from the initial buffer.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use tokio::net::TcpListener;
 
-use super::analyze::{AnalyzeOptions, analyze, next_commands};
+use super::analyze::{AnalyzeOptions, analyze};
 use super::audio::{AudioOptions, audio};
 use super::record::{RecordVerb, RecordedSession, SessionSource, record};
 use crate::edge::backend::{self, BackendOptions};
@@ -15,6 +15,7 @@ use crate::peer::client::Client;
 use crate::peer::server::{BUILT_IN, ServerOptions};
 use crate::peer::{interval::Interval, server};
 use crate::report::text;
+use crate::review::next_commands;
 use crate::time::{Nanos, Span};
 
 /// Length of the demo's stream.

@@ -5,16 +5,15 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
-use super::analyze::CaptureReplay;
 use super::outcome::Outcome;
-use super::whose;
 use crate::capture::{Body, Direction, Opcode, Record};
 use crate::edge::files;
-use crate::engine::Options;
+use crate::engine::{Engine, Options};
 use crate::lag::{DEFAULT_STALE_THRESHOLD_S, ReportArgs};
 use crate::playhead::PlayheadSource;
 use crate::report::CaptureDescription;
 use crate::report::compare::{ComparedSide, Comparison, Tolerance};
+use crate::review::{CaptureReplay, playheads};
 use crate::sweep;
 use crate::time::Span;
 
@@ -71,17 +70,18 @@ impl DiffVerb {
         let mut digests = Vec::new();
         let (replay, playheads) = files::open_capture(path)
             .and_then(|records| {
-                CaptureReplay::of_part(records, options.clone(), None, until, |engine, record| {
+                let step = |engine: &mut Engine, record: &Record<'_>| {
                     digests.extend(digest(record));
                     engine.handle(record);
-                })
+                };
+                Ok(CaptureReplay::of_part(records, options.clone(), None, until, step)?)
             })
             .and_then(|replay| {
                 let again = |source| {
                     let options = Options { playhead: Some(source), ..options };
-                    CaptureReplay::of(files::open_capture(path)?, options, until)
+                    anyhow::Ok(CaptureReplay::of(files::open_capture(path)?, options, until)?)
                 };
-                whose::by_evidence(replay, |replay| &replay.engine, again)
+                playheads::by_evidence(replay, |replay| &replay.engine, again)
             })
             .with_context(|| format!("cannot compare {}", path.display()))?;
         if replay.engine.origin().is_none() {
@@ -92,7 +92,7 @@ impl DiffVerb {
         }
         let about = CaptureDescription {
             headers_only: self.headers_only,
-            ..replay.described(path, playheads)
+            ..replay.described(path.display(), playheads)
         };
         let args =
             ReportArgs { stale_threshold_s: self.stale_threshold_s, ..ReportArgs::default() };

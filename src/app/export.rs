@@ -69,7 +69,7 @@ fn export_measured(
             engine.handle(record);
             collected.see(engine, record);
         })?;
-    let about = replay.described(path, playheads);
+    let about = replay.described(path.display(), playheads);
     let analysis = Analysis::of(&replay.engine, about, &ReportArgs::default());
     let exported = Exported::of(&replay.engine, collected, &analysis);
     let name = output.name();

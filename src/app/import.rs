@@ -7,9 +7,10 @@ use anyhow::Result;
 use crate::capture::{Body, ClientKind, Record};
 use crate::edge::files;
 use crate::edge::output::is_dash;
+pub use crate::har::HarImport;
 use crate::report::text::OneLine;
 
-pub use crate::edge::har::{HarImport, import_har};
+pub use crate::edge::har::import_har;
 pub use crate::edge::import::{ImportSummary, import};
 use crate::edge::transcript::TRANSCRIPT;
 pub use crate::edge::transcript::import_transcript;

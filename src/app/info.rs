@@ -8,7 +8,6 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use super::analyze::CaptureReplay;
 use super::index::{self, Recalled};
 use super::outcome::Outcome;
 use super::peek::direction_name;
@@ -18,6 +17,7 @@ use crate::engine::Options;
 use crate::engine::pings::Pings;
 use crate::report::text::{Bytes, Figure, OneLine};
 use crate::report::{DamageReport, EndingReport, RoundTripReport, SCHEMA};
+use crate::review::CaptureReplay;
 use crate::time::Nanos;
 
 /// Largest capture whose checkpoints are read to say how its session ended, …

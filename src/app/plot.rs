@@ -66,7 +66,7 @@ pub fn plot_bytes(path: &Path, form: PlotForm, verb: &PlotVerb) -> Result<(Vec<u
     let handle = |(): &mut (), engine: &mut Engine, record: &Record<'_>| engine.handle(record);
     let (replay, (), playheads) =
         collected(path, part, &options, || (), handle).with_context(|| cannot_replay(path))?;
-    let about = replay.described(path, playheads);
+    let about = replay.described(path.display(), playheads);
     let analysis = Analysis::of(&replay.engine, about, &verb.report);
     if analysis.lag.is_none() {
         bail!("{} has nothing to draw: no usable initial buffer came", path.display());

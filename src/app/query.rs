@@ -69,7 +69,7 @@ pub fn timeline(path: &Path, part: SessionPart) -> Result<(Moments, Option<Damag
         },
     )
     .with_context(|| cannot_replay(path))?;
-    let about = replay.described(path, playheads);
+    let about = replay.described(path.display(), playheads);
     let analysis = Analysis::of(&replay.engine, about, &ReportArgs::default());
     let mut all = Moments::of(&replay.engine, collected, &analysis);
     let [from_s, to_s] = [part.from, part.to].map(|at| at.map(|at| at.0 as f64 / 1e9));

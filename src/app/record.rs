@@ -8,7 +8,7 @@ use std::sync::mpsc::Sender;
 use anyhow::{Result, anyhow};
 use serde_json::{Map, Value, json};
 
-use super::analyze::{AnalyzeOptions, analyze, next_commands};
+use super::analyze::{AnalyzeOptions, analyze};
 use crate::edge;
 use crate::edge::record::{Recorded, RecordingWatch};
 use crate::edge::recorder::ManualTrigger;
@@ -24,6 +24,7 @@ use crate::peer::script::ScriptedOp;
 use crate::peer::server::Pcm;
 use crate::peer::tune;
 use crate::report::{Analysis, CaptureDescription};
+use crate::review::next_commands;
 use crate::time::{DEFAULT_SAMPLE_RATE, Span};
 
 /// Length of the built-in tune that is uploaded when nothing else is named, in seconds.

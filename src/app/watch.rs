@@ -21,12 +21,13 @@ use serde_json::{Map, Value};
 
 use self::follower::Follower;
 use self::turned::Turned;
-use super::report::{ReportVerb, page_session};
+use super::report::page_session;
 use super::runtime::armed;
 use crate::edge::clock::MonotonicClock;
 use crate::edge::files;
 use crate::edge::page_server::{HubSession, PageHub, PageServer, SavedPage, serve};
 use crate::report::page;
+use crate::review::PageRequest;
 
 /// Time between two looks at the files.
 const LOOK_PERIOD: Duration = Duration::from_millis(250);
@@ -39,7 +40,7 @@ type Paths = Arc<Mutex<Vec<(u64, PathBuf)>>>;
 /// Captures that are watched.
 pub struct Watching {
     hub: Arc<PageHub>,
-    verb: ReportVerb,
+    verb: PageRequest,
     paths: Paths,
     orders: Option<Sender<(PathBuf, Arc<HubSession>)>>,
     thread: Option<JoinHandle<()>>,
@@ -48,7 +49,7 @@ pub struct Watching {
 impl Watching {
     /// Watches nothing yet. Sessions that are over get a wind tunnel as `verb` has it; `trouble` is told of
     /// files that cannot be read any more.
-    pub fn start(verb: ReportVerb, trouble: impl Fn(String) + Send + 'static) -> Result<Watching> {
+    pub fn start(verb: PageRequest, trouble: impl Fn(String) + Send + 'static) -> Result<Watching> {
         let hub = Arc::new(PageHub::default());
         let (orders, taken) = channel();
         let (shared, of_sealed) = (Arc::clone(&hub), verb.clone());
@@ -135,7 +136,7 @@ fn in_words<T>(result: Result<T>) -> Result<T, String> {
 }
 
 /// The same page as that of `report`.
-fn saved(path: &Path, verb: &ReportVerb) -> Result<SavedPage> {
+fn saved(path: &Path, verb: &PageRequest) -> Result<SavedPage> {
     let (session, _) = page_session(path, verb)?;
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     Ok(SavedPage { name: format!("{stem}.html"), html: page::html(&[session]) })
@@ -144,7 +145,7 @@ fn saved(path: &Path, verb: &ReportVerb) -> Result<SavedPage> {
 /// The life of the thread: reads on in all captures again and again.
 fn follow(
     hub: &Arc<PageHub>,
-    verb: &ReportVerb,
+    verb: &PageRequest,
     orders: &Receiver<(PathBuf, Arc<HubSession>)>,
     trouble: &impl Fn(String),
 ) {

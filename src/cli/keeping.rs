@@ -66,6 +66,11 @@ impl FromStr for TriggerArg {
 }
 
 impl KeepingArgs {
+    /// Whether anything was said of the files at all.
+    pub fn asks_for_anything(&self) -> bool {
+        self.split.is_some() || self.ring.is_some() || !matches!(self.sync, SyncArg::Interval)
+    }
+
     pub fn keeping(&self) -> FileLayout {
         match (self.split, self.ring) {
             (Some(at), _) => FileLayout::Parts(at),

@@ -2,6 +2,7 @@
 //! recorder at once, and for programs a status line at intervals.
 
 use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
 
 use serde_json::json;
@@ -33,6 +34,8 @@ pub struct RecordingDisplay {
     stderr: Stderr,
     run_for: Option<Span>,
     notices: Option<Receiver<RecorderNotice>>,
+    /// Files that began since they were asked for.
+    begun: Vec<PathBuf>,
     status: RecorderStatus,
     status_every: Option<Span>,
     status_due: Nanos,
@@ -49,6 +52,7 @@ impl RecordingDisplay {
             stderr,
             run_for,
             notices: None,
+            begun: Vec::new(),
             status: RecorderStatus::default(),
             status_every: None,
             status_due: Nanos(0),
@@ -86,6 +90,11 @@ impl RecordingDisplay {
         }
     }
 
+    /// The files that have begun since the last call, but for the one that a recording begins with.
+    pub fn begun(&mut self) -> Vec<PathBuf> {
+        std::mem::take(&mut self.begun)
+    }
+
     /// Prints the last notices and leaves an empty line.
     pub fn end(mut self) {
         self.print_notices();
@@ -99,6 +108,7 @@ impl RecordingDisplay {
                 self.status = status;
                 continue;
             }
+            self.begun.extend(notice.begun().map(Path::to_owned));
             self.clear();
             match notice.is_trouble() {
                 true => self.stderr.complain(&notice.to_string()),

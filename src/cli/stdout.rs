@@ -7,10 +7,11 @@ use anyhow::{Result, bail};
 
 use super::charset::drawn;
 use super::looks::columns;
-use crate::app::{self, Outcome};
+use crate::app::Outcome;
 use crate::edge::output::is_dash;
 use crate::parse::Misuse;
 use crate::report::{Analysis, text, write_json};
+use crate::review::next_commands;
 
 /// Prints analyses as text, or as JSON with one object a line.
 pub fn print_analyses(analyses: &[Analysis], json: bool, out: &mut dyn Write) -> Result<()> {
@@ -22,7 +23,7 @@ pub fn print_analyses(analyses: &[Analysis], json: bool, out: &mut dyn Write) ->
         if i > 0 {
             writeln!(out)?;
         }
-        let report = text::analysis(analysis, &app::next_commands(analysis));
+        let report = text::analysis(analysis, &next_commands(analysis));
         write!(out, "{}", drawn(&report))?;
     }
     Ok(())

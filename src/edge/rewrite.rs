@@ -5,37 +5,25 @@ use std::io::{self, Write};
 use anyhow::{Context, Result};
 
 use super::output::OutputFile;
-use crate::capture::{Body, Gap, Header, Kind, Record, Stored, SyncMarker, Writer};
-use crate::checkpoint::Checkpointer;
+use crate::capture::{Body, Gap, Header, Kind, Record, Stored, SyncMarker};
+use crate::checkpoint::{Checkpointer, IndexedWriter};
 use crate::time::Nanos;
-
-/// Memory that is kept from one record to the next.
-const SPARE: usize = 1 << 20;
 
 /// Writes a capture, which appears under its name when it is finished.
 pub struct Rewriter {
     output: OutputFile,
-    writer: Writer,
-    checkpointer: Checkpointer,
-    bytes: Vec<u8>,
+    capture: IndexedWriter,
 }
 
 impl Rewriter {
     /// Begins a capture with this marker.
     pub fn new(output: OutputFile, marker: SyncMarker) -> Rewriter {
-        let writer = Writer::new(marker);
-        let mut bytes = Vec::new();
-        writer.begin(&mut bytes);
-        let checkpointer = Checkpointer::new(marker);
-        Rewriter { output, writer, checkpointer, bytes }
+        Rewriter { output, capture: IndexedWriter::new(marker) }
     }
 
     /// Writes a record.
     pub fn put(&mut self, record: &Record<'_>) -> Result<()> {
-        self.checkpointer.before(record, &mut self.bytes);
-        let start = if self.writer.next_seq() == 0 { 0 } else { self.bytes.len() };
-        self.writer.write(record, &mut self.bytes);
-        self.checkpointer.after(record, self.bytes.len() - start);
+        self.capture.put(record);
         self.flush()
     }
 
@@ -72,19 +60,16 @@ impl Rewriter {
         if stored.record.kind() == Kind::Checkpoint {
             return Ok(());
         }
-        self.checkpointer.before(&stored.record, &mut self.bytes);
-        let ahead = if self.writer.next_seq() == 0 { self.bytes.len() } else { 0 };
-        self.writer.copied(&stored.record);
-        self.checkpointer.after(&stored.record, ahead + stored.bytes.len());
+        self.capture.copied(&stored.record, stored.bytes.len());
         self.flush()?;
-        self.write(stored.bytes)
+        let written = self.output.writer().write_all(stored.bytes);
+        written.with_context(|| format!("cannot write {}", self.output.name()))
     }
 
     /// Writes an end record that says what was written.
     pub fn end(&mut self, t: Nanos, reason: &str) -> Result<()> {
-        let seq = self.writer.next_seq();
-        let body = Body::End(self.writer.end(Some(reason.to_owned())));
-        self.put(&Record { seq, t, conn: 0, body })
+        self.capture.end(t, reason);
+        self.flush()
     }
 
     /// Puts the file in its place.
@@ -93,17 +78,7 @@ impl Rewriter {
     }
 
     fn flush(&mut self) -> Result<()> {
-        let bytes = std::mem::take(&mut self.bytes);
-        let written = self.write(&bytes);
-        if bytes.capacity() <= SPARE {
-            self.bytes = bytes;
-            self.bytes.clear();
-        }
-        written
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        let written = self.output.writer().write_all(bytes);
+        let written = self.capture.write_to(self.output.writer());
         written.with_context(|| format!("cannot write {}", self.output.name()))
     }
 }

@@ -14,11 +14,11 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value};
 
 use super::files;
-use super::har::HarImport;
 use super::output::{self, OutputFile};
 use super::rewrite::Rewriter;
 use crate::capture::{Body, ClientKind, Direction, Header, Message, Opcode, Record, SyncMarker};
 use crate::family::{FAMILY_NOTE, FamilyWatch};
+use crate::har::HarImport;
 use crate::time::Nanos;
 use crate::wire::json::parse_object;
 

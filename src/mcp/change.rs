@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::parse::Unit;
@@ -10,15 +10,15 @@ use crate::scenario::knobs::KNOBS;
 use crate::scenario::{Scenario, parse};
 
 /// A change: of a what-if, a comparison, counterfactual audio.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 pub struct ChangeArgs {
     #[serde(default)]
     #[schemars(schema_with = "knobs")]
     pub set: Map<String, Value>,
-    /// At a time: "6s:seek=16s", "10s:pause", "12s:resume", "15s:rate=0.98", "3s:down=250KB/s"
+    /// Timed: "6s:seek=16s", "10s:pause", "12s:resume", "15s:rate=0.98", "3s:down=250KB/s"
     #[serde(default)]
     pub ops: Vec<String>,
-    /// In place of the recorded ones
+    /// Instead of the recorded
     #[serde(default)]
     pub replace_ops: bool,
     /// Of the model
@@ -33,7 +33,7 @@ fn knobs(_: &mut SchemaGenerator) -> Schema {
         named.collect::<Vec<_>>().join(", ")
     };
     let description = format!(
-        "From the beginning on, such as {{\"lead-floor\": 0.6, \"down\": \"200KB/s\"}}. Seconds: {}. Rates: \
+        "From the start, as {{\"lead-floor\": 0.6, \"down\": \"200KB/s\"}}. Seconds: {}. Rates: \
          {}. Bytes or \"256KB\": {}. true or false: {}. Numbers: {}",
         of(Unit::Time),
         of(Unit::Rate),
@@ -71,6 +71,12 @@ impl ChangeArgs {
         scenario.seed = self.seed.unwrap_or(scenario.seed);
         scenario.check()?;
         Ok(scenario)
+    }
+
+    /// The scenario with a name for people; `None` where nothing is changed.
+    pub fn named(&self) -> Result<Option<(String, Scenario)>> {
+        let name = || self.flags().trim_start().to_owned();
+        (!self.is_empty()).then(|| Ok((name(), self.scenario()?))).transpose()
     }
 
     /// The same as a command line has it.

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rmcp::ErrorData;
@@ -16,19 +16,23 @@ use rmcp::model::{
 
 use super::answer::clipped;
 use super::call::Call;
+use super::change::ChangeArgs;
 use super::options::Toolset;
 use super::percent::{decoded, encoded};
 use super::shared::Shared;
 use super::wording::ARGUMENTS;
-use crate::app::{self, AnalyzeOptions, FoundCapture, PlotForm, PlotVerb, ReportVerb, TunnelRuns};
+use crate::app::{self, AnalyzeOptions, FoundCapture, PlotForm, PlotVerb};
 use crate::lag::ReportArgs;
 use crate::report::{page, timeline};
+use crate::review::{PageRequest, TunnelRuns};
 
 /// What every address begins with.
 const PREFIX: &str = "lagtape://captures/";
 /// The page of [`app::page_session`] as an app in a chat, and its media type.
 pub const APP: &str = "ui://lagtape/report";
 pub const APP_MIME: &str = "text/html;profile=mcp-app";
+/// What stands between the address of a page and the change that is laid over it, in JSON.
+const CHANGED: &str = "?what_if=";
 /// Captures on a page of the list.
 const PAGE: usize = 30;
 /// Length of a row of the timeline, in seconds.
@@ -45,6 +49,15 @@ const PARTS: [(&str, &str, &str); 4] = [
 /// The address of a part of a capture.
 pub fn address(id: &str, part: &str) -> String {
     format!("{PREFIX}{}/{part}", encoded(id, ""))
+}
+
+/// The address of the page with a change laid over it.
+pub fn page_address(id: &str, change: &ChangeArgs) -> Result<String> {
+    let page = address(id, "page");
+    if change.is_empty() {
+        return Ok(page);
+    }
+    Ok(format!("{page}{CHANGED}{}", encoded(&serde_json::to_string(change)?, "")))
 }
 
 /// The templates of addresses.
@@ -104,7 +117,8 @@ pub async fn read(
         let page = ResourceContents::text(page::app(), uri).with_mime_type(APP_MIME);
         return Ok(ReadResourceResult::new(vec![page]).into());
     }
-    let path = uri.strip_prefix(PREFIX).filter(|_| shared.has(Toolset::Replay));
+    let (plain, change) = uri.split_once(CHANGED).unwrap_or((&uri, ""));
+    let path = plain.strip_prefix(PREFIX).filter(|_| shared.has(Toolset::Replay));
     let named = path.and_then(|path| path.rsplit_once('/'));
     let known = named.filter(|(_, part)| PARTS.iter().any(|(known, ..)| known == part));
     let Some((id, part)) = known else {
@@ -116,14 +130,21 @@ pub async fn read(
     let Some(id) = decoded(id) else {
         return Err(unknown("the id is not percent-encoded UTF-8".to_owned()));
     };
+    let shown = shown_with(change).map_err(|error| unknown(format!("{error:#}")))?;
     let found = shared.captures.find(&id).map_err(|error| unknown(format!("{error:#}")))?;
     let (part, address) = (part.to_owned(), uri.clone());
-    let contents = call.work("reading the capture", move || contents(&found, &part, address)).await;
+    let contents = move || contents(&found, &part, &shown, address);
+    let contents = call.work("reading the capture", contents).await;
     let contents = contents.map_err(|e| ErrorData::internal_error(format!("{e:#}"), None))?;
     Ok(ReadResourceResult::new(vec![contents]).into())
 }
 
-fn contents(found: &FoundCapture, part: &str, uri: String) -> Result<ResourceContents> {
+fn contents(
+    found: &FoundCapture,
+    part: &str,
+    shown: &PageRequest,
+    uri: String,
+) -> Result<ResourceContents> {
     let report = |timeline_step_s| ReportArgs { timeline_step_s, ..ReportArgs::default() };
     let options = |step| AnalyzeOptions { report: report(step), ..AnalyzeOptions::default() };
     Ok(match part {
@@ -137,7 +158,7 @@ fn contents(found: &FoundCapture, part: &str, uri: String) -> Result<ResourceCon
             ResourceContents::text(timeline::csv(&analysis), uri).with_mime_type("text/csv")
         }
         "page" => {
-            let (session, _) = app::page_session(&found.path, &shown())?;
+            let (session, _) = app::page_session(&found.path, shown)?;
             ResourceContents::text(page::html(&[session]), uri).with_mime_type("text/html")
         }
         _ => {
@@ -148,8 +169,18 @@ fn contents(found: &FoundCapture, part: &str, uri: String) -> Result<ResourceCon
 }
 
 /// What a page for people shows.
-pub fn shown() -> ReportVerb {
-    ReportVerb { tunnel: TunnelRuns::Affordable, wording: ARGUMENTS, ..ReportVerb::default() }
+pub fn shown() -> PageRequest {
+    PageRequest { tunnel: TunnelRuns::Affordable, wording: ARGUMENTS, ..PageRequest::default() }
+}
+
+/// The same with a change, which is percent-encoded JSON or nothing.
+fn shown_with(change: &str) -> Result<PageRequest> {
+    if change.is_empty() {
+        return Ok(shown());
+    }
+    let json = decoded(change).context("the change is not percent-encoded UTF-8")?;
+    let change: ChangeArgs = serde_json::from_str(&json).context("the change is no JSON")?;
+    Ok(PageRequest { what_if: change.named()?, ..shown() })
 }
 
 /// Completes the id in the address of a resource, or the capture of the prompt.

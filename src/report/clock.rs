@@ -18,6 +18,7 @@ impl ReportClock {
     }
 
     /// The moment of so many seconds on it; what was before the capture's clock began is its 0.
+    #[cfg(feature = "cli")]
     pub fn moment(&self, s: f64) -> Nanos {
         let since_ns = (s * 1e9).round() as i64;
         Nanos(self.origin.0.saturating_add_signed(since_ns))

@@ -23,6 +23,7 @@ mod findings;
 #[cfg(feature = "cli")]
 pub mod flac;
 mod format;
+pub(crate) mod har_note;
 mod json;
 mod leads;
 pub mod moments;

@@ -18,6 +18,7 @@ pub(super) enum Side {
 }
 
 impl Side {
+    #[cfg(feature = "cli")]
     pub fn name(self) -> &'static str {
         match self {
             Side::Client => "client",

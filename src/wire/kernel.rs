@@ -7,9 +7,12 @@
 //! stores of the vector path and the steps into it; the portable path is plain code, which the
 //! compiler vectorises as far as every processor of the architecture goes.
 
-#![expect(
-    unsafe_code,
-    reason = "instructions that not every processor has are called at the caller's word"
+#![cfg_attr(
+    target_arch = "x86_64",
+    expect(
+        unsafe_code,
+        reason = "instructions that not every processor has are called at the caller's word"
+    )
 )]
 
 use super::halves::{HALF_LEN, widen};

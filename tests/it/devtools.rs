@@ -149,6 +149,15 @@ impl Browser {
         self.navigate(url, "");
     }
 
+    /// Opens the page of a server that has nothing to draw yet.
+    pub fn visit_empty(&mut self, url: &str) {
+        self.home = Some(url.to_owned());
+        self.events.clear();
+        self.call("Page.enable", &json!({}));
+        self.call("Page.navigate", &json!({"url": url}));
+        self.wait_for(|event| event["method"] == "Page.domContentEventFired");
+    }
+
     /// Loads the page again, and waits until it has drawn; what was before counts no more.
     #[track_caller]
     pub fn reload(&mut self) {
@@ -238,6 +247,15 @@ impl Browser {
             self.call("Input.dispatchMouseEvent", &event("mouseReleased", last));
         }
         self.settle();
+    }
+
+    /// Drops files onto the page, as a person does.
+    pub fn drop_files(&mut self, files: &[&Path]) {
+        let data = json!({"items": [], "files": files, "dragOperationsMask": 1});
+        for kind in ["dragEnter", "dragOver", "drop"] {
+            let event = json!({"type": kind, "x": 200, "y": 200, "data": data});
+            self.call("Input.dispatchDragEvent", &event);
+        }
     }
 
     /// What went wrong on the page, and what it asked for but itself.

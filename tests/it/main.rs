@@ -17,6 +17,7 @@ mod devtools;
 mod diagnosis_matrix;
 mod diff;
 mod documents;
+mod drop_page;
 mod ending;
 mod ending_live;
 mod engine;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 
 use crate::devtools::Browser;
-use crate::program::{check, check_complaint, simulated};
+use crate::program::{check, check_complaint, short, simulated};
 use crate::replay::bundled;
 use crate::report_page::{inked, range, text};
 
@@ -18,18 +18,20 @@ fn page(folder: &TempDir, words: &[&str]) -> PathBuf {
 }
 
 #[test]
-fn a_capture_stands_below_another_on_the_same_time_axis() {
+fn a_capture_stands_beside_another_on_the_same_time_axis() {
     let Some(mut browser) = Browser::start() else { return };
     let folder = TempDir::new().unwrap();
     let (healthy, stall) = (bundled("healthy"), bundled("stall"));
     let captures = [healthy.to_str().unwrap(), stall.to_str().unwrap()];
     let page = page(&folder, &[&captures[..], &["--runs", "0"]].concat());
-    browser.open(&page, "#tab=0");
+    browser.resize(1600, 900);
+    // Two stand beside each other unless somebody wants it otherwise.
+    browser.open(&page, "#tab=0&beside=none");
     let alone = browser.ask("shown.panels.length").as_u64().unwrap();
     let own = range(&mut browser);
     browser.ask(
-        "document.getElementById('below').value = '1';
-         document.getElementById('below').dispatchEvent(new Event('change'))",
+        "byId('beside').value = '1';
+         byId('beside').dispatchEvent(new Event('change'))",
     );
     browser.settle();
     assert_eq!(browser.ask("shown.panels.length"), 2 * alone);
@@ -40,15 +42,75 @@ fn a_capture_stands_below_another_on_the_same_time_axis() {
     let places = browser.ask("shown.panels.slice(2, 4).map((panel) => panel.x(3))");
     assert_eq!(places[0], places[1]);
     // What is bad is bad in the one that is: what was heard of the other was never old.
-    assert!(inked(&mut browser, "age-below", "stale") > 0);
+    assert!(inked(&mut browser, "age-beside", "stale") > 0);
     assert_eq!(text(&mut browser, "badge"), "HEALTHY");
 
+    // The cursor stands in both, and tells of the one that it is in.
+    let (left, right) =
+        (box_of(&mut browser, "chart-lead"), box_of(&mut browser, "chart-lead-beside"));
+    assert!(right.0 > left.0 + 500.0 && (right.1 - left.1).abs() < 1.0, "{left:?} {right:?}");
+    let at = browser.ask("shown.panels[3].x(4)").as_f64().unwrap();
+    browser.mouse(&[(right.0 + at, right.1 + 40.0)], false);
+    let cursors = browser
+        .ask("['cursor', 'cursor-beside'].map((id) => byId(id).getBoundingClientRect().left)");
+    assert!((cursors[0].as_f64().unwrap() - left.0 - at).abs() < 1.5, "{cursors}");
+    assert!((cursors[1].as_f64().unwrap() - right.0 - at).abs() < 1.5, "{cursors}");
+    assert!(text(&mut browser, "readout").contains("no slices for"));
+    browser.mouse(&[(right.0 + at, right.1 + 40.0); 2], true);
+    assert!(text(&mut browser, "around-title").contains("stall.lagtape"));
+
+    // Where there is no room, one stands below the other.
+    browser.resize(700, 900);
+    browser.settle();
+    let (above, below) =
+        (box_of(&mut browser, "chart-lead"), box_of(&mut browser, "chart-lead-beside"));
+    assert!(above.0 == below.0 && below.1 > above.1 + 100.0, "{above:?} {below:?}");
+    assert_eq!(browser.ask("byId('cursor-beside').hidden"), true);
+
     // The address says so too.
-    browser.open(&page, "#tab=0&below=1");
+    browser.open(&page, "#tab=0&beside=1");
     assert_eq!(browser.ask("shown.panels.length"), 2 * alone);
-    browser.open(&page, "#tab=0&below=7");
+    browser.open(&page, "#tab=0&beside=7");
     assert_eq!(browser.ask("shown.panels.length"), alone);
     browser.check_quiet();
+}
+
+/// Where the left upper corner of an element is on the screen, once it is there.
+fn box_of(browser: &mut Browser, id: &str) -> (f64, f64) {
+    let corner = browser.ask(&format!(
+        "(() => {{
+            const element = byId('{id}');
+            if (!/beside/.test('{id}')) element.scrollIntoView({{ block: 'center' }});
+            const {{ left, top }} = element.getBoundingClientRect();
+            return [left, top];
+        }})()"
+    ));
+    (corner[0].as_f64().unwrap(), corner[1].as_f64().unwrap())
+}
+
+#[test]
+fn sound_that_is_missing_is_told() {
+    let folder = TempDir::new().unwrap();
+    let scenario = folder.path().join("slow pod.toml");
+    fs::write(&scenario, "tick_factor = 2.0\n").unwrap();
+    let capture = short(&folder);
+    let page = folder.path().join("page.html");
+    let words = ["report", &capture, "--what-if", scenario.to_str().unwrap(), "--audio", "-o"];
+    let (_, said) = check(&[&words[..], &[page.to_str().unwrap()]].concat(), 0);
+    let said = said.replace('\n', " ");
+    let sentence = "there is no sound of what would have been heard with slow pod: ";
+    assert!(said.contains(sentence) && said.contains("record for some seconds"), "{said}");
+    let Some(mut browser) = Browser::start() else { return };
+    browser.open(&page, "");
+    let told = text(&mut browser, "missing");
+    assert!(told.contains("what would have been heard with slow pod"), "{told}");
+    assert_eq!(browser.ask("document.querySelectorAll('audio').length"), 2);
+    // And where the capture has none at all.
+    let silent = folder.path().join("silent.lagtape");
+    let (stall, out) = (bundled("stall"), silent.to_str().unwrap());
+    check(&["redact", stall.to_str().unwrap(), "--drop-audio", "-o", out], 0);
+    let words = ["report", out, "--audio", "--runs", "0", "--force", "-o", page.to_str().unwrap()];
+    assert!(check(&words, 0).1.contains("there is no sound of what was heard"));
 }
 
 #[test]

@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lagtape::app::{self, ReportVerb, TunnelRuns};
+use lagtape::app;
 use lagtape::report::page;
+use lagtape::review::{PageRequest, TunnelRuns};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -24,7 +25,7 @@ fn full_page(folder: &TempDir) -> PathBuf {
         let capture = deep.join(format!("{name}-{}.lagtape", &long_word()[..40]));
         fs::copy(bundled(name), &capture).unwrap();
         let tunnel = TunnelRuns::Exactly(1);
-        let verb = ReportVerb { audio: true, tunnel, ..ReportVerb::default() };
+        let verb = PageRequest { audio: true, tunnel, ..PageRequest::default() };
         app::page_session(&capture, &verb).unwrap().0
     };
     let page = folder.path().join("page.html");

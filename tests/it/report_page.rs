@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use lagtape::app::{self, ReportVerb, SimulateVerb, TunnelRuns};
+use lagtape::app::{self, SimulateVerb};
 use lagtape::capture::{
     Body, ClientKind, Direction, Header, Message, Opcode, Record, Records, SyncMarker, Writer,
 };
@@ -16,6 +16,7 @@ use lagtape::peer::incident;
 use lagtape::peer::simulation::simulate;
 use lagtape::report::page::{PageCollector, PageExtras, PageSession};
 use lagtape::report::{Analysis, CaptureDescription, page};
+use lagtape::review::{PageRequest, TunnelRuns};
 use lagtape::time::{Nanos, Span};
 use serde_json::json;
 use tempfile::TempDir;
@@ -26,7 +27,7 @@ use crate::replay::bundled;
 
 /// Writes the page of a capture beside it.
 #[track_caller]
-fn written(folder: &TempDir, capture: &Path, verb: &ReportVerb) -> (PathBuf, Analysis) {
+fn written(folder: &TempDir, capture: &Path, verb: &PageRequest) -> (PathBuf, Analysis) {
     let (session, analysis) = app::page_session(capture, verb).unwrap();
     let page = folder.path().join("page.html");
     std::fs::write(&page, page::html(&[session])).unwrap();
@@ -104,7 +105,7 @@ fn place(browser: &mut Browser, t_s: f64) -> (f64, f64) {
 
 #[track_caller]
 fn check_drawn(browser: &mut Browser, folder: &TempDir, capture: &Path) {
-    let (page, analysis) = written(folder, capture, &ReportVerb::default());
+    let (page, analysis) = written(folder, capture, &PageRequest::default());
     browser.open(&page, "");
     let name = capture.display();
     let charts = [("loop", 100), ("lead", 10), ("age", 10), ("cadence", 10), ("link", 10)];
@@ -150,7 +151,7 @@ fn pages_of_families_draw() {
 fn charts_zoom_select_and_tell() {
     let Some(mut browser) = Browser::start() else { return };
     let folder = TempDir::new().unwrap();
-    let (page, analysis) = written(&folder, &bundled("stall"), &ReportVerb::default());
+    let (page, analysis) = written(&folder, &bundled("stall"), &PageRequest::default());
     browser.open(&page, "");
     let whole = range(&mut browser);
     assert!((whole.1 - analysis.report_at_s).abs() < 0.01, "{whole:?}");
@@ -184,7 +185,7 @@ fn charts_zoom_select_and_tell() {
 fn keys_move_through_the_session_and_the_address_remembers() {
     let Some(mut browser) = Browser::start() else { return };
     let folder = TempDir::new().unwrap();
-    let (page, analysis) = written(&folder, &bundled("stall"), &ReportVerb::default());
+    let (page, analysis) = written(&folder, &bundled("stall"), &PageRequest::default());
     browser.open(&page, "");
     browser.ask("document.getElementById('panels').focus()");
     let whole = range(&mut browser);
@@ -228,7 +229,7 @@ fn keys_move_through_the_session_and_the_address_remembers() {
 fn named_causes_stand_before_the_spells() {
     let Some(mut browser) = Browser::start() else { return };
     let folder = TempDir::new().unwrap();
-    let (page, _) = written(&folder, &bundled("stall"), &ReportVerb::default());
+    let (page, _) = written(&folder, &bundled("stall"), &PageRequest::default());
     browser.open(&page, "");
     let told = browser.ask(
         "(() => {
@@ -259,7 +260,7 @@ fn the_wind_tunnel_redraws_and_says_how_sure_it_is() {
     let folder = TempDir::new().unwrap();
     let words = ["--incident", "healthy", "--for", "20s", "--loop", "16s"];
     let capture = simulated(&folder, "turned", &words);
-    let verb = ReportVerb { tunnel: TunnelRuns::Exactly(4), ..ReportVerb::default() };
+    let verb = PageRequest { tunnel: TunnelRuns::Exactly(4), ..PageRequest::default() };
     let (page, _) = written(&folder, Path::new(&capture), &verb);
     browser.open(&page, "");
     let before = inked(&mut browser, "lead", "second");
@@ -286,7 +287,7 @@ fn the_wind_tunnel_redraws_and_says_how_sure_it_is() {
 fn what_was_heard_can_be_played() {
     let Some(mut browser) = Browser::start() else { return };
     let folder = TempDir::new().unwrap();
-    let verb = ReportVerb { audio: true, ..ReportVerb::default() };
+    let verb = PageRequest { audio: true, ..PageRequest::default() };
     let (page, analysis) = written(&folder, &bundled("stall"), &verb);
     browser.open(&page, "");
     let length = browser.ask(
@@ -370,7 +371,7 @@ fn captures_with_little_or_nothing_have_a_page_that_says_so() {
         ("evil", tenth, &[&stream[..], &[(up, &evil), (down, &evil)]].concat(), "0 slices"),
     ] {
         let path = capture(&folder, name, step_ns, messages);
-        let (page, analysis) = written(&folder, &path, &ReportVerb::default());
+        let (page, analysis) = written(&folder, &path, &PageRequest::default());
         assert!(std::fs::metadata(&page).unwrap().len() < 200_000, "{name}");
         browser.open(&page, "");
         assert_eq!(text(&mut browser, "badge"), badge(&analysis), "{name}");
@@ -432,8 +433,8 @@ fn what_is_no_capture_is_no_page() {
     check(&["report", stall, "--runs", "0", "-o", out, "--force"], 0);
 }
 
-/// The page of ten minutes in which the server never rests: one of them again and again.
-fn ten_minutes(folder: &TempDir) -> (PathBuf, u64, u64) {
+/// The page of minutes in which the server never rests: one of them again and again.
+fn page_of_minutes(folder: &TempDir, minutes: u64) -> (PathBuf, u64, u64) {
     let verb = SimulateVerb {
         family: Family::Acestep,
         trouble: "behind".parse().unwrap(),
@@ -458,7 +459,7 @@ fn ten_minutes(folder: &TempDir) -> (PathBuf, u64, u64) {
     simulate(options, header, &mut |record| writer.write(record, &mut minute));
     let mut engine = Engine::new(Options { headers_only: true, ..Options::default() });
     let (mut collector, mut seq, mut ended) = (PageCollector::default(), 0, Nanos(0));
-    for number in 0..10 {
+    for number in 0..minutes {
         let (mut records, mut has_begun) = (Records::new(&minute[..]), number == 0);
         while let Some(record) = records.next_record().unwrap() {
             // The handshake comes once, and the initial buffer with it.
@@ -474,7 +475,7 @@ fn ten_minutes(folder: &TempDir) -> (PathBuf, u64, u64) {
             }
         }
     }
-    let about = CaptureDescription::live("ten minutes".to_owned(), ended);
+    let about = CaptureDescription::live("minutes of stream".to_owned(), ended);
     let analysis = Analysis::of(&engine, about, &ReportArgs::default());
     let session = PageSession::of(&engine, collector, &analysis, &PageExtras::default());
     let page = folder.path().join("page.html");
@@ -485,7 +486,7 @@ fn ten_minutes(folder: &TempDir) -> (PathBuf, u64, u64) {
 #[test]
 fn ten_minutes_are_a_page_of_less_than_three_megabytes() {
     let folder = TempDir::new().unwrap();
-    let (page, slices, ticks) = ten_minutes(&folder);
+    let (page, slices, ticks) = page_of_minutes(&folder, 10);
     assert!(slices > 10_000 && ticks > 15_000, "{slices} slices, {ticks} ticks");
     let len = std::fs::metadata(&page).unwrap().len();
     assert!(len < 3_000_000, "{len} bytes");
@@ -495,4 +496,42 @@ fn ten_minutes_are_a_page_of_less_than_three_megabytes() {
     let told = browser.ask("[shown.session.slice.t_s.length, shown.session.tick.t_s.length]");
     assert_eq!(told, json!([slices, ticks]));
     browser.check_quiet();
+}
+
+/// Prints what docs/PERFORMANCE.md says of the page of an hour; no machine has to be that fast.
+#[test]
+#[ignore = "it measures"]
+fn zooming_75000_points_is_measured() {
+    let folder = TempDir::new().unwrap();
+    let (page, slices, ticks) = page_of_minutes(&folder, 61);
+    assert!(slices > 75_000 && ticks > 75_000, "{slices} slices, {ticks} ticks");
+    let Some(mut browser) = Browser::start() else { return };
+    browser.resize(1600, 1000);
+    browser.open(&page, "");
+    let opened = browser.ask("performance.now()");
+    // Each drawing ends with a pixel that is read, and so is done.
+    let measured = browser.ask(
+        "(() => {
+            const { view, panels } = shown;
+            const done = (panel) => panel.pen.getImageData(0, 0, 1, 1);
+            const median = (some) => some.sort((a, b) => a - b)[some.length >> 1];
+            const times = panels.map(() => []), all = [];
+            for (let number = 0; number < 41; number++) {
+                // From the whole hour to a minute, and back.
+                const span = view.whole[1] * 0.9 ** Math.min(number, 40 - number);
+                view.show(view.whole[1] - span, view.whole[1]);
+                const began = performance.now();
+                panels.forEach((panel, at) => {
+                    const before = performance.now();
+                    panel.draw();
+                    done(panel);
+                    times[at].push(performance.now() - before);
+                });
+                all.push(performance.now() - began);
+            }
+            const names = panels.map((panel) => panel.canvas.id.replace('chart-', ''));
+            return { all: median(all), most: Math.max(...all), each: Object.fromEntries(names.map((name, at) => [name, median(times[at])])) };
+        })()",
+    );
+    println!("{slices} slices, {ticks} reports: open after {opened} ms; all charts {measured}");
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use source::{NamedPath, Sources, UnitTests};
 
 /// The rooms, in the order in which data walks through them.
-const CORRIDOR: [&str; 25] = [
+const CORRIDOR: [&str; 27] = [
     "time",
     "parse",
     "wire",
@@ -31,6 +31,8 @@ const CORRIDOR: [&str; 25] = [
     "sweep",
     "diagnosis",
     "report",
+    "review",
+    "har",
     "edge",
     "app",
     "mcp",

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use crate::devtools::Browser;
 use crate::program::{Running, check, check_complaint, long, simulated};
+use crate::report_page::text;
 
 /// A backend whose stream stalls for a long time, and where it is.
 fn troubled() -> (Running, String) {
@@ -48,7 +49,7 @@ fn get(url: &str, path: &str, headers: &str) -> (String, String) {
 
 /// Waits until an expression is true on the page.
 #[track_caller]
-fn wait(browser: &mut Browser, expression: &str) {
+pub fn wait(browser: &mut Browser, expression: &str) {
     browser.ask(&format!(
         "new Promise((done) => {{
             const look = () => ({expression}) ? done(1) : setTimeout(look, 50);
@@ -155,6 +156,66 @@ fn sessions_of_a_proxy_are_tabs() {
     assert_eq!(captures.len(), 2);
     check_saved(&url, &captures[0], &folder);
     assert_eq!(watch.terminate().code, Some(4));
+}
+
+#[cfg(unix)]
+#[test]
+fn parts_of_a_recording_are_tabs_and_go_on_where_the_one_before_ends() {
+    let Some(mut browser) = Browser::start() else { return };
+    let folder = TempDir::new().unwrap();
+    let (_backend, server) = troubled();
+    let capture = folder.path().join("x.lagtape");
+    let words = ["watch", &server, "--split", "4s", "-o", capture.to_str().unwrap()];
+    let watch = Running::start(&words);
+    browser.visit(&watch.line());
+    wait(&mut browser, "known.size === 2 && live.shows === 2");
+    let names =
+        browser.ask("[...document.querySelectorAll('#tabs button')].map((tab) => tab.textContent)");
+    let path = |number| folder.path().join(format!("x-00{number}.lagtape"));
+    assert_eq!(names, serde_json::json!(["x-001.lagtape", "x-002.lagtape"]));
+    // A part counts from the initial buffer of the session, and its loop is the session's.
+    wait(&mut browser, "shown.session.message.t_s.length > 20 && shown.session.loops.length > 0");
+    assert!(browser.ask("known.get(1).is_live") == false);
+    let ends = browser.ask("[1, 2].map((number) => known.get(number).tables.message.t_s.at(-1))");
+    assert!(ends[1].as_f64().unwrap() > ends[0].as_f64().unwrap(), "{ends}");
+    browser.check_quiet();
+    watch.terminate();
+    check(
+        &[
+            "join",
+            path(1).to_str().unwrap(),
+            path(2).to_str().unwrap(),
+            "-o",
+            capture.to_str().unwrap(),
+        ],
+        0,
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn incidents_of_a_ring_become_tabs() {
+    let Some(mut browser) = Browser::start() else { return };
+    let folder = TempDir::new().unwrap();
+    let (_backend, server) = troubled();
+    let out = folder.path().to_str().unwrap();
+    let words =
+        ["watch", "--proxy", &server, "--proxy-listen", "0", "--ring", "30s", "--after", "2s"];
+    let watch = Running::start(&[&words[..], &["-o", out]].concat());
+    let url = watch.line();
+    let between = watch.line();
+    let elsewhere = folder.path().join("x.txt");
+    let _client = Running::start(&["record", &between, "-o", elsewhere.to_str().unwrap()]);
+    browser.visit_empty(&url);
+    // Nothing is kept of what is healthy.
+    wait(&mut browser, "known.size === 1 && live.shows === 1");
+    wait(&mut browser, "byId('badge').textContent === 'LAG'");
+    assert!(
+        text(&mut browser, "name").contains("-behind")
+            || text(&mut browser, "name").contains("-stale")
+    );
+    browser.check_quiet();
+    watch.terminate();
 }
 
 #[test]
@@ -303,6 +364,7 @@ fn what_cannot_be_watched_is_said_at_once() {
     check_complaint(&["watch", &capture, "--tui"], 2, "needs a terminal");
     check_complaint(&["watch", "-"], 2, "no name to watch");
     check_complaint(&["watch", &capture, "--fixture", "x"], 2, "nothing is recorded");
+    check_complaint(&["watch", &capture, "--split", "5s"], 2, "nothing is recorded");
     check_complaint(&["watch", &capture, "--latency", "40ms"], 2, "cannot be used with");
     check_complaint(&["watch", "--proxy", "ws://pod", "--prompt", "x"], 2, "told nothing");
     check_complaint(&["watch", &capture, "--proxy-listen", "0"], 2, "with --proxy alone");

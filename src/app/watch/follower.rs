@@ -6,9 +6,8 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-use crate::app::analyze::next_commands;
 use crate::app::record::LIVE_TRACKER_BOUND;
-use crate::app::report::{ReportVerb, tunnel};
+use crate::app::report::tunnel;
 use crate::capture::{Body, Ending, ReadError, Salvage};
 use crate::edge::growing::{self, GrowingFile, Growth};
 use crate::edge::page_server::{HubSession, PageHub};
@@ -18,6 +17,7 @@ use crate::playhead::PlayheadSource;
 use crate::report::page::PageExtras;
 use crate::report::page::tunnel::Tunnel;
 use crate::report::{Analysis, CaptureDescription, DamageReport, PlayheadDecision};
+use crate::review::{PageRequest, next_commands};
 use crate::time::Nanos;
 
 /// Records that are read at a look; the rest has to wait for the next one.
@@ -63,6 +63,8 @@ impl Follower {
     pub fn look(&mut self) -> Result<Found> {
         let mut reading = match self.reading.take() {
             Some(reading) => reading,
+            // A recorder names a file just before it makes it.
+            None if !self.path.exists() => return Ok(Found::default()),
             None => self.begin()?,
         };
         let is_new = match reading.read_on(&self.session) {
@@ -112,7 +114,7 @@ impl Follower {
 
     /// Shows a session that is over with its wind tunnel, which another thread computes. One that could
     /// not be read to its end is only over.
-    pub fn seal(self, verb: &ReportVerb, hub: &Arc<PageHub>) {
+    pub fn seal(self, verb: &PageRequest, hub: &Arc<PageHub>) {
         let Some(reading) = self.reading.as_ref() else {
             self.session.page().end();
             return hub.changed();

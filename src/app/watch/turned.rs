@@ -8,10 +8,10 @@ use anyhow::{Context, Result};
 use serde_json::{Map, Value};
 
 use crate::app::recording;
-use crate::app::report::{ReportVerb, ask_options, curve_step_s};
 use crate::parse::Misuse;
 use crate::report::json_text;
 use crate::report::page::tunnel::Setting;
+use crate::review::{PageRequest, ask_options, curve_step_s};
 use crate::scenario::Scenario;
 use crate::scenario::answer::Recording;
 use crate::scenario::knobs::Knob;
@@ -20,14 +20,14 @@ use crate::sweep::axis::{Axis, points};
 
 /// Answers what knobs would have done together.
 pub(super) struct Turned {
-    verb: ReportVerb,
+    verb: PageRequest,
     /// The session that was asked last, which is read once while somebody drags a slider.
     last: Mutex<Option<(u64, Recording)>>,
 }
 
 impl Turned {
     /// As `verb` computes the wind tunnel.
-    pub fn new(verb: ReportVerb) -> Turned {
+    pub fn new(verb: PageRequest) -> Turned {
         Turned { verb, last: Mutex::default() }
     }
 

@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use super::WhatIfVerb;
-use crate::app::audio::{AudioForm, SessionFollower, Sound};
+use crate::app::audio::{AudioForm, Sound};
 use crate::app::peek::sync_marker_of;
 use crate::capture::{Body, Header, Record, SyncMarker, Writer};
 use crate::edge::files;
 use crate::edge::output::{self, OutputFile};
 use crate::engine::{Engine, Options};
 use crate::parse::Misuse;
+use crate::review::SessionFollower;
 use crate::scenario::Tier;
 use crate::scenario::answer::ScenarioAnswer;
 use crate::scenario::derive::{Counterfactual, Deriver};

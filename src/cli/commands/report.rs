@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
-use crate::app::{self, Outcome, ReportVerb, TunnelRuns};
+use crate::app::{self, Outcome};
 use crate::cli::browser;
 use crate::cli::stderr::Stderr;
 use crate::cli::values::{PlayheadArg, Seconds, parse_seconds};
@@ -14,6 +14,7 @@ use crate::edge::output;
 use crate::lag::{DEFAULT_STALE_THRESHOLD_S, ReportArgs};
 use crate::report::page;
 use crate::report::text::Bytes;
+use crate::review::{PageRequest, TunnelRuns};
 
 #[derive(Debug, clap::Args)]
 #[command(before_long_help = "Examples:
@@ -25,7 +26,7 @@ use crate::report::text::Bytes;
 The page is one file that needs no network: send it to whoever is to see it. What
 peers said stands in it, prompts too; lagtape redact takes texts out of a capture.")]
 pub struct PageArgs {
-    /// Captures, a tab each; any two can be shown one above the other
+    /// Captures, a tab each; two stand side by side
     #[arg(required = true)]
     pub files: Vec<PathBuf>,
     /// The page to write
@@ -69,7 +70,7 @@ pub fn run(args: &PageArgs, stderr: Stderr, _: &mut dyn Write) -> Result<Outcome
     });
     let what_if = what_if.transpose()?;
     let report = ReportArgs { stale_threshold_s: args.stale_threshold.0, ..ReportArgs::default() };
-    let verb = ReportVerb {
+    let verb = PageRequest {
         playhead: args.playhead.map(Into::into),
         report,
         audio: args.audio,
@@ -83,6 +84,9 @@ pub fn run(args: &PageArgs, stderr: Stderr, _: &mut dyn Write) -> Result<Outcome
         match app::page_session(file, &verb) {
             Ok((session, analysis)) => {
                 worst = worst.min(stderr.damaged(file, analysis.damage.as_ref()));
+                for why in &session.missing {
+                    stderr.complain(&format!("there is no sound of {why}"));
+                }
                 sessions.push(session);
             }
             Err(error) => {

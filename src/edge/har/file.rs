@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use zip::ZipArchive;
 
 use crate::edge::files;
+use crate::har::text_of;
 
 /// The first bytes of a zip file.
 const ZIP: &[u8] = b"PK\x03\x04";
@@ -28,7 +29,7 @@ enum Beside {
 pub(super) struct HarFile {
     pub text: String,
     /// Its bytes as they lie on disk, for the capture's marker.
-    pub seed: Vec<u8>,
+    pub bytes: Vec<u8>,
     beside: Beside,
 }
 
@@ -45,7 +46,7 @@ impl HarFile {
         file.read_to_end(&mut bytes)?;
         let folder = path.parent().map(Path::to_owned).unwrap_or_default();
         let beside = Beside::Folder(folder);
-        Ok(HarFile { text: text(&bytes), seed: bytes, beside })
+        Ok(HarFile { text: text_of(&bytes), bytes, beside })
     }
 
     fn unpack(file: File, len: u64) -> Result<HarFile> {
@@ -56,14 +57,11 @@ impl HarFile {
         let mut left = len.saturating_mul(MAX_UNPACKED_RATIO);
         let bytes = unpacked(&mut archive, &name, &mut left)?;
         let beside = Beside::Zip { archive, left };
-        Ok(HarFile { text: text(&bytes), seed: bytes, beside })
+        Ok(HarFile { text: text_of(&bytes), bytes, beside })
     }
 
     /// The texts of these attached files, as far as they are there.
-    pub fn attached<'n>(
-        &mut self,
-        names: impl Iterator<Item = &'n str>,
-    ) -> Result<BTreeMap<String, String>> {
+    pub fn attached(&mut self, names: &[String]) -> Result<BTreeMap<String, String>> {
         let mut texts = BTreeMap::new();
         for name in names {
             let bytes = match &mut self.beside {
@@ -74,7 +72,7 @@ impl HarFile {
                 }
                 Beside::Zip { .. } => None,
             };
-            texts.extend(bytes.map(|bytes| (name.to_owned(), text(&bytes))));
+            texts.extend(bytes.map(|bytes| (name.clone(), text_of(&bytes))));
         }
         Ok(texts)
     }
@@ -105,31 +103,9 @@ fn unpacked(archive: &mut ZipArchive<File>, name: &str, left: &mut u64) -> Resul
     Ok(bytes)
 }
 
-/// The text of a file as editors and shells save it: with a byte order mark or without, UTF-16 too.
-fn text(bytes: &[u8]) -> String {
-    let utf16 = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
-        let units = bytes.as_chunks().0.iter().map(|pair| unit(*pair));
-        char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
-    };
-    match bytes {
-        [0xFF, 0xFE, rest @ ..] => utf16(rest, u16::from_le_bytes),
-        [0xFE, 0xFF, rest @ ..] => utf16(rest, u16::from_be_bytes),
-        [0xEF, 0xBB, 0xBF, rest @ ..] => String::from_utf8_lossy(rest).into_owned(),
-        _ => String::from_utf8_lossy(bytes).into_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn texts_are_read_in_the_encodings_of_editors() {
-        let utf16: Vec<u8> = "\u{FEFF}{é}".encode_utf16().flat_map(u16::to_le_bytes).collect();
-        assert_eq!(text(&utf16), "{é}");
-        assert_eq!(text("\u{FEFF}{é}".as_bytes()), "{é}");
-        assert_eq!(text(b"{\xFF}"), "{\u{FFFD}}");
-    }
 
     #[test]
     fn attached_files_lie_inside() {

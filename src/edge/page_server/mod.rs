@@ -5,6 +5,8 @@
 //! session. Connections are bounded, and one that takes nothing for half a minute is cut off.
 
 mod hub;
+#[cfg(test)]
+mod tests;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -26,7 +28,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Map, Value};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use super::origins::Names;
@@ -185,15 +187,28 @@ fn is_plain(c: char) -> bool {
 }
 
 /// Serves one connection to its end.
-async fn converse(accepted: Accepted, door: Arc<Door>, mut stop: StopSignal) {
+async fn converse(accepted: Accepted, door: Arc<Door>, stop: StopSignal) {
     let Accepted { stream, awaited, .. } = accepted;
     let awaited = Mutex::new(Some(awaited));
+    let has_asked = || drop(awaited.lock().unwrap_or_else(PoisonError::into_inner).take());
+    talk(stream, door, stop, STUCK_AFTER, has_asked).await;
+}
+
+/// Answers on one connection until either end has had enough, or the other end takes nothing for so long;
+/// `has_asked` hears of every request.
+async fn talk(
+    stream: TcpStream,
+    door: Arc<Door>,
+    mut stop: StopSignal,
+    stuck_after: Duration,
+    has_asked: impl Fn(),
+) {
     // Without it small events would wait for acknowledgements; a socket that refuses is broken anyway.
     let _ = stream.set_nodelay(true);
     let (stream, progress) = WatchedStream::new(stream);
     let signal = stop.clone();
     let respond = service_fn(|request| {
-        drop(awaited.lock().unwrap_or_else(PoisonError::into_inner).take());
+        has_asked();
         let (door, signal) = (Arc::clone(&door), signal.clone());
         async move { Ok::<_, Infallible>(door.answer(request, signal).await) }
     });
@@ -204,7 +219,7 @@ async fn converse(accepted: Accepted, door: Arc<Door>, mut stop: StopSignal) {
     tokio::pin!(conversation);
     tokio::select! {
         _ = conversation.as_mut() => {}
-        () = stuck(&progress) => {}
+        () = stuck(&progress, stuck_after) => {}
         () = stop.stopped() => {
             conversation.as_mut().graceful_shutdown();
             let _ = tokio::time::timeout(STOP_GRACE, conversation.as_mut()).await;
@@ -212,8 +227,8 @@ async fn converse(accepted: Accepted, door: Arc<Door>, mut stop: StopSignal) {
     }
 }
 
-/// Resolves when the other end has taken nothing for too long.
-async fn stuck(progress: &WriteProgress) {
+/// Resolves when the other end has taken nothing from one look to the next.
+async fn stuck(progress: &WriteProgress, look_every: Duration) {
     let mut before = None;
     loop {
         let now = progress.is_waiting().then(|| progress.taken());
@@ -221,7 +236,7 @@ async fn stuck(progress: &WriteProgress) {
             return;
         }
         before = now;
-        tokio::time::sleep(STUCK_AFTER).await;
+        tokio::time::sleep(look_every).await;
     }
 }
 

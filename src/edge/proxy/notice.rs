@@ -49,9 +49,21 @@ pub enum ProxyNotice {
         url: String,
     },
     /// Its capture is being written.
-    Recording { session: u64, capture: PathBuf },
+    Recording {
+        session: u64,
+        capture: PathBuf,
+        /// The file that it begins with; `None` where a trigger decides about that.
+        #[serde(skip)]
+        first: Option<PathBuf>,
+    },
     /// Something about its files: a part, an incident, a deletion.
-    Recorder { session: u64, sentence: String },
+    Recorder {
+        session: u64,
+        sentence: String,
+        /// The file that begins.
+        #[serde(skip)]
+        begun: Option<PathBuf>,
+    },
     /// How a session is, a few times a second once its initial buffer is there.
     Status(SessionStatus),
     /// The listener begins to hear lag.

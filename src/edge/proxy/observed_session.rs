@@ -3,6 +3,8 @@
 //!
 //! A message has the time of the piece that completed it.
 
+use std::path::Path;
+
 use tokio::sync::oneshot;
 
 use super::SessionCaptures;
@@ -232,7 +234,9 @@ impl Recording {
         match create(captures, &header, &mut |record| engine.handle(record)) {
             Ok(mut capture) => {
                 capture.clock(at, utc, &mut |record| engine.handle(record));
-                notify(ProxyNotice::Recording { session, capture: capture.path().to_owned() });
+                let first = capture.first().map(Path::to_owned);
+                let path = capture.path().to_owned();
+                notify(ProxyNotice::Recording { session, capture: path, first });
                 self.capture = Some(capture);
             }
             Err(error) => {
@@ -286,7 +290,10 @@ fn pass_on(session: u64, news: &recorder::RecorderNotice, notify: Notify<'_>) {
         news if news.is_trouble() => {
             notify(ProxyNotice::Trouble { session: Some(session), sentence });
         }
-        _ => notify(ProxyNotice::Recorder { session, sentence }),
+        _ => {
+            let begun = news.begun().map(Path::to_owned);
+            notify(ProxyNotice::Recorder { session, sentence, begun });
+        }
     }
 }
 

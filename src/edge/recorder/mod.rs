@@ -66,6 +66,7 @@ pub enum Taken {
 #[derive(Debug)]
 pub struct Recorder {
     shown: PathBuf,
+    first: Option<PathBuf>,
     queue: Arc<RecordQueue>,
     thread: Option<JoinHandle<()>>,
     writer: Writer,
@@ -114,7 +115,7 @@ impl Recorder {
         header: Header,
         see: &mut dyn FnMut(&Record<'_>),
     ) -> Result<Recorder> {
-        let shown = options.shown();
+        let (shown, first) = (options.shown(), options.first());
         let (sync, retry, queue_bytes) = (options.sync, options.retry, options.queue_bytes);
         let queue = Arc::new(RecordQueue::new(queue_bytes));
         let sink = sink(options, store, marker, &queue)
@@ -128,6 +129,7 @@ impl Recorder {
             .context("cannot start the writing thread")?;
         let mut recorder = Recorder {
             shown,
+            first,
             queue,
             thread: Some(thread),
             writer: Writer::new(marker),
@@ -137,6 +139,12 @@ impl Recorder {
         let start = header.start;
         recorder.offer(start, 0, Body::Header(header), see);
         Ok(recorder)
+    }
+
+    /// The file that it begins with; `None` where a trigger decides about that.
+    #[must_use]
+    pub fn first(&self) -> Option<&Path> {
+        self.first.as_deref()
     }
 
     /// What the files are called.

@@ -1,7 +1,7 @@
 //! Notices of how a recording goes, and their wording.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -42,6 +42,15 @@ pub enum RecorderNotice {
 }
 
 impl RecorderNotice {
+    /// The file that begins.
+    #[must_use]
+    pub fn begun(&self) -> Option<&Path> {
+        match self {
+            RecorderNotice::Part(path) | RecorderNotice::Incident { path, .. } => Some(path),
+            _ => None,
+        }
+    }
+
     /// Whether something is wrong with the recording.
     #[must_use]
     pub fn is_trouble(&self) -> bool {

@@ -78,6 +78,16 @@ impl RecorderOptions {
         }
     }
 
+    /// The file that the recording begins with; `None` where a trigger decides about that.
+    #[must_use]
+    pub fn first(&self) -> Option<PathBuf> {
+        match self.layout {
+            FileLayout::Whole => Some(self.path.clone()),
+            FileLayout::Parts(_) => Some(part_path(&self.path, 1)),
+            FileLayout::Ring(_) => None,
+        }
+    }
+
     /// Fails early if the files could not be written.
     pub fn check(&self) -> Result<()> {
         match self.layout {

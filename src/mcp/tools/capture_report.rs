@@ -4,14 +4,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Result;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-use crate::app::{self, ExportVerb, FoundCapture, ReportVerb, SessionPart};
+use crate::app::{self, ExportVerb, FoundCapture, SessionPart};
 use crate::edge::output;
 use crate::mcp::answer::{ToolAnswer, clipped};
 use crate::mcp::args::report_args;
 use crate::mcp::call::Call;
+use crate::mcp::change::ChangeArgs;
 use crate::mcp::options::Toolset;
 use crate::mcp::resources;
 use crate::mcp::shared::Shared;
@@ -20,6 +21,7 @@ use crate::mcp::views::{self, VerdictView};
 use crate::report::export::ExportForm;
 use crate::report::page::html;
 use crate::report::text::Bytes;
+use crate::review::PageRequest;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct PageReportArgs {
@@ -30,9 +32,18 @@ pub(super) struct PageReportArgs {
     /// With sound
     #[serde(default)]
     audio: bool,
+    /// Laid over it, as of capture_what_if
+    #[serde(default)]
+    #[schemars(schema_with = "change_object")]
+    what_if: Option<ChangeArgs>,
     /// What to write
     #[serde(default)]
     form: FileForm,
+}
+
+/// The change is described once, where it is the question.
+fn change_object(_: &mut SchemaGenerator) -> Schema {
+    schemars::json_schema!({"type": "object"})
 }
 
 /// What is written.
@@ -78,8 +89,7 @@ pub(super) struct PageFile {
 pub(super) const CAPTURE_REPORT: AboutTool = AboutTool {
     name: "capture_report",
     title: "Page of a capture",
-    description: "Writes an HTML page for people: verdict, findings, loop, lanes, messages, what-ifs; or a file for \
-     other tools.",
+    description: "Writes an HTML page for people, or a file for other tools.",
     set: Toolset::Replay,
     effect: Effect::WritesFiles,
 };
@@ -94,28 +104,34 @@ pub(super) async fn capture_report(
         let out = shared.captures.place(&format!("out/{}.{ending}", found.id.replace('/', "-")))?;
         return export(found, form, out, &call).await;
     }
-    let verb = ReportVerb {
+    let change = args.what_if.unwrap_or_default();
+    let verb = PageRequest {
         report: report_args(None, args.stale_threshold_s, None)?,
         audio: args.audio,
+        what_if: change.named()?,
         ..resources::shown()
     };
     let with = if args.audio { "-with-audio" } else { "" };
-    let page = Some(resources::address(&found.id, "page"));
-    let name = format!("out/{}{with}.html", found.id.replace('/', "-"));
+    let page = Some(resources::page_address(&found.id, &change)?);
+    let changed = if change.is_empty() { "" } else { "-what-if" };
+    let name = format!("out/{}{with}{changed}.html", found.id.replace('/', "-"));
     let out = shared.captures.place(&name)?;
     let written = out.clone();
     let write = move || {
         let (session, analysis) = app::page_session(&found.path, &verb)?;
+        let missing = session.missing.clone();
         let html = html(&[session]);
         output::write(&written, html.as_bytes(), true)?;
-        Ok((html.len() as u64, analysis))
+        Ok((html.len() as u64, analysis, missing))
     };
-    let (bytes, analysis) = call.work("replaying", write).await?;
+    let (bytes, analysis, missing) = call.work("replaying", write).await?;
+    let missing = missing.iter().map(|why| format!(" There is no sound of {}.", clipped(why)));
     let summary = format!(
-        "wrote a page of {} to {}. {}",
+        "wrote a page of {} to {}. {}{}",
         Bytes(bytes),
         out.display(),
-        views::summary(&analysis)
+        views::summary(&analysis),
+        missing.collect::<String>()
     );
     let verdict = Some(VerdictView::of(&analysis.verdict));
     let file = PageFile { path: out.clone(), bytes, page, verdict };

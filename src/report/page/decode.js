@@ -15,12 +15,17 @@ async function unpack(base64) {
 
 // The head, and the bytes behind it.
 async function opened(base64) {
-  const deflated = Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
-  const stream = new Blob([deflated]).stream().pipeThrough(new DecompressionStream("deflate"));
-  const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
+  const bytes = await inflated(base64);
   const headLen = new DataView(bytes.buffer).getUint32(0, true);
   const head = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + headLen)));
   return { head, bytes: bytes.subarray(4 + headLen) };
+}
+
+// The bytes of which deflate and base64 made this text.
+async function inflated(base64) {
+  const deflated = Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
+  const stream = new Blob([deflated]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
 // The tables, each an object of its columns. Values are written byte by byte, as differences whose sign

@@ -11,8 +11,9 @@ function inks() {
 
 class Panel {
   // `paint(panel)` draws within the frame; `rows(from, to)` gives the table's header and rows.
-  constructor(view, { id, title, help, height, paint, rows }) {
-    Object.assign(this, { view, height, paint, rows });
+  constructor(view, definition) {
+    const { id, title, help, height, paint, rows } = definition;
+    Object.assign(this, { view, definition, height, paint, rows });
     this.canvas = element("canvas", { id: `chart-${id}`, role: "img", "aria-label": `${title}: ${help}` });
     this.box = element("div", { class: "panel" },
       element("h3", {}, `${title} `, element("span", {}, help)), this.canvas);
@@ -24,12 +25,22 @@ class Panel {
     }
   }
 
-  // The same chart of another capture, to stand below that of the one on the page.
-  below(name) {
-    this.canvas.id += "-below";
+  // The same chart once more, at another place and without its table.
+  again(suffix) {
+    const { id, help } = this.definition;
+    const [what] = help.split(".");
+    return new Panel(this.view, { ...this.definition, id: `${id}-${suffix}`, help: what, rows: null });
+  }
+
+  // The chart of one of two captures that are compared, with its name: its twin has the same scale.
+  compared(name, twin, isOther) {
+    this.twin = twin;
     this.canvas.setAttribute("aria-label", `${name}: ${this.canvas.getAttribute("aria-label")}`);
-    this.box.classList.add("other");
-    this.box.querySelector("h3").prepend(`${name}: `);
+    this.box.querySelector("h3").prepend(element("b", {}, `${name}: `));
+    if (isOther) {
+      this.canvas.id += "-beside";
+      this.box.classList.add("other");
+    }
     return this;
   }
 
@@ -69,7 +80,8 @@ class Panel {
   }
 
   // The scale of values from `low` to `high`, with lines at round ones.
-  scale(low, high, { log = false, unit = "" } = {}) {
+  scale(low, high, { log = false, unit = "", write = (value) => `${tidy(value)}${unit}` } = {}) {
+    [low, high] = this.withTwin(low, high);
     const top = 4, bottom = this.height - AXIS;
     const of = log ? (value) => Math.log10(Math.max(value, low)) : (value) => value;
     const [from, to] = [of(low), of(high)];
@@ -78,12 +90,23 @@ class Panel {
     pen.textAlign = "right";
     pen.textBaseline = "middle";
     pen.lineWidth = 1;
-    for (const value of log ? decades(low, high) : rounded(low, high, Math.max(2, (bottom - top) / 28))) {
+    for (const value of log ? decades(low, high) : rounded(low, high, Math.max(3, (bottom - top) / 28))) {
       const y = Math.round(this.y(value)) + 0.5;
       this.line(LEFT, y, this.width - RIGHT, y, ink.grid);
       pen.fillStyle = ink.faint;
-      pen.fillText(`${tidy(value)}${unit}`, LEFT - 5, Math.min(Math.max(y, 6), this.height - AXIS));
+      pen.fillText(write(value), LEFT - 5, Math.min(Math.max(y, 6), this.height - AXIS));
     }
+  }
+
+  // A range of values together with that of the twin. The twin is outgrown if it was drawn with another one.
+  withTwin(low, high) {
+    const { twin } = this;
+    this.wanted = [low, high];
+    this.isOutgrown = false;
+    if (!twin?.wanted) return (this.used = this.wanted);
+    this.used = [Math.min(low, twin.wanted[0]), Math.max(high, twin.wanted[1])];
+    twin.isOutgrown = twin.used.some((value, at) => value !== this.used[at]);
+    return this.used;
   }
 
   timeAxis() {

@@ -5,11 +5,10 @@ const MOST_FINDINGS = 50;
 
 function firstScreen(session, view) {
   const { analysis } = session;
-  const verdict = analysis.verdict;
-  const [word, kind] = verdict.lag === true ? ["LAG", "lag"] : verdict.lag === false ? ["HEALTHY", "healthy"] : ["NO VERDICT", "unknown"];
+  const [word, kind] = verdictOf(session);
   byId("name").textContent = plain(session.name);
   byId("badge").textContent = word;
-  byId("badge").className = kind;
+  byId("badge").className = `badge ${kind}`;
   byId("opening").textContent = session.opening.replace(/^(LAG {2}|healthy: |no verdict: )/, "");
   byId("facts").textContent = factsOf(session).join(" · ");
   const named = causes(analysis.findings, view);
@@ -19,6 +18,12 @@ function firstScreen(session, view) {
   byId("text").textContent = session.text;
   byId("copied").textContent = "";
   byId("copy").onclick = () => copy(session.text);
+}
+
+// The verdict in a word or two, and the class of its colour.
+function verdictOf({ analysis: { verdict } }) {
+  if (verdict.lag === true) return ["LAG", "lag"];
+  return verdict.lag === false ? ["HEALTHY", "healthy"] : ["NO VERDICT", "unknown"];
 }
 
 // A way into the charts.

@@ -70,8 +70,12 @@ function showAround(session, view, t) {
     rows.push(messageRow(session, row, row === at));
   }
   byId("around").hidden = false;
-  byId("around-title").textContent = `Messages around ${moment(message.t_s[at], 1)} s`;
+  const of = sessions.length > 1 ? ` in ${titleOf(session)}` : "";
+  byId("around-title").textContent = `Messages around ${moment(message.t_s[at], 1)} s${of}`;
   byId("around").querySelector("tbody").replaceChildren(...rows);
+  const list = byId("around").querySelector(".scroll");
+  const row = list.querySelector("tr.at");
+  list.scrollTop = row.offsetTop - (list.clientHeight - row.offsetHeight) / 2;
   return true;
 }
 

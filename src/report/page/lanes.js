@@ -26,8 +26,11 @@ function lanes(session, view, curves = () => view.setting?.outcomes ?? []) {
   const floor = session.tunnel?.knobs.find((knob) => knob.name === "lead-floor")?.recorded;
   const loadTimes = load.down.map((_, part) => session.load_from_s + part * session.load_part_s);
   const rate = (bytes) => bytes.map((value) => value / session.load_part_s);
+  const kilo = (bytes) => bytes.map((value) => value / 1e3);
   const [down, up] = [rate(load.down), rate(load.up)];
+  const [kiloDown, kiloUp] = [kilo(down), kilo(up)];
   const flight = tick.in_flight.map((bytes) => (bytes < 0 ? NaN : bytes));
+  const kiloFlight = kilo(flight);
   const all = [];
   const lane = (definition) => {
     const paint = (panel) => {
@@ -106,10 +109,9 @@ function lanes(session, view, curves = () => view.setting?.outcomes ?? []) {
     rows: (from, to) => table(view, [{ name: "in flight", times: tick.t_s, values: flight, write: bytesOf }], from, to),
     paint(panel) {
       if (!acknowledges) return;
-      const kilobytes = flight.map((bytes) => bytes / 1e3);
-      panel.scale(0, Math.max(1, reach(tick.t_s, kilobytes, view.from, view.to)[1] * 1.1), { unit: " kB" });
+      panel.scale(0, Math.max(1, reach(tick.t_s, kiloFlight, view.from, view.to)[1] * 1.1), { write: kilobytes });
       panel.shade(session.spells);
-      panel.extents(tick.t_s, kilobytes, () => panel.inks.ahead, { joined: 1 });
+      panel.extents(tick.t_s, kiloFlight, () => panel.inks.ahead, { joined: 1 });
     },
   });
   lane({
@@ -120,12 +122,11 @@ function lanes(session, view, curves = () => view.setting?.outcomes ?? []) {
       { name: "up B/s", times: loadTimes, values: up, write: bytesOf },
     ], from, to),
     paint(panel) {
-      const [kilo, back] = [down, up].map((values) => values.map((value) => value / 1e3));
-      const highest = Math.max(reach(loadTimes, kilo, view.from, view.to)[1], reach(loadTimes, back, view.from, view.to)[1]);
-      panel.scale(0, Math.max(1, highest * 1.1), { unit: " kB/s" });
+      const highest = Math.max(reach(loadTimes, kiloDown, view.from, view.to)[1], reach(loadTimes, kiloUp, view.from, view.to)[1]);
+      panel.scale(0, Math.max(1, highest * 1.1), { write: (value) => `${kilobytes(value)}/s` });
       panel.shade(session.spells);
-      panel.extents(loadTimes, back, () => panel.inks.second, { least: 2 });
-      panel.extents(loadTimes, kilo, () => panel.inks.ahead, { joined: 1 });
+      panel.extents(loadTimes, kiloUp, () => panel.inks.second, { least: 2 });
+      panel.extents(loadTimes, kiloDown, () => panel.inks.ahead, { joined: 1 });
     },
   });
   all.push(eventLane(session, view));
@@ -147,6 +148,9 @@ function oldestShown({ analysis, tick, stale_threshold_s }, view) {
   const bad = Math.max(stale_threshold_s * 2, (analysis.heard?.oldest_s ?? 0) * 1.05);
   return Math.max(stale_threshold_s * 1.15, Math.min(highest * 1.05, bad));
 }
+
+// Kilobytes, or megabytes where there are many.
+const kilobytes = (value) => (value >= 1000 ? `${tidy(value / 1e3)} MB` : `${tidy(value)} kB`);
 
 // The lowest, the median and the highest of the whole session, for those who do not see the canvas.
 function summary(values, write) {
@@ -247,9 +251,13 @@ function eventLane(session, view) {
         mark(pen, place, x, y);
         if (x < free[place]) continue;
         const name = plain(kind).slice(0, 24);
+        const { width } = pen.measureText(name);
+        // At the right edge there is room to the left alone.
+        const isLast = x + 6 + width > panel.width;
+        if (isLast && x - 6 - width < free[place]) continue;
         pen.fillStyle = ink.ink;
-        pen.fillText(name, x + 6, y);
-        free[place] = x + 14 + pen.measureText(name).width;
+        pen.fillText(name, isLast ? x - 6 - width : x + 6, y);
+        free[place] = x + 14 + width;
       }
       panel.timeAxis();
     },

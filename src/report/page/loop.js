@@ -54,7 +54,7 @@ function paintLoop(session, view, panel, top) {
   return picture;
 }
 
-// One source buffer: walks its slices from the beginning, with the time of the last write of each row.
+// One source buffer: walks the slices that are seen, with the time of the last write of each row.
 function paintEpoch(session, view, loop, target) {
   const { slice } = session;
   const { pixels, width, height, top, shades, perPixel } = target;
@@ -68,32 +68,65 @@ function paintEpoch(session, view, loop, target) {
   // The lead of the slice that is drawn in a row, until which column.
   const leads = new Float64Array(rows);
   const until = new Int32Array(rows).fill(-1);
-  let next = firstAt(slice.t_s, loop.from_s);
-  const last = firstAt(slice.t_s, loop.to_s + 1e-6);
+  const limit = session.stale_threshold_s;
   const wide = Math.min(12, Math.max(2, Math.round(0.6 * medianInterval(slice) / perPixel)));
+  const first = firstAt(slice.t_s, loop.from_s);
+  const last = firstAt(slice.t_s, loop.to_s + 1e-6);
+  let next = Math.min(Math.max(first, firstAt(slice.t_s, view.from)), last);
+  writtenBefore();
   for (let column = from; column < to; column++) {
     const t = view.from + (column + 1) * perPixel;
     for (; next < last && slice.t_s[next] < t; next++) {
       // Of those before what is seen, only what they wrote is.
       const landed = Math.floor((slice.t_s[next] - view.from) / perPixel);
-      const ends = slice.start_s[next] + slice.length_s[next];
-      land(slice.start_s[next], Math.min(ends, loop.loop_s), landed);
-      if (ends > loop.loop_s && !session.is_tape) land(0, Math.min(ends - loop.loop_s, loop.loop_s), landed);
+      eachPart(next, (begins, ends) => land(begins, ends, landed));
     }
-    for (let at = 0; at < rows; at++) {
+    const byLead = view.colour === "lead";
+    for (let at = 0, place = (height - 1) * width + column; at < rows; at++, place -= width) {
       const hatched = isRaw[at] === 1 && (at + column) % 6 === 0;
-      let shade;
-      if (until[at] > column && view.colour === "lead") shade = shades.lead(leads[at]);
-      else if (session.is_tape) shade = shades.tape(isRaw[at], hatched);
-      else shade = shades.age(t - written[at], session.stale_threshold_s, hatched);
-      pixels[(height - 1 - at) * width + column] = shade;
+      if (byLead && until[at] > column) pixels[place] = shades.lead(leads[at]);
+      else if (session.is_tape) pixels[place] = shades.tape(isRaw[at], hatched);
+      else pixels[place] = hatched ? shades.raw : shades.age((t - written[at]) / limit);
     }
   }
 
+  // The rows of a slice, from its beginning on and, where it goes beyond the end of the loop, from 0 on.
+  function eachPart(number, take) {
+    const ends = slice.start_s[number] + slice.length_s[number];
+    take(slice.start_s[number], Math.min(ends, loop.loop_s));
+    if (ends > loop.loop_s && !session.is_tape) take(0, Math.min(ends - loop.loop_s, loop.loop_s));
+  }
+
+  // Of the slices before what is seen the last one of each row counts: they are walked backwards until no
+  // row is without one.
+  function writtenBefore() {
+    let left = rows;
+    for (let number = next - 1; number >= first && left > 0; number--) {
+      // What is still drawn at the left edge lands as if it were seen.
+      if (slice.t_s[number] > view.from - wide * perPixel) {
+        next = number;
+        continue;
+      }
+      eachPart(number, (begins, ends) => {
+        const [begin, end] = rowsOf(begins, ends);
+        for (let at = begin; at < end; at++) {
+          if (!isRaw[at]) continue;
+          written[at] = slice.t_s[number];
+          isRaw[at] = 0;
+          left -= 1;
+        }
+      });
+    }
+  }
+
+  function rowsOf(begins, ends) {
+    return [Math.max(0, row(begins)), Math.min(rows, Math.max(row(begins) + 1, row(ends)))];
+  }
+
   function land(begins, ends, column) {
-    const [first, end] = [Math.max(0, row(begins)), Math.min(rows, Math.max(row(begins) + 1, row(ends)))];
+    const [begin, end] = rowsOf(begins, ends);
     const lead = slice.lead_s[next];
-    for (let at = first; at < end; at++) {
+    for (let at = begin; at < end; at++) {
       written[at] = slice.t_s[next];
       isRaw[at] = 0;
       // Of several in one column the one furthest behind is seen.
@@ -123,8 +156,9 @@ function shadesOf(ink) {
     lead: (lead) => (lead < 0 ? late : leads[Math.min(STEPS, Math.round((lead / 1) * STEPS))]),
     // A tape does not grow old: it is written or not.
     tape: (isBlank, hatched) => (isBlank ? (hatched ? dotted : blank) : written),
-    // Half the scale is what is not stale yet.
-    age: (age, limit, hatched) => (hatched ? raw : ages[Math.max(0, Math.min(STEPS, Math.round((age / limit / 2) * STEPS)))]),
+    raw,
+    // By how many stale thresholds: half the scale is what is not stale yet.
+    age: (thresholds) => ages[thresholds >= 2 ? STEPS : thresholds > 0 ? Math.round((thresholds / 2) * STEPS) : 0],
   };
 }
 
@@ -162,8 +196,12 @@ function listener(session, view, panel) {
   pen.restore();
 }
 
+// Spells stand in the order of their times and apart from each other.
 function isBad(session, t) {
-  return session.spells.some((spell) => spell.bad_s > 0 && spell.from_s <= t && t <= spell.to_s);
+  const bad = (session.badSpells ??= session.spells.filter((spell) => spell.bad_s > 0));
+  session.badFrom ??= Float64Array.from(bad, (spell) => spell.from_s);
+  const after = firstAt(session.badFrom, t);
+  return session.badFrom[after] === t || (after > 0 && t <= bad[after - 1].to_s);
 }
 
 // The end of the newest audio of a tape.

@@ -27,14 +27,21 @@ function fail(error) {
 function listTabs() {
   byId("tabs").hidden = sessions.length < 2;
   byId("tabs").replaceChildren(...sessions.map((session, number) =>
-    element("button", { type: "button", role: "tab", id: `tab-${number}`, onclick: () => show(number, "") }, plain(session.name))));
+    element("button", { type: "button", role: "tab", id: `tab-${number}`, title: plain(session.name), onclick: () => show(number, "") }, titleOf(session))));
+}
+
+// The name of a capture without its folder, unless another one has the same.
+function titleOf({ name }) {
+  const last = (path) => path.split(/[/\\]/).at(-1);
+  const isOnly = sessions.filter((other) => last(other.name) === last(name)).length < 2;
+  return plain(isOnly ? last(name) : name);
 }
 
 function show(number, fragment) {
   const session = sessions[number];
-  const asked = new URLSearchParams(fragment.slice(1)).get("below");
-  const other = asked === null || Number(asked) === number ? undefined : sessions[asked];
-  const view = new View(wholeOf([session, other ?? session]), other ? Number(asked) : null);
+  const beside = besideOf(number, fragment);
+  const other = sessions[beside ?? -1];
+  const view = new View(wholeOf([session, other ?? session]), beside);
   shown?.over.abort();
   shown = { number, session, view, over: new AbortController() };
   document.querySelectorAll("#tabs button").forEach((tab, at) => tab.setAttribute("aria-selected", String(at === number)));
@@ -43,34 +50,62 @@ function show(number, fragment) {
   const overview = overviewPanel(session, view);
   const panels = panelsOf(session, view, other);
   byId("overview").replaceChildren(overview.box);
-  byId("panels").replaceChildren(byId("cursor"), byId("selection"), ...panels.map((panel) => panel.box));
+  const names = other ? [session, other].map(nameOfColumn) : [];
+  byId("panels").classList.toggle("pair", Boolean(other));
+  byId("panels").replaceChildren(...byId("panels").querySelectorAll(":scope > .cursor, :scope > .selection"), ...names, ...panels.map((panel) => panel.box));
   shown.panels = panels;
   showTunnel(session, view);
+  const turned = turnedPanels(session, panels);
   showSounds(session, view);
-  follow(view, panels, overview, session);
+  follow(view, panels, overview, session, turned);
   handle(view, panels, overview, session);
-  for (const panel of [overview, ...panels]) panel.draw();
-  if (session.loops.length && session.to_s > 0) view.show(Math.max(view.whole[0], Math.min(0, session.to_s)), session.to_s);
+  overview.draw();
+  drawAll(panels);
+  turned.forEach((panel) => panel.draw());
+  if (session.loops.length && session.to_s > 0) view.show(Math.max(view.whole[0], Math.min(0, session.to_s)), view.whole[1]);
   if (fragment) view.restore(fragment);
+  document.dispatchEvent(new Event("shown"));
 }
 
-// The charts of a capture, each with that of another one below it, on the same time axis: both count from
-// their initial buffers.
+// Which capture stands beside one: what the fragment says, or else the other one of two.
+function besideOf(number, fragment) {
+  const asked = new URLSearchParams(fragment.slice(1)).get("beside");
+  if (sessions.length < 2) return undefined;
+  if (asked === null) return sessions.length === 2 && !sessions[number].turnTogether ? 1 - number : null;
+  return asked !== "none" && sessions[asked] && Number(asked) !== number ? Number(asked) : null;
+}
+
+// The charts of a capture, each with that of another one beside or below it, on the same time axis: both
+// count from their initial buffers.
 function panelsOf(session, view, other) {
-  const own = [loopPanel(session, view), ...lanes(session, view)];
+  const of = (one, ...curves) => [loopPanel(one, view), ...lanes(one, view, ...curves)].map((panel) => Object.assign(panel, { session: one }));
+  const own = of(session);
   if (!other) return own;
-  const others = [loopPanel(other, view), ...lanes(other, view, () => [])];
-  return own.flatMap((panel, at) => [panel, others[at].below(plain(other.name))]);
+  const others = of(other, () => []);
+  return own.flatMap((panel, at) => [panel.compared(titleOf(session), others[at], false), others[at].compared(titleOf(other), panel, true)]);
 }
 
-// Which capture stands below, to be chosen where there are several.
-function chooseBelow(number, view, on) {
-  byId("below-label").hidden = sessions.length < 2;
-  const options = sessions.map((session, at) => element("option", { value: at, hidden: at === number }, plain(session.name)));
-  byId("below").replaceChildren(element("option", { value: "" }, "nothing"), ...options);
-  byId("below").value = view.below ?? "";
-  on(byId("below"), "change", ({ target }) => {
-    view.below = target.value === "" ? null : Number(target.value);
+// What stands above the charts of one of two captures: its name and what came of it.
+function nameOfColumn(session) {
+  const { verdict, leads } = session.analysis;
+  const [word, kind] = verdictOf(session);
+  const figures = [
+    verdict.bad_s > 0 && `${seconds(verdict.bad_s)} bad`,
+    leads.arrival && `lead p5 ${seconds(leads.arrival.p5)}`,
+    session.analysis.heard && `oldest heard ${seconds(session.analysis.heard.oldest_s)}`,
+  ].filter(Boolean);
+  return element("p", { class: "column", title: plain(session.name) }, element("b", {}, titleOf(session)), " ",
+    element("span", { class: `badge ${kind}` }, word), ` ${figures.join(" · ")}`);
+}
+
+// Which capture stands beside, to be chosen where there are several.
+function chooseBeside(number, view, on) {
+  byId("beside-label").hidden = sessions.length < 2;
+  const options = sessions.map((session, at) => element("option", { value: at, hidden: at === number }, titleOf(session)));
+  byId("beside").replaceChildren(element("option", { value: "" }, "nothing"), ...options);
+  byId("beside").value = view.beside ?? "";
+  on(byId("beside"), "change", ({ target }) => {
+    view.beside = target.value === "" ? null : Number(target.value);
     show(number, view.fragment(number));
   });
 }
@@ -83,19 +118,25 @@ function wholeOf(sessions) {
   return apart > View.LEAST ? [from_s, to_s] : [from_s - 0.5, to_s + 0.5];
 }
 
+// Draws all charts; where one of two that are compared needs more room for its values, both have it.
+function drawAll(panels) {
+  for (const panel of panels) panel.draw();
+  for (const panel of panels) if (panel.isOutgrown) panel.draw();
+}
+
 // Redraws what a change of the view concerns, once a frame.
-function follow(view, panels, overview, session) {
+function follow(view, panels, overview, session, turned) {
   const due = new Set();
   view.listen((what) => {
     if (!due.size) {
       requestAnimationFrame(() => {
         if (shown.view !== view) return;
         const all = ["range", "colour", "setting", "size"].some((reason) => due.has(reason));
-        if (all) panels.forEach((panel) => panel.draw());
+        if (all) drawAll([...panels, ...turned]);
         if (due.has("range") || due.has("size")) overview.draw();
         due.clear();
         overlays(view, panels);
-        byId("readout").textContent = readout(session, view);
+        byId("readout").textContent = readout(view.pointed ?? session, view);
         byId("colour").value = view.colour;
         remember(view);
       });
@@ -105,17 +146,20 @@ function follow(view, panels, overview, session) {
 }
 
 function overlays(view, panels) {
-  const [panel] = panels;
-  const place = (box, from, to) => {
+  const [own, other] = panels;
+  const isPair = view.beside !== undefined && view.beside !== null && other.box.offsetLeft > own.box.offsetLeft;
+  const place = (box, panel, stretch) => {
+    const [from, to] = stretch ?? [Infinity, -Infinity];
     const [left, right] = [from, to].map((t) => Math.min(Math.max(panel.x(t), LEFT), panel.width - RIGHT));
     box.hidden = to < view.from || from > view.to;
-    box.style.left = `${left}px`;
-    if (box.id === "selection") box.style.width = `${Math.max(1, right - left)}px`;
+    box.style.left = `${panel.box.offsetLeft + left}px`;
+    if (box.className === "selection") box.style.width = `${Math.max(1, right - left)}px`;
   };
-  if (view.cursor === null) byId("cursor").hidden = true;
-  else place(byId("cursor"), view.cursor, view.cursor);
-  if (view.selection) place(byId("selection"), ...view.selection);
-  else byId("selection").hidden = true;
+  const cursor = view.cursor === null ? null : [view.cursor, view.cursor];
+  place(byId("cursor"), own, cursor);
+  place(byId("selection"), own, view.selection);
+  place(byId("cursor-beside"), other, isPair ? cursor : null);
+  place(byId("selection-beside"), other, isPair ? view.selection : null);
 }
 
 // Browsers let a page change its address only so often.
@@ -135,7 +179,10 @@ function handle(view, panels, overview, session) {
   const on = (target, event, handler, options = {}) => target.addEventListener(event, handler, { signal, ...options });
   const spells = session.spells.filter((spell) => spell.alarm);
   const area = byId("panels");
-  const timeAt = (event) => panels[0].time(event.clientX - area.getBoundingClientRect().left);
+  let began = null;
+  // A drag counts in the chart that it began in.
+  const panelAt = (event) => began?.panel ?? panels.find(({ canvas }) => canvas === event.target) ?? panels[0];
+  const timeAt = (event) => panelAt(event).time(event.clientX - panelAt(event).canvas.getBoundingClientRect().left);
   const actions = {
     all: () => view.showAll(),
     in: () => view.zoom(0.5, view.cursor ?? undefined),
@@ -149,12 +196,11 @@ function handle(view, panels, overview, session) {
   const goTo = (spell) => spell && showSpell(view, spell);
   document.querySelectorAll("#tools [data-do]").forEach((button) => on(button, "click", actions[button.dataset.do]));
   on(byId("colour"), "change", (event) => view.paint(event.target.value));
-  chooseBelow(shown.number, view, on);
+  chooseBeside(shown.number, view, on);
 
-  let began = null;
   const isChart = (event) => event.target.tagName === "CANVAS";
   on(area, "pointerdown", (event) => {
-    if (event.button === 0 && isChart(event)) began = { t: timeAt(event), x: event.clientX };
+    if (event.button === 0 && isChart(event)) began = { t: timeAt(event), x: event.clientX, panel: panelAt(event) };
   });
   on(area, "pointermove", (event) => {
     if (!isChart(event) && !began) return;
@@ -163,12 +209,12 @@ function handle(view, panels, overview, session) {
       began.dragged = true;
       view.select(began.t, t);
     }
-    view.point(Math.min(Math.max(t, view.from), view.to));
+    view.point(Math.min(Math.max(t, view.from), view.to), panelAt(event).session);
   });
   on(window, "pointerup", (event) => {
     if (began && !began.dragged) {
       view.point(began.t);
-      showAround(session, view, began.t);
+      showAround(began.panel.session, view, began.t);
       seekSounds(began.t);
     } else if (began) {
       view.point(null);
@@ -188,7 +234,7 @@ function handle(view, panels, overview, session) {
   });
   brush(overview, view, on);
   const redraw = () => {
-    panels.forEach((panel) => panel.draw());
+    drawAll(panels);
     overview.draw();
     overlays(view, panels);
   };
@@ -275,7 +321,8 @@ async function copy(text) {
 
 // Players, and the cursor that follows them. What is heard counts from the initial buffer, as all times do.
 function showSounds(session, view) {
-  byId("sound").hidden = !session.sounds.length;
+  byId("sound").hidden = !session.sounds.length && !session.missing.length;
+  byId("missing").replaceChildren(...session.missing.map((why) => element("p", {}, `There is no sound of ${plain(why)}.`)));
   shown.players = session.sounds.map(({ label, is_heard, wav }) => {
     const player = element("audio", { controls: true, "aria-label": plain(label) });
     player.src = URL.createObjectURL(new Blob([wav], { type: "audio/wav" }));

@@ -33,12 +33,15 @@ const SCRIPTS: [&str; 10] = [
     include_str!("first.js"),
     include_str!("main.js"),
 ];
-/// What begins the page of a file, the one within a chat, and the live one.
+/// What begins the page of a file, the one within a chat, the live one, and the one for dropped files.
 const OF_FILE: &str = include_str!("file.js");
 const OF_APP: &str = include_str!("app.js");
 const OF_LIVE: &str = include_str!("live.js");
+const OF_DROP: &str = include_str!("drop.js");
 /// What only a live page has, above everything else.
 const LIVE_BAR: &str = include_str!("live.html");
+/// What only the page onto which files are dropped has, above everything else.
+const DROP_PLACE: &str = include_str!("drop.html");
 
 /// The page that shows sessions while they go on; it asks the server that it comes from, and nobody
 /// else.
@@ -47,13 +50,34 @@ pub fn live_html() -> String {
     filled(
         TEMPLATE,
         &[
+            ("scripts", ""),
             ("connect", " connect-src 'self';"),
-            ("live", LIVE_BAR),
+            ("bar", LIVE_BAR),
             ("title", "watch"),
             ("style", STYLE),
             ("texts", "They come while the page is open, and so not without it."),
             ("sessions", ""),
             ("script", &script(OF_LIVE)),
+        ],
+    )
+}
+
+/// The page that shows files as they are dropped onto it: `module` is the core as WebAssembly, which reads
+/// them there (see the crate in `wasm/`).
+#[must_use]
+pub fn drop_html(module: &[u8]) -> String {
+    let module = session::deflated(std::iter::once(module));
+    filled(
+        TEMPLATE,
+        &[
+            ("scripts", " 'wasm-unsafe-eval'"),
+            ("connect", " worker-src blob:;"),
+            ("bar", DROP_PLACE),
+            ("title", "drop a capture"),
+            ("style", STYLE),
+            ("texts", "It reads captures with WebAssembly, and so not without it."),
+            ("sessions", &format!("<script type=\"text/plain\" id=\"core\">{module}</script>\n")),
+            ("script", &script(OF_DROP)),
         ],
     )
 }
@@ -80,8 +104,9 @@ fn joined(sessions: &[PageSession], beginning: &str) -> String {
     filled(
         TEMPLATE,
         &[
+            ("scripts", ""),
             ("connect", ""),
-            ("live", ""),
+            ("bar", ""),
             ("title", &title),
             ("style", STYLE),
             ("texts", &texts.join("\n\n")),

@@ -26,6 +26,8 @@ pub struct PageSession {
     pub name: String,
     /// The report as text.
     pub text: String,
+    /// What there is no audio of, and why.
+    pub missing: Vec<String>,
     /// All that the page draws.
     pub(super) packed: String,
 }
@@ -39,6 +41,8 @@ pub struct PageExtras {
     pub tunnel: Option<Tunnel>,
     /// Audio to listen to.
     pub sounds: Vec<PageSound>,
+    /// What there is no audio of, and why.
+    pub missing: Vec<String>,
 }
 
 /// Audio of a session.
@@ -98,6 +102,7 @@ pub(super) struct Head<'a> {
     load_part_s: f64,
     tunnel: Option<&'a Tunnel>,
     sounds: &'a [PageSound],
+    missing: &'a [String],
     columns: &'a [ColumnPlace],
 }
 
@@ -127,7 +132,16 @@ impl PageSession {
             ..Head::of(engine, analysis, extras, &text, (&rows, &load))
         };
         let packed = pack(&json::json_text(&head), &columns.bytes, &extras.sounds);
-        PageSession { name: analysis.capture.clone(), text, packed }
+        let missing = extras.missing.clone();
+        PageSession { name: analysis.capture.clone(), text, missing, packed }
+    }
+}
+
+impl PageSession {
+    /// All that the page draws, as it reads it.
+    #[must_use]
+    pub fn packed(&self) -> &str {
+        &self.packed
     }
 }
 
@@ -135,7 +149,7 @@ impl PageSession {
 impl PageSession {
     /// A session of which only what is packed counts.
     pub(super) fn for_test(packed: String) -> PageSession {
-        PageSession { name: String::new(), text: String::new(), packed }
+        PageSession { name: String::new(), text: String::new(), missing: Vec::new(), packed }
     }
 }
 
@@ -177,6 +191,7 @@ impl<'a> Head<'a> {
             load_part_s: load.part_s,
             tunnel: extras.tunnel.as_ref(),
             sounds: &[],
+            missing: &extras.missing,
             columns: &[],
         }
     }
@@ -184,11 +199,15 @@ impl<'a> Head<'a> {
 
 /// Length of the head, the head, the columns, the sounds: deflated, in base64.
 pub(super) fn pack(head: &str, columns: &[u8], sounds: &[PageSound]) -> String {
-    let mut deflated = ZlibEncoder::new(Vec::new(), Compression::default());
     let len = u32::try_from(head.len()).expect("a head is far shorter than 4 GiB");
     let len = len.to_le_bytes();
     let parts = [&len[..], head.as_bytes(), columns].into_iter();
-    let mut parts = parts.chain(sounds.iter().map(|sound| &sound.wav[..]));
+    deflated(parts.chain(sounds.iter().map(|sound| &sound.wav[..])))
+}
+
+/// These bytes, one after another: deflated, in base64.
+pub(super) fn deflated<'b>(mut parts: impl Iterator<Item = &'b [u8]>) -> String {
+    let mut deflated = ZlibEncoder::new(Vec::new(), Compression::default());
     let written = parts.try_for_each(|part| deflated.write_all(part));
     let deflated = written.and_then(|()| deflated.finish()).expect("a Vec takes everything");
     STANDARD.encode(deflated)

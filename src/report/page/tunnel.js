@@ -41,6 +41,14 @@ function showTunnel(session, view) {
   else compare(session, null);
 }
 
+// What a slider changes is drawn beside it once more.
+function turnedPanels({ tunnel }, panels) {
+  const isTurned = (panel) => !panel.box.classList.contains("other") && ["lead", "age"].includes(panel.definition.id);
+  const turned = tunnel?.knobs.length || tunnel?.given ? panels.filter(isTurned).map((panel) => panel.again("turned")) : [];
+  byId("tunnel-charts").replaceChildren(...turned.map(({ box }) => box));
+  return turned;
+}
+
 // The button of the scenario that was given, if there is one.
 function givenButton(setting) {
   const place = byId("tunnel-given");

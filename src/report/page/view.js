@@ -2,12 +2,15 @@
 // and the fragment of the address says the same, so that a link shows the same spot.
 
 class View {
-  // `below` is the number of the capture whose charts stand below those of the one that is shown.
-  constructor(whole, below = null) {
+  // `beside` is the number of the capture whose charts stand beside those of the one that is shown, null
+  // for none, and undefined where there is no other.
+  constructor(whole, beside) {
     this.whole = whole;
-    this.below = below;
+    this.beside = beside;
     [this.from, this.to] = whole;
     this.cursor = null;
+    // The session that the cursor is in, where two are compared.
+    this.pointed = null;
     this.selection = null;
     this.colour = "lead";
     this.setting = null;
@@ -53,8 +56,9 @@ class View {
     this.show(this.from + step, this.to + step);
   }
 
-  point(t) {
+  point(t, session = this.pointed) {
     this.cursor = t;
+    this.pointed = session;
     this.changed("cursor");
   }
 
@@ -76,7 +80,7 @@ class View {
   fragment(tab) {
     const parts = { tab, from: this.from.toFixed(4), to: this.to.toFixed(4), by: this.colour };
     if (this.cursor !== null) parts.at = this.cursor.toFixed(4);
-    if (this.below !== null) parts.below = this.below;
+    if (this.beside !== undefined) parts.beside = this.beside ?? "none";
     if (this.selection) parts.selected = this.selection.map((t) => t.toFixed(4)).join("~");
     return `#${Object.entries(parts).map(([key, value]) => `${key}=${value}`).join("&")}`;
   }

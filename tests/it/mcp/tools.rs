@@ -117,6 +117,13 @@ fn a_page_is_written_and_its_path_said() {
     assert!(page.starts_with("<!doctype html>"), "{}", &page[..100]);
     let other = json!({"capture": "healthy", "audio": true});
     assert_eq!(client.call("capture_report", &other)["verdict"]["lag"], false);
+    let changed = json!({"capture": "stall", "what_if": {"set": {"tick-factor": 0.5}}});
+    let answer = client.call("capture_report", &changed);
+    let with = std::fs::read_to_string(answer["path"].as_str().unwrap()).unwrap();
+    assert!(with != page, "{answer}");
+    // The page of an app in a chat is the same.
+    let read = client.request("resources/read", &json!({"uri": answer["page"]}));
+    assert_eq!(read["result"]["contents"][0]["text"], with);
     for form in ["perfetto", "mcap", "har", "csv", "jsonl"] {
         let answer = client.call("capture_report", &json!({"capture": "stall", "form": form}));
         assert!(answer["summary"].as_str().unwrap().contains("left out: "), "{answer}");

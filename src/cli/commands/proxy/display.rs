@@ -193,7 +193,7 @@ fn sentence_of(notice: &ProxyNotice) -> Option<String> {
         ProxyNotice::Opened { session, client, url } => {
             format!("session {session}: {client} asks for {}", OneLine(url))
         }
-        ProxyNotice::Recording { session, capture } => {
+        ProxyNotice::Recording { session, capture, .. } => {
             format!("session {session}: recording to {}", Name(capture))
         }
         ProxyNotice::LagBegan { session, at_s, what } => {
@@ -211,7 +211,7 @@ fn sentence_of(notice: &ProxyNotice) -> Option<String> {
             Bytes(*bytes)
         ),
         ProxyNotice::Trouble { session: Some(session), sentence }
-        | ProxyNotice::Recorder { session, sentence } => {
+        | ProxyNotice::Recorder { session, sentence, .. } => {
             format!("session {session}: {}", OneLine(sentence))
         }
         ProxyNotice::Trouble { session: None, sentence } => OneLine(sentence).to_string(),

@@ -17,12 +17,11 @@ use anyhow::{Context, Result, anyhow};
 use tokio::sync::oneshot;
 
 use self::terminal::TerminalView;
-use crate::app::{
-    self, Outcome, ProxyVerb, RecordVerb, ReportVerb, TunnelRuns, Watching, run_server, runtime,
-};
+use crate::app::{self, Outcome, ProxyVerb, RecordVerb, Watching, run_server, runtime};
 use crate::cli::browser;
 use crate::cli::commands::proxy::{self, ImpairmentArgs, ProxyDisplay, ProxyMessage, TrustArgs};
 use crate::cli::commands::record::ClientArgs;
+use crate::cli::keeping::KeepingArgs;
 use crate::cli::recorded::print_recorded;
 use crate::cli::recording_display::RecordingDisplay;
 use crate::cli::signals::{stop_signal, take_signals};
@@ -32,9 +31,10 @@ use crate::cli::wording::FLAGS;
 use crate::edge::output::is_dash;
 use crate::edge::proxy::{ProxyNotice, SessionCaptures};
 use crate::edge::record::RecordingWatch;
-use crate::edge::recorder::{FileLayout, ManualTrigger, default_path};
+use crate::edge::recorder::{FileLayout, ManualTrigger, RecorderOptions, default_path};
 use crate::parse::Misuse;
 use crate::peer::client::Client;
+use crate::review::{PageRequest, TunnelRuns};
 use crate::time::Nanos;
 
 /// Where `proxy` listens too, if nothing else is said.
@@ -46,10 +46,11 @@ const PROXY_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST)
   lagtape watch ws://127.0.0.1:1318 --fixture lofi.wav -o x.lagtape
   lagtape watch --proxy ws://pod:1318 -o tonight
   lagtape watch --proxy ws://pod:1318 --down 200KB/s --after-ready
+  lagtape watch --proxy ws://pod:1318 --ring 60s -o incidents
 
 The page is at the address on the first line of stdout, for this machine alone. It shows what \
-lagtape report shows of the capture up to now, a tab for each session; who comes late sees the \
-past, too. Ctrl-C ends the page, and with it the recording, whose capture is then complete.")]
+lagtape report shows of the capture up to now, a tab for each session; with --split for each part, with \
+--ring for each incident. Who comes late sees the past, too. Ctrl-C ends the page, and with it the recording, whose capture is then complete.")]
 pub struct WatchArgs {
     /// A capture, which may still be written by somebody else, or a server, ws:// or wss://, which
     /// is recorded as record does
@@ -81,6 +82,8 @@ pub struct WatchArgs {
     /// Replace an existing file
     #[arg(long)]
     pub force: bool,
+    #[command(flatten)]
+    pub keeping: KeepingArgs,
     #[command(flatten, next_help_heading = "With a server")]
     pub client: ClientArgs,
     #[command(flatten, next_help_heading = "With --proxy")]
@@ -113,7 +116,8 @@ impl WatchArgs {
         if let Some(url) = source.to_str().filter(|text| text.contains("://")) {
             return Ok(WatchSource::Server(url.to_owned()));
         }
-        if self.out.is_some() || self.client.asks_for_anything() {
+        let is_kept = self.keeping.asks_for_anything();
+        if self.out.is_some() || is_kept || self.client.asks_for_anything() {
             return Err(Misuse(format!(
                 "{} is a file, so nothing is recorded; name a server, ws://host:port, or leave out what a \
                  recording is told",
@@ -137,7 +141,7 @@ pub fn run(args: &WatchArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Outc
     }
     // As `report` has it.
     let verb =
-        ReportVerb { tunnel: TunnelRuns::Affordable, wording: FLAGS, ..ReportVerb::default() };
+        PageRequest { tunnel: TunnelRuns::Affordable, wording: FLAGS, ..PageRequest::default() };
     let watching = Arc::new(Watching::start(verb, move |sentence| stderr.complain(&sentence))?);
     let (page, url) = Page::serve(args, &watching, stderr, out)?;
     if !args.tui {
@@ -251,8 +255,8 @@ impl Page {
 struct ShownRecording<'a> {
     display: &'a mut RecordingDisplay,
     watching: &'a Watching,
-    /// The capture, until the page has it.
-    path: Option<PathBuf>,
+    /// The file that it begins with, if it does, until the page has it.
+    first: Option<PathBuf>,
 }
 
 impl RecordingWatch for ShownRecording<'_> {
@@ -262,10 +266,11 @@ impl RecordingWatch for ShownRecording<'_> {
 
     fn see(&mut self, client: &Client, now: Nanos) {
         // The capture is there from the first call on.
-        if let Some(path) = self.path.take() {
-            self.watching.add(&path);
+        if let Some(first) = self.first.take() {
+            self.watching.add(&first);
         }
         self.display.see(client, now);
+        self.display.begun().iter().for_each(|begun| self.watching.add(begun));
     }
 }
 
@@ -278,21 +283,25 @@ fn record(
     stderr: Stderr,
     out: &mut dyn Write,
 ) -> Result<Outcome> {
-    let path =
-        args.out.clone().map_or_else(|| default_path(&args.captures, &FileLayout::Whole), Ok)?;
+    let layout = args.keeping.keeping();
+    let path = args.out.clone().map_or_else(|| default_path(&args.captures, &layout), Ok)?;
+    let first = RecorderOptions { layout: layout.clone(), ..RecorderOptions::new(&path) }.first();
     let (notices, received) = mpsc::channel();
     let verb = RecordVerb {
-        out: Some(path.clone()),
+        out: Some(path),
         force: args.force,
+        sync: args.keeping.sync(),
+        keeping: layout,
         notices: Some(notices),
         ..args.client.verb(url)
     };
+    let trigger = matches!(verb.keeping, FileLayout::Ring(_)).then(|| verb.trigger.clone());
     let mut display = RecordingDisplay::new(stderr, verb.run_for).with_notices(received, None);
-    let shown = ShownRecording { display: &mut display, watching, path: Some(path) };
+    let shown = ShownRecording { display: &mut display, watching, first };
     let mut is_stopped = false;
     let runtime = runtime()?;
     let session = runtime.block_on(async {
-        take_signals(None);
+        take_signals(trigger);
         let stop = async {
             stop(view).await;
             is_stopped = true;
@@ -324,12 +333,19 @@ fn between(
         upstream: upstream.to_owned(),
         trust: args.trust.trust(stderr),
         listen: args.proxy_listen.unwrap_or(PROXY_LISTEN),
-        captures: Some(SessionCaptures::into(folder)),
+        captures: Some(SessionCaptures {
+            folder,
+            layout: args.keeping.keeping(),
+            sync: args.keeping.sync(),
+        }),
         trigger: ManualTrigger::default(),
         impairment: args.impairment.impairment(),
     };
     let mut also = |message: &ProxyMessage| match message {
-        ProxyMessage::Notice(ProxyNotice::Recording { capture, .. }) => watching.add(capture),
+        ProxyMessage::Notice(
+            ProxyNotice::Recording { first: Some(file), .. }
+            | ProxyNotice::Recorder { begun: Some(file), .. },
+        ) => watching.add(file),
         ProxyMessage::Notice(_) => {}
         ProxyMessage::Listening(address) => {
             if let Some(view) = view {
@@ -337,6 +353,7 @@ fn between(
             }
         }
     };
-    let serving = proxy::Serving { verb, trigger: None, stop: Box::pin(stop(view)) };
+    let trigger = args.keeping.ring.is_some().then(|| verb.trigger.clone());
+    let serving = proxy::Serving { verb, trigger, stop: Box::pin(stop(view)) };
     serving.run(ProxyDisplay::new(false, stderr), stderr, &mut also, out)
 }

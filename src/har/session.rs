@@ -1,8 +1,8 @@
 //! The messages of one WebSocket of a HAR file, and what is wrong with them.
 
-use anyhow::Result;
 use serde_json::Value;
 
+use super::HarError;
 use super::log::{Entry, Frame};
 use super::payload::message;
 use super::times::{Moment, Report};
@@ -74,7 +74,7 @@ impl Payloads {
 }
 
 impl<'e, 'a> Session<'e, 'a> {
-    pub fn of(entry: &'e Entry<'a>) -> Result<Session<'e, 'a>> {
+    pub fn of(entry: &'e Entry<'a>) -> Result<Session<'e, 'a>, HarError> {
         let mut session = Session {
             frames: Vec::new(),
             moments: Vec::new(),

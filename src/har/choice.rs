@@ -1,37 +1,50 @@
 //! Which WebSocket of a HAR file is imported.
 
-use anyhow::{Result, anyhow, bail};
-
+use super::HarError;
 use super::log::Entry;
 use crate::capture::{Message, Opcode};
 use crate::event::{Event, Interpreter};
 
-/// The session to import: one of a DEMON server, or, where there is none, any other WebSocket.
+/// How many sessions there are to choose from.
+pub(super) fn count(entries: &[Entry<'_>]) -> usize {
+    among(entries).0.len()
+}
+
+/// The sessions of DEMON servers, or, where there are none, all WebSockets; and what to call them.
+fn among<'e, 'a>(entries: &'e [Entry<'a>]) -> (Vec<&'e Entry<'a>>, &'static str) {
+    let sockets: Vec<_> = entries.iter().filter(|entry| !entry.frames.is_empty()).collect();
+    let sessions: Vec<_> = sockets.iter().copied().filter(|entry| is_session(entry)).collect();
+    match sessions.is_empty() {
+        true => (sockets, "WebSockets, none of them a session of a DEMON server,"),
+        false => (sessions, "sessions"),
+    }
+}
+
+/// The session to import.
 pub(super) fn chosen<'e, 'a>(
     entries: &'e [Entry<'a>],
     session: Option<usize>,
-) -> Result<&'e Entry<'a>> {
-    let sockets: Vec<_> = entries.iter().filter(|entry| !entry.frames.is_empty()).collect();
-    let sessions: Vec<_> = sockets.iter().copied().filter(|entry| is_session(entry)).collect();
-    let (among, what) = match (sockets.is_empty(), sessions.is_empty()) {
-        (true, _) => bail!(no_messages(entries)),
-        (false, true) => (sockets, "WebSockets, none of them a session of a DEMON server,"),
-        (false, false) => (sessions, "sessions"),
-    };
+) -> Result<&'e Entry<'a>, HarError> {
+    let (among, what) = among(entries);
+    if among.is_empty() {
+        return Err(HarError::Unusable(no_messages(entries)));
+    }
     match (session, &among[..]) {
         (None, [entry]) => Ok(entry),
         (None, several) => {
             let lines = (1..).zip(several).map(|(number, entry)| format!("\n  {number}: {entry}"));
-            bail!(
+            Err(HarError::Unusable(format!(
                 "there are {0} {what} in it; choose one with --session 1 to --session {0}{1}",
                 several.len(),
                 lines.take(MAX_LISTED).collect::<String>()
-            )
+            )))
         }
-        (Some(number), some) => number
-            .checked_sub(1)
-            .and_then(|index| some.get(index).copied())
-            .ok_or_else(|| anyhow!("it has {} {what} and no number {number}", some.len())),
+        (Some(number), some) => {
+            number.checked_sub(1).and_then(|index| some.get(index).copied()).ok_or_else(|| {
+                let count = some.len();
+                HarError::Unusable(format!("it has {count} {what} and no number {number}"))
+            })
+        }
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use anyhow::{Context, Result};
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
+use super::HarError;
 use super::log::Frame;
 use crate::capture::{Message, Opcode};
 
@@ -24,18 +24,17 @@ pub(super) fn message<'b>(
     frame: &'b Frame<'_>,
     number: usize,
     bytes: &'b mut Vec<u8>,
-) -> Result<Option<Message<'b>>> {
+) -> Result<Option<Message<'b>>, HarError> {
+    let unusable =
+        |why: &str| HarError::Unusable(format!("message {number} cannot be used: {why}"));
     let (Some(direction), Some(opcode)) = (frame.direction, frame.opcode) else { return Ok(None) };
     let data = frame.data.as_deref();
     if opcode == Opcode::Text {
-        let data = data.with_context(|| {
-            format!("message {number} cannot be used: it is a text without data")
-        })?;
+        let data = data.ok_or_else(|| unusable("it is a text without data"))?;
         return Ok(Some(Message::new(direction, opcode, data.as_bytes())));
     }
     decode(data.unwrap_or_default(), bytes)
-        .context("it is not base64")
-        .with_context(|| format!("message {number} cannot be used"))?;
+        .map_err(|error| unusable(&format!("it is not base64: {error}")))?;
     Ok(Some(Message::new(direction, opcode, bytes)))
 }
 

@@ -5,13 +5,17 @@ use crate::engine::{Engine, Options};
 use crate::time::{Nanos, Offset};
 
 /// What came before a part.
-pub(super) struct Before {
+pub struct Before {
+    /// The state that it left.
     pub engine: Engine,
-    /// `None` where it is lost.
+    /// That of the capture; `None` where it is lost.
     pub header: Option<Header>,
 }
 
 impl Before {
+    /// Nothing came yet.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "nothing is no default of what came before")]
     pub fn new() -> Before {
         let options = Options {
             audio_crc: true,
@@ -43,6 +47,7 @@ impl Before {
     }
 
     /// The header of the capture, or one that stands for it in a part that begins at `t`.
+    #[must_use]
     pub fn header(&self, t: Nanos) -> Record<'static> {
         let header = self.header.clone().unwrap_or_else(|| Header::new("lagtape", t));
         Record { seq: 0, t: header.start, conn: 0, body: Body::Header(header) }

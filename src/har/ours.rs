@@ -1,13 +1,12 @@
 //! What `lagtape export --har` wrote, read back to the very records that it was made from.
 
-use anyhow::{Context, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::log::{Entry, Frame};
+use super::{Captured, HarError};
 use crate::capture::{Body, Message, Opcode, Record, Records};
-use crate::edge::rewrite::Rewriter;
-use crate::report::export::har::FrameNote;
+use crate::report::har_note::FrameNote;
 use crate::time::Nanos;
 
 /// What a person should know of such an import.
@@ -32,13 +31,16 @@ impl<'e, 'a> Ours<'e, 'a> {
     }
 
     /// Writes all records in their order; returns how many are messages.
-    pub fn write(&self, capture: &mut Rewriter) -> Result<u64> {
-        let damaged = "what lagtape exported beside the messages is damaged";
+    pub fn write(&self, capture: &mut Captured<'_>) -> Result<u64, HarError> {
+        let damaged = || {
+            HarError::Unusable("what lagtape exported beside the messages is damaged".to_owned())
+        };
+        let unreadable = |error| HarError::Unusable(format!("{}: {error}", damaged()));
         let mut others = Records::new(&self.records[..]);
         let mut frames = self.frames.iter().peekable();
-        let header = others.next_record().context(damaged)?.context(damaged)?;
+        let header = others.next_record().map_err(unreadable)?.ok_or_else(damaged)?;
         capture.put(&header)?;
-        while let Some(record) = others.next_record().context(damaged)? {
+        while let Some(record) = others.next_record().map_err(unreadable)? {
             while let Some((frame, note)) = frames.next_if(|(_, note)| note.seq <= record.seq) {
                 put(frame, note, capture)?;
             }
@@ -49,14 +51,14 @@ impl<'e, 'a> Ours<'e, 'a> {
     }
 }
 
-fn put(frame: &Frame<'_>, note: &FrameNote, capture: &mut Rewriter) -> Result<()> {
-    let unusable = || format!("message {} cannot be used", note.seq);
-    let direction = frame.direction.with_context(unusable)?;
-    let opcode = frame.opcode.with_context(unusable)?;
+fn put(frame: &Frame<'_>, note: &FrameNote, capture: &mut Captured<'_>) -> Result<(), HarError> {
+    let unusable = || HarError::Unusable(format!("message {} cannot be used", note.seq));
+    let direction = frame.direction.ok_or_else(unusable)?;
+    let opcode = frame.opcode.ok_or_else(unusable)?;
     let data = frame.data.as_deref().unwrap_or_default();
     let decoded = match opcode {
         Opcode::Text if !note.is_base64 => None,
-        _ => Some(STANDARD.decode(data).with_context(unusable)?),
+        _ => Some(STANDARD.decode(data).map_err(|_| unusable())?),
     };
     let bytes = decoded.as_deref().unwrap_or(data.as_bytes());
     let message = Message {
@@ -68,5 +70,5 @@ fn put(frame: &Frame<'_>, note: &FrameNote, capture: &mut Rewriter) -> Result<()
         ..Message::new(direction, opcode, bytes)
     };
     let (seq, t, conn) = (note.seq, Nanos(note.t_ns), note.conn);
-    capture.put(&Record { seq, t, conn, body: Body::Message(message) })
+    Ok(capture.put(&Record { seq, t, conn, body: Body::Message(message) })?)
 }

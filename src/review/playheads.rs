@@ -1,17 +1,18 @@
 //! Which playhead an analysis measures against, where the capture leaves room for doubt.
 
-use anyhow::Result;
-
 use crate::engine::Engine;
 use crate::playhead::PlayheadSource;
 use crate::report::PlayheadDecision;
 
 /// Replays once more with the playhead that the reports show, where these contradict the capture.
-pub(super) fn by_evidence<R>(
+///
+/// # Errors
+/// Those of `again`.
+pub fn by_evidence<R, E>(
     replay: R,
     engine: impl Fn(&R) -> &Engine,
-    again: impl FnOnce(PlayheadSource) -> Result<R>,
-) -> Result<(R, PlayheadDecision)> {
+    again: impl FnOnce(PlayheadSource) -> Result<R, E>,
+) -> Result<(R, PlayheadDecision), E> {
     let source = engine(&replay).playhead_by_evidence();
     let decision = PlayheadDecision { by_evidence: source.is_some(), other_lags: None };
     Ok((source.map_or(Ok(replay), again)?, decision))
@@ -20,11 +21,14 @@ pub(super) fn by_evidence<R>(
 /// Replays once more with the reported playhead where the reports contradict an import that is said
 /// to have the simulated one, and asks the other playhead where its verdict would count too. `again`
 /// replays with another playhead, and reads slice headers only if it is told so.
-pub(super) fn settle<R>(
+///
+/// # Errors
+/// Those of `again`.
+pub fn settle<R, E>(
     replay: R,
     engine: impl Fn(&R) -> &Engine,
-    again: impl Fn(PlayheadSource, bool) -> Result<R>,
-) -> Result<(R, PlayheadDecision)> {
+    again: impl Fn(PlayheadSource, bool) -> Result<R, E>,
+) -> Result<(R, PlayheadDecision), E> {
     let first = engine(&replay);
     let source = first.playhead_source();
     let asked = first.playhead_was_chosen();

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::capture::{Direction, Opcode};
-use crate::report::export::har::{EntryNote, FrameNote};
+use crate::report::har_note::{EntryNote, FrameNote};
 use crate::wire::url::without_secrets;
 
 #[derive(Deserialize)]
