@@ -59,6 +59,28 @@ pub fn audio(path: &Path, out: &Path, options: &AudioOptions) -> Result<AudioSum
     output::refuse_input(path, out)?;
     refuse_other_forms(out)?;
     let output = OutputFile::create(out, options.force)?;
+    let (sound, damage) = sound(path, options)?;
+    sound.write(output, out)?;
+    let (peak, rms) = sound.level();
+    Ok(AudioSummary {
+        frames: sound.frames(),
+        channels: sound.channels,
+        sample_rate: sound.sample_rate,
+        peak,
+        rms,
+        labels: sound.labels.len(),
+        damage,
+    })
+}
+
+/// Replays a capture and returns audio of it: samples from -1 to 1, frame after frame, the channels, and the
+/// frames per second.
+pub fn audio_samples(path: &Path, options: &AudioOptions) -> Result<(Vec<f32>, u16, u32)> {
+    let Sound { samples, channels, sample_rate, .. } = sound(path, options)?.0;
+    Ok((samples, channels, sample_rate))
+}
+
+fn sound(path: &Path, options: &AudioOptions) -> Result<(Sound, Option<DamageReport>)> {
     let part = options.part.resolved(path)?;
     let (from, at) = (part.from, part.until().or(options.at));
     let is_ring = options.as_reference && !options.buffer;
@@ -88,17 +110,7 @@ pub fn audio(path: &Path, out: &Path, options: &AudioOptions) -> Result<AudioSum
         Some(heard) => Sound::by_clock(path, &replay.engine, heard, options.last)?,
         None => Sound::of(path, &replay.engine, options.last)?,
     };
-    sound.write(output, out)?;
-    let (peak, rms) = sound.level();
-    Ok(AudioSummary {
-        frames: sound.frames(),
-        channels: sound.channels,
-        sample_rate: sound.sample_rate,
-        peak,
-        rms,
-        labels: sound.labels.len(),
-        damage: replay.damage,
-    })
+    Ok((sound, replay.damage))
 }
 
 /// Refuses a file whose name promises another form than WAV.
