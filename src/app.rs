@@ -84,7 +84,7 @@ pub use redact::{
 pub use replay::{Listening, PerformVerb, Replayed, perform, replay};
 pub use report::{ReportVerb, TunnelRuns, page_session};
 pub(crate) use runtime::{run_server, runtime};
-pub use simulate::{SimulateVerb, simulate};
+pub use simulate::{FleetMix, FleetVerb, SimulateVerb, simulate, simulate_fleet};
 pub use sweep::{Stopped, SweepVerb, find, sweep};
 pub use tables::{
     TableTarget, TablesProgress, TablesSummary, TablesVerb, tabled, tabled_all, tables,

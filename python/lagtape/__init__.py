@@ -244,7 +244,7 @@ def what_if(
     """A row for each scenario of each capture: what would have been heard, and what was.
 
     scenarios: by their names, each with the keys of a scenario file (docs/WHATIF.md), such as
-        ``{"floor 0.4": {"pacing": {"min_lead_s": 0.4}}}``; or a list, numbered from 0.
+        ``{"floor 0.4": {"server": {"lead_floor_s": 0.4}}}``; or a list, numbered from 0.
     """
     if not isinstance(scenarios, Mapping):
         scenarios = {str(number): scenario for number, scenario in enumerate(scenarios)}

@@ -1,6 +1,5 @@
 //! Batches and schemas as those of the crate arrow-array, which hands them to other programs in memory.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_array::builder::{Int64Builder, ListBuilder};
@@ -15,14 +14,19 @@ pub fn arrow_schema(table: TableName, columns: &[&Column]) -> SchemaRef {
     let fields: Vec<_> = columns.iter().map(|column| field(column)).collect();
     let about = [("table", table.name()), ("about", table.about())];
     let about = about.map(|(key, value)| (key.to_owned(), value.to_owned()));
-    Arc::new(Schema::new_with_metadata(fields, about.into_iter().collect()))
+    Arc::new(Schema::new_with_metadata(fields, map(about)))
 }
 
-#[expect(clippy::disallowed_types, reason = "the crate takes no other map; its order is never seen")]
 fn field(column: &Column) -> Field {
     let about = column.metadata().into_iter().map(|(key, value)| (key.to_owned(), value));
-    Field::new(column.name, data_type(column.kind), true)
-        .with_metadata(about.collect::<HashMap<_, _>>())
+    Field::new(column.name, data_type(column.kind), true).with_metadata(map(about))
+}
+
+#[expect(clippy::disallowed_types, reason = "what the crate takes; its order is never seen")]
+fn map(
+    pairs: impl IntoIterator<Item = (String, String)>,
+) -> std::collections::HashMap<String, String> {
+    pairs.into_iter().collect()
 }
 
 fn data_type(kind: ColumnKind) -> DataType {

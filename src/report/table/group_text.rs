@@ -21,21 +21,30 @@ pub fn grouped_text(all: &GroupedCaptures) -> String {
     if all.keys().is_empty() {
         return out;
     }
-    let named = |key: &[String]| OneLine(&key.join("  ")).to_string();
-    let groups: Vec<_> = all.groups().map(|(key, group)| (named(key), group)).collect();
-    let head = all.keys().join("  ");
-    let names = groups.iter().map(|(name, _)| name.chars().count());
-    let width = names.fold(head.chars().count(), usize::max);
+    let named = |key: &[String]| key.iter().map(|word| OneLine(word).to_string()).collect();
+    let keys: Vec<Vec<String>> = all.groups().map(|(key, _)| named(key)).collect();
+    let widths: Vec<usize> = (0..all.keys().len())
+        .map(|place| {
+            let names = keys.iter().map(|key| key[place].chars().count());
+            names.fold(all.keys()[place].chars().count(), usize::max)
+        })
+        .collect();
+    let name = |key: &[String]| {
+        let words = key.iter().zip(&widths).map(|(word, width)| format!("{word:<width$}"));
+        words.collect::<Vec<_>>().join("  ")
+    };
+    let groups: Vec<_> = keys.iter().map(|key| name(key)).zip(all.groups()).collect();
+    let head = name(all.keys());
     // Writing to a String cannot fail.
     let _ = writeln!(
         out,
-        "\n  {head:<width$}  captures   LAG ENDED   bad s  lead p5  stale p95  commonest cause"
+        "\n  {head}  captures   LAG ENDED   bad s  lead p5  stale p95  commonest cause"
     );
-    for (name, group) in groups.iter().take(MAX_LINES) {
+    for (name, (_, group)) in groups.iter().take(MAX_LINES) {
         let figure = |value: Option<f64>| value.map_or("–".to_owned(), |s| Figure(s).to_string());
         let _ = writeln!(
             out,
-            "  {name:<width$}  {:>8} {:>5} {:>5} {:>7} {:>8} {:>10}  {}",
+            "  {name}  {:>8} {:>5} {:>5} {:>7} {:>8} {:>10}  {}",
             group.captures,
             group.standing(Standing::Lag),
             group.standing(Standing::Ended),
@@ -55,7 +64,7 @@ fn worst_line(worst: &WorstCapture) -> String {
     let WorstCapture { capture, standing, bad_s, onset_s, cause, .. } = worst;
     format!(
         "  {standing:<10} {:>8} {:>8}  {:<21}  {}\n",
-        Figure(*bad_s),
+        Figure(*bad_s).to_string(),
         onset_s.map_or("–".to_owned(), |s| Figure(s).to_string()),
         cause.as_deref().unwrap_or("–"),
         OneLine(capture)
