@@ -17,6 +17,8 @@ mod groups;
 mod histogram;
 mod lines;
 mod session;
+#[cfg(test)]
+mod tests;
 mod what_ifs;
 
 use std::fmt::{self, Display, Formatter};
