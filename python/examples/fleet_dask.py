@@ -42,11 +42,13 @@ def main() -> None:
     arguments.add_argument("--workers", type=int, default=2)
     arguments.add_argument("--kill-one", action="store_true", help="kill a worker on the way, to see that it holds")
     args = arguments.parse_args()
+    # Workers may have other working directories.
+    paths = [os.path.abspath(path) for path in lagtape.captures(args.paths)]
     cluster = args.scheduler or LocalCluster(
         n_workers=args.workers, threads_per_worker=1, dashboard_address=None
     )
     with Client(cluster) as client:
-        table = analyse(client, args.table, lagtape.captures(args.paths), args.kill_one)
+        table = analyse(client, args.table, paths, args.kill_one)
     pq.write_table(table, args.out, compression="zstd")
     print(f"wrote {args.out}: {table.num_rows} rows")
 

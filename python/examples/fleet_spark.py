@@ -64,8 +64,10 @@ def main() -> None:
     arguments.add_argument("--parts", type=int, default=64, help="parts of the work; a few for each executor")
     arguments.add_argument("--kill-marker", default="", help="a file: the executor that takes it away dies")
     args = arguments.parse_args()
+    # Executors have other working directories.
+    paths = [os.path.abspath(path) for path in lagtape.captures(args.paths)]
     spark = SparkSession.builder.appName("lagtape").getOrCreate()
-    frame = analyse(spark, args.table, lagtape.captures(args.paths), args.parts, args.kill_marker)
+    frame = analyse(spark, args.table, paths, args.parts, args.kill_marker)
     frame.write.mode("errorifexists").parquet(args.out)
     spark.stop()
 

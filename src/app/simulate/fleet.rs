@@ -40,6 +40,11 @@ pub struct FleetMix {
     /// Length of each session, where its sort says no other.
     #[serde(default = "usual_length", rename = "for")]
     length: String,
+    /// Length of the loop that is served.
+    #[serde(default = "usual_loop", rename = "loop")]
+    loop_length: String,
+    #[serde(default = "usual_channels")]
+    channels: u16,
     #[serde(rename = "session")]
     sessions: Vec<SessionSort>,
 }
@@ -78,6 +83,14 @@ fn one() -> u32 {
 
 fn usual_length() -> String {
     "30s".to_owned()
+}
+
+fn usual_loop() -> String {
+    "24s".to_owned()
+}
+
+fn usual_channels() -> u16 {
+    2
 }
 
 /// What to simulate.
@@ -128,13 +141,14 @@ impl FleetMix {
         let family = sort.family.as_deref().map_or(Ok(Family::default()), str::parse)?;
         trouble.check_family(family)?;
         let length = sort.length.as_ref().unwrap_or(&self.length);
-        let run_for: Span = length.parse()?;
+        let (run_for, loop_length): (Span, Span) = (length.parse()?, self.loop_length.parse()?);
+        ensure!((1..=8).contains(&self.channels), "channels are from 1 to 8");
         Ok(SimulateVerb {
             trouble,
             seed,
             run_for,
-            loop_s: 24.0,
-            channels: 2,
+            loop_s: loop_length.seconds(),
+            channels: self.channels,
             family,
             client: sort.client.as_deref().map_or(Ok(ClientModel::default()), str::parse)?,
             params_hz: sort.params_hz,
