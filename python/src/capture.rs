@@ -2,9 +2,7 @@
 
 use std::path::PathBuf;
 
-use lagtape::app::{
-    self, AnalyzeOptions, AudioOptions, PlotForm, PlotVerb, SessionPart,
-};
+use lagtape::app::{self, AnalyzeOptions, AudioOptions, PlotForm, PlotVerb, SessionPart};
 use lagtape::report::{json_text, text};
 use lagtape::time::Offset;
 use pyo3::prelude::*;
@@ -26,8 +24,7 @@ impl Capture {
     #[new]
     #[pyo3(signature = (path, *, strict = false, headers_only = false))]
     fn new(py: Python<'_>, path: PathBuf, strict: bool, headers_only: bool) -> PyResult<Capture> {
-        let options =
-            AnalyzeOptions { headers_only, ..AnalyzeOptions::default() };
+        let options = AnalyzeOptions { headers_only, ..AnalyzeOptions::default() };
         let analysis = py.detach(|| app::analyze(&path, &options));
         let analysis = analysis.map_err(|error| raised(py, &error, Some(&path)))?;
         py.check_signals()?;

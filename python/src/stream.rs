@@ -13,9 +13,7 @@ use arrow_schema::ffi::FFI_ArrowSchema;
 use arrow_schema::{ArrowError, SchemaRef};
 use lagtape::Scenario;
 use lagtape::app::{AnalyzeOptions, tabled_all, what_if_rows};
-use lagtape::report::table::{
-    Batch, Column, TableName, TabledCapture, arrow_schema, record_batch,
-};
+use lagtape::report::table::{Batch, Column, TableName, TabledCapture, arrow_schema, record_batch};
 use lagtape::sweep::in_order::InOrder;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -73,9 +71,8 @@ impl Table {
         let columns = columns.map_err(|error| PyValueError::new_err(error.to_string()))?;
         let read = |(name, json): (String, String)| {
             let value = serde_json::from_str(&json).map_err(|error| error.to_string());
-            let scenario = value.and_then(|value| {
-                Scenario::from_value(&value).map_err(|error| error.to_string())
-            });
+            let scenario = value
+                .and_then(|value| Scenario::from_value(&value).map_err(|error| error.to_string()));
             let wrong = |error| PyValueError::new_err(format!("scenario {name}: {error}"));
             let scenario = scenario.map_err(wrong)?;
             Ok((name, scenario))

@@ -120,7 +120,9 @@ impl TableFiles {
         let writing = || format!("cannot write into {}", folder.display());
         fs::create_dir_all(&folder).with_context(writing)?;
         let name = match target.is_file() {
-            true => format!("{UNFINISHED}-{}", target.out.file_name().unwrap_or_default().display()),
+            true => {
+                format!("{UNFINISHED}-{}", target.out.file_name().unwrap_or_default().display())
+            }
             false => UNFINISHED.to_owned(),
         };
         let unfinished = folder.join(name);

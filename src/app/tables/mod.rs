@@ -2,9 +2,9 @@
 //! that of a few captures however many there are.
 
 mod folder;
-mod what_ifs;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod what_ifs;
 
 use std::fs;
 use std::ops::ControlFlow;

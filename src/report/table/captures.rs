@@ -87,8 +87,18 @@ pub(super) static COLUMNS: [Column; 60] = [
             Err(why) => Cell::Word(why.clone()),
         }),
     ),
-    number("bad_s", "s", "bad audio that was heard, short holes too", ReadCell::Report(|of| Cell::figure(known(of).map(|verdict| verdict.bad_s)))),
-    number("lag_s", "s", "what the spells of lag cover", ReadCell::Report(|of| Cell::figure(known(of).map(|verdict| verdict.lag_s)))),
+    number(
+        "bad_s",
+        "s",
+        "bad audio that was heard, short holes too",
+        ReadCell::Report(|of| Cell::figure(known(of).map(|verdict| verdict.bad_s))),
+    ),
+    number(
+        "lag_s",
+        "s",
+        "what the spells of lag cover",
+        ReadCell::Report(|of| Cell::figure(known(of).map(|verdict| verdict.lag_s))),
+    ),
     number(
         "onset_s",
         "s",
@@ -122,12 +132,17 @@ pub(super) static COLUMNS: [Column; 60] = [
             first.map_or(Cell::Unknown, |finding| Cell::named(&finding.subsystem))
         }),
     ),
-    whole("findings", "", "causes that were found", ReadCell::Report(|of| {
-        Cell::whole(of.diagnosis.findings.len() as u64)
-    })),
-    word("ending", "how the session ended, as in `analyze --json`", ReadCell::Report(|of| {
-        Cell::named(&of.ending.kind)
-    })),
+    whole(
+        "findings",
+        "",
+        "causes that were found",
+        ReadCell::Report(|of| Cell::whole(of.diagnosis.findings.len() as u64)),
+    ),
+    word(
+        "ending",
+        "how the session ended, as in `analyze --json`",
+        ReadCell::Report(|of| Cell::named(&of.ending.kind)),
+    ),
     number("lead_min_s", "s", "lowest lead since the last swap", lead!(min)),
     number("lead_p5_s", "s", "5th percentile of the leads", lead!(p5)),
     number("lead_p50_s", "s", "median of the leads", lead!(p50)),
@@ -136,101 +151,198 @@ pub(super) static COLUMNS: [Column; 60] = [
     number("staleness_p50_s", "s", "median age of the audio at reports", staleness!(p50)),
     number("staleness_p95_s", "s", "95th percentile of it", staleness!(p95)),
     number("staleness_max_s", "s", "oldest audio at a report", staleness!(max)),
-    whole("stale_ticks", "", "reports with audio above the threshold", ReadCell::Report(|of| {
-        count(of.lag.as_ref().map(|lag| lag.ticks.stale_ticks))
-    })),
-    whole("slices_behind", "", "slices that landed behind the listener", ReadCell::Report(|of| {
-        count(of.lag.as_ref().map(|lag| lag.slices.behind_playhead))
-    })),
-    whole("slices", "", "slices of the whole session", ReadCell::Report(|of| Cell::whole(of.slices))),
+    whole(
+        "stale_ticks",
+        "",
+        "reports with audio above the threshold",
+        ReadCell::Report(|of| count(of.lag.as_ref().map(|lag| lag.ticks.stale_ticks))),
+    ),
+    whole(
+        "slices_behind",
+        "",
+        "slices that landed behind the listener",
+        ReadCell::Report(|of| count(of.lag.as_ref().map(|lag| lag.slices.behind_playhead))),
+    ),
+    whole(
+        "slices",
+        "",
+        "slices of the whole session",
+        ReadCell::Report(|of| Cell::whole(of.slices)),
+    ),
     whole("ticks", "", "reports of the client", ReadCell::Report(|of| Cell::whole(of.ticks))),
     whole("swaps", "", "swaps of the track", ReadCell::Report(|of| Cell::whole(of.swaps))),
-    number("heard_s", "s", "time of listening", ReadCell::Report(|of| {
-        Cell::figure(of.heard.as_ref().map(|heard| heard.report.s))
-    })),
-    number("heard_age_p50_s", "s", "median age of what was heard", ReadCell::Report(|of| {
-        Cell::figure(of.heard.as_ref().map(|heard| heard.report.age.p50_s))
-    })),
-    number("heard_age_p95_s", "s", "95th percentile of it", ReadCell::Report(|of| {
-        Cell::figure(of.heard.as_ref().map(|heard| heard.report.age.p95_s))
-    })),
-    number("heard_age_p99_s", "s", "99th percentile of it", ReadCell::Report(|of| {
-        Cell::figure(of.heard.as_ref().map(|heard| heard.report.age.p99_s))
-    })),
-    number("length_s", "s", "from the initial buffer to the end", ReadCell::Report(|of| {
-        Cell::figure(Some(of.report_at_s))
-    })),
-    number("startup_s", "s", "from connecting to the initial buffer", ReadCell::Report(|of| {
-        Cell::figure(of.session.startup_s)
-    })),
-    number("loop_s", "s", "length of the last loop", ReadCell::Report(|of| {
-        Cell::figure(of.epochs.last().map(|epoch| epoch.loop_s))
-    })),
+    number(
+        "heard_s",
+        "s",
+        "time of listening",
+        ReadCell::Report(|of| Cell::figure(of.heard.as_ref().map(|heard| heard.report.s))),
+    ),
+    number(
+        "heard_age_p50_s",
+        "s",
+        "median age of what was heard",
+        ReadCell::Report(|of| Cell::figure(of.heard.as_ref().map(|heard| heard.report.age.p50_s))),
+    ),
+    number(
+        "heard_age_p95_s",
+        "s",
+        "95th percentile of it",
+        ReadCell::Report(|of| Cell::figure(of.heard.as_ref().map(|heard| heard.report.age.p95_s))),
+    ),
+    number(
+        "heard_age_p99_s",
+        "s",
+        "99th percentile of it",
+        ReadCell::Report(|of| Cell::figure(of.heard.as_ref().map(|heard| heard.report.age.p99_s))),
+    ),
+    number(
+        "length_s",
+        "s",
+        "from the initial buffer to the end",
+        ReadCell::Report(|of| Cell::figure(Some(of.report_at_s))),
+    ),
+    number(
+        "startup_s",
+        "s",
+        "from connecting to the initial buffer",
+        ReadCell::Report(|of| Cell::figure(of.session.startup_s)),
+    ),
+    number(
+        "loop_s",
+        "s",
+        "length of the last loop",
+        ReadCell::Report(|of| Cell::figure(of.epochs.last().map(|epoch| epoch.loop_s))),
+    ),
     word("client", "the client's name, or `headless` or `foreign`", ReadCell::Report(client)),
-    word("client_version", "its version, as the capture's metadata says", ReadCell::Report(|of| {
-        Cell::text(of.session.metadata.get("client_version").cloned())
-    })),
-    word("software", "what wrote the capture", ReadCell::Report(|of| {
-        Cell::Word(of.session.software.clone())
-    })),
+    word(
+        "client_version",
+        "its version, as the capture's metadata says",
+        ReadCell::Report(|of| Cell::text(of.session.metadata.get("client_version").cloned())),
+    ),
+    word(
+        "software",
+        "what wrote the capture",
+        ReadCell::Report(|of| Cell::Word(of.session.software.clone())),
+    ),
     word("family", "family of the server", ReadCell::Report(|of| Cell::named(&of.family.of.name))),
     word("host", "host that was connected to", ReadCell::Report(host)),
-    word("start_utc", "when it connected, UTC", ReadCell::Report(|of| {
-        Cell::text(of.session.start_utc.clone())
-    })),
-    word("day", "the day of that", ReadCell::Report(|of| {
-        let start = of.session.start_utc.as_deref();
-        Cell::text(start.and_then(|start| start.get(..10)))
-    })),
-    whole("sample_rate", "frames/s", "frames per second", ReadCell::Report(|of| {
-        of.session.sample_rate.map_or(Cell::Unknown, |rate| Cell::Whole(rate.into()))
-    })),
-    whole("channels", "", "channels of the last loop", ReadCell::Report(|of| {
-        of.epochs.last().map_or(Cell::Unknown, |epoch| Cell::Whole(epoch.channels.into()))
-    })),
-    whole("down_bytes", "bytes", "payload of the server's messages", ReadCell::Report(|of| {
-        Cell::whole(of.traffic.server_to_client.bytes)
-    })),
-    whole("up_bytes", "bytes", "payload of the client's messages", ReadCell::Report(|of| {
-        Cell::whole(of.traffic.client_to_server.bytes)
-    })),
-    number("down_bytes_per_s", "bytes/s", "of the stream, handshake included", ReadCell::Report(|of| {
-        Cell::figure(Some(of.rates.down_bytes_per_s))
-    })),
-    number("up_bytes_per_s", "bytes/s", "of the stream, handshake included", ReadCell::Report(|of| {
-        Cell::figure(Some(of.rates.up_bytes_per_s))
-    })),
-    number("slices_per_s", "1/s", "slices a second of the stream", ReadCell::Report(|of| {
-        Cell::figure(Some(of.rates.slices_per_s))
-    })),
-    number("ticks_per_s", "1/s", "reports a second of the stream", ReadCell::Report(|of| {
-        Cell::figure(Some(of.rates.ticks_per_s))
-    })),
-    number("link_max_bytes_per_s", "bytes/s", "slices in the busiest second", ReadCell::Report(|of| {
-        Cell::figure(of.diagnosis.estimates.link_bytes_per_s_max)
-    })),
-    number("slice_gap_s", "s", "longest time without a slice", ReadCell::Report(|of| {
-        Cell::figure(of.diagnosis.estimates.slice_gap_s)
-    })),
-    number("report_gap_s", "s", "longest time without a report", ReadCell::Report(|of| {
-        Cell::figure(of.diagnosis.estimates.report_gap_s)
-    })),
-    number("round_trip_mean_ms", "ms", "mean round trip of the client's pings", ReadCell::Report(|of| {
-        Cell::figure(of.round_trip.map(|trips| trips.mean_ms))
-    })),
-    number("round_trip_max_ms", "ms", "longest round trip", ReadCell::Report(|of| {
-        Cell::figure(of.round_trip.map(|trips| trips.longest_ms))
-    })),
-    whole("decode_errors", "", "messages that could not be used", ReadCell::Report(|of| {
-        Cell::whole(of.decode_errors)
-    })),
-    whole("warnings", "", "sorts of things that are odd", ReadCell::Report(|of| {
-        Cell::whole(of.warnings.len() as u64)
-    })),
-    truth("complete", "it ends with its end record", ReadCell::Report(|of| Cell::Truth(of.complete))),
-    truth("damaged", "part of it is lost; the rest was used", ReadCell::Report(|of| {
-        Cell::Truth(of.damage.is_some())
-    })),
+    word(
+        "start_utc",
+        "when it connected, UTC",
+        ReadCell::Report(|of| Cell::text(of.session.start_utc.clone())),
+    ),
+    word(
+        "day",
+        "the day of that",
+        ReadCell::Report(|of| {
+            let start = of.session.start_utc.as_deref();
+            Cell::text(start.and_then(|start| start.get(..10)))
+        }),
+    ),
+    whole(
+        "sample_rate",
+        "frames/s",
+        "frames per second",
+        ReadCell::Report(|of| {
+            of.session.sample_rate.map_or(Cell::Unknown, |rate| Cell::Whole(rate.into()))
+        }),
+    ),
+    whole(
+        "channels",
+        "",
+        "channels of the last loop",
+        ReadCell::Report(|of| {
+            of.epochs.last().map_or(Cell::Unknown, |epoch| Cell::Whole(epoch.channels.into()))
+        }),
+    ),
+    whole(
+        "down_bytes",
+        "bytes",
+        "payload of the server's messages",
+        ReadCell::Report(|of| Cell::whole(of.traffic.server_to_client.bytes)),
+    ),
+    whole(
+        "up_bytes",
+        "bytes",
+        "payload of the client's messages",
+        ReadCell::Report(|of| Cell::whole(of.traffic.client_to_server.bytes)),
+    ),
+    number(
+        "down_bytes_per_s",
+        "bytes/s",
+        "of the stream, handshake included",
+        ReadCell::Report(|of| Cell::figure(Some(of.rates.down_bytes_per_s))),
+    ),
+    number(
+        "up_bytes_per_s",
+        "bytes/s",
+        "of the stream, handshake included",
+        ReadCell::Report(|of| Cell::figure(Some(of.rates.up_bytes_per_s))),
+    ),
+    number(
+        "slices_per_s",
+        "1/s",
+        "slices a second of the stream",
+        ReadCell::Report(|of| Cell::figure(Some(of.rates.slices_per_s))),
+    ),
+    number(
+        "ticks_per_s",
+        "1/s",
+        "reports a second of the stream",
+        ReadCell::Report(|of| Cell::figure(Some(of.rates.ticks_per_s))),
+    ),
+    number(
+        "link_max_bytes_per_s",
+        "bytes/s",
+        "slices in the busiest second",
+        ReadCell::Report(|of| Cell::figure(of.diagnosis.estimates.link_bytes_per_s_max)),
+    ),
+    number(
+        "slice_gap_s",
+        "s",
+        "longest time without a slice",
+        ReadCell::Report(|of| Cell::figure(of.diagnosis.estimates.slice_gap_s)),
+    ),
+    number(
+        "report_gap_s",
+        "s",
+        "longest time without a report",
+        ReadCell::Report(|of| Cell::figure(of.diagnosis.estimates.report_gap_s)),
+    ),
+    number(
+        "round_trip_mean_ms",
+        "ms",
+        "mean round trip of the client's pings",
+        ReadCell::Report(|of| Cell::figure(of.round_trip.map(|trips| trips.mean_ms))),
+    ),
+    number(
+        "round_trip_max_ms",
+        "ms",
+        "longest round trip",
+        ReadCell::Report(|of| Cell::figure(of.round_trip.map(|trips| trips.longest_ms))),
+    ),
+    whole(
+        "decode_errors",
+        "",
+        "messages that could not be used",
+        ReadCell::Report(|of| Cell::whole(of.decode_errors)),
+    ),
+    whole(
+        "warnings",
+        "",
+        "sorts of things that are odd",
+        ReadCell::Report(|of| Cell::whole(of.warnings.len() as u64)),
+    ),
+    truth(
+        "complete",
+        "it ends with its end record",
+        ReadCell::Report(|of| Cell::Truth(of.complete)),
+    ),
+    truth(
+        "damaged",
+        "part of it is lost; the rest was used",
+        ReadCell::Report(|of| Cell::Truth(of.damage.is_some())),
+    ),
     truth(
         "from_checkpoints",
         "taken from its checkpoints, without events, knobs and what is odd",
@@ -242,9 +354,11 @@ pub(super) static COLUMNS: [Column; 60] = [
         "length of the file",
         ReadCell::Capture(|of, _| of.file_bytes.map_or(Cell::Unknown, Cell::whole)),
     ),
-    word("metadata", "all metadata of the capture, as a JSON object", ReadCell::Report(|of| {
-        Cell::text(serde_json::to_string(&of.session.metadata).ok())
-    })),
+    word(
+        "metadata",
+        "all metadata of the capture, as a JSON object",
+        ReadCell::Report(|of| Cell::text(serde_json::to_string(&of.session.metadata).ok())),
+    ),
     Column {
         name: "lead_histogram",
         kind: ColumnKind::Wholes,

@@ -50,7 +50,9 @@ impl FromStr for GroupKeys {
 /// Columns with values that captures have in common.
 fn groupable() -> impl Iterator<Item = &'static Column> {
     let columns = TableName::Captures.columns().iter();
-    columns.filter(|column| matches!(column.kind, ColumnKind::Word | ColumnKind::Truth | ColumnKind::Whole))
+    columns.filter(|column| {
+        matches!(column.kind, ColumnKind::Word | ColumnKind::Truth | ColumnKind::Whole)
+    })
 }
 
 fn column(name: &str) -> Option<&'static Column> {

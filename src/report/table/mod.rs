@@ -190,7 +190,9 @@ impl TableName {
             TableName::Findings => "each cause that was found",
             TableName::Slices => "each slice that landed",
             TableName::Ticks => "each report of the client",
-            TableName::Messages => "each message, and each op, gap or break that the recorder noted",
+            TableName::Messages => {
+                "each message, and each op, gap or break that the recorder noted"
+            }
             TableName::Events => "each thing that happened, as `cat --timeline` lists them",
             TableName::Damage => "each capture that is damaged or cannot be read",
             TableName::WhatIfs => "each scenario of each capture",
@@ -241,11 +243,7 @@ impl TableName {
         place.ok_or_else(|| self.no_column(name, self.columns().iter()))
     }
 
-    fn no_column(
-        self,
-        name: &str,
-        known: impl Iterator<Item = &'static Column>,
-    ) -> ColumnError {
+    fn no_column(self, name: &str, known: impl Iterator<Item = &'static Column>) -> ColumnError {
         let known = known.map(|column| column.name).collect::<Vec<_>>().join(", ");
         ColumnError { table: self.name(), name: name.to_owned(), known }
     }

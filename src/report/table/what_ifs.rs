@@ -33,9 +33,11 @@ pub(super) static COLUMNS: [Column; 13] = [
         "name of the scenario",
         ReadCell::Capture(|of, row| Cell::text(at(of, row).map(|row| row.scenario.clone()))),
     ),
-    word("tier", "`exact`, `horizon` or `model`: how far it can be trusted", answer!(|of| {
-        Cell::Word(tier(of.tier).to_owned())
-    })),
+    word(
+        "tier",
+        "`exact`, `horizon` or `model`: how far it can be trusted",
+        answer!(|of| { Cell::Word(tier(of.tier).to_owned()) }),
+    ),
     word(
         "why",
         "why there is no answer",
@@ -43,36 +45,70 @@ pub(super) static COLUMNS: [Column; 13] = [
             Cell::text(at(of, row).and_then(|row| row.answer.as_ref().err().cloned()))
         }),
     ),
-    truth("lag", "a listener would have heard lag", answer!(|of| {
-        verdict(of).and_then(|verdict| verdict.lag).map_or(Cell::Unknown, Cell::Truth)
-    })),
-    number("bad_s", "s", "bad audio that would have been heard", answer!(|of| {
-        Cell::figure(verdict(of).map(|verdict| verdict.bad_s))
-    })),
-    number("lag_s", "s", "what the spells of lag would cover", answer!(|of| {
-        Cell::figure(verdict(of).map(|verdict| verdict.lag_s))
-    })),
-    whole("episodes", "", "spells of lag", answer!(|of| {
-        verdict(of).map_or(Cell::Unknown, |verdict| Cell::whole(verdict.episodes.len() as u64))
-    })),
-    number("lead_p5_s", "s", "5th percentile of the leads", answer!(|of| {
-        Cell::figure(lag(of).slices.lead_s.map(|lead| lead.p5))
-    })),
-    number("lead_p50_s", "s", "median of the leads", answer!(|of| {
-        Cell::figure(lag(of).slices.lead_s.map(|lead| lead.p50))
-    })),
-    number("staleness_max_s", "s", "oldest audio at a report", answer!(|of| {
-        Cell::figure(lag(of).ticks.staleness_s.map(|ages| ages.max))
-    })),
-    truth("recorded_lag", "a listener heard lag in the recording", ReadCell::Capture(|of, row| {
-        recorded(of, row).and_then(|verdict| verdict.lag).map_or(Cell::Unknown, Cell::Truth)
-    })),
-    number("recorded_bad_s", "s", "bad audio that was heard", ReadCell::Capture(|of, row| {
-        Cell::figure(recorded(of, row).map(|verdict| verdict.bad_s))
-    })),
-    number("recorded_lag_s", "s", "what the spells of lag covered", ReadCell::Capture(|of, row| {
-        Cell::figure(recorded(of, row).map(|verdict| verdict.lag_s))
-    })),
+    truth(
+        "lag",
+        "a listener would have heard lag",
+        answer!(|of| {
+            verdict(of).and_then(|verdict| verdict.lag).map_or(Cell::Unknown, Cell::Truth)
+        }),
+    ),
+    number(
+        "bad_s",
+        "s",
+        "bad audio that would have been heard",
+        answer!(|of| { Cell::figure(verdict(of).map(|verdict| verdict.bad_s)) }),
+    ),
+    number(
+        "lag_s",
+        "s",
+        "what the spells of lag would cover",
+        answer!(|of| { Cell::figure(verdict(of).map(|verdict| verdict.lag_s)) }),
+    ),
+    whole(
+        "episodes",
+        "",
+        "spells of lag",
+        answer!(|of| {
+            verdict(of).map_or(Cell::Unknown, |verdict| Cell::whole(verdict.episodes.len() as u64))
+        }),
+    ),
+    number(
+        "lead_p5_s",
+        "s",
+        "5th percentile of the leads",
+        answer!(|of| { Cell::figure(lag(of).slices.lead_s.map(|lead| lead.p5)) }),
+    ),
+    number(
+        "lead_p50_s",
+        "s",
+        "median of the leads",
+        answer!(|of| { Cell::figure(lag(of).slices.lead_s.map(|lead| lead.p50)) }),
+    ),
+    number(
+        "staleness_max_s",
+        "s",
+        "oldest audio at a report",
+        answer!(|of| { Cell::figure(lag(of).ticks.staleness_s.map(|ages| ages.max)) }),
+    ),
+    truth(
+        "recorded_lag",
+        "a listener heard lag in the recording",
+        ReadCell::Capture(|of, row| {
+            recorded(of, row).and_then(|verdict| verdict.lag).map_or(Cell::Unknown, Cell::Truth)
+        }),
+    ),
+    number(
+        "recorded_bad_s",
+        "s",
+        "bad audio that was heard",
+        ReadCell::Capture(|of, row| Cell::figure(recorded(of, row).map(|verdict| verdict.bad_s))),
+    ),
+    number(
+        "recorded_lag_s",
+        "s",
+        "what the spells of lag covered",
+        ReadCell::Capture(|of, row| Cell::figure(recorded(of, row).map(|verdict| verdict.lag_s))),
+    ),
 ];
 
 fn at(of: &TabledCapture, row: usize) -> Option<&WhatIfRow> {
