@@ -1,30 +1,30 @@
 //! What tables of many captures cost, beside reading what they are made of.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
 use lagtape::app::{self, AnalyzeOptions, TableTarget, TablesVerb, tabled};
-use lagtape::capture::{Records, Salvage, whole_index};
+use lagtape::capture::{Salvage, whole_index};
 use lagtape::report::table::{GroupKeys, TableForm, TableName};
 
+use crate::clock;
+use crate::fleet::{captures, scan};
 use crate::harness::{Aim, Bench, Ratio, Row, Table};
-use crate::{clock, recorded};
 
 /// Captures, and how many of them differ; the others are further names of the same files.
 const CAPTURES: usize = 1000;
 const DIFFERENT: u64 = 5;
 /// Captures of a sample; each costs the same.
 const OF_A_SAMPLE: usize = 20;
-const LOOP_S: f64 = 24.0;
-const PARAMS_HZ: f64 = 30.0;
+const SECONDS: u64 = 60;
 
 /// The tables of this group.
 pub fn run(bench: &mut Bench) -> Result<()> {
     bench.doing(&format!("simulating {DIFFERENT} captures of a minute"));
-    let paths = captures(bench.folder.path())?;
+    let paths = captures(bench.folder.path(), CAPTURES, DIFFERENT, SECONDS)?;
     let some = &paths[..OF_A_SAMPLE];
     let quick = AnalyzeOptions { quick: true, ..AnalyzeOptions::default() };
     let full = AnalyzeOptions::default();
@@ -56,23 +56,6 @@ pub fn run(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
-fn captures(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut paths = Vec::new();
-    for seed in 0..DIFFERENT {
-        let mut options = recorded::healthy(1, LOOP_S, PARAMS_HZ)?;
-        options.server.seed = seed;
-        let path = folder.join(format!("minute-{seed:04}.lagtape"));
-        fs::write(&path, recorded::capture(options))?;
-        paths.push(path);
-    }
-    for number in paths.len()..CAPTURES {
-        let path = folder.join(format!("minute-{number:04}.lagtape"));
-        fs::hard_link(&paths[number % DIFFERENT as usize], &path)?;
-        paths.push(path);
-    }
-    Ok(paths)
-}
-
 /// Rows of the checkpoints of a file, read and inflated and nothing else.
 fn checkpoint_rows(path: &Path) -> u64 {
     let mut file = File::open(path).expect("a capture that was just written");
@@ -82,16 +65,6 @@ fn checkpoint_rows(path: &Path) -> u64 {
     let index = whole_index(&mut file, marker).expect("a sound file").expect("checkpoints");
     let mut count = 0;
     index.visit(&mut |_| count += 1);
-    count
-}
-
-/// Reads and verifies every record of a file.
-fn scan(path: &Path) -> u64 {
-    let mut records = Records::new(File::open(path).expect("a capture that was just written"));
-    let mut count = 0;
-    while records.next_record().expect("a sound capture").is_some() {
-        count += 1;
-    }
     count
 }
 

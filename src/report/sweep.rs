@@ -187,7 +187,7 @@ pub(super) fn csv_fields(fields: impl Iterator<Item = String>) -> String {
     fields.map(quoted).collect::<Vec<_>>().join(",") + "\n"
 }
 
-fn tier(tier: Tier) -> &'static str {
+pub(super) fn tier(tier: Tier) -> &'static str {
     match tier {
         Tier::Exact => "exact",
         Tier::Horizon => "horizon",

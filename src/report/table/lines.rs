@@ -1,7 +1,5 @@
 //! Rows as lines of text: comma-separated values, or JSON.
 
-use std::str::FromStr;
-
 use super::{Cell, Column};
 use crate::report::sweep::csv_fields;
 
@@ -16,9 +14,6 @@ pub enum TableForm {
 }
 
 impl TableForm {
-    pub const ALL: [TableForm; 4] =
-        [TableForm::Csv, TableForm::Jsonl, TableForm::Arrow, TableForm::Parquet];
-
     /// Ending of its files' names.
     #[must_use]
     pub fn ending(self) -> &'static str {
@@ -28,14 +23,6 @@ impl TableForm {
             TableForm::Arrow => "arrow",
             TableForm::Parquet => "parquet",
         }
-    }
-}
-
-impl FromStr for TableForm {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<TableForm, ()> {
-        TableForm::ALL.into_iter().find(|form| form.ending() == text).ok_or(())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Cell, Column, ReadCell, TabledCapture, number, truth, whole, word};
 use crate::lag::LagReport;
-use crate::scenario::Tier;
+use crate::report::sweep::tier;
 use crate::scenario::answer::ScenarioAnswer;
 use crate::verdict::Verdict;
 
@@ -125,13 +125,4 @@ fn lag(of: &ScenarioAnswer) -> &LagReport {
 
 fn recorded(of: &TabledCapture, row: usize) -> Option<&Verdict> {
     at(of, row)?.recorded.as_ref().filter(|verdict| verdict.known)
-}
-
-fn tier(tier: Tier) -> &'static str {
-    match tier {
-        Tier::Exact => "exact",
-        Tier::Horizon => "horizon",
-        Tier::Model => "model",
-        Tier::Refused => "refused",
-    }
 }
