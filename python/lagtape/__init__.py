@@ -56,7 +56,8 @@ def captures(paths: Paths) -> list[str]:
     if isinstance(paths, (str, _os.PathLike)):
         paths = [paths]
     named: list[str] = []
-    for path in map(_os.fspath, paths):
+    for given in paths:
+        path = _os.fspath(given)
         if _os.path.exists(path):
             named.append(path)
             continue
