@@ -208,7 +208,10 @@ class OneCapture(unittest.TestCase):
         self.assertEqual(report, json.loads(command("analyze", STALL, "--json", code=4)))
 
     def test_audio_is_shared_with_numpy(self) -> None:
-        audio = lagtape.open(HEALTHY).audio()
+        capture = lagtape.open(HEALTHY)
+        audio, report = capture.audio(), capture.report()
+        self.assertAlmostEqual(len(audio) / audio.sample_rate, report["report_at_s"], places=2)
+        self.assertEqual(len(capture.audio(buffer=True)), report["epochs"][-1]["frames"])
         samples = numpy.asarray(audio)
         self.assertEqual(samples.shape, audio.shape)
         self.assertEqual(samples.dtype, numpy.float32)
