@@ -27,6 +27,7 @@ mod replay;
 mod report;
 mod simulate;
 mod sweep;
+mod tables;
 mod verify;
 mod watch;
 mod what_if;
@@ -46,7 +47,7 @@ mod runtime;
 
 pub use advice::worded;
 pub use analyze::{AnalyzeOptions, analyze, analyze_all};
-pub use audio::{AudioOptions, AudioSummary, audio};
+pub use audio::{AudioOptions, AudioSummary, audio, audio_samples};
 pub use backend::{BackendPorts, BackendVerb, BusPort, backend};
 pub use captures::{CaptureFolders, FoundCapture, ListedCapture, with_folders};
 pub use cat::{CatFilter, MessagePage, cat, messages};
@@ -82,8 +83,12 @@ pub use redact::{
 pub use replay::{Listening, PerformVerb, Replayed, perform, replay};
 pub use report::page_session;
 pub(crate) use runtime::{run_server, runtime};
-pub use simulate::{SimulateVerb, simulate};
+pub use simulate::{FleetMix, FleetVerb, SimulateVerb, simulate, simulate_fleet};
 pub use sweep::{Stopped, SweepVerb, find, sweep};
+pub use tables::{
+    TableTarget, TablesProgress, TablesSummary, TablesVerb, tabled, tabled_all, tables,
+    what_if_rows,
+};
 pub use verify::{ReplayCheck, Verified, verified_text, verify};
 pub use watch::{Watching, check_capture};
 pub use what_if::{WhatIfVerb, what_if};

@@ -7,6 +7,7 @@
 //! smallest change that does something.
 
 pub mod axis;
+pub mod in_order;
 pub mod measure;
 pub mod rows;
 pub mod search;

@@ -20,7 +20,7 @@ const PARAMS_HZ: f64 = 30.0;
 /// The tables of this group.
 pub fn run(bench: &mut Bench) -> Result<()> {
     bench.doing(&format!("simulating {DIFFERENT} captures of {SECONDS} seconds"));
-    let paths = captures(bench.folder.path())?;
+    let paths = captures(bench.folder.path(), CAPTURES, DIFFERENT, SECONDS)?;
     let headers_only = AnalyzeOptions { headers_only: true, ..AnalyzeOptions::default() };
     let with_audio = AnalyzeOptions::default();
     let each = |options: &AnalyzeOptions| {
@@ -42,26 +42,27 @@ pub fn run(bench: &mut Bench) -> Result<()> {
     bench.threads("analysis with audio", "capture", CAPTURES, Aim::AtLeast(1.6), work)
 }
 
-fn captures(folder: &Path) -> Result<Vec<PathBuf>> {
+/// So many captures in a folder, of which so many differ.
+pub fn captures(folder: &Path, count: usize, different: u64, seconds: u64) -> Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
-    for seed in 0..DIFFERENT {
+    for seed in 0..different {
         let mut options = recorded::healthy(1, LOOP_S, PARAMS_HZ)?;
         options.server.seed = seed;
-        options.client.run_for = Some(lagtape::time::Span(SECONDS * 1_000_000_000));
-        let path = folder.join(format!("fleet-{seed}.lagtape"));
+        options.client.run_for = Some(lagtape::time::Span(seconds * 1_000_000_000));
+        let path = folder.join(format!("fleet-{seed:04}.lagtape"));
         fs::write(&path, recorded::capture(options))?;
         paths.push(path);
     }
-    for number in paths.len()..CAPTURES {
-        let path = folder.join(format!("fleet-{number}.lagtape"));
-        fs::hard_link(&paths[number % DIFFERENT as usize], &path)?;
+    for number in paths.len()..count {
+        let path = folder.join(format!("fleet-{number:04}.lagtape"));
+        fs::hard_link(&paths[number % different as usize], &path)?;
         paths.push(path);
     }
     Ok(paths)
 }
 
 /// Reads and verifies every record of a file.
-fn scan(path: &Path) -> u64 {
+pub fn scan(path: &Path) -> u64 {
     let mut records = Records::new(File::open(path).expect("a capture that was just written"));
     let mut count = 0;
     while records.next_record().expect("a sound capture").is_some() {

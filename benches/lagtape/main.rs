@@ -19,6 +19,7 @@ mod proxy;
 mod python;
 mod recorded;
 mod sweep;
+mod tables;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -35,7 +36,7 @@ struct Group {
     run: fn(&mut Bench) -> Result<()>,
 }
 
-const GROUPS: [Group; 9] = [
+const GROUPS: [Group; 10] = [
     Group {
         name: "decode",
         about: "one slice more: zstd, the mirror, the analysis around them",
@@ -55,6 +56,11 @@ const GROUPS: [Group; 9] = [
         name: "fleet",
         about: "one capture more: scanned, analysed, two at once",
         run: fleet::run,
+    },
+    Group {
+        name: "tables",
+        about: "one capture more in the tables of a fleet: from checkpoints, and with audio",
+        run: tables::run,
     },
     Group {
         name: "growth",
@@ -115,6 +121,9 @@ struct Args {
     /// Verifies a capture and prints the memory that it took, for the capture group
     #[arg(long, hide = true)]
     verify: Option<PathBuf>,
+    /// Writes the tables of a folder and prints the memory that it took, for the tables group
+    #[arg(long, hide = true)]
+    tables_of: Option<PathBuf>,
     /// Said by cargo
     #[arg(long, hide = true)]
     bench: bool,
@@ -127,6 +136,9 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let outcome = match (&args.replay, &args.verify) {
+        _ if args.tables_of.is_some() => {
+            args.tables_of.as_deref().map_or(Ok(()), tables::write_and_tell)
+        }
         (Some(capture), _) => {
             growth::replay_and_tell(capture, args.minutes.unwrap_or(1), args.bound)
         }

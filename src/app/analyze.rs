@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use super::index::{self, Recalled};
 use super::outcome::Outcome;
 use super::part::SessionPart;
+use crate::capture::Record;
 use crate::edge::files;
 use crate::engine::doubts::MAX_EMPTY_SHARE;
 use crate::engine::{Engine, Options};
@@ -16,7 +17,7 @@ use crate::playhead::PlayheadSource;
 use crate::report::{Analysis, CaptureDescription};
 use crate::review::{CaptureReplay, playheads};
 use crate::sweep;
-use crate::time::{Offset, Span};
+use crate::time::{Nanos, Offset, Span};
 
 /// Time before and after an episode that belongs to its part.
 const AROUND_S: f64 = 1.0;
@@ -40,8 +41,31 @@ pub struct AnalyzeOptions {
     pub quick: bool,
 }
 
+/// A report, and what was picked up on the way to it.
+pub(super) struct Analyzed<C> {
+    pub analysis: Analysis,
+    pub engine: Engine,
+    /// The time of the report.
+    pub at: Nanos,
+    pub collected: C,
+    /// Only checkpoints were read, and nothing was picked up.
+    pub quick: bool,
+}
+
 /// Replays one capture and reports on it.
 pub fn analyze(path: &Path, options: &AnalyzeOptions) -> Result<Analysis> {
+    let step = |(): &mut (), engine: &mut Engine, record: &Record<'_>| engine.handle(record);
+    Ok(analyzed(path, options, || (), step)?.analysis)
+}
+
+/// The same, with something that follows the engine: `begin` makes what picks up, and `step` gives the
+/// engine a record and it what it needs of that.
+pub(super) fn analyzed<C>(
+    path: &Path,
+    options: &AnalyzeOptions,
+    begin: impl Fn() -> C,
+    step: impl Fn(&mut C, &mut Engine, &Record<'_>),
+) -> Result<Analyzed<C>> {
     let engine_options = Options {
         playhead: options.playhead,
         headers_only: options.headers_only,
@@ -50,7 +74,7 @@ pub fn analyze(path: &Path, options: &AnalyzeOptions) -> Result<Analysis> {
         tracker_bound: options.tracker_bound,
         ..Options::default()
     };
-    let recalled = |engine_options: Options| -> Result<Option<CaptureReplay>> {
+    let recalled = |engine_options: Options| -> Result<Option<(CaptureReplay, C)>> {
         let Some(Recalled { engine, ended }) = index::recall(path, engine_options, |_, _| ())?
         else {
             return Ok(None);
@@ -58,7 +82,8 @@ pub fn analyze(path: &Path, options: &AnalyzeOptions) -> Result<Analysis> {
         if !tells_all(&engine) {
             return Ok(None);
         }
-        Ok(Some(CaptureReplay { engine, at: ended, complete: true, damage: None }))
+        let replay = CaptureReplay { engine, at: ended, complete: true, damage: None };
+        Ok(Some((replay, begin())))
     };
     let part = options.part.resolved(path)?;
     let (from, at) = (part.from, part.until().or(options.at));
@@ -67,15 +92,20 @@ pub fn analyze(path: &Path, options: &AnalyzeOptions) -> Result<Analysis> {
         false => None,
     };
     // Checkpoints do not know every message, and a silence has to be one of all of them.
-    let is_told = |replay: &CaptureReplay| !replay.engine.ending(replay.at).kind.is_silence();
+    let is_told =
+        |(replay, _): &(CaptureReplay, C)| !replay.engine.ending(replay.at).kind.is_silence();
     let from_checkpoints = from_checkpoints.filter(is_told);
     let quick = from_checkpoints.is_some();
+    let play = |engine_options: Options| {
+        let mut collected = begin();
+        let step = |engine: &mut Engine, record: &Record<'_>| step(&mut collected, engine, record);
+        let records = files::open_capture(path)?;
+        let replay = CaptureReplay::of_part(records, engine_options, from, at, step)?;
+        anyhow::Ok((replay, collected))
+    };
     let replay = match from_checkpoints {
         Some(replay) => Ok(replay),
-        None => files::open_capture(path).and_then(|records| {
-            let options = engine_options.clone();
-            Ok(CaptureReplay::of_part(records, options, from, at, Engine::handle)?)
-        }),
+        None => play(engine_options.clone()),
     };
     let again = |playhead, headers_only: bool| {
         let headers_only = headers_only || options.headers_only;
@@ -84,13 +114,12 @@ pub fn analyze(path: &Path, options: &AnalyzeOptions) -> Result<Analysis> {
         if quick && let Some(replay) = recalled(engine_options.clone())? {
             return Ok(replay);
         }
-        let records = files::open_capture(path)?;
-        Ok(CaptureReplay::of_part(records, engine_options, from, at, Engine::handle)?)
+        play(engine_options)
     };
-    let (replay, playheads) = replay
-        .and_then(|replay| playheads::settle(replay, |replay| &replay.engine, again))
+    let ((replay, collected), playheads) = replay
+        .and_then(|replay| playheads::settle(replay, |(replay, _)| &replay.engine, again))
         .and_then(|(replay, playheads)| {
-            options.report.check(replay.longest_epoch_s())?;
+            options.report.check(replay.0.longest_epoch_s())?;
             Ok((replay, playheads))
         })
         .with_context(|| format!("cannot analyse {}", path.display()))?;
@@ -100,7 +129,9 @@ pub fn analyze(path: &Path, options: &AnalyzeOptions) -> Result<Analysis> {
         quick,
         ..replay.described(path.display(), playheads)
     };
-    Ok(Analysis::of(&replay.engine, about, &options.report))
+    let analysis = Analysis::of(&replay.engine, about, &options.report);
+    let CaptureReplay { engine, at, .. } = replay;
+    Ok(Analyzed { analysis, engine, at, collected, quick })
 }
 
 impl SessionPart {

@@ -60,6 +60,29 @@ pub fn audio(path: &Path, out: &Path, options: &AudioOptions) -> Result<AudioSum
     output::refuse_input(path, out)?;
     let form = AudioForm::of(out)?;
     let output = OutputFile::create(out, options.force)?;
+    let (sound, damage) = sound(path, options)?;
+    let clipped = sound.write(output, out, form)?;
+    let (peak, rms) = sound.level();
+    Ok(AudioSummary {
+        frames: sound.frames(),
+        channels: sound.channels,
+        sample_rate: sound.sample_rate,
+        peak,
+        rms,
+        labels: sound.labels.len(),
+        clipped,
+        damage,
+    })
+}
+
+/// Replays a capture and returns audio of it: samples from -1 to 1, frame after frame, the channels, and the
+/// frames per second.
+pub fn audio_samples(path: &Path, options: &AudioOptions) -> Result<(Vec<f32>, u16, u32)> {
+    let Sound { samples, channels, sample_rate, .. } = sound(path, options)?.0;
+    Ok((samples, channels, sample_rate))
+}
+
+fn sound(path: &Path, options: &AudioOptions) -> Result<(Sound, Option<DamageReport>)> {
     let part = options.part.resolved(path)?.or_until(options.at);
     let is_ring = options.as_reference && !options.buffer;
     let engine_options = Options {
@@ -80,18 +103,7 @@ pub fn audio(path: &Path, out: &Path, options: &AudioOptions) -> Result<AudioSum
         Some(heard) => Sound::by_clock(path, &replay.engine, heard, options.last)?,
         None => Sound::of(path, &replay.engine, options.last)?,
     };
-    let clipped = sound.write(output, out, form)?;
-    let (peak, rms) = sound.level();
-    Ok(AudioSummary {
-        frames: sound.frames(),
-        channels: sound.channels,
-        sample_rate: sound.sample_rate,
-        peak,
-        rms,
-        labels: sound.labels.len(),
-        clipped,
-        damage: replay.damage,
-    })
+    Ok((sound, replay.damage))
 }
 
 /// The form of audio in a file.

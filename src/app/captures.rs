@@ -30,16 +30,14 @@ pub struct CaptureFolders {
     folders: Vec<PathBuf>,
 }
 
-/// The captures that these names stand for: of a folder all that lie in it, in the order of their names.
-/// A folder without any stays, for whoever opens it to refuse.
+/// The captures that these names stand for: of a folder all that lie in it and in folders below it, in the
+/// order of their paths. A folder without any stays, for whoever opens it to refuse.
 pub fn with_folders(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut captures = Vec::new();
     for path in paths {
         let before = captures.len();
         if path.is_dir() {
-            let cannot = || format!("cannot read {}", path.display());
-            let entries = fs::read_dir(path).with_context(cannot)?.flatten();
-            captures.extend(entries.map(|entry| entry.path()).filter(|path| is_capture(path)));
+            below(path, MAX_DEPTH, &mut captures)?;
             captures[before..].sort();
         }
         if captures.len() == before {
@@ -47,6 +45,24 @@ pub fn with_folders(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
         }
     }
     Ok(captures)
+}
+
+/// Adds the captures in a folder; hidden folders and links to folders are not looked into.
+fn below(folder: &Path, depth: usize, captures: &mut Vec<PathBuf>) -> Result<()> {
+    let cannot = || format!("cannot read {}", folder.display());
+    for entry in fs::read_dir(folder).with_context(cannot)?.flatten() {
+        let path = entry.path();
+        let is_hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            if depth > 0 && !is_hidden {
+                // A folder that cannot be read hides its captures, and no others.
+                let _ = below(&path, depth - 1, captures);
+            }
+        } else if is_capture(&path) {
+            captures.push(path);
+        }
+    }
+    Ok(())
 }
 
 /// Whether a file's name is that of a capture, packed or not.

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use serde::{Deserialize, Serialize};
+
 use crate::lag::ReportArgsError;
 use crate::parse::Misuse;
 use crate::peer::server::TooLong;
@@ -10,7 +12,7 @@ use crate::sweep::axis::AxisError;
 use crate::sweep::rows::PredicateError;
 
 /// The outcomes in the order of their weight: a run with several has the first of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Outcome {
     /// The command line was wrong. Exit code 2.
     Usage,

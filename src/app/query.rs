@@ -12,7 +12,8 @@ use crate::parse::Misuse;
 use crate::playhead::PlayheadSource;
 use crate::report::moments::{Moment, MomentCollector, Moments};
 use crate::report::page::PageCollector;
-use crate::report::query::{Query, QueryAnswer, QueryWords, SessionTables};
+use crate::report::query::{Query, QueryAnswer, QueryWords};
+use crate::report::table::SessionTables;
 use crate::report::{Analysis, DamageReport};
 
 /// What is asked, and how many rows of the answer are wanted.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
-use crate::capture::{ClientKind, Header, SyncMarker, Writer};
+use crate::capture::{Body, ClientKind, Direction, Header, Opcode, Record, SyncMarker, Writer};
 use crate::edge::output::OutputFile;
 use crate::edge::rewrite::Woven;
 use crate::family::Family;
@@ -21,6 +21,7 @@ use crate::peer::server::{BUILT_IN, ServerOptions, ServerSource, TooLong};
 use crate::peer::simulation::{SimulationOptions, simulate as run};
 use crate::report::{Analysis, CaptureDescription};
 use crate::time::{Nanos, Span};
+use crate::wire::slice::HEADER_LEN;
 
 /// What to simulate.
 #[derive(Debug, Clone)]
@@ -174,12 +175,30 @@ pub(super) fn fixture_config(fixture: &str, further: Map<String, Value>) -> Map<
     config
 }
 
+/// What the header of a simulated capture says beside how it was made.
+#[derive(Debug, Clone, Default)]
+struct SessionLabels {
+    /// When it is said to have connected.
+    start_utc: Option<String>,
+    /// What the labels of the simulation itself do not say.
+    metadata: BTreeMap<String, String>,
+    /// Of slices and buffers only the headers are kept.
+    headers_only: bool,
+}
+
 /// Simulates a session, writes its capture, and returns the report of its live engine.
 pub fn simulate(verb: &SimulateVerb) -> Result<Analysis> {
+    labelled(verb, &SessionLabels::default())
+}
+
+fn labelled(verb: &SimulateVerb, labels: &SessionLabels) -> Result<Analysis> {
     let options = verb.options()?;
     let mut output = OutputFile::create(&verb.out, verb.force)?;
     let writing = || format!("cannot write {}", verb.out.display());
-    let header = verb.header(&options);
+    let mut header = verb.header(&options);
+    header.start_utc.clone_from(&labels.start_utc);
+    let metadata = labels.metadata.iter().map(|(key, value)| (key.clone(), value.clone()));
+    header.metadata.extend(metadata);
     let marker = SyncMarker::derive(format!("{} seed {}", verb.trouble, verb.seed).as_bytes());
 
     let mut writer = Writer::new(marker);
@@ -188,7 +207,10 @@ pub fn simulate(verb: &SimulateVerb) -> Result<Analysis> {
     let mut failed = None;
     let mut woven = Woven::new(output.writer(), marker);
     let simulated = run(options, header, &mut |record| {
-        writer.write(record, &mut bytes);
+        match labels.headers_only {
+            true => writer.write(&without_audio(record), &mut bytes),
+            false => writer.write(record, &mut bytes),
+        }
         if failed.is_none() {
             failed = woven.write_all(&bytes).err();
         }
@@ -202,5 +224,22 @@ pub fn simulate(verb: &SimulateVerb) -> Result<Analysis> {
     Ok(Analysis::of(simulated.engine(), about, &ReportArgs::default()))
 }
 
+/// A record whose audio is left out: what stays says how long it was.
+fn without_audio<'a>(record: &Record<'a>) -> Record<'a> {
+    let mut record = record.clone();
+    if let Body::Message(message) = &mut record.body
+        && message.direction == Direction::ServerToClient
+        && message.opcode == Opcode::Binary
+        && message.payload.len() > HEADER_LEN
+    {
+        message.whole_len = Some(message.len());
+        message.payload = &message.payload[..HEADER_LEN];
+    }
+    record
+}
+
+mod fleet;
 #[cfg(test)]
 mod tests;
+
+pub use fleet::{FleetMix, FleetVerb, simulate_fleet};

@@ -21,6 +21,8 @@ pub enum Stream {
     Tune,
     /// How long a change takes until it is heard.
     Revisions,
+    /// Which sessions a fleet has.
+    Fleet,
 }
 
 impl Stream {
@@ -34,6 +36,7 @@ impl Stream {
             Stream::Client => 5,
             Stream::Tune => 6,
             Stream::Revisions => 7,
+            Stream::Fleet => 8,
         }
     }
 }

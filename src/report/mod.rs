@@ -36,6 +36,7 @@ pub mod ranking;
 mod round_trip;
 mod seen;
 pub mod sweep;
+pub mod table;
 pub mod text;
 mod time_report;
 pub mod timeline;

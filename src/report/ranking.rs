@@ -5,9 +5,23 @@ use std::cmp::Ordering;
 use std::fmt::Write as _;
 
 use super::data::Analysis;
-use super::sweep::csv_line;
+use super::sweep::csv_fields;
+use super::table::{Standing, TableName, standing};
 use super::text::{Figure, OneLine};
 use crate::sweep::measure::{Judged, Measure};
+
+/// Columns of the table of captures that its list has, after the first two.
+const CSV: [&str; 9] = [
+    "bad_s",
+    "lag_s",
+    "onset_s",
+    "episodes",
+    "lead_p5_s",
+    "staleness_max_s",
+    "slices",
+    "length_s",
+    "damaged",
+];
 
 /// Analyses, the worst first.
 #[derive(Debug)]
@@ -58,7 +72,7 @@ impl<'a> Ranking<'a> {
             let _ = writeln!(
                 out,
                 "  {:<10} {:>8} {:>8} {:>8} {:>8}  {}",
-                standing(analysis).name(),
+                standing(analysis),
                 figure(verdict.map(|verdict| verdict.bad_s)),
                 figure(verdict.and_then(|verdict| verdict.onset_s)),
                 figure(lag.and_then(|lag| lag.slices.lead_s).map(|lead| lead.p5)),
@@ -83,82 +97,17 @@ impl<'a> Ranking<'a> {
     /// All of them as comma-separated values with a header line; fields without a value are empty.
     #[must_use]
     pub fn csv(&self) -> String {
-        let names = [
-            "capture",
-            "verdict",
-            "bad_s",
-            "lag_s",
-            "onset_s",
-            "episodes",
-            "lead_p5_s",
-            "staleness_max_s",
-            "slices",
-            "length_s",
-            "damaged",
-        ];
-        let mut out = csv_line(names.into_iter().map(str::to_owned));
+        let all = || TableName::Captures.columns().iter();
+        let columns = CSV.map(|name| all().find(|column| column.name == name));
+        let names = ["capture", "verdict"].into_iter().chain(CSV);
+        let mut out = csv_fields(names.map(str::to_owned));
         for analysis in &self.ranked {
-            let number =
-                |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
-            let verdict = Some(&analysis.verdict).filter(|verdict| verdict.known);
-            let lag = analysis.lag.as_ref();
-            let fields = [
-                OneLine(&analysis.capture).to_string(),
-                standing(analysis).name().to_owned(),
-                number(verdict.map(|verdict| verdict.bad_s)),
-                number(verdict.map(|verdict| verdict.lag_s)),
-                number(verdict.and_then(|verdict| verdict.onset_s)),
-                number(verdict.map(|verdict| verdict.episodes.len() as f64)),
-                number(lag.and_then(|lag| lag.slices.lead_s).map(|lead| lead.p5)),
-                number(lag.and_then(|lag| lag.ticks.staleness_s).map(|stale| stale.max)),
-                analysis.slices.to_string(),
-                analysis.report_at_s.to_string(),
-                analysis.damage.is_some().to_string(),
-            ];
-            out.push_str(&csv_line(fields.into_iter()));
+            let capture = OneLine(&analysis.capture).to_string();
+            let figures = columns.iter().flatten().map(|column| column.report_cell(analysis));
+            let fields = [capture, standing(analysis).to_string()].into_iter();
+            out.push_str(&csv_fields(fields.chain(figures.map(|cell| cell.to_string()))));
         }
         out
-    }
-}
-
-/// What a capture came to, the worst first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Standing {
-    Lag,
-    Ended,
-    Unknown,
-    Healthy,
-}
-
-impl Standing {
-    const ALL: [Standing; 4] =
-        [Standing::Lag, Standing::Ended, Standing::Unknown, Standing::Healthy];
-
-    fn name(self) -> &'static str {
-        match self {
-            Standing::Lag => "LAG",
-            Standing::Ended => "ENDED",
-            Standing::Unknown => "no verdict",
-            Standing::Healthy => "healthy",
-        }
-    }
-
-    fn in_words(self) -> &'static str {
-        match self {
-            Standing::Lag => "with LAG",
-            Standing::Ended => "ENDED as they should not",
-            Standing::Unknown => "without a verdict",
-            Standing::Healthy => "healthy",
-        }
-    }
-}
-
-fn standing(analysis: &Analysis) -> Standing {
-    match analysis.verdict.lag {
-        Some(true) => Standing::Lag,
-        _ if analysis.ending.abnormal => Standing::Ended,
-        None => Standing::Unknown,
-        Some(false) => Standing::Healthy,
     }
 }
 

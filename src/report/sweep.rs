@@ -121,7 +121,7 @@ impl SweptCapture {
 pub fn csv(sweep: &Sweep) -> String {
     let keys = sweep.axes.iter().map(|axis| axis.key.to_owned());
     let names = CSV_FIGURES.iter().map(|(name, _)| (*name).to_owned());
-    let mut out = csv_line(
+    let mut out = csv_fields(
         ["capture".to_owned()]
             .into_iter()
             .chain(keys)
@@ -135,7 +135,7 @@ pub fn csv(sweep: &Sweep) -> String {
         let values = row.values.iter().map(|value| value.to_string());
         let verdict = row.verdict.as_ref().filter(|verdict| verdict.known);
         let figures = CSV_FIGURES.iter().map(|(_, of)| number(row.lag.as_ref().and_then(of)));
-        out.push_str(&csv_line(
+        out.push_str(&csv_fields(
             [OneLine(&sweep.captures[row.capture].capture).to_string()]
                 .into_iter()
                 .chain(values)
@@ -179,7 +179,7 @@ const CSV_VERDICT: [NamedSeconds; 4] = [
     ("episodes", |verdict| Some(verdict.episodes.len() as f64)),
 ];
 
-pub(super) fn csv_line(fields: impl Iterator<Item = String>) -> String {
+pub(super) fn csv_fields(fields: impl Iterator<Item = String>) -> String {
     let quoted = |field: String| match field.contains([',', '"', '\n', '\r']) {
         true => format!("\"{}\"", field.replace('"', "\"\"")),
         false => field,
@@ -187,7 +187,7 @@ pub(super) fn csv_line(fields: impl Iterator<Item = String>) -> String {
     fields.map(quoted).collect::<Vec<_>>().join(",") + "\n"
 }
 
-fn tier(tier: Tier) -> &'static str {
+pub(super) fn tier(tier: Tier) -> &'static str {
     match tier {
         Tier::Exact => "exact",
         Tier::Horizon => "horizon",

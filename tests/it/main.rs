@@ -93,6 +93,7 @@ mod soak;
 #[cfg(target_os = "linux")]
 mod standing_disk;
 mod sweep;
+mod tables;
 mod text_only;
 mod tidy;
 mod transcript;

@@ -9,6 +9,7 @@ use crate::app::{self, AnalyzeOptions, Outcome};
 use crate::cli::part_args::PartArgs;
 use crate::cli::stderr::Stderr;
 use crate::cli::stdout::{print_analyses, unless_closed};
+use crate::cli::tables::{self, TableArgs};
 use crate::cli::values::{
     PlayheadArg, ReportWindow, Seconds, parse_seconds, parse_step, parse_window,
 };
@@ -30,6 +31,7 @@ use crate::time::Span;
   lagtape analyze stall.lagtape --timeline --window 30s --at 40s
   lagtape analyze stall.lagtape --episode 1
   zstd -dc live.lagtape.zst | lagtape analyze -
+  lagtape analyze captures --arrow tables --by client,day
 
 Of several captures it prints a table of the worst, and of each its report with --each.")]
 pub struct AnalyzeArgs {
@@ -74,6 +76,8 @@ pub struct AnalyzeArgs {
     pub part: PartArgs,
     #[command(flatten)]
     pub many: ManyArgs,
+    #[command(flatten)]
+    pub tables: TableArgs,
 }
 
 /// What is said of many captures.
@@ -87,9 +91,10 @@ pub struct ManyArgs {
     /// Lines of the table
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub top: usize,
-    /// The table as comma-separated values, with all captures
-    #[arg(long, conflicts_with_all = ["json", "each"])]
-    pub csv: bool,
+    /// The table as comma-separated values, with all captures; with OUT, tables into files of that form
+    #[arg(long, value_name = "OUT", num_args = 0..=1, default_missing_value = "",
+        conflicts_with_all = ["json", "each"])]
+    pub csv: Option<PathBuf>,
     /// Exit code 4 for captures for which this holds, and for no others: lag_s > 0, lead_p5 < 0.1, …
     #[arg(long, value_name = "CONDITION")]
     pub fail_if: Option<Predicate>,
@@ -118,6 +123,10 @@ impl AnalyzeArgs {
 
 pub fn run(args: &AnalyzeArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Outcome> {
     let files = app::with_folders(&args.files)?;
+    let csv = args.many.csv.as_deref().filter(|out| !out.as_os_str().is_empty());
+    if let Some(verb) = args.tables.verb(csv, args.options(), args.threads, args.many.fail_if)? {
+        return tables::run(&files, &verb, stderr, out);
+    }
     let analyses = app::analyze_all(&files, &args.options(), args.threads)?;
     let mut outcomes = Vec::new();
     let mut reports = Vec::new();
@@ -167,7 +176,7 @@ fn print(
     out: &mut dyn Write,
 ) -> Result<()> {
     let ranking = Ranking::of(reports, args.many.sort);
-    if args.many.csv {
+    if args.many.csv.is_some() {
         return Ok(write!(out, "{}", ranking.csv())?);
     }
     if args.json || args.many.each || !are_many {

@@ -12,7 +12,8 @@ use crate::cli::stderr::Stderr;
 use crate::cli::stdout::{json_line, unless_closed};
 use crate::cli::values::PlayheadArg;
 use crate::report::SCHEMA;
-use crate::report::query::{Cell, QueryAnswer, QueryWords};
+use crate::report::query::{QueryAnswer, QueryWords};
+use crate::report::table::Cell;
 use crate::report::text::OneLine;
 
 #[derive(Debug, clap::Args)]

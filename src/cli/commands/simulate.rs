@@ -1,12 +1,14 @@
 //! `simulate`: a session on a virtual clock.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use crate::app::{self, Outcome, SimulateVerb};
+use crate::app::{self, FleetMix, FleetVerb, Outcome, SimulateVerb};
 use crate::cli::charset::drawn;
+use crate::cli::progress::progress_bar;
 use crate::cli::server_args::{ServerArgs, list_incidents};
 use crate::cli::stderr::Stderr;
 use crate::cli::stdout::{keep_apart, print_analyses, unless_closed};
@@ -24,6 +26,7 @@ use crate::time::Span;
   lagtape simulate --incident stall --seed 7 --for 90s -o x.lagtape
   lagtape simulate --client web --incident stall --incident jitter -o x.lagtape
   lagtape simulate --incident healthy --op 6s:seek=16s --for 20s -o seek.lagtape
+  lagtape simulate --fleet 1000 --headers-only -o captures
   lagtape simulate --list")]
 pub struct SimulateArgs {
     /// The capture to write; - is stdout
@@ -56,6 +59,20 @@ pub struct SimulateArgs {
     /// Print the report as JSON, as analyze --json does
     #[arg(long)]
     pub json: bool,
+    /// So many sessions into the folder of --out: a mix of clients and troubles over a week, each
+    /// labelled in its header (docs/FLEET.md)
+    #[arg(long, value_name = "N", conflicts_with_all = ["incident", "client", "family", "params_hz",
+        "legacy", "rate", "op", "json", "list", "loop_length", "run_for"])]
+    pub fleet: Option<u64>,
+    /// What the fleet is made of, instead of the usual mix
+    #[arg(long, value_name = "FILE", requires = "fleet")]
+    pub mix: Option<PathBuf>,
+    /// Keep of slices and buffers only the headers: a hundredth of the bytes, and nothing to hear
+    #[arg(long, requires = "fleet")]
+    pub headers_only: bool,
+    /// Sessions simulated at once; 0 is one for each core
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "fleet")]
+    pub threads: usize,
     /// List the incidents with what can be set
     #[arg(long)]
     pub list: bool,
@@ -84,6 +101,9 @@ impl SimulateArgs {
 }
 
 pub fn run(args: &SimulateArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Outcome> {
+    if let (Some(sessions), Some(out)) = (args.fleet, &args.out) {
+        return fleet(args, sessions, out, stderr);
+    }
     let Some(verb) = args.verb() else { return list_incidents(out) };
     if let Err(error) = verb.trouble.check_family(verb.family) {
         bail!(Misuse(format!("{error}; lagtape simulate --list has them all")));
@@ -100,4 +120,26 @@ pub fn run(args: &SimulateArgs, stderr: Stderr, out: &mut dyn Write) -> Result<O
         return Ok(outcome);
     }
     unless_closed(print_analyses(&[analysis], args.json, out), outcome)
+}
+
+fn fleet(args: &SimulateArgs, sessions: u64, out: &Path, stderr: Stderr) -> Result<Outcome> {
+    let verb = FleetVerb {
+        sessions,
+        mix: FleetMix::read(args.mix.as_deref())?,
+        seed: args.server.seed,
+        headers_only: args.headers_only,
+        out: out.to_owned(),
+        force: args.force,
+        threads: args.threads,
+    };
+    let bar = progress_bar("{bar:40} {pos} of {len} sessions, {per_sec}, {eta} left");
+    let done = app::simulate_fleet(&verb, &mut |done, total| {
+        bar.set_length(total);
+        bar.set_position(done);
+        ControlFlow::Continue(())
+    });
+    bar.finish_and_clear();
+    done?;
+    stderr.wrote(out, &format!("{sessions} captures"), Some("analyze"));
+    Ok(Outcome::Healthy)
 }

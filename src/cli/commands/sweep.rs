@@ -1,12 +1,12 @@
 //! `sweep` at the command line: the progress bar and the forms of its result.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::ops::ControlFlow;
 
 use anyhow::Result;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::app::{self, Outcome};
+use crate::cli::progress::progress_bar;
 use crate::cli::stderr::Stderr;
 use crate::cli::stdout::{json_line, unless_closed};
 use crate::cli::wording::FLAGS;
@@ -17,7 +17,7 @@ pub use crate::cli::scenario_args::SweepArgs;
 pub fn run(args: &SweepArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Outcome> {
     let (verb, condition) = args.verb()?;
     let files = app::with_folders(&args.files)?;
-    let bar = progress_bar();
+    let bar = progress_bar("{bar:40} {pos} of {len} scenarios, {eta} left");
     let progress = &|done: usize, total: usize| {
         bar.set_length(total as u64);
         bar.set_position(done as u64);
@@ -52,15 +52,4 @@ fn outcome(sweep: &Sweep, stderr: Stderr) -> Outcome {
         stderr.complain(failure);
         Outcome::Failed
     })
-}
-
-fn progress_bar() -> ProgressBar {
-    let target = match std::io::stderr().is_terminal() {
-        true => ProgressDrawTarget::stderr_with_hz(10),
-        false => ProgressDrawTarget::hidden(),
-    };
-    let bar = ProgressBar::with_draw_target(None, target);
-    let style = ProgressStyle::with_template("{bar:40} {pos} of {len} scenarios, {eta} left");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar
 }

@@ -1,6 +1,7 @@
 //! What has to hold for a row: a column, an operator, a value.
 
-use super::{Cell, QueryError, TableName, wrong_kind};
+use super::{QueryError, wrong_kind};
+use crate::report::table::{Cell, TableName};
 
 /// One condition.
 #[derive(Debug, Clone)]
@@ -57,7 +58,7 @@ impl Condition {
         if text_value.is_empty() {
             return Err(no_condition());
         }
-        let value = match (about.is_number, text_value.parse::<f64>()) {
+        let value = match (about.is_number(), text_value.parse::<f64>()) {
             (true, Ok(number)) if operator != Operator::Contains => Value::Number(number),
             (true, _) => return Err(wrong_kind(about.name, true, text)),
             (false, _) => Value::Word(text_value.to_owned()),

@@ -5,7 +5,6 @@
 //! columns; an error lists them.
 
 mod condition;
-mod table;
 #[cfg(test)]
 mod tests;
 
@@ -14,8 +13,9 @@ use std::cmp::Ordering;
 use serde::Serialize;
 
 use self::condition::Condition;
-pub use self::table::{Cell, SessionTables, TableName};
 use crate::lag::stats::{mean, percentile, round};
+use crate::parse::nearest;
+use crate::report::table::{Cell, ColumnError, SessionTables, TableError, TableName};
 
 /// Groups of an answer at most: more would be rows and no summary of them.
 const MAX_GROUPS: usize = 100_000;
@@ -23,10 +23,10 @@ const MAX_GROUPS: usize = 100_000;
 /// Why a question cannot be answered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum QueryError {
-    #[error("there is no table \"{name}\"; {advice}")]
-    NoTable { name: String, advice: String },
-    #[error("{table} has no column \"{name}\"; its columns are {known}")]
-    NoColumn { table: &'static str, name: String, known: String },
+    #[error(transparent)]
+    NoTable(#[from] TableError),
+    #[error(transparent)]
+    NoColumn(#[from] ColumnError),
     #[error(
         "\"{0}\" is no condition; write COLUMN OPERATOR VALUE, such as lead_s < 0, with = != < <= > >= or ~, which is \"contains\""
     )]
@@ -145,7 +145,7 @@ pub struct QueryAnswer {
 impl Query {
     /// Reads a question.
     pub fn of(words: &QueryWords) -> Result<Query, QueryError> {
-        let table: TableName = words.table.parse()?;
+        let table = table(&words.table)?;
         let conditions = words.conditions.iter().map(|text| Condition::all(table, text));
         let conditions = conditions.collect::<Result<Vec<_>, _>>()?.concat();
         let group = words.group_by.as_deref().map(|text| Group::parse(table, text)).transpose()?;
@@ -284,7 +284,7 @@ impl Group {
         };
         let column = table.column(name)?;
         let about = &table.columns()[column];
-        if step.is_some() && !about.is_number {
+        if step.is_some() && !about.is_number() {
             return Err(wrong_kind(about.name, false, text));
         }
         let name = step.map_or(name.to_owned(), |step| format!("{name}/{step}"));
@@ -312,7 +312,7 @@ impl Aggregate {
         let kind = Kind::parse(kind).ok_or_else(no_aggregate)?;
         let column = table.column(column)?;
         let about = &table.columns()[column];
-        if !about.is_number && !matches!(kind, Kind::First | Kind::Last) {
+        if !about.is_number() && !matches!(kind, Kind::First | Kind::Last) {
             return Err(wrong_kind(about.name, false, text));
         }
         Ok(Aggregate { name, of: Sum::Of(kind, column) })
@@ -390,6 +390,16 @@ impl Order {
         };
         Ok(Order { column, descending })
     }
+}
+
+/// A table of a session by its name.
+fn table(name: &str) -> Result<TableName, TableError> {
+    let of_session = TableName::OF_SESSION;
+    let named = of_session.into_iter().find(|table| table.name() == name.trim());
+    named.ok_or_else(|| TableError {
+        name: name.to_owned(),
+        advice: nearest(name, of_session.iter().map(|table| table.name())),
+    })
 }
 
 /// What is not known comes last, whichever way.

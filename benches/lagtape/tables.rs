@@ -1,0 +1,99 @@
+//! What tables of many captures cost, beside reading what they are made of.
+
+use std::fs::File;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use lagtape::app::{self, AnalyzeOptions, TableTarget, TablesVerb, tabled};
+use lagtape::capture::{Salvage, whole_index};
+use lagtape::report::table::{GroupKeys, TableForm, TableName};
+
+use crate::clock;
+use crate::fleet::{captures, scan};
+use crate::harness::{Aim, Bench, Ratio, Row, Table};
+
+/// Captures, and how many of them differ; the others are further names of the same files.
+const CAPTURES: usize = 1000;
+const DIFFERENT: u64 = 5;
+/// Captures of a sample; each costs the same.
+const OF_A_SAMPLE: usize = 20;
+const SECONDS: u64 = 60;
+
+/// The tables of this group.
+pub fn run(bench: &mut Bench) -> Result<()> {
+    bench.doing(&format!("simulating {DIFFERENT} captures of a minute"));
+    let paths = captures(bench.folder.path(), CAPTURES, DIFFERENT, SECONDS)?;
+    let some = &paths[..OF_A_SAMPLE];
+    let quick = AnalyzeOptions { quick: true, ..AnalyzeOptions::default() };
+    let full = AnalyzeOptions::default();
+    let rows_of = |options: &AnalyzeOptions| {
+        let tables = [TableName::Captures, TableName::Episodes, TableName::Findings];
+        some.iter()
+            .map(|path| tabled(path, options, &tables).count(TableName::Captures))
+            .sum::<usize>()
+    };
+    let rows = vec![
+        Row::cpu("reading the checkpoints", OF_A_SAMPLE, || {
+            some.iter().map(|path| checkpoint_rows(path)).sum::<u64>()
+        }),
+        Row::cpu("tables from the checkpoints", OF_A_SAMPLE, || rows_of(&quick)),
+        Row::cpu("verified scan", OF_A_SAMPLE, || some.iter().map(|path| scan(path)).sum::<u64>()),
+        Row::cpu("tables with audio", OF_A_SAMPLE, || rows_of(&full)),
+    ];
+    let ratios = vec![
+        Ratio::new("tables from the checkpoints", "reading the checkpoints", Aim::AtMost(1.5)),
+        Ratio::new("tables with audio", "verified scan", Aim::Shown),
+    ];
+    let title = "captures of a minute".to_owned();
+    bench.measure(Table { title, unit: "capture", rows, ratios })?;
+    if let Some(megabytes) = peak_of_child(bench.folder.path()) {
+        bench.note(&format!(
+            "memory: {megabytes:.0} MB at most for the tables of {CAPTURES} captures of a minute"
+        ));
+    }
+    Ok(())
+}
+
+/// Rows of the checkpoints of a file, read and inflated and nothing else.
+fn checkpoint_rows(path: &Path) -> u64 {
+    let mut file = File::open(path).expect("a capture that was just written");
+    let mut records = Salvage::new(&file);
+    records.next_record().expect("a sound capture");
+    let marker = records.marker().expect("a marker");
+    let index = whole_index(&mut file, marker).expect("a sound file").expect("checkpoints");
+    let mut count = 0;
+    index.visit(&mut |_| count += 1);
+    count
+}
+
+/// What a process of its own needs at most, in megabytes, for the tables of all captures of a folder.
+fn peak_of_child(folder: &Path) -> Option<f64> {
+    let mut child = Command::new(std::env::current_exe().ok()?);
+    child.arg("--tables-of").arg(folder);
+    String::from_utf8(child.output().ok()?.stdout).ok()?.trim().parse().ok()
+}
+
+/// The child's part: writes tables and prints the most memory that was resident.
+pub fn write_and_tell(folder: &Path) -> Result<()> {
+    let files = app::with_folders(&[folder.to_owned()])?;
+    let tables = TableName::ALL.to_vec();
+    let target = TableTarget {
+        form: TableForm::Arrow,
+        out: folder.join("tables"),
+        tables,
+        force: true,
+        resume: false,
+    };
+    let verb = TablesVerb {
+        options: AnalyzeOptions::default(),
+        threads: 0,
+        files: Some(target),
+        by: GroupKeys::default(),
+        fail_if: None,
+    };
+    app::tables(&files, &verb, &mut |_| (), &mut |_, _| ControlFlow::Continue(()))?;
+    println!("{}", clock::peak_megabytes().context("this system does not tell")?);
+    Ok(())
+}

@@ -1,0 +1,368 @@
+//! The files of tables: written in a folder beside their places while the work goes on, and put there when
+//! all are whole. A run that was ended can be gone on with from the last time that everything was safe.
+
+use std::collections::hash_map::DefaultHasher;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::hash::{Hash, Hasher};
+use std::io::{BufWriter, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::{Deserialize, Serialize};
+
+use super::{Sums, TablesVerb};
+use crate::edge::{files, output};
+use crate::parse::Misuse;
+use crate::report::table::{
+    ArrowBlock, ArrowFile, Batch, Column, TableForm, TableName, TabledCapture, csv_head, csv_line,
+    json_line,
+};
+
+/// After so many captures everything is safe, …
+const SAFE_AFTER: usize = 64;
+/// … and after so many rows a batch is over.
+const BATCH_ROWS: usize = 1 << 16;
+/// Where the work goes on, in the folder of the tables.
+const UNFINISHED: &str = ".lagtape-unfinished";
+const PROGRESS: &str = "progress.json";
+const LOCK: &str = "lock";
+/// Longest file that says how far a run came.
+const MAX_PROGRESS_LEN: usize = 64 << 20;
+
+/// Which tables are written, in which form, and where to.
+#[derive(Debug, Clone)]
+pub struct TableTarget {
+    pub form: TableForm,
+    /// A folder that gets a file for each table; or, of one table, the file itself where its name has the
+    /// form's ending.
+    pub out: PathBuf,
+    pub tables: Vec<TableName>,
+    /// Replace existing files.
+    pub force: bool,
+    /// Go on with a run that was ended.
+    pub resume: bool,
+}
+
+impl TableTarget {
+    fn is_file(&self) -> bool {
+        self.out.extension().is_some_and(|ending| ending == self.form.ending())
+            && !self.out.is_dir()
+    }
+
+    /// The folder, and the file of each table.
+    fn places(&self) -> Result<(PathBuf, Vec<PathBuf>)> {
+        if !self.is_file() {
+            let name = |table: &TableName| format!("{}.{}", table.name(), self.form.ending());
+            let files = self.tables.iter().map(|table| self.out.join(name(table)));
+            return Ok((self.out.clone(), files.collect()));
+        }
+        ensure!(
+            self.tables.len() == 1,
+            Misuse(format!(
+                "{} is one file, and these are {} tables; name a folder, or one table with --tables",
+                self.out.display(),
+                self.tables.len()
+            ))
+        );
+        let folder = self.out.parent().filter(|folder| !folder.as_os_str().is_empty());
+        Ok((folder.unwrap_or(Path::new(".")).to_owned(), vec![self.out.clone()]))
+    }
+}
+
+/// The files of tables under way.
+pub struct TableFiles {
+    unfinished: PathBuf,
+    files: Vec<TableFile>,
+    progress: Progress,
+    /// Held while this run writes.
+    _lock: File,
+    since_safe: usize,
+}
+
+struct TableFile {
+    table: TableName,
+    columns: Vec<&'static Column>,
+    form: TableForm,
+    /// Where it goes once it is whole.
+    place: PathBuf,
+    path: PathBuf,
+    file: BufWriter<File>,
+    batch: Batch,
+    state: FileState,
+}
+
+/// How far a run came.
+#[derive(Serialize, Deserialize)]
+struct Progress {
+    /// What it is made of and how; another run must not go on with it.
+    of: u64,
+    files: Vec<FileState>,
+    sums: Sums,
+    /// All rows are written, and files are put into their places.
+    finished: bool,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct FileState {
+    bytes: u64,
+    rows: u64,
+    blocks: Vec<ArrowBlock>,
+}
+
+impl TableFiles {
+    /// Begins to write, or goes on with an earlier run, whose captures come back too.
+    pub(super) fn open(
+        target: &TableTarget,
+        captures: &[PathBuf],
+        verb: &TablesVerb,
+    ) -> Result<(TableFiles, Option<Sums>)> {
+        let (folder, places) = target.places()?;
+        let writing = || format!("cannot write into {}", folder.display());
+        fs::create_dir_all(&folder).with_context(writing)?;
+        let name = match target.is_file() {
+            true => {
+                format!("{UNFINISHED}-{}", target.out.file_name().unwrap_or_default().display())
+            }
+            false => UNFINISHED.to_owned(),
+        };
+        let unfinished = folder.join(name);
+        let was_there = unfinished.is_dir();
+        fs::create_dir_all(&unfinished).with_context(writing)?;
+        let lock = locked(&unfinished, &target.out)?;
+        let of = fingerprint(captures, target, verb);
+        let before = was_there.then(|| progress(&unfinished)).transpose()?.flatten();
+        let before = match (before, target.resume) {
+            (Some(before), true) => {
+                ensure!(
+                    before.of == of,
+                    "the run that was ended in {} had other captures or other options; give the same \
+                     again, or --force without --resume to begin anew",
+                    target.out.display()
+                );
+                Some(before)
+            }
+            (Some(_), false) if !target.force => bail!(
+                "a run into {} was ended before it was done; --resume goes on with it, --force begins anew",
+                target.out.display()
+            ),
+            _ => None,
+        };
+        let is_placing = before.as_ref().is_some_and(|before| before.finished);
+        let there = places.iter().find(|place| place.exists());
+        if let Some(there) = there.filter(|_| !target.force && !is_placing) {
+            if !was_there {
+                let _ = fs::remove_dir_all(&unfinished);
+            }
+            bail!("{} exists already; use --force to replace it", there.display());
+        }
+        let states = before.as_ref().map_or_else(
+            || vec![FileState::default(); places.len()],
+            |before| before.files.clone(),
+        );
+        let mut files = Vec::new();
+        for ((table, place), state) in target.tables.iter().zip(places).zip(states) {
+            let is_placed = !unfinished.join(place.file_name().unwrap_or_default()).exists();
+            if is_placing && is_placed {
+                continue;
+            }
+            files.push(TableFile::open(*table, target.form, (place, &unfinished), state)?);
+        }
+        let sums = before.as_ref().map(|before| before.sums.clone());
+        let progress = before.unwrap_or_else(|| Progress {
+            of,
+            files: Vec::new(),
+            sums: Sums::new(verb.by.clone()),
+            finished: false,
+        });
+        let mut all = TableFiles { unfinished, files, progress, _lock: lock, since_safe: 0 };
+        if sums.is_none() {
+            all.make_safe(&Sums::new(verb.by.clone()))?;
+        }
+        Ok((all, sums))
+    }
+
+    /// Writes the rows of a capture. `sums` has all captures so far, this one too.
+    pub(super) fn add(&mut self, of: &TabledCapture, sums: &Sums) -> Result<()> {
+        for file in &mut self.files {
+            file.add(of).with_context(|| file.failed(&self.unfinished))?;
+        }
+        self.since_safe += 1;
+        if self.since_safe == SAFE_AFTER {
+            self.make_safe(sums)?;
+        }
+        Ok(())
+    }
+
+    /// Writes everything down, and how far that is.
+    fn make_safe(&mut self, sums: &Sums) -> Result<()> {
+        self.since_safe = 0;
+        for file in &mut self.files {
+            file.make_safe().with_context(|| file.failed(&self.unfinished))?;
+        }
+        self.progress.files = self.files.iter().map(|file| file.state.clone()).collect();
+        self.progress.sums = sums.clone();
+        let path = self.unfinished.join(PROGRESS);
+        output::write(&path, &serde_json::to_vec(&self.progress)?, true)
+    }
+
+    /// Puts all files into their places; returns these with their rows.
+    pub(super) fn finish(mut self, sums: &Sums) -> Result<Vec<(PathBuf, u64)>> {
+        if !self.progress.finished {
+            self.make_safe(sums)?;
+            self.progress.finished = true;
+            self.make_safe(sums)?;
+        }
+        let mut written = Vec::new();
+        for file in self.files {
+            written.push(file.finish()?);
+        }
+        let _ = fs::remove_dir_all(&self.unfinished);
+        Ok(written)
+    }
+}
+
+impl TableFile {
+    fn open(
+        table: TableName,
+        form: TableForm,
+        (place, unfinished): (PathBuf, &Path),
+        state: FileState,
+    ) -> Result<TableFile> {
+        let path = unfinished.join(place.file_name().unwrap_or_default());
+        let context = || format!("cannot write {}", path.display());
+        let mut file = OpenOptions::new()
+            .create(true)
+            .write(true)
+            .truncate(false)
+            .open(&path)
+            .with_context(context)?;
+        // What was written after everything was safe is written again.
+        file.set_len(state.bytes).with_context(context)?;
+        file.seek(SeekFrom::Start(state.bytes)).with_context(context)?;
+        let columns: Vec<_> = table.columns_of_many().collect();
+        let (file, batch) = (BufWriter::new(file), Batch::empty(&columns));
+        let mut opened = TableFile { table, columns, form, place, path, file, batch, state };
+        if opened.state.bytes == 0 {
+            opened.begin().with_context(|| opened.failed(unfinished))?;
+        }
+        Ok(opened)
+    }
+
+    fn begin(&mut self) -> std::io::Result<()> {
+        match self.form {
+            TableForm::Csv => self.write(csv_head(&self.columns).as_bytes()),
+            TableForm::Jsonl => Ok(()),
+            TableForm::Arrow | TableForm::Parquet => {
+                let bytes = ArrowFile::new(self.table, &self.columns).begin();
+                self.write(&bytes)
+            }
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.state.bytes += bytes.len() as u64;
+        self.file.write_all(bytes)
+    }
+
+    fn add(&mut self, of: &TabledCapture) -> std::io::Result<()> {
+        let rows = of.count(self.table);
+        self.state.rows += rows as u64;
+        if matches!(self.form, TableForm::Arrow | TableForm::Parquet) {
+            self.batch.add(of, self.table, &self.columns, |_| true);
+            return if self.batch.rows >= BATCH_ROWS { self.end_batch() } else { Ok(()) };
+        }
+        for row in 0..rows {
+            let cells = self.columns.iter().map(|column| column.cell(of, row));
+            let line = match self.form {
+                TableForm::Csv => csv_line(cells),
+                _ => json_line(&self.columns, cells),
+            };
+            self.write(line.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    fn end_batch(&mut self) -> std::io::Result<()> {
+        if self.batch.rows == 0 {
+            return Ok(());
+        }
+        let batch = self.batch.take();
+        let (bytes, block) =
+            ArrowFile::new(self.table, &self.columns).batch(self.state.bytes, &batch);
+        self.state.blocks.push(block);
+        self.write(&bytes)
+    }
+
+    fn make_safe(&mut self) -> std::io::Result<()> {
+        self.end_batch()?;
+        self.file.flush()?;
+        self.file.get_ref().sync_data()
+    }
+
+    /// Puts it into its place.
+    fn finish(mut self) -> Result<(PathBuf, u64)> {
+        let written = (self.place.clone(), self.state.rows);
+        let placing = || format!("cannot write {}", written.0.display());
+        if matches!(self.form, TableForm::Arrow | TableForm::Parquet) {
+            let end = ArrowFile::new(self.table, &self.columns).end(&self.state.blocks);
+            self.file.write_all(&end).with_context(placing)?;
+        }
+        self.file.flush().with_context(placing)?;
+        self.file.get_ref().sync_data().with_context(placing)?;
+        drop(self.file);
+        #[cfg(feature = "parquet")]
+        if self.form == TableForm::Parquet {
+            super::parquet::convert(&self.path).with_context(placing)?;
+        }
+        fs::rename(&self.path, &self.place).with_context(placing)?;
+        Ok(written)
+    }
+
+    fn failed(&self, unfinished: &Path) -> String {
+        format!(
+            "cannot write {}; what was done is kept in {}, and --resume goes on with it",
+            self.place.display(),
+            unfinished.display()
+        )
+    }
+}
+
+/// Locks the folder, as two runs would write into one another.
+fn locked(unfinished: &Path, out: &Path) -> Result<File> {
+    let path = unfinished.join(LOCK);
+    let cannot = || format!("cannot write {}", path.display());
+    let lock = OpenOptions::new().create(true).append(true).open(&path).with_context(cannot)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => {
+            bail!("another run is writing into {}; wait for it, or name another one", out.display())
+        }
+        // Not every file system can lock.
+        Err(TryLockError::Error(_)) => Ok(lock),
+    }
+}
+
+/// How far an earlier run came; `None` where it did not come so far as to say so.
+fn progress(unfinished: &Path) -> Result<Option<Progress>> {
+    let path = unfinished.join(PROGRESS);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let text = files::read_text(&path, MAX_PROGRESS_LEN)?;
+    let broken = || format!("{} is not what a run wrote; --force begins anew", path.display());
+    serde_json::from_str(&text).with_context(broken).map(Some)
+}
+
+/// A number that tells runs apart: by their captures with lengths and times, and by how they are read.
+fn fingerprint(captures: &[PathBuf], target: &TableTarget, verb: &TablesVerb) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for capture in captures {
+        capture.hash(&mut hasher);
+        let about = fs::metadata(capture).ok();
+        about.map(|about| (about.len(), about.modified().ok())).hash(&mut hasher);
+    }
+    let TablesVerb { options, by, fail_if, .. } = verb;
+    let how = format!("{options:?} {by:?} {fail_if:?} {:?} {:?}", target.form, target.tables);
+    (env!("CARGO_PKG_VERSION"), how).hash(&mut hasher);
+    hasher.finish()
+}
