@@ -221,7 +221,7 @@ fn groups_are_counted_and_the_worst_named() {
 fn a_fleet_is_labelled_and_the_same_for_a_seed() {
     let folder = TempDir::new().unwrap();
     let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    let mix = "first_day = \"2026-11-23\"\ndays = 2\nfor = \"6s\"\n\
+    let mix = "first_day = \"2026-11-23\"\ndays = 2\nfor = \"6s\"\nloop = \"4s\"\nchannels = 1\n\
                [[session]]\nclient = \"web\"\nto_day = 1\nmetadata = { client_version = \"1\" }\n\
                [[session]]\nincident = [\"stall:at=1,for=4\"]\nfrom_day = 2\n";
     fs::write(at("mix.toml"), mix).unwrap();
