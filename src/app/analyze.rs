@@ -157,7 +157,7 @@ pub fn analyze(path: &Path, options: &AnalyzeOptions) -> Result<Analysis> {
         ..Options::default()
     };
     let recalled = |engine_options: Options| -> Result<Option<CaptureReplay>> {
-        let Some(Recalled { engine, ended }) = index::recall(path, engine_options, |_, _| ())?
+        let Some(Recalled { engine, ended, .. }) = index::recall(path, engine_options, |_, _| ())?
         else {
             return Ok(None);
         };

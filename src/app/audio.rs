@@ -1,5 +1,6 @@
 //! `audio`: what the listener heard, or the buffer as it stands.
 
+use std::io::Cursor;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -59,6 +60,22 @@ pub fn audio(path: &Path, out: &Path, options: &AudioOptions) -> Result<AudioSum
     output::refuse_input(path, out)?;
     refuse_other_forms(out)?;
     let output = OutputFile::create(out, options.force)?;
+    let (sound, replay) = sound(path, options)?;
+    sound.write(output, out)?;
+    let (peak, rms) = sound.level();
+    Ok(AudioSummary {
+        frames: sound.frames(),
+        channels: sound.channels,
+        sample_rate: sound.sample_rate,
+        peak,
+        rms,
+        labels: sound.labels.len(),
+        damage: replay.damage,
+    })
+}
+
+/// Audio of a capture, and its replay.
+pub(super) fn sound(path: &Path, options: &AudioOptions) -> Result<(Sound, CaptureReplay)> {
     let part = options.part.resolved(path)?;
     let (from, at) = (part.from, part.until().or(options.at));
     let is_ring = options.as_reference && !options.buffer;
@@ -88,17 +105,7 @@ pub fn audio(path: &Path, out: &Path, options: &AudioOptions) -> Result<AudioSum
         Some(heard) => Sound::by_clock(path, &replay.engine, heard, options.last)?,
         None => Sound::of(path, &replay.engine, options.last)?,
     };
-    sound.write(output, out)?;
-    let (peak, rms) = sound.level();
-    Ok(AudioSummary {
-        frames: sound.frames(),
-        channels: sound.channels,
-        sample_rate: sound.sample_rate,
-        peak,
-        rms,
-        labels: sound.labels.len(),
-        damage: replay.damage,
-    })
+    Ok((sound, replay))
 }
 
 /// Refuses a file whose name promises another form than WAV.
@@ -153,11 +160,14 @@ impl SessionFollower {
 }
 
 /// Audio that an engine knows.
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Sound {
-    samples: Vec<f32>,
-    channels: u16,
-    sample_rate: u32,
-    labels: Vec<AudioLabel>,
+    /// Interleaved.
+    pub samples: Vec<f32>,
+    pub channels: u16,
+    pub sample_rate: u32,
+    /// By their frames.
+    pub labels: Vec<AudioLabel>,
 }
 
 impl Sound {
@@ -217,6 +227,30 @@ impl Sound {
         let peak = self.samples.iter().fold(0.0, |peak: f32, sample| peak.max(sample.abs()));
         let squares: f64 = self.samples.iter().map(|&sample| f64::from(sample).powi(2)).sum();
         (peak, (squares / self.samples.len().max(1) as f64).sqrt())
+    }
+
+    /// The same audio up to or from a frame on, and filled up with silence to `frames`.
+    pub fn part(mut self, from: u64, frames: u64) -> Sound {
+        let channels = usize::from(self.channels);
+        let skipped = from.min(self.frames());
+        self.samples.drain(..skipped as usize * channels);
+        self.samples.resize(frames as usize * channels, 0.0);
+        self.labels.retain_mut(|label| {
+            let end = (label.frame + label.frames).saturating_sub(skipped).min(frames);
+            let begins = label.frame >= skipped || end > 0;
+            label.frame = label.frame.saturating_sub(skipped);
+            label.frames = label.frames.min(end.saturating_sub(label.frame));
+            begins && label.frame < frames
+        });
+        self
+    }
+
+    /// The audio as a WAV file.
+    pub fn wav(&self) -> Result<Vec<u8>> {
+        let mut file = Cursor::new(Vec::new());
+        let Sound { samples, channels, sample_rate, labels } = self;
+        wav::write(&mut file, samples, *channels, *sample_rate, labels)?;
+        Ok(file.into_inner())
     }
 
     /// Writes the audio as WAV to `output`, which becomes the file `out`.

@@ -10,8 +10,8 @@ use super::advice::worded;
 use super::analyze::next_commands;
 use super::audio::SessionFollower;
 use super::collected::collected;
-use super::recording;
-use super::what_if::{WhatIfVerb, what_if};
+use super::recording::{self, NamedScenario};
+use super::what_if::{self, WhatIfVerb};
 use crate::edge::output::is_dash;
 use crate::engine::{Engine, Options};
 use crate::heard::SessionAudio;
@@ -84,7 +84,7 @@ pub struct ReportVerb {
     /// The wind tunnel.
     pub tunnel: TunnelRuns,
     /// A scenario to lay over what was recorded, with its name.
-    pub what_if: Option<(String, Scenario)>,
+    pub what_if: Option<NamedScenario>,
     /// Threads; 0 is one for each core.
     pub threads: usize,
     /// How reasons say what to do.
@@ -140,19 +140,15 @@ fn sounds(engine: &Engine, heard: Option<SessionAudio>) -> Result<Vec<PageSound>
 
 /// What would have been heard; nothing where that is not known.
 fn sound_of_what_if(path: &Path, verb: &ReportVerb) -> Option<PageSound> {
-    let (name, scenario) = verb.what_if.as_ref().filter(|_| verb.audio)?;
-    let folder = tempfile::tempdir().ok()?;
-    let file = folder.path().join("heard.wav");
+    let NamedScenario { name, scenario } = verb.what_if.as_ref().filter(|_| verb.audio)?;
     let asked = WhatIfVerb {
         scenario: scenario.clone(),
         members: MOST_RUNS,
-        audio: Some(file.clone()),
         wording: verb.wording,
         ..WhatIfVerb::default()
     };
-    what_if(path, &asked).ok()?;
-    let wav = std::fs::read(file).ok()?;
-    Some(PageSound::new(&format!("with {name}"), true, wav))
+    let (_, sound) = what_if::sound(path, &asked).ok()?;
+    Some(PageSound::new(&format!("with {name}"), true, sound.wav().ok()?))
 }
 
 /// Length of a step of the curves of a session that lasts so long.
@@ -208,7 +204,7 @@ fn turn(
     let axes = axes.collect::<Result<Vec<_>, _>>()?;
     let settings = axes.iter().map(|axis| points(&Scenario::default(), std::slice::from_ref(axis)));
     let mut settings = settings.collect::<Result<Vec<Vec<Point>>, _>>()?.concat();
-    let given = verb.what_if.iter().map(|(_, scenario)| scenario.clone());
+    let given = verb.what_if.iter().map(|given| given.scenario.clone());
     settings.extend(given.map(|scenario| Point { values: Vec::new(), scenario }));
     let options = ask_options(verb, tunnel.runs, tunnel.step_s);
     options.report.check(at_s)?;
@@ -223,5 +219,5 @@ fn turn(
     };
     let knobs = axes.iter().map(knob).collect();
     let given = verb.what_if.as_ref().zip(rows.first());
-    Ok((knobs, given.map(|((name, _), row)| Setting::given(name, row, at_s))))
+    Ok((knobs, given.map(|(given, row)| Setting::given(&given.name, row, at_s))))
 }

@@ -20,7 +20,7 @@ use crate::mcp::views::{self, any_list};
 use crate::mcp::wording::ARGUMENTS;
 use crate::report::sweep::{Find, Sweep};
 use crate::report::text::Figure;
-use crate::sweep::axis::{Axis, points};
+use crate::sweep::axis::{Axis, points_from};
 use crate::sweep::rows::{Predicate, SweepRow};
 
 /// Rows that one call may compute: a minute's work.
@@ -142,10 +142,10 @@ impl SweepCall {
             (1..=MAX_MEMBERS).contains(&members),
             "members is {members}; give from 1 to {MAX_MEMBERS}"
         );
-        let scenario = self.change.scenario()?;
+        let (scenario, at) = (self.change.base()?, self.change.at()?);
         let axes = self.vary.iter().map(|text| Axis::vary(text, &scenario));
         let axes = axes.collect::<Result<Vec<_>, _>>()?;
-        let count = points(&scenario, &axes)?.len();
+        let count = points_from(&scenario, &axes, at)?.len();
         let rows = count.saturating_mul(usize::try_from(members)?);
         ensure!(
             rows <= MAX_ROWS,
@@ -153,6 +153,7 @@ impl SweepCall {
         );
         Ok(SweepVerb {
             scenario,
+            at,
             axes,
             open_loop: self.open_loop,
             reference_only: false,
