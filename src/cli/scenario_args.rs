@@ -20,7 +20,7 @@ use crate::sweep::rows::Predicate;
   lagtape what-if incident.lagtape --op 6s:seek=16s --op 3s:down=250KB/s
   lagtape what-if incident.lagtape --rate 1.002 --open-loop
   lagtape what-if incident.lagtape --at 12s --down 1MB/s --lead-floor 0.5
-  lagtape what-if incident.lagtape --scenario a.toml --scenario b.toml --capture out
+  lagtape what-if x.lagtape --scenario a.toml --scenario b.toml --capture out
   lagtape what-if incident.lagtape --op 6s:seek=16s --audio heard.wav
 
 The answer says how far it can be trusted: exact, exact until a moment, or by a model of the \

@@ -20,7 +20,7 @@ pub struct ChangeArgs {
     /// At a time: "6s:seek=16s", "10s:pause", "12s:resume", "15s:rate=0.98", "3s:down=250KB/s"
     #[serde(default)]
     pub ops: Vec<String>,
-    /// When all of set begins; ops may leave their times out
+    /// When set begins
     pub begins_s: Option<f64>,
     /// In place of the recorded ones
     #[serde(default)]

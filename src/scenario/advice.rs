@@ -54,12 +54,6 @@ impl Wording {
 }
 
 impl Advice {
-    /// What to do, in the words of no door.
-    #[must_use]
-    pub fn plainly(self) -> String {
-        plain(self)
-    }
-
     /// A sentence with what to do.
     #[must_use]
     pub fn after(self, sentence: &str, wording: Wording) -> String {

@@ -61,8 +61,7 @@ pub struct AskableGroup {
 }
 
 /// What the listener may do at a time.
-const OPS: [(&str, &str); 4] =
-    [("seek", "seek=0.7s"), ("pause", "pause"), ("resume", "resume"), ("rate", "rate=0.93")];
+const OPS: [(&str, &str); 3] = [("seek", "seek=0.7s"), ("pause", "pause"), ("rate", "rate=0.93")];
 
 impl Askable {
     /// Of a capture that cannot be asked at all.
@@ -93,7 +92,7 @@ impl Askable {
                 askable.put(tier, wording).knobs.push(name);
             }
         }
-        let Some(at) = askable.moment() else { return askable.finished() };
+        let Some(at) = askable.moment() else { return askable.finished(wording) };
         for (name, op) in OPS {
             let mut scenario = Scenario::default();
             let read = parse::add_op(&mut scenario, &format!("{at}:{op}"));
@@ -110,7 +109,7 @@ impl Askable {
                 askable.put(tier, wording).at_a_time.push(name);
             }
         }
-        askable.finished()
+        askable.finished(wording)
     }
 
     /// The group of those that are answered in that tier or refused with that sentence.
@@ -142,12 +141,12 @@ impl Askable {
         (longest.1 > longest.0).then(|| Span((middle_s * 1e3).round() as u64 * 1_000_000))
     }
 
-    fn finished(mut self) -> Askable {
+    fn finished(mut self, wording: Wording) -> Askable {
         self.answers.sort_by_key(|group| group.tier);
         for (names, why, advice) in UNANSWERABLE {
             let refused = AskableGroup {
                 tier: Tier::Refused,
-                why: Some(format!("{why}; {}", advice.plainly())),
+                why: Some(advice.after(why, wording)),
                 knobs: names.iter().map(|name| (*name).to_owned()).collect(),
                 at_a_time: Vec::new(),
             };

@@ -145,11 +145,19 @@ impl Scenario {
                 "playback.start_offset_s",
                 "it says where the listener begins; seek at that time",
             ),
-            (quantum_frames.is_some(), "playback.quantum_frames", "it holds all the time"),
-            (self.playback.replace_ops, "playback.replace_ops", "it holds all the time"),
+            (
+                quantum_frames.is_some(),
+                "playback.quantum_frames",
+                "it holds all the time; leave it out",
+            ),
+            (
+                self.playback.replace_ops,
+                "playback.replace_ops",
+                "it holds all the time; leave it out",
+            ),
         ];
         if let Some((_, key, why)) = only_at_first.into_iter().find(|(is_set, ..)| *is_set) {
-            let reason = format!("{why}, or ask for it without a moment at which it begins");
+            let reason = format!("{why}, or leave the moment out at which it begins");
             return Err(ScenarioError::value(key, reason));
         }
         if let Some(rate) = rate {

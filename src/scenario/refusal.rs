@@ -66,7 +66,14 @@ pub enum NoAnswer {
     Kept(Cause),
     /// The model cannot change that.
     #[error("{}", without_part(.0))]
-    Unknown(#[from] UnknownToModel),
+    Unknown(UnknownToModel),
+}
+
+/// Not as a cause, which would be said beside it.
+impl From<UnknownToModel> for NoAnswer {
+    fn from(unknown: UnknownToModel) -> NoAnswer {
+        NoAnswer::Unknown(unknown)
+    }
 }
 
 impl NoAnswer {

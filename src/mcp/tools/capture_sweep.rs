@@ -33,7 +33,7 @@ pub struct SweepCall {
     /// "lead-floor=0.25..2:0.05", "down=100KB/s,200KB/s", or a name alone; several make a cross product
     vary: Vec<String>,
     /// Search for the smallest change of the knob after which this holds in all runs: "lag_s == 0",
-    /// "stale_ticks == 0", "slices_behind == 0", "lead_p5 >= 0.1", "staleness_p95 < 1"
+    /// "slices_behind == 0", "lead_p5 >= 0.1", "staleness_p95 < 1"
     find: Option<String>,
     #[serde(flatten)]
     change: ChangeArgs,
@@ -55,7 +55,7 @@ pub struct Swept {
     id: String,
     /// What the columns of values are
     keys: Vec<String>,
-    /// values, tier, lags, bad_s, onset_s, stale_ticks, behind, lead_p5_s, lead_p50_s, staleness_p95_s, or refusal
+    /// values, tier, lags, bad_s, stale_ticks, …, or refusal
     #[schemars(schema_with = "any_list")]
     rows: Vec<Value>,
     rows_total: u64,

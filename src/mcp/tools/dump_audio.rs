@@ -47,7 +47,7 @@ pub(super) struct CaptureAudioArgs {
     at_s: Option<f64>,
     #[serde(flatten)]
     change: ChangeArgs,
-    /// With set or ops: both side by side, and the loop
+    /// Both sides and the loop
     #[serde(default)]
     ab: bool,
 }

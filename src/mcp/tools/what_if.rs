@@ -30,7 +30,7 @@ pub struct WhatIfCall {
     capture: String,
     #[serde(flatten)]
     change: ChangeArgs,
-    /// Several at once, each with a name, set, ops, begins_s
+    /// Several, each with name, set, ops
     #[serde(default)]
     #[schemars(schema_with = "views::any_list")]
     scenarios: Vec<NamedChange>,
@@ -103,11 +103,11 @@ pub struct WhatIfAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::any_object")]
     counterfactual: Option<Value>,
-    /// Of several scenarios: name, tier, heard and figures, or refusal
+    /// name, tier, heard, …, or refusal
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "views::any_list")]
     alternatives: Vec<Value>,
-    /// Where it is a matter of luck: what could have been, the likeliest first
+    /// What could have been, the likeliest first
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "views::any_list")]
     outcomes: Vec<Value>,

@@ -463,17 +463,17 @@ fn several_scenarios_moments_and_both_sides_are_arguments() {
     assert!(rows[1]["refusal"].as_str().unwrap().contains("the session ends at"), "{answer}");
 
     let set = json!({"lead-floor": 0.6});
-    let later = json!({"capture": "healthy", "set": set, "begins_s": 3, "members": 4});
-    let op = json!({"capture": "healthy", "ops": ["3s:lead-floor=0.6"], "members": 4});
+    let later = json!({"capture": "healthy", "set": set, "begins_s": 1, "members": 4});
+    let op = json!({"capture": "healthy", "ops": ["1s:lead-floor=0.6"], "members": 4});
     let [later, op] = [later, op].map(|args| client.call("capture_what_if", &args));
     assert_eq!(later["counterfactual"], op["counterfactual"]);
-    assert!(later["command"].as_str().unwrap().contains(" --at 3"), "{later}");
+    assert!(later["command"].as_str().unwrap().contains(" --at 1"), "{later}");
 
     let content = json!({"capture": "healthy", "ops": ["3s:depth=2"]});
     let refused = client.failure("capture_what_if", &content);
     assert!(refused.contains("ask what that costs in time with tick-factor in set"), "{refused}");
 
-    let both = json!({"capture": "healthy", "ops": ["3s:seek=1s"], "ab": true});
+    let both = json!({"capture": "healthy", "ops": ["1s:seek=2s"], "ab": true});
     let answer = client.call("capture_dump_audio", &both);
     assert!(std::fs::metadata(answer["path"].as_str().unwrap()).unwrap().len() > 10_000);
     assert!(answer["summary"].as_str().unwrap().contains("the loop at the end"), "{answer}");
