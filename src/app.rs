@@ -6,6 +6,7 @@
 // One file a verb.
 mod analyze;
 mod audio;
+mod audio_ab;
 mod backend;
 mod cat;
 mod cut;
@@ -48,6 +49,7 @@ mod runtime;
 pub use advice::worded;
 pub use analyze::{AnalyzeOptions, analyze, analyze_all};
 pub use audio::{AudioOptions, AudioSummary, audio, audio_samples};
+pub use audio_ab::{AbFile, AbOptions, AbSummary, audio_ab};
 pub use backend::{BackendPorts, BackendVerb, BusPort, backend};
 pub use captures::{CaptureFolders, FoundCapture, ListedCapture, with_folders};
 pub use cat::{CatFilter, MessagePage, cat, messages};
@@ -73,8 +75,8 @@ pub use query::{QueryVerb, query, timeline};
 pub use record::{
     LIVE_TRACKER_BOUND, RecordVerb, RecordedSession, SessionSource, live_analysis, record,
 };
-pub use recording::read_scenario;
 pub(crate) use recording::toml_fault;
+pub use recording::{askable, read_scenario};
 pub use recover::{Recovered, recover, recovered_text};
 pub use redact::{
     LeftPlace, LeftSummary, RedactOptions, RedactSummary, Removed, check_redacted, left_text,
@@ -91,4 +93,4 @@ pub use tables::{
 };
 pub use verify::{ReplayCheck, Verified, verified_text, verify};
 pub use watch::{Watching, check_capture};
-pub use what_if::{WhatIfVerb, what_if};
+pub use what_if::{WhatIfVerb, what_if, what_ifs};

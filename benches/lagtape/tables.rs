@@ -64,7 +64,7 @@ fn checkpoint_rows(path: &Path) -> u64 {
     let marker = records.marker().expect("a marker");
     let index = whole_index(&mut file, marker).expect("a sound file").expect("checkpoints");
     let mut count = 0;
-    index.visit(&mut |_| count += 1);
+    assert!(index.visit(&mut |_| count += 1), "rows of all checkpoints");
     count
 }
 

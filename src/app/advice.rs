@@ -1,5 +1,6 @@
 //! Errors of the core with what to do, in the words of a door.
 
+use crate::scenario::ScenarioError;
 use crate::scenario::advice::{Advice, Wording};
 use crate::scenario::answer::NoAnswer;
 use crate::scenario::derive::Quantised;
@@ -16,5 +17,7 @@ pub fn worded(error: &anyhow::Error, wording: Wording) -> String {
 
 fn advice(error: &anyhow::Error) -> Option<Advice> {
     let no_answer = error.downcast_ref().and_then(NoAnswer::advice);
-    no_answer.or_else(|| error.downcast_ref().map(|quantised: &Quantised| quantised.advice()))
+    let scenario = || error.downcast_ref().and_then(ScenarioError::advice);
+    let quantised = || error.downcast_ref().map(|quantised: &Quantised| quantised.advice());
+    no_answer.or_else(scenario).or_else(quantised)
 }

@@ -75,7 +75,7 @@ pub(super) fn analyzed<C>(
         ..Options::default()
     };
     let recalled = |engine_options: Options| -> Result<Option<(CaptureReplay, C)>> {
-        let Some(Recalled { engine, ended }) = index::recall(path, engine_options, |_, _| ())?
+        let Some(Recalled { engine, ended, .. }) = index::recall(path, engine_options, |_, _| ())?
         else {
             return Ok(None);
         };

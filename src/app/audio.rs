@@ -1,5 +1,6 @@
 //! `audio`: what the listener heard, or the buffer as it stands.
 
+use std::io::Cursor;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -14,7 +15,7 @@ use crate::parse::Misuse;
 use crate::playhead::PlayheadSource;
 use crate::report::wav::AudioLabel;
 use crate::report::{DamageReport, flac, text, wav};
-use crate::review::SessionFollower;
+use crate::review::{CaptureReplay, SessionFollower};
 use crate::time::{Nanos, Offset, Span};
 
 /// What to write.
@@ -60,7 +61,7 @@ pub fn audio(path: &Path, out: &Path, options: &AudioOptions) -> Result<AudioSum
     output::refuse_input(path, out)?;
     let form = AudioForm::of(out)?;
     let output = OutputFile::create(out, options.force)?;
-    let (sound, damage) = sound(path, options)?;
+    let (sound, replay) = sound(path, options)?;
     let clipped = sound.write(output, out, form)?;
     let (peak, rms) = sound.level();
     Ok(AudioSummary {
@@ -71,7 +72,7 @@ pub fn audio(path: &Path, out: &Path, options: &AudioOptions) -> Result<AudioSum
         rms,
         labels: sound.labels.len(),
         clipped,
-        damage,
+        damage: replay.damage,
     })
 }
 
@@ -82,7 +83,8 @@ pub fn audio_samples(path: &Path, options: &AudioOptions) -> Result<(Vec<f32>, u
     Ok((samples, channels, sample_rate))
 }
 
-fn sound(path: &Path, options: &AudioOptions) -> Result<(Sound, Option<DamageReport>)> {
+/// Audio of a capture, and its replay.
+pub(super) fn sound(path: &Path, options: &AudioOptions) -> Result<(Sound, CaptureReplay)> {
     let part = options.part.resolved(path)?.or_until(options.at);
     let is_ring = options.as_reference && !options.buffer;
     let engine_options = Options {
@@ -103,7 +105,7 @@ fn sound(path: &Path, options: &AudioOptions) -> Result<(Sound, Option<DamageRep
         Some(heard) => Sound::by_clock(path, &replay.engine, heard, options.last)?,
         None => Sound::of(path, &replay.engine, options.last)?,
     };
-    Ok((sound, replay.damage))
+    Ok((sound, replay))
 }
 
 /// The form of audio in a file.
@@ -114,6 +116,14 @@ pub(super) enum AudioForm {
 }
 
 impl AudioForm {
+    /// How the names of such files end.
+    pub fn ending(self) -> &'static str {
+        match self {
+            AudioForm::Wav => "wav",
+            AudioForm::Flac => "flac",
+        }
+    }
+
     /// The form that a file's name asks for; stdout gets WAV, and so does a name without an ending.
     pub fn of(out: &Path) -> Result<AudioForm> {
         let Some(ending) = out.extension().filter(|_| !is_dash(out)) else {
@@ -135,11 +145,14 @@ impl AudioForm {
 }
 
 /// Audio that an engine knows.
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Sound {
-    samples: Vec<f32>,
-    channels: u16,
-    sample_rate: u32,
-    labels: Vec<AudioLabel>,
+    /// Interleaved.
+    pub samples: Vec<f32>,
+    pub channels: u16,
+    pub sample_rate: u32,
+    /// By their frames.
+    pub labels: Vec<AudioLabel>,
 }
 
 impl Sound {
@@ -199,6 +212,30 @@ impl Sound {
         let peak = self.samples.iter().fold(0.0, |peak: f32, sample| peak.max(sample.abs()));
         let squares: f64 = self.samples.iter().map(|&sample| f64::from(sample).powi(2)).sum();
         (peak, (squares / self.samples.len().max(1) as f64).sqrt())
+    }
+
+    /// The same audio up to or from a frame on, and filled up with silence to `frames`.
+    pub fn part(mut self, from: u64, frames: u64) -> Sound {
+        let channels = usize::from(self.channels);
+        let skipped = from.min(self.frames());
+        self.samples.drain(..skipped as usize * channels);
+        self.samples.resize(frames as usize * channels, 0.0);
+        self.labels.retain_mut(|label| {
+            let end = (label.frame + label.frames).saturating_sub(skipped).min(frames);
+            let begins = label.frame >= skipped || end > 0;
+            label.frame = label.frame.saturating_sub(skipped);
+            label.frames = label.frames.min(end.saturating_sub(label.frame));
+            begins && label.frame < frames
+        });
+        self
+    }
+
+    /// The audio as a WAV file.
+    pub fn wav(&self) -> Result<Vec<u8>> {
+        let mut file = Cursor::new(Vec::new());
+        let Sound { samples, channels, sample_rate, labels } = self;
+        wav::write(&mut file, samples, *channels, *sample_rate, labels)?;
+        Ok(file.into_inner())
     }
 
     /// Writes the audio to `output`, which becomes the file `out`. Gives the samples that were clipped.

@@ -16,6 +16,8 @@ pub(super) struct Recalled {
     pub engine: Engine,
     /// Time of the end record.
     pub ended: Nanos,
+    /// Records that were lost while recording.
+    pub lost: u64,
 }
 
 /// Recalls a capture from its checkpoints and calls `watch` for every row; `None` when the checkpoints
@@ -35,11 +37,12 @@ pub(super) fn recall(
         engine.recall(row);
         watch(&engine, row);
     });
-    engine.recall_totals(&index.totals());
+    let totals = index.totals();
+    engine.recall_totals(&totals);
     if let Some(at) = index.last_rows_at() {
         see_end(file, marker, at, &mut engine).with_context(context)?;
     }
-    Ok(whole.then_some(Recalled { engine, ended: index.ended }))
+    Ok(whole.then_some(Recalled { engine, ended: index.ended, lost: totals.lost }))
 }
 
 /// Shows the engine what the last records say about the end of the session, from an offset on.

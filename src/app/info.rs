@@ -11,19 +11,24 @@ use serde::Serialize;
 use super::index::{self, Recalled};
 use super::outcome::Outcome;
 use super::peek::direction_name;
+use super::recording;
 use crate::capture::{Body, Ending, Header, Record, Salvage, Totals, last_checkpoint};
 use crate::edge::files;
 use crate::engine::Options;
 use crate::engine::pings::Pings;
 use crate::report::text::{Bytes, Figure, OneLine};
-use crate::report::{DamageReport, EndingReport, RoundTripReport, SCHEMA};
+use crate::report::{DamageReport, EndingReport, RoundTripReport, SCHEMA, askable};
 use crate::review::CaptureReplay;
+use crate::scenario::advice::Wording;
+use crate::scenario::askable::Askable;
 use crate::time::Nanos;
 
 /// Largest capture whose checkpoints are read to say how its session ended, …
 const MAX_RECALLED_LEN: u64 = 1 << 30;
 /// … and largest that is read whole for it where it has none.
 const MAX_REPLAYED_LEN: u64 = 64 << 20;
+/// Largest capture of which it is said unasked what can be asked of it: about a minute and a half.
+const MAX_ASKED_LEN: u64 = 16 << 20;
 
 /// The facts of a capture.
 #[derive(Debug, Clone, Serialize)]
@@ -60,6 +65,8 @@ pub struct Info {
     pub checked: bool,
     /// What is damaged of what was checked.
     pub damage: Option<DamageReport>,
+    /// What can be asked of it in what-ifs; `null` where nobody looked, as of a large capture.
+    pub askable: Option<Askable>,
 }
 
 /// The header record.
@@ -114,6 +121,7 @@ pub fn info(path: &Path) -> Result<Info> {
         torn_bytes: 0,
         checked: true,
         damage: None,
+        askable: None,
     };
     let mut seen = Seen::default();
     if let Some(first) = records.next_record().with_context(context)? {
@@ -148,7 +156,8 @@ fn ending(path: &Path, file_bytes: u64) -> Result<Option<EndingReport>> {
     let options = Options { headers_only: true, tracker_bound: Some(1), ..Options::default() };
     let mut recalled = None;
     if file_bytes <= MAX_RECALLED_LEN
-        && let Some(Recalled { engine, ended }) = index::recall(path, options.clone(), |_, _| ())?
+        && let Some(Recalled { engine, ended, .. }) =
+            index::recall(path, options.clone(), |_, _| ())?
     {
         recalled = Some(EndingReport::of(&engine, ended));
     }
@@ -223,6 +232,16 @@ impl Info {
     }
 }
 
+impl Info {
+    /// Says what can be asked of the capture at `path`: of any, or of one that is read and modelled at
+    /// once.
+    pub fn say_askable(&mut self, path: &Path, any: bool, wording: Wording) {
+        if any || self.file_bytes <= MAX_ASKED_LEN {
+            self.askable = Some(recording::askable(path, wording));
+        }
+    }
+}
+
 /// Prints the facts for a person.
 #[must_use]
 pub fn info_text(info: &Info) -> String {
@@ -286,6 +305,10 @@ pub fn info_text(info: &Info) -> String {
     }
     if let Some(damage) = &info.damage {
         line("damage", &damage.reason);
+    }
+    match &info.askable {
+        Some(askable) => out.push_str(&askable::text(askable)),
+        None => line("what-if", "not looked at: the capture is long; info --askable does"),
     }
     out
 }

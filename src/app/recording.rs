@@ -5,15 +5,18 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use super::advice::worded;
 use super::index;
 use crate::capture::CheckpointRow;
 use crate::edge::files;
 use crate::engine::{Engine, Options};
 use crate::parse::Misuse;
 use crate::report::DamageReport;
-use crate::scenario::Scenario;
-use crate::scenario::answer::{Recording, RecordingBuilder};
+use crate::scenario::advice::Wording;
+use crate::scenario::answer::{AskOptions, Recording, RecordingBuilder};
+use crate::scenario::askable::Askable;
 use crate::scenario::columns::{Columns, ColumnsBuilder};
+use crate::scenario::{NamedScenario, Scenario};
 
 /// Longest scenario file in bytes.
 const MAX_SCENARIO_LEN: usize = 1 << 20;
@@ -38,24 +41,45 @@ pub(super) fn read(path: &Path, modelled: bool) -> Result<Recording> {
     read().with_context(|| format!("cannot replay {}", path.display()))
 }
 
+/// What can be asked of a capture, in the words of a door.
+pub fn askable(path: &Path, wording: Wording) -> Askable {
+    let recording = match read(path, true) {
+        Ok(recording) => recording,
+        Err(error) => return Askable::nothing(worded(&error, wording)),
+    };
+    let options = AskOptions { wording, ..AskOptions::default() };
+    Askable::of(&recording.prepare(options), wording)
+}
+
 /// The columns of a capture from its checkpoints, if these cover all of it.
 fn columns(path: &Path) -> Result<Option<Columns>> {
     let mut columns = ColumnsBuilder::new();
     let see = |engine: &Engine, row: &CheckpointRow| columns.recall(engine, row);
     let recalled = index::recall(path, Options::default(), see)?;
+    // Checkpoints do not know when records were lost.
+    let recalled = recalled.filter(|recalled| recalled.lost == 0);
     Ok(recalled.and_then(|recalled| columns.finish(&recalled.engine, recalled.ended)))
 }
 
-/// Reads a scenario file: TOML with the keys of [`Scenario`].
-pub fn read_scenario(path: &Path) -> Result<Scenario> {
-    let name = path.display();
+/// Reads a scenario file: TOML with the keys of [`Scenario`], and perhaps with `name`. The name of the
+/// file stands for it.
+pub fn read_scenario(path: &Path) -> Result<NamedScenario> {
+    let shown = path.display();
     let text = files::read_text(path, MAX_SCENARIO_LEN)?;
     if text.len() > MAX_SCENARIO_LEN {
-        bail!(Misuse(format!("{name} is too long for a scenario")));
+        bail!(Misuse(format!("{shown} is too long for a scenario")));
     }
-    let document: Value =
+    let mut document: Value =
         toml::from_str(&text).map_err(|error| Misuse(toml_fault(path, &text, &error)))?;
-    Scenario::from_value(&document).with_context(|| format!("{name} is no scenario"))
+    let stem = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    let name = match document.as_object_mut().and_then(|fields| fields.remove("name")) {
+        None => stem,
+        Some(Value::String(name)) => name,
+        Some(_) => bail!(Misuse(format!("{shown} is no scenario: name: write a text"))),
+    };
+    let scenario = Scenario::from_value(&document);
+    let scenario = scenario.with_context(|| format!("{shown} is no scenario"))?;
+    Ok(NamedScenario { name, scenario })
 }
 
 /// What is wrong with a TOML file, in a sentence that repeats nothing of it: a secret may stand there.

@@ -4,13 +4,14 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::what_if::{WhatIfVerb, what_if};
+use super::what_if::{self, WhatIfVerb};
 use crate::edge::files;
 use crate::edge::output::is_dash;
 use crate::report::Analysis;
 use crate::report::page::tunnel::Tunnel;
 use crate::report::page::{PageSession, PageSound};
 use crate::review::{self, MOST_RUNS, PageRequest, TunnelRuns};
+use crate::scenario::NamedScenario;
 
 /// A session for a page; the analysis says what it shows.
 pub fn page_session(path: &Path, request: &PageRequest) -> Result<(PageSession, Analysis)> {
@@ -39,24 +40,17 @@ pub(super) fn tunnel(
 
 /// What would have been heard, or why that is not known; `None` where nobody asks.
 fn sound_of_what_if(path: &Path, request: &PageRequest) -> Option<Result<PageSound, String>> {
-    let (name, scenario) = request.what_if.as_ref().filter(|_| request.audio)?;
-    let made = || {
-        let folder = tempfile::tempdir().context("cannot write a temporary file")?;
-        let file = folder.path().join("heard.wav");
-        let asked = WhatIfVerb {
-            scenario: scenario.clone(),
-            members: MOST_RUNS,
-            audio: Some(file.clone()),
-            wording: request.wording,
-            ..WhatIfVerb::default()
-        };
-        what_if(path, &asked)?;
-        let wav = std::fs::read(file).context("cannot read a temporary file")?;
-        anyhow::Ok(PageSound::new(&format!("with {name}"), true, wav))
+    let NamedScenario { name, scenario } = request.what_if.as_ref().filter(|_| request.audio)?;
+    let asked = WhatIfVerb {
+        scenario: scenario.clone(),
+        members: MOST_RUNS,
+        wording: request.wording,
+        ..WhatIfVerb::default()
     };
-    let worded = |error: anyhow::Error| super::advice::worded(&error, request.wording);
-    Some(
-        made()
-            .map_err(|error| format!("what would have been heard with {name}: {}", worded(error))),
-    )
+    let made = what_if::sound(path, &asked)
+        .and_then(|(_, sound)| Ok(PageSound::new(&format!("with {name}"), true, sound.wav()?)));
+    Some(made.map_err(|error| {
+        let why = super::advice::worded(&error, request.wording);
+        format!("what would have been heard with {name}: {why}")
+    }))
 }

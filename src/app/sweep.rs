@@ -13,20 +13,23 @@ use crate::report::SCHEMA;
 use crate::report::sweep::{Find, Sweep, SweptAxis, SweptCapture};
 use crate::report::what_if::ModelUse;
 use crate::scenario::advice::Wording;
-use crate::scenario::answer::{AskOptions, Prepared, Recording};
+use crate::scenario::answer::{AskOptions, NoAnswer, Prepared, Recording};
 use crate::scenario::model::DEFAULT_MEMBERS;
 use crate::scenario::open_loop::Scratch;
 use crate::scenario::{Scenario, Tier};
-use crate::sweep::axis::{Axis, MAX_SCENARIOS, Point, points};
+use crate::sweep::axis::{Axis, MAX_SCENARIOS, Point, points_from};
 use crate::sweep::rows::{Predicate, SweepRow, SweepSummary};
 use crate::sweep::search::{SearchResult, search};
 use crate::sweep::{Progress, answer_all, map_in_order};
+use crate::time::Span;
 
 /// What is tried.
 #[derive(Debug, Clone, Default)]
 pub struct SweepVerb {
     /// What is different in all scenarios.
     pub scenario: Scenario,
+    /// When it begins, with what is varied, if not from the beginning on.
+    pub at: Option<Span>,
     /// What is varied; the last runs fastest.
     pub axes: Vec<Axis>,
     /// Keep the recorded slices, whatever the server would have done.
@@ -59,7 +62,7 @@ impl SweepVerb {
     /// All scenarios, none of them impossible.
     fn points(&self, captures: usize) -> Result<Vec<Point>> {
         self.report.check(0.0)?;
-        let points = points(&self.scenario, &self.axes)?;
+        let points = self.points_of(&self.axes)?;
         let rows = points.len().saturating_mul(captures);
         if rows > MAX_SCENARIOS {
             let each = points.len();
@@ -70,9 +73,20 @@ impl SweepVerb {
         }
         let needs = points.iter().map(|point| point.scenario.needs(self.open_loop));
         if let Some(need) = needs.into_iter().find(|need| need.tier == Tier::Refused) {
-            bail!(need.reason);
+            return Err(NoAnswer::Question(need.reason).into());
         }
         Ok(points)
+    }
+
+    /// The scenarios of these axes.
+    fn points_of(&self, axes: &[Axis]) -> Result<Vec<Point>> {
+        Ok(points_from(&self.scenario, axes, self.at)?)
+    }
+
+    /// The scenario without what is varied.
+    fn unvaried(&self) -> Result<Scenario> {
+        let mut points = self.points_of(&[])?;
+        Ok(points.remove(0).scenario)
     }
 }
 
@@ -88,12 +102,19 @@ impl Captures {
         let modelled =
             (points.iter()).any(|point| point.scenario.needs(verb.open_loop).tier == Tier::Model);
         let only_by_model = points.iter().all(|point| !point.scenario.only_moves_playhead());
+        let unvaried = verb.unvaried()?;
         let recordings = map_in_order(paths, verb.threads, |path| {
             let recording = recording::read(path, modelled)?;
-            if modelled
-                && let Err(refusal) = recording.model()
-                && only_by_model
-            {
+            // What refuses every row of this capture is said once.
+            let all_by_model = || modelled && only_by_model && recording.model().is_err();
+            let refused = recording.knows(&unvaried).and_then(|()| match points.first() {
+                Some(point) if all_by_model() => {
+                    let prepared = recording.prepare(verb.options());
+                    prepared.tier(&point.scenario, &mut Scratch::default()).map(drop)
+                }
+                _ => Ok(()),
+            });
+            if let Err(refusal) = refused {
                 let context = format!("no answer from {}", path.display());
                 return Err(anyhow::Error::from(refusal).context(context));
             }
@@ -170,7 +191,7 @@ pub fn find(
     let points = verb.points(paths.len())?;
     let captures = Captures::read(paths, verb, &points)?;
     let prepared = captures.prepare(verb.options());
-    let unvaried = Point { values: Vec::new(), scenario: verb.scenario.clone() };
+    let unvaried = Point { values: Vec::new(), scenario: verb.unvaried()? };
     let mut find = Find {
         condition: condition.to_string(),
         figure: *condition,
@@ -209,7 +230,7 @@ fn try_values(
     let mut rows: Vec<SweepRow> = Vec::new();
     let judge = |values: &[f64]| {
         let points =
-            points_of(verb, Axis { knob: axis.knob, values: values.to_vec(), step: None })?;
+            verb.points_of(&[Axis { knob: axis.knob, values: values.to_vec(), step: None }])?;
         let before = rows.len();
         let progress = &|done, total| progress(before + done, before + total);
         let Some(more) = answer_all(prepared, &points, verb.threads, progress)? else {
@@ -232,10 +253,6 @@ fn try_values(
     Ok(())
 }
 
-fn points_of(verb: &SweepVerb, axis: Axis) -> Result<Vec<Point>> {
-    Ok(points(&verb.scenario, &[axis])?)
-}
-
 /// What a whole ensemble says about the value that was found with few runs.
 fn confirm(
     verb: &SweepVerb,
@@ -245,7 +262,7 @@ fn confirm(
     progress: Progress<'_>,
 ) -> Result<Vec<SweepRow>> {
     let options = AskOptions { members: verb.members.max(DEFAULT_MEMBERS), ..verb.options() };
-    let points = points_of(verb, Axis { knob: axis.knob, values: vec![value], step: None })?;
+    let points = verb.points_of(&[Axis { knob: axis.knob, values: vec![value], step: None }])?;
     Ok(answer_all(&captures.prepare(options), &points, verb.threads, progress)?.ok_or(Stopped)?)
 }
 

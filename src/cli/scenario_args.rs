@@ -7,11 +7,12 @@ use anyhow::Result;
 use super::values::{ReportWindow, Seconds, parse_seconds, parse_window};
 use crate::app::{SweepVerb, WhatIfVerb};
 use crate::cli::scenario::ScenarioArgs;
-use crate::cli::wording::FLAGS;
+use crate::cli::wording::{FLAGS, KEYS};
 use crate::lag::{DEFAULT_STALE_THRESHOLD_S, ReportArgs};
 use crate::parse::Misuse;
+use crate::scenario::NamedScenario;
 use crate::scenario::model::DEFAULT_MEMBERS;
-use crate::sweep::axis::{Axis, points};
+use crate::sweep::axis::{Axis, points_from};
 use crate::sweep::rows::Predicate;
 
 #[derive(Debug, clap::Args)]
@@ -19,7 +20,8 @@ use crate::sweep::rows::Predicate;
   lagtape what-if incident.lagtape --lead-floor 0.6
   lagtape what-if incident.lagtape --op 6s:seek=16s --op 3s:down=250KB/s
   lagtape what-if incident.lagtape --rate 1.002 --open-loop
-  lagtape what-if incident.lagtape --scenario change.toml --json
+  lagtape what-if incident.lagtape --at 12s --down 1MB/s --lead-floor 0.5
+  lagtape what-if x.lagtape --scenario a.toml --scenario b.toml --capture out
   lagtape what-if incident.lagtape --op 6s:seek=16s --audio heard.wav
 
 The answer says how far it can be trusted: exact, exact until a moment, or by a model of the \
@@ -39,16 +41,18 @@ pub struct WhatIfArgs {
     #[command(flatten)]
     pub coverage: CoverageArgs,
     /// Write what would have been heard as a WAV or FLAC file; with a model an approximation: the
-    /// recording's own audio where the model puts it, and the source where none was rendered
+    /// recording's own audio where the model puts it, and the source where none was rendered. Of several
+    /// scenarios a folder, in which each has its name
     #[arg(long, value_name = "FILE")]
     pub audio: Option<PathBuf>,
-    /// Write the counterfactual session as a capture for every other command, marked in its header
+    /// Write the counterfactual session as a capture for every other command, marked in its header; of
+    /// several scenarios likewise a folder
     #[arg(long, value_name = "FILE")]
     pub capture: Option<PathBuf>,
     /// Replace existing files
     #[arg(long)]
     pub force: bool,
-    /// One JSON object
+    /// One JSON object; of several scenarios an array of them
     #[arg(long)]
     pub json: bool,
 }
@@ -76,19 +80,20 @@ impl CoverageArgs {
 }
 
 impl WhatIfArgs {
-    pub fn verb(&self) -> anyhow::Result<WhatIfVerb> {
-        let scenario = self.change.scenario(|_| false)?;
-        scenario.check()?;
-        Ok(WhatIfVerb {
-            scenario,
+    /// What is asked in common, and of each of several scenarios.
+    pub fn verb(&self) -> anyhow::Result<(WhatIfVerb, Vec<NamedScenario>)> {
+        let scenarios = self.change.scenarios()?;
+        let verb = WhatIfVerb {
+            scenario: scenarios[0].scenario.clone(),
             open_loop: self.open_loop,
             members: self.members,
             report: self.coverage.report(),
             audio: self.audio.clone(),
             capture: self.capture.clone(),
             force: self.force,
-            wording: FLAGS,
-        })
+            wording: if self.change.is_of_files() { KEYS } else { FLAGS },
+        };
+        Ok((verb, scenarios))
     }
 }
 
@@ -141,7 +146,7 @@ impl SweepArgs {
     /// What is tried, and what is searched for, if anything is.
     pub fn verb(&self) -> anyhow::Result<(SweepVerb, Option<Predicate>)> {
         let condition = self.find.as_deref().map(str::parse::<Predicate>).transpose()?;
-        let scenario = self.change.scenario(is_axis)?;
+        let (scenario, at) = (self.change.base(is_axis)?, self.change.at());
         let flags = self.change.values().filter(|(_, value)| is_axis(value));
         let flags = flags.map(|(knob, values)| Axis::parse(knob.name, values));
         let varied = self.vary.iter().map(|text| Axis::vary(text, &scenario));
@@ -158,9 +163,10 @@ impl SweepArgs {
             let figure = condition.figure();
             anyhow::bail!(Misuse(format!("{figure} needs verdicts; leave --reference-only out")));
         }
-        points(&scenario, &axes)?;
+        points_from(&scenario, &axes, at)?;
         let verb = SweepVerb {
             scenario,
+            at,
             axes,
             open_loop: self.open_loop,
             reference_only: self.reference_only,

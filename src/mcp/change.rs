@@ -5,9 +5,11 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::mcp::args::span;
 use crate::parse::Unit;
 use crate::scenario::knobs::KNOBS;
-use crate::scenario::{Scenario, parse};
+use crate::scenario::{NamedScenario, Scenario, ScenarioError, parse};
+use crate::time::Span;
 
 /// A change: of a what-if, a comparison, counterfactual audio.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
@@ -18,6 +20,8 @@ pub struct ChangeArgs {
     /// Timed: "6s:seek=16s", "10s:pause", "12s:resume", "15s:rate=0.98", "3s:down=250KB/s"
     #[serde(default)]
     pub ops: Vec<String>,
+    /// When set begins
+    pub begins_s: Option<f64>,
     /// Instead of the recorded
     #[serde(default)]
     pub replace_ops: bool,
@@ -55,6 +59,24 @@ impl ChangeArgs {
 
     /// The scenario that is asked for.
     pub fn scenario(&self) -> Result<Scenario> {
+        let scenario = self.base()?;
+        let begun = match self.at()? {
+            Some(at) => scenario.beginning_at(at),
+            None => Ok(scenario),
+        };
+        let scenario = begun.map_err(ScenarioError::by_knobs)?;
+        scenario.check().map_err(ScenarioError::by_knobs)?;
+        Ok(scenario)
+    }
+
+    /// When all of it begins, where that is not the beginning.
+    pub fn at(&self) -> Result<Option<Span>> {
+        self.begins_s.map(|at_s| span("begins_s", at_s)).transpose()
+    }
+
+    /// The same before it is at its moment.
+    pub fn base(&self) -> Result<Scenario> {
+        let at = self.at()?;
         let mut scenario = Scenario::default();
         for (name, value) in &self.set {
             let value = match value {
@@ -65,18 +87,18 @@ impl ChangeArgs {
             parse::assign(&mut scenario, &name.replace('_', "-"), &value)?;
         }
         for op in &self.ops {
-            parse::add_op(&mut scenario, op)?;
+            parse::add_op_at(&mut scenario, op, at)?;
         }
         scenario.playback.replace_ops |= self.replace_ops;
         scenario.seed = self.seed.unwrap_or(scenario.seed);
-        scenario.check()?;
         Ok(scenario)
     }
 
     /// The scenario with a name for people; `None` where nothing is changed.
-    pub fn named(&self) -> Result<Option<(String, Scenario)>> {
-        let name = || self.flags().trim_start().to_owned();
-        (!self.is_empty()).then(|| Ok((name(), self.scenario()?))).transpose()
+    pub fn named(&self) -> Result<Option<NamedScenario>> {
+        let name = self.flags().trim_start().to_owned();
+        let named = || Ok(NamedScenario { name, scenario: self.scenario()? });
+        (!self.is_empty()).then(named).transpose()
     }
 
     /// The same as a command line has it.
@@ -89,6 +111,7 @@ impl ChangeArgs {
         for op in &self.ops {
             typed.extend(["--op".to_owned(), op.clone()]);
         }
+        typed.extend(self.begins_s.iter().flat_map(|at_s| ["--at".to_owned(), at_s.to_string()]));
         typed.extend(self.replace_ops.then(|| "--replace-ops".to_owned()));
         typed.extend(self.seed.map(|seed| format!("--seed={seed}")));
         typed

@@ -14,7 +14,8 @@ use serde_json::{Map, Value, json};
 /// Keys of an object within an answer that its schema names.
 const MOST_KEYS: usize = 3;
 /// Objects that stand in several answers: the server's instructions tell once what they hold.
-const TOLD_ONCE: [&str; 6] = ["verdict", "ending", "family", "lag", "leads", "state"];
+const TOLD_ONCE: [&str; 8] =
+    ["verdict", "ending", "family", "lag", "leads", "state", "findings", "askable"];
 
 /// The schema of what a tool takes, which is nothing else.
 pub fn input<T: JsonSchema>() -> Arc<JsonObject> {

@@ -1,6 +1,6 @@
 //! What to do, as arguments of tools.
 
-use crate::scenario::advice::{Advice, Wording};
+use crate::scenario::advice::{Advice, Wording, of_every_door};
 
 /// The words for agents.
 pub const ARGUMENTS: Wording = Wording(arguments);
@@ -12,6 +12,15 @@ fn arguments(advice: Advice) -> String {
         Advice::OnlyMoveListener => {
             "ask with ops, or with rate or skew-ppm alone in set".to_owned()
         }
+        Advice::OnlyMoveListenerOpenLoop => {
+            "ask with open_loop: true, and only ops, or rate or skew-ppm in set".to_owned()
+        }
+        Advice::NoOpenLoop => "leave open_loop out".to_owned(),
+        Advice::TurnInstead(knob) => format!("ask what that costs in time with {knob} in set"),
+        Advice::AskPart(_)
+        | Advice::RecordAnother
+        | Advice::RecordForSeconds
+        | Advice::SetKey(_) => of_every_door(advice),
         Advice::LeaveOut(knob) => format!("leave {knob} out of set"),
         Advice::AllRows => "limit and cursor page through them all".to_owned(),
     }

@@ -5,7 +5,7 @@
 use std::str::FromStr;
 
 use crate::capture::Marker;
-use crate::time::Span;
+use crate::time::{Offset, Span};
 
 /// One thing that the listener does.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,7 +31,10 @@ impl FromStr for ScriptedOp {
     fn from_str(text: &str) -> Result<Self, OpError> {
         let refuse = |reason: &str| OpError { text: text.to_owned(), reason: reason.to_owned() };
         let (at, what) = text.split_once(':').ok_or_else(|| refuse("the time is missing"))?;
-        let at: Span = at.parse().map_err(|_| refuse("its time is no length of time"))?;
+        let at: Span = at.parse().map_err(|_| match at.parse::<Offset>() {
+            Ok(_) => refuse("nothing happens before the initial buffer, from which times count"),
+            Err(_) => refuse("its time is no length of time"),
+        })?;
         let (name, value) = match what.split_once('=') {
             Some((name, value)) => (name, Some(value)),
             None => (what, None),
@@ -82,6 +85,10 @@ mod tests {
         check("1:mark=here", 1_000_000_000, Marker::Point { name: "here".to_owned() });
         check_refused("seek=30s", "the time is missing");
         check_refused("x:pause", "its time is no length of time");
+        check_refused(
+            "-1s:pause",
+            "nothing happens before the initial buffer, from which times count",
+        );
         check_refused("6s:seek", "it needs a value");
         check_refused("6s:seek=there", "no position to seek to");
         check_refused("6s:pause=1", "it takes no value");

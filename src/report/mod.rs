@@ -8,6 +8,7 @@
 //! measured here.
 
 mod arrivals;
+pub mod askable;
 mod build;
 mod clock;
 pub mod compare;

@@ -1,10 +1,13 @@
 //! The answer to a what-if: recorded against counterfactual, as data and as a person reads it.
 
+pub mod alternatives;
+
 use std::fmt::{self, Write as _};
 
 use serde::Serialize;
 
-use super::format::{Figure, in_brief, lag_seconds, wrapped};
+use super::SCHEMA;
+use super::format::{Figure, in_brief, wrapped};
 use crate::lag::LagReport;
 use crate::peer::policy::Policy;
 use crate::scenario::answer::ScenarioAnswer;
@@ -46,6 +49,79 @@ pub struct WhatIf {
     /// The capture of the counterfactual session, if one was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub derived: Option<String>,
+}
+
+/// One of several scenarios that were asked of one capture.
+#[derive(Debug, Clone, Serialize)]
+pub struct Alternative {
+    pub name: String,
+    #[serde(flatten)]
+    pub answer: AlternativeAnswer,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub enum AlternativeAnswer {
+    Answered(Box<WhatIf>),
+    Refused(Box<RefusedScenario>),
+}
+
+/// A scenario without an answer.
+#[derive(Debug, Clone, Serialize)]
+pub struct RefusedScenario {
+    /// Version of this JSON.
+    pub schema: u32,
+    /// The capture as it was named.
+    pub capture: String,
+    /// What was asked.
+    pub scenario: Scenario,
+    /// Always refused, …
+    pub tier: Tier,
+    /// … and why.
+    pub reason: String,
+}
+
+impl Alternative {
+    /// What came of the scenario of that name.
+    #[must_use]
+    pub fn of(
+        name: &str,
+        capture: &str,
+        scenario: &Scenario,
+        answer: Result<WhatIf, String>,
+    ) -> Alternative {
+        let refused = |reason| RefusedScenario {
+            schema: SCHEMA,
+            capture: capture.to_owned(),
+            scenario: scenario.clone(),
+            tier: Tier::Refused,
+            reason,
+        };
+        let answer = match answer {
+            Ok(answer) => AlternativeAnswer::Answered(Box::new(answer)),
+            Err(reason) => AlternativeAnswer::Refused(Box::new(refused(reason))),
+        };
+        Alternative { name: name.to_owned(), answer }
+    }
+
+    /// The answer, if there is one.
+    #[must_use]
+    pub fn answered(&self) -> Option<&WhatIf> {
+        match &self.answer {
+            AlternativeAnswer::Answered(answer) => Some(answer),
+            AlternativeAnswer::Refused(_) => None,
+        }
+    }
+
+    /// Why there is none.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&str> {
+        match &self.answer {
+            AlternativeAnswer::Answered(_) => None,
+            AlternativeAnswer::Refused(refused) => Some(&refused.reason),
+        }
+    }
 }
 
 /// One side of a comparison.
@@ -163,22 +239,29 @@ const MUCH_TRANSPORT_S: f64 = 1.0;
 #[must_use]
 pub fn headline(answer: &WhatIf) -> String {
     let recorded = answer.factual.verdict.as_ref();
+    let would = would_be(answer);
+    // Where both lag, the word is said once.
+    let would = match recorded.is_some_and(Verdict::is_lag) {
+        true => would.strip_prefix("LAG ").unwrap_or(&would),
+        false => &would,
+    };
+    format!("{} → {would}", in_brief(recorded))
+}
+
+/// What would have been heard, and in how many runs where not in all.
+fn would_be(answer: &WhatIf) -> String {
     let alone = answer.outcomes.is_empty().then_some((1.0, answer.counterfactual.verdict.as_ref()));
     let outcomes = answer.outcomes.iter().map(|outcome| (outcome.share, outcome.verdict.as_ref()));
     let all: Vec<_> = alone.into_iter().chain(outcomes).collect();
     let is_lag = |verdict: Option<&Verdict>| verdict.is_some_and(Verdict::is_lag);
     let lag_share: f64 = all.iter().filter(|one| is_lag(one.1)).fold(0.0, |sum, one| sum + one.0);
     let telling = all.iter().find(|one| is_lag(one.1)).or(all.first()).and_then(|one| one.1);
-    let would = match is_lag(recorded) && is_lag(telling) {
-        true => telling.map(lag_seconds).unwrap_or_default(),
-        false => in_brief(telling),
-    };
     let runs = match lag_share {
         0.0 => String::new(),
         share if share > 0.999 => String::new(),
         share => format!(" in {} % of {} runs", Figure(share * 100.0), answer.members),
     };
-    format!("{} → {would}{runs}", in_brief(recorded))
+    format!("{}{runs}", in_brief(telling))
 }
 
 /// What the answer rests on.

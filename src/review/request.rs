@@ -2,7 +2,7 @@
 
 use crate::lag::ReportArgs;
 use crate::playhead::PlayheadSource;
-use crate::scenario::Scenario;
+use crate::scenario::NamedScenario;
 use crate::scenario::advice::Wording;
 
 /// Runs of the model for each setting of the wind tunnel, where nobody says how many: so many seconds of
@@ -49,8 +49,8 @@ pub struct PageRequest {
     pub audio: bool,
     /// The wind tunnel.
     pub tunnel: TunnelRuns,
-    /// A scenario to lay over what was recorded, with its name.
-    pub what_if: Option<(String, Scenario)>,
+    /// A scenario to lay over what was recorded.
+    pub what_if: Option<NamedScenario>,
     /// Threads; 0 is one for each core.
     pub threads: usize,
     /// How reasons say what to do.

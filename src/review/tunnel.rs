@@ -115,7 +115,7 @@ fn turn(
     let axes = axes.collect::<Result<Vec<_>, _>>()?;
     let settings = axes.iter().map(|axis| points(&Scenario::default(), std::slice::from_ref(axis)));
     let mut settings = settings.collect::<Result<Vec<Vec<Point>>, _>>()?.concat();
-    let given = request.what_if.iter().map(|(_, scenario)| scenario.clone());
+    let given = request.what_if.iter().map(|given| given.scenario.clone());
     settings.extend(given.map(|scenario| Point { values: Vec::new(), scenario }));
     let options = ask_options(request, tunnel.runs, tunnel.step_s);
     options.report.check(at_s)?;
@@ -130,5 +130,5 @@ fn turn(
     };
     let knobs = axes.iter().map(knob).collect();
     let given = request.what_if.as_ref().zip(rows.first());
-    Ok((knobs, given.map(|((name, _), row)| Setting::given(name, row, at_s))))
+    Ok((knobs, given.map(|(given, row)| Setting::given(&given.name, row, at_s))))
 }

@@ -10,19 +10,21 @@ use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use super::advice::{Advice, Wording};
+use super::cadence::changed;
 use super::columns::{Columns, ColumnsBuilder};
 use super::derive::Counterfactual;
 use super::heard_again;
 use super::knobs::{Knob, RecordedFacts};
-use super::model::{self, Cause, Change, Emitted, Fit, FitError, ModelOutcome, Question};
-use super::model::{Trace, TraceError, Tracer, UnknownToModel};
-use super::open_loop::{self, OpenLoop, OpenLoopError, Scratch};
+use super::model::{self, Change, Emitted, Fit, FitError, ModelOutcome, Question};
+use super::model::{Trace, TraceError, Tracer};
+use super::open_loop::{self, OpenLoop, OpenLoopAnswer, Scratch};
+pub use super::refusal::NoAnswer;
 use super::{Playback, Scenario, Tier};
 use crate::capture::Record;
 use crate::engine::{Engine, Options};
 use crate::heard::{BehindRule, HeardRule};
 use crate::lag::{LagReport, ReportArgs};
-use crate::time::Nanos;
+use crate::time::{Nanos, Span};
 use crate::verdict::{HeardUse, Verdict};
 
 /// A recording that was read.
@@ -63,6 +65,14 @@ pub struct Prepared<'a> {
     options: AskOptions,
 }
 
+/// How a scenario is answered.
+enum AnswerWay<'a> {
+    /// With the recorded slices as they were, and why.
+    Moved(OpenLoopAnswer, String),
+    /// By runs of the model.
+    Modelled { trace: Cow<'a, Trace>, fit: &'a Fit, change: Change, reason: &'static str },
+}
+
 /// What would have been.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScenarioAnswer {
@@ -83,85 +93,10 @@ pub struct ScenarioAnswer {
     pub outcomes: Vec<ModelOutcome>,
 }
 
-/// Why there is no answer.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum NoAnswer {
-    /// The question itself.
-    #[error("{0}")]
-    Question(&'static str),
-    /// The recording holds no stream.
-    #[error("the initial buffer never came, so there is nothing to ask about")]
-    NoBuffer,
-    /// An op comes before anything that the recording knows.
-    #[error(
-        "the capture begins {begins_s:.2} s into its session, and nothing can happen at {at_s} s; \
-         times count from the session's initial buffer"
-    )]
-    BeforeItBegins {
-        /// When the op would be, in seconds from the initial buffer.
-        at_s: f64,
-        begins_s: f64,
-    },
-    /// Something is to happen after the recording is over.
-    #[error(
-        "the session ends at {ends_s:.2} s, and nothing can happen at {at_s} s; give an earlier time"
-    )]
-    AfterItEnds {
-        /// When it would be, in seconds from the initial buffer.
-        at_s: f64,
-        ends_s: f64,
-    },
-    /// The recorded slices cannot stay.
-    #[error(transparent)]
-    OpenLoop(#[from] OpenLoopError),
-    /// The recording cannot be modelled.
-    #[error(transparent)]
-    Trace(#[from] TraceError),
-    /// The model does not repeat the recording.
-    #[error(transparent)]
-    Fit(#[from] FitError),
-    /// What waited or was shed in the recording is kept, and not only the listener is to move.
-    #[error(
-        "slices of the recording {0}; the model keeps that, and so knows only what becomes of \
-         another playhead"
-    )]
-    Kept(Cause),
-    /// The model cannot change that.
-    #[error(transparent)]
-    Unknown(#[from] UnknownToModel),
-}
-
 impl Default for AskOptions {
     fn default() -> Self {
         let (report, wording) = (ReportArgs::default(), Wording::default());
         AskOptions { open_loop: false, members: 1, report, heard: true, wording }
-    }
-}
-
-impl NoAnswer {
-    /// What to do, where it is not said already.
-    #[must_use]
-    pub fn advice(&self) -> Option<Advice> {
-        match self {
-            NoAnswer::Fit(_)
-            | NoAnswer::Trace(TraceError::Unknown { .. } | TraceError::TooQuiet { .. }) => {
-                Some(Advice::OpenLoop)
-            }
-            NoAnswer::Trace(TraceError::TooShort { .. }) => Some(Advice::RecordLonger),
-            NoAnswer::Kept(_) => Some(Advice::OnlyMoveListener),
-            NoAnswer::Unknown(UnknownToModel::NotOfGate { knob }) => Some(Advice::LeaveOut(knob)),
-            _ => None,
-        }
-    }
-
-    /// The sentence with what to do.
-    #[must_use]
-    pub fn worded(&self, wording: Wording) -> String {
-        match self.advice() {
-            Some(advice) => advice.after(&self.to_string(), wording),
-            None => self.to_string(),
-        }
     }
 }
 
@@ -236,9 +171,9 @@ impl Recording {
     /// The run of an outcome of `scenario` anew, with all that would stand in a capture.
     fn emitted(&self, scenario: &Scenario, outcome: &ModelOutcome) -> Result<Emitted, NoAnswer> {
         let (trace, fit) = self.model()?;
-        let change = Change::of(scenario, trace)?;
+        let (trace, change) = changed(scenario, trace)?;
         let (server, policy) = (&fit.server, change.policy(fit.policy()));
-        Ok(model::emit(trace, server, &policy, &change, &outcome.perturbation))
+        Ok(model::emit(&trace, server, &policy, &change, &outcome.perturbation))
     }
 
     /// The value of a knob in the recording, as far as it tells; else the one that changes nothing.
@@ -253,19 +188,23 @@ impl Recording {
         (knob.recorded)(&facts).unwrap_or(knob.neutral)
     }
 
-    /// Whether all that is to happen lies within the recording.
-    fn knows(&self, scenario: &Scenario) -> Result<(), NoAnswer> {
-        let Columns { origin, begins, report_at, .. } = self.columns;
+    /// Whether all that is to happen lies within the recording, where it has a stream.
+    pub fn knows(&self, scenario: &Scenario) -> Result<(), NoAnswer> {
+        let Columns { origin, begins, report_at, ref quiet, .. } = self.columns;
         let (begins_s, ends_s) = (begins.seconds_since(origin), report_at.seconds_since(origin));
-        let ops = scenario.playback.ops.iter().map(|op| op.at.seconds());
-        if let Some(at_s) = ops.clone().find(|at_s| *at_s < begins_s) {
-            return Err(NoAnswer::BeforeItBegins { at_s, begins_s });
+        for at_s in scenario.moments_s() {
+            if at_s < begins_s {
+                return Err(NoAnswer::BeforeItBegins { at_s, begins_s });
+            }
+            if at_s > ends_s {
+                return Err(NoAnswer::AfterItEnds { at_s, ends_s });
+            }
+            let of = |quiet: &&super::quiet::Quiet| quiet.from_s < at_s && at_s <= quiet.to_s;
+            if let Some(quiet) = quiet.iter().find(of).copied() {
+                return Err(NoAnswer::NoStream { at_s, quiet });
+            }
         }
-        let changes = scenario.timed.iter().map(|change| change.at.seconds());
-        match ops.chain(changes).find(|at_s| *at_s > ends_s) {
-            Some(at_s) => Err(NoAnswer::AfterItEnds { at_s, ends_s }),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     /// Prepares answers.
@@ -283,6 +222,12 @@ fn reports_per_s(trace: &Trace) -> Option<f64> {
 }
 
 impl Prepared<'_> {
+    /// The recording that is asked.
+    #[must_use]
+    pub fn recording(&self) -> &Recording {
+        self.recording
+    }
+
     /// Why there is no answer and what to do, in the words of whoever asks.
     #[must_use]
     pub fn worded(&self, why: &NoAnswer) -> String {
@@ -329,11 +274,29 @@ impl Prepared<'_> {
         Ok(())
     }
 
+    /// In which tier `scenario` is answered, before any run; every answer goes this way.
+    pub fn tier(&self, scenario: &Scenario, scratch: &mut Scratch) -> Result<Tier, NoAnswer> {
+        Ok(match self.way(scenario, scratch)? {
+            AnswerWay::Moved(moved, _) => moved.tier,
+            AnswerWay::Modelled { .. } => Tier::Model,
+        })
+    }
+
     fn reported(
         &self,
         scenario: &Scenario,
         scratch: &mut Scratch,
     ) -> Result<ScenarioAnswer, NoAnswer> {
+        Ok(match self.way(scenario, scratch)? {
+            AnswerWay::Moved(moved, reason) => ScenarioAnswer::of(moved, &reason),
+            AnswerWay::Modelled { trace, fit, change, reason } => {
+                self.modelled(scenario, &trace, fit, &change, reason)
+            }
+        })
+    }
+
+    /// Chooses how a scenario is answered.
+    fn way(&self, scenario: &Scenario, scratch: &mut Scratch) -> Result<AnswerWay<'_>, NoAnswer> {
         let need = scenario.needs(self.options.open_loop);
         if need.tier == Tier::Refused {
             return Err(NoAnswer::Question(need.reason));
@@ -345,22 +308,54 @@ impl Prepared<'_> {
             .transpose();
         match moved {
             Ok(Some(moved)) if moved.tier == Tier::Exact => {
-                Ok(ScenarioAnswer::of(moved, "Nothing that the server saw changes."))
+                Ok(AnswerWay::Moved(moved, "Nothing that the server saw changes.".to_owned()))
             }
             Ok(Some(moved)) if need.tier == Tier::Horizon => {
-                Ok(ScenarioAnswer::of(moved, need.reason))
+                Ok(AnswerWay::Moved(moved, need.reason.to_owned()))
             }
             Err(error) if need.tier == Tier::Horizon => Err(error.into()),
-            moved => match (self.modelled(scenario, need.reason), moved) {
+            moved => match (self.by_model(scenario, need.reason), moved) {
                 (Err(why), Ok(Some(moved))) => {
                     let why = why.worded(self.options.wording);
                     let reason =
                         format!("The model has no answer ({why}), so recorded slices stay.");
-                    Ok(ScenarioAnswer::of(moved, &reason))
+                    Ok(AnswerWay::Moved(moved, reason))
                 }
+                (Err(why), _) => Err(self.only_by_model(why, scenario)),
                 (modelled, _) => modelled,
             },
         }
+    }
+
+    /// What to do where only the model could answer, and it is not to be had.
+    fn only_by_model(&self, why: NoAnswer, scenario: &Scenario) -> NoAnswer {
+        let instead = match &why {
+            NoAnswer::Trace(TraceError::Unknown { what }) if what.contains("swap") => {
+                Some(self.part_behind(self.recording.columns.last().began))
+            }
+            NoAnswer::Trace(TraceError::Unknown { what }) if what.contains("gap") => {
+                self.recording.columns.missing_until().map(|until| self.part_behind(until))
+            }
+            NoAnswer::Trace(TraceError::TooShort { .. }) if !scenario.only_moves_playhead() => {
+                Some(Advice::RecordForSeconds)
+            }
+            NoAnswer::Fit(_) | NoAnswer::Trace(TraceError::Unknown { .. })
+                if !scenario.only_moves_playhead() =>
+            {
+                Some(Advice::OnlyMoveListenerOpenLoop)
+            }
+            _ => None,
+        };
+        match instead {
+            Some(instead) => NoAnswer::OnlyByModel { why: Box::new(why), instead },
+            None => why,
+        }
+    }
+
+    fn part_behind(&self, at: Nanos) -> Advice {
+        let since_origin = at.0.saturating_sub(self.recording.columns.origin.0);
+        // To the millisecond behind it, as it is typed.
+        Advice::AskPart(Span((since_origin / 1_000_000 + 1) * 1_000_000))
     }
 
     /// What happened in an answer to `scenario`, to be told as a capture: in the model tier in the
@@ -376,16 +371,31 @@ impl Prepared<'_> {
         Ok(Counterfactual::Modelled(self.recording.emitted(scenario, likeliest)?))
     }
 
-    fn modelled(&self, scenario: &Scenario, reason: &str) -> Result<ScenarioAnswer, NoAnswer> {
+    fn by_model(
+        &self,
+        scenario: &Scenario,
+        reason: &'static str,
+    ) -> Result<AnswerWay<'_>, NoAnswer> {
         let (trace, fit) = self.recording.model()?;
         if let Some(queue) = fit.server.queue
             && !scenario.only_moves_playhead()
         {
             return Err(NoAnswer::Kept(queue.cause));
         }
-        let change = Change::of(scenario, trace)?;
+        let (trace, change) = changed(scenario, trace)?;
+        Ok(AnswerWay::Modelled { trace, fit, change, reason })
+    }
+
+    fn modelled(
+        &self,
+        scenario: &Scenario,
+        trace: &Trace,
+        fit: &Fit,
+        change: &Change,
+        reason: &str,
+    ) -> ScenarioAnswer {
         let AskOptions { report: args, members, .. } = self.options;
-        let question = Question { trace, fit, change: &change, args, members, seed: scenario.seed };
+        let question = Question { trace, fit, change, args, members, seed: scenario.seed };
         let outcomes = model::answer(&question).outcomes;
         let likeliest = outcomes.first().expect("an ensemble has a member and so an outcome");
         let reason = if trace.appends() {
@@ -394,7 +404,7 @@ impl Prepared<'_> {
         } else {
             reason
         };
-        Ok(ScenarioAnswer {
+        ScenarioAnswer {
             tier: Tier::Model,
             reason: reason.to_owned(),
             valid_until_s: None,
@@ -403,7 +413,7 @@ impl Prepared<'_> {
             heard: None,
             verdict: None,
             outcomes,
-        })
+        }
     }
 }
 

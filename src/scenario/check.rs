@@ -1,5 +1,6 @@
 //! Whether a scenario can be: every value in its range, and none against another.
 
+use super::advice::Advice;
 use super::definition::{Conditions, Playback, Scenario};
 use super::error::ScenarioError;
 use super::knobs::{KNOBS, Knob, MAX_CHANGE_S};
@@ -18,6 +19,41 @@ impl Scenario {
         check_ops(&self.playback)?;
         self.conditions.check("")?;
         self.timed.iter().try_for_each(|timed| timed.conditions.check("timed."))
+    }
+}
+
+impl ScenarioError {
+    /// The same where somebody turned knobs and wrote no document: with the knob's name for its key.
+    #[must_use]
+    pub fn by_knobs(self) -> ScenarioError {
+        match self {
+            ScenarioError::Value { key, reason } => {
+                let named = |key: &str| Knob::with_key(key).map(|knob| knob.name.to_owned());
+                let mut reason = reason;
+                for knob in
+                    KNOBS.iter().filter(|knob| knob.key().is_some_and(|key| key.contains('.')))
+                {
+                    reason = reason.replace(knob.key().unwrap_or_default(), knob.name);
+                }
+                let plain = key.trim_start_matches("timed.");
+                let switch = (plain == "playback.replace_ops").then(|| "replace-ops".to_owned());
+                let key = named(plain).or(switch).unwrap_or(key);
+                ScenarioError::Value { key, reason }
+            }
+            other => other,
+        }
+    }
+
+    /// The same where somebody wrote a document: what to do is named by its key.
+    pub(super) fn by_keys(self) -> ScenarioError {
+        match self {
+            ScenarioError::Unanswerable { key, why, instead: Advice::TurnInstead(name) } => {
+                let of = Knob::named(name).ok().and_then(Knob::key);
+                let instead = of.map_or(Advice::TurnInstead(name), Advice::SetKey);
+                ScenarioError::Unanswerable { key, why, instead }
+            }
+            other => other,
+        }
     }
 }
 

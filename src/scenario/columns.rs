@@ -8,13 +8,14 @@
 
 use std::ops::Range;
 
+use super::quiet::{self, Quiet, QuietWhy};
 use crate::capture::{Body, CheckpointRow, Marker, Record, RowKind, TickReport};
 use crate::engine::{Engine, Hearing};
 use crate::lag::DEFAULT_BUCKET_S;
 use crate::lag::stats::Buckets;
 use crate::playhead::PlayheadSim;
 use crate::playhead::PlayheadSource;
-use crate::time::Nanos;
+use crate::time::{Nanos, Span};
 
 /// A capture as columns.
 #[derive(Clone, Debug)]
@@ -41,6 +42,8 @@ pub struct Columns {
     pub commands: Vec<RecordedCommand>,
     /// Why nothing that is heard here carries a verdict, if so.
     pub no_verdict: Option<String>,
+    /// Spells without a stream, those that say more first.
+    pub quiet: Vec<Quiet>,
 }
 
 /// The life of one source buffer.
@@ -143,6 +146,13 @@ impl Columns {
         self.epochs.last().expect("columns have at least one epoch")
     }
 
+    /// Up to when records are missing, where some are.
+    #[must_use]
+    pub(super) fn missing_until(&self) -> Option<Nanos> {
+        let lost = self.quiet.iter().rfind(|quiet| quiet.why == QuietWhy::Lost)?;
+        self.origin.checked_add(Span((lost.to_s.max(0.0) * 1e9) as u64))
+    }
+
     /// Slices and ticks of the epoch that reports are about.
     #[must_use]
     pub fn events(&self) -> usize {
@@ -172,6 +182,8 @@ pub struct ColumnsBuilder {
     epochs: Vec<EpochColumns>,
     ops: Vec<RecordedOp>,
     commands: Vec<RecordedCommand>,
+    /// Spells in which records are missing.
+    lost: Vec<(Nanos, Nanos)>,
     latest: Nanos,
     slices: u64,
     ticks: u64,
@@ -191,6 +203,10 @@ impl ColumnsBuilder {
             Body::Message(message) => message.len(),
             _ => 0,
         };
+        let is_hole = matches!(record.body, Body::Gap(_) | Body::Context(_));
+        if is_hole && !self.epochs.is_empty() && record.t > self.latest {
+            self.lost.push((self.latest, record.t));
+        }
         self.note(engine, record.t, bytes);
         if let Body::Marker(op) = &record.body {
             self.add_op(engine, record.t, op);
@@ -231,6 +247,8 @@ impl ColumnsBuilder {
     #[must_use]
     pub fn finish(self, engine: &Engine, report_at: Nanos) -> Option<Columns> {
         let (begins, playhead, hearing) = self.first?;
+        let came = self.epochs.iter().flat_map(|epoch| epoch.slices.t.iter().chain(&epoch.ticks.t));
+        let quiet = quiet::spells(engine, came.copied(), (begins, report_at), &self.lost);
         Some(Columns {
             sample_rate: sample_rate(engine),
             source: engine.playhead_source(),
@@ -243,6 +261,7 @@ impl ColumnsBuilder {
             ops: self.ops,
             commands: self.commands,
             no_verdict: engine.doubts().sentence(),
+            quiet,
         })
     }
 

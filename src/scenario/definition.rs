@@ -8,9 +8,18 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::error::ScenarioError;
+use crate::capture::Marker;
 use crate::peer::interval::Interval;
 use crate::peer::script::ScriptedOp;
 use crate::time::Span;
+
+/// A scenario with its name, by which its answer and its files are known.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NamedScenario {
+    pub name: String,
+    pub scenario: Scenario,
+}
 
 /// What would have been different.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -98,6 +107,11 @@ impl Conditions {
     pub(super) fn set(&mut self, key: &'static str, value: f64) {
         self.values.insert(key, value);
     }
+
+    /// Takes a value out, which then is as recorded.
+    pub(super) fn take(&mut self, key: &str) -> Option<f64> {
+        self.values.remove(key)
+    }
 }
 
 impl Scenario {
@@ -111,6 +125,57 @@ impl Scenario {
     #[must_use]
     pub fn only_moves_playhead(&self) -> bool {
         self.conditions == Conditions::default() && self.timed.is_empty()
+    }
+
+    /// When something happens that the recording has not, in seconds from the initial buffer.
+    pub(super) fn moments_s(&self) -> impl Iterator<Item = f64> {
+        let ops = self.playback.ops.iter().map(|op| op.at.seconds());
+        let timed = self.timed.iter().map(|change| change.at.seconds());
+        let conditions = [&self.conditions].into_iter();
+        let conditions = conditions.chain(self.timed.iter().map(|timed| &timed.conditions));
+        let outages = conditions.flat_map(|it| it.up_outages.iter().chain(&it.down_outages));
+        ops.chain(timed).chain(outages.map(|outage| outage.at_s))
+    }
+
+    /// The same scenario, of which all that holds from the beginning holds from a moment on: the rate
+    /// is set then, and what the peers and the link are like changes then. Ops and changes with times
+    /// of their own keep them.
+    ///
+    /// # Errors
+    /// Where something is turned that cannot change in the middle of a session.
+    pub fn beginning_at(mut self, at: Span) -> Result<Scenario, ScenarioError> {
+        let Playback { rate, skew_ppm, start_offset_s, quantum_frames, .. } = self.playback;
+        let only_at_first = [
+            (skew_ppm.is_some(), "playback.skew_ppm", "a clock is fast all the time; set a rate"),
+            (
+                start_offset_s.is_some(),
+                "playback.start_offset_s",
+                "it says where the listener begins; seek at that time",
+            ),
+            (
+                quantum_frames.is_some(),
+                "playback.quantum_frames",
+                "it holds all the time; leave it out",
+            ),
+            (
+                self.playback.replace_ops,
+                "playback.replace_ops",
+                "it holds all the time; leave it out",
+            ),
+        ];
+        if let Some((_, key, why)) = only_at_first.into_iter().find(|(is_set, ..)| *is_set) {
+            let reason = format!("{why}, or leave the moment out at which it begins");
+            return Err(ScenarioError::value(key, reason));
+        }
+        if let Some(rate) = rate {
+            self.playback.rate = None;
+            self.playback.ops.push(ScriptedOp { at, op: Marker::Rate { rate } });
+        }
+        let conditions = std::mem::take(&mut self.conditions);
+        if conditions != Conditions::default() {
+            self.timed.push(TimedChange { at, conditions });
+        }
+        Ok(self)
     }
 
     /// The tier of an answer; `open_loop` asks for recorded slices as they were.
@@ -129,7 +194,7 @@ impl Scenario {
             (_, false, true) => (
                 Tier::Refused,
                 "Recorded slices cannot stay when the link, the client's reports or the server \
-                 change; ask without open loop.",
+                 change",
             ),
             (_, false, false) => (
                 Tier::Model,
@@ -165,5 +230,30 @@ mod tests {
         let later = json!({"timed": [{"at": 3, "tick_factor": 2}]});
         check_need(&later, false, Tier::Model);
         check_need(&later, true, Tier::Refused);
+    }
+
+    #[test]
+    fn what_holds_from_the_beginning_can_hold_from_a_moment_on() {
+        let scenario = json!({
+            "playback": {"rate": 0.98, "ops": ["3s:pause"]},
+            "link": {"down": {"bandwidth": 1e5}},
+            "timed": [{"at": "2s", "tick_factor": 2.0}],
+        });
+        let moment = Span(12_000_000_000);
+        let later = Scenario::from_value(&scenario).unwrap().beginning_at(moment).unwrap();
+        let expected = json!({
+            "playback": {"ops": ["3s:pause", "12s:rate=0.98"]},
+            "timed": [
+                {"at": "2s", "tick_factor": 2.0},
+                {"at": "12s", "link": {"down": {"bandwidth": 1e5}}},
+            ],
+        });
+        assert_eq!(later, Scenario::from_value(&expected).unwrap());
+        for (key, value) in [("skew_ppm", 5.0), ("start_offset_s", 1.0), ("quantum_frames", 512.0)]
+        {
+            let scenario = Scenario::from_value(&json!({"playback": {key: value}})).unwrap();
+            let refused = scenario.beginning_at(moment).unwrap_err().to_string();
+            assert!(refused.starts_with(&format!("playback.{key}: ")), "{refused}");
+        }
     }
 }

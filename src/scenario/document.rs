@@ -2,7 +2,8 @@
 //!
 //! Enters and leaves: JSON values whose keys and units are those of the [`knobs`](super::knobs), each
 //! in its table. A quantity is a number in the unit's base, or text with a unit (`"40ms"`). Beside
-//! knobs there are ops, outages, timed changes and the seed. What is read is checked in full.
+//! knobs there are ops, outages, timed changes and the seed, and `at`, the moment from which on all of
+//! it holds. What is read is checked in full.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -21,9 +22,7 @@ const TABLES: [&str; 6] = ["report", "link.up", "link.down", "client", "server",
 /// Keys of conditions beside those of knobs.
 const OUTAGES: [&str; 2] = ["link.up.outages", "link.down.outages"];
 /// Keys of a scenario beside those.
-const OTHERS: [&str; 3] = ["playback.ops", "playback.replace_ops", "timed"];
-/// Keys that people ask for and no recording can answer.
-const CONTENT_KEYS: [&str; 6] = ["prompt", "prompts", "knobs", "raw", "source", "config"];
+const OTHERS: [&str; 4] = ["playback.ops", "playback.replace_ops", "timed", "at"];
 /// A key that documents have had since there was no knob for it: always null, behind another key.
 pub(super) const NOT_MODELLED: &str = "server.emit_trim";
 const BEFORE_NOT_MODELLED: &str = "server.flow_window";
@@ -31,11 +30,12 @@ const BEFORE_NOT_MODELLED: &str = "server.flow_window";
 impl Scenario {
     /// A scenario from any document, checked in full.
     pub fn from_value(value: &Value) -> Result<Scenario, ScenarioError> {
-        let mut scenario = Scenario::default();
+        let (mut scenario, mut at) = (Scenario::default(), None);
         let knobs = KNOBS.iter().filter_map(Knob::key);
         let known: Vec<_> = knobs.chain(OUTAGES).chain(OTHERS).collect();
         for (key, value) in leaves(value, &known, "")? {
             match key {
+                "at" => at = Some(moment("at", value)?),
                 "playback.ops" => scenario.playback.ops = ops(value)?,
                 "playback.replace_ops" => scenario.playback.replace_ops = plain(key, value)?,
                 "seed" => scenario.seed = plain(key, value)?,
@@ -50,6 +50,9 @@ impl Scenario {
                     None => scenario.conditions.set_outages(key, value)?,
                 },
             }
+        }
+        if let Some(at) = at {
+            scenario = scenario.beginning_at(at)?;
         }
         scenario.check()?;
         Ok(scenario)
@@ -136,17 +139,18 @@ fn timed(document: &Value) -> Result<TimedChange, ScenarioError> {
                 let value = quantity(&format!("timed.{key}"), knob.unit, value)?;
                 change.conditions.set(knob.key().unwrap_or_default(), value);
             }
-            None if key == "at" => {
-                let at_s = quantity("timed.at", Unit::Time, value)?;
-                let unreadable = |error: crate::time::SpanError| {
-                    ScenarioError::value("timed.at", error.to_string())
-                };
-                change.at = at_s.to_string().parse::<Span>().map_err(unreadable)?;
-            }
+            None if key == "at" => change.at = moment("timed.at", value)?,
             None => change.conditions.set_outages(key, value)?,
         }
     }
     Ok(change)
+}
+
+/// A moment from the initial buffer on.
+fn moment(key: &str, value: &Value) -> Result<Span, ScenarioError> {
+    let at_s = quantity(key, Unit::Time, value)?;
+    let unreadable = |error: crate::time::SpanError| ScenarioError::value(key, error.to_string());
+    at_s.to_string().parse::<Span>().map_err(unreadable)
 }
 
 /// What a document says under which of the `known` keys; `shown` stands before keys in errors.
@@ -180,11 +184,8 @@ fn leaves<'a, 'k>(
 
 fn unknown(key: &str, name: &str, within: &str, known: &[&str]) -> ScenarioError {
     let key = key.to_owned();
-    if key.trim_start_matches("timed.") == NOT_MODELLED {
-        return ScenarioError::NotModelled { key };
-    }
-    if CONTENT_KEYS.contains(&name) {
-        return ScenarioError::Content { key };
+    if let Some(refused) = ScenarioError::unanswerable(name, &key) {
+        return refused.by_keys();
     }
     let beside = known.iter().filter_map(|known| known.strip_prefix(within));
     let mut names: Vec<_> = beside.filter_map(|name| name.split('.').next()).collect();
@@ -308,7 +309,7 @@ mod tests {
         );
         check_refused(
             &json!({"prompt": "jazz"}),
-            "\"prompt\" cannot be changed: the recording does not tell what would have been generated",
+            "prompt cannot be changed: no recording tells what would have been generated",
         );
         check_refused(
             &json!({"playback": {"quantum_frames": 0}}),
@@ -352,6 +353,21 @@ mod tests {
         let brief = scenario.brief();
         assert_eq!(brief["server"], json!({"lead_floor_s": 0.5, "transport": false}));
         assert_eq!(serde_json::from_value::<Scenario>(brief).unwrap(), scenario);
+    }
+
+    #[test]
+    fn all_of_a_document_can_begin_at_a_moment() {
+        let text =
+            json!({"at": "12s", "playback": {"rate": 0.98}, "server": {"lead_floor_s": 0.5}});
+        let same = json!({
+            "playback": {"ops": ["12s:rate=0.98"]},
+            "timed": [{"at": "12s", "server": {"lead_floor_s": 0.5}}],
+        });
+        assert_eq!(Scenario::from_value(&text), Scenario::from_value(&same));
+        check_refused(
+            &json!({"at": "soon"}),
+            "at: \"soon\" is not a time; write 500ms, 30s or 10min",
+        );
     }
 
     #[test]

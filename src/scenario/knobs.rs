@@ -56,7 +56,7 @@ pub enum AnsweredBy {
     OpenLoop,
     /// The model, from the beginning or a later moment on.
     Model,
-    /// The model, from the beginning on only.
+    /// The model, from the beginning on only; from a moment on the recording is another one.
     ModelFromBeginning,
     /// The model, where it is switched on only.
     ModelIfOn,
@@ -379,6 +379,29 @@ impl Knob {
         }
     }
 
+    /// Whether it can be turned at a time: it is neither of the listener nor a part of the question.
+    #[must_use]
+    pub fn is_condition(&self) -> bool {
+        !matches!(self.answered_by, AnsweredBy::OpenLoop | AnsweredBy::Every)
+    }
+
+    /// A scenario of nothing else.
+    #[must_use]
+    pub fn alone(&self, value: f64) -> Scenario {
+        let mut scenario = Scenario::default();
+        self.set(&mut scenario, value);
+        scenario
+    }
+
+    /// A value among those that a search tries which no rounding makes one of them.
+    pub(super) fn within_tries(&self) -> f64 {
+        let read = |text: &str| self.unit.parse(text).unwrap_or(self.neutral);
+        let (first, rest) = self.tries.split_once("..").unwrap_or((self.tries, self.tries));
+        let last = rest.split_once(':').map_or(rest, |(last, _)| last);
+        let value = read(first) + 0.618 * (read(last) - read(first));
+        if self.is_whole() { value.round() } else { value }
+    }
+
     /// Whether its values are whole numbers, and written so.
     pub(super) fn is_whole(&self) -> bool {
         self.range.whole
@@ -457,13 +480,6 @@ impl Knob {
         let end = end.split_once("..").map_or(end, |(_, end)| end);
         let text = end.split_once(':').map_or(end, |(end, _)| end);
         (text, self.unit.parse(text).unwrap())
-    }
-
-    /// A scenario of nothing else.
-    pub(crate) fn alone(&self, value: f64) -> Scenario {
-        let mut scenario = Scenario::default();
-        self.set(&mut scenario, value);
-        scenario
     }
 }
 
@@ -546,7 +562,8 @@ mod tests {
         let document = serde_json::json!({"server": {"emit_trim": true}});
         let refused = Scenario::from_value(&document).unwrap_err();
         assert!(refused.is_unanswerable());
-        assert_eq!(refused.to_string(), "the model cannot change server.emit_trim; leave it out");
+        let sentence = refused.to_string();
+        assert!(sentence.starts_with("server.emit_trim cannot be changed: "), "{sentence}");
         let document = serde_json::json!({"server": {"emit_trim": null}});
         assert_eq!(Scenario::from_value(&document), Ok(Scenario::default()));
     }

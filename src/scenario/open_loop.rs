@@ -436,6 +436,7 @@ mod tests {
             ops,
             commands: Vec::new(),
             no_verdict: None,
+            quiet: Vec::new(),
         }
     }
 

@@ -4,17 +4,14 @@
 //! Each call changes the scenario that it is given; [`Scenario::check`] judges the whole.
 
 use super::definition::{Conditions, Scenario, TimedChange};
-use super::document::NOT_MODELLED;
 use super::error::ScenarioError;
-use super::knobs::{AnsweredBy, KNOBS, Knob};
+use super::knobs::{KNOBS, Knob};
 use crate::parse::{Unit, nearest};
 use crate::peer::script::ScriptedOp;
 use crate::time::Span;
 
 /// A switch that is no knob: it decides what of the recording stays.
 const REPLACE_OPS: &str = "replace-ops";
-/// A name that stood for something no model ever answered.
-const NOT_A_KNOB: &str = "emit-trim";
 
 /// Sets what a name stands for.
 pub fn assign(scenario: &mut Scenario, name: &str, value: &str) -> Result<(), ScenarioError> {
@@ -25,16 +22,16 @@ pub fn assign(scenario: &mut Scenario, name: &str, value: &str) -> Result<(), Sc
             scenario.playback.replace_ops = on != 0.0;
             Ok(())
         }
-        NOT_A_KNOB => Err(ScenarioError::NotModelled { key: NOT_MODELLED.to_owned() }),
         _ => turn(scenario, knob(name)?, value),
     }
 }
 
 fn knob(name: &str) -> Result<&'static Knob, ScenarioError> {
     let names = [REPLACE_OPS].into_iter().chain(KNOBS.iter().map(|knob| knob.name));
-    Knob::named(name).map_err(|_| ScenarioError::UnknownKey {
-        key: name.to_owned(),
-        known: nearest(name, names),
+    Knob::named(name).map_err(|_| {
+        let known = nearest(name, names);
+        let unknown = ScenarioError::UnknownKey { key: name.to_owned(), known };
+        ScenarioError::unanswerable(name, name).unwrap_or(unknown)
     })
 }
 
@@ -58,22 +55,34 @@ pub fn add_op(scenario: &mut Scenario, text: &str) -> Result<(), ScenarioError> 
     };
     let refuse = || ScenarioError::value("op", error.to_string());
     let (at, change) = text.split_once(':').ok_or_else(refuse)?;
-    let (name, value) = change.split_once('=').ok_or_else(refuse)?;
+    let (name, value) = match change.split_once('=') {
+        Some(both) => both,
+        None => return Err(ScenarioError::unanswerable(change, change).unwrap_or_else(refuse)),
+    };
     let at: Span = at.parse().map_err(|_| refuse())?;
     let conditions = later(name, value)?;
     scenario.timed.push(TimedChange { at, conditions });
     Ok(())
 }
 
+/// The same, where an op that gives no time of its own happens at `at`.
+pub fn add_op_at(
+    scenario: &mut Scenario,
+    text: &str,
+    at: Option<Span>,
+) -> Result<(), ScenarioError> {
+    let has_time = text.split_once(':').is_some_and(|(time, _)| time.parse::<Span>().is_ok());
+    match at.filter(|_| !has_time) {
+        Some(at) => add_op(scenario, &format!("{at}:{text}")),
+        None => add_op(scenario, text),
+    }
+}
+
 /// What is different from a later moment on.
 fn later(name: &str, value: &str) -> Result<Conditions, ScenarioError> {
     let mut later = Scenario::default();
     assign(&mut later, name, value)?;
-    let from_beginning = match Knob::named(name) {
-        Ok(knob) => matches!(knob.answered_by, AnsweredBy::OpenLoop | AnsweredBy::Every),
-        Err(_) => true,
-    };
-    if from_beginning {
+    if !Knob::named(name).is_ok_and(Knob::is_condition) {
         let reason = "it holds from the beginning; write it without a time";
         return Err(ScenarioError::value(name, reason));
     }
@@ -125,6 +134,9 @@ mod tests {
         check_refused("3s:down=fast", "is not a rate");
         check_refused("3s:acks=maybe", "neither on nor off");
         check_refused("3s:quantum=4096", "without a time");
+        check_refused("3s:swap", "swap cannot be changed: ");
+        check_refused("3s:depth=2", "depth cannot be changed: ");
+        check_refused("-3s:pause", "nothing happens before the initial buffer");
         check_refused("jump", "is not an op");
     }
 }

@@ -7,6 +7,7 @@
 use crate::lag::stats::round;
 use crate::scenario::knobs::Knob;
 use crate::scenario::{Scenario, ScenarioError};
+use crate::time::Span;
 
 /// Most scenarios of one sweep.
 pub const MAX_SCENARIOS: usize = 1_000_000;
@@ -111,6 +112,15 @@ fn range(from: f64, to: f64, step: f64) -> Result<Vec<f64>, String> {
 
 /// The cross product of the axes over a scenario that holds for all.
 pub fn points(base: &Scenario, axes: &[Axis]) -> Result<Vec<Point>, AxisError> {
+    points_from(base, axes, None)
+}
+
+/// The same, of which all that is different begins `at` a moment.
+pub fn points_from(
+    base: &Scenario,
+    axes: &[Axis],
+    at: Option<Span>,
+) -> Result<Vec<Point>, AxisError> {
     for (i, axis) in axes.iter().enumerate() {
         if axes[..i].iter().any(|before| before.knob.name == axis.knob.name) {
             return Err(AxisError::Twice { key: axis.knob.name });
@@ -127,7 +137,13 @@ pub fn points(base: &Scenario, axes: &[Axis]) -> Result<Vec<Point>, AxisError> {
             .flat_map(|point| axis.values.iter().map(|value| point.with(axis.knob, *value)))
             .collect();
     }
-    points.iter().try_for_each(|point| point.scenario.check())?;
+    for point in &mut points {
+        if let Some(at) = at {
+            let scenario = std::mem::take(&mut point.scenario);
+            point.scenario = scenario.beginning_at(at).map_err(ScenarioError::by_knobs)?;
+        }
+        point.scenario.check().map_err(ScenarioError::by_knobs)?;
+    }
     Ok(points)
 }
 

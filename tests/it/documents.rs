@@ -97,6 +97,13 @@ fn bench() -> TempDir {
     // A session that this version's own server can play again.
     let incident = "lagtape simulate --incident stall:at=4,for=3 --for 9s -o incident.lagtape";
     shell(&folder, incident).output().unwrap();
+    // Scenarios that commands name.
+    for (name, text) in [
+        ("more-lead.toml", "[server]\nlead_floor_s = 0.6\n"),
+        ("thin.toml", "[link.down]\nbandwidth = \"100KB/s\"\n"),
+    ] {
+        fs::write(folder.path().join(name), text).unwrap();
+    }
     // What the developer tools saved of a session.
     let saved = har::har(&[har::entry(&har::frames(&har::stall()))]);
     fs::write(folder.path().join("choppy.har"), saved).unwrap();

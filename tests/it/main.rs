@@ -1,6 +1,8 @@
 //! One integration binary; each module is one subject.
 
 mod absurd_times;
+mod alternatives;
+mod askable;
 mod audio_file;
 mod backend;
 mod backend_cli;

@@ -270,8 +270,8 @@ fn refusals_name_the_key_and_come_before_any_work() {
         (&["--rate", "1,fast"], "rate=1,fast: write a number"),
         (&["--vary", "lead-flor=1,2"], "did you mean lead-floor?"),
         (&["--rate", "1,2", "--vary", "rate=3,4"], "rate is varied twice"),
-        (&["--lead-floor", "1,2", "--lead-ceiling", "1.5"], "is above server.lead_ceiling_s"),
-        (&["--tick-factor", "0,1"], "tick_factor: 0 is out of range"),
+        (&["--lead-floor", "1,2", "--lead-ceiling", "1.5"], "is above lead-ceiling"),
+        (&["--tick-factor", "0,1"], "tick-factor: 0 is out of range"),
         (&["--rate", "0..1:1e-9"], "more than 1000000 values"),
         (&["--find", "stale == 0", "--vary", "rate"], "there is no figure \"stale\""),
         (&["--find", "stale_ticks == 0"], "--find varies one key"),
@@ -283,7 +283,7 @@ fn refusals_name_the_key_and_come_before_any_work() {
         assert!(!err.contains("no-such-file"), "{words:?} began to work: {err}");
     }
     let (_, err) = check(&["sweep", "no-such-file", "--down", "1MB/s,2MB/s", "--open-loop"], 1);
-    assert!(err.contains("ask without open loop"), "{err}");
+    assert!(err.contains("leave --open-loop out"), "{err}");
     let (_, err) = check(&["what-if", "no-such-file", "--rate", "1..2:0.5"], 2);
     assert!(err.contains("sweep takes ranges"), "{err}");
 }

@@ -186,11 +186,11 @@ fn a_scenario_comes_from_a_file_too() {
 #[test]
 fn refusals_name_the_key_and_come_first() {
     let refused = [
-        (&["no-such-file", "--tick-factor", "0"][..], 2, "tick_factor: 0 is out of range"),
+        (&["no-such-file", "--tick-factor", "0"][..], 2, "tick-factor: 0 is out of range"),
         (&["no-such-file", "--op", "3s:dwn=1"], 2, "did you mean down?"),
         (&["no-such-file", "--down", "fast"], 2, "is not a rate"),
         (&["no-such-file", "--lead-floor", "2", "--lead-ceiling", "1"], 2, "is above"),
-        (&[STALL, "--down", "1MB/s", "--open-loop"], 1, "ask without open loop"),
+        (&[STALL, "--down", "1MB/s", "--open-loop"], 1, "leave --open-loop out"),
         (&[STALL, "--op", "8s:pause"], 1, "the session ends at 7.00 s"),
         (&[STALL, "--op", "7.5s:down=1MB/s"], 1, "nothing can happen at 7.5 s"),
     ];

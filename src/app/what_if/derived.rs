@@ -96,40 +96,59 @@ impl Derived {
         marks: &Marks,
     ) -> Result<()> {
         let source = sync_marker_of(path)?;
-        let keeps_audio = self.audio.is_some();
-        let mut engine = Engine::new(Options {
-            headers_only: !keeps_audio,
-            tracker_bound: Some(1),
-            ..Options::default()
-        });
-        let mut follower = keeps_audio.then(|| SessionFollower::new(None));
         let sync_marker = marks.sync_marker(source);
         let mut sink = self.capture.map(|(name, output)| Sink::new(name, output, sync_marker));
-        let mut out = |record: &Record<'_>| {
-            if let Some(follower) = &mut follower {
-                follower.before(&engine, record);
-                engine.handle(record);
-            }
-            sink.iter_mut().for_each(|sink| sink.put(record));
-        };
         let mark = |header: &mut Header| marks.mark(header, source);
-        let mut deriver = Deriver::new(story, &mark, &mut out)?;
-        let mut records = files::open_capture(path)?;
-        while let Some(record) = records.next_record()? {
-            deriver.handle(&record);
-        }
-        let next_seq = deriver.finish(end);
+        let mut put = |record: &Record<'_>| sink.iter_mut().for_each(|sink| sink.put(record));
+        let (next_seq, sound) = tell(path, story, end, self.audio.is_some(), &mark, &mut put)?;
         // The audio may be unknown; then no file is written at all.
-        if let Some((name, output)) = self.audio {
-            let heard = follower.and_then(|follower| follower.end(&engine, end));
-            match heard {
-                Some(heard) => Sound::by_clock(path, &engine, heard, None)?,
-                None => Sound::of(path, &engine, None)?,
-            }
-            .write(output, &name, AudioForm::of(&name)?)?;
+        if let (Some((name, output)), Some(sound)) = (self.audio, sound) {
+            sound?.write(output, &name, AudioForm::of(&name)?)?;
         }
         sink.map_or(Ok(()), |sink| sink.finish(next_seq, end))
     }
+}
+
+/// What is heard in `story` of the capture at `path`, up to `end`.
+pub(super) fn sound_of(path: &Path, story: &Counterfactual, end: Nanos) -> Result<Sound> {
+    let (_, sound) = tell(path, story, end, true, &|_| (), &mut |_| ())?;
+    sound.expect("it was asked for")
+}
+
+/// Tells a story, record by record, and listens to it if it is to be heard. Leaves the number of the
+/// next record.
+fn tell(
+    path: &Path,
+    story: &Counterfactual,
+    end: Nanos,
+    is_heard: bool,
+    mark: &dyn Fn(&mut Header),
+    put: &mut dyn FnMut(&Record<'_>),
+) -> Result<(u64, Option<Result<Sound>>)> {
+    let mut engine = Engine::new(Options {
+        headers_only: !is_heard,
+        tracker_bound: Some(1),
+        ..Options::default()
+    });
+    let mut follower = is_heard.then(|| SessionFollower::new(None));
+    let mut out = |record: &Record<'_>| {
+        if let Some(follower) = &mut follower {
+            follower.before(&engine, record);
+            engine.handle(record);
+        }
+        put(record);
+    };
+    let mut deriver = Deriver::new(story, mark, &mut out)?;
+    let mut records = files::open_capture(path)?;
+    while let Some(record) = records.next_record()? {
+        deriver.handle(&record);
+    }
+    let next_seq = deriver.finish(end);
+    let sound = follower.map(|follower| match follower.end(&engine, end) {
+        Some(heard) => Sound::by_clock(path, &engine, heard, None),
+        None => Sound::of(path, &engine, None),
+    });
+    Ok((next_seq, sound))
 }
 
 /// A capture that is being written; its first error is kept until the end.

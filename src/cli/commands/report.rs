@@ -64,11 +64,7 @@ pub fn run(args: &PageArgs, stderr: Stderr, _: &mut dyn Write) -> Result<Outcome
     for file in &args.files {
         output::refuse_input(file, &args.out)?;
     }
-    let what_if = args.what_if.as_deref().map(|file| -> Result<_> {
-        let name = file.file_stem().unwrap_or(file.as_os_str()).to_string_lossy().into_owned();
-        Ok((name, app::read_scenario(file)?))
-    });
-    let what_if = what_if.transpose()?;
+    let what_if = args.what_if.as_deref().map(app::read_scenario).transpose()?;
     let report = ReportArgs { stale_threshold_s: args.stale_threshold.0, ..ReportArgs::default() };
     let verb = PageRequest {
         playhead: args.playhead.map(Into::into),

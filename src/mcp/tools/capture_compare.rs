@@ -38,7 +38,7 @@ pub(super) struct Compared {
     /// The figure or the kind of span that says so
     #[serde(skip_serializing_if = "Option::is_none")]
     because: Option<String>,
-    /// Figures by name with a, b, difference (b − a), same, worse; the weightiest first
+    /// By name with a, b, difference (b − a), same, worse
     #[schemars(schema_with = "views::any_list")]
     figures: Vec<Value>,
     /// Spans of time in which they lie apart
@@ -84,8 +84,7 @@ impl Compared {
 pub(super) const CAPTURE_COMPARE: AboutTool = AboutTool {
     name: "capture_compare",
     title: "Compare two captures",
-    description: "Compares two captures, figure by figure: which is worse for a listener, by what, and where. \
-     For a capture and what would have been, ask capture_what_if.",
+    description: "Compares two captures, figure by figure: which is worse for a listener, by what, and where.",
     set: Toolset::Replay,
     effect: Effect::Reads,
 };

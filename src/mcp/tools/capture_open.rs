@@ -17,8 +17,10 @@ use crate::mcp::options::Toolset;
 use crate::mcp::shared::Shared;
 use crate::mcp::tool::{AboutTool, Effect};
 use crate::mcp::views::{self, VerdictView};
+use crate::mcp::wording::ARGUMENTS;
 use crate::mcp::{resources, schema};
 use crate::report::{ArrivalsReport, EndingReport};
+use crate::scenario::askable::Askable;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct OpenArgs {
@@ -45,6 +47,8 @@ pub(super) struct Opened {
     /// What came and when, of a capture without a DEMON session
     #[serde(skip_serializing_if = "Option::is_none")]
     arrivals: Option<ArrivalsReport>,
+    /// What what-ifs answer, how, and when something can happen
+    askable: Askable,
     session: views::SessionView,
     warnings: Vec<String>,
     /// Events of the server by type
@@ -75,8 +79,11 @@ pub(super) async fn capture_open(
 ) -> Result<ToolAnswer<Opened>> {
     let found = shared.captures.find(&args.capture)?;
     let (path, id) = (found.path.clone(), found.id);
-    let analysis =
-        call.work("replaying", move || app::analyze(&path, &AnalyzeOptions::default())).await?;
+    let replay = move || {
+        let analysis = app::analyze(&path, &AnalyzeOptions::default())?;
+        Ok((analysis, app::askable(&path, ARGUMENTS)))
+    };
+    let (analysis, askable) = call.work("replaying", replay).await?;
     let detailed = args.format == Format::Detailed;
     let newest = analysis.events.iter().rev().map(views::event);
     let (last_events, cut) = match detailed {
@@ -91,6 +98,7 @@ pub(super) async fn capture_open(
         ending: views::ending(&analysis),
         lag: analysis.lag.clone(),
         arrivals: analysis.arrivals.clone(),
+        askable,
         session: views::SessionView::of(&analysis, detailed),
         warnings: analysis.warnings.iter().take(12).map(|w| clipped(&w.message)).collect(),
         events: views::event_counts(&analysis),

@@ -20,7 +20,7 @@ use crate::mcp::views::{self, any_list};
 use crate::mcp::wording::ARGUMENTS;
 use crate::report::sweep::{Find, Sweep};
 use crate::report::text::Figure;
-use crate::sweep::axis::{Axis, points};
+use crate::sweep::axis::{Axis, points_from};
 use crate::sweep::rows::{Predicate, SweepRow};
 
 /// Rows that one call may compute: a minute's work.
@@ -33,7 +33,7 @@ pub struct SweepCall {
     /// "lead-floor=0.25..2:0.05", "down=100KB/s,200KB/s", or a name alone; several make a cross product
     vary: Vec<String>,
     /// Search for the smallest change of the knob after which this holds in all runs: "lag_s == 0",
-    /// "stale_ticks == 0", "slices_behind == 0", "lead_p5 >= 0.1", "staleness_p95 < 1"
+    /// "slices_behind == 0", "lead_p5 >= 0.1", "staleness_p95 < 1"
     find: Option<String>,
     #[serde(flatten)]
     change: ChangeArgs,
@@ -55,7 +55,7 @@ pub struct Swept {
     id: String,
     /// What the columns of values are
     keys: Vec<String>,
-    /// values, tier, lags, bad_s, onset_s, stale_ticks, behind, lead_p5_s, lead_p50_s, staleness_p95_s, or refusal
+    /// values, tier, lags, bad_s, stale_ticks, …, or refusal
     #[schemars(schema_with = "any_list")]
     rows: Vec<Value>,
     rows_total: u64,
@@ -142,10 +142,10 @@ impl SweepCall {
             (1..=MAX_MEMBERS).contains(&members),
             "members is {members}; give from 1 to {MAX_MEMBERS}"
         );
-        let scenario = self.change.scenario()?;
+        let (scenario, at) = (self.change.base()?, self.change.at()?);
         let axes = self.vary.iter().map(|text| Axis::vary(text, &scenario));
         let axes = axes.collect::<Result<Vec<_>, _>>()?;
-        let count = points(&scenario, &axes)?.len();
+        let count = points_from(&scenario, &axes, at)?.len();
         let rows = count.saturating_mul(usize::try_from(members)?);
         ensure!(
             rows <= MAX_ROWS,
@@ -153,6 +153,7 @@ impl SweepCall {
         );
         Ok(SweepVerb {
             scenario,
+            at,
             axes,
             open_loop: self.open_loop,
             reference_only: false,

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::app::{self, AudioOptions, FoundCapture, LiveAudio, WhatIfVerb};
+use crate::app::{self, AbOptions, AudioOptions, FoundCapture, LiveAudio, WhatIfVerb};
 use crate::edge::output::OutputFile;
 use crate::mcp::answer::{ToolAnswer, clipped};
 use crate::mcp::args::span;
@@ -47,6 +47,9 @@ pub(super) struct CaptureAudioArgs {
     at_s: Option<f64>,
     #[serde(flatten)]
     change: ChangeArgs,
+    /// Both sides and the loop
+    #[serde(default)]
+    ab: bool,
 }
 
 /// A WAV file that was written.
@@ -88,6 +91,10 @@ pub(super) async fn capture_dump_audio(
     call: Call,
 ) -> Result<ToolAnswer<AudioFile>> {
     let found = shared.captures.find(&args.capture)?;
+    ensure!(
+        !args.ab || !args.change.is_empty(),
+        "ab compares: say with set or ops what is different"
+    );
     if !args.change.is_empty() {
         return counterfactual_audio(&shared, found, &args, &call).await;
     }
@@ -140,15 +147,19 @@ async fn counterfactual_audio(
         digest[1],
         digest[2]
     );
-    let out = shared.captures.place(&name)?;
+    let out =
+        shared.captures.place(&if args.ab { name.replace("-would-", "-ab-") } else { name })?;
     let verb = WhatIfVerb {
         scenario: args.change.scenario()?,
         members: DEFAULT_MEMBERS,
-        audio: Some(out.clone()),
+        audio: (!args.ab).then(|| out.clone()),
         force: true,
         wording: ARGUMENTS,
         ..WhatIfVerb::default()
     };
+    if args.ab {
+        return both_sides(found, out, verb, call).await;
+    }
     let replay = move || {
         let answer = app::what_if(&found.path, &verb)?;
         Ok((views::TrustView::of(&answer), AudioFile::of(out)?))
@@ -156,6 +167,25 @@ async fn counterfactual_audio(
     let (trust, file) = call.work("replaying", replay).await?;
     let remark = format!(", heard with{words} ({}: {})", trust.tier, trust.reason);
     Ok(audio_answer(file, &remark))
+}
+
+/// Writes what was heard and what would have been.
+async fn both_sides(
+    found: FoundCapture,
+    out: PathBuf,
+    what_if: WhatIfVerb,
+    call: &Call,
+) -> Result<ToolAnswer<AudioFile>> {
+    let options = AbOptions { what_if, force: true, ..AbOptions::default() };
+    let write = move || {
+        let summary = app::audio_ab(&found.path, &out, &options)?;
+        let first = AudioFile::of(summary.files[0].path.clone())?;
+        Ok((summary, first))
+    };
+    let (summary, first) = call.work("replaying", write).await?;
+    let all = summary.files.iter().map(|file| format!("{}: {}", file.path.display(), file.what));
+    let remark = format!(" ({}); {}", summary.headline, all.collect::<Vec<_>>().join(", "));
+    Ok(audio_answer(first, &remark))
 }
 
 /// An answer about a file of audio.

@@ -452,3 +452,36 @@ fn the_reading_of_a_capture_can_be_watched_and_ended() {
     assert!(error.contains("the reading was ended"), "{error}");
     assert!(read().is_ok(), "nobody watches any more");
 }
+
+#[test]
+fn several_scenarios_moments_and_both_sides_are_arguments() {
+    let folder = folder();
+    let mut client = Client::start(folder.path(), &[]);
+    let opened = client.call("capture_open", &json!({"capture": "healthy"}));
+    assert_eq!(opened["askable"]["answers"][0]["tier"], "model", "{opened}");
+    let scenarios = json!([
+        {"name": "more-lead", "set": {"lead-floor": 0.6}},
+        {"name": "late", "ops": ["90s:pause"]},
+    ]);
+    let several = json!({"capture": "healthy", "scenarios": scenarios, "members": 4});
+    let answer = client.call("capture_what_if", &several);
+    let rows = answer["alternatives"].as_array().unwrap();
+    assert_eq!((&rows[0]["name"], &rows[0]["tier"]), (&json!("more-lead"), &json!("model")));
+    assert!(rows[1]["refusal"].as_str().unwrap().contains("the session ends at"), "{answer}");
+
+    let set = json!({"lead-floor": 0.6});
+    let later = json!({"capture": "healthy", "set": set, "begins_s": 1, "members": 4});
+    let op = json!({"capture": "healthy", "ops": ["1s:lead-floor=0.6"], "members": 4});
+    let [later, op] = [later, op].map(|args| client.call("capture_what_if", &args));
+    assert_eq!(later["counterfactual"], op["counterfactual"]);
+    assert!(later["command"].as_str().unwrap().contains(" --at 1"), "{later}");
+
+    let content = json!({"capture": "healthy", "ops": ["3s:depth=2"]});
+    let refused = client.failure("capture_what_if", &content);
+    assert!(refused.contains("ask what that costs in time with tick-factor in set"), "{refused}");
+
+    let both = json!({"capture": "healthy", "ops": ["1s:seek=2s"], "ab": true});
+    let answer = client.call("capture_dump_audio", &both);
+    assert!(std::fs::metadata(answer["path"].as_str().unwrap()).unwrap().len() > 10_000);
+    assert!(answer["summary"].as_str().unwrap().contains("the loop at the end"), "{answer}");
+}
