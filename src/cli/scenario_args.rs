@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::values::{ReportWindow, Seconds, parse_seconds, parse_window};
 use crate::app::{SweepVerb, WhatIfVerb};
@@ -79,6 +79,7 @@ impl WhatIfArgs {
     pub fn verb(&self) -> anyhow::Result<WhatIfVerb> {
         let scenario = self.change.scenario(|_| false)?;
         scenario.check()?;
+        self.refuse_no_change()?;
         Ok(WhatIfVerb {
             scenario,
             open_loop: self.open_loop,
@@ -89,6 +90,20 @@ impl WhatIfArgs {
             force: self.force,
             wording: FLAGS,
         })
+    }
+}
+
+impl WhatIfArgs {
+    /// Files of what was heard are worth having without a change; the same report twice is not.
+    fn refuse_no_change(&self) -> Result<()> {
+        let is_changed = !self.change.typed(|_| false).is_empty();
+        if is_changed || self.audio.is_some() || self.capture.is_some() {
+            return Ok(());
+        }
+        bail!(Misuse::new(
+            "nothing is different; say what: --lead-floor 0.6, --latency 0.3, --rate 1.002 or \
+             --op 6s:seek=16s, or another flag of `lagtape what-if --help`"
+        ))
     }
 }
 

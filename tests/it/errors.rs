@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 /// Names, and the command lines that they stand for. `{…}` are files of [`bench`].
-const ERRORS: [(&str, &str); 46] = [
+const ERRORS: [(&str, &str); 47] = [
     // Wrong usage.
     ("no-such-verb", "analyse x.lagtape"),
     ("no-such-flag", "analyze x.lagtape --timelime"),
@@ -23,6 +23,7 @@ const ERRORS: [(&str, &str); 46] = [
     ("bad-number", "simulate -o out.lagtape --seed x"),
     ("bad-bytes", "what-if healthy.lagtape --down 200"),
     ("bad-op", "what-if healthy.lagtape --op seek"),
+    ("no-change", "what-if healthy.lagtape"),
     ("bad-setting", "record ws://127.0.0.1:1 --set depth"),
     ("bad-header", "record ws://127.0.0.1:1 --header token"),
     ("bad-condition", "analyze healthy.lagtape --fail-if lag"),
