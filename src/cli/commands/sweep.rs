@@ -7,7 +7,8 @@ use anyhow::Result;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::app::{self, Outcome};
-use crate::cli::stderr::Stderr;
+use crate::cli::charset::drawn;
+use crate::cli::stderr::{Stderr, stderr_columns};
 use crate::cli::stdout::{json_line, unless_closed};
 use crate::cli::wording::FLAGS;
 use crate::report::sweep::{Sweep, csv, find, table};
@@ -60,7 +61,11 @@ fn progress_bar() -> ProgressBar {
         false => ProgressDrawTarget::hidden(),
     };
     let bar = ProgressBar::with_draw_target(None, target);
-    let style = ProgressStyle::with_template("{bar:40} {pos} of {len} scenarios, {eta} left");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    // Beside it stands how far it is, in about as many columns.
+    let width = stderr_columns().map_or(40, |columns| columns.saturating_sub(40).clamp(4, 40));
+    let template = format!("{{bar:{width}}} {{pos}} of {{len}} scenarios, {{eta}} left");
+    let style = ProgressStyle::with_template(&template);
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+    bar.set_style(style.progress_chars(&drawn("█░")));
     bar
 }

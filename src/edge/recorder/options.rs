@@ -1,5 +1,6 @@
 //! How a recording is written: into which files, and when they are safe.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -94,7 +95,7 @@ impl RecorderOptions {
     }
 }
 
-/// Fails if a file exists, unless `force`, or if its folder does not.
+/// Fails if a file exists, unless `force`, or if its folder does not or takes no files.
 pub fn refuse_existing(path: &Path, force: bool) -> Result<()> {
     if is_dash(path) {
         bail!(Misuse::new(
@@ -108,7 +109,14 @@ pub fn refuse_existing(path: &Path, force: bool) -> Result<()> {
     if !folder.is_dir() {
         bail!("cannot write {}: there is no folder {}", path.display(), folder.display());
     }
-    Ok(())
+    // What is there already needs no place in its folder.
+    if path.symlink_metadata().is_ok() {
+        return Ok(());
+    }
+    let tried = tempfile::tempfile_in(folder).map_err(|error| io::Error::from(error.kind()));
+    tried.map(drop).with_context(|| {
+        format!("cannot write {} into the folder {}", path.display(), folder.display())
+    })
 }
 
 /// The default output in a folder of captures, which is created if need be: `<UTC>.lagtape`, or what the

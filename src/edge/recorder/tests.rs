@@ -422,6 +422,9 @@ fn files_that_could_not_be_written_are_refused_early() {
     assert_eq!(refused(&there, true), None);
     assert!(refused(&folder.path().join("no/x"), true).unwrap().contains("there is no folder"));
     assert!(refused(Path::new("-"), true).unwrap().contains("grows in a file"));
+    // Nobody makes files there, whoever they are.
+    #[cfg(target_os = "linux")]
+    assert!(refused(Path::new("/proc/x"), false).unwrap().contains("into the folder /proc"));
 }
 
 #[test]
