@@ -95,7 +95,20 @@ impl RecorderOptions {
     }
 }
 
-/// Fails if a file exists, unless `force`, or if its folder does not or takes no files.
+/// Fails if its folder takes no new file, where it needs one. This tries it, so that it is for those who
+/// have time.
+pub fn refuse_closed_folder(path: &Path) -> Result<()> {
+    if path.symlink_metadata().is_ok() {
+        return Ok(());
+    }
+    let folder = folder_of(path);
+    let tried = tempfile::tempfile_in(folder).map_err(|error| io::Error::from(error.kind()));
+    tried.map(drop).with_context(|| {
+        format!("cannot write {} into the folder {}", path.display(), folder.display())
+    })
+}
+
+/// Fails if a file exists, unless `force`, or if its folder does not.
 pub fn refuse_existing(path: &Path, force: bool) -> Result<()> {
     if is_dash(path) {
         bail!(Misuse::new(
@@ -109,14 +122,7 @@ pub fn refuse_existing(path: &Path, force: bool) -> Result<()> {
     if !folder.is_dir() {
         bail!("cannot write {}: there is no folder {}", path.display(), folder.display());
     }
-    // What is there already needs no place in its folder.
-    if path.symlink_metadata().is_ok() {
-        return Ok(());
-    }
-    let tried = tempfile::tempfile_in(folder).map_err(|error| io::Error::from(error.kind()));
-    tried.map(drop).with_context(|| {
-        format!("cannot write {} into the folder {}", path.display(), folder.display())
-    })
+    Ok(())
 }
 
 /// The default output in a folder of captures, which is created if need be: `<UTC>.lagtape`, or what the
