@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::values::{ReportWindow, Seconds, parse_seconds, parse_window};
 use crate::app::{SweepVerb, WhatIfVerb};
@@ -82,6 +82,7 @@ impl CoverageArgs {
 impl WhatIfArgs {
     /// What is asked in common, and of each of several scenarios.
     pub fn verb(&self) -> anyhow::Result<(WhatIfVerb, Vec<NamedScenario>)> {
+        self.refuse_no_change()?;
         let scenarios = self.change.scenarios()?;
         let verb = WhatIfVerb {
             scenario: scenarios[0].scenario.clone(),
@@ -94,6 +95,20 @@ impl WhatIfArgs {
             wording: if self.change.is_of_files() { KEYS } else { FLAGS },
         };
         Ok((verb, scenarios))
+    }
+}
+
+impl WhatIfArgs {
+    /// Files of what was heard are worth having without a change; the same report twice is not.
+    fn refuse_no_change(&self) -> Result<()> {
+        let is_changed = !self.change.typed(|_| false).is_empty();
+        if is_changed || self.audio.is_some() || self.capture.is_some() {
+            return Ok(());
+        }
+        bail!(Misuse::new(
+            "nothing is different; say what: --lead-floor 0.6, --latency 0.3, --rate 1.002 or \
+             --op 6s:seek=16s, or another flag of `lagtape what-if --help`"
+        ))
     }
 }
 

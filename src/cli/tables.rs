@@ -110,7 +110,7 @@ pub fn run(
     stderr: Stderr,
     out: &mut dyn Write,
 ) -> Result<Outcome> {
-    let bar = progress_bar("{bar:40} {pos} of {len} captures, {per_sec}, {eta} left");
+    let bar = progress_bar("{pos} of {len} captures, {per_sec}, {eta} left");
     let mut complain = |sentence: &str| bar.suspend(|| stderr.complain(sentence));
     let mut progress = |done: usize, total: usize| {
         bar.set_length(total as u64);

@@ -66,12 +66,25 @@ pub fn open_capture(path: &Path) -> Result<Salvage<CaptureFile>> {
 /// Opens the file of a capture, unpacked if it is packed, and returns its length too.
 pub fn open_file(path: &Path) -> Result<(File, u64)> {
     if path.is_dir() {
-        bail!(
-            "{path} is a folder; name a capture in it, or bring in a session log with: lagtape import {path} -o x.lagtape",
-            path = path.display()
-        );
+        bail!(is_a_folder(path));
     }
     unpacked::of_capture(path, open_any(path)?)
+}
+
+/// Why a folder is no capture, and what to do by what lies in it.
+fn is_a_folder(path: &Path) -> String {
+    let shown = path.display();
+    if path.join("session.json").is_file() {
+        return format!(
+            "{shown} is the folder of a session log; bring it in with: lagtape import {shown} -o x.lagtape"
+        );
+    }
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    let mut names = entries.map(|entry| entry.file_name());
+    match names.any(|name| name.to_string_lossy().contains(".lagtape")) {
+        true => format!("{shown} is a folder; name a capture in it"),
+        false => format!("there is no capture in the folder {shown}"),
+    }
 }
 
 /// Opens a file that another tool wrote, without the gzip or zstd that it may come in, and returns its

@@ -20,6 +20,7 @@ use super::fixtures::FixtureQuestion;
 use super::inbound::Inbound;
 use super::recorder::{
     Finished, ManualTrigger, Recorder, RecorderNotice, RecorderOptions, RecorderStatus,
+    refuse_closed_folder,
 };
 use super::socket::message::{opcode_and_payload, to_socket};
 use crate::capture::{
@@ -130,6 +131,7 @@ pub async fn record_and_obey(
 ) -> Result<Recorded> {
     // Checked first: a session that cannot be recorded should not take the server from another one.
     options.recorder.check()?;
+    refuse_closed_folder(&options.recorder.path)?;
     let handshake = Handshake::new(&options.url, &options.headers)?;
     watch.connecting();
     let clock = MonotonicClock::start();

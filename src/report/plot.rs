@@ -5,6 +5,7 @@
 //! slice disappears between two pixels. Fonts of the machine are not needed.
 
 mod draw;
+mod letters;
 mod png;
 
 use crate::capture::Marker;

@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::program::command;
 
 /// A person with a home, and a project in it whose folder `deep/er` is where they are.
 struct Place(TempDir);
@@ -34,8 +36,7 @@ impl Place {
     }
 
     fn run(&self, words: &[&str], variables: &[(&str, &str)]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_lagtape"))
-            .args(words)
+        command(words)
             .current_dir(self.0.path().join("project/deep/er"))
             .env_clear()
             .env("HOME", self.0.path())

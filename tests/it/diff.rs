@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 
 use lagtape::app::{self, CutOptions, DiffVerb, SimulateVerb};
 use lagtape::peer::client::Dialect;
@@ -128,16 +127,7 @@ fn a_part_is_aligned_where_it_begins() {
 /// Runs `lagtape diff` and checks its exit code; what it printed.
 #[track_caller]
 fn run(words: &[&str], code: i32) -> (String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_lagtape"))
-        .arg("diff")
-        .args(words)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .unwrap();
-    let out = String::from_utf8(output.stdout).unwrap();
-    let err = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(code), "{words:?}\n{out}\n{err}");
-    (out, err)
+    crate::program::check(&[&["diff"], words].concat(), code)
 }
 
 const HEALTHY: &str = "captures/healthy.lagtape";

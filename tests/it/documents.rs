@@ -4,13 +4,13 @@
 //! machine. Figures may be others than those printed, and nothing else may.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
 use crate::har;
+use crate::program::Running;
 
 /// A command of a document, and the lines printed below it.
 #[derive(Debug)]
@@ -122,24 +122,16 @@ fn shell(folder: &TempDir, command: &str) -> Command {
 
 /// A server that runs until it is dropped, and the first line that it printed.
 struct Server {
-    child: Child,
+    _running: Running,
     address: String,
 }
 
 impl Server {
     fn start(folder: &TempDir, command: &str) -> Server {
         let mut shell = shell(folder, &format!("exec {command}"));
-        let mut child = shell.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut address = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut address).unwrap();
-        Server { child, address: address.trim().to_owned() }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let running = Running::of(&mut shell);
+        let address = running.line();
+        Server { _running: running, address }
     }
 }
 

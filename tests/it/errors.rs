@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 /// Names, and the command lines that they stand for. `{…}` are files of [`bench`].
-const ERRORS: [(&str, &str); 50] = [
+const ERRORS: [(&str, &str); 51] = [
     // Wrong usage.
     ("no-such-verb", "analyse x.lagtape"),
     ("no-such-flag", "analyze x.lagtape --timelime"),
@@ -27,6 +27,7 @@ const ERRORS: [(&str, &str); 50] = [
     ("op-of-content", "what-if healthy.lagtape --op 3s:depth=2"),
     ("no-moment", "what-if healthy.lagtape --at 3s --skew-ppm 200"),
     ("ab-to-stdout", "audio healthy.lagtape --ab rate=0.98 -o -"),
+    ("no-change", "what-if healthy.lagtape"),
     ("bad-setting", "record ws://127.0.0.1:1 --set depth"),
     ("bad-header", "record ws://127.0.0.1:1 --header token"),
     ("bad-condition", "analyze healthy.lagtape --fail-if lag"),

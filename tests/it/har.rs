@@ -1,5 +1,8 @@
 //! What a browser's developer tools saved, imported.
 
+mod attached;
+mod mitmproxy;
+
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -270,79 +273,6 @@ fn base64_of_other_writers_is_read() {
     }
 }
 
-/// As Playwright attaches them: a line for each message, in milliseconds.
-fn lines(frames: &[Value]) -> String {
-    let line = |frame: &Value| {
-        let mut frame = frame.clone();
-        frame["time"] = json!(frame["time"].as_f64().unwrap() * 1e3);
-        frame.to_string() + "\n"
-    };
-    frames.iter().map(line).collect()
-}
-
-fn attached(file: &str) -> Value {
-    let mut entry = entry(&[]);
-    entry.as_object_mut().unwrap().remove("_webSocketMessages");
-    entry["response"]["content"]["_file"] = json!(file);
-    entry
-}
-
-fn zip(files: &[(&str, &str)]) -> Vec<u8> {
-    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    let options = zip::write::SimpleFileOptions::default()
-        .compression_method(zip::CompressionMethod::Deflated);
-    for (name, text) in files {
-        zip.start_file(*name, options).unwrap();
-        std::io::Write::write_all(&mut zip, text.as_bytes()).unwrap();
-    }
-    zip.finish().unwrap().into_inner()
-}
-
-#[test]
-fn messages_that_playwright_attached_are_found() {
-    let bench = Bench(TempDir::new().unwrap());
-    let messages = lines(&frames(&stall()));
-    let picture = json!({"request": {"url": "http://pod.example/x.png"},
-                         "response": {"content": {"_file": "no-such.png"}}});
-    let text = har(&[picture, attached("f00.jsonl")]);
-    bench.import("x.har.zip", zip(&[("f00.jsonl", &messages), ("har.har", &text)]));
-    bench.check_same("a zip");
-
-    let cut_off = format!("{messages}{{\"type\":\"rec");
-    fs::write(bench.path("f00.jsonl"), cut_off).unwrap();
-    bench.import("x.har", &text);
-    bench.check_same("a folder, and a last line that is cut off");
-
-    fs::create_dir(bench.path("x_files")).unwrap();
-    let list: Vec<Value> =
-        messages.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    fs::write(bench.path("x_files/f00.json"), json!(list).to_string()).unwrap();
-    bench.import("x.har", har(&[attached("x_files/f00.json")]));
-    bench.check_same("a folder, and a list");
-}
-
-#[test]
-fn attached_messages_that_are_not_there_get_a_sentence() {
-    let bench = Bench(TempDir::new().unwrap());
-    let out = bench.out();
-    let complain = |name: &str, bytes: &[u8], sentence: &str| {
-        fs::write(bench.path(name), bytes).unwrap();
-        let path = bench.path(name);
-        check_complaint(&["import", path.to_str().unwrap(), "-o", &out], 1, sentence);
-    };
-    let messages = lines(&frames(&stall()));
-    complain("x.har", har(&[attached("f00.jsonl")]).as_bytes(), "f00.jsonl, which is missing");
-    fs::create_dir(bench.path("inner")).unwrap();
-    fs::write(bench.path("f00.jsonl"), &messages).unwrap();
-    let outside = har(&[attached("../f00.jsonl")]);
-    complain("inner/x.har", outside.as_bytes(), "f00.jsonl, which is missing");
-    complain("x.zip", &zip(&[("readme", "no har")]), "no HAR file in the zip");
-    let broken = &zip(&[("har.har", &har(&[attached("f00.jsonl")]))])[..60];
-    complain("x.zip", broken, "no sound zip");
-    let bomb = " ".repeat(50 << 20);
-    complain("x.zip", &zip(&[("har.har", &bomb)]), "more than 200 times its length");
-}
-
 /// How a session ended, out of an entry that says it like this.
 #[track_caller]
 fn check_end(close: &Value, failure: Option<&str>, kind: &str, code: Option<u16>, exit: i32) {
@@ -404,88 +334,4 @@ fn audio_that_is_not_there_carries_no_verdict() {
     check_no_audio("half a buffer", first, half, "a source buffer is cut short");
     check_no_audio("an odd buffer", first, |data| json!(&data[..44]), "cut short");
     check_no_audio("dots", others, |data| json!(format!("{}…", &data[..40])), "cut short");
-}
-
-/// A typed netstring, as mitmproxy writes its flows.
-fn netstring(kind: char, data: &[u8]) -> Vec<u8> {
-    [data.len().to_string().as_bytes(), b":", data, kind.to_string().as_bytes()].concat()
-}
-
-fn pairs(pairs: &[(&str, Vec<u8>)]) -> Vec<u8> {
-    let parts =
-        pairs.iter().map(|(name, value)| [netstring(';', name.as_bytes()), value.clone()].concat());
-    netstring('}', &parts.collect::<Vec<_>>().concat())
-}
-
-/// A flow file with one WebSocket.
-fn flow_file(frames: &[Value]) -> Vec<u8> {
-    let truth = |is: bool| netstring('!', if is { b"true" } else { b"false" });
-    let number = |number: f64| netstring('^', format!("{number:?}").as_bytes());
-    let messages = frames.iter().map(|frame| {
-        let opcode = frame["opcode"].as_u64().unwrap();
-        let data = frame["data"].as_str().unwrap();
-        let bytes = if opcode == 1 { data.into() } else { STANDARD.decode(data).unwrap() };
-        let parts = [
-            netstring('#', opcode.to_string().as_bytes()),
-            truth(frame["type"] == "send"),
-            netstring(',', &bytes),
-            number(frame["time"].as_f64().unwrap()),
-            truth(false),
-            truth(false),
-        ];
-        netstring(']', &parts.concat())
-    });
-    let messages = messages.collect::<Vec<_>>().concat();
-    let request = pairs(&[
-        ("host", netstring(';', b"pod.example")),
-        ("port", netstring('#', b"1318")),
-        ("scheme", netstring(',', b"http")),
-        ("path", netstring(',', b"/ws?token=SECRET")),
-        ("timestamp_start", number(STARTED_S)),
-    ]);
-    let socket = pairs(&[("messages", netstring(']', &messages))]);
-    pairs(&[("version", netstring('#', b"21")), ("request", request), ("websocket", socket)])
-}
-
-/// What mitmproxy saved is the same session as what a browser did.
-#[test]
-fn flows_of_mitmproxy_are_imported_like_har_files() {
-    let bench = Bench(TempDir::new().unwrap());
-    let frames = frames(&stall());
-    let analysis = |out: &str| {
-        let analysis = app::analyze(Path::new(out), &AnalyzeOptions::default()).unwrap();
-        (analysis.lag, analysis.verdict, analysis.heard)
-    };
-    let (har, out) = (bench.har(&[entry(&frames)]), bench.out());
-    check(&["import", &har, "-o", &out], 0);
-    let expected = analysis(&out);
-
-    let (flows, packed) = (bench.path("flows"), bench.path("flows.zst"));
-    fs::write(&flows, flow_file(&frames)).unwrap();
-    fs::write(&packed, zstd::encode_all(&flow_file(&frames)[..], 1).unwrap()).unwrap();
-    for file in [flows, packed] {
-        let (_, said) = check(&["import", file.to_str().unwrap(), "-o", &out, "--force"], 0);
-        assert!(said.contains(&format!("{} messages", frames.len())), "{said}");
-        assert_eq!(analysis(&out), expected);
-        let info = check(&["info", &out], 0).0;
-        assert!(info.contains("imported from mitmproxy") && !info.contains("SECRET"), "{info}");
-    }
-}
-
-#[test]
-fn what_cannot_be_imported_is_named_with_what_works() {
-    let bench = Bench(TempDir::new().unwrap());
-    let file = bench.path("x");
-    for first in [[0xd4, 0xc3, 0xb2, 0xa1], [0x0a, 0x0d, 0x0d, 0x0a]] {
-        fs::write(&file, [&first[..], &[0; 20]].concat()).unwrap();
-        let words = ["import", file.to_str().unwrap(), "-o", &bench.out()];
-        check_complaint(&words, 1, "stand in between with: lagtape proxy");
-    }
-    let log = json!({"log": {
-        "creator": {"name": "Firefox", "version": "150"},
-        "entries": [{"request": {"url": "ws://pod/"}, "response": {"status": 101}}],
-    }});
-    fs::write(&file, log.to_string()).unwrap();
-    let words = ["import", file.to_str().unwrap(), "-o", &bench.out()];
-    check_complaint(&words, 1, "saves no messages of WebSockets");
 }

@@ -47,27 +47,33 @@ fn told(incident: &str) -> (Vec<Class>, Option<Class>) {
     (told_live(Path::new(&capture)).into_iter().flatten().collect(), afterwards)
 }
 
-/// Incidents, and how many other causes may be told of before the one that stays.
-const INCIDENTS: [(&str, usize); 6] = [
-    ("stall:at=8s,for=6s", 0),
-    ("gpu-contention", 2),
-    ("thin-link", 0),
-    ("stale-playhead", 0),
-    ("slow-generation", 1),
-    ("vram-paging", 1),
+/// Of some of them another cause is told first.
+const INCIDENTS: [&str; 6] = [
+    "stall:at=8s,for=6s",
+    "gpu-contention",
+    "thin-link",
+    "stale-playhead",
+    "slow-generation",
+    "vram-paging",
 ];
 
 #[test]
 fn the_live_cause_is_that_of_the_report() {
-    let mut wrong = Vec::new();
-    for (incident, corrections) in INCIDENTS {
+    let (mut wrong, mut corrected) = (Vec::new(), 0);
+    for incident in INCIDENTS {
         let (told, afterwards) = told(incident);
-        if afterwards.is_none()
-            || told.last().copied() != afterwards
-            || told.len() > 1 + corrections
-        {
+        if afterwards.is_none() || told.last().copied() != afterwards {
             wrong.push(format!("{incident}: {told:?}, then {afterwards:?}"));
         }
+        corrected += usize::from(told.first() != told.last());
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(corrected > 0, "no first guess was another, so that nothing is seen of corrections");
+}
+
+/// Whose fault it is decides who is called.
+#[test]
+fn a_stop_of_the_generator_is_never_told_as_anything_else() {
+    let (told, afterwards) = told("stall:at=8s,for=6s");
+    assert_eq!((told, afterwards), (vec![Class::GenerationStall], Some(Class::GenerationStall)));
 }

@@ -74,6 +74,7 @@ mod python;
 mod python_client;
 mod python_reader;
 mod python_server;
+mod query;
 mod record;
 mod record_faults;
 mod recorder;

@@ -12,13 +12,15 @@ mod tools;
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use lagtape::edge::clock::MonotonicClock;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use crate::program::command;
 
 /// Longest wait for anything that is to come; nothing is ever waited for by the clock alone.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -50,10 +52,8 @@ impl Client {
 
     /// The same of a client that declares these capabilities.
     pub fn able(folder: &Path, words: &[&str], capabilities: &Value) -> Client {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_lagtape"))
-            .args(["mcp", "--captures"])
-            .arg(folder)
-            .args(words)
+        let own = ["mcp", "--captures", folder.to_str().unwrap()];
+        let mut child = command(&[&own[..], words].concat())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

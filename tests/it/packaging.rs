@@ -29,6 +29,21 @@ fn every_file_names_the_same_version() {
     );
 }
 
+#[test]
+fn the_program_that_is_handed_out_is_small_and_tells_where_it_panics() {
+    let manifest: toml::Table = toml::from_str(&text("Cargo.toml")).unwrap();
+    let profiles = &manifest["profile"];
+    let dist = &profiles["dist"];
+    assert_eq!(dist["inherits"].as_str(), Some("release"));
+    assert_eq!(dist["strip"].as_str(), Some("symbols"));
+    assert_eq!(dist["lto"].as_str(), Some("fat"));
+    assert_eq!(dist["codegen-units"].as_integer(), Some(1));
+    // A panic tells file and line whatever is stripped, unless there is no message at all.
+    for profile in ["dist", "release"] {
+        assert!(profiles[profile].get("panic").is_none(), "{profile}");
+    }
+}
+
 /// The registry refuses longer ones.
 #[test]
 fn the_registry_takes_the_description() {

@@ -10,16 +10,17 @@ use crate::proxy_between::PATIENCE;
 
 /// `lagtape` with these words, in the repository.
 pub fn command(words: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lagtape"));
-    command.args(words);
-    at_home(&mut command);
-    command
+    command_behind(&[], words)
 }
 
-/// In the repository, without what is set here, and with nothing on stdin.
-fn at_home(command: &mut Command) {
-    command.current_dir(env!("CARGO_MANIFEST_DIR")).stdin(Stdio::null());
+/// The same behind the words of another program that starts it, such as a shell that limits it first. In
+/// the repository, without what is set here, and with nothing on stdin.
+pub fn command_behind(before: &[&str], words: &[&str]) -> Command {
+    let line = [before, &[env!("CARGO_BIN_EXE_lagtape")], words].concat();
+    let mut command = Command::new(line[0]);
+    command.args(&line[1..]).current_dir(env!("CARGO_MANIFEST_DIR")).stdin(Stdio::null());
     command.env_remove("LAGTAPE_THREADS").env_remove("LAGTAPE_COLOR");
+    command
 }
 
 /// What `lagtape` does with these words.
@@ -51,11 +52,8 @@ impl Running {
 
     /// With this many file descriptors at most.
     pub fn start_within(words: &[&str], descriptors: u32) -> Running {
-        let mut shell = Command::new("sh");
         let script = format!("ulimit -n {descriptors} && exec \"$0\" \"$@\"");
-        shell.args(["-c", &script, env!("CARGO_BIN_EXE_lagtape")]).args(words);
-        at_home(&mut shell);
-        Running::of(&mut shell)
+        Running::of(&mut command_behind(&["sh", "-c", &script], words))
     }
 
     pub fn of(command: &mut Command) -> Running {

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 use lagtape::app::{self, AnalyzeOptions};
 use lagtape::capture::Direction;
+use lagtape::edge::clock::MonotonicClock;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::program::{Ended, Running, check};
 use crate::promises::measured;
-use crate::proxy_between::{Maker, Traffic, messages_of};
+use crate::proxy_between::{Maker, PATIENCE, Traffic, messages_of};
 
 #[track_caller]
 fn check_complaint(words: &[&str], code: i32, sentence: &str) {
@@ -225,6 +226,31 @@ fn a_ring_is_written_for_each_signal_and_the_oldest_go() {
     }
     let ended = watched.proxy.terminate();
     assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+/// What it has written is a capture without an end, which every verb reads and `recover` completes.
+#[test]
+fn a_killed_proxy_leaves_what_it_wrote() {
+    let folder = TempDir::new().unwrap();
+    let captures = folder.path().join("captures");
+    let mut watched = Watched::start(&captures, &[]);
+    let sent = Maker::new(5, true, None).random(40).traffic;
+    watched.pass(&sent);
+    line_of(&watched.proxy, "recording", |_| true);
+    let capture = only_file(&captures);
+    let written = || messages_of(&capture, Direction::ClientToServer);
+    let clock = MonotonicClock::start();
+    while written().len() < sent.messages.len() {
+        assert!(clock.now().0 < PATIENCE.as_nanos() as u64, "{} messages", written().len());
+        std::thread::yield_now();
+    }
+    watched.proxy.kill();
+    assert_eq!(written(), sent.messages);
+    assert!(!app::analyze(&capture, &AnalyzeOptions::default()).unwrap().complete);
+    let whole = folder.path().join("whole.lagtape");
+    check(&["recover", capture.to_str().unwrap(), "-o", whole.to_str().unwrap()], 0);
+    assert_eq!(messages_of(&whole, Direction::ClientToServer), sent.messages);
+    check(&["verify", whole.to_str().unwrap()], 0);
 }
 
 #[cfg(unix)]

@@ -1,8 +1,11 @@
 //! Recording over real sockets: what misbehaving servers get, and that nothing is lost by them.
 
+#[cfg(unix)]
+mod signals;
+
 use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use futures_util::{SinkExt, StreamExt};
 use lagtape::app::{self, AnalyzeOptions, RecordVerb, RecordedSession, SessionSource};
@@ -14,6 +17,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+
+use crate::program::command_behind;
 
 pub type Socket = WebSocketStream<TcpStream>;
 
@@ -380,17 +385,9 @@ async fn nobody_listens() {
 pub async fn start_recording(before: &[&str], extra: &[&str], out: &Path) -> (Child, Socket) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}", listener.local_addr().unwrap());
-    let words = [before, &[env!("CARGO_BIN_EXE_lagtape"), "record", &url, "--fixture", "x.wav"]];
-    let words = words.concat();
-    let child = Command::new(words[0])
-        .args(&words[1..])
-        .arg("-o")
-        .arg(out)
-        .args(extra)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let words = ["record", &url, "--fixture", "x.wav", "-o", out.to_str().unwrap()];
+    let mut command = command_behind(before, &[&words[..], extra].concat());
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let (stream, _) = listener.accept().await.unwrap();
     let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
     socket.next().await.unwrap().unwrap();
@@ -407,44 +404,4 @@ pub async fn reports(socket: &mut Socket, count: usize) {
         let message = socket.next().await.unwrap().unwrap();
         seen += usize::from(message.is_text());
     }
-}
-
-#[cfg(unix)]
-#[tokio::test]
-async fn sigterm_ends_a_recording_in_order() {
-    let folder = TempDir::new().unwrap();
-    let out = folder.path().join("x.lagtape");
-    let (child, mut socket) = start_recording(&[], &[], &out).await;
-    reports(&mut socket, 3).await;
-    let pid = child.id().to_string();
-    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-    drain(socket).await;
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
-    let analysis = app::analyze(&out, &AnalyzeOptions::default()).unwrap();
-    assert!(analysis.complete && analysis.slices == 1 && analysis.ticks >= 3);
-    let printed = String::from_utf8(output.stdout).unwrap();
-    assert!(printed.contains("healthy") && printed.contains("next: lagtape"), "{printed}");
-}
-
-/// The disk is a pipe that nobody reads.
-#[cfg(unix)]
-#[tokio::test]
-async fn a_second_signal_ends_a_recording_that_waits_for_the_disk() {
-    let folder = TempDir::new().unwrap();
-    let out = folder.path().join("pipe");
-    assert!(Command::new("mkfifo").arg(&out).status().unwrap().success());
-    let _held_open = std::fs::File::options().read(true).write(true).open(&out).unwrap();
-    let (mut child, mut socket) = start_recording(&[], &["--force"], &out).await;
-    reports(&mut socket, 3).await;
-    let pid = child.id().to_string();
-    let interrupt = || Command::new("kill").args(["-INT", &pid]).status().unwrap();
-    assert!(interrupt().success());
-    drain(socket).await;
-    // It has said goodbye to the server, and now waits for the disk.
-    assert!(interrupt().success());
-    let ended = tokio::task::spawn_blocking(move || child.wait().unwrap());
-    let status =
-        tokio::time::timeout(std::time::Duration::from_secs(20), ended).await.unwrap().unwrap();
-    assert_eq!(status.code(), Some(1));
 }

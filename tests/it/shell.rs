@@ -1,15 +1,18 @@
 //! What a shell does with the program: pipes, packed files, folders, parts, many captures, and what is
 //! refused before any work.
 
+#[cfg(target_os = "linux")]
+mod terminal;
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::program::{check, check_complaint, lagtape, simulated};
+use crate::program::{check, check_complaint, command, lagtape, simulated};
 
 const HEALTHY: &str = "captures/healthy.lagtape";
 const STALL: &str = "captures/stall.lagtape";
@@ -91,12 +94,7 @@ fn a_folder_that_is_missing_is_said_before_the_work() {
 
 /// The program with a file on stdin.
 fn piped(words: &[&str], input: &Path) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_lagtape"))
-        .args(words)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .stdin(Stdio::from(fs::File::open(input).unwrap()))
-        .output()
-        .unwrap()
+    command(words).stdin(fs::File::open(input).unwrap()).output().unwrap()
 }
 
 fn json(output: &Output) -> Value {
@@ -322,6 +320,18 @@ fn a_server_that_rests_is_named_in_report_and_picture() {
     check_complaint(&["plot", &capture, "-o", "x.png", "--width", "3"], 2, "400 to 8000 pixels");
 }
 
+#[test]
+fn slices_are_drawn_above_the_line_of_what_is_heard() {
+    let folder = TempDir::new().unwrap();
+    let svg = folder.path().join("x.svg");
+    check(&["plot", STALL, "-o", svg.to_str().unwrap()], 0);
+    let drawn = fs::read_to_string(&svg).unwrap();
+    // What comes later lies above; only the slices are half transparent.
+    let heard = drawn.rfind("stroke=\"#FF7F0E\"").unwrap();
+    let written = drawn.find("opacity=\"0.45\" stroke=\"#1F77B4\"").unwrap();
+    assert!(heard < written, "{heard}, {written}");
+}
+
 /// Who begins a session, with an address.
 fn takers(url: &str, folder: &TempDir) -> [Vec<String>; 3] {
     let out = folder.path().join("taken.lagtape").to_str().unwrap().to_owned();
@@ -343,48 +353,4 @@ fn that_a_server_is_taken_over_is_said_where_one_is_called() {
     assert_eq!(said("ws://127.0.0.1:1", 1), [1; 3], "nobody listens there");
     std::fs::write(folder.path().join("taken.lagtape"), "").unwrap();
     assert_eq!(said("ws://127.0.0.1:1", 1), [0; 3], "the output is refused");
-}
-
-/// What the program says to a terminal of so many columns.
-#[cfg(target_os = "linux")]
-fn on_terminal(columns: usize, variables: &[(&str, &str)], words: &[&str]) -> String {
-    let program = env!("CARGO_BIN_EXE_lagtape");
-    let line = format!("stty rows 50 cols {columns}; exec {program} {}", words.join(" "));
-    let mut script = Command::new("script");
-    script.args(["-qec", &line, "/dev/null"]).current_dir(env!("CARGO_MANIFEST_DIR"));
-    script.env_remove("LAGTAPE_COLOR").env("NO_COLOR", "1").env("LANG", "C.UTF-8");
-    let output = script.envs(variables.iter().copied()).stdin(Stdio::null()).output().unwrap();
-    String::from_utf8(output.stdout).unwrap().replace("\r\n", "\n")
-}
-
-/// Whether all lines fit, but for words that are longer and commands that are copied.
-fn fits(said: &str, columns: usize) -> bool {
-    let is_command =
-        |line: &str| line.trim_start().starts_with("lagtape ") || line.contains("next: ");
-    said.lines().all(|line| {
-        let is_word = !line.trim().contains(' ');
-        line.chars().count() <= columns || is_word || is_command(line)
-    })
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn a_terminal_gets_lines_that_fit() {
-    let complained = ["cut", HEALTHY, "--from", "1", "-o", "nowhere/x.lagtape"];
-    let (_, whole) = check(&complained, 1);
-    assert_eq!(whole.lines().count(), 1, "a log has it on one line: {whole}");
-    for columns in [40, 72] {
-        for words in
-            [&complained[..], &["analyze", STALL], &["analyze", "--timelime"], &["help", "cut"]]
-        {
-            let said = on_terminal(columns, &[], words);
-            assert!(fits(&said, columns), "{columns}: {said}");
-        }
-        let said = on_terminal(columns, &[], &complained);
-        assert!(said.split_whitespace().eq(whole.split_whitespace()), "{said}");
-        assert!(said.lines().count() > 1, "{said}");
-    }
-    // What is set counts more than what the terminal is.
-    let said = on_terminal(72, &[("LAGTAPE_WIDTH", "30")], &complained);
-    assert!(fits(&said, 30) && !fits(&on_terminal(72, &[], &complained), 30), "{said}");
 }

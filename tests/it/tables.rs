@@ -119,7 +119,7 @@ fn another_run_is_not_gone_on_with() {
 fn two_runs_do_not_write_into_one_another() {
     let (folder, captures) = fleet();
     let first = verb(TableForm::Csv, &folder.path().join("out"));
-    let files = app::with_folders(&[captures.clone()]).unwrap();
+    let files = app::with_folders(std::slice::from_ref(&captures)).unwrap();
     let mut said = String::new();
     let mut progress = |done, _| {
         if done == 10 {

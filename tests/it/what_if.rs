@@ -27,7 +27,7 @@ fn incident(folder: &TempDir, name: &str) -> String {
 
 #[test]
 fn nothing_changed_is_exact_and_the_recorded_report() {
-    let answer = json(&[STALL]);
+    let answer = json(&[STALL, "--rate", "1"]);
     assert_eq!(answer["tier"], "exact");
     assert_eq!(answer["factual"], answer["counterfactual"]);
     let analysis = lagtape(&["analyze", STALL, "--json"]);
@@ -35,6 +35,19 @@ fn nothing_changed_is_exact_and_the_recorded_report() {
     assert_eq!(answer["factual"]["lag"], analysis["lag"]);
     assert_eq!(answer["factual"]["heard"], analysis["heard"]);
     assert_eq!(answer["factual"]["verdict"], analysis["verdict"]);
+}
+
+#[test]
+fn a_change_is_asked_for_unless_a_file_is() {
+    let folder = TempDir::new().unwrap();
+    for words in [&[STALL][..], &[STALL, "--json"], &[STALL, "--open-loop"]] {
+        let (out, said) = check(words, 2);
+        assert!(out.is_empty() && said.contains("nothing is different"), "{words:?}: {out}{said}");
+    }
+    let out = folder.path().join("x.lagtape");
+    check(&[STALL, "--capture", out.to_str().unwrap()], 0);
+    let (as_written, said) = program::check(&["analyze", out.to_str().unwrap()], 4);
+    assert!(as_written.contains("3.86 s of 7.00 s heard raw"), "{as_written}{said}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::cli::browser;
 use crate::cli::stderr::Stderr;
 use crate::cli::values::{PlayheadArg, Seconds, parse_seconds};
 use crate::cli::wording::FLAGS;
-use crate::edge::output;
+use crate::edge::output::{self, is_dash};
 use crate::lag::{DEFAULT_STALE_THRESHOLD_S, ReportArgs};
 use crate::report::page;
 use crate::report::text::Bytes;
@@ -96,7 +96,8 @@ pub fn run(args: &PageArgs, stderr: Stderr, _: &mut dyn Write) -> Result<Outcome
     }
     let html = page::html(&sessions);
     output::write(&args.out, html.as_bytes(), args.force)?;
-    stderr.say(&format!("wrote {}, {}", args.out.display(), Bytes(html.len() as u64)));
+    let out = if is_dash(&args.out) { "to stdout".into() } else { args.out.to_string_lossy() };
+    stderr.say(&format!("wrote {out}, {}", Bytes(html.len() as u64)));
     if args.open
         && let Err(error) = browser::show(args.out.as_os_str())
     {

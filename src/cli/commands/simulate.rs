@@ -132,7 +132,7 @@ fn fleet(args: &SimulateArgs, sessions: u64, out: &Path, stderr: Stderr) -> Resu
         force: args.force,
         threads: args.threads,
     };
-    let bar = progress_bar("{bar:40} {pos} of {len} sessions, {per_sec}, {eta} left");
+    let bar = progress_bar("{pos} of {len} sessions, {per_sec}, {eta} left");
     let done = app::simulate_fleet(&verb, &mut |done, total| {
         bar.set_length(total);
         bar.set_position(done);

@@ -17,7 +17,7 @@ pub use crate::cli::scenario_args::SweepArgs;
 pub fn run(args: &SweepArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Outcome> {
     let (verb, condition) = args.verb()?;
     let files = app::with_folders(&args.files)?;
-    let bar = progress_bar("{bar:40} {pos} of {len} scenarios, {eta} left");
+    let bar = progress_bar("{pos} of {len} scenarios, {eta} left");
     let progress = &|done: usize, total: usize| {
         bar.set_length(total as u64);
         bar.set_position(done as u64);

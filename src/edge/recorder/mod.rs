@@ -46,7 +46,7 @@ pub use disk::{Disk, FileSystem, Store, SyncPolicy};
 pub use notice::{RecorderNotice, RecorderStatus};
 pub use options::{
     FileLayout, MAX_QUEUED_BYTES, RETRY, RecorderOptions, RingOptions, default_path,
-    refuse_existing,
+    refuse_closed_folder, refuse_existing,
 };
 pub use quota::Quota;
 pub use trigger::ManualTrigger;

@@ -1,5 +1,6 @@
 //! How a recording is written: into which files, and when they are safe.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -102,6 +103,19 @@ impl RecorderOptions {
             }
         }
     }
+}
+
+/// Fails if its folder takes no new file, where it needs one. This tries it, so that it is for those who
+/// have time.
+pub fn refuse_closed_folder(path: &Path) -> Result<()> {
+    if path.symlink_metadata().is_ok() {
+        return Ok(());
+    }
+    let folder = folder_of(path);
+    let tried = tempfile::tempfile_in(folder).map_err(|error| io::Error::from(error.kind()));
+    tried.map(drop).with_context(|| {
+        format!("cannot write {} into the folder {}", path.display(), folder.display())
+    })
 }
 
 /// Fails if a file exists, unless `force`, or if its folder does not.

@@ -422,6 +422,10 @@ fn files_that_could_not_be_written_are_refused_early() {
     assert_eq!(refused(&there, true), None);
     assert!(refused(&folder.path().join("no/x"), true).unwrap().contains("there is no folder"));
     assert!(refused(Path::new("-"), true).unwrap().contains("grows in a file"));
+    // Nobody makes files there, whoever they are.
+    #[cfg(target_os = "linux")]
+    assert!(refuse_closed_folder(Path::new("/proc/x")).is_err());
+    assert!(refuse_closed_folder(&folder.path().join("y.lagtape")).is_ok());
 }
 
 #[test]

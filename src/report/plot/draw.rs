@@ -2,12 +2,14 @@
 
 use std::sync::LazyLock;
 
+use ab_glyph::FontRef;
 use plotters::coord::Shift;
 use plotters::coord::cartesian::Cartesian2d;
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::{FontStyle, register_font};
 
+use super::letters::Lettered;
 use super::{Extents, Plot, PlotError};
 
 /// Height of the image in pixels.
@@ -70,10 +72,16 @@ fn paper(plot: &Plot) -> &'static Paper {
     if plot.style.dark { &DARK } else { &LIGHT }
 }
 
-static REGISTERED: LazyLock<bool> = LazyLock::new(|| {
-    let font = include_bytes!("../../../assets/DejaVuSans-subset.ttf");
-    register_font(FONT, FontStyle::Normal, font).is_ok()
-});
+const FONT_FILE: &[u8] = include_bytes!("../../../assets/DejaVuSans-subset.ttf");
+
+/// Whether plotters knows the font, which it asks for the room that labels take.
+static REGISTERED: LazyLock<bool> =
+    LazyLock::new(|| register_font(FONT, FontStyle::Normal, FONT_FILE).is_ok());
+
+/// The font of all text in pixels.
+pub(super) fn font() -> Result<FontRef<'static>, PlotError> {
+    FontRef::try_from_slice(FONT_FILE).map_err(failed)
+}
 
 type Area<'a, B> = DrawingArea<B, Shift>;
 type Panel<'a, 'b, B> = ChartContext<'a, B, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
@@ -84,7 +92,7 @@ pub fn pixels(plot: &Plot) -> Result<Vec<u8>, PlotError> {
     let width = plot.style.width;
     let mut rgb = vec![255; width as usize * HEIGHT as usize * 3];
     let backend = BitMapBackend::with_buffer(&mut rgb, (width, HEIGHT));
-    draw(plot, &backend.into_drawing_area())?;
+    draw(plot, &Lettered::new(backend, font()?).into_drawing_area())?;
     Ok(rgb)
 }
 
@@ -345,7 +353,7 @@ fn with_headroom(low: f64, high: f64) -> (f64, f64) {
     (if low < 0.0 { low - room } else { low }, high + room)
 }
 
-fn text(size: i32, color: &RGBColor) -> TextStyle<'static> {
+pub(super) fn text(size: i32, color: &RGBColor) -> TextStyle<'static> {
     (FONT, size).into_font().color(color)
 }
 
@@ -356,20 +364,6 @@ fn failed(error: impl std::fmt::Display) -> PlotError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn letters_are_kerned() {
-        assert!(*REGISTERED);
-        let width = |letters: &str| text(100, &BLACK).font.layout_box(letters).unwrap().1.0;
-        let narrower = |pair: &str| {
-            let apart: i32 = pair.chars().map(|c| width(&c.to_string())).sum();
-            apart - width(pair)
-        };
-        // The font itself says how much closer these stand, in 2,048ths of its size.
-        assert!((4..=8).contains(&narrower("AV")), "{}", narrower("AV"));
-        assert!((13..=19).contains(&narrower("To")), "{}", narrower("To"));
-        assert!((-1..=1).contains(&narrower("nn")), "{}", narrower("nn"));
-    }
 
     #[test]
     fn times_read_as_long_as_the_session_is() {

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::{Value, json};
 
 use super::folder;
+use crate::program::command;
 
 const TOKEN: &str = "a-token-long-enough";
 
@@ -22,12 +23,12 @@ impl Server {
     }
 
     fn start_with(folder: &Path, token: Option<&str>, words: &[&str]) -> Server {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lagtape"));
-        command.args(["mcp", "--http", "127.0.0.1:0", "--captures"]).arg(folder).args(words);
+        let own = ["mcp", "--http", "127.0.0.1:0", "--captures", folder.to_str().unwrap()];
+        let mut command = command(&[&own[..], words].concat());
         command
             .env_remove("LAGTAPE_MCP_TOKEN")
             .envs(token.map(|token| ("LAGTAPE_MCP_TOKEN", token)));
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -222,11 +223,8 @@ fn a_token_is_asked_for_when_there_is_one() {
     assert_eq!(status(&[("Authorization", "Bearer wrong")]), 401);
     assert_eq!(status(&[("Authorization", &format!("Basic {TOKEN}"))]), 401);
     assert_eq!(status(&[("Authorization", &format!("Bearer {TOKEN}"))]), 200);
-    let open = Command::new(env!("CARGO_BIN_EXE_lagtape"))
-        .args(["mcp", "--http", "0.0.0.0:0"])
-        .env_remove("LAGTAPE_MCP_TOKEN")
-        .output()
-        .unwrap();
+    let open =
+        command(&["mcp", "--http", "0.0.0.0:0"]).env_remove("LAGTAPE_MCP_TOKEN").output().unwrap();
     assert_eq!(open.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&open.stderr).contains("LAGTAPE_MCP_TOKEN"));
 }

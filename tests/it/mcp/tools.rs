@@ -1,11 +1,10 @@
 //! What each tool answers.
 
-use std::process::Command;
-
 use serde_json::{Value, json};
 
 use super::{Client, folder, until};
 
+use crate::program::{command, lagtape};
 use crate::promises::measured;
 
 /// Longest answer: about 8,000 tokens.
@@ -170,11 +169,7 @@ fn families_stand_in_the_answers() {
 
 /// The command line's JSON.
 fn cli(folder: &std::path::Path, words: &[&str]) -> Value {
-    let output = Command::new(env!("CARGO_BIN_EXE_lagtape"))
-        .args(words)
-        .current_dir(folder)
-        .output()
-        .unwrap();
+    let output = command(words).current_dir(folder).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     serde_json::from_str(text.lines().next().unwrap_or_default())
         .unwrap_or_else(|_| panic!("{words:?}: {}", String::from_utf8_lossy(&output.stderr)))
@@ -293,7 +288,7 @@ fn no_answer_is_longer_than_an_agent_can_read() {
     let made = folder.path().join("long.lagtape");
     let out = made.to_str().unwrap();
     let words = ["simulate", "--incident", "refit-storm", "--for", "120s", "-o", out];
-    let made = Command::new(env!("CARGO_BIN_EXE_lagtape")).args(words).output().unwrap();
+    let made = lagtape(&words);
     assert!(made.status.code().is_some_and(|code| code == 0 || code == 4));
     let mut client = Client::start(folder.path(), &[]);
     let calls = [
