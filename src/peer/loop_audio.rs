@@ -13,8 +13,10 @@ use crate::wire::halves::{narrow, widen};
 /// Frames over which new audio gives way to what was there: 25 ms at 48 kHz.
 pub const FADE_FRAMES: usize = 1_200;
 
-/// Regions to one whose rounding is made up for.
-const MADE_UP_FOR: u64 = 32;
+/// Of so many frames the first ones keep their rounding to be made up for: a thirty-second of all.
+const MADE_UP_FOR_EVERY: usize = 2_048;
+/// How many these are.
+const MADE_UP_FOR: usize = 64;
 
 /// The loop as the server renders it.
 #[derive(Debug)]
@@ -26,8 +28,6 @@ pub struct LoopAudio {
     upload: Option<Vec<f32>>,
     variation: u32,
     last: Option<Region>,
-    /// Regions that were encoded.
-    encoded: u64,
 }
 
 impl LoopAudio {
@@ -42,7 +42,6 @@ impl LoopAudio {
             upload: is_upload.then_some(source),
             variation: 1,
             last: None,
-            encoded: 0,
         }
     }
 
@@ -114,20 +113,23 @@ impl LoopAudio {
     }
 
     /// A slice was encoded: the client now holds `held` where it was sent `sent`. Frames that
-    /// nothing has painted since take the client's rounding, so that repeating them costs nothing. One
-    /// region in [`MADE_UP_FOR`] stays as it was made: its next delta makes up for the rounding, which the
-    /// real server's does everywhere, at a cost in bytes that this one does not have.
+    /// nothing has painted since take the client's rounding, so that repeating them costs nothing.
+    /// [`MADE_UP_FOR`] of [`MADE_UP_FOR_EVERY`] stay as they were made: their next delta makes up for the
+    /// rounding, which the real server's does everywhere, at a cost in bytes that this one does not have.
     pub fn settle(&mut self, start: u32, sent: &[f32], held: &[f32]) {
-        let number = self.encoded;
-        self.encoded += 1;
-        if number.is_multiple_of(MADE_UP_FOR) {
-            return;
-        }
-        let offset = start as usize * self.channels;
-        let Some(audio) = self.audio.get_mut(offset..) else { return };
-        for ((sample, sent), &held) in audio.iter_mut().zip(sent).zip(held) {
-            if sample.to_bits() == sent.to_bits() {
-                *sample = held;
+        let start = start as usize;
+        let Some(audio) = self.audio.get_mut(start * self.channels..) else { return };
+        let frames = audio.chunks_exact_mut(self.channels);
+        let frames =
+            frames.zip(sent.chunks_exact(self.channels)).zip(held.chunks_exact(self.channels));
+        for (frame, ((audio, sent), held)) in (start..).zip(frames) {
+            if frame % MADE_UP_FOR_EVERY < MADE_UP_FOR {
+                continue;
+            }
+            for ((sample, sent), &held) in audio.iter_mut().zip(sent).zip(held) {
+                if sample.to_bits() == sent.to_bits() {
+                    *sample = held;
+                }
             }
         }
     }
@@ -248,10 +250,11 @@ mod tests {
     #[test]
     fn settled_frames_take_the_clients_rounding_unless_painted_since() {
         let mut loop_audio = loop_audio();
-        let sent = loop_audio.render(region(0, 4), false);
-        loop_audio.audio[1] = 9.0;
-        loop_audio.settle(0, &sent, &[1.0, 2.0, 3.0, 4.0]);
-        assert_eq!(loop_audio.audio[..4], [1.0, 9.0, 3.0, 4.0]);
+        let sent = loop_audio.render(region(62, 4), false);
+        loop_audio.audio[64] = 9.0;
+        loop_audio.settle(62, &sent, &[1.0, 2.0, 3.0, 4.0]);
+        // The first 64 frames of all stay as they were made.
+        assert_eq!(loop_audio.audio[62..66], [sent[0], sent[1], 9.0, 4.0]);
         loop_audio.settle(u32::MAX, &sent, &sent);
     }
 

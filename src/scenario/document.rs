@@ -366,7 +366,7 @@ mod tests {
         assert_eq!(Scenario::from_value(&text), Scenario::from_value(&same));
         check_refused(
             &json!({"at": "soon"}),
-            "at: \"soon\" is not a time; write 500ms, 30s or 10min",
+            "at: \"soon\" is not a length of time; write seconds (2.5) or a unit (500ms, 30s, 10min)",
         );
     }
 

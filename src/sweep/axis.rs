@@ -235,7 +235,7 @@ mod tests {
         );
         check_refused(
             &[("lead-floor", "1,2"), ("lead-ceiling", "1.5")],
-            "server.lead_floor_s: 2 s is above server.lead_ceiling_s, 1.5 s",
+            "lead-floor: 2 s is above lead-ceiling, 1.5 s",
         );
     }
 }

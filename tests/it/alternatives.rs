@@ -154,7 +154,8 @@ fn both_sides_are_one_stereo_file_with_the_episodes_of_each() {
     assert_eq!(of_a.len(), episodes.as_array().unwrap().len(), "{labels:?}");
     assert!((f64::from(of_a[0].0) - from_s * 48_000.0).abs() <= 1.0, "{labels:?}");
     let seek = labels.iter().find(|(_, text)| text.starts_with("B: seek")).unwrap();
-    assert_eq!(seek.0, 2 * 48_000);
+    // The other session's buffer has its own way over the link.
+    assert!(seek.0.abs_diff(2 * 48_000) < 48_000 / 50, "{labels:?}");
     let buffer = path("buffer.wav");
     check(&["audio", &capture, "--buffer", "-o", &buffer], 0);
     assert_eq!(sound(&path("ab-loop.wav")).0, sound(&buffer).0);
@@ -166,7 +167,8 @@ fn both_sides_are_one_stereo_file_with_the_episodes_of_each() {
     check(&words, 0);
     let (samples, _, labels) = sound(&part);
     assert_eq!(samples, both[2 * 48_000..6 * 48_000]);
-    assert!(labels.iter().any(|(frame, text)| *frame == 48_000 && text.starts_with("B: seek")));
+    let expected = (seek.0 - 48_000, seek.1.clone());
+    assert!(labels.contains(&expected), "{labels:?}");
 }
 
 #[test]

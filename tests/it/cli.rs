@@ -263,7 +263,7 @@ fn bad_files_get_a_sentence() {
     fs::write(notes, "Dear all, it was choppy").unwrap();
     check_complaint(&["analyze", &notes_name], 1, r#"it begins with "Dear all"#);
     check_complaint(&["analyze", "no-such-file.lagtape"], 1, "no-such-file.lagtape");
-    check_complaint(&["analyze", folder.path().to_str().unwrap()], 1, "is a folder");
+    check_complaint(&["analyze", folder.path().to_str().unwrap()], 1, "there is no capture in");
     check_complaint(&["import", &notes_name, "-o", "x.lagtape"], 1, "is neither a HAR file nor");
     check_complaint(
         &["import", folder.path().to_str().unwrap(), "-o", "x.lagtape"],

@@ -68,7 +68,7 @@ fn what_is_no_file_is_named() {
     for (input, sentence) in [
         ("pipe", "pipe is a pipe"),
         ("socket", "socket is a socket"),
-        ("folder", "folder is a folder"),
+        ("folder", "there is no capture in the folder"),
         ("/dev/full", "/dev/full is a device"),
         ("/dev/zero", "/dev/zero is a device"),
         ("/dev/null", "/dev/null is a device"),

@@ -13,6 +13,7 @@ use crate::cli::tables::{self, TableArgs};
 use crate::cli::values::{
     PlayheadArg, ReportWindow, Seconds, parse_seconds, parse_step, parse_window,
 };
+use crate::edge::output::is_dash;
 use crate::lag::{DEFAULT_STALE_THRESHOLD_S, ReportArgs};
 use crate::report::Analysis;
 use crate::report::ranking::Ranking;
@@ -92,7 +93,7 @@ pub struct ManyArgs {
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub top: usize,
     /// The table as comma-separated values, with all captures; with OUT, tables into files of that form
-    #[arg(long, value_name = "OUT", num_args = 0..=1, default_missing_value = "",
+    #[arg(long, value_name = "OUT", num_args = 0..=1, default_missing_value = "-",
         conflicts_with_all = ["json", "each"])]
     pub csv: Option<PathBuf>,
     /// Exit code 4 for captures for which this holds, and for no others: lag_s > 0, lead_p5 < 0.1, …
@@ -123,7 +124,7 @@ impl AnalyzeArgs {
 
 pub fn run(args: &AnalyzeArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Outcome> {
     let files = app::with_folders(&args.files)?;
-    let csv = args.many.csv.as_deref().filter(|out| !out.as_os_str().is_empty());
+    let csv = args.many.csv.as_deref().filter(|out| !is_dash(out));
     if let Some(verb) = args.tables.verb(csv, args.options(), args.threads, args.many.fail_if)? {
         return tables::run(&files, &verb, stderr, out);
     }

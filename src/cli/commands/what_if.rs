@@ -2,12 +2,13 @@
 
 use std::io::Write;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 
 use crate::app::{self, Outcome};
 use crate::cli::stderr::Stderr;
 use crate::cli::stdout::{json_line, keep_apart, unless_closed};
 use crate::report::what_if::{self, Alternative, WhatIf, alternatives};
+use crate::scenario::answer::NoAnswer;
 
 pub use crate::cli::scenario_args::WhatIfArgs;
 
@@ -19,7 +20,11 @@ pub fn run(args: &WhatIfArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Out
         let alternatives = app::what_ifs(&args.file, &verb, &scenarios)?;
         return several(args, &alternatives, stderr, out);
     }
-    let answer = app::what_if(&args.file, &verb)?;
+    // What to do is said in keys where the question came from a file.
+    let answer = app::what_if(&args.file, &verb).map_err(|error| match error.is::<NoAnswer>() {
+        true => anyhow!(app::worded(&error, verb.wording)),
+        false => error,
+    })?;
     say_written(&answer, stderr);
     let printed = match args.json {
         true => json_line(out, &answer),

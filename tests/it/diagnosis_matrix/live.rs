@@ -23,8 +23,9 @@ fn named_at(
     let options = verb.options().unwrap();
     let header: Header = verb.header(&options);
     let mut engine = Engine::new(Options { headers_only: true, ..Options::default() });
-    let (mut ask_at, mut named) = (Nanos(0), None);
+    let (mut ask_at, mut last, mut named) = (Nanos(0), Nanos(0), None);
     simulate(options, header, &mut |record| {
+        last = record.t;
         while named.is_none() && record.t > ask_at {
             let finding = Diagnosis::present(&engine, ask_at);
             named = finding.filter(|it| it.class.id() == class).map(|_| ask_at);
@@ -32,6 +33,9 @@ fn named_at(
         }
         engine.handle(record);
     });
+    // A session that is over is asked once more.
+    let finding = Diagnosis::present(&engine, last).filter(|it| it.class.id() == class);
+    let named = named.or(finding.map(|_| last));
     let origin = engine.origin().unwrap();
     named.map(|at: Nanos| at.seconds_since(origin))
 }
