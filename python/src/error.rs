@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use lagtape::capture::ReadError;
+use lagtape::review::ReviewError;
 use pyo3::exceptions::{PyException, PyOSError, PyValueError};
 use pyo3::prelude::*;
 
@@ -27,13 +28,20 @@ pub fn raised(py: Python<'_>, error: &anyhow::Error, path: Option<&Path>) -> PyE
         return PyOSError::new_err((code, said, file));
     }
     let Some(path) = path else { return CaptureError::new_err(said) };
-    let read = error.chain().find_map(|cause| cause.downcast_ref::<ReadError>());
-    let offset = match read {
+    let offset = match error.chain().find_map(read_error) {
         Some(ReadError::Damaged { offset, .. }) => Some(*offset),
         Some(ReadError::NotACapture { .. } | ReadError::ForeignVersion { .. }) => Some(0),
         _ => None,
     };
     about(py, path, offset, said)
+}
+
+/// The error of reading a capture that a cause is, or that a replay stopped at.
+fn read_error<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a ReadError> {
+    match cause.downcast_ref::<ReviewError>() {
+        Some(ReviewError::Read(error)) => Some(error),
+        _ => cause.downcast_ref::<ReadError>(),
+    }
 }
 
 /// The exception about a place in a capture.
