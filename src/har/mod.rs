@@ -2,7 +2,7 @@
 //!
 //! Chromium keeps the messages in `_webSocketMessages`, and other browsers and Playwright have followed.
 //! A HAR has few control messages, and no messages from before the developer tools were opened.
-//! What it says about times is for [`times`] to judge; what was assumed stands in the capture's metadata.
+//! What it says about times is for `times` to judge; what was assumed stands in the capture's metadata.
 //!
 //! Enters: the bytes of the file, and the texts of those that are attached to it. Leaves: a capture.
 

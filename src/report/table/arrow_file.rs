@@ -2,7 +2,7 @@
 //! a footer that says where these are.
 //!
 //! What is written is that of the format's own description
-//! (https://arrow.apache.org/docs/format/Columnar.html; Message.fbs, Schema.fbs and File.fbs of its version
+//! (<https://arrow.apache.org/docs/format/Columnar.html>; Message.fbs, Schema.fbs and File.fbs of its version
 //! 5). Nothing is compressed. Bytes are handed out as they come, so that a file can be written from front
 //! to end, and gone on with later: a [`ArrowBlock`] for each batch is all that has to be kept.
 

@@ -1,5 +1,5 @@
 //! Flatbuffers, as far as Arrow's files need them: tables, vectors, strings and structs, written from the
-//! last byte to the first (https://flatbuffers.dev/internals).
+//! last byte to the first (<https://flatbuffers.dev/internals>).
 
 /// Distance of something's first byte from the end of the buffer.
 #[derive(Debug, Clone, Copy)]
