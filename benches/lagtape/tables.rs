@@ -1,18 +1,19 @@
 //! What tables of many captures cost, beside reading what they are made of.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
 use lagtape::app::{self, AnalyzeOptions, TableTarget, TablesVerb, tabled};
-use lagtape::capture::{Salvage, whole_index};
+use lagtape::capture::{Records, Salvage, whole_index};
 use lagtape::report::table::{GroupKeys, TableForm, TableName};
 
 use crate::clock;
 use crate::fleet::{captures, scan};
 use crate::harness::{Aim, Bench, Ratio, Row, Table};
+use crate::recorded::Woven;
 
 /// Captures, and how many of them differ; the others are further names of the same files.
 const CAPTURES: usize = 1000;
@@ -25,6 +26,8 @@ const SECONDS: u64 = 60;
 pub fn run(bench: &mut Bench) -> Result<()> {
     bench.doing(&format!("simulating {DIFFERENT} captures of a minute"));
     let paths = captures(bench.folder.path(), CAPTURES, DIFFERENT, SECONDS)?;
+    // The others are names of the same files, and get theirs with them.
+    paths[..DIFFERENT as usize].iter().try_for_each(|path| add_checkpoints(path))?;
     let some = &paths[..OF_A_SAMPLE];
     let quick = AnalyzeOptions { quick: true, ..AnalyzeOptions::default() };
     let full = AnalyzeOptions::default();
@@ -54,6 +57,17 @@ pub fn run(bench: &mut Bench) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// Writes a capture as a live recording would have written it.
+fn add_checkpoints(path: &Path) -> Result<()> {
+    let bytes = fs::read(path)?;
+    let (mut records, mut woven) = (Records::new(&bytes[..]), Woven::new());
+    let mut out = Vec::new();
+    while let Some(record) = records.next_record()? {
+        woven.write(&record, &mut out);
+    }
+    Ok(fs::write(path, out)?)
 }
 
 /// Rows of the checkpoints of a file, read and inflated and nothing else.
