@@ -8,12 +8,12 @@ use sha2::{Digest, Sha256};
 use super::outcome::Outcome;
 use crate::capture::{Body, Direction, Opcode, Record};
 use crate::edge::files;
-use crate::engine::{Engine, Options};
+use crate::engine::Options;
 use crate::lag::{DEFAULT_STALE_THRESHOLD_S, ReportArgs};
 use crate::playhead::PlayheadSource;
 use crate::report::CaptureDescription;
 use crate::report::compare::{ComparedSide, Comparison, Tolerance};
-use crate::review::{CaptureReplay, playheads};
+use crate::review;
 use crate::sweep;
 use crate::time::Span;
 
@@ -67,23 +67,18 @@ impl DiffVerb {
             stale_threshold_s: self.stale_threshold_s,
             ..Options::default()
         };
-        let mut digests = Vec::new();
-        let (replay, playheads) = files::open_capture(path)
-            .and_then(|records| {
-                let step = |engine: &mut Engine, record: &Record<'_>| {
-                    digests.extend(digest(record));
-                    engine.handle(record);
-                };
-                Ok(CaptureReplay::of_part(records, options.clone(), None, until, step)?)
-            })
-            .and_then(|replay| {
-                let again = |source| {
-                    let options = Options { playhead: Some(source), ..options };
-                    anyhow::Ok(CaptureReplay::of(files::open_capture(path)?, options, until)?)
-                };
-                playheads::by_evidence(replay, |replay| &replay.engine, again)
-            })
-            .with_context(|| format!("cannot compare {}", path.display()))?;
+        let open = || files::open_capture(path);
+        let (replay, digests, playheads) = review::collected(
+            open,
+            &options,
+            (None, until),
+            Vec::new,
+            |digests, engine, record| {
+                digests.extend(digest(record));
+                engine.handle(record);
+            },
+        )
+        .with_context(|| format!("cannot compare {}", path.display()))?;
         if replay.engine.origin().is_none() {
             let path = path.display();
             bail!(

@@ -500,7 +500,7 @@ fn ten_minutes_are_a_page_of_less_than_three_megabytes() {
 
 /// Prints what docs/PERFORMANCE.md says of the page of an hour; no machine has to be that fast.
 #[test]
-#[ignore = "it measures"]
+#[ignore = "measures how fast a page of an hour is drawn, for docs/PERFORMANCE.md"]
 fn zooming_75000_points_is_measured() {
     let folder = TempDir::new().unwrap();
     let (page, slices, ticks) = page_of_minutes(&folder, 61);
