@@ -117,21 +117,9 @@ impl LoopAudio {
     /// [`MADE_UP_FOR`] of [`MADE_UP_FOR_EVERY`] stay as they were made: their next delta makes up for the
     /// rounding, which the real server's does everywhere, at a cost in bytes that this one does not have.
     pub fn settle(&mut self, start: u32, sent: &[f32], held: &[f32]) {
-        let start = start as usize;
-        let Some(audio) = self.audio.get_mut(start * self.channels..) else { return };
-        let frames = audio.chunks_exact_mut(self.channels);
-        let frames =
-            frames.zip(sent.chunks_exact(self.channels)).zip(held.chunks_exact(self.channels));
-        for (frame, ((audio, sent), held)) in (start..).zip(frames) {
-            if frame % MADE_UP_FOR_EVERY < MADE_UP_FOR {
-                continue;
-            }
-            for ((sample, sent), &held) in audio.iter_mut().zip(sent).zip(held) {
-                if sample.to_bits() == sent.to_bits() {
-                    *sample = held;
-                }
-            }
-        }
+        let at = start as usize * self.channels;
+        let Some(audio) = self.audio.get_mut(at..) else { return };
+        take_rounding(audio, start, sent, held, self.channels);
     }
 
     fn frames(&self) -> usize {
@@ -195,6 +183,43 @@ fn share(frames_from_edge: usize) -> f32 {
     (frames_from_edge.min(FADE_FRAMES) as f32) / FADE_FRAMES as f32
 }
 
+/// In `audio` from the frame `start` on samples that are still as they were `sent` become those that the
+/// client `held`. [`MADE_UP_FOR`] of [`MADE_UP_FOR_EVERY`] frames stay.
+fn take_rounding(audio: &mut [f32], start: u32, sent: &[f32], held: &[f32], channels: usize) {
+    let frames = audio.chunks_exact_mut(channels);
+    let frames = frames.zip(sent.chunks_exact(channels)).zip(held.chunks_exact(channels));
+    for (frame, ((audio, sent), held)) in (start as usize..).zip(frames) {
+        if frame % MADE_UP_FOR_EVERY < MADE_UP_FOR {
+            continue;
+        }
+        for ((sample, sent), &held) in audio.iter_mut().zip(sent).zip(held) {
+            if sample.to_bits() == sent.to_bits() {
+                *sample = held;
+            }
+        }
+    }
+}
+
+/// The same in a slice over `region` that was rendered and waits: it repeats the frames that it shares with
+/// the one that was sent, and costs as little as if it had been rendered after it.
+pub fn settle_waiting(
+    (region, audio): (Region, &mut [f32]),
+    start: u32,
+    sent: &[f32],
+    held: &[f32],
+    channels: u16,
+) {
+    let channels = usize::from(channels.max(1));
+    let from = region.start.max(start);
+    let own = (from - region.start) as usize * channels;
+    let other = (from - start) as usize * channels;
+    if let (Some(audio), Some(sent), Some(held)) =
+        (audio.get_mut(own..), sent.get(other..), held.get(other..))
+    {
+        take_rounding(audio, from, sent, held, channels);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -256,6 +281,20 @@ mod tests {
         // The first 64 frames of all stay as they were made.
         assert_eq!(loop_audio.audio[62..66], [sent[0], sent[1], 9.0, 4.0]);
         loop_audio.settle(u32::MAX, &sent, &sent);
+    }
+
+    #[test]
+    fn a_slice_that_waits_takes_the_rounding_of_the_frames_that_it_shares() {
+        let settled = |start: u32, sent: &[f32]| {
+            let mut audio = [1.0, 2.0, 3.0, 4.0];
+            settle_waiting((region(100, 4), &mut audio), start, sent, &[9.0; 4], 1);
+            audio
+        };
+        assert_eq!(settled(100, &[1.0, 2.0, 7.0, 4.0]), [9.0, 9.0, 3.0, 9.0]);
+        assert_eq!(settled(98, &[1.0, 2.0, 1.0, 2.0]), [9.0, 9.0, 3.0, 4.0]);
+        assert_eq!(settled(102, &[3.0, 4.0, 5.0, 6.0]), [1.0, 2.0, 9.0, 9.0]);
+        assert_eq!(settled(104, &[3.0; 4]), [1.0, 2.0, 3.0, 4.0]);
+        assert_eq!(settled(90, &[1.0; 4]), [1.0, 2.0, 3.0, 4.0]);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::derive::Counterfactual;
 use super::heard_again;
 use super::knobs::{Knob, RecordedFacts};
 use super::model::{self, Change, Emitted, Fit, FitError, ModelOutcome, Question};
-use super::model::{Trace, TraceError, Tracer};
+use super::model::{Relinked, Trace, TraceError, Tracer};
 use super::open_loop::{self, OpenLoop, OpenLoopAnswer, Scratch};
 pub use super::refusal::NoAnswer;
 use super::{Playback, Scenario, Tier};
@@ -33,6 +33,8 @@ pub struct Recording {
     columns: Columns,
     trace: Result<Trace, TraceError>,
     fit: OnceLock<Result<Fit, FitError>>,
+    /// The same with its link run anew, if slices waited for it.
+    relinked: OnceLock<Option<Relinked>>,
 }
 
 /// Reads a recording.
@@ -70,7 +72,14 @@ enum AnswerWay<'a> {
     /// With the recorded slices as they were, and why.
     Moved(OpenLoopAnswer, String),
     /// By runs of the model.
-    Modelled { trace: Cow<'a, Trace>, fit: &'a Fit, change: Change, reason: &'static str },
+    Modelled(Modelled<'a>, &'static str),
+}
+
+/// What a run of the model starts from.
+struct Modelled<'a> {
+    trace: Cow<'a, Trace>,
+    fit: Cow<'a, Fit>,
+    change: Change,
 }
 
 /// What would have been.
@@ -132,6 +141,7 @@ impl RecordingBuilder {
             columns: self.columns.finish(&self.engine, at).ok_or(NoAnswer::NoBuffer)?,
             trace: self.tracer.finish(),
             fit: OnceLock::new(),
+            relinked: OnceLock::new(),
         })
     }
 }
@@ -140,7 +150,7 @@ impl Recording {
     /// A recording of which only the columns are known: the model cannot be asked.
     #[must_use]
     pub fn of_columns(columns: Columns) -> Recording {
-        Recording { columns, trace: Err(TraceError::ColumnsOnly), fit: OnceLock::new() }
+        Recording { columns, trace: Err(TraceError::ColumnsOnly), fit: OnceLock::new(), relinked: OnceLock::new() }
     }
 
     /// Slices, ticks and ops as columns.
@@ -162,6 +172,14 @@ impl Recording {
         Ok((trace, fit))
     }
 
+    /// What the recording fixes, and its server with the link run anew that slices waited for; `None`
+    /// where they waited for none.
+    pub fn relinked(&self) -> Result<Option<(&Trace, &Relinked)>, NoAnswer> {
+        let trace = self.trace.as_ref().map_err(Clone::clone)?;
+        let relinked = self.relinked.get_or_init(|| Relinked::of(trace)).as_ref();
+        Ok(relinked.map(|relinked| (trace, relinked)))
+    }
+
     /// What the recording fixes, and the server that its slices declare.
     pub(super) fn declared(&self) -> Result<(&Trace, Cow<'_, Fit>), NoAnswer> {
         let trace = self.trace.as_ref().map_err(Clone::clone)?;
@@ -170,10 +188,29 @@ impl Recording {
 
     /// The run of an outcome of `scenario` anew, with all that would stand in a capture.
     fn emitted(&self, scenario: &Scenario, outcome: &ModelOutcome) -> Result<Emitted, NoAnswer> {
+        let Modelled { trace, fit, change } = self.modelled(scenario)?;
+        let policy = change.policy(fit.policy());
+        Ok(model::emit(&trace, &fit.server, &policy, &change, &outcome.perturbation))
+    }
+
+    /// What a run of `scenario` starts from. Where the recorded slices waited for a link, another place
+    /// of the listener keeps what became of them; whatever else changes runs that link anew.
+    fn modelled(&self, scenario: &Scenario) -> Result<Modelled<'_>, NoAnswer> {
+        if !scenario.only_moves_playhead()
+            && let Some((trace, relinked)) = self.relinked()?
+        {
+            let (trace, change) = changed(scenario, trace)?;
+            let (fit, change) = relinked.under(&trace, &change);
+            return Ok(Modelled { trace, fit: Cow::Owned(fit), change });
+        }
         let (trace, fit) = self.model()?;
+        if let Some(queue) = fit.server.queue
+            && !scenario.only_moves_playhead()
+        {
+            return Err(NoAnswer::Kept(queue.cause));
+        }
         let (trace, change) = changed(scenario, trace)?;
-        let (server, policy) = (&fit.server, change.policy(fit.policy()));
-        Ok(model::emit(&trace, server, &policy, &change, &outcome.perturbation))
+        Ok(Modelled { trace, fit: Cow::Borrowed(fit), change })
     }
 
     /// The value of a knob in the recording, as far as it tells; else the one that changes nothing.
@@ -278,7 +315,7 @@ impl Prepared<'_> {
     pub fn tier(&self, scenario: &Scenario, scratch: &mut Scratch) -> Result<Tier, NoAnswer> {
         Ok(match self.way(scenario, scratch)? {
             AnswerWay::Moved(moved, _) => moved.tier,
-            AnswerWay::Modelled { .. } => Tier::Model,
+            AnswerWay::Modelled(..) => Tier::Model,
         })
     }
 
@@ -289,9 +326,7 @@ impl Prepared<'_> {
     ) -> Result<ScenarioAnswer, NoAnswer> {
         Ok(match self.way(scenario, scratch)? {
             AnswerWay::Moved(moved, reason) => ScenarioAnswer::of(moved, &reason),
-            AnswerWay::Modelled { trace, fit, change, reason } => {
-                self.modelled(scenario, &trace, fit, &change, reason)
-            }
+            AnswerWay::Modelled(from, reason) => self.modelled(scenario, &from, reason),
         })
     }
 
@@ -376,24 +411,16 @@ impl Prepared<'_> {
         scenario: &Scenario,
         reason: &'static str,
     ) -> Result<AnswerWay<'_>, NoAnswer> {
-        let (trace, fit) = self.recording.model()?;
-        if let Some(queue) = fit.server.queue
-            && !scenario.only_moves_playhead()
-        {
-            return Err(NoAnswer::Kept(queue.cause));
-        }
-        let (trace, change) = changed(scenario, trace)?;
-        Ok(AnswerWay::Modelled { trace, fit, change, reason })
+        Ok(AnswerWay::Modelled(self.recording.modelled(scenario)?, reason))
     }
 
     fn modelled(
         &self,
         scenario: &Scenario,
-        trace: &Trace,
-        fit: &Fit,
-        change: &Change,
+        from: &Modelled<'_>,
         reason: &str,
     ) -> ScenarioAnswer {
+        let Modelled { trace, fit, change } = from;
         let AskOptions { report: args, members, .. } = self.options;
         let question = Question { trace, fit, change, args, members, seed: scenario.seed };
         let outcomes = model::answer(&question).outcomes;

@@ -175,7 +175,7 @@ impl Server {
                     return Some(message);
                 }
                 (Entry::Slice(slice), Phase::Live(session)) => {
-                    if let Some(message) = session.encode(now, &slice) {
+                    if let Some(message) = session.encode(now, &slice, self.outbox.slices()) {
                         self.outbox.text_first(now, slice.update);
                         return Some(Outgoing::Binary(message));
                     }

@@ -94,8 +94,22 @@ impl Outbox {
         self.entries.pop_front().map(|(_, entry)| entry)
     }
 
+    /// The slices that wait, in their order.
+    pub fn slices(&mut self) -> impl Iterator<Item = &mut Rendered> {
+        slices(&mut self.entries)
+    }
+
     /// Takes everything, for a swap that must not leave slices of the old source unencoded.
     pub fn take(&mut self) -> VecDeque<(Nanos, Entry)> {
         std::mem::take(&mut self.entries)
     }
+}
+/// The slices among them.
+pub(super) fn slices(
+    entries: &mut VecDeque<(Nanos, Entry)>,
+) -> impl Iterator<Item = &mut Rendered> {
+    entries.iter_mut().filter_map(|(_, entry)| match entry {
+        Entry::Slice(slice) => Some(&mut **slice),
+        Entry::Message(_) => None,
+    })
 }

@@ -25,7 +25,7 @@ use super::uploads::{AwaitedUpload, SwapRequest};
 use super::{ServerOptions, Shed, after};
 use crate::peer::generator::{Durations, Generator};
 use crate::peer::keepalive::Keepalive;
-use crate::peer::loop_audio::{FADE_FRAMES, LoopAudio};
+use crate::peer::loop_audio::{FADE_FRAMES, LoopAudio, settle_waiting};
 use crate::peer::pacing::{
     AnchorQueue, Fate, FlowControl, IdleGate, LeadController, Placed, Placement, PlayheadClock,
 };
@@ -245,8 +245,14 @@ impl Session {
         }
     }
 
-    /// The fate of a slice whose turn has come; the message if it goes out.
-    pub fn encode(&mut self, now: Nanos, slice: &Rendered) -> Option<Vec<u8>> {
+    /// The fate of a slice whose turn has come; the message if it goes out. Those `waiting` behind it
+    /// repeat what it holds.
+    pub fn encode<'w>(
+        &mut self,
+        now: Nanos,
+        slice: &Rendered,
+        waiting: impl Iterator<Item = &'w mut Rendered>,
+    ) -> Option<Vec<u8>> {
         match self.flow.fate(now.seconds_since(slice.made), slice.never_dropped) {
             Fate::DropInFlight => {
                 self.shed.in_flight += 1;
@@ -272,7 +278,12 @@ impl Session {
         }
         let held =
             self.encoder.basis().get(slice.region.start as usize * usize::from(self.channels)..);
-        self.loop_audio.settle(slice.region.start, &slice.audio, held.unwrap_or_default());
+        let (start, held) = (slice.region.start, held.unwrap_or_default());
+        self.loop_audio.settle(start, &slice.audio, held);
+        for waiting in waiting {
+            let waiting = (waiting.region, &mut waiting.audio[..]);
+            settle_waiting(waiting, start, &slice.audio, held, self.channels);
+        }
         Some(message)
     }
 

@@ -227,13 +227,13 @@ impl Size {
 
 impl Sizes {
     fn of(slices: &[TracedSlice]) -> Self {
-        let mut before = None;
+        let mut before = Covered::default();
         let size = |slice: &TracedSlice| {
             let frames = slice.header.frames.max(1);
             let region = Region { start: slice.header.start, frames };
             let bytes = slice.bytes.saturating_sub(HEADER_LEN as u32);
             let bytes_per_frame = f64::from(bytes) / f64::from(frames);
-            Size { frames, new: new_frames(region, before.replace(region)), bytes_per_frame }
+            Size { frames, new: before.send(region), bytes_per_frame }
         };
         let sizes: Vec<Size> = slices.iter().map(size).collect();
         let telling = || sizes.iter().filter(|size| size.tells());
@@ -268,11 +268,24 @@ impl Sizes {
     }
 }
 
-/// How many frames of a region the one before does not cover.
-pub(super) fn new_frames(region: Region, before: Option<Region>) -> u32 {
-    let Some(before) = before else { return region.frames };
-    let covered = region.end().min(before.end()).saturating_sub(region.start.max(before.start));
-    region.frames - covered.min(region.frames)
+/// The regions of the last two slices that were sent.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Covered([Option<Region>; 2]);
+
+impl Covered {
+    /// A slice is sent there: how many of its frames the two before it do not cover.
+    #[inline]
+    pub fn send(&mut self, region: Region) -> u32 {
+        let part = |of: Option<Region>| of.map_or((0, 0), |of| (of.start, of.end()));
+        let within = |(from, to): (u32, u32)| {
+            (from.max(region.start), to.min(region.end()).max(from.max(region.start)))
+        };
+        let [last, earlier] = self.0.map(|of| within(part(of)));
+        let both = last.1.min(earlier.1).saturating_sub(last.0.max(earlier.0));
+        let covered = (last.1 - last.0) + (earlier.1 - earlier.0) - both;
+        self.0 = [Some(region), self.0[0]];
+        region.frames - covered.min(region.frames)
+    }
 }
 
 /// The slope of the line through points that lies nearest to them; 0 where there is none.
@@ -300,12 +313,22 @@ mod tests {
     }
 
     #[test]
-    fn new_frames_are_those_that_the_slice_before_did_not_cover() {
-        let region = |start, frames| Region { start, frames };
-        assert_eq!(new_frames(region(100, 50), None), 50);
-        assert_eq!(new_frames(region(100, 50), Some(region(60, 50))), 40);
-        assert_eq!(new_frames(region(100, 50), Some(region(120, 50))), 20);
-        assert_eq!(new_frames(region(100, 50), Some(region(400, 50))), 50);
+    fn new_frames_are_those_that_the_two_slices_before_did_not_cover() {
+        let new_frames = |before: &[(u32, u32)]| {
+            let mut covered = Covered::default();
+            let region = |&(start, frames): &(u32, u32)| Region { start, frames };
+            before.iter().map(region).for_each(|region| {
+                covered.send(region);
+            });
+            covered.send(Region { start: 100, frames: 50 })
+        };
+        assert_eq!(new_frames(&[]), 50);
+        assert_eq!(new_frames(&[(60, 50)]), 40);
+        assert_eq!(new_frames(&[(120, 50)]), 20);
+        assert_eq!(new_frames(&[(400, 50)]), 50);
+        assert_eq!(new_frames(&[(90, 20), (140, 50)]), 30);
+        assert_eq!(new_frames(&[(90, 40), (110, 30)]), 10);
+        assert_eq!(new_frames(&[(100, 50), (400, 50), (400, 50)]), 50);
     }
 
     /// Every slice costs 5,000 bytes, each new frame half of one, and a slice of new frames alone

@@ -3,6 +3,7 @@
 //! Everything that a run of the model needs beside the trace. A hypothesis says nothing of how well it
 //! repeats its recording; that is what `fit` asks.
 
+use super::bottleneck::LinkAnew;
 use super::gate::Gate;
 use super::generations::{Generation, NewFrames};
 use super::pacing::Rule;
@@ -29,6 +30,9 @@ pub struct Hypothesis {
     /// The gate of a server that only appends: its slices follow on each other, wherever the listener is,
     /// and a turn is a recorded slice.
     pub gate: Option<Gate>,
+    /// The link to the client, where it is run anew: then what waits for it and what is shed follow from
+    /// it, and no way is recorded.
+    pub link: Option<LinkAnew>,
     /// What frames of a slice cost that the slice before did not cover.
     pub new_frames: NewFrames,
     pub(super) mean_transit_ns: i64,
@@ -37,7 +41,8 @@ pub struct Hypothesis {
 impl Hypothesis {
     /// When the server began.
     pub(super) fn began(&self, trace: &Trace) -> Nanos {
-        self.queue.map_or(trace.begins, |queue| queue.began)
+        let link = self.link.map(|link| link.began);
+        link.or(self.queue.map(|queue| queue.began)).unwrap_or(trace.begins)
     }
 
     /// What the recording knows of a turn. Past its end it begins anew, so that a faster server
@@ -79,6 +84,7 @@ pub(super) mod tests {
             generations,
             queue: None,
             gate: None,
+            link: None,
             new_frames: NewFrames::default(),
             mean_transit_ns,
         }

@@ -19,6 +19,7 @@
 //! - [`Mended`]: the trace and the server without some of their faults, from which a run goes as well.
 //! - [`answer`]: many perturbed runs of one question, and the few outcomes that they come to.
 
+mod bottleneck;
 mod busy;
 mod change;
 mod ensemble;
@@ -34,10 +35,12 @@ mod outcome;
 mod pacing;
 mod perturbation;
 mod queue;
+mod relink;
 mod run;
 mod spell;
 mod trace;
 
+pub use bottleneck::{Bottleneck, LinkAnew};
 pub use change::{Change, Later, UnknownToModel};
 pub use ensemble::{DEFAULT_MEMBERS, EnsembleAnswer, MAX_OUTCOMES, Members, Question, answer};
 pub use fit::{FactualError, Fit, FitError, MAX_LEAD_ERROR_S, MAX_MISSING_SHARE, score};
@@ -49,6 +52,7 @@ pub use outcome::{ModelOutcome, Spread};
 pub use pacing::{Displaced, Rule};
 pub use perturbation::Perturbation;
 pub use queue::{Cause, Queue};
+pub use relink::Relinked;
 pub use run::{Emitted, EmittedReport, Predicted, emit, predict};
 pub use spell::Spell;
 pub use trace::{MIN_SLICES, MIN_TICKS, Trace, TraceError, TracedSlice, TracedTick, Tracer};

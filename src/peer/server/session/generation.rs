@@ -6,7 +6,7 @@ use crate::peer::Outgoing;
 use crate::peer::generator::Durations;
 use crate::peer::pacing::{Activity, Placed};
 use crate::peer::server::bleed::Bleed;
-use crate::peer::server::outbox::{Entry, Outbox, Rendered};
+use crate::peer::server::outbox::{Entry, Outbox, Rendered, slices};
 use crate::peer::server::revision::NAP_S;
 use crate::peer::server::source::Loaded;
 use crate::peer::server::tape::{GATE_S, Next, WrittenTape};
@@ -155,11 +155,12 @@ impl Session {
 
     /// Slices of the old source go out first, coded against it; then the new source begins.
     pub fn swap_in(&mut self, now: Nanos, swap: PendingSwap, outbox: &mut Outbox) {
-        for (at, entry) in outbox.take() {
+        let mut entries = outbox.take();
+        while let Some((at, entry)) = entries.pop_front() {
             match entry {
                 Entry::Message(message) => outbox.message(at, message),
                 Entry::Slice(slice) => {
-                    if let Some(message) = self.encode(now, &slice) {
+                    if let Some(message) = self.encode(now, &slice, slices(&mut entries)) {
                         outbox.message(at, Outgoing::Binary(message));
                         outbox.text(at, slice.update);
                     }

@@ -35,6 +35,7 @@ impl<'a> Clues<'a> {
             generations,
             queue: None,
             gate: None,
+            link: None,
             new_frames,
             mean_transit_ns,
         };

@@ -7,6 +7,7 @@
 
 mod alternatives;
 mod behind_queue;
+mod bottleneck;
 mod clues;
 mod declared;
 mod displaced;
@@ -23,9 +24,10 @@ mod tune;
 pub use score::{FactualError, score};
 
 use super::hypothesis::Hypothesis;
-use super::trace::Trace;
+use super::trace::{MIN_SLICES, MIN_TICKS, Trace};
 use crate::lag::stats::percentile;
 use crate::peer::policy::Policy;
+pub(super) use bottleneck::LinkFacts;
 use clues::Clues;
 use places::GOOD_SHARE;
 
@@ -90,9 +92,7 @@ impl Fit {
             return gated::fit(&clues);
         }
         let (server, factual_error) = server_of(&clues)?;
-        let mut periods: Vec<f64> =
-            trace.slices.windows(2).map(|pair| (pair[1].at.0 - pair[0].at.0) as f64).collect();
-        let period_ns = percentile(&mut periods, 0.5) as i64;
+        let period_ns = period_ns(trace);
         Ok(Self { server, period_ns, tick_s: clues.tick_s, factual_error })
     }
 
@@ -115,6 +115,48 @@ impl Fit {
     pub fn policy(&self) -> &Policy {
         &self.server.policy
     }
+}
+
+/// The server of a recording whose slices waited for a link, and what that let through; `None` where
+/// nothing waited. Its turns are those that it really took, those included whose slices were shed. How
+/// well it repeats the recording is not said.
+pub(super) fn behind_link(trace: &Trace) -> Option<(Fit, LinkFacts)> {
+    if trace.appends() {
+        return None;
+    }
+    let clues = Clues::of(trace);
+    let link = bottleneck::link_facts(&clues)?;
+    let before = before_queue(trace, &link);
+    let (policy, round_trip_ns) = match before.as_ref().map(Clues::of) {
+        Some(before) => {
+            let server = search::searched(&before, before.plain.clone());
+            (server.policy, server.round_trip_ns)
+        }
+        None => (clues.plain.policy.clone(), clues.known_way_ns()),
+    };
+    let generations = bottleneck::turns(&clues, &link.busy);
+    let plain = clues.plain.clone();
+    let server = Hypothesis { policy, round_trip_ns, generations, mean_transit_ns: 0, ..plain };
+    let factual_error = FactualError::default();
+    Some((Fit { server, period_ns: period_ns(trace), tick_s: clues.tick_s, factual_error }, link))
+}
+
+/// What came before anything waited for the link, if that is enough to learn from.
+fn before_queue(trace: &Trace, link: &LinkFacts) -> Option<Trace> {
+    let until = link.busy.first()?.from;
+    let mut before = trace.clone();
+    before.slices.retain(|slice| slice.at < until);
+    before.ticks.retain(|tick| tick.at < until);
+    before.ops.retain(|(at, _)| *at < until);
+    before.end = until;
+    (before.slices.len() >= MIN_SLICES && before.ticks.len() >= MIN_TICKS).then_some(before)
+}
+
+/// Usual time between two slices, in nanoseconds.
+fn period_ns(trace: &Trace) -> i64 {
+    let mut periods: Vec<f64> =
+        trace.slices.windows(2).map(|pair| (pair[1].at.0 - pair[0].at.0) as f64).collect();
+    percentile(&mut periods, 0.5) as i64
 }
 
 /// A server that repeats its recording, and how well.

@@ -4,6 +4,7 @@
 //! one slice needs more than the fastest, and that to the server takes both ways' time. Only their
 //! sum can be known, and only their sum matters.
 
+use super::super::bottleneck::LinkAnew;
 use super::super::change::Change;
 use super::super::generations::shifted;
 use super::super::hypothesis::Hypothesis;
@@ -23,12 +24,21 @@ pub(super) struct Links {
 }
 
 impl Links {
-    pub fn new(change: &Change, perturbation: &Perturbation, begins: Nanos) -> Self {
+    pub fn new(
+        change: &Change,
+        perturbation: &Perturbation,
+        begins: Nanos,
+        anew: Option<LinkAnew>,
+    ) -> Self {
         let seed = perturbation.seed;
         let plain = LinkOptions::default;
         let up = || Link::new(plain(), seed, Stream::Uplink, begins);
-        let down = || Link::new(plain(), seed, Stream::Downlink, begins);
-        Self { up: (!change.up.is_empty()).then(up), down: (!change.down.is_empty()).then(down) }
+        let down = || match anew {
+            None => Link::new(plain(), seed, Stream::Downlink, begins),
+            Some(anew) => begun_with(anew, change, seed),
+        };
+        let has_down = !change.down.is_empty() || anew.is_some();
+        Self { up: (!change.up.is_empty()).then(up), down: has_down.then(down) }
     }
 
     pub fn change(&mut self, side: Side, options: &LinkOptions) {
@@ -94,10 +104,20 @@ impl Links {
         self.down.as_ref()?.wake_at()
     }
 
-    /// When there is room for a slice that was made at `made`.
-    pub fn accepts_at(&self, made: Nanos) -> Option<Nanos> {
-        Some(self.down.as_ref()?.accepts_at(made))
+    /// When there is room for a slice from `at` on.
+    pub fn accepts_at(&self, at: Nanos) -> Option<Nanos> {
+        Some(self.down.as_ref()?.accepts_at(at))
     }
+}
+
+/// A link on which the rest of the initial buffer is under way.
+fn begun_with(anew: LinkAnew, change: &Change, seed: u64) -> Link<Option<MadeSlice>> {
+    let options = change.down.first().map(|(_, options)| options.clone()).unwrap_or_default();
+    let mut link = Link::new(options, seed, Stream::Downlink, anew.began);
+    if anew.first_bytes > 0 {
+        link.send(anew.began, None, anew.first_bytes);
+    }
+    link
 }
 
 /// The way that the recording measured, which every message takes beside the links.
@@ -207,7 +227,7 @@ mod tests {
     fn a_link_lets_slices_pass_and_keeps_texts_to_itself() {
         let down = vec![(Span(0), LinkOptions::default())];
         let change = Change { down, ..Change::default() };
-        let mut links = Links::new(&change, &Perturbation::default(), Nanos(0));
+        let mut links = Links::new(&change, &Perturbation::default(), Nanos(0), None);
         let region = Region { start: 9, frames: 8 };
         let slice = MadeSlice { turn: 4, region, made: Nanos(1), bytes: 100 };
         assert!(links.has_down() && links.any());
@@ -216,7 +236,7 @@ mod tests {
         assert_eq!(links.passed_slice(at).map(|slice| slice.turn), Some(4));
         assert!(links.slice_passes_at().is_some(), "the text is behind it");
         assert!(links.passed_slice(Nanos(u64::MAX)).is_none());
-        let mut none = Links::new(&Change::default(), &Perturbation::default(), Nanos(0));
+        let mut none = Links::new(&Change::default(), &Perturbation::default(), Nanos(0), None);
         assert!(!none.any());
         assert_eq!(none.send_slice(Nanos(1), slice, 30).map(|slice| slice.turn), Some(4));
     }

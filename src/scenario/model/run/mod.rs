@@ -94,7 +94,7 @@ impl<'a> Run<'a> {
             timers: Timers::default(),
             commands,
             client: ClientSide::new(trace, hypothesis, change, schedule, emitted),
-            links: Links::new(change, perturbation, trace.begins),
+            links: Links::new(change, perturbation, trace.begins, hypothesis.link),
             way: RecordedWay::new(hypothesis, perturbation, differs_at),
             server: ServerSide::new(trace, hypothesis, policy, change, (perturbation, differs_at)),
         };
@@ -107,7 +107,7 @@ impl<'a> Run<'a> {
     fn run_until(mut self, end: Nanos) -> Predicted {
         while let Some((at, timer)) = self.timers.next().filter(|(at, _)| *at <= end) {
             self.handle(at, timer);
-            self.watch_links();
+            self.watch_links(at);
         }
         let ServerSide { transport_peak_s, shed, .. } = self.server;
         Predicted { tracker: self.client.tracker, transport_peak_s, shed }
@@ -115,11 +115,11 @@ impl<'a> Run<'a> {
 
     /// What the links are about to do depends on all that happens.
     #[inline]
-    fn watch_links(&mut self) {
+    fn watch_links(&mut self, now: Nanos) {
         if self.links.any() {
             self.timers.set(Timer::ReportPassed, self.links.report_passes_at());
             self.timers.set(Timer::Departed, self.links.slice_passes_at());
-            let send = self.server.sends_next().and_then(|made| self.links.accepts_at(made));
+            let send = self.server.sends_next().and_then(|made| self.links.accepts_at(made.max(now)));
             self.timers.set(Timer::Send, send);
         }
     }

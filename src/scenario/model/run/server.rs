@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::super::change::{Change, Later};
-use super::super::generations::{Generation, new_frames, shifted};
+use super::super::generations::{Covered, Generation, shifted};
 use super::super::hypothesis::Hypothesis;
 use super::super::pacing::{Intake, Pacing, PacingReport, PacingRule};
 use super::super::perturbation::Perturbation;
@@ -88,7 +88,7 @@ impl<'a> ServerSide<'a> {
                 .map(|gate| GatedWorker::new(trace, gate, perturbation, differs_at, tick_factor)),
             flow: FlowControl::new(&policy.flow),
             outbox: VecDeque::new(),
-            lengths: Lengths { hypothesis, new_frames_cost: cost, last_sent: None },
+            lengths: Lengths { hypothesis, new_frames_cost: cost, sent: Covered::default() },
             loop_frames: trace.frames,
             transport_peak_s: 0.0,
             shed: 0,
@@ -227,7 +227,7 @@ impl<'a> ServerSide<'a> {
 struct Lengths<'a> {
     hypothesis: &'a Hypothesis,
     new_frames_cost: f64,
-    last_sent: Option<Region>,
+    sent: Covered,
 }
 
 impl Lengths<'_> {
@@ -235,12 +235,11 @@ impl Lengths<'_> {
     #[inline]
     fn send(&mut self, generation: &Generation, region: Region) -> u64 {
         let cost = |new| self.hypothesis.new_frames.cost(new, region.frames);
-        let new_bytes = cost(new_frames(region, self.last_sent));
+        let new_bytes = cost(self.sent.send(region));
         // Of a slice that goes where it went nothing is unknown.
         let unknown_bytes = (new_bytes - cost(generation.new_frames)) * self.new_frames_cost;
         let bytes =
             generation.bytes_per_frame * f64::from(region.frames) + new_bytes + unknown_bytes;
-        self.last_sent = Some(region);
         HEADER_LEN as u64 + bytes as u64
     }
 }

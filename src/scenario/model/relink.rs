@@ -1,0 +1,155 @@
+//! A recording over a link that was too thin, with that link run anew.
+//!
+//! Enters: a trace. Leaves: a [`Relinked`]: its server with the turns that it really took, those
+//! included whose slices were shed, and the [`Bottleneck`] that its slices waited for. From both a run
+//! goes with the recorded link or with another one: what waits and what is shed follows from it.
+
+use super::bottleneck::{Bottleneck, LinkAnew};
+use super::change::Change;
+use super::fit::{self, FactualError, Fit};
+use super::generations::{Generation, shifted};
+use super::perturbation::Perturbation;
+use super::run::predict;
+use super::trace::Trace;
+use crate::peer::link::LinkOptions;
+use crate::lag::LagTracker;
+use crate::lag::stats::percentile;
+use crate::time::Nanos;
+
+/// Buffers that are tried: any number of bytes, and from this on each so much larger than the one before.
+const LEAST_BUFFER: f64 = 16384.0;
+const LARGER: f64 = 1.189_207_115; // Fourth root of 2.
+const BUFFERS: i32 = 34;
+/// By how much longer than known the way may be behind a link that no ping passed unhindered, in
+/// nanoseconds.
+const LONGER_WAYS_NS: [i64; 4] = [0, 10_000_000, 25_000_000, 50_000_000];
+/// The first slices tell when the server began.
+const EARLY: usize = 24;
+/// No turn is shorter, in nanoseconds.
+const SHORTEST_NS: i64 = 1_000_000;
+/// Ranks of the lead at which runs are compared.
+const RANKS: [f64; 5] = [0.05, 0.25, 0.5, 0.75, 0.95];
+
+fn buffers() -> impl Iterator<Item = Option<u64>> {
+    let sizes = (0..BUFFERS).map(|step| Some((LEAST_BUFFER * LARGER.powi(step)) as u64));
+    [None].into_iter().chain(sizes)
+}
+
+/// A recording whose link is run anew.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Relinked {
+    fit: Fit,
+    pub bottleneck: Bottleneck,
+    /// Bytes of the initial buffer.
+    initial_bytes: u64,
+}
+
+impl Relinked {
+    /// The recording of `trace` without its link; `None` where nothing waited for it.
+    #[must_use]
+    pub fn of(trace: &Trace) -> Option<Relinked> {
+        let (fit, link) = fit::behind_link(trace)?;
+        let bottleneck = Bottleneck { bytes_per_s: link.bytes_per_s, buffer_bytes: None };
+        let channels = trace.slices.first().map_or(1, |slice| u64::from(slice.header.channels));
+        let initial_bytes = trace.frames * channels * 2;
+        let plain = Relinked { fit, bottleneck, initial_bytes };
+        let way_ns = plain.fit.server.round_trip_ns;
+        let ways = if plain.is_thin_from_beginning() { &LONGER_WAYS_NS[..] } else { &LONGER_WAYS_NS[..1] };
+        let tried = ways.iter().flat_map(|longer_ns| buffers().map(move |buffer| (longer_ns, buffer)));
+        let weighed = tried.map(|(longer_ns, buffer_bytes)| {
+            let mut relinked = plain.clone();
+            relinked.bottleneck.buffer_bytes = buffer_bytes;
+            relinked.fit.server.round_trip_ns = way_ns + longer_ns;
+            let error = relinked.error(trace);
+            relinked.fit.factual_error = error;
+            if std::env::var_os("DBG").is_some() { eprintln!("    {longer_ns} {buffer_bytes:?} {error:?}"); }
+            relinked
+        });
+        let cost = |one: &Relinked| {
+            one.fit.factual_error.lead_error_p95_s + one.fit.factual_error.missing_share
+        };
+        weighed.min_by(|a, b| cost(a).total_cmp(&cost(b)))
+    }
+
+    /// Whether the link was too thin for the stream when the initial buffer passed it.
+    fn is_thin_from_beginning(&self) -> bool {
+        self.bottleneck.bytes_per_s.first().is_some_and(|rate| rate.1.is_finite())
+    }
+
+    /// The server and the change with which a run goes over this link, or over what the change has in
+    /// its place.
+    #[must_use]
+    pub fn under(&self, trace: &Trace, change: &Change) -> (Fit, Change) {
+        let down = self.bottleneck.with(&change.down);
+        let first = &down[0].1;
+        let (ahead_ns, first_bytes) = self.ahead(first);
+        let began = shifted(trace.begins, -ahead_ns);
+        let was = shifted(trace.begins, 0);
+        let mut fit = self.fit.clone();
+        fit.server.link = Some(LinkAnew { began, first_bytes });
+        begin_at(&mut fit.server.generations, was, began);
+        (fit, Change { down, ..change.clone() })
+    }
+
+    /// How long before the initial buffer has passed such a link the server begins, in nanoseconds, and
+    /// how much of it is still to pass then.
+    fn ahead(&self, first: &LinkOptions) -> (i64, u64) {
+        let Some(rate) = first.bytes_per_s.filter(|_| self.is_thin_from_beginning()) else {
+            return (0, 0);
+        };
+        let bytes = first.buffer_bytes.unwrap_or(u64::MAX).min(self.initial_bytes);
+        ((bytes as f64 / rate * 1e9) as i64, bytes)
+    }
+
+    /// How well a run over the recorded link repeats the recording.
+    fn error(&self, trace: &Trace) -> FactualError {
+        let (fit, change) = self.under(trace, &Change::default());
+        let run = predict(trace, &fit.server, &fit.server.policy, &change, &Perturbation::default());
+        likeness(trace, &run.tracker)
+    }
+
+    /// How well it repeats the recording.
+    #[must_use]
+    pub fn factual_error(&self) -> FactualError {
+        self.fit.factual_error
+    }
+}
+
+/// Turns of a server that began at `began` in place of `was`.
+fn begin_at(turns: &mut Vec<Generation>, was: Nanos, began: Nanos) {
+    if began < was {
+        let missing_ns = was.0 - began.0;
+        let like = turns[1.min(turns.len() - 1)];
+        let count = missing_ns as i64 / like.length_ns().max(SHORTEST_NS);
+        turns.splice(0..0, std::iter::repeat_n(like, count as usize));
+        return;
+    }
+    let (mut now, mut over) = (was, 0);
+    while over + 2 < turns.len() && shifted(now, turns[over].length_ns()) < began {
+        now = shifted(now, turns[over].length_ns());
+        over += 1;
+    }
+    turns.drain(..over);
+    if let Some(first) = turns.first_mut() {
+        let early_ns = began.0 as i64 - now.0 as i64;
+        first.rest_ns = (first.rest_ns - early_ns.max(0)).max(0);
+    }
+}
+
+/// How like a run is to the recording whose link it has. Which slices are shed hangs on single bytes, so
+/// that none has a counterpart: the leads of all of them are compared, rank by rank.
+fn likeness(trace: &Trace, ours: &LagTracker) -> FactualError {
+    let mut own: Vec<f64> = ours.slices().map(|slice| slice.lead_s).collect();
+    let mut recorded = trace.recorded_leads_s();
+    let (count, recorded_count) = (own.len() as f64, recorded.len().max(1) as f64);
+    // Before the ranks are sorted.
+    let mut early: Vec<f64> =
+        own.iter().zip(&recorded).take(EARLY).map(|(own, recorded)| (own - recorded).abs()).collect();
+    let early_s = percentile(&mut early, 0.5);
+    let off_s = |q| (percentile(&mut own, q) - percentile(&mut recorded, q)).abs();
+    FactualError {
+        exact_share: 0.0,
+        lead_error_p95_s: RANKS.map(off_s).into_iter().fold(early_s, f64::max),
+        missing_share: (count - recorded_count).abs() / recorded_count,
+    }
+}
