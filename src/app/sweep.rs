@@ -106,7 +106,7 @@ impl Captures {
         let recordings = map_in_order(paths, verb.threads, |path| {
             let recording = recording::read(path, modelled)?;
             // What refuses every row of this capture is said once.
-            let all_by_model = || modelled && only_by_model && recording.model().is_err();
+            let all_by_model = || modelled && only_by_model && recording.fitted().is_err();
             let refused = recording.knows(&unvaried).and_then(|()| match points.first() {
                 Some(point) if all_by_model() => {
                     let prepared = recording.prepare(verb.options());
@@ -125,8 +125,8 @@ impl Captures {
             let mut capture = SweptCapture::new(path.display().to_string());
             match recording {
                 Ok(recording) => {
-                    let fit = modelled.then(|| recording.model().ok()).flatten();
-                    capture.model = fit.map(|(trace, fit)| ModelUse::of(trace, fit));
+                    let fitted = modelled.then(|| recording.fitted().ok()).flatten();
+                    capture.model = fitted.map(|fitted| ModelUse::of(&fitted));
                     let prepared = recording.prepare(verb.options());
                     let factual = prepared.factual(&mut Scratch::default())?;
                     capture.factual = Some(factual.lag);

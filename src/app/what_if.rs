@@ -175,10 +175,7 @@ impl<'a> AskedCapture<'a> {
             derived.write(self.path, &story, end, &Marks::of(self.path, verb, &answer)?)?;
         }
         let model = match answer.tier {
-            Tier::Model => {
-                let (trace, fit) = self.recording.model()?;
-                Some(ModelUse::of(trace, fit))
-            }
+            Tier::Model => Some(ModelUse::of(&self.recording.fitted()?)),
             _ => None,
         };
         let (factual, counterfactual) = (WhatIfSide::of(&self.factual), WhatIfSide::of(&answer));

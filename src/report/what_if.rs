@@ -10,8 +10,8 @@ use super::SCHEMA;
 use super::format::{Figure, in_brief, wrapped};
 use crate::lag::LagReport;
 use crate::peer::policy::Policy;
-use crate::scenario::answer::ScenarioAnswer;
-use crate::scenario::model::{FactualError, Fit, ModelOutcome, Spread, Trace};
+use crate::scenario::answer::{FittedModel, ScenarioAnswer};
+use crate::scenario::model::{Bottleneck, FactualError, Fit, ModelOutcome, Spread, Trace};
 use crate::scenario::{Scenario, Tier};
 use crate::verdict::{HeardUse, Verdict};
 
@@ -149,8 +149,12 @@ impl WhatIfSide {
 pub struct ModelUse {
     /// The server's constants, as fitted to the recording.
     pub parameters: Policy,
-    /// How well it repeats the recording itself.
+    /// How well it repeats the recording itself; over a link that is run anew no slice has a counterpart,
+    /// and the lead error is by how much leads of one rank differ at most.
     pub factual_error: FactualError,
+    /// The link that slices of the recording waited for, and which is run anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<Bottleneck>,
     /// What the server or the client did otherwise than upstream's, each in a sentence; it stays so
     /// in every answer.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -160,10 +164,12 @@ pub struct ModelUse {
 impl ModelUse {
     /// What was fitted.
     #[must_use]
-    pub fn of(trace: &Trace, fit: &Fit) -> ModelUse {
+    pub fn of(fitted: &FittedModel<'_>) -> ModelUse {
+        let FittedModel { trace, fit, link } = *fitted;
         ModelUse {
             parameters: fit.policy().clone(),
             factual_error: fit.factual_error,
+            link: link.cloned(),
             found: found(trace, fit),
         }
     }
@@ -172,10 +178,17 @@ impl ModelUse {
     #[must_use]
     pub fn sentence(&self) -> String {
         let found: String = self.found.iter().map(|found| format!("; {found}")).collect();
+        let within_ms = (self.factual_error.lead_error_p95_s * 1e3).ceil();
+        if let Some(link) = &self.link {
+            return format!(
+                "runs this capture's link to the client anew ({link}), and then leads lie within \
+                 {within_ms} ms of the recorded ones, rank by rank{found}"
+            );
+        }
         format!(
             "repeats {} % of this capture's slices to the frame, and lead p95 within {} ms{found}",
             Figure(self.factual_error.exact_share * 100.0),
-            (self.factual_error.lead_error_p95_s * 1e3).ceil(),
+            within_ms,
         )
     }
 }

@@ -50,9 +50,9 @@ pub fn tunnel<R: Read, E: fmt::Display>(
         Tunnel { model: None, why_not: None, step_s, runs, given: None, knobs: Vec::new() };
     let recording = recording(open, request).map_err(|why| format!("cannot replay {name}: {why}"));
     let turned = recording.and_then(|recording| {
-        let fit = recording.model();
-        tunnel.model = fit.as_ref().ok().map(|(trace, fit)| ModelUse::of(trace, fit).sentence());
-        tunnel.why_not = fit.as_ref().err().map(ToString::to_string);
+        let fitted = recording.fitted();
+        tunnel.model = fitted.as_ref().ok().map(|fitted| ModelUse::of(fitted).sentence());
+        tunnel.why_not = fitted.as_ref().err().map(ToString::to_string);
         turn(&recording, request, &tunnel, knobs.is_some(), analysis.report_at_s)
             .map_err(|error| error.to_string())
     });

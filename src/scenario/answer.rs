@@ -15,7 +15,7 @@ use super::columns::{Columns, ColumnsBuilder};
 use super::derive::Counterfactual;
 use super::heard_again;
 use super::knobs::{Knob, RecordedFacts};
-use super::model::{self, Change, Emitted, Fit, FitError, ModelOutcome, Question};
+use super::model::{self, Bottleneck, Change, Emitted, Fit, FitError, ModelOutcome, Question};
 use super::model::{Relinked, Trace, TraceError, Tracer};
 use super::open_loop::{self, OpenLoop, OpenLoopAnswer, Scratch};
 pub use super::refusal::NoAnswer;
@@ -34,7 +34,7 @@ pub struct Recording {
     trace: Result<Trace, TraceError>,
     fit: OnceLock<Result<Fit, FitError>>,
     /// The same with its link run anew, if slices waited for it.
-    relinked: OnceLock<Option<Relinked>>,
+    relinked: OnceLock<Result<Option<Relinked>, FitError>>,
 }
 
 /// Reads a recording.
@@ -73,6 +73,16 @@ enum AnswerWay<'a> {
     Moved(OpenLoopAnswer, String),
     /// By runs of the model.
     Modelled(Modelled<'a>, &'static str),
+}
+
+/// What answers by the model start from, before anything changes.
+#[derive(Clone, Copy, Debug)]
+pub struct FittedModel<'a> {
+    pub trace: &'a Trace,
+    pub fit: &'a Fit,
+    /// The link that slices waited for, which is run anew; `None` where they waited for none, or what
+    /// became of them is kept.
+    pub link: Option<&'a Bottleneck>,
 }
 
 /// What a run of the model starts from.
@@ -150,7 +160,12 @@ impl Recording {
     /// A recording of which only the columns are known: the model cannot be asked.
     #[must_use]
     pub fn of_columns(columns: Columns) -> Recording {
-        Recording { columns, trace: Err(TraceError::ColumnsOnly), fit: OnceLock::new(), relinked: OnceLock::new() }
+        Recording {
+            columns,
+            trace: Err(TraceError::ColumnsOnly),
+            fit: OnceLock::new(),
+            relinked: OnceLock::new(),
+        }
     }
 
     /// Slices, ticks and ops as columns.
@@ -174,10 +189,27 @@ impl Recording {
 
     /// What the recording fixes, and its server with the link run anew that slices waited for; `None`
     /// where they waited for none.
+    ///
+    /// # Errors
+    /// Where the recording cannot be modelled, or not its link.
     pub fn relinked(&self) -> Result<Option<(&Trace, &Relinked)>, NoAnswer> {
         let trace = self.trace.as_ref().map_err(Clone::clone)?;
-        let relinked = self.relinked.get_or_init(|| Relinked::of(trace)).as_ref();
+        let relinked = self.relinked.get_or_init(|| Relinked::of(trace));
+        let relinked = relinked.as_ref().map_err(Clone::clone)?.as_ref();
         Ok(relinked.map(|relinked| (trace, relinked)))
+    }
+
+    /// What answers by the model start from.
+    ///
+    /// # Errors
+    /// Where the recording cannot be modelled.
+    pub fn fitted(&self) -> Result<FittedModel<'_>, NoAnswer> {
+        if let Ok(Some((trace, relinked))) = self.relinked() {
+            let link = Some(&relinked.bottleneck);
+            return Ok(FittedModel { trace, fit: &relinked.fit, link });
+        }
+        let (trace, fit) = self.model()?;
+        Ok(FittedModel { trace, fit, link: None })
     }
 
     /// What the recording fixes, and the server that its slices declare.
@@ -193,12 +225,14 @@ impl Recording {
         Ok(model::emit(&trace, &fit.server, &policy, &change, &outcome.perturbation))
     }
 
-    /// What a run of `scenario` starts from. Where the recorded slices waited for a link, another place
-    /// of the listener keeps what became of them; whatever else changes runs that link anew.
+    /// What a run of `scenario` starts from.
     fn modelled(&self, scenario: &Scenario) -> Result<Modelled<'_>, NoAnswer> {
-        if !scenario.only_moves_playhead()
-            && let Some((trace, relinked)) = self.relinked()?
-        {
+        let relinked = match self.relinked() {
+            // What is known of the recorded slices suffices for another listener.
+            Err(NoAnswer::Fit(_)) if scenario.only_moves_playhead() => None,
+            relinked => relinked?,
+        };
+        if let Some((trace, relinked)) = relinked {
             let (trace, change) = changed(scenario, trace)?;
             let (fit, change) = relinked.under(&trace, &change);
             return Ok(Modelled { trace, fit: Cow::Owned(fit), change });
@@ -216,11 +250,12 @@ impl Recording {
     /// The value of a knob in the recording, as far as it tells; else the one that changes nothing.
     #[must_use]
     pub fn recorded(&self, knob: &Knob) -> f64 {
-        let Ok((trace, fit)) = self.model() else { return knob.neutral };
+        let Ok(FittedModel { trace, fit, link }) = self.fitted() else { return knob.neutral };
         let facts = RecordedFacts {
             policy: fit.policy(),
             reports_per_s: reports_per_s(trace),
             acknowledges: trace.acknowledges(),
+            down_bytes_per_s: link.map(Bottleneck::narrowest),
         };
         (knob.recorded)(&facts).unwrap_or(knob.neutral)
     }
@@ -414,12 +449,7 @@ impl Prepared<'_> {
         Ok(AnswerWay::Modelled(self.recording.modelled(scenario)?, reason))
     }
 
-    fn modelled(
-        &self,
-        scenario: &Scenario,
-        from: &Modelled<'_>,
-        reason: &str,
-    ) -> ScenarioAnswer {
+    fn modelled(&self, scenario: &Scenario, from: &Modelled<'_>, reason: &str) -> ScenarioAnswer {
         let Modelled { trace, fit, change } = from;
         let AskOptions { report: args, members, .. } = self.options;
         let question = Question { trace, fit, change, args, members, seed: scenario.seed };

@@ -70,6 +70,8 @@ pub struct RecordedFacts<'a> {
     pub reports_per_s: Option<f64>,
     /// Whether reports acknowledge the bytes received.
     pub acknowledges: bool,
+    /// What the link to the client carried where slices waited for it, in bytes a second.
+    pub down_bytes_per_s: Option<f64>,
 }
 
 /// What a run of the model changes beside policy and links; what is `None` stays as it is.
@@ -148,7 +150,8 @@ pub static KNOBS: [Knob; 26] = [
     knob("down", "What the link to the client carries: 200KB/s, 1.5MB/s")
         .rate()
         .tried("100KB/s..4MB/s:100KB/s", 1e3)
-        .turns(Turns::Down("link.down.bandwidth", |link, v| link.bytes_per_s = Some(v))),
+        .turns(Turns::Down("link.down.bandwidth", |link, v| link.bytes_per_s = Some(v)))
+        .recorded(|facts| facts.down_bytes_per_s),
     knob("up", "What the link to the server carries")
         .rate()
         .tried("1KB/s..40KB/s:1KB/s", 100.0)

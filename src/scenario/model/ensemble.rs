@@ -26,7 +26,7 @@ const SAME_LEAD_S: f64 = 0.02;
 /// and time that stale audio was heard, in seconds.
 const SAME_STALE_S: f64 = 1.0;
 /// Share by which the length of slices that go elsewhere is unknown: they hold other audio.
-const COST_UNKNOWN: f64 = 0.10;
+const COST_UNKNOWN: f64 = 0.02;
 
 /// What is asked of the model.
 #[derive(Clone, Debug)]

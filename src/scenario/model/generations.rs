@@ -10,6 +10,9 @@ use crate::peer::pacing::Region;
 use crate::time::Nanos;
 use crate::wire::slice::{HEADER_LEN, SliceHeader};
 
+/// Two figures go together where so little of them goes apart.
+const TOGETHER: f64 = 0.01;
+
 /// One turn of the loop that generates.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Generation {
@@ -22,8 +25,7 @@ pub struct Generation {
     pub transit_ns: i64,
     /// Bytes of its message for each frame, without the header and beside what new frames cost.
     pub bytes_per_frame: f64,
-    /// Frames of its slice that the one before did not cover.
-    pub new_frames: u32,
+    pub coverage: Coverage,
     /// Bytes on the wire of the texts that followed.
     pub text_bytes: u32,
     /// The tick that its header declared, in milliseconds.
@@ -35,6 +37,8 @@ pub struct Generation {
     /// Bytes of the messages of its slices.
     pub bytes: u32,
     pub shed: bool,
+    /// Whether nobody knows when it was, because its slice waited for a link or was shed for it.
+    pub anew: bool,
 }
 
 impl Generation {
@@ -109,13 +113,14 @@ pub(super) fn generations(trace: &Trace) -> Generations {
             decode_ns,
             transit_ns: arrivals[turn] - handed_over[turn],
             bytes_per_frame: sizes.per_frame[index],
-            new_frames: sizes.new[index],
+            coverage: sizes.coverages[index],
             text_bytes: slice.text_bytes,
             tick_ms: slice.header.tick_ms,
             dec_ms: slice.header.dec_ms,
             generations: slice.header.generations,
             bytes: slice.bytes + spill_bytes(index),
             shed: false,
+            anew: false,
         }
     };
     let turns = leading.iter().enumerate().map(turn).collect();
@@ -181,21 +186,60 @@ fn hand_overs(arrivals: &[i64], works: &[(i64, i64)]) -> Vec<i64> {
     handed_over
 }
 
-/// What frames that the slice before did not cover cost, beside what every frame costs. Covered
-/// frames change little, so that their delta is short.
+/// Frames of a slice by what went before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Coverage {
+    /// Frames that the slice before did not cover.
+    pub new: u32,
+    /// Frames that it covered and the one before it did not: they were rendered once, and the second
+    /// rendering changes them more than any later one.
+    pub once: u32,
+}
+
+/// The regions of the last two slices that were sent.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Covered {
+    last: Option<Region>,
+    before: Option<Region>,
+}
+
+impl Covered {
+    /// A slice is sent there.
+    #[inline]
+    pub fn send(&mut self, region: Region) -> Coverage {
+        let within = |of: Option<Region>| {
+            let of = of.map_or((0, 0), |of| (of.start, of.end()));
+            let from = of.0.max(region.start);
+            (from, of.1.min(region.end()).max(from))
+        };
+        let (last, before) = (within(self.last), within(self.before));
+        let both = last.1.min(before.1).saturating_sub(last.0.max(before.0));
+        (self.before, self.last) = (self.last, Some(region));
+        let covered = (last.1 - last.0).min(region.frames);
+        Coverage { new: region.frames - covered, once: covered - both.min(covered) }
+    }
+}
+
+/// What frames cost by their coverage, beside what every frame costs. Frames that were rendered often
+/// change little, so that their delta is short.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct NewFrames {
-    /// Bytes of each, while there are few.
+    /// Bytes of each new frame, while there are few.
     per_frame: f64,
     /// Bytes of each that it costs more, or less, when all are new.
     more_if_all: f64,
+    /// Bytes of each frame that was rendered once.
+    per_once: f64,
 }
 
 impl NewFrames {
-    /// Bytes that `new` of a slice's `frames` cost.
-    pub(super) fn cost(self, new: u32, frames: u32) -> f64 {
-        let new = f64::from(new);
-        new * (self.per_frame + self.more_if_all * new / f64::from(frames.max(1)))
+    /// Bytes that they cost in a slice of so many `frames`.
+    #[inline]
+    pub(super) fn cost(self, coverage: Coverage, frames: u32) -> f64 {
+        let new = f64::from(coverage.new);
+        let share = new / f64::from(frames.max(1));
+        new * (self.per_frame + self.more_if_all * share * share)
+            + self.per_once * f64::from(coverage.once)
     }
 }
 
@@ -204,13 +248,12 @@ struct Sizes {
     new_frames: NewFrames,
     /// Of each slice, what its frames cost beside that.
     per_frame: Vec<f64>,
-    /// Of each slice, how many of its frames are new.
-    new: Vec<u32>,
+    coverages: Vec<Coverage>,
 }
 
 struct Size {
     frames: u32,
-    new: u32,
+    coverage: Coverage,
     bytes_per_frame: f64,
 }
 
@@ -220,31 +263,34 @@ impl Size {
         self.frames >= 8_192
     }
 
-    fn new_share(&self) -> f64 {
-        f64::from(self.new) / f64::from(self.frames)
+    fn share(&self, of: u32) -> f64 {
+        f64::from(of) / f64::from(self.frames)
     }
 }
 
 impl Sizes {
     fn of(slices: &[TracedSlice]) -> Self {
-        let mut before = Covered::default();
+        let mut covered = Covered::default();
         let size = |slice: &TracedSlice| {
             let frames = slice.header.frames.max(1);
-            let region = Region { start: slice.header.start, frames };
+            let coverage = covered.send(Region { start: slice.header.start, frames });
             let bytes = slice.bytes.saturating_sub(HEADER_LEN as u32);
-            let bytes_per_frame = f64::from(bytes) / f64::from(frames);
-            Size { frames, new: before.send(region), bytes_per_frame }
+            Size { frames, coverage, bytes_per_frame: f64::from(bytes) / f64::from(frames) }
         };
         let sizes: Vec<Size> = slices.iter().map(size).collect();
         let telling = || sizes.iter().filter(|size| size.tells());
-        let points: Vec<(f64, f64)> = telling()
-            .filter(|size| size.new < size.frames)
-            .map(|size| (size.new_share(), size.bytes_per_frame))
+        let points: Vec<[f64; 3]> = telling()
+            .filter(|size| size.coverage.new < size.frames)
+            .map(|size| {
+                let Coverage { new, once } = size.coverage;
+                [size.share(new), size.share(once), size.bytes_per_frame]
+            })
             .collect();
-        let per_frame = slope(&points).max(0.0);
-        let mut bases: Vec<f64> = points.iter().map(|(x, y)| y - per_frame * x).collect();
+        let (per_frame, per_once) = slopes(&points);
+        let mut bases: Vec<f64> =
+            points.iter().map(|[new, once, y]| y - per_frame * new - per_once * once).collect();
         let mut whole: Vec<f64> = telling()
-            .filter(|size| size.new == size.frames)
+            .filter(|size| size.coverage.new == size.frames)
             .map(|size| size.bytes_per_frame)
             .collect();
         let more_if_all = if whole.is_empty() || bases.is_empty() {
@@ -252,9 +298,10 @@ impl Sizes {
         } else {
             percentile(&mut whole, 0.5) - percentile(&mut bases, 0.5) - per_frame
         };
-        let new_frames = NewFrames { per_frame, more_if_all: more_if_all.max(-per_frame) };
+        let new_frames =
+            NewFrames { per_frame, more_if_all: more_if_all.max(-per_frame), per_once };
         let own = |size: &Size| {
-            let new = new_frames.cost(size.new, size.frames) / f64::from(size.frames);
+            let new = new_frames.cost(size.coverage, size.frames) / f64::from(size.frames);
             (size.bytes_per_frame - new).max(0.0)
         };
         let mut known: Vec<f64> = telling().map(own).collect();
@@ -264,38 +311,36 @@ impl Sizes {
         let usual = percentile(&mut known, 0.5);
         let per_frame =
             sizes.iter().map(|size| if size.tells() { own(size) } else { usual }).collect();
-        Self { new_frames, per_frame, new: sizes.iter().map(|size| size.new).collect() }
+        Self { new_frames, per_frame, coverages: sizes.iter().map(|size| size.coverage).collect() }
     }
 }
 
-/// The regions of the last two slices that were sent.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Covered([Option<Region>; 2]);
-
-impl Covered {
-    /// A slice is sent there: how many of its frames the two before it do not cover.
-    #[inline]
-    pub fn send(&mut self, region: Region) -> u32 {
-        let part = |of: Option<Region>| of.map_or((0, 0), |of| (of.start, of.end()));
-        let within = |(from, to): (u32, u32)| {
-            (from.max(region.start), to.min(region.end()).max(from.max(region.start)))
-        };
-        let [last, earlier] = self.0.map(|of| within(part(of)));
-        let both = last.1.min(earlier.1).saturating_sub(last.0.max(earlier.0));
-        let covered = (last.1 - last.0) + (earlier.1 - earlier.0) - both;
-        self.0 = [Some(region), self.0[0]];
-        region.frames - covered.min(region.frames)
-    }
-}
-
-/// The slope of the line through points that lies nearest to them; 0 where there is none.
-fn slope(points: &[(f64, f64)]) -> f64 {
+/// The slopes along both of the plane through points that lies nearest to them, neither of which falls;
+/// 0 where there is none.
+fn slopes(points: &[[f64; 3]]) -> (f64, f64) {
     let count = points.len().max(1) as f64;
-    let mean_x = points.iter().map(|point| point.0).sum::<f64>() / count;
-    let mean_y = points.iter().map(|point| point.1).sum::<f64>() / count;
-    let spread: f64 = points.iter().map(|point| (point.0 - mean_x).powi(2)).sum();
-    let joint: f64 = points.iter().map(|point| (point.0 - mean_x) * (point.1 - mean_y)).sum();
-    if spread > 0.0 { joint / spread } else { 0.0 }
+    let mean = |i: usize| points.iter().map(|point| point[i]).sum::<f64>() / count;
+    let means = [mean(0), mean(1), mean(2)];
+    let joint = |i: usize, j: usize| {
+        points.iter().map(|point| (point[i] - means[i]) * (point[j] - means[j])).sum::<f64>()
+    };
+    let alone =
+        |i: usize| if joint(i, i) > 0.0 { (joint(i, 2) / joint(i, i)).max(0.0) } else { 0.0 };
+    let (xx, yy, xy) = (joint(0, 0), joint(1, 1), joint(0, 1));
+    let determinant = xx * yy - xy * xy;
+    // Where both always go together nobody knows which of them costs.
+    if determinant <= TOGETHER * xx * yy {
+        return (alone(0), 0.0);
+    }
+    let first = (joint(0, 2) * yy - joint(1, 2) * xy) / determinant;
+    let second = (joint(1, 2) * xx - joint(0, 2) * xy) / determinant;
+    if second <= 0.0 {
+        (alone(0), 0.0)
+    } else if first <= 0.0 {
+        (0.0, alone(1))
+    } else {
+        (first, second)
+    }
 }
 
 /// That moment, earlier or later.
@@ -313,22 +358,22 @@ mod tests {
     }
 
     #[test]
-    fn new_frames_are_those_that_the_two_slices_before_did_not_cover() {
-        let new_frames = |before: &[(u32, u32)]| {
+    fn frames_are_new_or_were_rendered_once_or_more_often() {
+        let coverage = |before: &[(u32, u32)]| {
             let mut covered = Covered::default();
-            let region = |&(start, frames): &(u32, u32)| Region { start, frames };
-            before.iter().map(region).for_each(|region| {
-                covered.send(region);
-            });
-            covered.send(Region { start: 100, frames: 50 })
+            for &(start, frames) in before {
+                covered.send(Region { start, frames });
+            }
+            let Coverage { new, once } = covered.send(Region { start: 100, frames: 50 });
+            (new, once)
         };
-        assert_eq!(new_frames(&[]), 50);
-        assert_eq!(new_frames(&[(60, 50)]), 40);
-        assert_eq!(new_frames(&[(120, 50)]), 20);
-        assert_eq!(new_frames(&[(400, 50)]), 50);
-        assert_eq!(new_frames(&[(90, 20), (140, 50)]), 30);
-        assert_eq!(new_frames(&[(90, 40), (110, 30)]), 10);
-        assert_eq!(new_frames(&[(100, 50), (400, 50), (400, 50)]), 50);
+        assert_eq!(coverage(&[]), (50, 0));
+        assert_eq!(coverage(&[(60, 50)]), (40, 10));
+        assert_eq!(coverage(&[(120, 50)]), (20, 30));
+        assert_eq!(coverage(&[(400, 50)]), (50, 0));
+        assert_eq!(coverage(&[(80, 50), (90, 50)]), (10, 10));
+        assert_eq!(coverage(&[(0, 300), (90, 50)]), (10, 0));
+        assert_eq!(coverage(&[(100, 50), (400, 50)]), (50, 0));
     }
 
     /// Every slice costs 5,000 bytes, each new frame half of one, and a slice of new frames alone
@@ -343,7 +388,10 @@ mod tests {
             slices.push(slice(start, 5_000 + step / 2));
         }
         let Sizes { new_frames, per_frame, .. } = Sizes::of(&slices);
-        let bytes = |new| per_frame[1] * 17_280.0 + new_frames.cost(new, 17_280);
+        let bytes = |new| {
+            let coverage = Coverage { new, once: 0 };
+            per_frame[1] * 17_280.0 + new_frames.cost(coverage, 17_280)
+        };
         // The bend towards slices that are all new shows in the others a little.
         for (new, expected) in [(0, 5_000.0), (1_920, 5_960.0), (17_280, 20_000.0)] {
             assert!((bytes(new) - expected).abs() < 200.0, "{new}: {}", bytes(new));

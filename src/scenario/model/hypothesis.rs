@@ -3,14 +3,17 @@
 //! Everything that a run of the model needs beside the trace. A hypothesis says nothing of how well it
 //! repeats its recording; that is what `fit` asks.
 
+use std::borrow::Cow;
+
 use super::bottleneck::LinkAnew;
 use super::gate::Gate;
 use super::generations::{Generation, NewFrames};
 use super::pacing::Rule;
+use super::perturbation::Perturbation;
 use super::queue::Queue;
 use super::trace::Trace;
 use crate::peer::policy::Policy;
-use crate::peer::rng::Rng;
+use crate::peer::rng::{Rng, Stream};
 use crate::time::Nanos;
 
 /// A server, the way to it, and when it worked.
@@ -45,6 +48,22 @@ impl Hypothesis {
         link.or(self.queue.map(|queue| queue.began)).unwrap_or(trace.begins)
     }
 
+    /// The server of a run in which chance decided that. Which of the turns that a link hides was when
+    /// is not known, so that each spell of them begins with another.
+    pub(super) fn of_run(&self, perturbation: &Perturbation) -> Cow<'_, Hypothesis> {
+        if self.link.is_none() || !perturbation.jitters {
+            return Cow::Borrowed(self);
+        }
+        let mut rng = Rng::new(perturbation.seed, Stream::Durations);
+        let mut server = self.clone();
+        for spell in server.generations.chunk_by_mut(|a, b| a.anew == b.anew) {
+            if spell[0].anew {
+                spell.rotate_left((rng.unit() * spell.len() as f64) as usize);
+            }
+        }
+        Cow::Owned(server)
+    }
+
     /// What the recording knows of a turn. Past its end it begins anew, so that a faster server
     /// finds something to do; the first rest was no rest between turns.
     #[inline]
@@ -69,7 +88,6 @@ pub(super) mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::peer::rng::Stream;
     use crate::scenario::model::queue::Cause;
 
     /// A server whose slices took this much longer than the fastest, in nanoseconds.

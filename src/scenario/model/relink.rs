@@ -6,14 +6,14 @@
 
 use super::bottleneck::{Bottleneck, LinkAnew};
 use super::change::Change;
-use super::fit::{self, FactualError, Fit};
+use super::fit::{self, FactualError, Fit, FitError, MAX_MISSING_SHARE};
 use super::generations::{Generation, shifted};
 use super::perturbation::Perturbation;
 use super::run::predict;
 use super::trace::Trace;
-use crate::peer::link::LinkOptions;
 use crate::lag::LagTracker;
 use crate::lag::stats::percentile;
+use crate::peer::link::LinkOptions;
 use crate::time::Nanos;
 
 /// Buffers that are tried: any number of bytes, and from this on each so much larger than the one before.
@@ -23,6 +23,8 @@ const BUFFERS: i32 = 34;
 /// By how much longer than known the way may be behind a link that no ping passed unhindered, in
 /// nanoseconds.
 const LONGER_WAYS_NS: [i64; 4] = [0, 10_000_000, 25_000_000, 50_000_000];
+/// A run that is further from its recording than this says nothing of another, in seconds.
+pub const MAX_RANK_ERROR_S: f64 = 0.15;
 /// The first slices tell when the server began.
 const EARLY: usize = 24;
 /// No turn is shorter, in nanoseconds.
@@ -38,37 +40,62 @@ fn buffers() -> impl Iterator<Item = Option<u64>> {
 /// A recording whose link is run anew.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Relinked {
-    fit: Fit,
+    /// How well a run over the recorded link repeats the recording is its error: by how much leads of one
+    /// rank differ at most.
+    pub fit: Fit,
     pub bottleneck: Bottleneck,
     /// Bytes of the initial buffer.
     initial_bytes: u64,
+    /// Whether the server began when what was left of the initial buffer found room, and not when all of
+    /// it had passed.
+    streams: bool,
 }
 
 impl Relinked {
     /// The recording of `trace` without its link; `None` where nothing waited for it.
-    #[must_use]
-    pub fn of(trace: &Trace) -> Option<Relinked> {
-        let (fit, link) = fit::behind_link(trace)?;
+    ///
+    /// # Errors
+    /// Where no link that was tried repeats the recording.
+    pub fn of(trace: &Trace) -> Result<Option<Relinked>, FitError> {
+        let Some((fit, link)) = fit::behind_link(trace) else { return Ok(None) };
         let bottleneck = Bottleneck { bytes_per_s: link.bytes_per_s, buffer_bytes: None };
         let channels = trace.slices.first().map_or(1, |slice| u64::from(slice.header.channels));
         let initial_bytes = trace.frames * channels * 2;
-        let plain = Relinked { fit, bottleneck, initial_bytes };
+        let plain = Relinked { fit, bottleneck, initial_bytes, streams: false };
         let way_ns = plain.fit.server.round_trip_ns;
-        let ways = if plain.is_thin_from_beginning() { &LONGER_WAYS_NS[..] } else { &LONGER_WAYS_NS[..1] };
-        let tried = ways.iter().flat_map(|longer_ns| buffers().map(move |buffer| (longer_ns, buffer)));
-        let weighed = tried.map(|(longer_ns, buffer_bytes)| {
-            let mut relinked = plain.clone();
+        let ways =
+            if plain.is_thin_from_beginning() { &LONGER_WAYS_NS[..] } else { &LONGER_WAYS_NS[..1] };
+        let streams = if plain.is_thin_from_beginning() { &[false, true][..] } else { &[false] };
+        let tried = ways.iter().flat_map(|longer_ns| {
+            let buffers =
+                buffers().flat_map(|buffer| streams.iter().map(move |streams| (buffer, *streams)));
+            buffers.map(move |(buffer, streams)| (longer_ns, buffer, streams))
+        });
+        let weighed = tried.map(|(longer_ns, buffer_bytes, streams)| {
+            let mut relinked = Relinked { streams, ..plain.clone() };
             relinked.bottleneck.buffer_bytes = buffer_bytes;
             relinked.fit.server.round_trip_ns = way_ns + longer_ns;
             let error = relinked.error(trace);
             relinked.fit.factual_error = error;
-            if std::env::var_os("DBG").is_some() { eprintln!("    {longer_ns} {buffer_bytes:?} {error:?}"); }
             relinked
         });
         let cost = |one: &Relinked| {
             one.fit.factual_error.lead_error_p95_s + one.fit.factual_error.missing_share
         };
-        weighed.min_by(|a, b| cost(a).total_cmp(&cost(b)))
+        let nearest = weighed.min_by(|a, b| cost(a).total_cmp(&cost(b)));
+        nearest.map(Relinked::checked).transpose()
+    }
+
+    /// This, if it is like enough to its recording.
+    fn checked(self) -> Result<Relinked, FitError> {
+        let FactualError { lead_error_p95_s, missing_share, .. } = self.fit.factual_error;
+        if missing_share > MAX_MISSING_SHARE {
+            return Err(FitError::Elsewhere { missing_share });
+        }
+        if lead_error_p95_s > MAX_RANK_ERROR_S || lead_error_p95_s.is_nan() {
+            return Err(FitError::OtherLink { lead_error_p95_s });
+        }
+        Ok(self)
     }
 
     /// Whether the link was too thin for the stream when the initial buffer passed it.
@@ -94,7 +121,7 @@ impl Relinked {
     /// How long before the initial buffer has passed such a link the server begins, in nanoseconds, and
     /// how much of it is still to pass then.
     fn ahead(&self, first: &LinkOptions) -> (i64, u64) {
-        let Some(rate) = first.bytes_per_s.filter(|_| self.is_thin_from_beginning()) else {
+        let Some(rate) = first.bytes_per_s.filter(|_| self.streams) else {
             return (0, 0);
         };
         let bytes = first.buffer_bytes.unwrap_or(u64::MAX).min(self.initial_bytes);
@@ -104,14 +131,9 @@ impl Relinked {
     /// How well a run over the recorded link repeats the recording.
     fn error(&self, trace: &Trace) -> FactualError {
         let (fit, change) = self.under(trace, &Change::default());
-        let run = predict(trace, &fit.server, &fit.server.policy, &change, &Perturbation::default());
+        let run =
+            predict(trace, &fit.server, &fit.server.policy, &change, &Perturbation::default());
         likeness(trace, &run.tracker)
-    }
-
-    /// How well it repeats the recording.
-    #[must_use]
-    pub fn factual_error(&self) -> FactualError {
-        self.fit.factual_error
     }
 }
 
@@ -143,8 +165,12 @@ fn likeness(trace: &Trace, ours: &LagTracker) -> FactualError {
     let mut recorded = trace.recorded_leads_s();
     let (count, recorded_count) = (own.len() as f64, recorded.len().max(1) as f64);
     // Before the ranks are sorted.
-    let mut early: Vec<f64> =
-        own.iter().zip(&recorded).take(EARLY).map(|(own, recorded)| (own - recorded).abs()).collect();
+    let mut early: Vec<f64> = own
+        .iter()
+        .zip(&recorded)
+        .take(EARLY)
+        .map(|(own, recorded)| (own - recorded).abs())
+        .collect();
     let early_s = percentile(&mut early, 0.5);
     let off_s = |q| (percentile(&mut own, q) - percentile(&mut recorded, q)).abs();
     FactualError {

@@ -63,6 +63,13 @@ pub struct Session {
     ended_s: f64,
 }
 
+impl Session {
+    /// What its client's tracker reports.
+    pub fn report(&self) -> LagReport {
+        self.tracker.report(self.ended_s, &ReportArgs::default())
+    }
+}
+
 impl Hidden {
     pub fn of(seed: u64, dialect: Dialect) -> Self {
         let mut rng = Rng::new(1_000 + seed, Stream::Names);
@@ -141,6 +148,24 @@ impl Hidden {
     fn name(&self, case: &Case) -> String {
         let told = if self.pings { "hidden floor" } else { "no pings" };
         format!("{}, {:?} {}, {told} {}", case.name, self.dialect, self.seed, self.trouble)
+    }
+
+    /// The same over links that carry so many bytes a second from a moment on, in seconds.
+    pub fn thin(mut self, bytes_per_s: f64, from_s: f64) -> Self {
+        (self.down.bytes_per_s, self.down.slow_from_s) = (Some(bytes_per_s), from_s);
+        self
+    }
+
+    /// When slices arrive the first of which its link holds up, in seconds.
+    pub fn changes_at_s(&self) -> f64 {
+        self.down.slow_from_s + self.down.latency_s + self.down.jitter_s / 2.0
+    }
+
+    /// Mean bytes a second of its slices over a link that holds none of them up.
+    pub fn demand(&self) -> f64 {
+        let (trace, _) = read(&self.run(&Change::default(), Nanos(0)).capture);
+        let bytes: u64 = trace.slices.iter().map(|slice| u64::from(slice.bytes)).sum();
+        bytes as f64 / trace.end.seconds_since(trace.origin)
     }
 
     /// The session with that change; changes of the link count from the recorded `origin`.

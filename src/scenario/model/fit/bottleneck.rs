@@ -8,7 +8,7 @@ use super::super::generations::{Generation, Leading, shifted};
 use super::super::spell::Spell;
 use super::super::trace::Trace;
 use super::clues::Clues;
-use super::next_look::{Usual, rest_ns};
+use super::next_look::{FIRST_TURNS, Usual, rest_ns};
 use crate::lag::stats::percentile;
 use crate::peer::link::websocket_len;
 use crate::time::{Nanos, Span};
@@ -25,6 +25,8 @@ const SAME_RATE: f64 = 0.08;
 /// A stretch without a queue says something only if it is as long as this.
 const TELLING_S: f64 = 1.5;
 
+/// What the loop spends beside its work where nothing shows it, in nanoseconds.
+const REST_NS: i64 = 500_000;
 /// No turn is shorter, whatever its slices say, in nanoseconds.
 const SHORTEST_NS: i64 = 1_000_000;
 
@@ -71,10 +73,14 @@ pub(super) fn link_facts(clues: &Clues<'_>) -> Option<LinkFacts> {
     let since = |at: Nanos| Span(at.0.saturating_sub(trace.origin.0));
     let mut rates = vec![(Span(0), first.bytes_per_s)];
     if is_freer(&passed[..first.from], first.bytes_per_s) {
-        rates = vec![(Span(0), f64::INFINITY), (since(passed[first.from - 1].at), first.bytes_per_s)];
+        rates =
+            vec![(Span(0), f64::INFINITY), (since(passed[first.from - 1].at), first.bytes_per_s)];
     }
     for pair in stretches.windows(2) {
-        if is_freer(&passed[pair[0].to + 1..pair[1].from], pair[0].bytes_per_s.min(pair[1].bytes_per_s)) {
+        if is_freer(
+            &passed[pair[0].to + 1..pair[1].from],
+            pair[0].bytes_per_s.min(pair[1].bytes_per_s),
+        ) {
             rates.push((since(passed[pair[0].to].at), f64::INFINITY));
         }
         rates.push((since(passed[pair[1].from - 1].at), pair[1].bytes_per_s));
@@ -132,7 +138,11 @@ fn bytes_until(trace: &Trace, leading: &[Leading]) -> Vec<f64> {
 /// those that are known declare, and else as far as arrivals tell.
 pub(super) fn turns(clues: &Clues<'_>, busy: &[Spell]) -> Vec<Generation> {
     let Clues { trace, plain, leading, .. } = clues;
-    let rest_ns = Usual::of(leading).rest_ns;
+    let rest_ns = if busy[0].from > leading[FIRST_TURNS.min(leading.len() - 1)].arrived {
+        Usual::of(leading).rest_ns
+    } else {
+        REST_NS
+    };
     let mut handed_over = trace.begins;
     let mut turns: Vec<Generation> = Vec::new();
     let mut now = trace.begins;
@@ -157,7 +167,7 @@ pub(super) fn turns(clues: &Clues<'_>, busy: &[Spell]) -> Vec<Generation> {
         };
         let anew = |turn: &Generation| {
             let tick_ns = turn.tick_ns.max(SHORTEST_NS);
-            Generation { rest_ns, tick_ns, transit_ns: 0, ..*turn }
+            Generation { rest_ns, tick_ns, transit_ns: 0, anew: true, ..*turn }
         };
         for turn in same.iter().cycle().map(|(_, turn, _)| anew(turn)) {
             if shifted(now, turn.length_ns()) > spell.to {
@@ -175,7 +185,9 @@ fn stretches(passed: &[Passed]) -> Vec<Stretch> {
     for (from, window) in passed.windows(WINDOW).enumerate() {
         let Some(bytes_per_s) = rate_of(window) else { continue };
         match stretches.last_mut() {
-            Some(last) if from <= last.to && (bytes_per_s / last.bytes_per_s - 1.0).abs() < SAME_RATE => {
+            Some(last)
+                if from <= last.to && (bytes_per_s / last.bytes_per_s - 1.0).abs() < SAME_RATE =>
+            {
                 last.to = from + WINDOW - 1;
             }
             // Windows over the change from one rate to the next are of neither.
@@ -186,7 +198,8 @@ fn stretches(passed: &[Passed]) -> Vec<Stretch> {
     for stretch in &mut stretches {
         let own = &passed[stretch.from..=stretch.to];
         let ofs: Vec<&Passed> = own.iter().filter(|one| is_of(one, stretch.bytes_per_s)).collect();
-        let (ns, bytes) = ofs.iter().fold((0.0, 0.0), |(ns, bytes), one| (ns + one.gap_ns, bytes + one.bytes));
+        let (ns, bytes) =
+            ofs.iter().fold((0.0, 0.0), |(ns, bytes), one| (ns + one.gap_ns, bytes + one.bytes));
         stretch.bytes_per_s = bytes / (ns / 1e9);
     }
     stretches.retain(|stretch| {
@@ -200,7 +213,9 @@ fn stretches(passed: &[Passed]) -> Vec<Stretch> {
     let mut joined: Vec<Stretch> = Vec::new();
     for stretch in stretches {
         match joined.last_mut() {
-            Some(last) if (stretch.bytes_per_s / last.bytes_per_s - 1.0).abs() < SAME_RATE => last.to = stretch.to,
+            Some(last) if (stretch.bytes_per_s / last.bytes_per_s - 1.0).abs() < SAME_RATE => {
+                last.to = stretch.to
+            }
             _ => joined.push(stretch),
         }
     }

@@ -79,6 +79,13 @@ pub enum FitError {
          {MAX_LEAD_ERROR_S} s"
     )]
     Unlike { lead_error_p95_s: f64 },
+    /// Slices waited for a link, and over none that was tried they come as they came.
+    #[error(
+        "slices waited for a link, and over the one most like it the model is off by \
+         {lead_error_p95_s:.3} s on the recording itself and may be by at most {max} s",
+        max = super::relink::MAX_RANK_ERROR_S
+    )]
+    OtherLink { lead_error_p95_s: f64 },
 }
 
 impl Fit {

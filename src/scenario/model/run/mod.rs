@@ -50,7 +50,8 @@ pub fn predict(
     change: &Change,
     perturbation: &Perturbation,
 ) -> Predicted {
-    Run::new(trace, hypothesis, policy, change, perturbation, None).run_until(trace.end)
+    let server = hypothesis.of_run(perturbation);
+    Run::new(trace, &server, policy, change, perturbation, None).run_until(trace.end)
 }
 
 /// The same run, of which everything is kept that would stand in a capture.
@@ -64,7 +65,8 @@ pub fn emit(
 ) -> Emitted {
     let mut emitted = Emitted::new(trace, change);
     let sink = Some(&mut emitted);
-    let run = Run::new(trace, hypothesis, policy, change, perturbation, sink);
+    let server = hypothesis.of_run(perturbation);
+    let run = Run::new(trace, &server, policy, change, perturbation, sink);
     let _tracker_says_no_more = run.run_until(trace.end);
     emitted
 }
@@ -119,7 +121,8 @@ impl<'a> Run<'a> {
         if self.links.any() {
             self.timers.set(Timer::ReportPassed, self.links.report_passes_at());
             self.timers.set(Timer::Departed, self.links.slice_passes_at());
-            let send = self.server.sends_next().and_then(|made| self.links.accepts_at(made.max(now)));
+            let send =
+                self.server.sends_next().and_then(|made| self.links.accepts_at(made.max(now)));
             self.timers.set(Timer::Send, send);
         }
     }

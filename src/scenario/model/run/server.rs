@@ -234,10 +234,10 @@ impl Lengths<'_> {
     /// Length of the message of a slice over that region, which is sent next.
     #[inline]
     fn send(&mut self, generation: &Generation, region: Region) -> u64 {
-        let cost = |new| self.hypothesis.new_frames.cost(new, region.frames);
+        let cost = |coverage| self.hypothesis.new_frames.cost(coverage, region.frames);
         let new_bytes = cost(self.sent.send(region));
         // Of a slice that goes where it went nothing is unknown.
-        let unknown_bytes = (new_bytes - cost(generation.new_frames)) * self.new_frames_cost;
+        let unknown_bytes = (new_bytes - cost(generation.coverage)) * self.new_frames_cost;
         let bytes =
             generation.bytes_per_frame * f64::from(region.frames) + new_bytes + unknown_bytes;
         HEADER_LEN as u64 + bytes as u64
