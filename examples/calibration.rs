@@ -1,27 +1,33 @@
-//! Prints the calibration table of docs/WHATIF.md: how often the intervals of the closed-loop model hold
+//! Prints the calibration tables of docs/WHATIF.md: how often the intervals of the closed-loop model hold
 //! what came, and how often outcomes come as often as their shares say. The sessions are those of
 //! tests/it/what_if_oracle, whose constants the model is not told, and questions are drawn for each.
-//! `cargo run --release --example calibration -- 40 scored` asks of 40 sessions of each client with odd
-//! seeds; `mended` takes even ones, by which the model may be mended.
+//! `cargo run --release --example calibration -- 20 scored` asks of 20 odd seeds with each client; `mended`
+//! takes even ones, by which the model may be mended, and says how far the rest lies outside. Pairs of the
+//! real server come from the folder that `LAGTAPE_GOLDEN` names, where it is set: each recording of one
+//! arm beside each of the other.
 
 #[path = "../tests/it/what_if_oracle/sessions.rs"]
 mod sessions;
 
 use std::collections::BTreeMap;
+use std::io::BufReader;
+use std::path::Path;
 
-use lagtape::capture::Records;
-use lagtape::lag::LagReport;
+use lagtape::capture::{Records, import_session_log};
+use lagtape::lag::{Figures, LagReport, ReportArgs};
 use lagtape::peer::client::Dialect;
 use lagtape::peer::link::LinkOptions;
 use lagtape::peer::rng::{Rng, Stream};
-use lagtape::scenario::answer::{AskOptions, RecordingBuilder, ScenarioAnswer};
-use lagtape::scenario::model::{Change, DEFAULT_MEMBERS, ModelOutcome, Spread, Trace};
+use lagtape::scenario::answer::{AskOptions, RecordingBuilder};
+use lagtape::scenario::knobs::PolicyChange;
+use lagtape::scenario::model::{Change, DEFAULT_MEMBERS, ModelOutcome, Spread};
 use lagtape::scenario::open_loop::Scratch;
 use lagtape::scenario::{Scenario, parse};
 use lagtape::time::{Nanos, Span};
+use serde_json::Value;
 use sessions::{Hidden, read};
 
-/// What is asked, and the kinds of sessions that it is asked of.
+/// What is asked of simulated sessions, and of which.
 const KINDS: [&str; 9] = [
     "seek",
     "pause",
@@ -32,6 +38,16 @@ const KINDS: [&str; 9] = [
     "link wider, thin from the beginning",
     "seek, thin from a moment on",
     "seek and link wider, thin from a moment on",
+];
+const PAIRS: &str = "pairs of the real server";
+const FIGURES: [&str; 7] = [
+    "lead min",
+    "lead p5",
+    "lead p50",
+    "lead p95",
+    "staleness p95",
+    "stale ticks",
+    "slices behind",
 ];
 
 /// A question, for the model and for the simulator.
@@ -51,101 +67,92 @@ struct Held {
     figure: &'static str,
     /// By how much it lies outside of the interval; negative inside.
     outside: f64,
-    /// Half of the interval.
-    half: f64,
-    error_s: f64,
-    came: f64,
+}
+
+/// What was judged.
+#[derive(Default)]
+struct Judged {
+    held: Vec<Held>,
+    /// The share of each outcome, and whether it came.
+    shares: Vec<(f64, bool)>,
+    refused: BTreeMap<(&'static str, String), usize>,
 }
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let count = arguments.first().and_then(|count| count.parse().ok()).unwrap_or(40);
-    let odd = arguments.get(1).is_none_or(|which| which == "scored");
-    let (mut held, mut shares, mut refused) = (Vec::new(), Vec::new(), BTreeMap::new());
-    for seed in (0..count).map(|seed| 2 * seed + u64::from(odd)) {
+    let count = arguments.first().and_then(|count| count.parse().ok()).unwrap_or(20);
+    let scored = arguments.get(1).is_none_or(|which| which == "scored");
+    let mut judged = Judged::default();
+    for seed in (0..count).map(|seed| 2 * seed + u64::from(scored)) {
         for dialect in [Dialect::Modern, Dialect::Legacy] {
-            for (number, kind) in KINDS.into_iter().enumerate().filter(|(n, _)| {
-                std::env::var("KINDS").map_or(true, |k| k.contains(&n.to_string()))
-            }) {
+            for (number, kind) in KINDS.into_iter().enumerate() {
                 match ask(seed, dialect, number) {
-                    Ok((answer, error_s, actual)) => {
-                        if std::env::var_os("SHOW").is_some() {
-                            let l = |r: &LagReport| {
-                                r.slices
-                                    .lead_s
-                                    .map(|l| {
-                                        format!(
-                                            "{:.3} {:.3} {:.3} {:.3}",
-                                            l.min, l.p5, l.p50, l.p95
-                                        )
-                                    })
-                                    .unwrap_or_default()
-                            };
-                            println!(
-                                "{number} {seed} {dialect:?} err {error_s:.3} {} behind {} n {} CAME {} behind {} n {} share {:.2}",
-                                l(&answer.lag),
-                                answer.lag.slices.behind_playhead,
-                                answer.lag.slices.count,
-                                l(&actual),
-                                actual.slices.behind_playhead,
-                                actual.slices.count,
-                                answer.outcomes.first().map_or(0.0, |o| o.share)
-                            );
-                        }
-                        judge(kind, &answer, error_s, &actual, &mut held, &mut shares)
-                    }
-                    Err(why) => *refused.entry((kind, why)).or_insert(0) += 1,
+                    Ok((outcomes, came)) => judged.judge(kind, &outcomes, &came),
+                    Err(why) => *judged.refused.entry((kind, why)).or_default() += 1,
                 }
             }
         }
     }
-    print_held(&held);
-    print_shares(&mut shares);
-    for ((kind, why), count) in refused {
+    ask_pairs(&mut judged);
+    judged.print_held();
+    judged.print_shares();
+    for ((kind, why), count) in &judged.refused {
         println!("refused, {kind}: {count} × {why}");
+    }
+    if !scored {
+        judged.print_outside();
     }
 }
 
-fn ask(
-    seed: u64,
-    dialect: Dialect,
-    kind: usize,
-) -> Result<(ScenarioAnswer, f64, LagReport), String> {
+/// The outcomes of a question, and what came.
+fn ask(seed: u64, dialect: Dialect, kind: usize) -> Result<(Vec<ModelOutcome>, LagReport), String> {
     let Asked { hidden, other, ops, floor_s, down } = asked(seed, dialect, kind);
     let factual = hidden.run(&Change::default(), Nanos(0));
     let (trace, _) = read(&factual.capture);
-    let mut scenario = Scenario::default();
+    let mut scenario = floor(floor_s);
     for op in &ops {
         parse::add_op(&mut scenario, op).unwrap();
-    }
-    if let Some(floor_s) = floor_s {
-        parse::assign(&mut scenario, "lead-floor", &floor_s.to_string()).unwrap();
     }
     if let Some((at_s, bytes_per_s)) = down {
         // Where the link is thin from a moment of its own on, the other one is from then on as well.
         let at_s = (hidden.changes_at_s() - trace.origin.seconds()).max(at_s);
         parse::add_op(&mut scenario, &format!("{at_s}s:down={bytes_per_s}B/s")).unwrap();
     }
+    let outcomes = asked_of(&factual.capture, &scenario)?;
+    let thinner = down.filter(|(at_s, _)| *at_s > 0.0).map(|(at_s, bytes_per_s)| {
+        let link = LinkOptions { bytes_per_s: Some(bytes_per_s), ..LinkOptions::default() };
+        (Span((at_s * 1e9) as u64), link)
+    });
+    let scripted: Vec<_> = ops.iter().map(|op| op.parse().unwrap()).collect();
+    let change = Change {
+        ops: (!scripted.is_empty()).then_some(scripted),
+        policy: PolicyChange::of(&floor(floor_s).conditions),
+        down: thinner.into_iter().collect(),
+        ..Change::default()
+    };
+    Ok((outcomes, other.run(&change, trace.origin).report()))
+}
+
+fn floor(floor_s: Option<f64>) -> Scenario {
+    let mut scenario = Scenario::default();
+    if let Some(floor_s) = floor_s {
+        parse::assign(&mut scenario, "lead-floor", &floor_s.to_string()).unwrap();
+    }
+    scenario
+}
+
+fn asked_of(capture: &[u8], scenario: &Scenario) -> Result<Vec<ModelOutcome>, String> {
     let mut builder = RecordingBuilder::default();
-    let mut records = Records::new(&factual.capture[..]);
+    let mut records = Records::new(capture);
     while let Some(record) = records.next_record().unwrap() {
         builder.handle(&record);
     }
     let recording = builder.finish().map_err(|why| why.to_string())?;
-    let error_s = match recording.relinked() {
-        Ok(Some((_, relinked))) => relinked.fit.factual_error.lead_error_p95_s,
-        _ => 0.0,
-    };
     let options = AskOptions { members: DEFAULT_MEMBERS, heard: false, ..AskOptions::default() };
-    let answer = recording.prepare(options).answer(&scenario, &mut Scratch::default());
-    let answer = answer.map_err(|why| cut(&why.to_string()))?;
-    let change = simulated(&trace, &ops, floor_s, down);
-    Ok((answer, error_s, other.run(&change, trace.origin).report()))
-}
-
-/// Reasons that differ in figures only are one.
-fn cut(why: &str) -> String {
-    why.chars().take_while(|c| !c.is_ascii_digit()).collect()
+    let answer = recording.prepare(options).answer(scenario, &mut Scratch::default());
+    // Reasons that differ in figures only are one.
+    let reason = |why: String| why.chars().take_while(|c| !c.is_ascii_digit()).collect::<String>();
+    answer.map(|answer| answer.outcomes).map_err(|why| reason(why.to_string()))
 }
 
 fn asked(seed: u64, dialect: Dialect, kind: usize) -> Asked {
@@ -158,195 +165,177 @@ fn asked(seed: u64, dialect: Dialect, kind: usize) -> Asked {
     let wider = thin * drawn(1.2, 4.0);
     let from_s = drawn(3.0, 5.0);
     let seek = format!("{at_s:.3}:seek={:.2}", drawn(0.0, 20.0));
-    let plain =
-        || Asked { hidden: hidden(), other: hidden(), ops: vec![], floor_s: None, down: None };
-    let thin_from = |from_s: f64| Asked {
-        hidden: hidden().thin(thin, from_s),
-        other: hidden().thin(thin, from_s),
-        ..plain()
-    };
+    let session = |bytes_per_s: f64, from_s: f64| hidden().thin(bytes_per_s, from_s);
+    let (hidden_plain, other) = (hidden(), hidden());
+    let plain = Asked { hidden: hidden_plain, other, ops: vec![], floor_s: None, down: None };
+    let down = Some((0.0, wider));
     match kind {
-        0 => Asked { ops: vec![seek], ..plain() },
+        0 => Asked { ops: vec![seek], ..plain },
         1 => {
-            let ends_s = at_s + drawn(0.5, 4.0);
-            Asked {
-                ops: vec![format!("{at_s:.3}:pause"), format!("{ends_s:.3}:resume")],
-                ..plain()
+            let resume = format!("{:.3}:resume", at_s + drawn(0.5, 4.0));
+            Asked { ops: vec![format!("{at_s:.3}:pause"), resume], ..plain }
+        }
+        2 => Asked { ops: vec![format!("{at_s:.3}:rate={:.3}", drawn(0.95, 1.05))], ..plain },
+        3 => Asked { floor_s: Some(drawn(0.3, 1.0)), ..plain },
+        4 => Asked { down: Some((at_s, thin)), ..plain },
+        5 | 6 => {
+            let from_s = if kind == 5 { from_s } else { 0.0 };
+            let (hidden, other) = (session(thin, from_s), session(wider, from_s));
+            Asked { hidden, other, down, ..plain }
+        }
+        7 => {
+            let (hidden, other) = (session(thin, from_s), session(thin, from_s));
+            Asked { hidden, other, ops: vec![seek], ..plain }
+        }
+        _ => {
+            let (hidden, other) = (session(thin, from_s), session(wider, from_s));
+            Asked { hidden, other, ops: vec![seek], down, ..plain }
+        }
+    }
+}
+
+/// Asks each recording of the one arm of each pair what came in the other.
+fn ask_pairs(judged: &mut Judged) {
+    let Some(golden) = std::env::var_os("LAGTAPE_GOLDEN") else { return };
+    let all = ["pairs", "pairs2"].map(|name| std::fs::read_dir(Path::new(&golden).join(name)));
+    let all = all.into_iter().flatten().flatten().flatten().map(|entry| entry.path());
+    let mut folders: Vec<_> = all.filter(|path| path.join("pair.json").exists()).collect();
+    folders.sort();
+    for folder in folders {
+        let text = std::fs::read_to_string(folder.join("pair.json")).unwrap();
+        let pair: Value = serde_json::from_str(&text).unwrap();
+        let sessions = pair["sessions"].as_object().unwrap();
+        for (factual, _) in sessions.iter().filter(|(name, _)| name.starts_with("factual")) {
+            let capture = capture_of(&folder.join(factual));
+            let outcomes = asked_of(&capture, &intervention(&pair)).unwrap();
+            for (_, came) in sessions.iter().filter(|(name, _)| name.starts_with("counterfactual"))
+            {
+                judged.judge(PAIRS, &outcomes, &reported(&came["full_window_report"]));
             }
         }
-        2 => Asked { ops: vec![format!("{at_s:.3}:rate={:.3}", drawn(0.95, 1.05))], ..plain() },
-        3 => Asked { floor_s: Some(drawn(0.3, 1.0)), ..plain() },
-        4 => Asked { down: Some((at_s, thin)), ..plain() },
-        5 => Asked {
-            other: hidden().thin(wider, from_s),
-            down: Some((0.0, wider)),
-            ..thin_from(from_s)
-        },
-        6 => Asked { other: hidden().thin(wider, 0.0), down: Some((0.0, wider)), ..thin_from(0.0) },
-        7 => Asked { ops: vec![seek], ..thin_from(from_s) },
-        _ => Asked {
-            other: hidden().thin(wider, from_s),
-            ops: vec![seek],
-            down: Some((0.0, wider)),
-            ..thin_from(from_s)
-        },
     }
 }
 
-/// The change for the simulator; where the sessions themselves have other links, their ops.
-fn simulated(
-    _trace: &Trace,
-    ops: &[String],
-    floor_s: Option<f64>,
-    down: Option<(f64, f64)>,
-) -> Change {
+/// The capture of a recorded session.
+fn capture_of(folder: &Path) -> Vec<u8> {
+    let session = std::fs::read_to_string(folder.join("session.json")).unwrap();
+    let packed = std::fs::read(folder.join("frames.jsonl.zst")).unwrap();
+    let lines = zstd::decode_all(&packed[..]).unwrap();
+    let mut capture = Vec::new();
+    import_session_log(&session, BufReader::new(&lines[..]), None, &mut capture).unwrap();
+    capture
+}
+
+fn intervention(pair: &Value) -> Scenario {
     let mut scenario = Scenario::default();
-    if let Some(floor_s) = floor_s {
-        parse::assign(&mut scenario, "lead-floor", &floor_s.to_string()).unwrap();
-    }
-    let policy = lagtape::scenario::knobs::PolicyChange::of(&scenario.conditions);
-    let ops: Vec<_> = ops.iter().map(|op| op.parse().unwrap()).collect();
-    let thinner = down.filter(|(at_s, _)| *at_s > 0.0).map(|(at_s, bytes_per_s)| {
-        let link = LinkOptions { bytes_per_s: Some(bytes_per_s), ..LinkOptions::default() };
-        (Span((at_s * 1e9) as u64), link)
-    });
-    Change {
-        ops: (!ops.is_empty()).then_some(ops),
-        policy,
-        down: thinner.into_iter().collect(),
-        ..Change::default()
-    }
-}
-
-/// What came belongs to the outcome that it is nearest to.
-fn judge(
-    kind: &'static str,
-    answer: &ScenarioAnswer,
-    error_s: f64,
-    actual: &LagReport,
-    held: &mut Vec<Held>,
-    shares: &mut Vec<(f64, bool)>,
-) {
-    let distance = |outcome: &ModelOutcome| {
-        let lead = |report: &LagReport| report.slices.lead_s.map_or(0.0, |lead_s| lead_s.p50);
-        let stale = |report: &LagReport| report.ticks.stale_ticks as f64 / 60.0;
-        let own = (lead(&outcome.lag) - lead(actual)).abs() / 0.02;
-        own.max((stale(&outcome.lag) - stale(actual)).abs())
-    };
-    let nearest = (0..answer.outcomes.len())
-        .min_by(|&a, &b| distance(&answer.outcomes[a]).total_cmp(&distance(&answer.outcomes[b])));
-    let Some(nearest) = nearest else { return };
-    for (number, outcome) in answer.outcomes.iter().enumerate() {
-        shares.push((outcome.share, number == nearest));
-    }
-    let outcome = &answer.outcomes[nearest];
-    let Some(lead_s) = actual.slices.lead_s else { return };
-    let staleness_s = actual.ticks.staleness_s.map_or(f64::NAN, |staleness_s| staleness_s.p95);
-    let figures: [(&'static str, Spread, f64); 7] = [
-        ("lead min", outcome.lead_min_s, lead_s.min),
-        ("lead p5", outcome.lead_p5_s, lead_s.p5),
-        ("lead p50", outcome.lead_p50_s, lead_s.p50),
-        ("lead p95", outcome.lead_p95_s, lead_s.p95),
-        ("staleness p95", outcome.staleness_p95_s, staleness_s),
-        ("stale ticks", outcome.stale_ticks, actual.ticks.stale_ticks as f64),
-        ("slices behind", outcome.behind_playhead, actual.slices.behind_playhead as f64),
-    ];
-    for (figure, spread, came) in figures {
-        let outside = (spread.p5 - came).max(came - spread.p95);
-        held.push(Held {
-            error_s,
-            came,
-            kind,
-            figure,
-            outside,
-            half: (spread.p95 - spread.p5) / 2.0,
-        });
-    }
-}
-
-fn print_held(held: &[Held]) {
-    let figures: Vec<&str> = held.iter().take(7).map(|held| held.figure).collect();
-    println!("| of 100 intervals so many hold what came | {} | all |", figures.join(" | "));
-    println!("|---|{}", "---|".repeat(figures.len() + 1));
-    for kind in KINDS.into_iter().chain(["all"]) {
-        let own: Vec<&Held> = held.iter().filter(|one| kind == "all" || one.kind == kind).collect();
-        let of = |figure: Option<&str>| {
-            let some: Vec<_> =
-                own.iter().filter(|one| figure.is_none_or(|f| one.figure == f)).collect();
-            let within = some.iter().filter(|one| one.outside <= 0.0).count();
-            format!("{:.0}", 100.0 * within as f64 / some.len().max(1) as f64)
+    for op in pair["intervention"].as_array().unwrap() {
+        let at_s = &op["at_s"];
+        let word = match op["op"].as_str().unwrap() {
+            "link_rate" => format!("{at_s}s:down={}B/s", op["bytes_per_s"]),
+            "seek" => format!("{at_s}:seek={}", op["to_s"]),
+            "rate" => format!("{at_s}:rate={}", op["rate"]),
+            other => format!("{at_s}:{other}"),
         };
-        let row: Vec<String> = figures.iter().map(|figure| of(Some(figure))).collect();
-        println!("| {kind} | {} | {} |", row.join(" | "), of(None));
+        parse::add_op(&mut scenario, &word).unwrap();
     }
-    if std::env::var_os("OUTSIDE").is_some() {
-        print_outside(held, &figures);
-    }
+    scenario
 }
 
-/// By how much nine of ten and half of the figures lie outside, for whoever mends the intervals.
-fn print_outside(held: &[Held], figures: &[&str]) {
-    for kind in KINDS.into_iter().chain(["all"]) {
-        for figure in figures {
-            let mut own: Vec<f64> = held
-                .iter()
-                .filter(|one| (kind == "all" || one.kind == kind) && one.figure == *figure)
-                .map(|one| one.outside)
-                .collect();
-            own.sort_by(f64::total_cmp);
-            let at = |q: f64| own.get((q * own.len() as f64) as usize).copied().unwrap_or(f64::NAN);
-            let mut half: Vec<f64> = held
-                .iter()
-                .filter(|one| one.kind == kind && one.figure == *figure)
-                .map(|one| one.half)
-                .collect();
-            half.sort_by(f64::total_cmp);
-            let mut ratio: Vec<f64> = held
-                .iter()
-                .filter(|one| one.kind == kind && one.figure == *figure)
-                .map(|one| {
-                    if figure.contains("lead")
-                        || figure.contains("stal") && !figure.contains("tick")
-                    {
-                        one.outside / one.error_s.max(0.001)
-                    } else {
-                        one.outside / one.came.max(1.0)
-                    }
-                })
-                .collect();
-            ratio.sort_by(f64::total_cmp);
-            print!(
-                "ratio 80 {:.2} 90 {:.2} ",
-                ratio.get(ratio.len() * 8 / 10).copied().unwrap_or(0.0),
-                ratio.get(ratio.len() * 9 / 10).copied().unwrap_or(0.0)
-            );
-            println!(
-                "{kind}, {figure}: 80 % {:.4}, 90 % {:.4}, 95 % {:.4} half {:.4}",
-                at(0.8),
-                at(0.9),
-                at(0.95),
-                half.get(half.len() / 2).copied().unwrap_or(0.0)
-            );
+/// A report as the original implementation wrote it down, as far as it is looked at.
+fn reported(report: &Value) -> LagReport {
+    let mut lag = LagReport::of(1.0, [].iter(), [].iter(), 2.0, &ReportArgs::default());
+    let figures = |of: &Value| {
+        let at = |which: &str| of[which].as_f64().unwrap_or(f64::NAN);
+        let (min, p5, p50) = (at("min"), at("p5"), at("p50"));
+        Some(Figures { min, p5, p50, p95: at("p95"), max: at("max"), mean: at("mean") })
+    };
+    let count = |of: &Value| of.as_u64().unwrap_or_default() as usize;
+    lag.slices.lead_s = figures(&report["slices"]["lead_s"]);
+    lag.slices.behind_playhead = count(&report["slices"]["behind_playhead"]);
+    lag.ticks.staleness_s = figures(&report["ticks"]["staleness_s"]);
+    lag.ticks.stale_ticks = count(&report["ticks"]["stale_ticks"]);
+    lag
+}
+
+/// How far an outcome is from what came, in what still counts as the same.
+fn distance(outcome: &ModelOutcome, came: &LagReport) -> f64 {
+    let lead_s = |lag: &LagReport| lag.slices.lead_s.map_or(0.0, |lead_s| lead_s.p50);
+    let stale_s = |lag: &LagReport| lag.ticks.stale_ticks as f64 / 60.0;
+    let lead = (lead_s(&outcome.lag) - lead_s(came)).abs() / 0.02;
+    lead.max((stale_s(&outcome.lag) - stale_s(came)).abs())
+}
+
+impl Judged {
+    /// What came belongs to the outcome that it is nearest to.
+    fn judge(&mut self, kind: &'static str, outcomes: &[ModelOutcome], came: &LagReport) {
+        let near =
+            |a: &ModelOutcome, b: &ModelOutcome| distance(a, came).total_cmp(&distance(b, came));
+        let Some(nearest) = outcomes.iter().min_by(|a, b| near(a, b)) else { return };
+        self.shares.extend(outcomes.iter().map(|one| (one.share, std::ptr::eq(one, nearest))));
+        let Some(lead_s) = came.slices.lead_s else { return };
+        let spreads: [(Spread, f64); 7] = [
+            (nearest.lead_min_s, lead_s.min),
+            (nearest.lead_p5_s, lead_s.p5),
+            (nearest.lead_p50_s, lead_s.p50),
+            (nearest.lead_p95_s, lead_s.p95),
+            (nearest.staleness_p95_s, came.ticks.staleness_s.map_or(f64::NAN, |s| s.p95)),
+            (nearest.stale_ticks, came.ticks.stale_ticks as f64),
+            (nearest.behind_playhead, came.slices.behind_playhead as f64),
+        ];
+        for (figure, (spread, came)) in FIGURES.into_iter().zip(spreads) {
+            let outside = (spread.p5 - came).max(came - spread.p95);
+            self.held.push(Held { kind, figure, outside });
         }
     }
-}
 
-fn print_shares(shares: &mut [(f64, bool)]) {
-    println!("\n| outcomes with a share of | so many | mean share | came |");
-    println!("|---|---|---|---|");
-    for (least, most) in [(0.0, 0.1), (0.1, 0.3), (0.3, 0.7), (0.7, 0.95), (0.95, 1.01)] {
-        let own: Vec<_> =
-            shares.iter().filter(|(share, _)| (least..most).contains(share)).collect();
-        let count = own.len().max(1) as f64;
-        let mean = own.iter().map(|(share, _)| share).sum::<f64>() / count;
-        let came = own.iter().filter(|(_, came)| *came).count() as f64 / count;
-        println!(
-            "| {:.0} to {:.0} % | {} | {:.0} % | {:.0} % |",
-            least * 100.0,
-            f64::min(most, 1.0) * 100.0,
-            own.len(),
-            mean * 100.0,
-            came * 100.0
-        );
+    /// By how much figures of that kind lie outside, in their order.
+    fn outside(&self, kind: Option<&str>, figure: Option<&str>) -> Vec<f64> {
+        let is_of = |held: &&Held| {
+            kind.is_none_or(|kind| held.kind == kind)
+                && figure.is_none_or(|figure| held.figure == figure)
+        };
+        let mut outside: Vec<f64> = self.held.iter().filter(is_of).map(|one| one.outside).collect();
+        outside.sort_by(f64::total_cmp);
+        outside
+    }
+
+    fn print_held(&self) {
+        println!("| of 100 intervals so many hold what came | {} | all |", FIGURES.join(" | "));
+        println!("|---|{}", "---|".repeat(FIGURES.len() + 1));
+        for kind in KINDS.into_iter().chain([PAIRS]).map(Some).chain([None]) {
+            let of = |figure: Option<&str>| {
+                let outside = self.outside(kind, figure);
+                let within = outside.iter().filter(|outside| **outside <= 0.0).count();
+                format!("{:.0}", 100.0 * within as f64 / outside.len().max(1) as f64)
+            };
+            let row = FIGURES.map(|figure| of(Some(figure)));
+            println!("| {} | {} | {} |", kind.unwrap_or("all"), row.join(" | "), of(None));
+        }
+    }
+
+    /// How far half, nine of ten and all but one of twenty lie outside at most.
+    fn print_outside(&self) {
+        for (kind, figure) in KINDS.iter().flat_map(|kind| FIGURES.map(|figure| (kind, figure))) {
+            let outside = self.outside(Some(kind), Some(figure));
+            let at = |q: f64| outside.get((q * outside.len() as f64) as usize).unwrap_or(&f64::NAN);
+            let [half, nine, most] = [0.5, 0.9, 0.95].map(at);
+            println!("outside, {kind}, {figure}: {half:.4}, {nine:.4}, {most:.4}");
+        }
+    }
+
+    fn print_shares(&self) {
+        println!("\n| outcomes with a share of | so many | mean share | came |");
+        println!("|---|---|---|---|");
+        for (least, most) in [(0, 10), (10, 30), (30, 70), (70, 95), (95, 100)] {
+            let is_of = |(share, _): &&(f64, bool)| {
+                let percent = share * 100.0;
+                f64::from(least) < percent && percent <= f64::from(most)
+            };
+            let own: Vec<_> = self.shares.iter().filter(is_of).collect();
+            let count = own.len().max(1) as f64;
+            let mean = 100.0 * own.iter().map(|(share, _)| share).sum::<f64>() / count;
+            let came = 100.0 * own.iter().filter(|(_, came)| *came).count() as f64 / count;
+            println!("| {least} to {most} % | {} | {mean:.0} % | {came:.0} % |", own.len());
+        }
     }
 }

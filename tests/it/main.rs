@@ -85,6 +85,7 @@ mod replay_middle;
 mod report_page;
 mod salvage;
 mod scenario;
+mod scenario_verdicts;
 mod served_peers;
 #[cfg(unix)]
 mod servers_cli;
@@ -98,6 +99,7 @@ mod standing_disk;
 mod sweep;
 mod tables;
 mod text_only;
+mod thin_links;
 mod tidy;
 mod transcript;
 mod untrusted;

@@ -96,4 +96,6 @@ pub struct LinkAnew {
     pub began: Nanos,
     /// Bytes of the initial buffer that were still to pass then.
     pub first_bytes: u64,
+    /// Whether the recorded link was too thin for the stream from the beginning on.
+    pub thin_at_first: bool,
 }

@@ -10,6 +10,7 @@ use super::outcome::{Member, ModelOutcome};
 use super::perturbation::Perturbation;
 use super::run::{Predicted, predict};
 use super::trace::Trace;
+use super::unknown::unknown;
 use crate::lag::ReportArgs;
 use crate::peer::policy::Policy;
 use crate::peer::rng::{Rng, Stream};
@@ -26,7 +27,7 @@ const SAME_LEAD_S: f64 = 0.02;
 /// and time that stale audio was heard, in seconds.
 const SAME_STALE_S: f64 = 1.0;
 /// Share by which the length of slices that go elsewhere is unknown: they hold other audio.
-const COST_UNKNOWN: f64 = 0.02;
+const COST_UNKNOWN: f64 = 0.05;
 
 /// What is asked of the model.
 #[derive(Clone, Debug)]
@@ -69,9 +70,10 @@ pub fn answer(question: &Question<'_>) -> EnsembleAnswer {
         .into_iter()
         .map(|perturbation| run(question, &policy, perturbation))
         .collect();
+    let unknown = unknown(question.fit, question.change);
     let outcomes = clusters(&members, question.fit.tick_s)
         .into_iter()
-        .map(|cluster| ModelOutcome::of(&members, &cluster))
+        .map(|cluster| ModelOutcome::of(&members, &cluster, &unknown))
         .collect();
     EnsembleAnswer { outcomes }
 }

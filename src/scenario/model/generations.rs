@@ -505,8 +505,19 @@ mod tests {
     }
 
     #[test]
-    fn slopes() {
-        assert_eq!(slope(&[(1.0, 5.0), (2.0, 7.0), (3.0, 9.0)]), 2.0);
-        assert_eq!((slope(&[]), slope(&[(1.0, 5.0), (1.0, 9.0)])), (0.0, 0.0));
+    fn a_plane_has_two_slopes() {
+        let along_first = |points: &[(f64, f64)]| {
+            slopes(&points.iter().map(|(x, y)| [*x, 0.0, *y]).collect::<Vec<_>>())
+        };
+        assert_eq!(along_first(&[(1.0, 5.0), (2.0, 7.0), (3.0, 9.0)]), (2.0, 0.0));
+        assert_eq!(along_first(&[]), (0.0, 0.0));
+        assert_eq!(along_first(&[(1.0, 5.0), (1.0, 9.0)]), (0.0, 0.0));
+        // 3 for each of the first and 5 for each of the second.
+        let plane = [[0.0, 0.0, 1.0], [1.0, 0.0, 4.0], [0.0, 1.0, 6.0], [2.0, 1.0, 12.0]];
+        assert_eq!(slopes(&plane), (3.0, 5.0));
+        let together = [[0.0, 0.0, 1.0], [1.0, 2.0, 4.0], [2.0, 4.0, 7.0]];
+        assert_eq!(slopes(&together), (3.0, 0.0), "nobody knows which of them it is");
+        let falling = [[0.0, 0.0, 1.0], [1.0, 0.0, 4.0], [0.0, 1.0, -4.0], [1.0, 1.0, -1.0]];
+        assert_eq!(slopes(&falling), (3.0, 0.0));
     }
 }

@@ -39,6 +39,7 @@ mod relink;
 mod run;
 mod spell;
 mod trace;
+mod unknown;
 
 pub use bottleneck::{Bottleneck, LinkAnew};
 pub use change::{Change, Later, UnknownToModel};

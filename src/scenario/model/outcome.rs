@@ -5,6 +5,7 @@
 //! figure, it is the member nearest to the medians of all of them.
 
 use super::perturbation::Perturbation;
+use super::unknown::PerFigure;
 use crate::lag::stats::percentile;
 use crate::lag::{Figures, LagReport};
 use crate::verdict::{HeardUse, Verdict};
@@ -40,10 +41,10 @@ pub struct ModelOutcome {
     pub perturbation: Perturbation,
 }
 
-/// How far the members of an outcome lie apart.
+/// How far the members of an outcome lie apart, and what is unknown beside.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct Spread {
-    /// 5th percentile.
+    /// 5th percentile: what comes is below it once in twenty times.
     pub p5: f64,
     /// Median.
     pub p50: f64,
@@ -53,8 +54,10 @@ pub struct Spread {
 
 /// Figures of a member.
 const FIGURES: usize = 8;
+/// Those of them that are counts.
+const COUNTS: [usize; 2] = [5, 6];
 /// A member lies at the edge of a figure if it is further from its median than this share of its spread.
-const EDGE: f64 = 0.5;
+const EDGE: f64 = 0.25;
 /// Differences of each that nobody hears: in seconds or, of counts, in one.
 const STEPS: [f64; FIGURES] = [0.02, 0.02, 0.02, 0.02, 0.02, 3.0, 3.0, 0.02];
 
@@ -85,8 +88,8 @@ impl Member {
 }
 
 impl ModelOutcome {
-    /// The outcome of those members.
-    pub(super) fn of(members: &[Member], cluster: &[usize]) -> Self {
+    /// The outcome of those members; its intervals are wider than what they span by what is unknown.
+    pub(super) fn of(members: &[Member], cluster: &[usize], unknown: &PerFigure) -> Self {
         let own: Vec<&Member> = cluster.iter().map(|&i| &members[i]).collect();
         let figures: Vec<_> = own.iter().map(|member| member.figures).collect();
         let spreads = spreads(&figures);
@@ -100,7 +103,7 @@ impl ModelOutcome {
             stale_ticks,
             behind_playhead,
             transport_peak_s,
-        ] = spreads;
+        ] = std::array::from_fn(|figure| widened(figure, spreads[figure], unknown[figure]));
         Self {
             share: cluster.len() as f64 / members.len() as f64,
             lag: typical.lag.clone(),
@@ -117,6 +120,12 @@ impl ModelOutcome {
             perturbation: typical.perturbation.clone(),
         }
     }
+}
+
+/// The spread of a figure, by so much wider on either side; no count is below 0.
+fn widened(figure: usize, Spread { p5, p50, p95 }: Spread, by: f64) -> Spread {
+    let least = if COUNTS.contains(&figure) { 0.0 } else { f64::NEG_INFINITY };
+    Spread { p5: (p5 - by).max(least), p50, p95: p95 + by }
 }
 
 /// Of the largest group of members that nobody can tell apart the one that is most as it was asked for,
@@ -192,7 +201,7 @@ mod tests {
         };
         let members: Vec<Member> = members.iter().enumerate().map(member).collect();
         let cluster: Vec<usize> = (0..members.len()).collect();
-        let outcome = ModelOutcome::of(&members, &cluster);
+        let outcome = ModelOutcome::of(&members, &cluster, &[0.0; FIGURES]);
         assert_eq!(outcome.perturbation.seed, expected as u64);
     }
 

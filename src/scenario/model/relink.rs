@@ -113,7 +113,8 @@ impl Relinked {
         let began = shifted(trace.begins, -ahead_ns);
         let was = shifted(trace.begins, 0);
         let mut fit = self.fit.clone();
-        fit.server.link = Some(LinkAnew { began, first_bytes });
+        fit.server.link =
+            Some(LinkAnew { began, first_bytes, thin_at_first: self.is_thin_from_beginning() });
         begin_at(&mut fit.server.generations, was, began);
         (fit, Change { down, ..change.clone() })
     }

@@ -3,12 +3,14 @@
 
 mod sessions;
 
+use lagtape::lag::ReportArgs;
 use lagtape::peer::client::Dialect;
-use lagtape::scenario::model::{Change, Fit, FitError, Later, Perturbation, predict};
+use lagtape::peer::link::LinkOptions;
+use lagtape::scenario::model::{Change, Fit, FitError, Later, Perturbation, Relinked, predict};
 use lagtape::time::{Nanos, Span};
 
 use sessions::{
-    Case, FASTER, FASTER_WHILE_THIN, Hidden, MORE_LEAD, PAUSE, PAUSE_WHILE_THIN, Row, SEEDS,
+    BOTH, Case, FASTER, FASTER_WHILE_THIN, Hidden, MORE_LEAD, PAUSE, PAUSE_WHILE_THIN, Row, SEEDS,
     SEEK_BACK, SEEK_BACK_WHILE_THIN, SEEK_FORWARD, SEEK_FORWARD_WHILE_THIN, SLOWER, THIN_WITH_ACKS,
     THIN_WITHOUT, THREE_SEEKS, floor, read, rows, rows_in,
 };
@@ -77,6 +79,32 @@ fn recordings_over_links_that_were_thin_already() {
             let all: Vec<String> = rows.iter().map(ToString::to_string).collect();
             assert!(rows.len() == 4 && good >= good_of_4, "{good} are good: {all:#?}");
         }
+    }
+}
+
+#[test]
+fn links_that_became_thin_are_found_and_made_wider() {
+    for (seed, dialect) in (0..4).flat_map(|seed| BOTH.iter().map(move |dialect| (seed, *dialect)))
+    {
+        let demand = Hidden::of(seed, dialect).demand();
+        let thin = |bytes_per_s| Hidden::of(seed, dialect).thin(bytes_per_s, 4.0);
+        let recorded = thin(0.6 * demand);
+        let (trace, _) = read(&recorded.run(&Change::default(), Nanos(0)).capture);
+        let relinked = Relinked::of(&trace).unwrap().unwrap();
+        let found = relinked.bottleneck.narrowest() / (0.6 * demand);
+        assert!((found - 1.0).abs() < 0.01, "{dialect:?} {seed}: {:?}", relinked.bottleneck);
+        let at_s = recorded.changes_at_s() - trace.origin.seconds();
+        let wide = LinkOptions { bytes_per_s: Some(2.0 * demand), ..LinkOptions::default() };
+        let change = Change { down: vec![(Span((at_s * 1e9) as u64), wide)], ..Change::default() };
+        let (fit, change) = relinked.under(&trace, &change);
+        let predicted =
+            predict(&trace, &fit.server, fit.policy(), &change, &Perturbation::default());
+        let ours = predicted.tracker.report(trace.end.seconds(), &ReportArgs::default());
+        let came = thin(2.0 * demand).run(&Change::default(), Nanos(0)).report();
+        let (own_s, came_s) = (ours.slices.lead_s.unwrap(), came.slices.lead_s.unwrap());
+        let off = [own_s.p5 - came_s.p5, own_s.p50 - came_s.p50, own_s.p95 - came_s.p95];
+        assert!(off.iter().all(|off_s| off_s.abs() < 0.02), "{dialect:?} {seed}: {off:?}");
+        assert!(ours.slices.behind_playhead.abs_diff(came.slices.behind_playhead) <= 1);
     }
 }
 

@@ -244,7 +244,7 @@ pub struct Case {
     thin: bool,
 }
 
-const BOTH: &[Dialect] = &[Dialect::Modern, Dialect::Legacy];
+pub const BOTH: &[Dialect] = &[Dialect::Modern, Dialect::Legacy];
 
 pub const SEEK_FORWARD: Case =
     Case { name: "seek forward", dialects: BOTH, thin: false, change: |_| ops(&["6.013:seek=14"]) };
