@@ -19,7 +19,7 @@ use crate::time::Nanos;
 /// How much of the end is searched for the last checkpoint at first, and at most.
 const SEARCHED: (u64, u64) = (64 << 10, 64 << 20);
 /// As much as most checkpoints have, so that they are read at once.
-const USUAL_LEN: u64 = 4 << 10;
+const USUAL_LEN: u64 = 2 << 10;
 
 /// Finds where the last checkpoint begins of a capture with this marker.
 ///
