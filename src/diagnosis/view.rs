@@ -7,7 +7,7 @@ use crate::capture::Marker;
 use crate::engine::{BufferSeen, EndKind, Engine, Observed, OldAudioSeen, RegionAsked, ReportSeen};
 use crate::heard::IDLE_AFTER_NS;
 use crate::mirror::drift::MirrorDrift;
-use crate::playhead::{JUMP_S, PAUSED_AFTER_S};
+use crate::playhead::{JUMP_S, PAUSED_AFTER_S, wrapped};
 use crate::time::Nanos;
 
 /// A generation that took less than this was none: in reuse the server sends what it has.
@@ -472,7 +472,7 @@ pub fn folded(s: f64, loop_s: f64) -> f64 {
     if loop_s <= 0.0 {
         return s;
     }
-    (s + loop_s / 2.0).rem_euclid(loop_s) - loop_s / 2.0
+    wrapped(s + loop_s / 2.0, loop_s) - loop_s / 2.0
 }
 
 /// The value of which a share of all are smaller; 0 of none.
