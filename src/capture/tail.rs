@@ -150,6 +150,18 @@ impl Index {
         self.checkpoints.last().map(|last| last.summary.totals).unwrap_or_default()
     }
 
+    /// Slices that were applied, as the last checkpoint says.
+    #[must_use]
+    pub fn slices(&self) -> u64 {
+        self.checkpoints.last().map_or(0, |last| last.summary.digest.slices)
+    }
+
+    /// Ticks that came, as the last checkpoint says.
+    #[must_use]
+    pub fn ticks(&self) -> u64 {
+        self.checkpoints.last().map_or(0, |last| last.summary.digest.ticks)
+    }
+
     /// Shows every row, in the order of the file; says whether all of them were there.
     #[must_use]
     pub fn visit(&self, see: &mut dyn FnMut(&CheckpointRow)) -> bool {

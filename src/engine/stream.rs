@@ -169,6 +169,14 @@ impl Stream {
         stream
     }
 
+    /// Makes room at once for so many slices and ticks.
+    pub fn reserve(&mut self, (slices, ticks): (usize, usize)) {
+        self.observed.reserve(slices, ticks);
+        let bound = self.tracker_bound.unwrap_or(usize::MAX);
+        self.epoch_mut().tracker.reserve(slices.min(bound), ticks.min(bound));
+        self.epoch_mut().client_leads.reserve_exact(ticks.min(bound));
+    }
+
     /// The shape of the present buffer.
     pub fn shape(&self) -> BufferShape {
         let Epoch { frames, channels, .. } = *self.epoch();
