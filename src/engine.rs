@@ -49,7 +49,7 @@ use crate::lag::LagTracker;
 use crate::playhead::PlayheadSource;
 use crate::time::Nanos;
 use crate::wire::message::{Params, Ready};
-use crate::wire::slice::SliceHeader;
+use crate::wire::slice::{InflatedDelta, SliceHeader};
 use stream::{DEFAULT_READY, Stream};
 use timing::TimeEvidence;
 
@@ -150,6 +150,19 @@ impl Engine {
             Body::Gap(_) | Body::End(_) | Body::Checkpoint(_) | Body::Break(_) | Body::Other(_) => {
             }
         }
+    }
+
+    /// The delta of the record that comes next, which another thread has inflated. The engine is then in
+    /// no other state than if it had done that itself.
+    pub fn offer(&mut self, ahead: InflatedDelta) {
+        if let Some(stream) = &mut self.stream {
+            stream.offer(ahead);
+        }
+    }
+
+    /// Gives back the memory of what was offered for the last record.
+    pub fn take_spare(&mut self) -> Option<Vec<u8>> {
+        self.stream.as_mut().map(Stream::take_spare)
     }
 
     /// Whether a record repeats what is known: parts of a recording that are read in their order
