@@ -54,7 +54,7 @@ impl Diagnosis {
 
     fn over(engine: &Engine, at: Nanos, window_s: f64, capture: &str) -> Diagnosis {
         let Some(view) = View::of(engine, at, window_s) else { return Diagnosis::default() };
-        let measured = signature::Measured::of(&view);
+        let measured = signature::SharedMeasures::of(&view);
         let (mut suspects, notes) = signature::all(&view, &measured);
         let family = engine.family();
         // Others have windows of their own.

@@ -32,25 +32,25 @@ pub fn deepest_fall(view: &View, paces: &[Step]) -> Option<(f64, f64)> {
 }
 
 /// What several signatures measure.
-pub struct Measured {
+pub struct SharedMeasures {
     pub paces: Vec<Step>,
     pub clock: Option<AudioClock>,
 }
 
-impl Measured {
-    pub fn of(view: &View) -> Measured {
-        Measured { paces: pace::paces(view), clock: audio_clock(view) }
+impl SharedMeasures {
+    pub fn of(view: &View) -> SharedMeasures {
+        SharedMeasures { paces: pace::paces(view), clock: audio_clock(view) }
     }
 }
 
 /// Everything that the signatures see.
-pub fn all(view: &View, measured: &Measured) -> (Vec<Suspect>, Vec<DiagnosisNote>) {
+pub fn all(view: &View, measured: &SharedMeasures) -> (Vec<Suspect>, Vec<DiagnosisNote>) {
     if view.is_tape {
         // Its portions have other cadences, and nothing on it is placed.
         let stalls = generation::suspects(view, &tape::standstills(view), &[]);
         return (tape::suspects(view, stalls), Vec::new());
     }
-    let Measured { paces, clock } = measured;
+    let SharedMeasures { paces, clock } = measured;
     let client = client::suspects(view, clock.as_ref());
     let content = content::suspects(view);
     let spells = load::spells(view);

@@ -86,7 +86,7 @@ fn slower(slices: &mut Vec<SliceRow>, times: f64, lead_s: impl Fn(f64) -> f64) {
 #[track_caller]
 fn check(view: View, expected: &[Class]) {
     let view = view.measured();
-    let (suspects, _) = all(&view, &Measured::of(&view));
+    let (suspects, _) = all(&view, &SharedMeasures::of(&view));
     let found: Vec<_> = suspects.iter().map(|suspect| suspect.class).collect();
     assert_eq!(found, expected, "{suspects:#?}");
 }
