@@ -31,11 +31,11 @@ pub(super) fn each_ahead(
     records: &mut Salvage<impl Read>,
     mut see: impl FnMut(&Record<'_>, Option<InflatedDelta>) -> Option<Vec<u8>>,
 ) -> Result<(), ReadError> {
-    let spares = Mutex::new(Vec::new());
+    let spares = &Mutex::new(Vec::new());
     thread::scope(|scope| {
         let (hand, handed) = channel::<Arc<Batch>>();
         let (give_back, given_back) = channel();
-        scope.spawn(|| inflate(handed, give_back, &spares));
+        scope.spawn(move || inflate(handed, &give_back, spares));
         let mut read = VecDeque::new();
         let mut free: Vec<Batch> = (0..BATCHES).map(|_| Batch::default()).collect();
         loop {
@@ -52,7 +52,7 @@ pub(super) fn each_ahead(
             for at in 0..batch.records.len() {
                 let ahead = batch.take(at);
                 let spare = see(&batch.records.record(at), ahead);
-                lock(&spares).extend(spare.filter(|spare| spare.capacity() > 0));
+                lock(spares).extend(spare.filter(|spare| spare.capacity() > 0));
             }
             // It comes back at once: nothing in it is left to inflate.
             drop(batch);
@@ -62,7 +62,7 @@ pub(super) fn each_ahead(
 }
 
 /// Inflates what nobody has inflated, batch by batch.
-fn inflate(batches: Receiver<Arc<Batch>>, done: Sender<Arc<Batch>>, spares: &Mutex<Vec<Vec<u8>>>) {
+fn inflate(batches: Receiver<Arc<Batch>>, done: &Sender<Arc<Batch>>, spares: &Mutex<Vec<Vec<u8>>>) {
     let mut decoder = SliceDecoder::new();
     for batch in batches {
         for (at, delta) in batch.deltas.iter().enumerate() {
