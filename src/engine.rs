@@ -49,7 +49,7 @@ use crate::lag::LagTracker;
 use crate::playhead::PlayheadSource;
 use crate::time::Nanos;
 use crate::wire::message::{Params, Ready};
-use crate::wire::slice::SliceHeader;
+use crate::wire::slice::{InflatedDelta, SliceHeader};
 use stream::{DEFAULT_READY, Stream};
 use timing::TimeEvidence;
 
@@ -110,6 +110,8 @@ pub struct Engine {
     facts: Facts,
     timing: TimeEvidence,
     did: RowKind,
+    /// Slices and ticks that the first stream is going to have, as far as is known.
+    expected: (usize, usize),
 }
 
 impl Engine {
@@ -126,6 +128,7 @@ impl Engine {
             facts: Facts::default(),
             timing: TimeEvidence::default(),
             did: RowKind::Other,
+            expected: (0, 0),
         }
     }
 
@@ -147,6 +150,19 @@ impl Engine {
             Body::Gap(_) | Body::End(_) | Body::Checkpoint(_) | Body::Break(_) | Body::Other(_) => {
             }
         }
+    }
+
+    /// The delta of the record that comes next, which another thread has inflated. The engine is then in
+    /// no other state than if it had done that itself.
+    pub fn offer(&mut self, ahead: InflatedDelta) {
+        if let Some(stream) = &mut self.stream {
+            stream.offer(ahead);
+        }
+    }
+
+    /// Gives back the memory of what was offered for the last record.
+    pub fn take_spare(&mut self) -> Option<Vec<u8>> {
+        self.stream.as_mut().map(Stream::take_spare)
     }
 
     /// Whether a record repeats what is known: parts of a recording that are read in their order
@@ -199,6 +215,13 @@ impl Engine {
         &self.did
     }
 
+    /// So many slices and ticks are going to be recalled: room for them is made at once. No more than an
+    /// engine would keep in any case, so that a number that is wrong costs little.
+    pub fn expect(&mut self, slices: u64, ticks: u64) {
+        let most = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+        self.expected = (most(slices).min(MAX_SLICES), most(ticks).min(MAX_REPORTS));
+    }
+
     /// Handles a checkpoint's row in place of its record. Lag reports, the verdict and the playhead
     /// come out the same; audio, events and traffic stay unknown.
     pub fn recall(&mut self, row: &CheckpointRow) {
@@ -210,7 +233,9 @@ impl Engine {
             self.ready = Some(Ready { channels, sample_rate });
             self.family = FamilyUse::recalled(shape.family);
             let source = self.playhead_source();
-            self.stream = Some(Stream::new(&self.options, source, row.t, shape));
+            let mut stream = Stream::new(&self.options, source, row.t, shape);
+            stream.reserve(std::mem::take(&mut self.expected));
+            self.stream = Some(stream);
         }
         let Some(stream) = &mut self.stream else { return };
         stream.observed.number(0);

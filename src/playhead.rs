@@ -14,10 +14,25 @@ pub use either::{Playhead, PlayheadSource};
 pub use reported::{JUMP_S, Movement, PAUSED_AFTER_S, PlacedReport, ReportedPlayhead};
 pub use walk::PlayheadWalk;
 
-/// A position within a loop of that length. Most lie there already and need no division.
+/// A position within a loop of that length: `position.rem_euclid(length)` to the bit, without the
+/// library's slow remainder where the length is a whole number.
 #[must_use]
 pub(crate) fn wrapped(position: f64, length: f64) -> f64 {
-    if (0.0..length).contains(&position) { position } else { position.rem_euclid(length) }
+    /// Below it products of whole numbers are exact.
+    const EXACT: f64 = (1_u64 << 52) as f64;
+    if (0.0..length).contains(&position) {
+        return position;
+    }
+    if (0.0..EXACT).contains(&position) && length as u64 as f64 == length {
+        let laps = (position / length) as u64 as f64;
+        // Both are within a factor of two of each other, so that the difference is exact. Of laps that
+        // the division has rounded up it is negative.
+        let rest = position - laps * length;
+        if rest >= 0.0 {
+            return rest;
+        }
+    }
+    position.rem_euclid(length)
 }
 
 /// The simulated playhead of the reference client.
@@ -172,16 +187,34 @@ impl PlayheadSim {
     fn unguarded(&self, now_s: f64) -> f64 {
         let frames = self.frames as f64;
         if self.paused {
-            return self.anchor.rem_euclid(frames);
+            return wrapped(self.anchor, frames);
         }
         let elapsed_s = (now_s - self.anchored_s).max(0.0);
-        (self.anchor + elapsed_s * self.rate * f64::from(self.sample_rate)).rem_euclid(frames)
+        wrapped(self.anchor + elapsed_s * self.rate * f64::from(self.sample_rate), frames)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn wrapped_is_the_remainder_to_the_bit(
+            position in -1e3..1e17_f64, near in -3_i64..3, length in 0_u64..5_000_000, part in 0.0..1.0_f64,
+        ) {
+            let whole = length as f64;
+            // Anywhere, within a loop or so, and next to whole laps.
+            let laps = f64::from_bits((whole * (position % 1e4).floor()).to_bits().wrapping_add_signed(near));
+            for position in [position, position % 1e9, position % 1e6, laps, laps + part] {
+                for length in [whole, whole + part] {
+                    let (found, expected) = (wrapped(position, length), position.rem_euclid(length));
+                    prop_assert_eq!(found.to_bits(), expected.to_bits(), "{} {}", position, length);
+                }
+            }
+        }
+    }
 
     #[track_caller]
     fn check(command: impl FnOnce(&mut PlayheadSim), at_s: f64, expected: f64) {

@@ -3,9 +3,10 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use lagtape::app::{AnalyzeOptions, analyze, analyze_all};
 use lagtape::capture::Records;
+use serde_json::json;
 
 use crate::harness::{Aim, Bench, Ratio, Row, Table};
 use crate::recorded;
@@ -16,6 +17,8 @@ const DIFFERENT: u64 = 10;
 const SECONDS: u64 = 10;
 const LOOP_S: f64 = 24.0;
 const PARAMS_HZ: f64 = 30.0;
+/// The capture that has all threads for itself.
+const LONG_MINUTES: u64 = 5;
 
 /// The tables of this group.
 pub fn run(bench: &mut Bench) -> Result<()> {
@@ -39,7 +42,18 @@ pub fn run(bench: &mut Bench) -> Result<()> {
     bench.measure(Table { title, unit: "capture", rows, ratios })?;
 
     let work = |threads| analyze_all(&paths, &with_audio, threads);
-    bench.threads("analysis with audio", "capture", CAPTURES, Aim::AtLeast(1.6), work)
+    bench.threads("analysis with audio", "capture", CAPTURES, Aim::AtLeast(1.6), work)?;
+
+    bench.doing(&format!("writing a capture of {LONG_MINUTES} minutes"));
+    let minute = recorded::capture(recorded::healthy(1, LOOP_S, PARAMS_HZ)?);
+    let long = [bench.folder.path().join("long.lagtape")];
+    recorded::write_long(&minute, LONG_MINUTES, &long[0])?;
+    let report =
+        |threads| -> Result<_> { Ok(json!(analyze_all(&long, &with_audio, threads)?.remove(0)?)) };
+    ensure!(report(1)? == report(2)?, "what is inflated ahead makes another report");
+    let work = |threads| analyze_all(&long, &with_audio, threads);
+    let title = "analysis with audio of one long capture";
+    bench.threads(title, "minute", LONG_MINUTES as usize, Aim::AtLeast(1.7), work)
 }
 
 /// So many captures in a folder, of which so many differ.

@@ -1,6 +1,7 @@
 //! `analyze`: replay captures through the engine and report.
 
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use anyhow::{Context, Result, bail};
 
@@ -15,7 +16,7 @@ use crate::lag::ReportArgs;
 use crate::parse::Misuse;
 use crate::playhead::PlayheadSource;
 use crate::report::{Analysis, CaptureDescription};
-use crate::review::{CaptureReplay, playheads};
+use crate::review::{CaptureReplay, Inflating, playheads};
 use crate::sweep;
 use crate::time::{Nanos, Offset, Span};
 
@@ -39,6 +40,8 @@ pub struct AnalyzeOptions {
     /// Take lag and verdict from the checkpoints, where these cover the capture: neither payloads
     /// nor JSON are read, so events, knobs and oddities are left out.
     pub quick: bool,
+    /// Whether another thread inflates slices ahead of their turn.
+    pub inflating: Inflating,
 }
 
 /// A report, and what was picked up on the way to it.
@@ -100,7 +103,9 @@ pub(super) fn analyzed<C>(
         let mut collected = begin();
         let step = |engine: &mut Engine, record: &Record<'_>| step(&mut collected, engine, record);
         let records = files::open_capture(path)?;
-        let replay = CaptureReplay::of_part(records, engine_options, from, at, step)?;
+        let inflating =
+            if engine_options.headers_only { Inflating::InTurn } else { options.inflating };
+        let replay = CaptureReplay::of_part(records, engine_options, from, at, inflating, step)?;
         anyhow::Ok((replay, collected))
     };
     let replay = match from_checkpoints {
@@ -172,6 +177,12 @@ pub fn analyze_all(
     options: &AnalyzeOptions,
     threads: usize,
 ) -> Result<Vec<Result<Analysis>>> {
+    // One capture alone has all threads for itself.
+    let has_others = paths.len() == 1
+        && threads != 1
+        && thread::available_parallelism().is_ok_and(|it| it.get() > 1);
+    let inflating = if has_others { Inflating::Ahead } else { Inflating::InTurn };
+    let options = &AnalyzeOptions { inflating, ..options.clone() };
     Ok(sweep::map_in_order(paths, threads, |path| analyze(path, options))?)
 }
 

@@ -33,6 +33,7 @@ pub(super) fn recall(
     let Some(index) = begin(&file, &mut engine).with_context(context)? else { return Ok(None) };
     let marker = index.marker;
     let index = index.index;
+    engine.expect(index.slices(), index.ticks());
     let whole = index.visit(&mut |row| {
         engine.recall(row);
         watch(&engine, row);

@@ -34,6 +34,7 @@
 //! # Ok::<(), ReadError>(())
 //! ```
 
+mod batch;
 mod body;
 mod broken;
 mod checkpoint;
@@ -52,6 +53,7 @@ mod tail;
 mod window;
 mod writer;
 
+pub use batch::RecordBatch;
 pub use broken::{ConnectionBreak, Party, UnderWay};
 pub use checkpoint::{
     BufferShape, CHECKPOINT_AT_LATEST_NS, CHECKPOINT_EVERY_NS, CHECKPOINT_SHARE, Checkpoint,

@@ -19,7 +19,7 @@ use crate::time::Nanos;
 /// How much of the end is searched for the last checkpoint at first, and at most.
 const SEARCHED: (u64, u64) = (64 << 10, 64 << 20);
 /// As much as most checkpoints have, so that they are read at once.
-const USUAL_LEN: u64 = 4 << 10;
+const USUAL_LEN: u64 = 2 << 10;
 
 /// Finds where the last checkpoint begins of a capture with this marker.
 ///
@@ -148,6 +148,18 @@ impl Index {
     #[must_use]
     pub fn totals(&self) -> Totals {
         self.checkpoints.last().map(|last| last.summary.totals).unwrap_or_default()
+    }
+
+    /// Slices that were applied, as the last checkpoint says.
+    #[must_use]
+    pub fn slices(&self) -> u64 {
+        self.checkpoints.last().map_or(0, |last| last.summary.digest.slices)
+    }
+
+    /// Ticks that came, as the last checkpoint says.
+    #[must_use]
+    pub fn ticks(&self) -> u64 {
+        self.checkpoints.last().map_or(0, |last| last.summary.digest.ticks)
     }
 
     /// Shows every row, in the order of the file; says whether all of them were there.

@@ -1,14 +1,13 @@
 //! Computes the figures that findings rest on.
 
 use super::figures::Estimates;
-use super::signature::audio_clock;
+use super::signature::AudioClock;
 use super::suspect::rounded;
 use super::view::{SliceRow, Stretch, View, quantile};
 
 impl Estimates {
     /// What the evidence tells; `falls` are the stretches in which leads fell, with slope and depth.
-    pub fn of(view: &View, fall: Option<(f64, f64)>) -> Estimates {
-        let clock = audio_clock(view);
+    pub fn of(view: &View, fall: Option<(f64, f64)>, clock: Option<AudioClock>) -> Estimates {
         let bytes = bytes_per_second(view);
         let third = |number: f64| {
             let step_s = (view.to_s - view.from_s) / 3.0;

@@ -54,7 +54,8 @@ impl Diagnosis {
 
     fn over(engine: &Engine, at: Nanos, window_s: f64, capture: &str) -> Diagnosis {
         let Some(view) = View::of(engine, at, window_s) else { return Diagnosis::default() };
-        let (mut suspects, notes) = signature::all(&view);
+        let measured = signature::SharedMeasures::of(&view);
+        let (mut suspects, notes) = signature::all(&view, &measured);
         let family = engine.family();
         // Others have windows of their own.
         let is_usual = matches!(family.name, Family::Acestep | Family::Unknown);
@@ -77,14 +78,14 @@ impl Diagnosis {
             .filter(|_| engine.doubts().sentence().is_none())
             .map_or_else(Vec::new, |meter| meter.report(origin).episodes);
         let (findings, unexplained) = attribution::findings(&view, suspects, &episodes, capture);
-        let fall = signature::deepest_fall(&view);
+        let fall = signature::deepest_fall(&view, &measured.paces);
         Diagnosis {
             ambiguity: ambiguity::of(engine, &view, &findings, &unexplained),
             findings,
             notes,
             ended_as: class,
             together: None,
-            estimates: Estimates::of(&view, fall),
+            estimates: Estimates::of(&view, fall, measured.clock),
         }
     }
 }

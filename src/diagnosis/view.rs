@@ -7,7 +7,7 @@ use crate::capture::Marker;
 use crate::engine::{BufferSeen, EndKind, Engine, Observed, OldAudioSeen, RegionAsked, ReportSeen};
 use crate::heard::IDLE_AFTER_NS;
 use crate::mirror::drift::MirrorDrift;
-use crate::playhead::{JUMP_S, PAUSED_AFTER_S};
+use crate::playhead::{JUMP_S, PAUSED_AFTER_S, wrapped};
 use crate::time::Nanos;
 
 /// A generation that took less than this was none: in reuse the server sends what it has.
@@ -423,9 +423,9 @@ fn reports(observed: &Observed, origin: Nanos, from_s: f64) -> Vec<ReportRow> {
     let row = |seen: &ReportSeen| ReportRow {
         t_s: seen.t.seconds_since(origin),
         seq: seen.seq,
-        position_s: finite(seen.report.playback_pos),
-        acknowledged: finite(seen.report.slice_bytes_rx),
-        lead_s: finite(seen.report.slice_lead_s),
+        position_s: finite(seen.position_s),
+        acknowledged: finite(seen.acknowledged),
+        lead_s: finite(seen.lead_s),
         turned: seen.turned,
         received: seen.received as f64,
     };
@@ -456,8 +456,8 @@ fn asked(observed: &Observed, origin: Nanos, from_s: f64) -> Vec<AskedRow> {
     observed.asked.iter().map(row).filter(|it| it.t_s >= from_s && it.start_s.is_finite()).collect()
 }
 
-fn finite(value: Option<f64>) -> Option<f64> {
-    value.filter(|value| value.is_finite())
+fn finite(value: f64) -> Option<f64> {
+    Some(value).filter(|value| value.is_finite())
 }
 
 /// The rows whose moments lie in a stretch.
@@ -472,7 +472,7 @@ pub fn folded(s: f64, loop_s: f64) -> f64 {
     if loop_s <= 0.0 {
         return s;
     }
-    (s + loop_s / 2.0).rem_euclid(loop_s) - loop_s / 2.0
+    wrapped(s + loop_s / 2.0, loop_s) - loop_s / 2.0
 }
 
 /// The value of which a share of all are smaller; 0 of none.

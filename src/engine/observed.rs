@@ -37,13 +37,18 @@ pub struct SliceSeen {
     pub generations: u32,
 }
 
-/// A report of the client.
+/// A report of the client. What it does not say is not a number: a session has many of them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ReportSeen {
     pub t: Nanos,
     /// The number of its record; 0 where only a checkpoint is known.
     pub seq: u64,
-    pub report: TickReport,
+    /// Its position, in seconds.
+    pub position_s: f64,
+    /// Bytes of slices that it has received.
+    pub acknowledged: f64,
+    /// The smallest lead that it saw since the report before, in seconds.
+    pub lead_s: f64,
     /// Its knobs differ from those of the report before.
     pub turned: bool,
     /// Bytes of slices that had come by then.
@@ -105,6 +110,13 @@ impl Observed {
         Observed { bound, ..Observed::default() }
     }
 
+    /// Makes room at once for so many slices and reports, as far as they would be kept.
+    pub fn reserve(&mut self, slices: usize, reports: usize) {
+        let bound = self.bound.unwrap_or(usize::MAX);
+        self.slices.reserve_exact(slices.min(bound).min(MAX_SLICES));
+        self.reports.reserve_exact(reports.min(bound).min(MAX_REPORTS));
+    }
+
     /// What follows is of this record; 0 of one that only a checkpoint knows.
     pub fn number(&mut self, seq: u64) {
         self.seq = seq;
@@ -130,7 +142,15 @@ impl Observed {
 
     /// The client reported, when so many bytes of slices had come.
     pub fn report(&mut self, t: Nanos, report: TickReport, turned: bool, received: u64) {
-        let report = ReportSeen { t, seq: self.seq, report, turned, received };
+        let report = ReportSeen {
+            t,
+            seq: self.seq,
+            position_s: report.playback_pos.unwrap_or(f64::NAN),
+            acknowledged: report.slice_bytes_rx.unwrap_or(f64::NAN),
+            lead_s: report.slice_lead_s.unwrap_or(f64::NAN),
+            turned,
+            received,
+        };
         let bound = self.bound.map_or(MAX_REPORTS, |bound| bound.min(MAX_REPORTS));
         let gone = keep(&mut self.reports, report, bound);
         self.forget(gone.map(|report| report.t));

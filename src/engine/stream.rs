@@ -20,7 +20,9 @@ use crate::playhead::PlayheadSource;
 use crate::time::Nanos;
 use crate::wire::halves::HALF_LEN;
 use crate::wire::message::{Params, Ready};
-use crate::wire::slice::{Coding, HEADER_LEN, SliceDecoder, SliceError, SliceHeader};
+use crate::wire::slice::{
+    Coding, HEADER_LEN, InflatedDelta, SliceDecoder, SliceError, SliceHeader,
+};
 
 /// The life of one source buffer; a swap begins the next.
 #[derive(Debug)]
@@ -167,6 +169,23 @@ impl Stream {
         };
         stream.begin_epoch(t, frames, channels);
         stream
+    }
+
+    /// The delta that comes next, inflated.
+    pub fn offer(&mut self, ahead: InflatedDelta) {
+        self.decoder.offer(ahead);
+    }
+
+    pub fn take_spare(&mut self) -> Vec<u8> {
+        self.decoder.take_spare()
+    }
+
+    /// Makes room at once for so many slices and ticks.
+    pub fn reserve(&mut self, (slices, ticks): (usize, usize)) {
+        self.observed.reserve(slices, ticks);
+        let bound = self.tracker_bound.unwrap_or(usize::MAX);
+        self.epoch_mut().tracker.reserve(slices.min(bound), ticks.min(bound));
+        self.epoch_mut().client_leads.reserve_exact(ticks.min(bound));
     }
 
     /// The shape of the present buffer.

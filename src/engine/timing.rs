@@ -136,7 +136,10 @@ impl Grid {
         let first = *self.first.get_or_insert(t);
         if self.messages == 1 || t != self.last {
             self.moments += 1;
-            self.step_ns = greatest_common_divisor(self.step_ns, t.0.abs_diff(first.0));
+            // Nothing is finer, and divisions are slow.
+            if self.step_ns != 1 {
+                self.step_ns = greatest_common_divisor(self.step_ns, t.0.abs_diff(first.0));
+            }
         }
         self.last = t;
     }

@@ -415,34 +415,31 @@ impl HeardMeter {
         late: Option<Nanos>,
         acknowledged: Option<(u64, Nanos)>,
     ) {
-        let mut late_patches = Vec::new();
-        let mut all = std::mem::take(&mut self.waiting);
+        let (mut late_patches, mut held_back) = (Vec::new(), Vec::new());
         let is_later = |waiting: &Waiting| match waiting {
             Waiting::Excuse { at, .. } => *at > to,
             Waiting::Slice(slice) => slice.at > to,
             Waiting::Forgive => false,
         };
-        let later = all.split_off(all.iter().position(is_later).unwrap_or(all.len()));
-        self.forgives = later.contains(&Waiting::Forgive);
-        for waiting in all {
+        let due = self.waiting.iter().position(is_later).unwrap_or(self.waiting.len());
+        self.forgives = self.waiting.range(due..).any(|waiting| *waiting == Waiting::Forgive);
+        for waiting in self.waiting.drain(..due) {
             match waiting {
                 Waiting::Excuse { at, until } => self.meter.excuse(at, until),
                 Waiting::Forgive => self.meter.forgive(),
                 Waiting::Slice(slice) => match acknowledged {
                     Some((bytes, at)) if slice.received_to > bytes => {
                         self.held_back += u64::from(!slice.held_back);
-                        self.waiting.push_back(Waiting::Slice(Arrived {
-                            at,
-                            held_back: true,
-                            ..slice
-                        }));
+                        held_back.push(Waiting::Slice(Arrived { at, held_back: true, ..slice }));
                     }
                     _ if late.is_some() => late_patches.push(slice.patch),
                     _ => self.meter.apply(slice.at, slice.patch),
                 },
             }
         }
-        self.waiting.extend(later);
+        for waiting in held_back.into_iter().rev() {
+            self.waiting.push_front(waiting);
+        }
         self.held_back += late_patches.len() as u64;
         for (patch, at) in late_patches.into_iter().zip(std::iter::repeat(late).flatten()) {
             self.meter.apply(at, patch);

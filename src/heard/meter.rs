@@ -9,7 +9,7 @@ use super::excuses::SETTLE_NS;
 use super::spell::HeardEpisode;
 use super::tally::{HeardReport, JOIN_NS, Tally};
 use super::tape::{self, AppendTape, Ground, TapeReport};
-use super::writes::LastWrites;
+use super::writes::{LastWrites, RegionHint};
 use crate::capture::{HeardSpell, LastWrite, MeterState, Patch, PlayheadLine, TapeRule, WrittenBy};
 use crate::playhead::JUMP_S;
 use crate::time::Nanos;
@@ -41,6 +41,8 @@ pub(super) struct Meter {
     writes: LastWrites,
     line: PlayheadLine,
     walked_to: Nanos,
+    /// The region that was heard last.
+    heard: RegionHint,
     listening: bool,
     excused_until: Nanos,
     /// Until when slices may be on their way that were placed for the buffer before.
@@ -79,6 +81,7 @@ impl Meter {
             writes: LastWrites::new(frames, at),
             line: PlayheadLine { at, position: 0.0, speed: sample_rate.into() },
             walked_to: at,
+            heard: RegionHint::default(),
             listening: true,
             excused_until: at,
             swapping_until: at,
@@ -103,6 +106,7 @@ impl Meter {
             writes: LastWrites::resume(state.frames, &state.writes)?,
             line: state.line,
             walked_to: state.walked_to,
+            heard: RegionHint::default(),
             listening: state.listening,
             excused_until: state.excused_until,
             swapping_until: state.swapping_until,
@@ -157,7 +161,7 @@ impl Meter {
         let window = (BEHIND_WINDOW_S * f64::from(self.sample_rate)) as u64;
         let last_slice = self.last_slice;
         let (tally, excused_until) = (&mut self.tally, self.excused_until);
-        self.line.walk(from, to, &self.writes, |span| {
+        self.line.walk((from, to), &self.writes, &mut self.heard, |span| {
             tally.add(&span, excused_until, last_slice, span.region < window);
         });
     }
@@ -167,7 +171,7 @@ impl Meter {
         let grounds = tape.grounds(&self.line, from, to);
         let (tally, excused_until, last_slice) =
             (&mut self.tally, self.excused_until, self.last_slice);
-        self.line.walk(from, to, &self.writes, |span| {
+        self.line.walk((from, to), &self.writes, &mut self.heard, |span| {
             tape::each(&span, &grounds, |span, ground| {
                 if ground != Ground::Written {
                     tape.heard(&span, ground, span.write.by == WrittenBy::Buffer);

@@ -5,8 +5,9 @@
 //! has reached the region's end; that moment is computed from the line alone, so it is the same
 //! wherever a walk begins.
 
-use super::writes::LastWrites;
+use super::writes::{LastWrites, RegionHint};
 use crate::capture::{LastWrite, PlayheadLine};
+use crate::playhead::wrapped;
 use crate::time::Nanos;
 
 /// Laps walked at once at most. Whoever says nothing for longer than that is not known to listen.
@@ -40,7 +41,7 @@ impl PlayheadLine {
     pub fn frame(&self, at: Nanos, frames: u64) -> u64 {
         let frames = frames.max(1);
         let reached = self.walked(at) + ROUNDING_FRAMES;
-        (reached.rem_euclid(frames as f64) as u64).min(frames - 1)
+        (wrapped(reached, frames as f64) as u64).min(frames - 1)
     }
 
     /// The first nanosecond at which a frame is reached; where the line begins if that is beyond it.
@@ -50,23 +51,24 @@ impl PlayheadLine {
             return (self.position + ROUNDING_FRAMES >= frame).then_some(self.at);
         }
         let distance = (frame - self.position) * self.speed.signum();
-        let after_ns = (distance * (NS_PER_S / self.speed.abs())).ceil();
-        Some(Nanos(self.at.0.saturating_add(after_ns.max(0.0) as u64)))
+        let after_ns = ceil(distance * (NS_PER_S / self.speed.abs()));
+        Some(Nanos(self.at.0.saturating_add(after_ns)))
     }
 
-    /// Hands over what is heard between two moments, in order and without a gap.
+    /// Hands over what is heard between two moments, in order and without a gap. `hint` remembers where
+    /// a walk ended, which is where the next one mostly begins.
     pub(super) fn walk(
         &self,
-        from: Nanos,
-        to: Nanos,
+        (from, to): (Nanos, Nanos),
         writes: &LastWrites,
+        hint: &mut RegionHint,
         mut heard: impl FnMut(Span),
     ) {
         if from >= to || !self.position.is_finite() || !self.speed.is_finite() {
             return;
         }
         if self.speed == 0.0 {
-            let index = writes.index_of(self.frame(from, writes.frames()));
+            let index = writes.index_near(self.frame(from, writes.frames()), hint);
             let (write, region) = (writes.write_of(index), writes.start(index));
             heard(Span { from, to, write, region });
             return;
@@ -74,7 +76,7 @@ impl PlayheadLine {
         if writes.frames() as f64 / self.speed.abs() * NS_PER_S < MIN_LAP_NS {
             return;
         }
-        let mut walk = Walk::new(self, from, writes);
+        let mut walk = Walk::new(self, from, writes, hint);
         let to = to.min(walk.reaches(walk.distance + MAX_LAPS * walk.frames));
         let mut at = from;
         while at < to {
@@ -85,6 +87,7 @@ impl PlayheadLine {
                 heard(Span { from: at, to: until, write, region });
                 at = until;
             }
+            hint.0 = index;
         }
     }
 }
@@ -105,7 +108,12 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn new(line: &'a PlayheadLine, from: Nanos, writes: &'a LastWrites) -> Self {
+    fn new(
+        line: &'a PlayheadLine,
+        from: Nanos,
+        writes: &'a LastWrites,
+        hint: &mut RegionHint,
+    ) -> Self {
         let frames = writes.frames() as f64;
         let backwards = line.speed < 0.0;
         let origin = if backwards { frames - line.position } else { line.position };
@@ -117,7 +125,7 @@ impl<'a> Walk<'a> {
             frames,
             ns_per_frame: NS_PER_S / line.speed.abs(),
             origin,
-            distance: (origin + elapsed_s * line.speed.abs()).floor(),
+            distance: floor(origin + elapsed_s * line.speed.abs()),
             lap: 0.0,
             index: 0,
         };
@@ -127,18 +135,18 @@ impl<'a> Walk<'a> {
         } else if walk.reaches(walk.distance + 1.0) <= from {
             walk.distance += 1.0;
         }
-        walk.lap = (walk.distance / frames).floor();
+        walk.lap = floor(walk.distance / frames);
         let frame = (walk.distance - walk.lap * frames) as u64;
         let last = writes.frames() - 1;
         let frame = frame.min(last);
-        walk.index = writes.index_of(if backwards { last - frame } else { frame });
+        walk.index = writes.index_near(if backwards { last - frame } else { frame }, hint);
         walk
     }
 
     /// The first nanosecond at which so many frames are walked.
     fn reaches(&self, distance: f64) -> Nanos {
-        let after_ns = ((distance - self.origin) * self.ns_per_frame).ceil();
-        Nanos(self.line.at.0.saturating_add(after_ns.max(0.0) as u64))
+        let after_ns = ceil((distance - self.origin) * self.ns_per_frame);
+        Nanos(self.line.at.0.saturating_add(after_ns))
     }
 
     /// The region that the walk is in, and when it leaves it for the next.
@@ -162,6 +170,19 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// `f64::floor`, without a call into the library for numbers that are no less than 0.
+fn floor(value: f64) -> f64 {
+    /// From here on all numbers are whole.
+    const WHOLE: f64 = (1_u64 << 52) as f64;
+    if (0.0..WHOLE).contains(&value) { value as u64 as f64 } else { value.floor() }
+}
+
+/// The least whole number that is not below a value, or 0; without a call into the library.
+fn ceil(value: f64) -> u64 {
+    let below = value as u64;
+    below.saturating_add(u64::from((below as f64) < value))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,7 +203,7 @@ mod tests {
         let line = PlayheadLine { at: Nanos(0), position, speed };
         let mut spans = Vec::new();
         let ms = |ms: u64| Nanos(ms * 1_000_000);
-        line.walk(ms(from), ms(to), &writes(), |span| {
+        line.walk((ms(from), ms(to)), &writes(), &mut RegionHint::default(), |span| {
             let slice = match span.write.by {
                 WrittenBy::Slice(slice) => slice,
                 _ => 0,
@@ -225,7 +246,8 @@ mod tests {
     fn path_is_walked_two_laps_at_once_and_nowhere_when_it_is_no_number() {
         let mut heard = 0;
         let line = PlayheadLine { at: Nanos(0), position: 0.0, speed: RATE };
-        line.walk(Nanos(0), Nanos(9_000_000_000), &writes(), |span| {
+        let span = (Nanos(0), Nanos(9_000_000_000));
+        line.walk(span, &writes(), &mut RegionHint::default(), |span| {
             heard += span.to.0 - span.from.0;
         });
         assert_eq!(heard, 2_000_000_000);

@@ -11,6 +11,19 @@ use crate::time::Nanos;
 /// regions that it cuts whole, and the map is no longer exact to the frame.
 const MAX_REGIONS: usize = 1 << 16;
 
+/// Regions that are looked at from a hint on, before all are searched.
+const NEAR: usize = 4;
+
+/// Where a region is expected: it says nothing of the loop, so that all hints are alike.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct RegionHint(pub usize);
+
+impl PartialEq for RegionHint {
+    fn eq(&self, _: &RegionHint) -> bool {
+        true
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Region {
     start: u64,
@@ -23,13 +36,16 @@ pub(super) struct LastWrites {
     frames: u64,
     /// Sorted; the first starts at 0, each reaches to the next, the last to the loop's end.
     regions: Vec<Region>,
+    /// The region that was written last.
+    written: RegionHint,
 }
 
 impl LastWrites {
     /// A loop of which nothing was patched since its buffer came. A length of 0 becomes 1.
     pub fn new(frames: u64, at: Nanos) -> Self {
         let write = LastWrite { at, by: WrittenBy::Buffer, due_ns: 0 };
-        LastWrites { frames: frames.max(1), regions: vec![Region { start: 0, write }] }
+        let regions = vec![Region { start: 0, write }];
+        LastWrites { frames: frames.max(1), regions, written: RegionHint::default() }
     }
 
     /// A loop with these writes, each from its first frame to the next one's; `None` when they do
@@ -40,7 +56,12 @@ impl LastWrites {
         let ascends = regions.is_sorted_by(|a, b| a.start < b.start);
         let fits = regions.first().is_some_and(|first| first.start == 0)
             && regions.last().is_some_and(|last| last.start < frames);
-        (ascends && fits && regions.len() <= MAX_REGIONS).then_some(LastWrites { frames, regions })
+        let written = RegionHint::default();
+        (ascends && fits && regions.len() <= MAX_REGIONS).then_some(LastWrites {
+            frames,
+            regions,
+            written,
+        })
     }
 
     /// The first frame and the write of each region, in order.
@@ -65,8 +86,9 @@ impl LastWrites {
         if start >= end {
             return;
         }
-        let first = self.index_of(start);
-        let last = self.index_of(end - 1);
+        let mut hint = self.written;
+        let first = self.index_near(start, &mut hint);
+        let last = self.index_near(end - 1, &mut hint);
         if self.regions.len() + 2 > MAX_REGIONS {
             start = self.regions[first].start;
             end = self.end(last);
@@ -75,6 +97,7 @@ impl LastWrites {
         let tail =
             (end < self.end(last)).then(|| Region { start: end, write: self.regions[last].write });
         let new = Region { start, write };
+        self.written = RegionHint(from);
         if from > last {
             // The write lies inside one region, whose head and perhaps tail stay.
             match tail {
@@ -97,6 +120,14 @@ impl LastWrites {
     /// The region that holds a frame.
     pub(super) fn index_of(&self, frame: u64) -> usize {
         self.regions.partition_point(|region| region.start <= frame) - 1
+    }
+
+    /// The same, looked for where the hint says first and in the regions right behind it.
+    pub(super) fn index_near(&self, frame: u64, hint: &mut RegionHint) -> usize {
+        let near = hint.0..(hint.0 + NEAR).min(self.regions.len());
+        let holds = |index: &usize| (self.start(*index)..self.end(*index)).contains(&frame);
+        hint.0 = near.into_iter().find(holds).unwrap_or_else(|| self.index_of(frame));
+        hint.0
     }
 
     /// First frame of a region.

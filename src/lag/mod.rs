@@ -145,8 +145,8 @@ impl LagTracker {
 
     /// Makes room for that many more slices and ticks at once.
     pub fn reserve(&mut self, slices: usize, ticks: usize) {
-        self.slices.reserve(slices);
-        self.ticks.reserve(ticks);
+        self.slices.reserve_exact(slices);
+        self.ticks.reserve_exact(ticks);
     }
 
     /// When each bucket of the loop was refreshed last, in seconds.

@@ -136,34 +136,43 @@ impl LagReport {
     }
 }
 
-/// One list after another, in the same memory.
+/// Lists of what figures are made of, and what makes them.
 #[derive(Default)]
 struct Lists {
-    values: Vec<f64>,
+    leads_s: Vec<f64>,
+    intervals_s: Vec<f64>,
+    ticks_ms: Vec<f64>,
+    decs_ms: Vec<f64>,
+    staleness_s: Vec<f64>,
     quantiles: Quantiles,
-}
-
-impl Lists {
-    fn figures(&mut self, values: impl Iterator<Item = f64>) -> Option<Figures> {
-        self.values.clear();
-        self.values.extend(values);
-        self.quantiles.figures(&self.values)
-    }
 }
 
 impl SliceSummary {
     fn of<'a>(slices: impl Iterator<Item = &'a SliceRecord> + Clone, lists: &mut Lists) -> Self {
-        let all = || slices.clone();
-        let intervals_s =
-            all().map(|slice| slice.interval_s).filter(|&interval_s| interval_s > 0.0);
+        let Lists { leads_s, intervals_s, ticks_ms, decs_ms, quantiles, .. } = lists;
+        let most = slices.size_hint().1.unwrap_or(0);
+        for list in [&mut *leads_s, &mut *intervals_s, &mut *ticks_ms, &mut *decs_ms] {
+            list.reserve(most);
+        }
+        let mut num_gens_last = None;
+        // All in one walk: the records of a long session are in no cache.
+        slices.for_each(|slice| {
+            leads_s.push(slice.lead_s);
+            if slice.interval_s > 0.0 {
+                intervals_s.push(slice.interval_s);
+            }
+            ticks_ms.push(slice.tick_ms);
+            decs_ms.push(slice.dec_ms);
+            num_gens_last = Some(slice.generations);
+        });
         Self {
-            count: all().count(),
-            behind_playhead: all().filter(|slice| slice.lead_s < 0.0).count(),
-            lead_s: lists.figures(all().map(|slice| slice.lead_s)),
-            interval_s: lists.figures(intervals_s),
-            tick_ms: lists.figures(all().map(|slice| slice.tick_ms)),
-            dec_ms: lists.figures(all().map(|slice| slice.dec_ms)),
-            num_gens_last: slices.last().map(|slice| slice.generations),
+            count: leads_s.len(),
+            behind_playhead: leads_s.iter().filter(|lead_s| **lead_s < 0.0).count(),
+            lead_s: quantiles.figures(leads_s),
+            interval_s: quantiles.figures(intervals_s),
+            tick_ms: quantiles.figures(ticks_ms),
+            dec_ms: quantiles.figures(decs_ms),
+            num_gens_last,
         }
     }
 }
@@ -187,17 +196,23 @@ impl TickSummary {
         stale_threshold_s: f64,
         lists: &mut Lists,
     ) -> Self {
-        let staleness_s = lists.figures(ticks.clone().map(|tick| tick.staleness_s));
-        let count = ticks.clone().count();
-        let stale = ticks.filter(|tick| tick.staleness_s > stale_threshold_s);
-        let worst = stale
-            .clone()
-            .reduce(|worst, tick| if tick.staleness_s > worst.staleness_s { tick } else { worst });
+        let Lists { staleness_s, quantiles, .. } = lists;
+        staleness_s.reserve(ticks.size_hint().1.unwrap_or(0));
+        ticks.clone().for_each(|tick| staleness_s.push(tick.staleness_s));
+        let is_stale = |staleness_s: f64| staleness_s > stale_threshold_s;
+        let stale_ticks = staleness_s.iter().filter(|staleness_s| is_stale(**staleness_s)).count();
+        let worse = |worst: &'a TickRecord, tick: &'a TickRecord| {
+            if tick.staleness_s > worst.staleness_s { tick } else { worst }
+        };
+        let worst = match stale_ticks {
+            0 => None,
+            _ => ticks.filter(|tick| is_stale(tick.staleness_s)).reduce(worse),
+        };
         Self {
-            count,
+            count: staleness_s.len(),
             stale_threshold_s,
-            stale_ticks: stale.count(),
-            staleness_s,
+            stale_ticks,
+            staleness_s: quantiles.figures(staleness_s),
             worst_stale: worst.map(|tick| WorstStale::of(tick, now_s)),
         }
     }

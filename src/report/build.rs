@@ -40,18 +40,17 @@ impl Analysis {
         let time = TimeReport::of(engine);
         let heard = heard(engine);
         let arrivals = ArrivalsReport::of(engine, &clock);
+        let epochs = engine.epochs().iter().map(|epoch| epoch_report(engine, epoch, &clock, args));
+        let epochs: Vec<_> = epochs.collect();
         Analysis {
             schema: SCHEMA,
-            lag: engine.report(about.at, args),
+            // The last epoch has not ended.
+            lag: epochs.last().map(|epoch| epoch.lag.clone()),
             verdict: verdict(engine, heard.as_ref(), arrivals.is_some()),
             diagnosis: Diagnosis::of(engine, about.at, &about.capture),
             heard,
             leads: LeadsReport::of(engine, about.at, args),
-            epochs: engine
-                .epochs()
-                .iter()
-                .map(|epoch| epoch_report(engine, epoch, &clock, args))
-                .collect(),
+            epochs,
             session: session(engine),
             playhead: PlayheadUse::of(engine, about.playheads, &clock),
             time,

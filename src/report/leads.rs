@@ -7,6 +7,7 @@
 use serde::Serialize;
 
 use crate::engine::Engine;
+use crate::lag::quantiles::Quantiles;
 use crate::lag::{Figures, ReportArgs};
 use crate::time::Nanos;
 
@@ -31,9 +32,11 @@ impl LeadsReport {
         let slices = epoch.tracker.slices().filter(|slice| slice.t_s >= since_s.max(from_s));
         let reported = epoch.client_leads.iter().filter(|(t, _)| t.seconds() >= since_s);
         let all = engine.epochs().iter().flat_map(|epoch| epoch.tracker.slices());
+        let mut quantiles = Quantiles::default();
+        let mut figures = |leads_s: Vec<f64>| quantiles.figures(&leads_s);
         LeadsReport {
-            arrival: Figures::of(slices.map(|slice| slice.lead_s).collect()),
-            client: Figures::of(reported.map(|(_, lead_s)| *lead_s).collect()),
+            arrival: figures(slices.map(|slice| slice.lead_s).collect()),
+            client: figures(reported.map(|(_, lead_s)| *lead_s).collect()),
             before_listener: all.filter(|slice| slice.t_s < from_s).count() as u64,
         }
     }

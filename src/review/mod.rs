@@ -4,6 +4,7 @@
 //! [`Analysis`](crate::report::Analysis), or what a page shows of the session. Live sessions are no matter
 //! of this room: their engines are driven by who receives them.
 
+mod ahead;
 mod analysis;
 mod before;
 mod listening;
@@ -17,6 +18,6 @@ pub use analysis::{analysis, next_commands};
 pub use before::Before;
 pub use listening::SessionFollower;
 pub use page::page_session;
-pub use replay::{CaptureReplay, ReviewError, collected};
+pub use replay::{CaptureReplay, Inflating, ReviewError, collected};
 pub use request::{MOST_RUNS, PageRequest, TunnelRuns};
 pub use tunnel::{ask_options, curve_step_s, tunnel};

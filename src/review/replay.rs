@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::Read;
 
+use super::ahead::each_ahead;
 use super::before::Before;
 use super::playheads;
 use crate::capture::{Ending, ReadError, Record, Salvage};
@@ -19,6 +20,16 @@ pub enum ReviewError {
     /// The part that was asked for is empty.
     #[error("it holds no record in that time; see lagtape info")]
     NothingThere,
+}
+
+/// When slices are inflated. The result is the same to the bit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Inflating {
+    /// When their turn comes, on the same thread.
+    #[default]
+    InTurn,
+    /// Before it, on another thread as well.
+    Ahead,
 }
 
 /// An engine that has seen a capture.
@@ -40,7 +51,7 @@ impl CaptureReplay {
         options: Options,
         at: Option<Span>,
     ) -> Result<CaptureReplay, ReviewError> {
-        Self::of_part(records, options, None, at, Engine::handle)
+        Self::of_part(records, options, None, at, Inflating::InTurn, Engine::handle)
     }
 
     /// The same of the part that begins at `from`: the engine goes on from the state of that moment, as
@@ -53,11 +64,12 @@ impl CaptureReplay {
         options: Options,
         from: Option<Offset>,
         at: Option<Span>,
+        inflating: Inflating,
         mut step: impl FnMut(&mut Engine, &Record<'_>),
     ) -> Result<CaptureReplay, ReviewError> {
         let mut engine = Engine::new(options);
         let Some(from) = from.filter(|from| from.0 > 0) else {
-            return Replaying { engine, at, over: false }.finish(records, &mut step);
+            return Replaying { engine, at, over: false }.finish(records, inflating, &mut step);
         };
         let mut before = Before::new();
         while let Some(record) = records.next_record()? {
@@ -68,7 +80,7 @@ impl CaptureReplay {
             engine.handle(&before.engine.context());
             let mut replay = Replaying { engine, at, over: false };
             replay.see(&record, &mut step);
-            return replay.finish(records, &mut step);
+            return replay.finish(records, inflating, &mut step);
         }
         Err(ReviewError::NothingThere)
     }
@@ -122,10 +134,20 @@ impl Replaying {
     fn finish(
         mut self,
         mut records: Salvage<impl Read>,
+        inflating: Inflating,
         step: &mut impl FnMut(&mut Engine, &Record<'_>),
     ) -> Result<CaptureReplay, ReviewError> {
-        while let Some(record) = records.next_record()? {
-            self.see(&record, step);
+        match inflating {
+            Inflating::InTurn => {
+                while let Some(record) = records.next_record()? {
+                    self.see(&record, step);
+                }
+            }
+            Inflating::Ahead => each_ahead(&mut records, |record, ahead| {
+                let offered = ahead.map(|ahead| self.engine.offer(ahead));
+                self.see(record, step);
+                offered.and_then(|()| self.engine.take_spare())
+            })?,
         }
         let facts = self.engine.facts();
         let last = facts.span.map_or(Nanos(0), |(_, last)| last);
@@ -153,7 +175,7 @@ pub fn collected<R: Read, C, E: From<ReviewError>>(
     let play = |options| -> Result<_, E> {
         let mut collected = begin();
         let step = |engine: &mut Engine, record: &Record<'_>| step(&mut collected, engine, record);
-        let replay = CaptureReplay::of_part(open()?, options, from, at, step)?;
+        let replay = CaptureReplay::of_part(open()?, options, from, at, Inflating::InTurn, step)?;
         Ok((replay, collected))
     };
     let again = |source| play(Options { playhead: Some(source), ..options.clone() });

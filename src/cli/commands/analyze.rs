@@ -118,6 +118,7 @@ impl AnalyzeArgs {
             part: self.part.part(),
             tracker_bound: self.keep,
             quick: self.quick,
+            ..AnalyzeOptions::default()
         }
     }
 }

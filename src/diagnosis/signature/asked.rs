@@ -1,6 +1,6 @@
 //! Regions that a client asks for by position, and whether they come.
 
-use super::pace::{PaceSum, Step, paces};
+use super::pace::{PaceSum, Step};
 use crate::diagnosis::class::Class;
 use crate::diagnosis::suspect::Suspect;
 use crate::diagnosis::view::{AskedRow, SliceRow, Stretch, View, folded};
@@ -22,7 +22,7 @@ const LOST_SHARE: f64 = 0.1;
 const CAME: f64 = 0.95;
 
 /// A client asks, some of it comes, and some never does, while slices are shed.
-pub fn suspect(view: &View) -> Option<Suspect> {
+pub fn suspect(view: &View, paces: &[Step]) -> Option<Suspect> {
     let asked = requests(view);
     let came: Vec<Option<&SliceRow>> = asked.iter().map(|it| answer(view, it)).collect();
     // What comes in its order says of all before it that they will not.
@@ -50,7 +50,7 @@ pub fn suspect(view: &View) -> Option<Suspect> {
         to_s: (last.t_s + COMES_WITHIN_S).min(view.to_s).max(answered_to_s),
     };
     let within: Vec<Step> =
-        paces(view).into_iter().filter(|it| it.at.overlap_s(&stretch) > 0.25).collect();
+        paces.iter().copied().filter(|it| it.at.overlap_s(&stretch) > 0.25).collect();
     let sum = PaceSum::of(&within);
     let share = sum.slice_share(view);
     if share > CAME {

@@ -24,14 +24,13 @@ const MADE_BY: f64 = 0.5;
 /// The suspect with the most pauses.
 pub fn suspect(view: &View) -> Option<Suspect> {
     let is_sound = |slice: &&SliceRow| !slice.is_reused && slice.interval_s.is_some();
-    let slices: Vec<SliceRow> = view
+    let slices: Vec<&SliceRow> = view
         .slices
         .iter()
         .filter(is_sound)
-        .copied()
         .filter(|slice| !view.is_idle(Stretch { from_s: slice.t_s - 0.1, to_s: slice.t_s }))
         .collect();
-    let short_s = quantile(slices.iter().map(interval_s), EDGE);
+    let short_s = quantile(slices.iter().copied().map(interval_s), EDGE);
     let least_s = (LONG_TIMES * short_s).max(short_s + LONG_BY_S);
     let trains = trains(&slices, least_s);
     let longest = trains.into_iter().filter_map(|train| Bimodal::of(train, least_s));
@@ -43,9 +42,9 @@ fn interval_s(slice: &SliceRow) -> f64 {
 }
 
 /// Pauses with no more than a burst between two of them, each from the first pause to the last.
-fn trains(slices: &[SliceRow], least_s: f64) -> Vec<&[SliceRow]> {
+fn trains<'a, 'v>(slices: &'a [&'v SliceRow], least_s: f64) -> Vec<&'a [&'v SliceRow]> {
     let mut trains: Vec<(usize, usize)> = Vec::new();
-    for at in (0..slices.len()).filter(|&at| interval_s(&slices[at]) > least_s) {
+    for at in (0..slices.len()).filter(|&at| interval_s(slices[at]) > least_s) {
         match trains.last_mut().filter(|(_, last)| at - *last <= BURST_SLICES + 1) {
             Some((_, last)) => *last = at,
             None => trains.push((at, at)),
@@ -65,17 +64,18 @@ struct Bimodal {
 }
 
 impl Bimodal {
-    fn of(train: &[SliceRow], least_s: f64) -> Option<Bimodal> {
-        let (first, last) = (train.first()?, train.last()?);
+    fn of(train: &[&SliceRow], least_s: f64) -> Option<Bimodal> {
+        let (first, last) = (*train.first()?, *train.last()?);
         let is_long = |slice: &SliceRow| interval_s(slice) > least_s;
-        let long: Vec<f64> = train.iter().map(interval_s).filter(|&s| s > least_s).collect();
-        let short: Vec<f64> = train.iter().map(interval_s).filter(|&s| s <= least_s).collect();
-        let bursts =
-            train.windows(2).filter(|pair| is_long(&pair[0]) && !is_long(&pair[1])).count();
+        let long: Vec<f64> =
+            train.iter().copied().map(interval_s).filter(|&s| s > least_s).collect();
+        let short: Vec<f64> =
+            train.iter().copied().map(interval_s).filter(|&s| s <= least_s).collect();
+        let bursts = train.windows(2).filter(|pair| is_long(pair[0]) && !is_long(pair[1])).count();
         let long_share = long.len() as f64 / train.len() as f64;
         let of = |values: &[f64], share| quantile(values.iter().copied(), share);
         let is_apart = of(&long, EDGE) >= APART_TIMES * of(&short, 1.0 - EDGE);
-        let work = |share: f64| quantile(train.iter().map(SliceRow::work_s), share);
+        let work = |share: f64| quantile(train.iter().map(|it| it.work_s()), share);
         // The middle of either mode.
         let (work_s, short_work_s) = (work(1.0 - long_share / 2.0), work((1.0 - long_share) / 2.0));
         let pause_s = of(&long, 0.5);

@@ -41,16 +41,16 @@ const STEP_S: f64 = 0.04;
 const STEP_SHARE: f64 = 0.9;
 const STEP_WITHIN: f64 = 0.05;
 
-pub fn suspects(view: &View) -> Vec<Suspect> {
+pub fn suspects(view: &View, clock: Option<&AudioClock>) -> Vec<Suspect> {
     let gaps = report_gaps(view);
     let mut suspects = blocked(view, &gaps);
     let has_backlog = suspects.iter().any(|it| it.class == Class::ClientBacklog);
     if !has_backlog {
         suspects.extend(unapplied(view));
     }
-    if let Some(clock) = audio_clock(view) {
-        suspects.extend(skewed(view, &clock));
-        suspects.extend(stair_step(view, &clock));
+    if let Some(clock) = clock {
+        suspects.extend(skewed(view, clock));
+        suspects.extend(stair_step(view, clock));
     }
     suspects
 }

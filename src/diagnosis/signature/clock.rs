@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::load::LateSpell;
-use super::pace::{PaceSum, Step, breaks, is_held_up, paces, slower_than_made, waited_s};
+use super::pace::{PaceSum, Step, breaks, is_held_up, slower_than_made, waited_s};
 use crate::diagnosis::class::Class;
 use crate::diagnosis::suspect::Suspect;
 use crate::diagnosis::view::{STARTED_S, SliceRow, Stretch, View, folded, quantile};
@@ -38,10 +38,14 @@ const RAISED_S: f64 = 0.6;
 const RISES: usize = 3;
 const PERIOD_S: f64 = 14.0;
 
-pub fn suspects(view: &View, spells: &[LateSpell], content: &[Suspect]) -> Vec<Suspect> {
-    let paces = paces(view);
+pub fn suspects(
+    view: &View,
+    paces: &[Step],
+    spells: &[LateSpell],
+    content: &[Suspect],
+) -> Vec<Suspect> {
     let mut suspects: Vec<Suspect> = runaways(view, spells, content);
-    let swings = oscillation(view, &paces, spells);
+    let swings = oscillation(view, paces, spells);
     // Where the lead swings, it falls because it was let go.
     // A lead that was thrown up on a short loop wraps to one that seems to have fallen.
     let is_swing = |fall: &Fall| {
@@ -49,7 +53,7 @@ pub fn suspects(view: &View, spells: &[LateSpell], content: &[Suspect]) -> Vec<S
             |it: &Suspect| it.stretch.overlap_s(&fall.stretch) > 0.5 * fall.stretch.len_s();
         swings.iter().chain(&suspects).any(within)
     };
-    let falls = falls(view, &paces);
+    let falls = falls(view, paces);
     let others = falls.iter().filter(|fall| !is_swing(fall));
     let stale: Vec<Suspect> = others.filter_map(|fall| stale(view, fall, content)).collect();
     suspects.extend(stale);

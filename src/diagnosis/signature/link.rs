@@ -3,7 +3,7 @@
 use super::clock::{BEFORE_STEPS, LINK_SHARE, falls, longest_report_gap_s};
 use super::generation::ends_in_backlog;
 use super::load::LateSpell;
-use super::pace::{PaceSum, Step, paces, waited_s};
+use super::pace::{PaceSum, Step, waited_s};
 use crate::diagnosis::class::Class;
 use crate::diagnosis::suspect::Suspect;
 use crate::diagnosis::view::{Stretch, View};
@@ -31,20 +31,20 @@ const FILLS_S: f64 = 8.0;
 
 pub fn suspects(
     view: &View,
+    paces: &[Step],
     spells: &[LateSpell],
     found: &[Suspect],
     client: &[Suspect],
     content: &[Suspect],
 ) -> Vec<Suspect> {
-    let paces = paces(view);
     let others = || found.iter().chain(client).chain(content).filter(|it| explains_lack(it.class));
     let mut stretches: Vec<Stretch> = Vec::new();
     let late = spells
         .iter()
         .filter(|it| !it.is_work && (!it.is_gap() || it.is_made || ends_in_backlog(view, it)));
     stretches.extend(late.map(|spell| spell.stretch));
-    stretches.extend(shed(view, &paces));
-    let linked = falls(view, &paces).into_iter().filter(|it| it.is_link(view) && !it.is_work(view));
+    stretches.extend(shed(view, paces));
+    let linked = falls(view, paces).into_iter().filter(|it| it.is_link(view) && !it.is_work(view));
     stretches.extend(linked.map(|fall| fall.stretch));
     stretches.retain(|it| {
         let shared = |other: &Suspect| other.stretch.overlap_s(it) > 0.5 * it.len_s();
@@ -53,7 +53,7 @@ pub fn suspects(
         !others().any(shared) && is_known
     });
     let joined = joined(stretches);
-    joined.into_iter().filter_map(|stretch| judged(view, &paces, stretch)).collect()
+    joined.into_iter().filter_map(|stretch| judged(view, paces, stretch)).collect()
 }
 
 /// Classes that explain slices that did not come.

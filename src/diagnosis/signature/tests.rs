@@ -85,7 +85,8 @@ fn slower(slices: &mut Vec<SliceRow>, times: f64, lead_s: impl Fn(f64) -> f64) {
 
 #[track_caller]
 fn check(view: View, expected: &[Class]) {
-    let (suspects, _) = all(&view.measured());
+    let view = view.measured();
+    let (suspects, _) = all(&view, &SharedMeasures::of(&view));
     let found: Vec<_> = suspects.iter().map(|suspect| suspect.class).collect();
     assert_eq!(found, expected, "{suspects:#?}");
 }
@@ -319,7 +320,8 @@ fn asking(comes: impl Fn(usize) -> bool, left_out: bool) -> View {
 #[test]
 fn regions_that_were_asked_for_are_shed_with_the_others() {
     let found = |comes: fn(usize) -> bool, left_out| {
-        asked::suspect(&asking(comes, left_out)).map(|suspect| suspect.class)
+        let view = asking(comes, left_out);
+        asked::suspect(&view, &pace::paces(&view)).map(|suspect| suspect.class)
     };
     assert_eq!(found(|request| request % 2 == 0, true), Some(Class::AnchoredShed));
     assert_eq!(found(|_| true, true), None);

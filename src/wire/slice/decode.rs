@@ -24,6 +24,9 @@ pub struct SliceDecoder {
     context: DCtx<'static>,
     /// As long as the longest delta so far, hence at most [`MAX_PAYLOAD`].
     inflated: Vec<u8>,
+    /// The delta whose turn is next, as another thread has inflated it, and its audio once it came.
+    ahead: Option<InflatedDelta>,
+    lent: Vec<u8>,
 }
 
 impl SliceDecoder {
@@ -40,8 +43,31 @@ impl SliceDecoder {
         let payload = &message[HEADER_LEN..];
         match header.coding() {
             Coding::Replace | Coding::RawAdd => raw(header, payload),
-            Coding::Delta => self.delta(header, payload),
+            Coding::Delta => match self.ahead.take_if(|it| it.is_of(&header, message)) {
+                Some(ahead) => self.inflated_ahead(header, ahead),
+                None => self.delta(header, payload),
+            },
         }
+    }
+
+    /// Takes what another thread has inflated of the next delta.
+    pub fn offer(&mut self, ahead: InflatedDelta) {
+        self.ahead = Some(ahead);
+    }
+
+    /// Gives back the memory of what was offered, whether it was needed or not.
+    pub fn take_spare(&mut self) -> Vec<u8> {
+        self.ahead.take().map_or_else(|| std::mem::take(&mut self.lent), |ahead| ahead.halves)
+    }
+
+    fn inflated_ahead(
+        &mut self,
+        header: SliceHeader,
+        ahead: InflatedDelta,
+    ) -> Result<Slice<'_>, SliceError> {
+        self.lent = ahead.halves;
+        let DeltaFound { len, trailing, undeclared_len } = ahead.found?;
+        Ok(Slice { header, halves: &self.lent[..len], trailing, undeclared_len })
     }
 
     fn delta(&mut self, header: SliceHeader, payload: &[u8]) -> Result<Slice<'_>, SliceError> {
@@ -64,6 +90,54 @@ impl SliceDecoder {
         }
         let trailing = payload.len() - frame_len;
         Ok(Slice { header, halves: room, trailing, undeclared_len: declared.is_none() })
+    }
+}
+
+/// What a decoder finds when it inflates a message before its turn, on another thread.
+#[derive(Debug)]
+pub struct InflatedDelta {
+    header: SliceHeader,
+    message_len: usize,
+    found: Result<DeltaFound, SliceError>,
+    halves: Vec<u8>,
+}
+
+/// What is said of a delta beside its audio.
+#[derive(Clone, Copy, Debug)]
+struct DeltaFound {
+    len: usize,
+    trailing: usize,
+    undeclared_len: bool,
+}
+
+impl InflatedDelta {
+    /// Bytes of audio that a message announces, if it is a delta.
+    #[must_use]
+    pub fn announced(message: &[u8]) -> Option<u64> {
+        let header = SliceHeader::parse(message).ok()?;
+        (header.coding() == Coding::Delta).then(|| header.payload_len())
+    }
+
+    /// Inflates a message into `spare`; `None` if it is no delta.
+    #[must_use]
+    pub fn of(decoder: &mut SliceDecoder, message: &[u8], spare: Vec<u8>) -> Option<InflatedDelta> {
+        let header = SliceHeader::parse(message).ok()?;
+        if header.coding() != Coding::Delta {
+            return None;
+        }
+        decoder.inflated = spare;
+        let found = decoder.delta(header, &message[HEADER_LEN..]).map(|slice| DeltaFound {
+            len: slice.halves.len(),
+            trailing: slice.trailing,
+            undeclared_len: slice.undeclared_len,
+        });
+        let halves = std::mem::take(&mut decoder.inflated);
+        Some(InflatedDelta { header, message_len: message.len(), found, halves })
+    }
+
+    /// Whether it is what this message holds, as far as lengths and headers tell.
+    fn is_of(&self, header: &SliceHeader, message: &[u8]) -> bool {
+        self.header == *header && self.message_len == message.len()
     }
 }
 
@@ -187,6 +261,45 @@ mod tests {
     fn message(flags: u8, frames: u32, channels: u16, payload: &[u8]) -> Vec<u8> {
         let header = SliceHeader { flags, frames, channels, ..SliceHeader::default() };
         [&header.to_bytes()[..], payload].concat()
+    }
+
+    /// A decoder that is given what another one inflated finds what it would find itself.
+    #[track_caller]
+    fn check_ahead(message: &[u8]) {
+        let found = |decoder: &mut SliceDecoder| format!("{:?}", decoder.decode(message));
+        let expected = found(&mut SliceDecoder::new());
+        let ahead = InflatedDelta::of(&mut SliceDecoder::new(), message, vec![9; 100]).unwrap();
+        let mut decoder = SliceDecoder::new();
+        decoder.offer(ahead);
+        assert_eq!(found(&mut decoder), expected);
+        assert!(decoder.ahead.is_none(), "it was used");
+    }
+
+    #[test]
+    fn what_was_inflated_ahead_is_what_would_be_inflated_in_turn() {
+        let packed = |len: usize| zstd::bulk::compress(&vec![7; len], 3).unwrap();
+        check_ahead(&message(1, 2, 2, &packed(8)));
+        check_ahead(&message(1, 2, 2, &[&packed(8)[..], b"more"].concat()));
+        check_ahead(&message(1, 2, 2, &packed(6)));
+        check_ahead(&message(1, 2, 2, b"nothing that zstd knows"));
+    }
+
+    #[test]
+    fn what_was_inflated_of_another_message_is_not_used() {
+        let packed = |frames: u32, byte: u8| {
+            message(
+                1,
+                frames,
+                2,
+                &zstd::bulk::compress(&vec![byte; 4 * frames as usize], 3).unwrap(),
+            )
+        };
+        let ahead = InflatedDelta::of(&mut SliceDecoder::new(), &packed(3, 1), Vec::new());
+        let mut decoder = SliceDecoder::new();
+        decoder.offer(ahead.unwrap());
+        assert_eq!(decoder.decode(&packed(2, 2)).unwrap().halves, [2; 8]);
+        decoder.take_spare();
+        assert!(decoder.ahead.is_none());
     }
 
     /// A zstd frame of one uncompressed block that does not declare its length.

@@ -8,7 +8,7 @@
 mod decode;
 mod encode;
 
-pub use decode::{MAX_PAYLOAD, SliceDecoder, SliceError};
+pub use decode::{InflatedDelta, MAX_PAYLOAD, SliceDecoder, SliceError};
 pub use encode::SliceEncoder;
 
 use crate::wire::halves::HALF_LEN;
