@@ -92,7 +92,7 @@ pub const CAPTURE_SWEEP: AboutTool = AboutTool {
     name: "capture_sweep",
     title: "Sweep what-ifs",
     description: "Tries many values of one or more settings, or with find searches for the smallest change that \
-     would have prevented the lag: vary [\"lead-floor=0.25..2:0.05\"], find \"lag_s == 0\".",
+     would have prevented the lag.",
     set: Toolset::Replay,
     effect: Effect::Reads,
 };

@@ -38,7 +38,6 @@ pub(super) enum AudioChoice {
 pub(super) struct CaptureAudioArgs {
     /// Its id or path
     capture: String,
-    /// heard, or buffer
     #[serde(default)]
     what: AudioChoice,
     /// Only so many seconds before the end
@@ -216,7 +215,6 @@ fn audio_name(id: &str, args: &CaptureAudioArgs) -> String {
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct LiveAudioArgs {
     handle: String,
-    /// heard, or buffer
     #[serde(default)]
     what: AudioChoice,
     /// Only the last so many seconds
