@@ -23,7 +23,7 @@ use crate::report::text::{Bytes, Figure};
 use crate::report::wav;
 use crate::scenario::model::DEFAULT_MEMBERS;
 
-/// Which audio.
+// Without a description: its words say what they are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum AudioChoice {
