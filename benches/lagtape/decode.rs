@@ -68,7 +68,7 @@ fn slices<'a>(
     let (mut ours, mut naive) = (Mirror::from_wire(initial, CHANNELS)?, naive_mirror(initial));
     let (mut context, mut room) = (DCtx::default(), vec![0_u8; longest(messages)?]);
     let (mut samples, halves) = (naive.clone(), vec![0_u8; longest(messages)?]);
-    let floor = Floor::new([&[initial.to_vec()], messages].concat())?;
+    let floor = Floor::new([&[initial.to_vec()][..], messages].concat())?;
     let mut decoder = SliceDecoder::new();
     let mut rows = vec![
         Row::cpu("zstd alone", count, || {
@@ -125,7 +125,8 @@ impl Floor {
 
     /// Decodes all slices, each behind the other.
     pub fn decode(&self) {
-        let (context, room, samples) = &mut *self.state.borrow_mut();
+        let mut state = self.state.borrow_mut();
+        let (context, room, samples) = &mut *state;
         for message in &self.slices {
             let header = SliceHeader::parse(message).expect("a whole header");
             let (start, len) = place(&header);
