@@ -13,7 +13,7 @@ use arrow_schema::ffi::FFI_ArrowSchema;
 use arrow_schema::{ArrowError, SchemaRef};
 use lagtape::Scenario;
 use lagtape::app::{AnalyzeOptions, tabled_all, what_if_rows};
-use lagtape::report::table::{Batch, Column, TableName, TabledCapture, arrow_schema, record_batch};
+use lagtape::report::table::{BatchBuilder, Column, TableName, TabledCapture, arrow_schema};
 use lagtape::sweep::in_order::InOrder;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -135,9 +135,8 @@ impl Table {
 impl Table {
     fn batches(&self, py: Python<'_>) -> Batches {
         Batches {
-            schema: arrow_schema(self.table, &self.columns),
             table: self.table,
-            columns: self.columns.clone(),
+            rows: BatchBuilder::new(self.table, self.columns.clone()),
             range_s: self.range_s,
             total: self.paths.len(),
             done: 0,
@@ -163,9 +162,8 @@ struct Begin {
 
 /// A stream under way.
 struct Batches {
-    schema: SchemaRef,
     table: TableName,
-    columns: Vec<&'static Column>,
+    rows: BatchBuilder,
     range_s: (f64, f64),
     total: usize,
     done: usize,
@@ -205,25 +203,23 @@ impl Batches {
     }
 
     fn batch(&mut self) -> Result<Option<RecordBatch>, ArrowError> {
-        let mut batch = Batch::empty(&self.columns);
         let (from_s, to_s) = self.range_s;
-        for _ in 0..BATCH_CAPTURES {
+        let mut captures = 0;
+        while captures < BATCH_CAPTURES || self.rows.rows() == 0 {
             let Some(of) = self.captures()?.next() else { break };
+            captures += 1;
             self.done += 1;
-            batch.add(&of, self.table, &self.columns, |t_s| t_s >= from_s && t_s <= to_s);
+            self.rows.add(&of, |t_s| t_s >= from_s && t_s <= to_s);
             if self.heard()?.is_break() {
                 return Err(ArrowError::ExternalError("the progress callback ended it".into()));
             }
-            if batch.rows >= BATCH_ROWS {
+            if self.rows.rows() >= BATCH_ROWS {
                 break;
             }
         }
-        if batch.rows == 0 && self.done < self.total {
-            return self.batch();
-        }
-        match batch.rows {
+        match self.rows.rows() {
             0 => Ok(None),
-            _ => record_batch(&self.schema, batch).map(Some),
+            _ => self.rows.take().map(Some),
         }
     }
 }
@@ -245,7 +241,7 @@ impl Iterator for Batches {
 
 impl RecordBatchReader for Batches {
     fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.schema)
+        Arc::clone(self.rows.schema())
     }
 }
 

@@ -14,8 +14,10 @@ from pathlib import Path
 import duckdb
 import numpy
 import polars
+import pandas
 import pyarrow
 import pyarrow.feather
+import pyarrow.parquet
 
 import lagtape
 
@@ -77,6 +79,23 @@ class Tables(unittest.TestCase):
             self.assertEqual(table.to_pylist(), written.to_pylist(), name)
             self.assertGreater(table.num_rows, 0, name)
 
+    def test_parquet_has_the_same_rows(self) -> None:
+        fleet, out = str(self.fleet()), self.folder / "tables"
+        tables = ["--tables", ",".join(FUNCTIONS)]
+        said = command("analyze", fleet, "--parquet", str(out), *tables, code=None)
+        if "without the feature parquet" in said:
+            self.assertNotIn("LAGTAPE_REQUIRE_PARQUET", os.environ)
+            self.skipTest("this wheel was built without the feature parquet")
+        command("analyze", fleet, "--arrow", str(out), *tables, code=1)
+        for name in FUNCTIONS:
+            expected = pyarrow.feather.read_table(out / f"{name}.arrow")
+            written = pyarrow.parquet.read_table(out / f"{name}.parquet")
+            self.assertEqual(written.to_pylist(), expected.to_pylist(), name)
+            self.assertTrue(written.schema.equals(expected.schema, check_metadata=True), name)
+            self.assertEqual(polars.read_parquet(out / f"{name}.parquet").to_dicts(), expected.to_pylist(), name)
+            rows = duckdb.sql(f"from '{out}/{name}.parquet'").fetchall()
+            self.assertEqual([list(row) for row in rows], [list(row.values()) for row in expected.to_pylist()], name)
+
     def test_lines_say_the_same(self) -> None:
         fleet = str(self.fleet())
         for form in ("jsonl", "csv"):
@@ -94,6 +113,7 @@ class Tables(unittest.TestCase):
         expected = pyarrow.table(slices).to_pylist()
         self.assertEqual(pyarrow.table(slices).to_pylist(), expected)
         self.assertEqual(polars.DataFrame(slices).to_dicts(), expected)
+        self.assertEqual(pandas.DataFrame.from_arrow(slices).to_dict(orient="records"), expected)
         found = duckdb.sql("select capture, min(lead_s) from slices group by 1 order by 1").fetchall()
         least = {}
         for row in expected:
@@ -185,8 +205,13 @@ class Tables(unittest.TestCase):
         with self.assertRaises(FileNotFoundError) as missing:
             lagtape.reports("nowhere/x.lagtape")
         self.assertEqual(missing.exception.filename, "nowhere/x.lagtape")
-        with self.assertRaisesRegex(lagtape.CaptureError, "no capture in"):
-            lagtape.reports(self.folder)
+        empty = self.folder / "nichts drin ä"
+        empty.mkdir()
+        with self.assertRaisesRegex(lagtape.CaptureError, "no capture in .*nichts drin ä"):
+            lagtape.reports(empty)
+        with self.assertRaisesRegex(lagtape.CaptureError, "no capture in .*nichts drin ä") as folder:
+            lagtape.open(empty)
+        self.assertEqual(str(folder.exception.path), str(empty))
         text = self.fleet() / "text.lagtape"
         with self.assertRaises(lagtape.CaptureError) as none:
             lagtape.open(text)
@@ -196,6 +221,16 @@ class Tables(unittest.TestCase):
         with self.assertRaises(lagtape.CaptureError) as broken:
             lagtape.open(damaged, strict=True)
         self.assertEqual((str(broken.exception.path), broken.exception.offset), (str(damaged), place))
+        short = self.folder / "halb ü.lagtape"
+        short.write_bytes(Path(STALL).read_bytes()[:50_000])
+        self.assertFalse(lagtape.open(short).report()["complete"])
+        gone = lagtape.reports(short)
+        short.unlink()
+        row = pyarrow.table(gone).to_pylist()[0]
+        self.assertEqual((row["capture"], row["verdict"]), (str(short), "unreadable"))
+        with self.assertRaises(FileNotFoundError) as missing:
+            lagtape.open(short)
+        self.assertEqual(missing.exception.filename, str(short))
         rows = pyarrow.table(lagtape.damage(self.folder / "fleet")).to_pylist()
         self.assertEqual([(Path(row["capture"]).name, row["used"]) for row in rows],
                          [("damaged.lagtape", True), ("text.lagtape", False)])

@@ -17,8 +17,10 @@ use crate::report::text::OneLine;
 
 /// Ending of a capture's name.
 const EXTENSION: &str = "lagtape";
-/// Folders below a capture folder that are looked into.
+/// Folders below a capture folder that are looked into, …
 const MAX_DEPTH: usize = 4;
+/// … and below a folder that stands for its captures, such as a mirrored bucket.
+const MOST_DEPTH: usize = 64;
 /// Directory entries that a listing reads at most.
 const MAX_ENTRIES: usize = 100_000;
 /// Longest id or path.
@@ -37,7 +39,7 @@ pub fn with_folders(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     for path in paths {
         let before = captures.len();
         if path.is_dir() {
-            below(path, MAX_DEPTH, &mut captures)?;
+            below(path, MOST_DEPTH, &mut captures)?;
             captures[before..].sort();
         }
         if captures.len() == before {

@@ -102,6 +102,7 @@ pub fn whole_index(
     if rest.next_record()?.is_some() || !rest.losses().is_empty() {
         return Ok(None);
     }
+    drop(rest);
     let mut checkpoints = Vec::new();
     let mut bytes = Vec::new();
     let mut next = Some(last);

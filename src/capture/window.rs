@@ -3,6 +3,7 @@
 //! The single buffer grows only as bytes arrive, so a length that a file merely claims costs nothing.
 //! It holds the bytes under examination and one more chunk.
 
+use std::cell::Cell;
 use std::io::{self, ErrorKind, Read};
 use std::ops::Range;
 
@@ -11,6 +12,12 @@ pub(super) const CHUNK: usize = 256 << 10;
 
 /// A buffer that grew beyond this for one long record shrinks again.
 const SPARE: usize = 16 << 20;
+
+thread_local! {
+    /// The buffer of the last window on this thread. One that is made anew for every capture costs as
+    /// many page faults as it is long.
+    static LAST: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// The bytes of a source that were read and not yet consumed.
 #[derive(Debug)]
@@ -22,7 +29,7 @@ pub(super) struct Window<R> {
 
 impl<R: Read> Window<R> {
     pub fn new(source: R) -> Self {
-        Window { source, buffer: Vec::new(), unread: 0..0 }
+        Window { source, buffer: LAST.take(), unread: 0..0 }
     }
 
     pub fn unread(&self) -> &[u8] {
@@ -52,5 +59,17 @@ impl<R: Read> Window<R> {
                 Err(error) => return Err(error),
             }
         }
+    }
+}
+
+impl<R> Drop for Window<R> {
+    fn drop(&mut self) {
+        // Where the thread is about to end, nobody wants it.
+        let _ = LAST.try_with(|last| {
+            let buffer = std::mem::take(&mut self.buffer);
+            if buffer.capacity() <= SPARE {
+                last.set(buffer);
+            }
+        });
     }
 }

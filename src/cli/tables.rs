@@ -10,6 +10,7 @@ use crate::app::{self, AnalyzeOptions, Outcome, TableTarget, TablesSummary, Tabl
 use crate::cli::progress::progress_bar;
 use crate::cli::stderr::Stderr;
 use crate::cli::stdout::unless_closed;
+use crate::edge::output::is_dash;
 use crate::parse::Misuse;
 use crate::report::table::{GroupKeys, TableForm, TableName, grouped_text};
 use crate::sweep::rows::Predicate;
@@ -77,6 +78,11 @@ impl TableArgs {
             bail!(Misuse::new(
                 "this lagtape was built without the feature parquet; write --arrow, which the same \
                  programs read, or use the Python module (docs/FLEET.md)"
+            ));
+        }
+        if is_dash(out) {
+            bail!(Misuse::new(
+                "tables are files, and - is none; name a folder, or of one table a file such as x.csv"
             ));
         }
         let is_file = out.extension().is_some_and(|ending| ending == form.ending());

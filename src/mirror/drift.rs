@@ -136,15 +136,16 @@ impl DriftWatch {
 impl MirrorDrift {
     /// A delta comes to a sample whose last delta was `last`.
     fn delta(&mut self, last: f32, held: f32, came: f32) {
-        let is_telling = last.abs() >= LEAST_DELTA && !may_be_exact(held);
-        if !is_telling {
+        let is_rest = last.abs() >= LEAST_DELTA && f64::from(came.abs()) <= step(last) / 2.0;
+        // Most deltas are audio of their own, and cost no more than this.
+        if !is_rest || may_be_exact(held) {
             return;
         }
         if came == 0.0 {
             self.uncorrected += 1;
             // Errors lie anywhere within half a step.
             self.uncorrected_squares += step(last).powi(2) / 12.0;
-        } else if f64::from(came.abs()) <= step(last) / 2.0 {
+        } else {
             self.corrected += 1;
         }
     }
@@ -157,8 +158,17 @@ fn may_be_exact(held: f32) -> bool {
 
 /// The distance of a half of that size to the next.
 fn step(value: f32) -> f64 {
-    let exponent = f64::from(value.abs()).log2().floor().max(-14.0);
-    (exponent - 10.0).exp2()
+    const LEAST_EXPONENT: i32 = -14;
+    if value.is_infinite() {
+        return f64::INFINITY;
+    }
+    let exponent = match value.is_nan() {
+        true => LEAST_EXPONENT,
+        false => ((value.to_bits() >> 23) & 0xFF) as i32 - 127,
+    };
+    // 2 to that power, as the exponent is all that such a number has.
+    let power = exponent.max(LEAST_EXPONENT) - 10;
+    f64::from_bits(((power + 1023) as u64) << 52)
 }
 
 /// What a raw slice is beside the mirror.
@@ -252,6 +262,15 @@ mod tests {
         assert!(error > 1.3 * rounding, "{error} of {rounding}: {seen:?}");
         let left = seen.uncorrected_rms().unwrap();
         assert!(left > 1e-7 && left < 1e-3, "{left}");
+    }
+
+    #[test]
+    fn a_step_is_that_of_a_half_of_the_same_size() {
+        let values = [0.0, 1e-30, 6.1e-5, 0.003_906_25, 0.124_999_99, 0.125, -0.3, 1.0, 65_504.0];
+        for value in values.into_iter().chain([f32::INFINITY, f32::NAN]) {
+            let exponent = f64::from(value.abs()).log2().floor().max(-14.0);
+            assert_eq!(step(value), (exponent - 10.0).exp2(), "{value}");
+        }
     }
 
     #[test]

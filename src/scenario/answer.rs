@@ -72,7 +72,7 @@ enum AnswerWay<'a> {
     /// With the recorded slices as they were, and why.
     Moved(OpenLoopAnswer, String),
     /// By runs of the model.
-    Modelled(Modelled<'a>, &'static str),
+    Modelled(Box<Modelled<'a>>, &'static str),
 }
 
 /// What answers by the model start from, before anything changes.
@@ -446,7 +446,7 @@ impl Prepared<'_> {
         scenario: &Scenario,
         reason: &'static str,
     ) -> Result<AnswerWay<'_>, NoAnswer> {
-        Ok(AnswerWay::Modelled(self.recording.modelled(scenario)?, reason))
+        Ok(AnswerWay::Modelled(Box::new(self.recording.modelled(scenario)?), reason))
     }
 
     fn modelled(&self, scenario: &Scenario, from: &Modelled<'_>, reason: &str) -> ScenarioAnswer {

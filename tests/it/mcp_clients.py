@@ -102,6 +102,8 @@ async def use_everything(client):
     seen["path"] = stopped["path"]
 
     await use("capture_list")
+    fleet = await use("capture_list", by="verdict")
+    assert fleet["sums"]["worst"][0]["id"] == "stall", fleet
     seen["opened"] = await use("capture_open", capture="stall")
     await use("capture_lag_report", capture="stall", include_timeline=True)
     await use("capture_diagnose", capture="stall", proof=False)

@@ -4,26 +4,27 @@
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 use lagtape::app::{self, AnalyzeOptions, Outcome, TableTarget, TablesSummary, TablesVerb};
 use lagtape::report::table::{GroupKeys, TableForm, TableName};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::program::{check, check_complaint};
+use crate::program::{check, check_complaint, command_behind};
 
 const STALL: &str = "captures/stall.lagtape";
 const HEALTHY: &str = "captures/healthy.lagtape";
 /// More than after which everything is safe.
 const MANY: usize = 150;
 
-/// A folder with a sound capture and many that were cut short, one of them with an odd name.
+/// A folder with a sound capture and many that were cut short, one of them with an odd name far below.
 fn fleet() -> (TempDir, PathBuf) {
     let folder = TempDir::new().unwrap();
     let captures = folder.path().join("captures");
-    fs::create_dir_all(captures.join("über alles")).unwrap();
-    fs::copy(STALL, captures.join("über alles/000 ä.lagtape")).unwrap();
+    let deep = captures.join("über alles/2026/11/23/host/eu");
+    fs::create_dir_all(&deep).unwrap();
+    fs::copy(STALL, deep.join("000 ä.lagtape")).unwrap();
     let bytes = fs::read(HEALTHY).unwrap();
     for number in 1..MANY {
         fs::write(captures.join(format!("{number:03}.lagtape")), &bytes[..200]).unwrap();
@@ -75,7 +76,8 @@ fn lies(folder: &Path) -> Vec<(String, Vec<u8>)> {
 #[test]
 fn a_run_that_was_ended_is_gone_on_with_to_the_same_bytes() {
     let (folder, captures) = fleet();
-    for form in [TableForm::Csv, TableForm::Jsonl, TableForm::Arrow] {
+    let parquet = cfg!(feature = "parquet").then_some(TableForm::Parquet);
+    for form in [TableForm::Csv, TableForm::Jsonl, TableForm::Arrow].into_iter().chain(parquet) {
         let whole = folder.path().join(format!("whole-{}", form.ending()));
         let done = run(&captures, &verb(form, &whole), usize::MAX).unwrap();
         assert_eq!((done.outcome, done.resumed), (Outcome::Lag, 0));
@@ -133,17 +135,54 @@ fn two_runs_do_not_write_into_one_another() {
     assert_eq!(done.groups.captures(), MANY);
 }
 
+/// A small disk of its own, which fills up, is given more room, and is copied out of; `None` where this
+/// machine lets nobody mount one.
+fn on_a_small_disk(captures: &str, form: &str, copied: &Path) -> Option<Output> {
+    let disk = TempDir::new().unwrap();
+    let script = "mount -t tmpfs -o size=80k lagtape \"$1\" || exit 77
+        \"$0\" analyze \"$2\" --threads 1 $3 \"$1/tables ü\"; echo $?
+        ls \"$1/tables ü\"; mount -o remount,size=64m \"$1\" || exit 77
+        \"$0\" analyze \"$2\" --threads 1 $3 \"$1/tables ü\" --resume > \"$1/said\"; echo $?
+        cp -r \"$1/tables ü\" \"$4\"";
+    let program = env!("CARGO_BIN_EXE_lagtape");
+    let before = ["--mount", "sh", "-c", script, program];
+    let mut command = Command::new("unshare");
+    command.args(before).arg(disk.path()).args([captures, form]).arg(copied);
+    let ran = command.output().ok()?;
+    (ran.status.code() == Some(0)).then_some(ran)
+}
+
 #[test]
 fn a_disk_that_is_full_costs_nothing_that_was_done() {
     let (folder, captures) = fleet();
+    let captures = captures.to_str().unwrap();
+    for form in ["csv", "jsonl", "arrow"] {
+        let (copied, whole) =
+            (folder.path().join(form), folder.path().join(format!("{form} whole")));
+        let flag = format!("--{form}");
+        let Some(ran) = on_a_small_disk(captures, &flag, &copied) else {
+            eprintln!("SKIPPED: the right to mount is missing");
+            return;
+        };
+        let (said, printed) = (ran.stderr.escape_ascii(), String::from_utf8(ran.stdout).unwrap());
+        let said = said.to_string();
+        assert!(said.contains("--resume goes on with it"), "{said}");
+        assert!(said.contains("No space left on device"), "{said}");
+        // Nothing is in its place before all is whole.
+        assert_eq!(printed.lines().collect::<Vec<_>>(), ["1", "4"], "{said}");
+        check(&["analyze", captures, &flag, whole.to_str().unwrap()], 4);
+        assert!(lies(&copied) == lies(&whole), "{form} differs");
+    }
+}
+
+#[test]
+fn a_file_that_grows_too_long_costs_nothing_that_was_done() {
+    let (folder, captures) = fleet();
     let (captures, out) = (captures.to_str().unwrap(), folder.path().join("out"));
     let out = out.to_str().unwrap();
-    // Files may not be longer than so many blocks, as on a disk that is full.
-    let limited = format!(
-        "trap '' XFSZ; ulimit -f 8; exec {} analyze '{captures}' --jsonl '{out}'",
-        env!("CARGO_BIN_EXE_lagtape")
-    );
-    let ran = Command::new("sh").args(["-c", &limited]).output().unwrap();
+    let limit = "trap '' XFSZ; ulimit -f 8; exec \"$0\" \"$@\"";
+    let words = ["analyze", captures, "--jsonl", out];
+    let ran = command_behind(&["sh", "-c", limit], &words).output().unwrap();
     let said = String::from_utf8_lossy(&ran.stderr);
     assert_eq!(ran.status.code(), Some(1), "{said}");
     assert!(said.contains("--resume goes on with it"), "{said}");
@@ -159,11 +198,20 @@ fn what_cannot_be_read_has_a_row_and_what_cannot_be_written_a_sentence() {
     let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     fs::create_dir(at("empty")).unwrap();
     fs::write(at("text.lagtape"), "this is no capture\n").unwrap();
+    fs::write(at("nothing.lagtape"), "").unwrap();
     let mut damaged = fs::read(STALL).unwrap();
     let middle = damaged.len() / 2;
+    fs::write(at("cut short, über alles.lagtape"), &damaged[..middle]).unwrap();
     damaged[middle] ^= 1;
     fs::write(at("damaged.lagtape"), damaged).unwrap();
-    let files = [STALL.to_owned(), at("damaged.lagtape"), at("text.lagtape")];
+    let files = [
+        STALL.to_owned(),
+        at("damaged.lagtape"),
+        at("text.lagtape"),
+        at("cut short, über alles.lagtape"),
+        at("nothing.lagtape"),
+        at("none.lagtape"),
+    ];
     let words: Vec<_> = ["analyze"].into_iter().chain(files.iter().map(String::as_str)).collect();
     let out = at("out");
     let (_, said) = check(&[&words[..], &["--jsonl", &out]].concat(), 1);
@@ -173,15 +221,28 @@ fn what_cannot_be_read_has_a_row_and_what_cannot_be_written_a_sentence() {
         lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     };
     let verdicts: Vec<_> = rows("captures").iter().map(|row| row["verdict"].clone()).collect();
-    assert_eq!(verdicts, ["LAG", "LAG", "unreadable"]);
+    let expected = ["LAG", "LAG", "unreadable", "healthy", "unreadable", "unreadable"];
+    assert_eq!(verdicts, expected);
+    let names: Vec<_> = rows("captures").iter().map(|row| row["capture"].clone()).collect();
+    assert_eq!(names, files);
     let damage = rows("damage");
-    assert_eq!((damage[0]["used"].clone(), damage[1]["used"].clone()), (true.into(), false.into()));
+    let used: Vec<_> = damage.iter().map(|row| row["used"].clone()).collect();
+    assert_eq!(used, [true, false, false, false]);
     assert!(damage[0]["offset"].as_u64().unwrap() > 0);
+    assert!(damage[3]["reason"].as_str().unwrap().contains("none.lagtape"), "{}", damage[3]);
+    // One that was cut short is not damaged: it has no end.
+    let complete: Vec<_> = rows("captures").iter().map(|row| row["complete"].clone()).collect();
+    assert_eq!(complete[..4], [json!(true), json!(true), Value::Null, json!(false)]);
 
     check_complaint(&[&words[..], &["--jsonl", &out]].concat(), 1, "use --force to replace it");
     check_complaint(&["analyze", &at("empty"), "--csv", &at("x")], 1, "there is no capture in");
     check_complaint(&["analyze", STALL, "--csv", &at("text.lagtape")], 2, "is a file");
     check_complaint(&["analyze", STALL, "--csv", &at("text.lagtape/x")], 1, "cannot write into");
+    fs::create_dir_all(at("in the way/captures.csv")).unwrap();
+    check_complaint(&["analyze", STALL, "--csv", &at("in the way")], 1, "is not a plain file");
+    #[cfg(target_os = "linux")]
+    check_complaint(&["analyze", STALL, "--csv", "/proc/x.csv"], 1, "cannot write into /proc");
+    check_complaint(&["analyze", STALL, "--jsonl", "-"], 2, "tables are files");
     check_complaint(&["analyze", STALL, "--arrow", &at("x"), "--tables", "slice"], 2, "slices");
     check_complaint(&["analyze", STALL, "--by", "clint"], 2, "did you mean client?");
     check_complaint(&["analyze", STALL, "--resume"], 2, "there is no file to write");
@@ -198,6 +259,7 @@ fn one_table_is_one_file_with_the_columns_of_query() {
     let out = folder.path().join("slices.csv");
     let out = out.to_str().unwrap();
     check(&["analyze", STALL, "--csv", out, "--tables", "slices"], 4);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     let table = fs::read_to_string(out).unwrap();
     let (asked, _) = check(&["query", STALL, "slices", "--csv"], 0);
     let without_capture = table.lines().map(|line| line.split_once(',').unwrap().1);

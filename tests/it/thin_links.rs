@@ -26,7 +26,8 @@ struct Session {
 impl Session {
     fn simulated(&self, folder: &Path) -> PathBuf {
         let Session { link, seed, dialect, channels } = *self;
-        let out = folder.join(format!("{seed}-{dialect:?}-{}.lagtape", link.replace([':', '/'], "-")));
+        let out =
+            folder.join(format!("{seed}-{dialect:?}-{}.lagtape", link.replace([':', '/'], "-")));
         let verb = SimulateVerb {
             trouble: link.parse().unwrap(),
             seed,

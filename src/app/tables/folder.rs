@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
+use super::columnar::{self, Batches};
 use super::{Sums, TablesVerb};
 use crate::edge::{files, output};
 use crate::parse::Misuse;
 use crate::report::table::{
-    ArrowBlock, ArrowFile, Batch, Column, TableForm, TableName, TabledCapture, csv_head, csv_line,
-    json_line,
+    BatchBuilder, Column, TableForm, TableName, TabledCapture, csv_head, csv_line, json_line,
 };
 
 /// After so many captures everything is safe, …
@@ -81,14 +81,21 @@ pub struct TableFiles {
 
 struct TableFile {
     table: TableName,
-    columns: Vec<&'static Column>,
     form: TableForm,
     /// Where it goes once it is whole.
     place: PathBuf,
     path: PathBuf,
     file: BufWriter<File>,
-    batch: Batch,
+    rows: Rows,
     state: FileState,
+}
+
+/// How rows get into a file.
+enum Rows {
+    Csv(Vec<&'static Column>),
+    Jsonl(Vec<&'static Column>),
+    /// Batch after batch as a stream, of which the file is made in the end.
+    Batches(Box<Batches>),
 }
 
 /// How far a run came.
@@ -106,7 +113,6 @@ struct Progress {
 struct FileState {
     bytes: u64,
     rows: u64,
-    blocks: Vec<ArrowBlock>,
 }
 
 impl TableFiles {
@@ -147,6 +153,9 @@ impl TableFiles {
             ),
             _ => None,
         };
+        if let Some(odd) = places.iter().find(|place| place.exists() && !place.is_file()) {
+            bail!("{} is not a plain file; name another place to write to", odd.display());
+        }
         let is_placing = before.as_ref().is_some_and(|before| before.finished);
         let there = places.iter().find(|place| place.exists());
         if let Some(there) = there.filter(|_| !target.force && !is_placing) {
@@ -203,6 +212,7 @@ impl TableFiles {
         self.progress.sums = sums.clone();
         let path = self.unfinished.join(PROGRESS);
         output::write(&path, &serde_json::to_vec(&self.progress)?, true)
+            .with_context(|| kept(&path, &self.unfinished))
     }
 
     /// Puts all files into their places; returns these with their rows.
@@ -214,7 +224,8 @@ impl TableFiles {
         }
         let mut written = Vec::new();
         for file in self.files {
-            written.push(file.finish()?);
+            let failed = file.failed(&self.unfinished);
+            written.push(file.finish().context(failed)?);
         }
         let _ = fs::remove_dir_all(&self.unfinished);
         Ok(written)
@@ -240,23 +251,20 @@ impl TableFile {
         file.set_len(state.bytes).with_context(context)?;
         file.seek(SeekFrom::Start(state.bytes)).with_context(context)?;
         let columns: Vec<_> = table.columns_of_many().collect();
-        let (file, batch) = (BufWriter::new(file), Batch::empty(&columns));
-        let mut opened = TableFile { table, columns, form, place, path, file, batch, state };
+        let (rows, head) = match form {
+            TableForm::Csv => (Rows::Csv(columns.clone()), csv_head(&columns).into_bytes()),
+            TableForm::Jsonl => (Rows::Jsonl(columns), Vec::new()),
+            TableForm::Arrow | TableForm::Parquet => {
+                let (batches, head) = Batches::begin(BatchBuilder::new(table, columns))?;
+                (Rows::Batches(Box::new(batches)), head)
+            }
+        };
+        let file = BufWriter::new(file);
+        let mut opened = TableFile { table, form, place, path, file, rows, state };
         if opened.state.bytes == 0 {
-            opened.begin().with_context(|| opened.failed(unfinished))?;
+            opened.write(&head).with_context(|| opened.failed(unfinished))?;
         }
         Ok(opened)
-    }
-
-    fn begin(&mut self) -> std::io::Result<()> {
-        match self.form {
-            TableForm::Csv => self.write(csv_head(&self.columns).as_bytes()),
-            TableForm::Jsonl => Ok(()),
-            TableForm::Arrow | TableForm::Parquet => {
-                let bytes = ArrowFile::new(self.table, &self.columns).begin();
-                self.write(&bytes)
-            }
-        }
     }
 
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
@@ -264,67 +272,66 @@ impl TableFile {
         self.file.write_all(bytes)
     }
 
-    fn add(&mut self, of: &TabledCapture) -> std::io::Result<()> {
+    fn add(&mut self, of: &TabledCapture) -> Result<()> {
         let rows = of.count(self.table);
         self.state.rows += rows as u64;
-        if matches!(self.form, TableForm::Arrow | TableForm::Parquet) {
-            self.batch.add(of, self.table, &self.columns, |_| true);
-            return if self.batch.rows >= BATCH_ROWS { self.end_batch() } else { Ok(()) };
+        let cell = |row| move |column: &&'static Column| column.cell(of, row);
+        let mut lines = String::new();
+        match &mut self.rows {
+            Rows::Csv(columns) => {
+                (0..rows).for_each(|row| lines += &csv_line(columns.iter().map(cell(row))));
+            }
+            Rows::Jsonl(columns) => {
+                (0..rows)
+                    .for_each(|row| lines += &json_line(columns, columns.iter().map(cell(row))));
+            }
+            Rows::Batches(batches) => {
+                batches.rows.add(of, |_| true);
+                return if batches.rows.rows() >= BATCH_ROWS { self.end_batch() } else { Ok(()) };
+            }
         }
-        for row in 0..rows {
-            let cells = self.columns.iter().map(|column| column.cell(of, row));
-            let line = match self.form {
-                TableForm::Csv => csv_line(cells),
-                _ => json_line(&self.columns, cells),
-            };
-            self.write(line.as_bytes())?;
+        Ok(self.write(lines.as_bytes())?)
+    }
+
+    fn end_batch(&mut self) -> Result<()> {
+        let Rows::Batches(batches) = &mut self.rows else { return Ok(()) };
+        if batches.rows.rows() > 0 {
+            let bytes = batches.end()?;
+            self.write(&bytes)?;
         }
         Ok(())
     }
 
-    fn end_batch(&mut self) -> std::io::Result<()> {
-        if self.batch.rows == 0 {
-            return Ok(());
-        }
-        let batch = self.batch.take();
-        let (bytes, block) =
-            ArrowFile::new(self.table, &self.columns).batch(self.state.bytes, &batch);
-        self.state.blocks.push(block);
-        self.write(&bytes)
-    }
-
-    fn make_safe(&mut self) -> std::io::Result<()> {
+    fn make_safe(&mut self) -> Result<()> {
         self.end_batch()?;
         self.file.flush()?;
-        self.file.get_ref().sync_data()
+        Ok(self.file.get_ref().sync_data()?)
     }
 
-    /// Puts it into its place.
+    /// Puts it into its place; returns that and its rows.
     fn finish(mut self) -> Result<(PathBuf, u64)> {
-        let written = (self.place.clone(), self.state.rows);
-        let placing = || format!("cannot write {}", written.0.display());
-        if matches!(self.form, TableForm::Arrow | TableForm::Parquet) {
-            let end = ArrowFile::new(self.table, &self.columns).end(&self.state.blocks);
-            self.file.write_all(&end).with_context(placing)?;
-        }
-        self.file.flush().with_context(placing)?;
-        self.file.get_ref().sync_data().with_context(placing)?;
+        self.file.flush()?;
+        self.file.get_ref().sync_data()?;
         drop(self.file);
-        #[cfg(feature = "parquet")]
-        if self.form == TableForm::Parquet {
-            super::parquet::convert(&self.path).with_context(placing)?;
+        match self.rows {
+            Rows::Batches(_) => columnar::place(&self.path, self.form, &self.place)?,
+            Rows::Csv(_) | Rows::Jsonl(_) => fs::rename(&self.path, &self.place)?,
         }
-        fs::rename(&self.path, &self.place).with_context(placing)?;
-        Ok(written)
+        Ok((self.place, self.state.rows))
     }
 
     fn failed(&self, unfinished: &Path) -> String {
-        format!(
-            "cannot write {}; what was done is kept in {}, and --resume goes on with it",
-            self.place.display(),
-            unfinished.display()
-        )
+        kept(&self.place, unfinished)
     }
+}
+
+/// What is said when a file cannot be written.
+fn kept(file: &Path, unfinished: &Path) -> String {
+    format!(
+        "cannot write {}; what was done is kept in {}, and --resume goes on with it",
+        file.display(),
+        unfinished.display()
+    )
 }
 
 /// Locks the folder, as two runs would write into one another.

@@ -1,9 +1,8 @@
 //! Captures as tables: each capture read once, its rows handed out in the order of the captures, memory
 //! that of a few captures however many there are.
 
+mod columnar;
 mod folder;
-#[cfg(feature = "parquet")]
-mod parquet;
 mod what_ifs;
 
 use std::fs;

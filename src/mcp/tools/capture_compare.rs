@@ -20,7 +20,7 @@ use crate::report::compare::{self, Comparison, FigureComparison};
 pub(super) struct CompareArgs {
     /// Its id or path
     capture: String,
-    /// The capture to compare it with
+    /// The other's
     with: String,
 }
 

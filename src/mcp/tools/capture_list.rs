@@ -7,10 +7,11 @@ use anyhow::Result;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::fleet_sums::FleetSums;
 use crate::app::{self, AnalyzeOptions};
 use crate::mcp::answer::{ToolAnswer, clipped, cursor, page};
 use crate::mcp::args::limit;
-use crate::mcp::call::Call;
+use crate::mcp::call::{Call, Job};
 use crate::mcp::options::Toolset;
 use crate::mcp::shared::Shared;
 use crate::mcp::tool::{AboutTool, Effect};
@@ -20,6 +21,8 @@ use crate::mcp::views;
 pub(super) struct ListArgs {
     /// Only captures whose id contains this
     contains: Option<String>,
+    /// Sum them up instead, in groups: "client,day", verdict, cause, host, metadata.NAME
+    by: Option<String>,
     /// Captures at most, 20 unless given, up to 100
     limit: Option<u64>,
     /// next_cursor of the last answer
@@ -28,7 +31,10 @@ pub(super) struct ListArgs {
 
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct CaptureList {
-    captures: Vec<CaptureLine>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    captures: Option<Vec<CaptureLine>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sums: Option<FleetSums>,
     /// Captures there are
     total: u64,
 }
@@ -100,7 +106,7 @@ impl CaptureLine {
 pub(super) const CAPTURE_LIST: AboutTool = AboutTool {
     name: "capture_list",
     title: "List captures",
-    description: "Lists recorded sessions with what each shows, the newest first. Their ids are what the other capture_ \
+    description: "Lists recorded sessions with what each shows, the newest first, or sums them up. Their ids are what the other capture_ \
      tools take.",
     set: Toolset::Replay,
     effect: Effect::Reads,
@@ -114,19 +120,40 @@ pub(super) async fn capture_list(
     let (start, most) = (cursor(args.cursor.as_deref())?, limit(args.limit, 20, 100));
     let running: Vec<_> =
         shared.sessions.all().into_iter().filter(|held| held.is_running()).collect();
+    let folders = Arc::clone(&shared);
+    let list = move || {
+        let mut listed = folders.captures.list()?;
+        if let Some(part) = &args.contains {
+            listed.retain(|listed| listed.id.contains(part));
+        }
+        anyhow::Ok(listed)
+    };
+    if let Some(by) = args.by {
+        let (by, folders) = (by.parse()?, Arc::clone(&shared));
+        let run = move |job: &Job| {
+            // Sessions that are still recorded have no end yet.
+            let is_whole =
+                |of: &app::ListedCapture| !running.iter().any(|held| held.path == of.path);
+            let listed = list()?.into_iter().filter(is_whole);
+            let paths: Vec<_> = listed.map(|listed| listed.path).collect();
+            let total = paths.len() as u64;
+            Ok((FleetSums::of(paths, by, (start, most), &folders.captures, job)?, total))
+        };
+        let ((sums, cut), total) = call.steps("summing up", run).await?;
+        let next = match sums.worst_id() {
+            Some(id) => format!("capture_diagnose {{\"capture\": \"{id}\"}}"),
+            None => "capture_list without by names them".to_owned(),
+        };
+        let summary = sums.summary.clone();
+        let body = CaptureList { captures: None, sums: Some(sums), total };
+        return Ok(ToolAnswer::new(summary, body).next([next]).cut(cut));
+    }
     let line = move |listed: &app::ListedCapture| {
         let writer = running.iter().find(|held| held.path == listed.path);
         CaptureLine::of(listed, writer.map(|held| held.handle.clone()))
     };
-    let folders = Arc::clone(&shared);
     let (captures, cut) = call
-        .work("listing", move || {
-            let mut listed = folders.captures.list()?;
-            if let Some(part) = &args.contains {
-                listed.retain(|listed| listed.id.contains(part));
-            }
-            Ok(page("captures", listed.iter().map(line), start, most))
-        })
+        .work("listing", move || Ok(page("captures", list()?.iter().map(line), start, most)))
         .await?;
     let total = cut.as_ref().map_or(captures.len() as u64, |cut| cut.total);
     let first =
@@ -138,5 +165,7 @@ pub(super) async fn capture_list(
             "headless_start records one, also without a server".to_owned(),
         ),
     };
-    Ok(ToolAnswer::new(summary, CaptureList { captures, total }).next([next]).cut(cut))
+    Ok(ToolAnswer::new(summary, CaptureList { captures: Some(captures), sums: None, total })
+        .next([next])
+        .cut(cut))
 }

@@ -32,7 +32,7 @@ pub struct SweepCall {
     capture: String,
     /// "lead-floor=0.25..2:0.05", "down=100KB/s,200KB/s", or a name alone; several make a cross product
     vary: Vec<String>,
-    /// Search for the smallest change of the knob after which this holds in all runs: "lag_s == 0",
+    /// Search for the smallest change after which this holds in all runs: "lag_s == 0",
     /// "slices_behind == 0", "lead_p5 >= 0.1", "staleness_p95 < 1"
     find: Option<String>,
     #[serde(flatten)]
@@ -92,7 +92,7 @@ pub const CAPTURE_SWEEP: AboutTool = AboutTool {
     name: "capture_sweep",
     title: "Sweep what-ifs",
     description: "Tries many values of one or more settings, or with find searches for the smallest change that \
-     would have prevented the lag: vary [\"lead-floor=0.25..2:0.05\"], find \"lag_s == 0\".",
+     would have prevented the lag.",
     set: Toolset::Replay,
     effect: Effect::Reads,
 };

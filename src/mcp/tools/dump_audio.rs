@@ -23,7 +23,7 @@ use crate::report::text::{Bytes, Figure};
 use crate::report::wav;
 use crate::scenario::model::DEFAULT_MEMBERS;
 
-/// Which audio.
+// Without a description: its words say what they are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum AudioChoice {
@@ -38,7 +38,6 @@ pub(super) enum AudioChoice {
 pub(super) struct CaptureAudioArgs {
     /// Its id or path
     capture: String,
-    /// heard, or buffer
     #[serde(default)]
     what: AudioChoice,
     /// Only so many seconds before the end
@@ -216,7 +215,6 @@ fn audio_name(id: &str, args: &CaptureAudioArgs) -> String {
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct LiveAudioArgs {
     handle: String,
-    /// heard, or buffer
     #[serde(default)]
     what: AudioChoice,
     /// Only the last so many seconds

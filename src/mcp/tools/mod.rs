@@ -13,6 +13,7 @@ mod capture_report;
 mod capture_sweep;
 mod capture_timeline;
 mod dump_audio;
+mod fleet_sums;
 mod headless_lag_report;
 mod headless_observe;
 mod headless_playback;

@@ -12,7 +12,7 @@ const MAX_LINES: usize = 100;
 /// The worst captures, and a line for each group.
 #[must_use]
 pub fn grouped_text(all: &GroupedCaptures) -> String {
-    let mut out = format!("{} captures: {}\n", all.captures(), counts(all.all()));
+    let mut out = format!("{} captures: {}\n", all.captures(), counts_in_words(all.all()));
     let worst = all.worst_captures();
     if !worst.is_empty() {
         out += "\n  verdict       bad s   from s  cause                  capture\n";
@@ -71,7 +71,9 @@ fn worst_line(worst: &WorstCapture) -> String {
     )
 }
 
-fn counts(of: &CaptureGroup) -> String {
+/// How many have which standing, such as `3 with LAG, 9 healthy`.
+#[must_use]
+pub fn counts_in_words(of: &CaptureGroup) -> String {
     let standings = Standing::ALL.map(|standing| (of.standing(standing), standing.in_words()));
     let others = [(of.unreadable, "unreadable"), (of.damaged, "of them damaged")];
     let counts = standings.into_iter().chain(others).filter(|(count, _)| *count > 0);

@@ -1,17 +1,14 @@
 //! Captures as tables: what columns there are, of which type and in which unit, and what stands in a row.
 //!
 //! Enters: what an engine made of a capture, or why it could not be read. Leaves: cells of a
-//! [`TableName`]'s columns, [`Batch`]es of them, and lines or bytes for files. `query`, the files of
+//! [`TableName`]'s columns, lines of text and batches of Arrow's for files. `query`, the files of
 //! `analyze` and the Python module have their columns from here and from nowhere else. Whole numbers are
 //! signed, for engines that know no others; nothing stands where a value is not known.
 
 #[cfg(feature = "arrow")]
 mod arrow;
-mod arrow_file;
-mod batch;
 mod captures;
 mod details;
-mod flat;
 mod group_text;
 mod groups;
 mod histogram;
@@ -32,11 +29,9 @@ use crate::lag::stats::round;
 use crate::parse::nearest;
 
 #[cfg(feature = "arrow")]
-pub use arrow::{arrow_schema, record_batch};
-pub use arrow_file::{ArrowBlock, ArrowFile};
-pub use batch::{Batch, Values};
+pub use arrow::{BatchBuilder, arrow_schema};
 pub use captures::{Standing, standing};
-pub use group_text::grouped_text;
+pub use group_text::{counts_in_words, grouped_text};
 pub use groups::{CaptureGroup, GroupKeyError, GroupKeys, GroupedCaptures, WorstCapture};
 pub use histogram::{HistogramOf, Histograms, edges};
 pub use lines::{TableForm, csv_head, csv_line, json_line};

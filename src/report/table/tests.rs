@@ -57,44 +57,19 @@ fn columns_have_names_of_their_own_that_end_in_their_units() {
 #[test]
 fn a_cell_is_what_its_column_says() {
     let of = TabledCapture::unreadable("x".to_owned(), Some(3), "why".to_owned());
+    #[cfg(feature = "arrow")]
     for table in all() {
-        let columns: Vec<_> = table.columns_of_many().collect();
-        let mut batch = Batch::empty(&columns);
-        batch.add(&of, table, &columns, |_| true);
-        assert_eq!(batch.rows, of.count(table));
+        let mut rows = BatchBuilder::new(table, table.columns_of_many().collect());
+        rows.add(&of, |_| true);
+        let batch = rows.take().unwrap();
+        assert_eq!((batch.num_rows(), rows.rows()), (of.count(table), 0));
+        assert_eq!(batch.schema(), *rows.schema());
     }
     let cell = |name: &str| TableName::Captures.chosen(&[name.to_owned()]).unwrap()[0].cell(&of, 0);
     assert_eq!(cell("verdict"), Cell::Word("unreadable".to_owned()));
     assert_eq!((cell("file_bytes"), cell("bad_s")), (Cell::Whole(3), Cell::Unknown));
     let unknown = TableName::Ticks.chosen(&["lead_s".to_owned()]).unwrap_err().to_string();
     assert!(unknown.contains("its columns are capture, t_s, seq"), "{unknown}");
-}
-
-#[test]
-fn an_arrow_file_says_where_its_batches_are() {
-    let of = TabledCapture::unreadable("x".to_owned(), None, "why".to_owned());
-    let columns: Vec<_> = TableName::Captures.columns_of_many().collect();
-    let file = ArrowFile::new(TableName::Captures, &columns);
-    let (mut bytes, mut blocks) = (file.begin(), Vec::new());
-    for _ in 0..3 {
-        let mut batch = Batch::empty(&columns);
-        batch.add(&of, TableName::Captures, &columns, |_| true);
-        let (more, block) = file.batch(bytes.len() as u64, &batch);
-        assert_eq!(more.len() as u64, block.head + block.body);
-        bytes.extend(more);
-        blocks.push(block);
-    }
-    for block in &blocks {
-        assert!(block.offset.is_multiple_of(64) && block.head.is_multiple_of(64));
-        let at = block.offset as usize;
-        assert_eq!(bytes[at..at + 4], [0xFF; 4]);
-        let described = u32::from_le_bytes(bytes[at + 4..at + 8].try_into().unwrap());
-        assert_eq!(u64::from(described) + 8, block.head);
-    }
-    let end = file.end(&blocks);
-    let tail = end.len() - 10;
-    let footer = u32::from_le_bytes(end[tail..tail + 4].try_into().unwrap()) as usize;
-    assert_eq!((footer + 18, &end[tail + 4..]), (end.len(), &b"ARROW1"[..]));
 }
 
 #[test]

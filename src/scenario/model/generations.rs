@@ -302,7 +302,8 @@ impl Sizes {
             NewFrames { per_frame, more_if_all: more_if_all.max(-per_frame), per_once };
         let own = |size: &Size| {
             let new = new_frames.cost(size.coverage, size.frames) / f64::from(size.frames);
-            (size.bytes_per_frame - new).max(0.0)
+            // Below 0 where a slice goes where much was rendered before, and costs less than new frames do.
+            size.bytes_per_frame - new
         };
         let mut known: Vec<f64> = telling().map(own).collect();
         if known.is_empty() {

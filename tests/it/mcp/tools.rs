@@ -250,6 +250,47 @@ fn two_captures_are_compared_figure_by_figure() {
 }
 
 #[test]
+fn a_folder_is_summed_up_by_groups() {
+    let folder = folder();
+    std::fs::create_dir(folder.path().join("deep")).unwrap();
+    std::fs::copy("captures/healthy.lagtape", folder.path().join("deep/ü b.lagtape")).unwrap();
+    std::fs::write(folder.path().join("text.lagtape"), "this is no capture\n").unwrap();
+    let mut client = Client::start(folder.path(), &[]);
+    let fleet = client.call("capture_list", &json!({"by": "verdict,metadata.place"}));
+    assert_eq!(fleet["summary"], "4 captures: 1 with LAG, 2 healthy, 1 unreadable");
+    let sums = &fleet["sums"];
+    assert_eq!((&fleet["total"], &sums["all"]["lag"]), (&json!(4), &json!(1)));
+    assert!(fleet.get("captures").is_none());
+    let worst = sums["worst"].as_array().unwrap();
+    assert_eq!(
+        (&worst[0]["id"], &worst[0]["cause"]),
+        (&json!("stall"), &json!("generation-stall"))
+    );
+    assert_eq!(worst.len(), 2);
+    let groups = sums["groups"].as_array().unwrap();
+    let named: Vec<_> =
+        groups.iter().map(|of| (of["verdict"].clone(), of["captures"].clone())).collect();
+    let expected = [("LAG", 1), ("healthy", 2), ("unreadable", 1)];
+    assert_eq!(named, expected.map(|(verdict, count)| (json!(verdict), json!(count))));
+    assert!(sums["damage"][0].as_str().unwrap().contains("not a lagtape capture"), "{fleet}");
+    // The same as the command line's.
+    let words = ["analyze", folder.path().to_str().unwrap(), "--by", "verdict"];
+    let printed = String::from_utf8(lagtape(&words).stdout).unwrap();
+    assert!(printed.starts_with(fleet["summary"].as_str().unwrap()), "{printed}");
+
+    let deep = client.call("capture_list", &json!({"contains": "deep/"}));
+    assert_eq!(deep["captures"][0]["id"], "deep/ü b");
+    let deep = client.call("capture_list", &json!({"contains": "deep/", "by": ""}));
+    assert_eq!((&deep["total"], &deep["sums"]["groups"]), (&json!(1), &json!([])));
+    let first = client.call("capture_list", &json!({"by": "down_bytes", "limit": 1}));
+    assert_eq!(first["truncated"]["next_cursor"], "1");
+    let none = client.call("capture_list", &json!({"contains": "nowhere", "by": "client"}));
+    assert_eq!((&none["total"], &none["sums"]["worst"]), (&json!(0), &json!([])));
+    let odd = client.failure("capture_list", &json!({"by": "clint"}));
+    assert!(odd.contains("did you mean client?"), "{odd}");
+}
+
+#[test]
 fn lists_are_paged_without_gaps() {
     let folder = folder();
     let mut client = Client::start(folder.path(), &[]);
@@ -293,6 +334,7 @@ fn no_answer_is_longer_than_an_agent_can_read() {
     let mut client = Client::start(folder.path(), &[]);
     let calls = [
         ("capture_list", json!({"limit": 100})),
+        ("capture_list", json!({"by": "metadata.incident,down_bytes,host", "limit": 200})),
         ("capture_open", json!({"capture": "long", "format": "detailed"})),
         (
             "capture_lag_report",

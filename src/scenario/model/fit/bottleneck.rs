@@ -214,7 +214,7 @@ fn stretches(passed: &[Passed]) -> Vec<Stretch> {
     for stretch in stretches {
         match joined.last_mut() {
             Some(last) if (stretch.bytes_per_s / last.bytes_per_s - 1.0).abs() < SAME_RATE => {
-                last.to = stretch.to
+                last.to = stretch.to;
             }
             _ => joined.push(stretch),
         }
