@@ -6,6 +6,7 @@
 //! real server come from the folder that `LAGTAPE_GOLDEN` names, where it is set: each recording of one
 //! arm beside each of the other.
 
+#[expect(dead_code, reason = "the rows of the oracle are printed by another example")]
 #[path = "../tests/it/what_if_oracle/sessions.rs"]
 mod sessions;
 

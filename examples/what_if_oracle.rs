@@ -2,6 +2,7 @@
 //! it is not told. `cargo run --release --example what_if_oracle` prints that of changes, the same with
 //! ` -- incidents` that of incidents. The tests in tests/it/what_if_oracle hold it to them.
 
+#[expect(dead_code, reason = "other links are asked about by another example")]
 #[path = "../tests/it/what_if_oracle/sessions.rs"]
 mod sessions;
 

@@ -70,7 +70,7 @@ pub struct Prepared<'a> {
 /// How a scenario is answered.
 enum AnswerWay<'a> {
     /// With the recorded slices as they were, and why.
-    Moved(OpenLoopAnswer, String),
+    Moved(Box<OpenLoopAnswer>, String),
     /// By runs of the model.
     Modelled(Box<Modelled<'a>>, &'static str),
 }
@@ -360,7 +360,7 @@ impl Prepared<'_> {
         scratch: &mut Scratch,
     ) -> Result<ScenarioAnswer, NoAnswer> {
         Ok(match self.way(scenario, scratch)? {
-            AnswerWay::Moved(moved, reason) => ScenarioAnswer::of(moved, &reason),
+            AnswerWay::Moved(moved, reason) => ScenarioAnswer::of(*moved, &reason),
             AnswerWay::Modelled(from, reason) => self.modelled(scenario, &from, reason),
         })
     }
@@ -377,11 +377,12 @@ impl Prepared<'_> {
             .then(|| self.open_loop.answer(scenario, scratch))
             .transpose();
         match moved {
-            Ok(Some(moved)) if moved.tier == Tier::Exact => {
-                Ok(AnswerWay::Moved(moved, "Nothing that the server saw changes.".to_owned()))
-            }
+            Ok(Some(moved)) if moved.tier == Tier::Exact => Ok(AnswerWay::Moved(
+                Box::new(moved),
+                "Nothing that the server saw changes.".to_owned(),
+            )),
             Ok(Some(moved)) if need.tier == Tier::Horizon => {
-                Ok(AnswerWay::Moved(moved, need.reason.to_owned()))
+                Ok(AnswerWay::Moved(Box::new(moved), need.reason.to_owned()))
             }
             Err(error) if need.tier == Tier::Horizon => Err(error.into()),
             moved => match (self.by_model(scenario, need.reason), moved) {
@@ -389,7 +390,7 @@ impl Prepared<'_> {
                     let why = why.worded(self.options.wording);
                     let reason =
                         format!("The model has no answer ({why}), so recorded slices stay.");
-                    Ok(AnswerWay::Moved(moved, reason))
+                    Ok(AnswerWay::Moved(Box::new(moved), reason))
                 }
                 (Err(why), _) => Err(self.only_by_model(why, scenario)),
                 (modelled, _) => modelled,

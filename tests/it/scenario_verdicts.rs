@@ -97,7 +97,7 @@ fn check(seed: u64, scenarios: usize) -> (usize, usize) {
         let told = format!("{} {said:?}: {}", capture.display(), answer.reason);
         assert_eq!(answer.counterfactual.verdict.as_ref(), Some(&analysis.verdict), "{told}");
         let sweep = SweepVerb { scenario, ..SweepVerb::default() };
-        let swept = app::sweep(std::slice::from_ref(capture), &sweep, &mut |_, _| {
+        let swept = app::sweep(std::slice::from_ref(capture), &sweep, &|_, _| {
             std::ops::ControlFlow::Continue(())
         });
         let row = &swept.unwrap().rows[0];
