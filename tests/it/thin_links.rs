@@ -122,7 +122,7 @@ fn what_else_changes_goes_over_the_recorded_link() {
     let capture = session.simulated(folder.path());
     let recorded = reported(&capture);
     // The recorded rate is no change.
-    let same = asked(&capture, &["down=90KB/s"]).counterfactual.lag;
+    let same = asked(&capture, &["5s:down=90KB/s"]).counterfactual.lag;
     let (own_s, recorded_s) = (same.slices.lead_s.unwrap(), recorded.slices.lead_s.unwrap());
     assert!((own_s.p5 - recorded_s.p5).abs() < 0.1, "{own_s:?} for {recorded_s:?}");
     // With half of the turns half of the bytes have to pass.

@@ -53,7 +53,7 @@ pub use outcome::{ModelOutcome, Spread};
 pub use pacing::{Displaced, Rule};
 pub use perturbation::Perturbation;
 pub use queue::{Cause, Queue};
-pub use relink::{MAX_RANK_ERROR_S, Relinked};
+pub use relink::Relinked;
 pub use run::{Emitted, EmittedReport, Predicted, emit, predict};
 pub use spell::Spell;
 pub use trace::{MIN_SLICES, MIN_TICKS, Trace, TraceError, TracedSlice, TracedTick, Tracer};

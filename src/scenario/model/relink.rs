@@ -6,13 +6,14 @@
 
 use super::bottleneck::{Bottleneck, LinkAnew};
 use super::change::Change;
-use super::fit::{self, FactualError, Fit, FitError, MAX_MISSING_SHARE};
+use super::fit::{self, FactualError, Fit, FitError, MAX_RANK_ERROR_S};
 use super::generations::{Generation, shifted};
+use super::listener::Listener;
 use super::perturbation::Perturbation;
 use super::run::predict;
-use super::trace::Trace;
+use super::trace::{Trace, TracedSlice};
 use crate::lag::LagTracker;
-use crate::lag::stats::percentile;
+use crate::lag::stats::{fold_lead, percentile};
 use crate::peer::link::LinkOptions;
 use crate::time::Nanos;
 
@@ -23,8 +24,8 @@ const BUFFERS: i32 = 34;
 /// By how much longer than known the way may be behind a link that no ping passed unhindered, in
 /// nanoseconds.
 const LONGER_WAYS_NS: [i64; 4] = [0, 10_000_000, 25_000_000, 50_000_000];
-/// A run that is further from its recording than this says nothing of another, in seconds.
-pub const MAX_RANK_ERROR_S: f64 = 0.15;
+/// Nor does one with so many more or fewer slices, as a share.
+const MAX_OTHER_COUNT: f64 = 0.15;
 /// The first slices tell when the server began.
 const EARLY: usize = 24;
 /// No turn is shorter, in nanoseconds.
@@ -89,7 +90,7 @@ impl Relinked {
     /// This, if it is like enough to its recording.
     fn checked(self) -> Result<Relinked, FitError> {
         let FactualError { lead_error_p95_s, missing_share, .. } = self.fit.factual_error;
-        if missing_share > MAX_MISSING_SHARE {
+        if missing_share > MAX_OTHER_COUNT {
             return Err(FitError::Elsewhere { missing_share });
         }
         if lead_error_p95_s > MAX_RANK_ERROR_S || lead_error_p95_s.is_nan() {
@@ -163,7 +164,7 @@ fn begin_at(turns: &mut Vec<Generation>, was: Nanos, began: Nanos) {
 /// that none has a counterpart: the leads of all of them are compared, rank by rank.
 fn likeness(trace: &Trace, ours: &LagTracker) -> FactualError {
     let mut own: Vec<f64> = ours.slices().map(|slice| slice.lead_s).collect();
-    let mut recorded = trace.recorded_leads_s();
+    let mut recorded = leads_s(trace);
     let (count, recorded_count) = (own.len() as f64, recorded.len().max(1) as f64);
     // Before the ranks are sorted.
     let mut early: Vec<f64> = own
@@ -179,4 +180,26 @@ fn likeness(trace: &Trace, ours: &LagTracker) -> FactualError {
         lead_error_p95_s: RANKS.map(off_s).into_iter().fold(early_s, f64::max),
         missing_share: (count - recorded_count).abs() / recorded_count,
     }
+}
+
+/// The lead of each recorded slice, in seconds.
+fn leads_s(trace: &Trace) -> Vec<f64> {
+    let mut listener = Listener::new(trace, None);
+    let (mut ops, mut ticks) = (trace.ops.iter().peekable(), trace.ticks.iter().peekable());
+    let lead_s = |slice: &TracedSlice| {
+        let mut hear_until = |listener: &mut Listener, at: Nanos| {
+            while let Some(tick) = ticks.next_if(|tick| tick.at < at) {
+                listener.report(tick.at, tick.position_s, tick.client_time);
+            }
+        };
+        while let Some((at, op)) = ops.next_if(|(at, _)| *at < slice.at) {
+            hear_until(&mut listener, *at);
+            listener.operate(*at, op);
+        }
+        hear_until(&mut listener, slice.at);
+        let at_s = slice.at.seconds();
+        let off = fold_lead(slice.header.start, listener.frame(at_s), trace.frames);
+        off as f64 / f64::from(trace.sample_rate)
+    };
+    trace.slices.iter().map(lead_s).collect()
 }

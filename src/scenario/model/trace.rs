@@ -15,7 +15,6 @@ use crate::engine::pings::Pings;
 use crate::event::{Event, Interpreter};
 use crate::family::{Contract, FamilyKind, FamilyUse};
 use crate::lag::LagTracker;
-use crate::lag::stats::fold_lead;
 use crate::peer::link::websocket_len;
 use crate::peer::pacing::PlayheadClock;
 use crate::peer::policy::ClockPolicy;
@@ -431,28 +430,6 @@ impl Trace {
             }
             _ => None,
         }
-    }
-
-    /// The lead of each slice, in seconds.
-    #[must_use]
-    pub(super) fn recorded_leads_s(&self) -> Vec<f64> {
-        let mut listener = super::listener::Listener::new(self, None);
-        let (mut ops, mut ticks) = (self.ops.iter().peekable(), self.ticks.iter().peekable());
-        let lead = |slice: &TracedSlice| {
-            while let Some((at, op)) = ops.next_if(|(at, _)| *at < slice.at) {
-                while let Some(tick) = ticks.next_if(|tick| tick.at < *at) {
-                    listener.report(tick.at, tick.position_s, tick.client_time);
-                }
-                listener.operate(*at, op);
-            }
-            while let Some(tick) = ticks.next_if(|tick| tick.at < slice.at) {
-                listener.report(tick.at, tick.position_s, tick.client_time);
-            }
-            let at_s = slice.at.seconds();
-            let off = fold_lead(slice.header.start, listener.frame(at_s), self.frames);
-            off as f64 / f64::from(self.sample_rate)
-        };
-        self.slices.iter().map(lead).collect()
     }
 
     /// Length of the loop in seconds.

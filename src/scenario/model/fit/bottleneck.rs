@@ -33,6 +33,8 @@ const SHORTEST_NS: i64 = 1_000_000;
 /// Behind a link that is too thin, or while what it held passes, slices do not come as often as they are
 /// made: by at least this share of the time.
 const NOT_OF_WORK: f64 = 0.03;
+/// The same of a single window, in which lengths of slices make a difference, too.
+const NOT_OF_WORK_OF_WINDOW: f64 = 0.1;
 /// So many slices that come as they are made come as no link lets them.
 const AS_MADE: usize = 4;
 /// A slice that comes when the work on it is done is off by no more than this, in nanoseconds.
@@ -202,9 +204,7 @@ fn stretches(passed: &[Passed]) -> Vec<Stretch> {
             ofs.iter().fold((0.0, 0.0), |(ns, bytes), one| (ns + one.gap_ns, bytes + one.bytes));
         stretch.bytes_per_s = bytes / (ns / 1e9);
     }
-    stretches.retain(|stretch| {
-        stretch.bytes_per_s.is_finite() && waits(&passed[stretch.from..=stretch.to])
-    });
+    stretches.retain_mut(|stretch| stretch.bytes_per_s.is_finite() && waits(passed, stretch));
     let mut earliest = 0;
     for stretch in &mut stretches {
         stretch.from = begins(passed, earliest, stretch.from);
@@ -233,11 +233,24 @@ fn begins(passed: &[Passed], earliest: usize, found: usize) -> usize {
     last.map_or(earliest, |from| from + AS_MADE)
 }
 
-/// Whether slices came more seldom or more often than they were made.
-fn waits(passed: &[Passed]) -> bool {
-    let ns: f64 = passed.iter().map(|one| one.gap_ns).sum();
-    let beside_ns: f64 = passed.iter().map(|one| one.beside_work_ns).sum();
-    beside_ns.abs() > NOT_OF_WORK * ns
+/// Whether slices came more seldom or more often than they were made, in all of a stretch or in a part of
+/// it, of which then only that part is left.
+fn waits(passed: &[Passed], stretch: &mut Stretch) -> bool {
+    let beside = |some: &[Passed]| {
+        let ns: f64 = some.iter().map(|one| one.gap_ns).sum();
+        some.iter().map(|one| one.beside_work_ns).sum::<f64>().abs() / ns
+    };
+    let own = &passed[stretch.from..=stretch.to];
+    if beside(own) > NOT_OF_WORK {
+        return true;
+    }
+    let waiting = |window: &&[Passed]| beside(window) > NOT_OF_WORK_OF_WINDOW;
+    let windows = || own.windows(WINDOW).enumerate().filter(|(_, window)| waiting(window));
+    let (Some((first, _)), Some((last, _))) = (windows().next(), windows().last()) else {
+        return false;
+    };
+    (stretch.from, stretch.to) = (stretch.from + first, stretch.from + last + WINDOW - 1);
+    true
 }
 
 fn is_of(passed: &Passed, bytes_per_s: f64) -> bool {

@@ -38,6 +38,9 @@ pub const MAX_LEAD_ERROR_S: f64 = 0.06;
 /// A model without a counterpart for more than this share of the slices answers none either.
 pub const MAX_MISSING_SHARE: f64 = 0.1;
 
+/// A run over a link anew whose leads are off by more than this at one rank says nothing of another link.
+pub const MAX_RANK_ERROR_S: f64 = 0.15;
+
 /// Servers that a recording may come from, the likeliest first.
 type Generator = for<'a> fn(&'a Clues<'a>) -> Box<dyn Iterator<Item = Hypothesis> + 'a>;
 
@@ -82,8 +85,7 @@ pub enum FitError {
     /// Slices waited for a link, and over none that was tried they come as they came.
     #[error(
         "slices waited for a link, and over the one most like it the model is off by \
-         {lead_error_p95_s:.3} s on the recording itself and may be by at most {max} s",
-        max = super::relink::MAX_RANK_ERROR_S
+         {lead_error_p95_s:.3} s on the recording itself and may be by at most {MAX_RANK_ERROR_S} s"
     )]
     OtherLink { lead_error_p95_s: f64 },
 }
