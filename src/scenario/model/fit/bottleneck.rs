@@ -27,6 +27,8 @@ const TELLING_S: f64 = 1.5;
 
 /// What the loop spends beside its work where nothing shows it, in nanoseconds.
 const REST_NS: i64 = 500_000;
+/// So long before a slice is sent a link holds it up, in nanoseconds.
+const JUST_BEFORE_NS: i64 = 1_000_000;
 /// No turn is shorter, whatever its slices say, in nanoseconds.
 const SHORTEST_NS: i64 = 1_000_000;
 
@@ -76,7 +78,7 @@ pub(super) fn link_facts(clues: &Clues<'_>) -> Option<LinkFacts> {
     let mut rates = vec![(Span(0), first.bytes_per_s)];
     if is_freer(&passed[..first.from], first.bytes_per_s) {
         rates =
-            vec![(Span(0), f64::INFINITY), (since(passed[first.from - 1].at), first.bytes_per_s)];
+            vec![(Span(0), f64::INFINITY), (since(onset(&passed, first.from)), first.bytes_per_s)];
     }
     for pair in stretches.windows(2) {
         if is_freer(
@@ -85,7 +87,7 @@ pub(super) fn link_facts(clues: &Clues<'_>) -> Option<LinkFacts> {
         ) {
             rates.push((since(passed[pair[0].to].at), f64::INFINITY));
         }
-        rates.push((since(passed[pair[1].from - 1].at), pair[1].bytes_per_s));
+        rates.push((since(onset(&passed, pair[1].from)), pair[1].bytes_per_s));
     }
     let last = stretches.last()?;
     if is_freer(&passed[last.to + 1..], last.bytes_per_s) {
@@ -99,6 +101,15 @@ pub(super) fn link_facts(clues: &Clues<'_>) -> Option<LinkFacts> {
     };
     let spell = |of: &Stretch| Spell { from: passed[of.from].at, to: until(of) };
     Some(LinkFacts { bytes_per_s: rates, busy: stretches.iter().map(spell).collect() })
+}
+
+/// When a rate began that slice was the first to wait for: as late as it may have been, just before that
+/// slice would have come without a link.
+fn onset(passed: &[Passed], first: usize) -> Nanos {
+    let Passed { at, beside_work_ns, .. } = passed[first];
+    let unhindered = shifted(at, -(beside_work_ns.max(0.0) as i64) - JUST_BEFORE_NS);
+    let before = first.checked_sub(1).map_or(Nanos(0), |before| passed[before].at);
+    unhindered.max(before)
 }
 
 /// Whether more passed than that rate lets through.
