@@ -103,7 +103,7 @@ async def use_everything(client):
 
     await use("capture_list")
     fleet = await use("capture_list", by="verdict")
-    assert fleet["sums"]["worst"][0]["id"] == "stall", fleet
+    assert "stall" in [worst["id"] for worst in fleet["sums"]["worst"]], fleet
     seen["opened"] = await use("capture_open", capture="stall")
     await use("capture_lag_report", capture="stall", include_timeline=True)
     await use("capture_diagnose", capture="stall", proof=False)

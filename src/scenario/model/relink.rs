@@ -59,7 +59,9 @@ impl Relinked {
     /// Where no link that was tried repeats the recording.
     pub fn of(trace: &Trace) -> Result<Option<Relinked>, FitError> {
         let Some((fit, link)) = fit::behind_link(trace) else { return Ok(None) };
-        let bottleneck = Bottleneck { bytes_per_s: link.bytes_per_s, buffer_bytes: None };
+        let [earliest, latest] = link.bytes_per_s;
+        let begins_late = latest != earliest;
+        let bottleneck = Bottleneck { bytes_per_s: earliest, buffer_bytes: None };
         let channels = trace.slices.first().map_or(1, |slice| u64::from(slice.header.channels));
         let initial_bytes = trace.frames * channels * 2;
         let plain = Relinked { fit, bottleneck, initial_bytes, streams: false };
@@ -67,13 +69,20 @@ impl Relinked {
         let ways =
             if plain.is_thin_from_beginning() { &LONGER_WAYS_NS[..] } else { &LONGER_WAYS_NS[..1] };
         let streams = if plain.is_thin_from_beginning() { &[false, true][..] } else { &[false] };
-        let tried = ways.iter().flat_map(|longer_ns| {
+        let late = Relinked {
+            bottleneck: Bottleneck { bytes_per_s: latest, buffer_bytes: None },
+            ..plain.clone()
+        };
+        let onsets = [Some(&plain), begins_late.then_some(&late)].into_iter().flatten();
+        let sizes = ways.iter().flat_map(|longer_ns| {
             let buffers =
                 buffers().flat_map(|buffer| streams.iter().map(move |streams| (buffer, *streams)));
             buffers.map(move |(buffer, streams)| (longer_ns, buffer, streams))
         });
-        let weighed = tried.map(|(longer_ns, buffer_bytes, streams)| {
-            let mut relinked = Relinked { streams, ..plain.clone() };
+        let sizes: Vec<_> = sizes.collect();
+        let tried = onsets.flat_map(|onset| sizes.iter().map(move |size| (onset, *size)));
+        let weighed = tried.map(|(onset, (longer_ns, buffer_bytes, streams))| {
+            let mut relinked = Relinked { streams, ..onset.clone() };
             relinked.bottleneck.buffer_bytes = buffer_bytes;
             relinked.fit.server.round_trip_ns = way_ns + longer_ns;
             let error = relinked.error(trace);

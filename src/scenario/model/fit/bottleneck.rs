@@ -62,8 +62,8 @@ struct Stretch {
 
 /// What a recording tells of its link.
 pub(in crate::scenario::model) struct LinkFacts {
-    /// Its rate from when on, in bytes a second.
-    pub bytes_per_s: Vec<(Span, f64)>,
+    /// Its rate from when on, in bytes a second: each beginning as early as it can have, and as late.
+    pub bytes_per_s: [Vec<(Span, f64)>; 2],
     /// When it was busy without a break.
     pub busy: Vec<Spell>,
 }
@@ -72,44 +72,65 @@ pub(in crate::scenario::model) struct LinkFacts {
 pub(super) fn link_facts(clues: &Clues<'_>) -> Option<LinkFacts> {
     let passed = passed(clues);
     let stretches = stretches(&passed);
-    let first = stretches.first()?;
     let trace = clues.trace;
-    let since = |at: Nanos| Span(at.0.saturating_sub(trace.origin.0));
-    let mut rates = vec![(Span(0), first.bytes_per_s)];
-    if is_freer(&passed[..first.from], first.bytes_per_s) {
-        rates =
-            vec![(Span(0), f64::INFINITY), (since(onset(&passed, first.from)), first.bytes_per_s)];
-    }
-    for pair in stretches.windows(2) {
-        if is_freer(
-            &passed[pair[0].to + 1..pair[1].from],
-            pair[0].bytes_per_s.min(pair[1].bytes_per_s),
-        ) {
-            rates.push((since(passed[pair[0].to].at), f64::INFINITY));
-        }
-        rates.push((since(onset(&passed, pair[1].from)), pair[1].bytes_per_s));
-    }
-    let last = stretches.last()?;
-    if is_freer(&passed[last.to + 1..], last.bytes_per_s) {
-        rates.push((since(passed[last.to].at), f64::INFINITY));
-    }
-    rates.dedup_by(|after, before| (after.1 / before.1 - 1.0).abs() < SAME_RATE);
     // The last one goes on to the end where too few slices follow to say otherwise.
     let until = |of: &Stretch| {
         let is_last = passed.len() - 1 - of.to < WINDOW;
         if is_last { trace.end } else { passed[of.to].at }
     };
     let spell = |of: &Stretch| Spell { from: passed[of.from].at, to: until(of) };
-    Some(LinkFacts { bytes_per_s: rates, busy: stretches.iter().map(spell).collect() })
+    let bytes_per_s =
+        [earliest_onset, latest_onset].map(|onset| rates(&passed, &stretches, trace.origin, onset));
+    (!stretches.is_empty())
+        .then(|| LinkFacts { bytes_per_s, busy: stretches.iter().map(spell).collect() })
 }
 
-/// When a rate began that slice was the first to wait for: as late as it may have been, just before that
-/// slice would have come without a link.
-fn onset(passed: &[Passed], first: usize) -> Nanos {
+/// The rate from when on, each beginning at its onset.
+fn rates(
+    passed: &[Passed],
+    stretches: &[Stretch],
+    origin: Nanos,
+    onset: fn(&[Passed], usize) -> Nanos,
+) -> Vec<(Span, f64)> {
+    let since = |at: Nanos| Span(at.0.saturating_sub(origin.0));
+    let mut rates: Vec<(Span, f64)> = Vec::new();
+    let mut before: Option<&Stretch> = None;
+    for stretch in stretches {
+        let rate = stretch.bytes_per_s;
+        let begins = since(onset(passed, stretch.from));
+        match before {
+            None if is_freer(&passed[..stretch.from], rate) => {
+                rates.extend([(Span(0), f64::INFINITY), (begins, rate)]);
+            }
+            None => rates.push((Span(0), rate)),
+            Some(before) => {
+                let between = &passed[before.to + 1..stretch.from];
+                if is_freer(between, before.bytes_per_s.min(rate)) {
+                    rates.push((since(passed[before.to].at), f64::INFINITY));
+                }
+                rates.push((begins, rate));
+            }
+        }
+        before = Some(stretch);
+    }
+    if let Some(last) = before.filter(|last| is_freer(&passed[last.to + 1..], last.bytes_per_s)) {
+        rates.push((since(passed[last.to].at), f64::INFINITY));
+    }
+    rates.dedup_by(|after, before| (after.1 / before.1 - 1.0).abs() < SAME_RATE);
+    rates
+}
+
+/// The earliest moment at which a rate can have begun that this slice was the first to wait for: the one
+/// before it came.
+fn earliest_onset(passed: &[Passed], first: usize) -> Nanos {
+    first.checked_sub(1).map_or(Nanos(0), |before| passed[before].at)
+}
+
+/// The latest: just before that slice would have come without a link.
+fn latest_onset(passed: &[Passed], first: usize) -> Nanos {
     let Passed { at, beside_work_ns, .. } = passed[first];
     let unhindered = shifted(at, -(beside_work_ns.max(0.0) as i64) - JUST_BEFORE_NS);
-    let before = first.checked_sub(1).map_or(Nanos(0), |before| passed[before].at);
-    unhindered.max(before)
+    unhindered.max(earliest_onset(passed, first))
 }
 
 /// Whether more passed than that rate lets through.
