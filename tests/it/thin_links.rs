@@ -88,8 +88,9 @@ fn check_wider(session: &Session, other: &'static str, words: &[&str], (off_s, o
 
 #[test]
 fn a_link_that_became_thin_is_made_wider() {
-    for (seed, channels) in [(3, 1), (5, 2)] {
-        let link = "thin-link:down=90KB/s,at=5s";
+    for (seed, channels, link) in
+        [(3, 1, "thin-link:down=90KB/s,at=5s"), (5, 2, "thin-link:down=200KB/s,at=5s")]
+    {
         let session = Session { link, seed, dialect: Dialect::Legacy, channels };
         // The moment counts from the initial buffer here and there.
         let wide = "thin-link:down=1MB/s,at=5s";

@@ -54,8 +54,8 @@ pub struct Spread {
 
 /// Figures of a member.
 const FIGURES: usize = 8;
-/// Those of them that are counts.
-const COUNTS: [usize; 2] = [5, 6];
+/// Those of them that are never below 0: the staleness and the counts.
+const NEVER_BELOW_0: [usize; 3] = [4, 5, 6];
 /// A member lies at the edge of a figure if it is further from its median than this share of its spread.
 const EDGE: f64 = 0.25;
 /// Differences of each that nobody hears: in seconds or, of counts, in one.
@@ -122,9 +122,9 @@ impl ModelOutcome {
     }
 }
 
-/// The spread of a figure, by so much wider on either side; no count is below 0.
+/// The spread of a figure, by so much wider on either side, but not below 0 where nothing is.
 fn widened(figure: usize, Spread { p5, p50, p95 }: Spread, by: f64) -> Spread {
-    let least = if COUNTS.contains(&figure) { 0.0 } else { f64::NEG_INFINITY };
+    let least = if NEVER_BELOW_0.contains(&figure) { 0.0 } else { f64::NEG_INFINITY };
     Spread { p5: (p5 - by).max(least), p50, p95: p95 + by }
 }
 

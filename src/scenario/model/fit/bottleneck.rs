@@ -278,7 +278,7 @@ fn waits(passed: &[Passed], stretch: &mut Stretch) -> bool {
     }
     let waiting = |window: &&[Passed]| beside(window) > NOT_OF_WORK_OF_WINDOW;
     let windows = || own.windows(WINDOW).enumerate().filter(|(_, window)| waiting(window));
-    let (Some((first, _)), Some((last, _))) = (windows().next(), windows().last()) else {
+    let (Some((first, _)), Some((last, _))) = (windows().next(), windows().next_back()) else {
         return false;
     };
     (stretch.from, stretch.to) = (stretch.from + first, stretch.from + last + WINDOW - 1);
