@@ -155,7 +155,9 @@ fn how_much_bandwidth_would_have_been_enough_is_found() {
     };
     let folder = TempDir::new().unwrap();
     let capture = session.simulated(folder.path());
-    let words = ["sweep", capture.to_str().unwrap(), "--find", "lag_s == 0", "--vary", "down"];
+    let values = "down=100KB/s..400KB/s:50KB/s";
+    let words = ["sweep", capture.to_str().unwrap(), "--find", "lag_s == 0", "--vary", values];
+    let words = [&words[..], &["--threads", "1"]].concat();
     let found: Value =
         serde_json::from_str(&check(&[&words[..], &["--json"]].concat(), 0).0).unwrap();
     let recorded = found["recorded_value"].as_f64().unwrap();
