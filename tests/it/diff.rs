@@ -5,29 +5,19 @@ use std::path::PathBuf;
 
 use lagtape::app::{self, CutOptions, DiffVerb, SimulateVerb};
 use lagtape::peer::client::Dialect;
-use lagtape::peer::client_model::ClientModel;
 use lagtape::report::compare::{self, Comparison, SpanKind, Tolerance, Which, text};
-use lagtape::time::Span;
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::simulated;
 
 /// Simulates `for_s` seconds of an incident into a file of its own.
 fn capture(folder: &TempDir, name: &str, incident: &str, for_s: u64) -> PathBuf {
     let out = folder.path().join(name);
     let verb = SimulateVerb {
-        trouble: incident.parse().unwrap(),
-        seed: 3,
-        run_for: Span(for_s * 1_000_000_000),
-        family: lagtape::family::Family::Acestep,
-        loop_s: 8.0,
-        channels: 1,
-        client: ClientModel::Lagtape,
-        params_hz: None,
         dialect: Some(Dialect::Legacy),
-        rate: None,
-        script: Vec::new(),
-        out: out.clone(),
         force: true,
+        ..simulated::verb(incident, 3, for_s, out.clone())
     };
     app::simulate(&verb).unwrap();
     out

@@ -5,34 +5,24 @@ use std::path::{Path, PathBuf};
 
 use lagtape::app::{self, AnalyzeOptions, SimulateVerb, SweepVerb, WhatIfVerb, what_if};
 use lagtape::peer::client::Dialect;
-use lagtape::peer::client_model::ClientModel;
 use lagtape::peer::rng::{Rng, Stream};
 use lagtape::scenario::{Scenario, parse};
-use lagtape::time::Span;
 use tempfile::TempDir;
 
+use crate::simulated;
+
 /// Seconds of a simulated session.
-const SESSION_S: f64 = 14.0;
+const SESSION_S: u64 = 14;
 
 /// Captures of all kinds of answers: one that lags, one that does not, one whose link the model runs anew.
 fn captures(folder: &Path) -> Vec<PathBuf> {
     let bundled = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("captures").join(name);
-    let simulated = |incident: &str, dialect| {
+    let session = |incident: &str, dialect| {
         let out = folder.join(format!("{dialect:?}.lagtape"));
         let verb = SimulateVerb {
-            trouble: incident.parse().unwrap(),
-            seed: 11,
-            run_for: Span((SESSION_S * 1e9) as u64),
-            family: lagtape::family::Family::Acestep,
             loop_s: 12.0,
-            channels: 1,
-            client: ClientModel::Lagtape,
-            params_hz: None,
             dialect: Some(dialect),
-            rate: None,
-            script: Vec::new(),
-            out: out.clone(),
-            force: true,
+            ..simulated::verb(incident, 11, SESSION_S, out.clone())
         };
         app::simulate(&verb).unwrap();
         out
@@ -40,8 +30,8 @@ fn captures(folder: &Path) -> Vec<PathBuf> {
     vec![
         bundled("healthy.lagtape"),
         bundled("stall.lagtape"),
-        simulated("thin-link:down=100KB/s,at=4s", Dialect::Legacy),
-        simulated("thin-link:down=100KB/s,at=4s", Dialect::Modern),
+        session("thin-link:down=100KB/s,at=4s", Dialect::Legacy),
+        session("thin-link:down=100KB/s,at=4s", Dialect::Modern),
     ]
 }
 

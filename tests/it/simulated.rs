@@ -16,7 +16,8 @@ use lagtape::sweep;
 use lagtape::time::Span;
 use tempfile::TempDir;
 
-fn verb(incident: &str, seed: u64, run_for_s: u64, out: PathBuf) -> SimulateVerb {
+/// A modern client's mono session of an incident, into `out`.
+pub fn verb(incident: &str, seed: u64, run_for_s: u64, out: PathBuf) -> SimulateVerb {
     let trouble = incident.parse::<Trouble>().unwrap();
     SimulateVerb {
         family: trouble.family(),

@@ -104,6 +104,7 @@ impl Outbox {
         std::mem::take(&mut self.entries)
     }
 }
+
 /// The slices among them.
 pub(super) fn slices(
     entries: &mut VecDeque<(Nanos, Entry)>,

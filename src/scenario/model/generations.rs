@@ -48,6 +48,8 @@ impl Generation {
     }
 }
 
+/// No turn is shorter, whatever its slices say, in nanoseconds.
+pub(super) const SHORTEST_TURN_NS: i64 = 1_000_000;
 /// No tick and no decode counts as longer than this, against absurd headers, in nanoseconds.
 const LONGEST_WORK_NS: f64 = 10e9;
 /// Slices closer to the one before than this belong to the same turn if they begin the loop, in

@@ -17,7 +17,10 @@
 //! - `fit`: [`score`] says how well a hypothesis repeats its recording, generators of candidates offer
 //!   some, and a [`Fit`] is the first that repeats it well enough.
 //! - [`Mended`]: the trace and the server without some of their faults, from which a run goes as well.
-//! - [`answer`]: many perturbed runs of one question, and the few outcomes that they come to.
+//! - [`Relinked`]: the server of a recording without the [`Bottleneck`] that its slices waited for, which is
+//!   run anew.
+//! - [`answer`]: many perturbed runs of one question, and the few outcomes that they come to, in
+//!   intervals that are wider than what they span by what is `unknown`.
 
 mod bottleneck;
 mod busy;

@@ -7,7 +7,7 @@
 use super::bottleneck::{Bottleneck, LinkAnew};
 use super::change::Change;
 use super::fit::{self, FactualError, Fit, FitError, MAX_RANK_ERROR_S};
-use super::generations::{Generation, shifted};
+use super::generations::{Generation, SHORTEST_TURN_NS, shifted};
 use super::listener::Listener;
 use super::perturbation::Perturbation;
 use super::run::predict;
@@ -24,12 +24,10 @@ const BUFFERS: i32 = 34;
 /// By how much longer than known the way may be behind a link that no ping passed unhindered, in
 /// nanoseconds.
 const LONGER_WAYS_NS: [i64; 4] = [0, 10_000_000, 25_000_000, 50_000_000];
-/// Nor does one with so many more or fewer slices, as a share.
+/// A run with so many more or fewer slices than its recording says nothing of another link, as a share.
 const MAX_OTHER_COUNT: f64 = 0.15;
 /// The first slices tell when the server began.
 const EARLY: usize = 24;
-/// No turn is shorter, in nanoseconds.
-const SHORTEST_NS: i64 = 1_000_000;
 /// Ranks of the lead at which runs are compared.
 const RANKS: [f64; 5] = [0.05, 0.25, 0.5, 0.75, 0.95];
 
@@ -59,48 +57,53 @@ impl Relinked {
     /// Where no link that was tried repeats the recording.
     pub fn of(trace: &Trace) -> Result<Option<Relinked>, FitError> {
         let Some((fit, link)) = fit::behind_link(trace) else { return Ok(None) };
-        let [earliest, latest] = link.bytes_per_s;
-        let begins_late = latest != earliest;
-        let bottleneck = Bottleneck { bytes_per_s: earliest, buffer_bytes: None };
         let channels = trace.slices.first().map_or(1, |slice| u64::from(slice.header.channels));
         let initial_bytes = trace.frames * channels * 2;
-        let plain = Relinked { fit, bottleneck, initial_bytes, streams: false };
-        let way_ns = plain.fit.server.round_trip_ns;
-        let ways =
-            if plain.is_thin_from_beginning() { &LONGER_WAYS_NS[..] } else { &LONGER_WAYS_NS[..1] };
-        let streams = if plain.is_thin_from_beginning() { &[false, true][..] } else { &[false] };
-        let late = Relinked {
-            bottleneck: Bottleneck { bytes_per_s: latest, buffer_bytes: None },
-            ..plain.clone()
-        };
-        let onsets = [Some(&plain), begins_late.then_some(&late)].into_iter().flatten();
-        let sizes = ways.iter().flat_map(|longer_ns| {
-            let buffers =
-                buffers().flat_map(|buffer| streams.iter().map(move |streams| (buffer, *streams)));
-            buffers.map(move |(buffer, streams)| (longer_ns, buffer, streams))
+        let [earliest, latest] = link.bytes_per_s.map(|bytes_per_s| Relinked {
+            fit: fit.clone(),
+            bottleneck: Bottleneck { bytes_per_s, buffer_bytes: None },
+            initial_bytes,
+            streams: false,
         });
-        let sizes: Vec<_> = sizes.collect();
-        let tried = onsets.flat_map(|onset| sizes.iter().map(move |size| (onset, *size)));
-        let weighed = tried.map(|(onset, (longer_ns, buffer_bytes, streams))| {
-            let mut relinked = Relinked { streams, ..onset.clone() };
-            relinked.bottleneck.buffer_bytes = buffer_bytes;
-            relinked.fit.server.round_trip_ns = way_ns + longer_ns;
-            let error = relinked.error(trace);
-            relinked.fit.factual_error = error;
-            relinked
-        });
+        let mut tried = earliest.variants();
+        if latest != earliest {
+            tried.extend(latest.variants());
+        }
+        for relinked in &mut tried {
+            relinked.fit.factual_error = relinked.error(trace);
+        }
         let cost = |one: &Relinked| {
             one.fit.factual_error.lead_error_p95_s + one.fit.factual_error.missing_share
         };
-        let nearest = weighed.min_by(|a, b| cost(a).total_cmp(&cost(b)));
+        let nearest = tried.into_iter().min_by(|a, b| cost(a).total_cmp(&cost(b)));
         nearest.map(Relinked::checked).transpose()
+    }
+
+    /// The same with each buffer, and where the link was thin from the beginning on with each way, and with
+    /// a server that began with the initial buffer or earlier.
+    fn variants(&self) -> Vec<Relinked> {
+        let is_hidden = self.is_thin_from_beginning();
+        let ways = if is_hidden { &LONGER_WAYS_NS[..] } else { &LONGER_WAYS_NS[..1] };
+        let streams = if is_hidden { &[false, true][..] } else { &[false] };
+        let mut variants = Vec::new();
+        for longer_ns in ways {
+            for buffer_bytes in buffers() {
+                for streams in streams {
+                    let mut variant = Relinked { streams: *streams, ..self.clone() };
+                    variant.bottleneck.buffer_bytes = buffer_bytes;
+                    variant.fit.server.round_trip_ns += longer_ns;
+                    variants.push(variant);
+                }
+            }
+        }
+        variants
     }
 
     /// This, if it is like enough to its recording.
     fn checked(self) -> Result<Relinked, FitError> {
         let FactualError { lead_error_p95_s, missing_share, .. } = self.fit.factual_error;
         if missing_share > MAX_OTHER_COUNT {
-            return Err(FitError::Elsewhere { missing_share });
+            return Err(FitError::OtherCount { missing_share });
         }
         if lead_error_p95_s > MAX_RANK_ERROR_S || lead_error_p95_s.is_nan() {
             return Err(FitError::OtherLink { lead_error_p95_s });
@@ -121,11 +124,10 @@ impl Relinked {
         let first = &down[0].1;
         let (ahead_ns, first_bytes) = self.ahead(first);
         let began = shifted(trace.begins, -ahead_ns);
-        let was = shifted(trace.begins, 0);
         let mut fit = self.fit.clone();
         fit.server.link =
             Some(LinkAnew { began, first_bytes, thin_at_first: self.is_thin_from_beginning() });
-        begin_at(&mut fit.server.generations, was, began);
+        begin_earlier(&mut fit.server.generations, ahead_ns);
         (fit, Change { down, ..change.clone() })
     }
 
@@ -148,25 +150,11 @@ impl Relinked {
     }
 }
 
-/// Turns of a server that began at `began` in place of `was`.
-fn begin_at(turns: &mut Vec<Generation>, was: Nanos, began: Nanos) {
-    if began < was {
-        let missing_ns = was.0 - began.0;
-        let like = turns[1.min(turns.len() - 1)];
-        let count = missing_ns as i64 / like.length_ns().max(SHORTEST_NS);
-        turns.splice(0..0, std::iter::repeat_n(like, count as usize));
-        return;
-    }
-    let (mut now, mut over) = (was, 0);
-    while over + 2 < turns.len() && shifted(now, turns[over].length_ns()) < began {
-        now = shifted(now, turns[over].length_ns());
-        over += 1;
-    }
-    turns.drain(..over);
-    if let Some(first) = turns.first_mut() {
-        let early_ns = began.0 as i64 - now.0 as i64;
-        first.rest_ns = (first.rest_ns - early_ns.max(0)).max(0);
-    }
+/// Turns of a server that began earlier, by so many nanoseconds.
+fn begin_earlier(turns: &mut Vec<Generation>, ahead_ns: i64) {
+    let Some(&like) = turns.get(1).or(turns.first()) else { return };
+    let count = ahead_ns / like.length_ns().max(SHORTEST_TURN_NS);
+    turns.splice(0..0, std::iter::repeat_n(like, count as usize));
 }
 
 /// How like a run is to the recording whose link it has. Which slices are shed hangs on single bytes, so

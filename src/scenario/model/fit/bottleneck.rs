@@ -4,7 +4,7 @@
 //! need. Where slices come as their declared work does, the generator paces them, and of the link
 //! only that it was no thinner is known.
 
-use super::super::generations::{Generation, Leading, shifted};
+use super::super::generations::{Generation, Leading, SHORTEST_TURN_NS, shifted};
 use super::super::spell::Spell;
 use super::super::trace::Trace;
 use super::clues::Clues;
@@ -29,8 +29,6 @@ const TELLING_S: f64 = 1.5;
 const REST_NS: i64 = 500_000;
 /// So long before a slice is sent a link holds it up, in nanoseconds.
 const JUST_BEFORE_NS: i64 = 1_000_000;
-/// No turn is shorter, whatever its slices say, in nanoseconds.
-const SHORTEST_NS: i64 = 1_000_000;
 
 /// Behind a link that is too thin, or while what it held passes, slices do not come as often as they are
 /// made: by at least this share of the time.
@@ -116,7 +114,7 @@ fn rates(
     if let Some(last) = before.filter(|last| is_freer(&passed[last.to + 1..], last.bytes_per_s)) {
         rates.push((since(passed[last.to].at), f64::INFINITY));
     }
-    rates.dedup_by(|after, before| (after.1 / before.1 - 1.0).abs() < SAME_RATE);
+    rates.dedup_by(|after, before| is_same_rate(after.1, before.1));
     rates
 }
 
@@ -200,7 +198,7 @@ pub(super) fn turns(clues: &Clues<'_>, busy: &[Spell]) -> Vec<Generation> {
             continue;
         };
         let anew = |turn: &Generation| {
-            let tick_ns = turn.tick_ns.max(SHORTEST_NS);
+            let tick_ns = turn.tick_ns.max(SHORTEST_TURN_NS);
             Generation { rest_ns, tick_ns, transit_ns: 0, anew: true, ..*turn }
         };
         for turn in same.iter().cycle().map(|(_, turn, _)| anew(turn)) {
@@ -214,14 +212,13 @@ pub(super) fn turns(clues: &Clues<'_>, busy: &[Spell]) -> Vec<Generation> {
     turns
 }
 
+/// The stretches in which slices waited, in their order; neighbours of one rate are one.
 fn stretches(passed: &[Passed]) -> Vec<Stretch> {
     let mut stretches: Vec<Stretch> = Vec::new();
     for (from, window) in passed.windows(WINDOW).enumerate() {
         let Some(bytes_per_s) = rate_of(window) else { continue };
         match stretches.last_mut() {
-            Some(last)
-                if from <= last.to && (bytes_per_s / last.bytes_per_s - 1.0).abs() < SAME_RATE =>
-            {
+            Some(last) if from <= last.to && is_same_rate(bytes_per_s, last.bytes_per_s) => {
                 last.to = from + WINDOW - 1;
             }
             // Windows over the change from one rate to the next are of neither.
@@ -245,7 +242,7 @@ fn stretches(passed: &[Passed]) -> Vec<Stretch> {
     let mut joined: Vec<Stretch> = Vec::new();
     for stretch in stretches {
         match joined.last_mut() {
-            Some(last) if (stretch.bytes_per_s / last.bytes_per_s - 1.0).abs() < SAME_RATE => {
+            Some(last) if is_same_rate(stretch.bytes_per_s, last.bytes_per_s) => {
                 last.to = stretch.to;
             }
             _ => joined.push(stretch),
@@ -285,17 +282,25 @@ fn waits(passed: &[Passed], stretch: &mut Stretch) -> bool {
     true
 }
 
+fn is_same_rate(a: f64, b: f64) -> bool {
+    (a / b - 1.0).abs() < SAME_RATE
+}
+
+/// By how much a gap is off from what its bytes need, in nanoseconds.
+fn off_bytes_ns(passed: &Passed, bytes_per_s: f64) -> f64 {
+    (passed.gap_ns - passed.bytes / bytes_per_s * 1e9).abs()
+}
+
+/// Whether that rate explains the gap before a slice.
 fn is_of(passed: &Passed, bytes_per_s: f64) -> bool {
-    let off_ns = (passed.gap_ns - passed.bytes / bytes_per_s * 1e9).abs();
-    off_ns < EXACT_SHARE * passed.gap_ns
+    off_bytes_ns(passed, bytes_per_s) < EXACT_SHARE * passed.gap_ns
 }
 
 /// The rate of the link that such slices waited for, if they did.
 fn rate_of(window: &[Passed]) -> Option<f64> {
     let mut rates: Vec<f64> = window.iter().map(|one| one.bytes / (one.gap_ns / 1e9)).collect();
     let bytes_per_s = percentile(&mut rates, 0.5);
-    let off_bytes = |one: &Passed| (one.gap_ns - one.bytes / bytes_per_s * 1e9).abs();
-    let mut by_bytes: Vec<f64> = window.iter().map(off_bytes).collect();
+    let mut by_bytes: Vec<f64> = window.iter().map(|one| off_bytes_ns(one, bytes_per_s)).collect();
     let mut by_work: Vec<f64> = window.iter().map(|one| one.beside_work_ns.abs()).collect();
     let mut gaps: Vec<f64> = window.iter().map(|one| one.gap_ns).collect();
     let off_ns = percentile(&mut by_bytes, 0.5);

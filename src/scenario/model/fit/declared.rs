@@ -1,6 +1,6 @@
 //! A server as the headers of its slices declare it.
 
-use super::super::generations::{Generation, shifted};
+use super::super::generations::{Generation, SHORTEST_TURN_NS, shifted};
 use super::super::hypothesis::Hypothesis;
 use super::super::queue::Queue;
 use super::behind_queue;
@@ -14,8 +14,6 @@ use crate::time::Nanos;
 const RESTS: f64 = 0.25;
 /// Most that the loop spends beside its work, in nanoseconds.
 const LONGEST_REST_NS: i64 = 2_000_000;
-/// No turn is shorter, whatever its slices say, in nanoseconds.
-const SHORTEST_NS: i64 = 1_000_000;
 /// Nothing was made in a pause that is longer than this many of those after which slices come
 /// together.
 const SILENCE: f64 = 2.0;
@@ -30,7 +28,7 @@ pub(super) fn server(clues: &Clues<'_>) -> Hypothesis {
         plain.generations.iter().skip(1).map(|turn| turn.rest_ns as f64).collect();
     let rest_ns = (percentile(&mut rests, RESTS) as i64).clamp(0, LONGEST_REST_NS);
     let declared = |turn: &Generation| {
-        let tick_ns = turn.tick_ns.max(SHORTEST_NS);
+        let tick_ns = turn.tick_ns.max(SHORTEST_TURN_NS);
         Generation { rest_ns, tick_ns, transit_ns: 0, shed: false, ..*turn }
     };
     let arrivals: Vec<Nanos> = leading.iter().map(|slice| slice.arrived).collect();

@@ -82,6 +82,15 @@ pub enum FitError {
          {MAX_LEAD_ERROR_S} s"
     )]
     Unlike { lead_error_p95_s: f64 },
+    /// Slices waited for a link, and over none that was tried as many of them come.
+    #[error(
+        "slices waited for a link, and over the one most like it the model sends {missing_share:.2} \
+         more or fewer of them"
+    )]
+    OtherCount {
+        /// By how much their number differs, as a share of the recorded one.
+        missing_share: f64,
+    },
     /// Slices waited for a link, and over none that was tried they come as they came.
     #[error(
         "slices waited for a link, and over the one most like it the model is off by \

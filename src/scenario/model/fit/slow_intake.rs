@@ -1,6 +1,6 @@
 //! Servers that take reports one after another, more slowly than they come.
 
-use super::super::generations::Generation;
+use super::super::generations::{Generation, SHORTEST_TURN_NS};
 use super::super::hypothesis::Hypothesis;
 use super::super::queue::Queue;
 use super::alternatives::servers;
@@ -75,9 +75,6 @@ fn backlog(
     if moved_cost < cost { (moved_cost, per_s, moved) } else { (cost, per_s, policy) }
 }
 
-/// No turn is shorter, whatever its slices say.
-const MIN_TURN_NS: i64 = 1_000_000;
-
 /// Fills what lies between slices with the turns that were shed because acknowledgements were
 /// late: a server that is paced by its work rests for no whole turn.
 fn with_shed(generations: &[Generation]) -> Vec<Generation> {
@@ -87,7 +84,7 @@ fn with_shed(generations: &[Generation]) -> Vec<Generation> {
     let usual_rest_ns = figure(0.5, |turn| turn.rest_ns) as i64;
     let (tick_ns, decode_ns) =
         (figure(0.5, |turn| turn.tick_ns) as i64, figure(0.5, |turn| turn.decode_ns) as i64);
-    let period_ns = (usual_rest_ns + tick_ns + decode_ns).max(MIN_TURN_NS);
+    let period_ns = (usual_rest_ns + tick_ns + decode_ns).max(SHORTEST_TURN_NS);
     let mut turns = Vec::with_capacity(generations.len());
     for &turn in generations {
         let idle_ns = turn.rest_ns - usual_rest_ns;
