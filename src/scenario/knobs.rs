@@ -455,7 +455,15 @@ pub(super) struct Turned {
 
 impl Turned {
     pub fn of(conditions: &Conditions) -> Turned {
-        let mut turned = Turned::default();
+        Turned::over((None, None), conditions)
+    }
+
+    /// The same where the links up and down were other ones before.
+    pub fn over(
+        (up, down): (Option<LinkOptions>, Option<LinkOptions>),
+        conditions: &Conditions,
+    ) -> Turned {
+        let mut turned = Turned { up, down, ..Turned::default() };
         for (key, value) in conditions.values() {
             match Knob::with_key(key).map(|knob| &knob.turns) {
                 Some(Turns::Up(_, apply)) => apply(turned.up.get_or_insert_default(), value),

@@ -6,14 +6,13 @@ use std::path::{Path, PathBuf};
 use lagtape::app::{self, AnalyzeOptions, SimulateVerb, WhatIfVerb, what_if};
 use lagtape::lag::LagReport;
 use lagtape::peer::client::Dialect;
-use lagtape::peer::client_model::ClientModel;
 use lagtape::report::what_if::WhatIf;
 use lagtape::scenario::{Scenario, Tier, parse};
-use lagtape::time::Span;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::program::check;
+use crate::simulated;
 
 /// A session over that link.
 struct Session {
@@ -29,19 +28,10 @@ impl Session {
         let out =
             folder.join(format!("{seed}-{dialect:?}-{}.lagtape", link.replace([':', '/'], "-")));
         let verb = SimulateVerb {
-            trouble: link.parse().unwrap(),
-            seed,
-            run_for: Span(20_000_000_000),
-            family: lagtape::family::Family::Acestep,
             loop_s: 20.0,
             channels,
-            client: ClientModel::Lagtape,
-            params_hz: None,
             dialect: Some(dialect),
-            rate: None,
-            script: Vec::new(),
-            out: out.clone(),
-            force: true,
+            ..simulated::verb(link, seed, 20, out.clone())
         };
         app::simulate(&verb).unwrap();
         out
@@ -143,6 +133,19 @@ fn what_else_changes_goes_over_the_recorded_link() {
     // With half of the turns half of the bytes have to pass.
     let slower = asked(&capture, &["tick-factor=2"]).counterfactual.lag;
     assert!(slower.slices.lead_s.unwrap().p5 > recorded_s.p5 + 0.5, "{slower:?}");
+}
+
+#[test]
+fn a_buffer_bounds_how_far_behind_a_thin_link_brings_the_slices() {
+    let session = Session { link: "healthy", seed: 3, dialect: Dialect::Legacy, channels: 1 };
+    let folder = TempDir::new().unwrap();
+    let capture = session.simulated(folder.path());
+    let lead_p5_s =
+        |words: &[&str]| asked(&capture, words).counterfactual.lag.slices.lead_s.unwrap().p5;
+    let unbounded_s = lead_p5_s(&["5s:down=90KB/s"]);
+    // A server that cannot write makes no slices, so none grows old in front of the link.
+    let bounded_s = lead_p5_s(&["5s:down=90KB/s", "buffer=64KB"]);
+    assert!(bounded_s > unbounded_s + 0.5, "{bounded_s} s, without a bound {unbounded_s} s");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::peer::policy::Policy;
 use crate::peer::script::ScriptedOp;
 use crate::scenario::knobs::{AnsweredBy, Knob, PolicyChange, RunChange, Turned};
 use crate::scenario::playhead_plan::{first_ops, skewed, stays};
-use crate::scenario::{Conditions, Playback, Scenario};
+use crate::scenario::{Conditions, Playback, Scenario, TimedChange};
 use crate::time::{Nanos, Span};
 
 /// A counterfactual: everything that it does not name stays as recorded.
@@ -98,17 +98,18 @@ impl Change {
             busy: Vec::new(),
             mended_from: None,
         };
-        for timed in &scenario.timed {
+        let mut in_order: Vec<&TimedChange> = scenario.timed.iter().collect();
+        in_order.sort_by_key(|timed| timed.at);
+        for timed in in_order {
             known(&timed.conditions, true)?;
-            let Turned { up, down, policy, run } = Turned::of(&timed.conditions);
-            change.up.extend(up.map(|up| (timed.at, up)));
-            change.down.extend(down.map(|down| (timed.at, down)));
+            let held = |links: &[(Span, LinkOptions)]| links.last().map(|(_, link)| link.clone());
+            let links = (held(&change.up), held(&change.down));
+            let Turned { up, down, policy, run } = Turned::over(links, &timed.conditions);
+            turn_at(&mut change.up, timed.at, up);
+            turn_at(&mut change.down, timed.at, down);
             let later = Later::of(policy, &run);
             change.later.extend((later != Later::default()).then_some((timed.at, later)));
         }
-        change.later.sort_by_key(|(at, _)| *at);
-        change.up.sort_by_key(|(at, _)| *at);
-        change.down.sort_by_key(|(at, _)| *at);
         Ok(change)
     }
 
@@ -129,6 +130,12 @@ impl Later {
             handles_every_s: run.handles_every_s,
         }
     }
+}
+
+/// Adds the link that holds from `at` on, if it is another than the one before.
+fn turn_at(links: &mut Vec<(Span, LinkOptions)>, at: Span, link: Option<LinkOptions>) {
+    let differs = links.last().map(|(_, held)| held) != link.as_ref();
+    links.extend(link.filter(|_| differs).map(|link| (at, link)));
 }
 
 /// Whether the model can change all of `conditions`, from the beginning or from a later moment on.
@@ -232,5 +239,25 @@ mod tests {
             change.later.iter().map(|(at, later)| (at.seconds(), later.acknowledges)).collect();
         assert_eq!(later, [(2.0, Some(false))]);
         assert_eq!((change.ops, change.acknowledges), (None, None));
+    }
+
+    #[test]
+    fn a_link_at_a_time_differs_from_the_one_before_in_what_is_named() {
+        let scenario = serde_json::json!({
+            "link": {"down": {"buffer": 64_000}},
+            "timed": [
+                {"at": 5, "link": {"down": {"latency_s": 0.02}}},
+                {"at": 3, "link": {"down": {"bandwidth": 2e5}}},
+                {"at": 6, "link": {"down": {"buffer": 64_000}}},
+            ],
+        });
+        let scenario = Scenario::from_value(&scenario).unwrap();
+        let change = Change::of(&scenario, &Trace::default()).unwrap();
+        let before = LinkOptions { buffer_bytes: Some(64_000), ..LinkOptions::default() };
+        let thin = LinkOptions { bytes_per_s: Some(2e5), ..before.clone() };
+        let slow = LinkOptions { latency_s: 0.02, ..thin.clone() };
+        let at = |s: u64| Span(s * 1_000_000_000);
+        assert_eq!(change.down, [(at(0), before), (at(3), thin), (at(5), slow)]);
+        assert!(change.up.is_empty());
     }
 }
