@@ -79,6 +79,7 @@ impl Browser {
     }
 
     /// The answer to a command; what happens meanwhile is kept.
+    #[track_caller]
     fn call(&mut self, method: &str, params: &Value) -> Value {
         self.asked += 1;
         let id = self.asked;
@@ -99,8 +100,10 @@ impl Browser {
                     events.push(said);
                 }
             };
-            tokio::time::timeout(PATIENCE, answer).await.expect("the browser answers")
+            tokio::time::timeout(PATIENCE, answer).await
         });
+        let answer =
+            answer.unwrap_or_else(|_| panic!("the browser does not answer: {method} {params}"));
         assert!(answer.get("error").is_none(), "{method}: {answer}");
         answer["result"].clone()
     }
