@@ -20,6 +20,10 @@ pub const STRIDE: usize = 16;
 const LEAST_DELTA: f32 = 1.0 / 256.0;
 /// Samples on this grid, as of 16-bit audio, may have come without any rounding.
 const GRID: f32 = 65_536.0;
+/// All of a half but its sign.
+const MAGNITUDE: u16 = 0x7FFF;
+/// The magnitude that stands for a delta of zero, which is one as well; its rounding counts no further.
+const ZERO_DELTA: u16 = 1;
 /// A raw slice repeats what is there if they differ by no more than this share of it.
 const SAME_WITHIN: f64 = 0.1;
 
@@ -80,8 +84,9 @@ fn rms(squares: f64, count: u64) -> Option<f64> {
 /// Watches one session.
 #[derive(Clone, Debug, Default)]
 pub struct DriftWatch {
-    /// The last delta of every watched frame; 0 where none came since its buffer or a raw slice.
-    last: Vec<f32>,
+    /// The magnitude of the last delta of every watched frame, as a half; 0 where none came since its
+    /// buffer or a raw slice.
+    last: Vec<u16>,
     seen: MirrorDrift,
 }
 
@@ -105,27 +110,34 @@ impl DriftWatch {
     /// A slice of that moment and record comes to what the mirror holds.
     pub fn slice(&mut self, at: (Nanos, u64), mirror: &Mirror, slice: &Slice<'_>) {
         let (frames, channels) = (mirror.frames(), usize::from(mirror.channels()));
-        self.last.resize(frames.div_ceil(STRIDE), 0.0);
-        let stride_len = HALF_LEN * usize::from(slice.header.channels);
+        self.last.resize(frames.div_ceil(STRIDE), 0);
+        let frame_len = HALF_LEN * usize::from(slice.header.channels);
         let start = slice.header.start as usize;
         let end = frames.min(start + slice.header.frames as usize);
+        let watched = start.div_ceil(STRIDE)..end.div_ceil(STRIDE);
+        let first = (watched.start * STRIDE - start) * frame_len;
+        let halves =
+            slice.halves.get(first..).unwrap_or_default().chunks((STRIDE * frame_len).max(1));
+        let halves = halves.map_while(|chunk| chunk.first_chunk().copied());
+        let held = |watched: usize| mirror.samples()[watched * STRIDE * channels];
         let mut found = MirrorDrift::default();
         let mut raw = RawSlice::default();
-        for watched in start.div_ceil(STRIDE)..end.div_ceil(STRIDE) {
-            let frame = watched * STRIDE;
-            let half =
-                slice.halves.get((frame - start) * stride_len..).and_then(|it| it.first_chunk());
-            let Some(&half) = half else { break };
-            let (came, held) = (widen(half), mirror.samples()[frame * channels]);
-            let last = &mut self.last[watched];
+        // A slice that begins past the end has none.
+        let last = self.last.get_mut(watched.clone()).unwrap_or_default();
+        for ((watched, last), half) in watched.zip(last).zip(halves) {
             match slice.header.coding() {
                 Coding::Delta => {
-                    // A plain zero is a delta as well, and its rounding counts no further.
-                    let delta = if came == 0.0 { f32::MIN_POSITIVE } else { came };
-                    found.delta(std::mem::replace(last, delta), held, came);
+                    let came = u16::from_le_bytes(half) & MAGNITUDE;
+                    let before = std::mem::replace(last, came.max(ZERO_DELTA));
+                    // Most deltas are audio of their own, and cost no more than this.
+                    if came < LEAST_AUDIO[usize::from(before >> MANTISSA_BITS)] {
+                        found.delta(of_bits(before), held(watched), of_bits(came));
+                    }
                 }
-                Coding::Replace => raw.sample(std::mem::take(last), held, came),
-                Coding::RawAdd => *last = 0.0,
+                Coding::Replace => {
+                    raw.sample(of_bits(std::mem::take(last)), held(watched), widen(half));
+                }
+                Coding::RawAdd => *last = 0,
             }
         }
         raw.finish(&mut found);
@@ -134,10 +146,9 @@ impl DriftWatch {
 }
 
 impl MirrorDrift {
-    /// A delta comes to a sample whose last delta was `last`.
+    /// A delta of that magnitude comes to a sample whose last delta had the magnitude `last`.
     fn delta(&mut self, last: f32, held: f32, came: f32) {
-        let is_rest = last.abs() >= LEAST_DELTA && f64::from(came.abs()) <= step(last) / 2.0;
-        // Most deltas are audio of their own, and cost no more than this.
+        let is_rest = last >= LEAST_DELTA && f64::from(came) <= step(last) / 2.0;
         if !is_rest || may_be_exact(held) {
             return;
         }
@@ -149,6 +160,35 @@ impl MirrorDrift {
             self.corrected += 1;
         }
     }
+}
+
+/// Bits of a half behind its exponent.
+const MANTISSA_BITS: u16 = 10;
+/// By the exponent of the last delta, the least magnitude that is no rest of its rounding.
+const LEAST_AUDIO: [u16; 32] = {
+    /// The exponent of [`LEAST_DELTA`], as a half has it.
+    const LEAST_EXPONENT: u16 = 7;
+    /// Half a step is as far below a delta: the bits of its mantissa, and one.
+    const HALF_STEP: u16 = MANTISSA_BITS + 1;
+    const INFINITE: u16 = 31;
+    let mut least = [0; 32];
+    let mut exponent = LEAST_EXPONENT;
+    while exponent < INFINITE {
+        // A number without an exponent of its own has its bit in the mantissa.
+        let half_step = match exponent.checked_sub(HALF_STEP) {
+            Some(its_own @ 1..) => its_own << MANTISSA_BITS,
+            _ => 1 << (exponent - 2),
+        };
+        least[exponent as usize] = half_step + 1;
+        exponent += 1;
+    }
+    least[INFINITE as usize] = u16::MAX;
+    least
+};
+
+/// The number that a half of these bits is.
+fn of_bits(bits: u16) -> f32 {
+    widen(bits.to_le_bytes())
 }
 
 /// Whether a sample can be what was wanted without any rounding.
@@ -274,6 +314,23 @@ mod tests {
     }
 
     #[test]
+    fn no_rest_is_taken_for_audio() {
+        for last in (0..32).flat_map(|exponent| [0, 1, 0x3FF].map(|it| exponent << 10 | it)) {
+            let is_rest = |came: u16| {
+                let mut found = MirrorDrift::default();
+                found.delta(of_bits(last), 0.1, of_bits(came));
+                found.corrected + found.uncorrected > 0
+            };
+            let least = LEAST_AUDIO[usize::from(last >> MANTISSA_BITS)];
+            let rests = (0..=MAGNITUDE).filter(|&came| is_rest(came)).count();
+            // Of what is no number nothing is a rest.
+            let expected = if last > 0x7C00 { 0 } else { least.min(0x7C01) };
+            assert_eq!(rests, usize::from(expected), "{last:#x}");
+            assert!((least.min(0x7C01)..=MAGNITUDE).all(|came| !is_rest(came)), "{last:#x}");
+        }
+    }
+
+    #[test]
     fn audio_that_needs_no_rounding_tells_nothing() {
         let sixteen_bits: fn(u32) -> Vec<f32> = |round| {
             wanted(round).iter().map(|sample| (sample * 1_024.0).round() / 1_024.0).collect()
@@ -287,7 +344,8 @@ mod tests {
         let other: fn(u32) -> Vec<f32> =
             |round| wanted(round).iter().map(|sample| -sample).collect();
         let mirror = Mirror::from_samples(wanted(0), 1).unwrap();
-        let mut watch = DriftWatch { last: vec![0.1; FRAMES / STRIDE], ..DriftWatch::default() };
+        let last = u16::from_le_bytes(narrow(0.1));
+        let mut watch = DriftWatch { last: vec![last; FRAMES / STRIDE], ..DriftWatch::default() };
         let halves: Vec<u8> = other(0).iter().flat_map(|&sample| narrow(sample)).collect();
         let header = SliceHeader { frames: FRAMES as u32, channels: 1, ..SliceHeader::default() };
         let raw = Slice { header, halves: &halves, trailing: 0, undeclared_len: false };
