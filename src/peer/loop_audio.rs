@@ -145,15 +145,19 @@ impl LoopAudio {
         let len = frames.len();
         let fade_out = frames.end < self.frames();
         let held = &mut self.audio[frames.start * self.channels..frames.end * self.channels];
-        let pairs = held.chunks_exact_mut(self.channels).zip(fresh.chunks_exact(self.channels));
-        for (i, (held, fresh)) in pairs.enumerate() {
+        let risen_at = if fade_in { FADE_FRAMES.min(len) } else { 0 };
+        let falls_at = if fade_out { len.saturating_sub(FADE_FRAMES) } else { len }.max(risen_at);
+        for i in (0..risen_at).chain(falls_at..len) {
             let risen = if fade_in { share(i) } else { 1.0 };
             let fallen = if fade_out { share(len - 1 - i) } else { 1.0 };
             let weight = risen.min(fallen);
-            for (held, &fresh) in held.iter_mut().zip(fresh) {
+            let samples = i * self.channels..(i + 1) * self.channels;
+            for (held, &fresh) in held[samples.clone()].iter_mut().zip(&fresh[samples]) {
                 *held = if weight < 1.0 { *held + weight * (fresh - *held) } else { fresh };
             }
         }
+        let between = risen_at * self.channels..falls_at * self.channels;
+        held[between.clone()].copy_from_slice(&fresh[between]);
     }
 
     fn fresh(&mut self, frames: &Range<usize>) -> Vec<f32> {
@@ -186,17 +190,19 @@ fn share(frames_from_edge: usize) -> f32 {
 /// In `audio` from the frame `start` on samples that are still as they were `sent` become those that the
 /// client `held`. [`MADE_UP_FOR`] of [`MADE_UP_FOR_EVERY`] frames stay.
 fn take_rounding(audio: &mut [f32], start: u32, sent: &[f32], held: &[f32], channels: usize) {
-    let frames = audio.chunks_exact_mut(channels);
-    let frames = frames.zip(sent.chunks_exact(channels)).zip(held.chunks_exact(channels));
-    for (frame, ((audio, sent), held)) in (start as usize..).zip(frames) {
-        if frame % MADE_UP_FOR_EVERY < MADE_UP_FOR {
-            continue;
+    let samples = audio.len().min(sent.len()).min(held.len());
+    let (begin, end) = (start as usize, start as usize + samples / channels);
+    let mut frame = begin;
+    while frame < end {
+        let stretch = frame - frame % MADE_UP_FOR_EVERY;
+        let to = end.min(stretch + MADE_UP_FOR_EVERY);
+        let from = to.min(frame.max(stretch + MADE_UP_FOR));
+        let taken = (from - begin) * channels..(to - begin) * channels;
+        let both = sent[taken.clone()].iter().zip(&held[taken.clone()]);
+        for (sample, (sent, &held)) in audio[taken].iter_mut().zip(both) {
+            *sample = if sample.to_bits() == sent.to_bits() { held } else { *sample };
         }
-        for ((sample, sent), &held) in audio.iter_mut().zip(sent).zip(held) {
-            if sample.to_bits() == sent.to_bits() {
-                *sample = held;
-            }
-        }
+        frame = to;
     }
 }
 

@@ -165,8 +165,9 @@ impl Step {
     /// Left and right.
     fn sample(&self, at: usize) -> [f32; 2] {
         let (chord_frame, chord_level) = self.envelope(at, self.chord_start, self.chord_end);
-        let [low, middle, high] =
-            self.chord.map(|stride| chord_level * tone(chord_frame, stride, &CHORD_NOTE));
+        let note = |stride| chord_level * tone(chord_frame, stride, &CHORD_NOTE);
+        let [low, middle, high] = self.chord;
+        let (low, middle, high) = (note(low), note(middle), note(high));
         let (frame, level) = self.envelope(at, self.start, self.end);
         let bass = level * tone(frame, self.bass, &BASS);
         let melody = self

@@ -7,7 +7,8 @@
 use zstd::zstd_safe::{self, CCtx};
 
 use super::{FLAGS_DELTA, HEADER_LEN, SliceHeader};
-use crate::wire::halves::{narrow, widen};
+use crate::wire::halves::{HALF_LEN, narrow};
+use crate::wire::kernel;
 
 /// The server's side: turns audio into deltas against what the client already holds.
 pub struct SliceEncoder {
@@ -58,12 +59,13 @@ impl SliceEncoder {
         if frames == 0 {
             return None;
         }
-        self.delta.clear();
-        for (held, &wanted) in basis.iter_mut().zip(audio) {
-            let half = narrow(wanted - *held);
-            *held += widen(half);
-            self.delta.extend_from_slice(&half);
+        let basis = &mut basis[..frames * channels];
+        self.delta.resize(basis.len() * HALF_LEN, 0);
+        let halves = self.delta.as_chunks_mut().0;
+        for ((half, &held), &wanted) in halves.iter_mut().zip(&*basis).zip(audio) {
+            *half = narrow(wanted - held);
         }
+        kernel::add(basis, halves);
         let header = SliceHeader {
             flags: FLAGS_DELTA,
             start,
