@@ -23,7 +23,9 @@ const LONG_MINUTES: u64 = 5;
 /// The tables of this group.
 pub fn run(bench: &mut Bench) -> Result<()> {
     bench.doing(&format!("simulating {DIFFERENT} captures of {SECONDS} seconds"));
-    let paths = captures(bench.folder.path(), CAPTURES, DIFFERENT, SECONDS)?;
+    let folder = bench.folder.path().join("fleet");
+    fs::create_dir(&folder)?;
+    let paths = captures(&folder, CAPTURES, DIFFERENT, SECONDS)?;
     let headers_only = AnalyzeOptions { headers_only: true, ..AnalyzeOptions::default() };
     let with_audio = AnalyzeOptions::default();
     let each = |options: &AnalyzeOptions| {

@@ -28,7 +28,9 @@ const SECONDS: u64 = 60;
 /// The tables of this group.
 pub fn run(bench: &mut Bench) -> Result<()> {
     bench.doing(&format!("simulating {DIFFERENT} captures of a minute"));
-    let paths = captures(bench.folder.path(), CAPTURES, DIFFERENT, SECONDS)?;
+    let folder = bench.folder.path().join("tables");
+    fs::create_dir(&folder)?;
+    let paths = captures(&folder, CAPTURES, DIFFERENT, SECONDS)?;
     // The others are names of the same files, and get theirs with them.
     paths[..DIFFERENT as usize].iter().try_for_each(|path| add_checkpoints(path))?;
     let some = &paths[..OF_A_SAMPLE];
@@ -65,7 +67,7 @@ pub fn run(bench: &mut Bench) -> Result<()> {
     ];
     let title = "captures of a minute".to_owned();
     bench.measure(Table { title, unit: "capture", rows, ratios })?;
-    if let Some(megabytes) = peak_of_child(bench.folder.path()) {
+    if let Some(megabytes) = peak_of_child(&folder) {
         bench.note(&format!(
             "memory: {megabytes:.0} MB at most for the tables of {CAPTURES} captures of a minute"
         ));
