@@ -162,10 +162,12 @@ async fn the_proxy_tells_the_message_under_way_whoever_sends_it() {
             let begun = begin_message(&mut server);
             tokio::select! {
                 () = begun => {}
-                _ = client.for_each(async |_| ()) => {}
+                _ = (&mut client).for_each(async |_| ()) => {}
             }
             server.get_ref().set_zero_linger().unwrap();
             drop(server);
+            // The proxy has seen it when its client does.
+            while let Some(Ok(_)) = client.next().await {}
         }
         let ended = tokio::task::spawn_blocking(|| proxy.terminate()).await.unwrap();
         let ending = ending_of(&only_file(folder.path()));
