@@ -101,6 +101,19 @@ impl Offset {
     pub fn from(self, origin: Nanos) -> Nanos {
         Nanos(origin.0.saturating_add_signed(self.0))
     }
+
+    /// In seconds.
+    #[must_use]
+    pub fn seconds(self) -> f64 {
+        self.0 as f64 / 1e9
+    }
+}
+
+impl fmt::Display for Offset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.0 < 0 { "-" } else { "" };
+        write!(f, "{sign}{}", Span(self.0.unsigned_abs()))
+    }
 }
 
 impl FromStr for Offset {

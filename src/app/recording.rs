@@ -7,11 +7,11 @@ use serde_json::Value;
 
 use super::advice::worded;
 use super::index;
+use super::part::{PartRead, SessionPart};
 use crate::capture::CheckpointRow;
 use crate::edge::files;
 use crate::engine::{Engine, Options};
 use crate::parse::Misuse;
-use crate::report::DamageReport;
 use crate::scenario::advice::Wording;
 use crate::scenario::answer::{AskOptions, Recording, RecordingBuilder};
 use crate::scenario::askable::Askable;
@@ -24,19 +24,25 @@ const MAX_SCENARIO_LEN: usize = 1 << 20;
 /// Reads a capture once, slice headers only. When no model is needed and the checkpoints cover all of
 /// the capture, only these are read.
 pub(super) fn read(path: &Path, modelled: bool) -> Result<Recording> {
+    read_part(path, SessionPart::default(), modelled)
+}
+
+/// The same of a part, which is resolved.
+pub(super) fn read_part(path: &Path, part: SessionPart, modelled: bool) -> Result<Recording> {
     let read = || {
-        if !modelled && let Some(columns) = columns(path)? {
+        if part.is_whole()
+            && !modelled
+            && let Some(columns) = columns(path)?
+        {
             return Ok(Recording::of_columns(columns));
         }
-        let mut records = files::open_capture(path)?;
         let mut recording = RecordingBuilder::default();
-        while let Some(record) = records.next_record()? {
-            recording.handle(&record);
-        }
-        if let Some(damage) = DamageReport::of(records.losses()) {
+        let PartRead { ends_at, damage } =
+            part.each_record(path, |record| recording.handle(record))?;
+        if let Some(damage) = damage {
             bail!(damage.reason);
         }
-        anyhow::Ok(recording.finish()?)
+        anyhow::Ok(recording.finish_at(ends_at)?)
     };
     read().with_context(|| format!("cannot replay {}", path.display()))
 }

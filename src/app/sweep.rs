@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 
 use super::advice::worded;
+use super::part::SessionPart;
 use super::recording;
 use crate::lag::ReportArgs;
 use crate::parse::Misuse;
@@ -38,6 +39,8 @@ pub struct SweepVerb {
     pub reference_only: bool,
     /// Runs of the model for each scenario; 0 is 1.
     pub members: usize,
+    /// Only this part of each session, as if it had been cut out.
+    pub part: SessionPart,
     pub report: ReportArgs,
     /// Threads; 0 is one for each core.
     pub threads: usize,
@@ -104,7 +107,7 @@ impl Captures {
         let only_by_model = points.iter().all(|point| !point.scenario.only_moves_playhead());
         let unvaried = verb.unvaried()?;
         let recordings = map_in_order(paths, verb.threads, |path| {
-            let recording = recording::read(path, modelled)?;
+            let recording = recording::read_part(path, verb.part.resolved(path)?, modelled)?;
             // What refuses every row of this capture is said once.
             let all_by_model = || modelled && only_by_model && recording.fitted().is_err();
             let refused = recording.knows(&unvaried).and_then(|()| match points.first() {
@@ -275,6 +278,7 @@ fn command(verb: &SweepVerb, axis: &Axis, value: f64, captures: &Captures) -> St
     let capture = captures.usable.first().map_or("", |(n, _)| captures.all[*n].capture.as_str());
     let mut words = vec!["lagtape".to_owned(), "what-if".to_owned(), capture.to_owned()];
     words.extend(verb.typed.iter().cloned());
+    words.extend(verb.part.flags());
     words.extend([format!("--{}", axis.knob.name), axis.knob.unit.write(value)]);
     if verb.open_loop {
         words.push("--open-loop".to_owned());

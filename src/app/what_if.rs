@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use self::derived::{Derived, Marks, sound_of};
 use super::advice::worded;
 use super::audio::Sound;
+use super::part::SessionPart;
 use super::recording;
 use crate::lag::ReportArgs;
 use crate::parse::Misuse;
@@ -21,6 +22,7 @@ use crate::scenario::answer::{AskOptions, NoAnswer, Prepared, Recording, Scenari
 use crate::scenario::open_loop::Scratch;
 use crate::scenario::{Scenario, Tier};
 use crate::sweep;
+use crate::time::Offset;
 
 /// What is asked.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +32,8 @@ pub struct WhatIfVerb {
     /// Keep the recorded slices, whatever the server would have done.
     pub open_loop: bool,
     pub members: usize,
+    /// Only this part of the session, as if it had been cut out.
+    pub part: SessionPart,
     pub report: ReportArgs,
     /// Where to write what would have been heard, as WAV; of several scenarios a folder.
     pub audio: Option<PathBuf>,
@@ -95,7 +99,7 @@ pub(super) fn sound(path: &Path, verb: &WhatIfVerb) -> Result<(WhatIf, Sound)> {
     let answer =
         prepared.answer(&verb.scenario, &mut Scratch::default()).map_err(asked.no_answer())?;
     let story = prepared.story(&verb.scenario, &answer)?;
-    let sound = sound_of(path, &story, asked.recording.columns().report_at)?;
+    let sound = sound_of(path, asked.part, &story, asked.recording.columns().report_at)?;
     Ok((asked.told(verb, Ok(answer), None)?, sound))
 }
 
@@ -135,6 +139,8 @@ fn check_names(scenarios: &[NamedScenario]) -> Result<()> {
 /// A capture that was read for questions.
 struct AskedCapture<'a> {
     path: &'a Path,
+    /// The part of it that was read.
+    part: SessionPart,
     recording: Recording,
     factual: ScenarioAnswer,
 }
@@ -142,9 +148,10 @@ struct AskedCapture<'a> {
 impl<'a> AskedCapture<'a> {
     /// Reads a capture, and its messages where the model may be asked.
     fn read(path: &'a Path, verb: &WhatIfVerb, is_modelled: bool) -> Result<AskedCapture<'a>> {
-        let recording = recording::read(path, is_modelled)?;
+        let part = verb.part.resolved(path)?;
+        let recording = recording::read_part(path, part, is_modelled)?;
         let factual = recording.prepare(options(verb)).factual(&mut Scratch::default())?;
-        Ok(AskedCapture { path, recording, factual })
+        Ok(AskedCapture { path, part, recording, factual })
     }
 
     fn prepared(&self, verb: &WhatIfVerb) -> Prepared<'_> {
@@ -172,7 +179,8 @@ impl<'a> AskedCapture<'a> {
         if let Some(derived) = derived {
             let story = self.prepared(verb).story(&verb.scenario, &answer)?;
             let end = self.recording.columns().report_at;
-            derived.write(self.path, &story, end, &Marks::of(self.path, verb, &answer)?)?;
+            let marks = Marks::of(self.path, self.part, verb, &answer)?;
+            derived.write(self.path, self.part, &story, end, &marks)?;
         }
         let model = match answer.tier {
             Tier::Model => Some(ModelUse::of(&self.recording.fitted()?)),
@@ -183,6 +191,8 @@ impl<'a> AskedCapture<'a> {
         Ok(WhatIf {
             schema: SCHEMA,
             capture: self.path.display().to_string(),
+            from_s: self.part.from.map(Offset::seconds),
+            to_s: self.part.to.map(Offset::seconds),
             scenario: verb.scenario.clone(),
             tier,
             reason,

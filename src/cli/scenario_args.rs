@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
+use super::part_args::PartArgs;
 use super::values::{ReportWindow, Seconds, parse_seconds, parse_window};
 use crate::app::{SweepVerb, WhatIfVerb};
 use crate::cli::scenario::ScenarioArgs;
@@ -55,6 +56,8 @@ pub struct WhatIfArgs {
     /// One JSON object; of several scenarios an array of them
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub part: PartArgs,
 }
 
 /// What the reports of what-ifs cover.
@@ -88,6 +91,7 @@ impl WhatIfArgs {
             scenario: scenarios[0].scenario.clone(),
             open_loop: self.open_loop,
             members: self.members,
+            part: self.part.part(),
             report: self.coverage.report(),
             audio: self.audio.clone(),
             capture: self.capture.clone(),
@@ -155,6 +159,8 @@ pub struct SweepArgs {
     /// One JSON object
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub part: PartArgs,
 }
 
 impl SweepArgs {
@@ -186,6 +192,7 @@ impl SweepArgs {
             open_loop: self.open_loop,
             reference_only: self.reference_only,
             members: self.members,
+            part: self.part.part(),
             report: self.coverage.report(),
             threads: self.threads,
             typed: self.change.typed(is_axis),

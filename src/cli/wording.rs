@@ -32,10 +32,10 @@ fn flags(advice: Advice) -> String {
         }
         Advice::NoOpenLoop => "leave --open-loop out".to_owned(),
         Advice::TurnInstead(knob) => format!("ask what that costs in time with --{knob}"),
-        Advice::AskPart(_)
-        | Advice::RecordAnother
-        | Advice::RecordForSeconds
-        | Advice::SetKey(_) => of_every_door(advice),
+        Advice::AskPart(from) => format!("ask the part behind it with --from {from}"),
+        Advice::RecordAnother | Advice::RecordForSeconds | Advice::SetKey(_) => {
+            of_every_door(advice)
+        }
         Advice::LeaveOut(knob) => format!("leave --{knob} out"),
         Advice::AllRows => "--csv or --json has them all".to_owned(),
     }

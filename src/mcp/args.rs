@@ -4,6 +4,7 @@ use anyhow::{Result, ensure};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::app::SessionPart;
 use crate::lag::{DEFAULT_STALE_THRESHOLD_S, ReportArgs};
 use crate::playhead::PlayheadSource;
 use crate::time::{Offset, Span};
@@ -38,6 +39,31 @@ impl From<PlayheadChoice> for PlayheadSource {
             PlayheadChoice::Simulated => PlayheadSource::Simulated,
             PlayheadChoice::Reported => PlayheadSource::Reported,
         }
+    }
+}
+
+/// Which part of a session is asked about.
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+pub struct TimeRange {
+    /// From then on
+    from_s: Option<f64>,
+    /// Up to then
+    to_s: Option<f64>,
+}
+
+impl TimeRange {
+    /// The part, in moments from the initial buffer on.
+    pub fn part(self) -> Result<SessionPart> {
+        Ok(SessionPart {
+            from: self.from_s.map(|s| offset("from_s", s)).transpose()?,
+            to: self.to_s.map(|s| offset("to_s", s)).transpose()?,
+            episode: None,
+        })
+    }
+
+    /// The same as a command line has it, with a space before.
+    pub fn flags(self) -> Result<String> {
+        Ok(self.part()?.flags().iter().map(|word| format!(" {word}")).collect())
     }
 }
 

@@ -17,10 +17,10 @@ fn arguments(advice: Advice) -> String {
         }
         Advice::NoOpenLoop => "leave open_loop out".to_owned(),
         Advice::TurnInstead(knob) => format!("ask what that costs in time with {knob} in set"),
-        Advice::AskPart(_)
-        | Advice::RecordAnother
-        | Advice::RecordForSeconds
-        | Advice::SetKey(_) => of_every_door(advice),
+        Advice::AskPart(from) => format!("ask the part behind it with from_s: {}", from.seconds()),
+        Advice::RecordAnother | Advice::RecordForSeconds | Advice::SetKey(_) => {
+            of_every_door(advice)
+        }
         Advice::LeaveOut(knob) => format!("leave {knob} out of set"),
         Advice::AllRows => "limit and cursor page through them all".to_owned(),
     }

@@ -22,6 +22,11 @@ pub struct WhatIf {
     pub schema: u32,
     /// The capture as it was named.
     pub capture: String,
+    /// The part of it that was asked, in seconds from the initial buffer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from_s: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to_s: Option<f64>,
     /// What was asked.
     pub scenario: Scenario,
     /// How far it can be trusted, …

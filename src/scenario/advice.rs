@@ -90,7 +90,7 @@ fn plain(advice: Advice) -> String {
 pub fn of_every_door(advice: Advice) -> String {
     match advice {
         Advice::AskPart(from) => {
-            format!("ask the part behind it: lagtape cut FILE --from {from} -o part.lagtape")
+            format!("ask the part behind it, which begins at {from}")
         }
         Advice::RecordForSeconds => "record for some seconds".to_owned(),
         Advice::SetKey(key) => format!("{key} says what it costs in time"),

@@ -144,9 +144,17 @@ impl RecordingBuilder {
     /// # Errors
     /// Where no initial buffer came.
     pub fn finish(self) -> Result<Recording, NoAnswer> {
+        self.finish_at(None)
+    }
+
+    /// The same of a part of a session, which ends at that moment.
+    ///
+    /// # Errors
+    /// Where no initial buffer came.
+    pub fn finish_at(self, ends_at: Option<Nanos>) -> Result<Recording, NoAnswer> {
         let facts = self.engine.facts();
         let last = facts.span.map_or(Nanos(0), |(_, last)| last);
-        let at = facts.end.as_ref().map_or(last, |(t, _)| *t);
+        let at = ends_at.unwrap_or(facts.end.as_ref().map_or(last, |(t, _)| *t));
         Ok(Recording {
             columns: self.columns.finish(&self.engine, at).ok_or(NoAnswer::NoBuffer)?,
             trace: self.tracer.finish(),

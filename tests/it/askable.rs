@@ -203,7 +203,7 @@ fn nothing_happens_where_there_is_no_stream() {
     check(&["what-if", &with_gap, "--op", "1s:seek=1s"], 0);
     // What only the model could answer is refused with the part that can be asked.
     let (_, err) = check(&["what-if", &with_gap, "--lead-floor", "0.5"], 1);
-    assert!(err.contains("ask the part behind it: lagtape cut FILE --from "), "{err}");
+    assert!(err.contains("ask the part behind it with --from "), "{err}");
 
     check_complaint(&["what-if", BUNDLED[0], "--op=-2s:pause"], 2, "before the initial buffer");
 }
@@ -277,12 +277,17 @@ fn the_part_behind_a_swap_can_be_asked() {
     let folder = TempDir::new().unwrap();
     let capture = simulated(&folder, "swap", &["--incident", "swap:at=4", "--for", "12s"]);
     let (_, err) = check(&["what-if", &capture, "--lead-floor", "0.5"], 1);
-    let (_, from) = err.split_once("lagtape cut FILE --from ").unwrap();
-    let from = from.split(' ').next().unwrap();
+    let (_, from) = err.split_once("with --from ").unwrap();
+    let from = from.trim();
+    let asked = ["--lead-floor", "0.5", "--members", "4"];
+    let of_part = [&["what-if", &capture, "--from", from], &asked[..]].concat();
+    let (text, _) = check(&of_part, 0);
+    assert!(text.contains("closed-loop model"), "{text}");
+    // A part that is asked is what it would be if it had been cut out.
     let part = folder.path().join("part.lagtape").to_str().unwrap().to_owned();
     check(&["cut", &capture, "--from", from, "-o", &part], 0);
-    let (text, _) = check(&["what-if", &part, "--lead-floor", "0.5", "--members", "4"], 0);
-    assert!(text.contains("closed-loop model"), "{text}");
+    let (of_cut, _) = check(&[&["what-if", &part], &asked[..]].concat(), 0);
+    assert_eq!(text, of_cut);
 }
 
 #[test]

@@ -1,12 +1,15 @@
 //! One meaning of lag: over scenarios drawn at random, what a sweep calls lagging is what `analyze` calls
-//! LAG in the capture that `what-if --capture` writes of it.
+//! LAG in the capture that `what-if --capture` writes of it, of whole sessions and of parts.
 
 use std::path::{Path, PathBuf};
 
-use lagtape::app::{self, AnalyzeOptions, SimulateVerb, SweepVerb, WhatIfVerb, what_if};
+use lagtape::app::{
+    self, AnalyzeOptions, SessionPart, SimulateVerb, SweepVerb, WhatIfVerb, what_if,
+};
 use lagtape::peer::client::Dialect;
 use lagtape::peer::rng::{Rng, Stream};
 use lagtape::scenario::{Scenario, parse};
+use lagtape::time::Offset;
 use tempfile::TempDir;
 
 use crate::simulated;
@@ -65,6 +68,20 @@ fn drawn(rng: &mut Rng) -> (Vec<String>, Scenario) {
     (said, scenario)
 }
 
+/// All of a session or, every other time, a part of it.
+fn drawn_part(rng: &mut Rng) -> SessionPart {
+    let mut moment = |least_s: f64, most_s: f64| {
+        let at_s = least_s + (most_s - least_s) * rng.unit();
+        Some(Offset((at_s * 1e9) as i64))
+    };
+    let (from, to) = (moment(-4.0, 4.0), moment(8.0, 20.0));
+    SessionPart {
+        from: from.filter(|from| from.0 > 0),
+        to: to.filter(|to| to.seconds() < SESSION_S as f64),
+        episode: None,
+    }
+}
+
 /// How many of so many scenarios were answered, and how many of these lag.
 fn check(seed: u64, scenarios: usize) -> (usize, usize) {
     let folder = TempDir::new().unwrap();
@@ -75,8 +92,10 @@ fn check(seed: u64, scenarios: usize) -> (usize, usize) {
     for number in 0..scenarios {
         let capture = &captures[number % captures.len()];
         let (said, scenario) = drawn(&mut rng);
+        let part = drawn_part(&mut rng);
         let verb = WhatIfVerb {
             scenario: scenario.clone(),
+            part,
             members: 1,
             capture: Some(derived.clone()),
             force: true,
@@ -84,9 +103,12 @@ fn check(seed: u64, scenarios: usize) -> (usize, usize) {
         };
         let Ok(answer) = what_if(capture, &verb) else { continue };
         let analysis = app::analyze(&derived, &AnalyzeOptions::default()).unwrap();
-        let told = format!("{} {said:?}: {}", capture.display(), answer.reason);
+        let told = format!("{} {part:?} {said:?}: {}", capture.display(), answer.reason);
+        let recorded = AnalyzeOptions { part, ..AnalyzeOptions::default() };
+        let recorded = app::analyze(capture, &recorded).unwrap();
+        assert_eq!(answer.factual.verdict.as_ref(), Some(&recorded.verdict), "{told}");
         assert_eq!(answer.counterfactual.verdict.as_ref(), Some(&analysis.verdict), "{told}");
-        let sweep = SweepVerb { scenario, ..SweepVerb::default() };
+        let sweep = SweepVerb { scenario, part, ..SweepVerb::default() };
         let swept = app::sweep(std::slice::from_ref(capture), &sweep, &|_, _| {
             std::ops::ControlFlow::Continue(())
         });
@@ -101,7 +123,7 @@ fn check(seed: u64, scenarios: usize) -> (usize, usize) {
 #[test]
 fn a_row_lags_where_its_capture_does() {
     let (answered, lagging) = check(1, 60);
-    assert!(answered > 45 && (15..answered - 10).contains(&lagging), "{lagging} of {answered}");
+    assert!(answered > 40 && (15..answered - 10).contains(&lagging), "{lagging} of {answered}");
 }
 
 #[test]
@@ -109,5 +131,5 @@ fn a_row_lags_where_its_capture_does() {
 fn five_hundred_rows_lag_where_their_captures_do() {
     let (answered, lagging) = check(2, 500);
     println!("{answered} answered, of which {lagging} lag");
-    assert!(answered > 375 && (125..answered - 80).contains(&lagging), "{lagging} of {answered}");
+    assert!(answered > 340 && (125..answered - 80).contains(&lagging), "{lagging} of {answered}");
 }

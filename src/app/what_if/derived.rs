@@ -8,9 +8,9 @@ use anyhow::{Context, Result, bail};
 
 use super::WhatIfVerb;
 use crate::app::audio::{AudioForm, Sound};
+use crate::app::part::SessionPart;
 use crate::app::peek::sync_marker_of;
 use crate::capture::{Body, Header, Record, SyncMarker, Writer};
-use crate::edge::files;
 use crate::edge::output::{self, OutputFile};
 use crate::engine::{Engine, Options};
 use crate::parse::Misuse;
@@ -18,7 +18,7 @@ use crate::review::SessionFollower;
 use crate::scenario::Tier;
 use crate::scenario::answer::ScenarioAnswer;
 use crate::scenario::derive::{Counterfactual, Deriver};
-use crate::time::Nanos;
+use crate::time::{Nanos, Offset};
 
 /// Files that will be written.
 pub(super) struct Derived {
@@ -33,7 +33,12 @@ pub(super) struct Marks {
 
 impl Marks {
     /// The marks of an answer from the capture at `path`.
-    pub fn of(path: &Path, verb: &WhatIfVerb, answer: &ScenarioAnswer) -> Result<Marks> {
+    pub fn of(
+        path: &Path,
+        part: SessionPart,
+        verb: &WhatIfVerb,
+        answer: &ScenarioAnswer,
+    ) -> Result<Marks> {
         let source = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         let mut metadata = vec![
             ("derived_from", source),
@@ -41,6 +46,10 @@ impl Marks {
             ("tier", serde_json::to_string(&answer.tier)?.trim_matches('"').to_owned()),
             ("seed", verb.scenario.seed.to_string()),
         ];
+        if !part.is_whole() {
+            let moment = |at: Option<Offset>| at.map_or(String::new(), |at| at.to_string());
+            metadata.push(("part", format!("{}..{}", moment(part.from), moment(part.to))));
+        }
         if answer.tier == Tier::Model {
             metadata.push(("members", verb.members.max(1).to_string()));
             metadata.push((
@@ -87,10 +96,11 @@ impl Derived {
         Ok((derived.audio.is_some() || derived.capture.is_some()).then_some(derived))
     }
 
-    /// Tells `story` of the capture at `path`, up to `end`.
+    /// Tells `story` of a part of the capture at `path`, up to `end`.
     pub fn write(
         self,
         path: &Path,
+        part: SessionPart,
         story: &Counterfactual,
         end: Nanos,
         marks: &Marks,
@@ -100,7 +110,8 @@ impl Derived {
         let mut sink = self.capture.map(|(name, output)| Sink::new(name, output, sync_marker));
         let mark = |header: &mut Header| marks.mark(header, source);
         let mut put = |record: &Record<'_>| sink.iter_mut().for_each(|sink| sink.put(record));
-        let (next_seq, sound) = tell(path, story, end, self.audio.is_some(), &mark, &mut put)?;
+        let (next_seq, sound) =
+            tell((path, part), story, end, self.audio.is_some(), &mark, &mut put)?;
         // The audio may be unknown; then no file is written at all.
         if let (Some((name, output)), Some(sound)) = (self.audio, sound) {
             sound?.write(output, &name, AudioForm::of(&name)?)?;
@@ -109,16 +120,21 @@ impl Derived {
     }
 }
 
-/// What is heard in `story` of the capture at `path`, up to `end`.
-pub(super) fn sound_of(path: &Path, story: &Counterfactual, end: Nanos) -> Result<Sound> {
-    let (_, sound) = tell(path, story, end, true, &|_| (), &mut |_| ())?;
+/// What is heard in `story` of a part of the capture at `path`, up to `end`.
+pub(super) fn sound_of(
+    path: &Path,
+    part: SessionPart,
+    story: &Counterfactual,
+    end: Nanos,
+) -> Result<Sound> {
+    let (_, sound) = tell((path, part), story, end, true, &|_| (), &mut |_| ())?;
     sound.expect("it was asked for")
 }
 
 /// Tells a story, record by record, and listens to it if it is to be heard. Leaves the number of the
 /// next record.
 fn tell(
-    path: &Path,
+    (path, part): (&Path, SessionPart),
     story: &Counterfactual,
     end: Nanos,
     is_heard: bool,
@@ -139,10 +155,7 @@ fn tell(
         put(record);
     };
     let mut deriver = Deriver::new(story, mark, &mut out)?;
-    let mut records = files::open_capture(path)?;
-    while let Some(record) = records.next_record()? {
-        deriver.handle(&record);
-    }
+    part.each_record(path, |record| deriver.handle(record))?;
     let next_seq = deriver.finish(end);
     let sound = follower.map(|follower| match follower.end(&engine, end) {
         Some(heard) => Sound::by_clock(path, &engine, heard, None),

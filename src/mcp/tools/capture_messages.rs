@@ -7,11 +7,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::app::{self, CatFilter};
+use crate::app::{self, CatFilter, SessionPart};
 use crate::capture::Direction;
 use crate::lag::stats::round;
 use crate::mcp::answer::{LIST_LEN, ToolAnswer, Truncated, clipped, clipped_value, cursor};
-use crate::mcp::args::{Format, limit, offset};
+use crate::mcp::args::{Format, TimeRange, limit};
 use crate::mcp::call::Call;
 use crate::mcp::options::Toolset;
 use crate::mcp::shared::Shared;
@@ -41,15 +41,13 @@ pub(super) struct MessagesArgs {
     not_types: Vec<String>,
     /// Only what went this way
     direction: Option<MessageDirection>,
-    /// From then on
-    from_s: Option<f64>,
-    /// Up to then
-    to_s: Option<f64>,
+    #[serde(flatten)]
+    part: TimeRange,
     /// Messages at most, 40 unless given, up to 200
     limit: Option<u64>,
     /// next_cursor of the last answer
     cursor: Option<String>,
-    /// concise: a line each; detailed: all fields, long texts cut
+    /// detailed: all fields, long texts cut
     #[serde(default)]
     format: Format,
 }
@@ -75,8 +73,7 @@ pub(super) struct CaptureMessages {
 pub(super) const CAPTURE_MESSAGES: AboutTool = AboutTool {
     name: "capture_messages",
     title: "Messages of a capture",
-    description: "The messages of a capture in their order, filtered and paged: events, commands, slices, \
-     reports of the playhead. Leave out what is frequent with types.",
+    description: "The messages of a capture in their order, filtered and paged.",
     set: Toolset::Replay,
     effect: Effect::Reads,
 };
@@ -88,6 +85,7 @@ pub(super) async fn capture_messages(
 ) -> Result<ToolAnswer<CaptureMessages>> {
     let found = shared.captures.find(&args.capture)?;
     let detailed = args.format == Format::Detailed;
+    let SessionPart { from, to, .. } = args.part.part()?;
     let filter = CatFilter {
         json: detailed,
         records: false,
@@ -97,8 +95,8 @@ pub(super) async fn capture_messages(
             MessageDirection::C2s => Direction::ClientToServer,
             MessageDirection::S2c => Direction::ServerToClient,
         }),
-        from: args.from_s.map(|s| offset("from_s", s)).transpose()?,
-        to: args.to_s.map(|s| offset("to_s", s)).transpose()?,
+        from,
+        to,
         limit: Some(limit(args.limit, 40, 200) as u64),
     };
     filter.check()?;

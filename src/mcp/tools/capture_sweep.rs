@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::what_if::MAX_MEMBERS;
 use crate::app::{self, SweepVerb};
 use crate::mcp::answer::{ToolAnswer, clipped, cursor, page};
-use crate::mcp::args::{limit, report_args};
+use crate::mcp::args::{TimeRange, limit, report_args};
 use crate::mcp::call::{Call, Job};
 use crate::mcp::change::ChangeArgs;
 use crate::mcp::options::Toolset;
@@ -32,16 +32,17 @@ pub struct SweepCall {
     capture: String,
     /// "lead-floor=0.25..2:0.05", "down=100KB/s,200KB/s", or a name alone; several make a cross product
     vary: Vec<String>,
-    /// Search for the smallest change after which this holds in all runs: "lag_s == 0",
-    /// "slices_behind == 0", "lead_p5 >= 0.1", "staleness_p95 < 1"
+    /// Search for the smallest change after which this holds: "lag_s == 0", "lead_p5 >= 0.1"
     find: Option<String>,
     #[serde(flatten)]
     change: ChangeArgs,
     /// Keep the recorded slices
     #[serde(default)]
     open_loop: bool,
-    /// Runs of the model for each scenario, 1 unless given
+    /// Runs of the model, 1 unless given
     members: Option<u64>,
+    #[serde(flatten)]
+    part: TimeRange,
     /// Only so long before the end
     window_s: Option<f64>,
     /// Rows at most, 40 unless given, up to 200
@@ -158,6 +159,7 @@ impl SweepCall {
             open_loop: self.open_loop,
             reference_only: false,
             members: usize::try_from(members)?,
+            part: self.part.part()?,
             report: report_args(self.window_s, None, None)?,
             threads: 0,
             typed: self.change.typed(),

@@ -7,9 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::app::{self, SessionPart};
+use crate::app;
 use crate::mcp::answer::{ToolAnswer, clipped, clipped_value, cursor, page};
-use crate::mcp::args::{limit, offset};
+use crate::mcp::args::{TimeRange, limit};
 use crate::mcp::call::Call;
 use crate::mcp::options::Toolset;
 use crate::mcp::shared::Shared;
@@ -24,10 +24,8 @@ pub(super) struct TimelineArgs {
     /// Only these kinds or names: op, knobs, command, event, buffer, close, loss, lag, finding
     #[serde(default)]
     kinds: Vec<String>,
-    /// From then on
-    from_s: Option<f64>,
-    /// Up to then
-    to_s: Option<f64>,
+    #[serde(flatten)]
+    part: TimeRange,
     /// Moments at most, 60 unless given, up to 200
     limit: Option<u64>,
     /// next_cursor of the last answer
@@ -63,11 +61,7 @@ pub(super) async fn capture_timeline(
     call: Call,
 ) -> Result<ToolAnswer<CaptureTimeline>> {
     let found = shared.captures.find(&args.capture)?;
-    let part = SessionPart {
-        from: args.from_s.map(|s| offset("from_s", s)).transpose()?,
-        to: args.to_s.map(|s| offset("to_s", s)).transpose()?,
-        episode: None,
-    };
+    let part = args.part.part()?;
     let (start, most) = (cursor(args.cursor.as_deref())?, limit(args.limit, 60, 200));
     let path = found.path.clone();
     let (all, damage) = call.work("replaying", move || app::timeline(&path, part)).await?;

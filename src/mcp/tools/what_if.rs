@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::app::{self, WhatIfVerb};
 use crate::mcp::answer::{ToolAnswer, clipped, page};
-use crate::mcp::args::{Format, report_args};
+use crate::mcp::args::{Format, TimeRange, report_args};
 use crate::mcp::call::Call;
 use crate::mcp::change::ChangeArgs;
 use crate::mcp::options::Toolset;
@@ -40,6 +40,8 @@ pub struct WhatIfCall {
     open_loop: bool,
     /// Runs of the model
     members: Option<u64>,
+    #[serde(flatten)]
+    part: TimeRange,
     /// Only so long before the end
     window_s: Option<f64>,
     /// Age from which audio is stale, 3 unless given
@@ -83,6 +85,7 @@ impl WhatIfCall {
             scenario: self.change.scenario()?,
             open_loop: self.open_loop,
             members: usize::try_from(members)?,
+            part: self.part.part()?,
             report: report_args(self.window_s, self.stale_threshold_s, None)?,
             wording: ARGUMENTS,
             ..WhatIfVerb::default()
@@ -122,8 +125,8 @@ pub const CAPTURE_WHAT_IF: AboutTool = AboutTool {
     name: "capture_what_if",
     title: "What would have been",
     description: "Asks what the listener would have heard otherwise: another lead floor, a seek, a thinner or \
-     faster link, another clock. The answer says how far it can be trusted: exact, exact until a \
-     moment, or by a model together with the model's error on this capture.",
+     faster link, another clock. The answer says whether it is exact, exact until a moment, or a model's, \
+     and how well that repeats this capture.",
     set: Toolset::Replay,
     effect: Effect::Reads,
 };
@@ -152,7 +155,12 @@ pub async fn capture_what_if(
         counterfactual: Some(views::side(&answer.counterfactual)),
         alternatives: Vec::new(),
         outcomes,
-        command: Some(format!("lagtape what-if {}{}", found.path.display(), args.change.flags())),
+        command: Some(format!(
+            "lagtape what-if {}{}{}",
+            found.path.display(),
+            args.change.flags(),
+            args.part.flags()?
+        )),
         id: found.id,
     };
     Ok(ToolAnswer::new(views::what_if_summary(&answer), body).next([compare]).cut(cut))
