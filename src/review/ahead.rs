@@ -1,27 +1,33 @@
 //! Records in their order, while another thread inflates the slices that come next.
 //!
 //! Enters: a capture. Leaves: each record, with its delta where that was inflated already. Both threads
-//! inflate: whoever comes to a slice first does it, so that neither waits for longer than one slice takes.
-//! What is inflated does not depend on who did it, and additions stay with the caller, in the order of the
-//! file. Memory is bounded by [`BATCH_BYTES`] for each of [`BATCHES`], by the audio of [`AHEAD`] slices, and
-//! the longest record.
+//! inflate. The other one leaves the caller the slices that it is about to come to, so that the caller waits
+//! for few and inflates as many as the other one cannot. What is inflated does not depend on who did it, and
+//! additions stay with the caller, in the order of the file. Memory is bounded by [`BATCH_BYTES`] for each of
+//! [`BATCHES`], by [`MOST_AUDIO`] for each of [`AHEAD`] slices, and by the longest record.
 
 use std::collections::VecDeque;
 use std::io::Read;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{hint, thread};
 
 use crate::capture::{Body, Direction, Opcode, ReadError, Record, RecordBatch, Salvage};
 use crate::wire::slice::{InflatedDelta, SliceDecoder};
 
-/// Bytes of records that are read before the first of them is handed over: some 40 slices.
-const BATCH_BYTES: usize = 512 << 10;
-/// Slices that are inflated before their turn, at most: few enough to be in the processors' cache still when
-/// it comes.
-const AHEAD: usize = 4;
+/// Bytes of records that are read before the first of them is handed over: some 10 slices.
+const BATCH_BYTES: usize = 128 << 10;
+/// Slices that are inflated before their turn, at most: few enough to be in a processor's cache still when it
+/// comes.
+const AHEAD: usize = 16;
 /// Bytes of audio that a delta announces at most. What announces more waits for its turn.
-const MOST_AUDIO: u64 = 8 << 20;
+const MOST_AUDIO: u64 = 1 << 20;
+/// Slices from the one whose turn it is to the first that is inflated ahead.
+const DISTANCE: usize = 3;
+/// Times that a lock is tried before its thread sleeps: about as long as a slice takes. To be woken up takes
+/// longer than what is left of one.
+const TRIES: usize = 1_000;
 /// Batches that are read at most: the one whose turn it is, and those that come next.
 const BATCHES: usize = 3;
 
@@ -34,18 +40,20 @@ pub(super) fn each_ahead(
     records: &mut Salvage<impl Read>,
     mut see: impl FnMut(&Record<'_>, Option<InflatedDelta>) -> Option<Vec<u8>>,
 ) -> Result<(), ReadError> {
+    let turn = &AtomicUsize::new(0);
+    let mut numbered = 0;
     thread::scope(|scope| {
         let (hand, handed) = channel::<Arc<Batch>>();
         let (give_back, given_back) = channel();
         let (spare, spares) = channel();
         // The other thread is there until nothing can be handed to it any more.
         (0..AHEAD).for_each(|_| _ = spare.send(Vec::new()));
-        scope.spawn(move || inflate(handed, &give_back, &spares));
+        scope.spawn(move || inflate(handed, &give_back, &spares, turn));
         let mut read = VecDeque::new();
         let mut free: Vec<Batch> = (0..BATCHES).map(|_| Batch::default()).collect();
         loop {
             while let Some(batch) = free.pop() {
-                let batch = Arc::new(batch.read(records)?);
+                let batch = Arc::new(batch.read(records, &mut numbered)?);
                 if batch.records.is_empty() {
                     break;
                 }
@@ -54,7 +62,7 @@ pub(super) fn each_ahead(
             }
             let Some(batch) = read.pop_front() else { return Ok(()) };
             for at in 0..batch.records.len() {
-                let ahead = batch.take(at);
+                let ahead = batch.take(at, turn);
                 let was_ahead = ahead.is_some();
                 let used = see(&batch.records.record(at), ahead);
                 if was_ahead {
@@ -69,14 +77,22 @@ pub(super) fn each_ahead(
 }
 
 /// Inflates what nobody has inflated, batch by batch, each into memory that it is given back.
-fn inflate(batches: Receiver<Arc<Batch>>, done: &Sender<Arc<Batch>>, spares: &Receiver<Vec<u8>>) {
+fn inflate(
+    batches: Receiver<Arc<Batch>>,
+    done: &Sender<Arc<Batch>>,
+    spares: &Receiver<Vec<u8>>,
+    turn: &AtomicUsize,
+) {
     let mut decoder = SliceDecoder::new();
     let mut spare = None;
     for batch in batches {
-        for (at, delta) in batch.deltas.iter().enumerate() {
-            let Some(delta) = delta else { continue };
+        for (at, slice) in batch.slices.iter().enumerate() {
+            let Some(slice) = slice else { continue };
             let Some(room) = spare.take().or_else(|| spares.recv().ok()) else { return };
-            spare = batch.inflate(at, delta, &mut decoder, room);
+            spare = match slice.number < turn.load(Ordering::Relaxed) + DISTANCE {
+                true => Some(room),
+                false => batch.inflate(at, slice, &mut decoder, room),
+            };
         }
         if done.send(batch).is_err() {
             return;
@@ -89,7 +105,14 @@ fn inflate(batches: Receiver<Arc<Batch>>, done: &Sender<Arc<Batch>>, spares: &Re
 struct Batch {
     records: RecordBatch,
     /// One for each record; `None` where there is nothing to inflate.
-    deltas: Vec<Option<Mutex<Delta>>>,
+    slices: Vec<Option<AheadSlice>>,
+}
+
+/// A slice in a batch.
+struct AheadSlice {
+    /// Counted from the beginning of the capture.
+    number: usize,
+    delta: Mutex<Delta>,
 }
 
 /// What became of a delta.
@@ -102,15 +125,21 @@ enum Delta {
 
 impl Batch {
     /// The next records of a capture, in the memory of those before; none at its end.
-    fn read(mut self, records: &mut Salvage<impl Read>) -> Result<Batch, ReadError> {
+    fn read(
+        mut self,
+        records: &mut Salvage<impl Read>,
+        numbered: &mut usize,
+    ) -> Result<Batch, ReadError> {
         self.records.clear();
-        self.deltas.clear();
+        self.slices.clear();
         while self.records.bytes() < BATCH_BYTES
             && let Some(stored) = records.next_stored()?
         {
             self.records.push(&stored);
             let is_ahead = announced(&stored.record).is_some_and(|len| len <= MOST_AUDIO);
-            self.deltas.push(is_ahead.then(|| Mutex::new(Delta::Waiting)));
+            *numbered += usize::from(is_ahead);
+            let slice = AheadSlice { number: *numbered, delta: Mutex::new(Delta::Waiting) };
+            self.slices.push(is_ahead.then_some(slice));
         }
         Ok(self)
     }
@@ -119,12 +148,12 @@ impl Batch {
     fn inflate(
         &self,
         at: usize,
-        delta: &Mutex<Delta>,
+        slice: &AheadSlice,
         decoder: &mut SliceDecoder,
         room: Vec<u8>,
     ) -> Option<Vec<u8>> {
         // Whoever holds it is about to inflate it.
-        let Ok(mut delta) = delta.try_lock() else { return Some(room) };
+        let Ok(mut delta) = slice.delta.try_lock() else { return Some(room) };
         match (&*delta, self.records.record(at).body) {
             (Delta::Waiting, Body::Message(message)) => {
                 let ahead = InflatedDelta::of(decoder, message.payload, room);
@@ -137,9 +166,10 @@ impl Batch {
     }
 
     /// What was inflated of a record whose turn it is. Waits where that is under way.
-    fn take(&self, at: usize) -> Option<InflatedDelta> {
-        let delta = self.deltas[at].as_ref()?;
-        match std::mem::replace(&mut *lock(delta), Delta::Taken) {
+    fn take(&self, at: usize, turn: &AtomicUsize) -> Option<InflatedDelta> {
+        let slice = self.slices[at].as_ref()?;
+        turn.store(slice.number, Ordering::Relaxed);
+        match std::mem::replace(&mut *soon(&slice.delta), Delta::Taken) {
             Delta::Inflated(ahead) => Some(ahead),
             Delta::Waiting | Delta::Taken => None,
         }
@@ -154,8 +184,15 @@ fn announced(record: &Record<'_>) -> Option<u64> {
     InflatedDelta::announced(message.payload).filter(|_| may_be)
 }
 
-/// Whoever broke while it held the lock has broken the whole scope.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+/// A lock that is soon let go.
+fn soon<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    for _ in 0..TRIES {
+        match mutex.try_lock() {
+            Ok(held) => return held,
+            Err(_) => hint::spin_loop(),
+        }
+    }
+    // Whoever broke while it held the lock has broken the whole scope.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
