@@ -239,10 +239,14 @@ def what_if(
     scenarios: Mapping[str, Mapping[str, Any]] | Sequence[Mapping[str, Any]],
     *,
     columns: Sequence[str] | None = None,
+    from_s: float | None = None,
+    to_s: float | None = None,
     threads: int = 0,
     progress: Progress | None = None,
 ) -> Table:
     """A row for each scenario of each capture: what would have been heard, and what was.
+
+    With a range (seconds), of that part of each, as if it had been cut out.
 
     scenarios: by their names, each with the keys of a scenario file (docs/WHATIF.md), such as
         ``{"floor 0.4": {"server": {"lead_floor_s": 0.4}}}``; or a list, numbered from 0.
@@ -250,7 +254,9 @@ def what_if(
     if not isinstance(scenarios, Mapping):
         scenarios = {str(number): scenario for number, scenario in enumerate(scenarios)}
     named = [(name, _json.dumps(scenario)) for name, scenario in scenarios.items()]
-    return _table("what_ifs", paths, columns, threads=threads, progress=progress, scenarios=named)
+    return _table(
+        "what_ifs", paths, columns, from_s=from_s, to_s=to_s, threads=threads, progress=progress, scenarios=named,
+    )
 
 
 def schema(table: str) -> list[dict[str, str]]:

@@ -12,9 +12,10 @@ use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_schema::ffi::FFI_ArrowSchema;
 use arrow_schema::{ArrowError, SchemaRef};
 use lagtape::Scenario;
-use lagtape::app::{AnalyzeOptions, tabled_all, what_if_rows};
+use lagtape::app::{AnalyzeOptions, SessionPart, tabled_all, what_if_rows};
 use lagtape::report::table::{BatchBuilder, Column, TableName, TabledCapture, arrow_schema};
 use lagtape::sweep::in_order::InOrder;
+use lagtape::time::Offset;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
@@ -78,11 +79,16 @@ impl Table {
             Ok((name, scenario))
         };
         let scenarios = scenarios.into_iter().map(read).collect::<PyResult<_>>()?;
+        // Of what would have been a range is the part that is asked, of all else the rows that are wanted.
+        let part = match table {
+            TableName::WhatIfs => part(from_s, to_s)?,
+            _ => SessionPart::default(),
+        };
         Ok(Table {
             paths,
             table,
             columns,
-            options: AnalyzeOptions { quick, headers_only, ..AnalyzeOptions::default() },
+            options: AnalyzeOptions { quick, headers_only, part, ..AnalyzeOptions::default() },
             scenarios: Arc::new(scenarios),
             range_s: (from_s.unwrap_or(f64::NEG_INFINITY), to_s.unwrap_or(f64::INFINITY)),
             threads,
@@ -132,6 +138,16 @@ impl Table {
     }
 }
 
+/// The part of a session between two moments, in seconds from its initial buffer.
+fn part(from_s: Option<f64>, to_s: Option<f64>) -> PyResult<SessionPart> {
+    let moment = |s: f64| match s.is_finite() {
+        true => Ok(Offset((s * 1e9).round() as i64)),
+        false => Err(PyValueError::new_err(format!("{s} is no moment; give seconds"))),
+    };
+    let (from, to) = (from_s.map(moment).transpose()?, to_s.map(moment).transpose()?);
+    Ok(SessionPart { from, to, episode: None })
+}
+
 impl Table {
     fn batches(&self, py: Python<'_>) -> Batches {
         Batches {
@@ -177,7 +193,8 @@ impl Batches {
         if let Some(Begin { paths, options, scenarios, threads }) = self.begin.take() {
             let begun = match self.table {
                 TableName::WhatIfs => {
-                    InOrder::new(paths, threads, move |path| what_if_rows(path, &scenarios))
+                    let rows = move |path: &PathBuf| what_if_rows(path, options.part, &scenarios);
+                    InOrder::new(paths, threads, rows)
                 }
                 table => tabled_all(paths, &options, &[table], threads),
             };

@@ -158,6 +158,13 @@ class Tables(unittest.TestCase):
         asked = [row for row in rows if row["scenario"] == "as it was"]
         self.assertEqual([row["lag"] for row in asked], [True, False])
         self.assertEqual([row["bad_s"] for row in asked], [row["recorded_bad_s"] for row in asked])
+        # Of a part: what `analyze --from --to` says of it.
+        [row] = pyarrow.table(lagtape.what_if(STALL, {"as it was": {}}, from_s=1.0, to_s=4.0)).to_pylist()
+        said = json.loads(command("analyze", STALL, "--from", "1s", "--to", "4s", "--json", code=4))
+        self.assertEqual(row["bad_s"], said["verdict"]["bad_s"])
+        self.assertLess(row["bad_s"], asked[0]["bad_s"])
+        with self.assertRaisesRegex(ValueError, "no moment"):
+            lagtape.what_if(STALL, {"as it was": {}}, from_s=float("nan"))
         with self.assertRaisesRegex(ValueError, "scenario odd"):
             lagtape.what_if(STALL, {"odd": {"nonsense": 1}})
 

@@ -2,15 +2,20 @@
 
 use std::path::Path;
 
+use crate::app::part::SessionPart;
 use crate::app::recording;
 use crate::report::table::{TabledCapture, WhatIfRow};
 use crate::scenario::answer::AskOptions;
 use crate::scenario::open_loop::Scratch;
 use crate::scenario::{Scenario, Tier};
 
-/// A row for each scenario of a capture, which is read once.
+/// A row for each scenario of a capture, or of a part of it, which is read once.
 #[must_use]
-pub fn what_if_rows(path: &Path, scenarios: &[(String, Scenario)]) -> TabledCapture {
+pub fn what_if_rows(
+    path: &Path,
+    part: SessionPart,
+    scenarios: &[(String, Scenario)],
+) -> TabledCapture {
     let name = path.display().to_string();
     let modelled = scenarios.iter().any(|(_, scenario)| scenario.needs(false).tier == Tier::Model);
     let mut rows = Vec::new();
@@ -20,7 +25,7 @@ pub fn what_if_rows(path: &Path, scenarios: &[(String, Scenario)]) -> TabledCapt
         recorded: None,
     };
     let mut scratch = Scratch::default();
-    let recording = recording::read(path, modelled);
+    let recording = part.resolved(path).and_then(|part| recording::read_part(path, part, modelled));
     let prepared = recording.as_ref().map(|recording| {
         let options = AskOptions { heard: true, members: 1, ..AskOptions::default() };
         recording.prepare(options)
