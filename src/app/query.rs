@@ -15,6 +15,7 @@ use crate::report::page::PageCollector;
 use crate::report::query::{Query, QueryAnswer, QueryWords};
 use crate::report::table::SessionTables;
 use crate::report::{Analysis, DamageReport};
+use crate::time::Offset;
 
 /// What is asked, and how many rows of the answer are wanted.
 #[derive(Debug, Clone, Default)]
@@ -36,7 +37,7 @@ pub fn query(path: &Path, verb: &QueryVerb) -> Result<(QueryAnswer, Option<Damag
     let mut words = verb.words.clone();
     let bounds = [(">=", part.from), ("<=", part.to)];
     let bounds = bounds.into_iter().filter_map(|(sign, moment)| Some((sign, moment?)));
-    words.conditions.extend(bounds.map(|(sign, at)| format!("t_s {sign} {}", at.0 as f64 / 1e9)));
+    words.conditions.extend(bounds.map(|(sign, at)| format!("t_s {sign} {}", at.seconds())));
     // What is wrong with a question is known before a long capture is read.
     let query = Query::of(&words).map_err(|error| Misuse(error.to_string()))?;
     let options = Options { playhead: verb.playhead, ..Options::default() };
@@ -73,7 +74,7 @@ pub fn timeline(path: &Path, part: SessionPart) -> Result<(Moments, Option<Damag
     let about = replay.described(path.display(), playheads);
     let analysis = Analysis::of(&replay.engine, about, &ReportArgs::default());
     let mut all = Moments::of(&replay.engine, collected, &analysis);
-    let [from_s, to_s] = [part.from, part.to].map(|at| at.map(|at| at.0 as f64 / 1e9));
+    let [from_s, to_s] = [part.from, part.to].map(|at| at.map(Offset::seconds));
     let is_inside = |moment: &Moment| {
         from_s.is_none_or(|from_s| moment.t_s >= from_s)
             && to_s.is_none_or(|to_s| moment.t_s <= to_s)

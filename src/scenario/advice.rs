@@ -77,10 +77,10 @@ fn plain(advice: Advice) -> String {
         Advice::NoOpenLoop => "ask without open loop".to_owned(),
         Advice::LeaveOut(knob) => format!("leave {knob} out"),
         Advice::TurnInstead(knob) => format!("ask what that costs in time: {knob}"),
-        Advice::AskPart(_)
-        | Advice::RecordAnother
-        | Advice::RecordForSeconds
-        | Advice::SetKey(_) => of_every_door(advice),
+        Advice::AskPart(from) => format!("ask the part behind it, which begins at {from}"),
+        Advice::RecordAnother | Advice::RecordForSeconds | Advice::SetKey(_) => {
+            of_every_door(advice)
+        }
         Advice::AllRows => "the data has them all".to_owned(),
     }
 }
@@ -89,9 +89,6 @@ fn plain(advice: Advice) -> String {
 #[must_use]
 pub fn of_every_door(advice: Advice) -> String {
     match advice {
-        Advice::AskPart(from) => {
-            format!("ask the part behind it, which begins at {from}")
-        }
         Advice::RecordForSeconds => "record for some seconds".to_owned(),
         Advice::SetKey(key) => format!("{key} says what it costs in time"),
         _ => "record a session with it, and compare the two: lagtape diff".to_owned(),
