@@ -7,33 +7,33 @@
 
 use super::figures::Figures;
 use super::stats::{Rank, interpolate, mean};
-use crate::wire::kernel;
+use crate::wire::kernel::{self, WideLoop};
 
-/// Bins of the histogram; as counters they fit in a processor's first cache.
-const BINS: usize = 1 << 11;
+/// Bins of the histogram; all of its counters fit in a processor's first cache.
+const BINS: usize = 1 << 10;
+/// Histograms that take turns, so that equal neighbours do not wait for each other.
+const TURNS: usize = 4;
 /// Lists shorter than this are sorted out directly; in longer ones each rank asked for lies above
 /// the one before.
 const SHORT: usize = 2 * SAMPLES;
-/// Values of a list that tell where its ranks will lie.
+/// Values of a list that tell how the bins should lie.
 const SAMPLES: usize = 128;
-/// Ranks of the samples between which each of [`Figures::QUANTILES`] is expected.
-const EXPECTED: [(usize, usize); 3] = [(0, 20), (44, 84), (107, SAMPLES - 1)];
-/// Ramps of the scale, two for each of them.
-const RAMPS: usize = 2 * EXPECTED.len();
-/// Bins of the histogram for each ramp.
-const STEPS: f64 = (BINS / RAMPS - 1) as f64;
+/// Samples at either end that bins need not tell apart: no rank is expected beyond them, and a single
+/// one may be far from all others.
+const OUTER: usize = 2;
+/// Bins of either ramp of the scale.
+const STEPS: f32 = (BINS / 2 - 1) as f32;
 /// Values whose bins are found and counted before the next: as many as stay in the first cache.
 const BLOCK: usize = 1 << 10;
 /// Values of which one look tells whether any is wanted.
-const LOOKED_AT: usize = 32;
+const LOOKED_AT: usize = 16;
 /// Values compared side by side.
 const LANES: usize = 8;
 
 /// Scratch of [`Quantiles::of`], reused from list to list.
 #[derive(Clone, Debug)]
 pub struct Quantiles {
-    /// Two histograms, of every other value: equal neighbours do not wait for each other.
-    counts: [Box<[u32; BINS]>; 2],
+    counts: Box<[[u32; BINS]; TURNS]>,
     /// All false between two lists.
     wanted: Box<[bool; BINS]>,
     /// The bin of each value.
@@ -44,7 +44,7 @@ pub struct Quantiles {
 impl Default for Quantiles {
     fn default() -> Self {
         Quantiles {
-            counts: [Box::new([0; BINS]), Box::new([0; BINS])],
+            counts: Box::new([[0; BINS]; TURNS]),
             wanted: Box::new([false; BINS]),
             bins: Vec::new(),
             kept: Vec::new(),
@@ -61,15 +61,15 @@ pub struct ListSummary {
 }
 
 /// Divides all numbers into bins, below [`BINS`], so that no lower value has a higher bin: the sum of
-/// ramps. Two rise over each stretch where a rank is expected, one on either side of its widest gap:
-/// what is fresh and what is stale may be a lap apart.
+/// two ramps, one on either side of the widest gap, since what is fresh and what is stale may be laps
+/// apart. Rounding to `f32` keeps the order, and twice as many are computed side by side.
 #[derive(Clone, Copy)]
-struct Scale([Ramp; RAMPS]);
+struct Scale([Ramp; 2]);
 
 #[derive(Clone, Copy, Default)]
 struct Ramp {
-    from: f64,
-    steps_per_unit: f64,
+    from: f32,
+    steps_per_unit: f32,
 }
 
 impl Scale {
@@ -81,38 +81,37 @@ impl Scale {
             // Somewhere in its stretch: at equal distances they would see nothing but one phase of
             // what repeats, as ticks do against buckets.
             let anywhere = (i as u32).wrapping_mul(0x9e37_79b9) >> 16;
-            *sample = values[i * stride + anywhere as usize % stride];
+            *sample = values[i * stride + anywhere as usize % stride] as f32;
         }
-        samples.sort_unstable_by(f64::total_cmp);
-        let mut ramps = [Ramp::default(); RAMPS];
-        for (pair, (from, to)) in ramps.as_chunks_mut::<2>().0.iter_mut().zip(EXPECTED) {
-            let gap = |&i: &usize| samples[i + 1] - samples[i];
-            let widest = (from..to).max_by(|a, b| gap(a).total_cmp(&gap(b))).unwrap_or(from);
-            *pair = [
-                Ramp::between(samples[from], samples[widest]),
-                Ramp::between(samples[widest + 1], samples[to]),
-            ];
-        }
-        Scale(ramps)
+        samples.sort_unstable_by(f32::total_cmp);
+        let inner = &samples[OUTER..SAMPLES - OUTER];
+        let gap = |&i: &usize| inner[i + 1] - inner[i];
+        let last = inner.len() - 1;
+        let widest = (0..last).max_by(|a, b| gap(a).total_cmp(&gap(b))).unwrap_or(0);
+        Scale([
+            Ramp::between(inner[0], inner[widest]),
+            Ramp::between(inner[widest + 1], inner[last]),
+        ])
     }
 
     #[inline(always)]
     fn bin(self, value: f64) -> u16 {
-        /// Added to a number up to 2⁵¹ it leaves the nearest whole number in the lowest bits.
-        const WHOLE: f64 = (1_u64 << 52) as f64;
-        let steps = self.0.iter().fold(0.0, |sum, ramp| sum + ramp.steps(value));
-        (steps + WHOLE).to_bits() as u16
+        /// Added to a number up to 2²² it leaves the nearest whole number in the lowest bits.
+        const WHOLE: f32 = (1_u32 << 23) as f32;
+        let [lower, upper] = self.0;
+        let value = value as f32;
+        (lower.steps(value) + upper.steps(value) + WHOLE).to_bits() as u16
     }
 }
 
 impl Ramp {
-    fn between(from: f64, to: f64) -> Ramp {
+    fn between(from: f32, to: f32) -> Ramp {
         Ramp { from, steps_per_unit: if to > from { STEPS / (to - from) } else { 0.0 } }
     }
 
     /// From 0 to [`STEPS`]; each operation keeps the order of values, and so does their rounding.
     #[inline(always)]
-    fn steps(self, value: f64) -> f64 {
+    fn steps(self, value: f32) -> f32 {
         let steps = (value - self.from) * self.steps_per_unit;
         // Not `clamp`: no number times infinity is no number, and counts as 0.
         let steps = if steps > 0.0 { steps } else { 0.0 };
@@ -123,28 +122,34 @@ impl Ramp {
 impl Quantiles {
     /// The figures of any list, `None` when it is empty.
     pub fn figures(&mut self, values: &[f64]) -> Option<Figures> {
-        // In one pass over all, which goes many at a time.
-        if kernel::wide(|| values.iter().fold(true, |all, value| all & value.is_finite())) {
-            self.of(values).map(|found| found.figures)
-        } else {
-            Figures::of(values.to_vec())
+        let mean = mean(values);
+        // A sum of what is no number, or infinite, is neither a number nor finite.
+        if !mean.is_finite() {
+            return Figures::of(values.to_vec());
         }
+        self.with_mean(values, mean).map(|found| found.figures)
     }
 
     /// The figures of a list of finite numbers, `None` when it is empty.
     pub fn of(&mut self, values: &[f64]) -> Option<ListSummary> {
+        self.with_mean(values, mean(values))
+    }
+
+    fn with_mean(&mut self, values: &[f64], mean: f64) -> Option<ListSummary> {
         if values.len() < SHORT {
             let highest = extremes(values).1;
             return Figures::of(values.to_vec()).map(|figures| ListSummary { figures, highest });
         }
-        let ranks = Figures::QUANTILES.map(|q| Rank::of(values.len(), q));
         let (lowest, highest) = self.count(values, Scale::of(values));
-        let quantiles = self.quantiles(values, ranks);
-        let figures = Figures::rounded(lowest, quantiles, highest, mean(values));
+        // Zeros may have different signs.
+        let is_one_value = lowest == highest && lowest != 0.0;
+        let quantiles = if is_one_value { [lowest; 3] } else { self.quantiles(values) };
+        let figures = Figures::rounded(lowest, quantiles, highest, mean);
         Some(ListSummary { figures, highest })
     }
 
-    fn quantiles(&mut self, values: &[f64], ranks: [Rank; 3]) -> [f64; 3] {
+    fn quantiles(&mut self, values: &[f64]) -> [f64; 3] {
+        let ranks = Figures::QUANTILES.map(|q| Rank::of(values.len(), q));
         let mut wanted = [0; 6];
         for (rank, pair) in ranks.iter().zip(wanted.as_chunks_mut::<2>().0) {
             *pair = [rank.index, (rank.index + 1).min(values.len() - 1)];
@@ -169,26 +174,20 @@ impl Quantiles {
 
     /// Finds the bin of each value and counts the values of each bin. Returns the extremes.
     fn count(&mut self, values: &[f64], scale: Scale) -> (f64, f64) {
-        let [even, odd] = &mut self.counts;
-        even.fill(0);
-        odd.fill(0);
+        self.counts.as_flattened_mut().fill(0);
         self.bins.resize(values.len(), 0);
         let (mut lowest, mut highest) = (f64::INFINITY, f64::NEG_INFINITY);
         for (values, bins) in values.chunks(BLOCK).zip(self.bins.chunks_mut(BLOCK)) {
-            let (low, high) = kernel::wide(|| {
-                for (bin, &value) in bins.iter_mut().zip(values) {
-                    *bin = scale.bin(value);
-                }
-                extremes(values)
-            });
+            let (low, high) = kernel::wide(FindBins { scale, values, bins: &mut *bins });
             (lowest, highest) = (lowest.min(low), highest.max(high));
-            let (pairs, rest) = bins.as_chunks::<2>();
-            for &[a, b] in pairs {
-                even[index(a)] += 1;
-                odd[index(b)] += 1;
+            let (turns, rest) = bins.as_chunks::<TURNS>();
+            for turn in turns {
+                for (counts, &bin) in self.counts.iter_mut().zip(turn) {
+                    counts[index(bin)] += 1;
+                }
             }
             for &bin in rest {
-                even[index(bin)] += 1;
+                self.counts[0][index(bin)] += 1;
             }
         }
         (lowest, highest)
@@ -200,7 +199,7 @@ impl Quantiles {
         let (mut bins, mut skipped_below) = ([0; 6], [0; 6]);
         let (mut below, mut skipped, mut next) = (0, 0, 0);
         for bin in 0..BINS {
-            let count = (self.counts[0][bin] + self.counts[1][bin]) as usize;
+            let count = self.counts.iter().map(|counts| counts[bin] as usize).sum::<usize>();
             let first = next;
             while next < ranks.len() && ranks[next] < below + count {
                 (bins[next], skipped_below[next]) = (bin as u16, skipped);
@@ -221,10 +220,52 @@ impl Quantiles {
     fn keep(&mut self, values: &[f64], wanted: [u16; 6]) {
         wanted.iter().for_each(|&bin| self.wanted[index(bin)] = true);
         self.kept.clear();
-        for (values, bins) in values.chunks(LOOKED_AT).zip(self.bins.chunks(LOOKED_AT)) {
+        let Quantiles { bins, wanted: is_wanted, kept, .. } = self;
+        kernel::wide(Keep { values, bins, wanted, is_wanted, kept });
+        wanted.iter().for_each(|&bin| self.wanted[index(bin)] = false);
+    }
+}
+
+/// Finds the bin of each value, and the extremes of all.
+struct FindBins<'a> {
+    scale: Scale,
+    values: &'a [f64],
+    bins: &'a mut [u16],
+}
+
+impl WideLoop for FindBins<'_> {
+    type Output = (f64, f64);
+
+    #[inline(always)]
+    fn run(self) -> (f64, f64) {
+        for (bin, &value) in self.bins.iter_mut().zip(self.values) {
+            *bin = self.scale.bin(value);
+        }
+        extremes(self.values)
+    }
+}
+
+/// Copies the values of the wanted bins.
+struct Keep<'a> {
+    values: &'a [f64],
+    bins: &'a [u16],
+    wanted: [u16; 6],
+    is_wanted: &'a [bool; BINS],
+    kept: &'a mut Vec<f64>,
+}
+
+impl WideLoop for Keep<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Keep { wanted: [a, b, c, d, e, f], is_wanted, .. } = self;
+        for (values, bins) in self.values.chunks(LOOKED_AT).zip(self.bins.chunks(LOOKED_AT)) {
             // Most often there is none among many.
-            let is_wanted = |bin: u16| wanted.iter().fold(false, |is, &it| is | (bin == it));
-            if !kernel::wide(|| bins.iter().fold(false, |any, &bin| any | is_wanted(bin))) {
+            let is_any = bins.iter().fold(false, |any, &bin| {
+                any | (bin == a) | (bin == b) | (bin == c) | (bin == d) | (bin == e) | (bin == f)
+            });
+            if !is_any {
                 continue;
             }
             let mut few = [0.0; LOOKED_AT];
@@ -232,11 +273,10 @@ impl Quantiles {
             for (&value, &bin) in values.iter().zip(bins) {
                 // Written always and kept by counting: a branch would be guessed wrong too often.
                 few[count] = value;
-                count += usize::from(self.wanted[index(bin)]);
+                count += usize::from(is_wanted[index(bin)]);
             }
             self.kept.extend_from_slice(&few[..count]);
         }
-        wanted.iter().for_each(|&bin| self.wanted[index(bin)] = false);
     }
 }
 
@@ -248,22 +288,22 @@ fn index(bin: u16) -> usize {
 /// The lowest and the highest of a list of numbers; infinities of none.
 #[inline(always)]
 fn extremes(values: &[f64]) -> (f64, f64) {
-    let mut min = [f64::INFINITY; LANES];
-    let mut max = [f64::NEG_INFINITY; LANES];
+    let lower = |a: f64, b: f64| if a < b { a } else { b };
+    let higher = |a: f64, b: f64| if a > b { a } else { b };
+    (in_lanes(values, f64::INFINITY, lower), in_lanes(values, f64::NEG_INFINITY, higher))
+}
+
+/// What `fold` makes of all values in any order.
+#[inline(always)]
+fn in_lanes(values: &[f64], first: f64, fold: impl Fn(f64, f64) -> f64) -> f64 {
     let (chunks, rest) = values.as_chunks::<LANES>();
+    let mut lanes = [first; LANES];
     for chunk in chunks {
-        for ((min, max), &value) in min.iter_mut().zip(&mut max).zip(chunk) {
-            *min = if value < *min { value } else { *min };
-            *max = if value > *max { value } else { *max };
+        for (lane, &value) in lanes.iter_mut().zip(chunk) {
+            *lane = fold(*lane, value);
         }
     }
-    for &value in rest {
-        (min[0], max[0]) = (min[0].min(value), max[0].max(value));
-    }
-    (
-        min.into_iter().fold(f64::INFINITY, f64::min),
-        max.into_iter().fold(f64::NEG_INFINITY, f64::max),
-    )
+    lanes.iter().chain(rest).fold(first, |folded, &value| fold(folded, value))
 }
 
 #[cfg(test)]

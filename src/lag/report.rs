@@ -122,57 +122,78 @@ impl LagReport {
         now_s: f64,
         args: &ReportArgs,
     ) -> Self {
-        let since_s = args.window_s.map_or(f64::NEG_INFINITY, |window_s| now_s - window_s);
-        let slices = slices.filter(move |slice| slice.t_s >= since_s);
-        let ticks = ticks.filter(move |tick| tick.t_s >= since_s);
-        let mut lists = Lists::default();
+        match args.window_s {
+            // Without a filter lists are copied many values at a time.
+            None => Self::of_all(buffer_duration_s, slices, ticks, now_s, args),
+            Some(window_s) => {
+                let since_s = now_s - window_s;
+                let slices = slices.filter(move |slice| slice.t_s >= since_s);
+                let ticks = ticks.filter(move |tick| tick.t_s >= since_s);
+                Self::of_all(buffer_duration_s, slices, ticks, now_s, args)
+            }
+        }
+    }
+
+    fn of_all<'a>(
+        buffer_duration_s: f64,
+        slices: impl Iterator<Item = &'a SliceRecord> + Clone,
+        ticks: impl Iterator<Item = &'a TickRecord> + Clone,
+        now_s: f64,
+        args: &ReportArgs,
+    ) -> Self {
+        let mut list = List::default();
         Self {
             window_s: args.window_s,
             buffer_duration_s: round(buffer_duration_s, 3),
-            slices: SliceSummary::of(slices.clone(), &mut lists),
-            ticks: TickSummary::of(ticks.clone(), now_s, args.stale_threshold_s, &mut lists),
+            slices: SliceSummary::of(slices.clone(), &mut list),
+            ticks: TickSummary::of(ticks.clone(), now_s, args.stale_threshold_s, &mut list),
             timeline: args.timeline_step_s.map(|step_s| timeline(slices, ticks, now_s, step_s)),
         }
     }
 }
 
-/// Lists of what figures are made of, and what makes them.
+/// The values that figures are made of, and what makes them. One list after the other takes the same
+/// memory: fresh memory costs more than a second walk over the records.
 #[derive(Default)]
-struct Lists {
-    leads_s: Vec<f64>,
-    intervals_s: Vec<f64>,
-    ticks_ms: Vec<f64>,
-    decs_ms: Vec<f64>,
-    staleness_s: Vec<f64>,
+struct List {
+    values: Vec<f64>,
     quantiles: Quantiles,
 }
 
+impl List {
+    fn fill(&mut self, values: impl Iterator<Item = f64>) -> &mut Self {
+        self.values.clear();
+        self.values.extend(values);
+        self
+    }
+
+    /// How many of the values are such.
+    fn count(&self, is_such: impl Fn(f64) -> bool) -> usize {
+        self.values.iter().filter(|&&value| is_such(value)).count()
+    }
+
+    fn figures(&mut self) -> Option<Figures> {
+        self.quantiles.figures(&self.values)
+    }
+}
+
 impl SliceSummary {
-    fn of<'a>(slices: impl Iterator<Item = &'a SliceRecord> + Clone, lists: &mut Lists) -> Self {
-        let Lists { leads_s, intervals_s, ticks_ms, decs_ms, quantiles, .. } = lists;
-        let most = slices.size_hint().1.unwrap_or(0);
-        for list in [&mut *leads_s, &mut *intervals_s, &mut *ticks_ms, &mut *decs_ms] {
-            list.reserve(most);
+    fn of<'a>(slices: impl Iterator<Item = &'a SliceRecord> + Clone, list: &mut List) -> Self {
+        list.fill(slices.clone().map(|slice| slice.lead_s));
+        let (count, behind_playhead) = (list.values.len(), list.count(|lead_s| lead_s < 0.0));
+        let lead_s = list.figures();
+        list.fill(slices.clone().map(|slice| slice.interval_s));
+        if list.count(|interval_s| interval_s > 0.0) < count {
+            list.values.retain(|&interval_s| interval_s > 0.0);
         }
-        let mut num_gens_last = None;
-        // All in one walk: the records of a long session are in no cache.
-        slices.for_each(|slice| {
-            leads_s.push(slice.lead_s);
-            if slice.interval_s > 0.0 {
-                intervals_s.push(slice.interval_s);
-            }
-            ticks_ms.push(slice.tick_ms);
-            decs_ms.push(slice.dec_ms);
-            num_gens_last = Some(slice.generations);
-        });
         Self {
-            count: leads_s.len(),
-            behind_playhead: leads_s.iter().filter(|lead_s| **lead_s < 0.0).count(),
-            lead_s: quantiles.figures(leads_s),
-            interval_s: quantiles.figures(intervals_s),
-            tick_ms: quantiles.figures(ticks_ms),
-            dec_ms: quantiles.figures(decs_ms),
-            num_gens_last,
+            count,
+            behind_playhead,
+            lead_s,
+            interval_s: list.figures(),
+            tick_ms: list.fill(slices.clone().map(|slice| slice.tick_ms)).figures(),
+            dec_ms: list.fill(slices.clone().map(|slice| slice.dec_ms)).figures(),
+            num_gens_last: slices.last().map(|slice| slice.generations),
         }
     }
 }
@@ -194,13 +215,11 @@ impl TickSummary {
         ticks: impl Iterator<Item = &'a TickRecord> + Clone,
         now_s: f64,
         stale_threshold_s: f64,
-        lists: &mut Lists,
+        list: &mut List,
     ) -> Self {
-        let Lists { staleness_s, quantiles, .. } = lists;
-        staleness_s.reserve(ticks.size_hint().1.unwrap_or(0));
-        ticks.clone().for_each(|tick| staleness_s.push(tick.staleness_s));
+        list.fill(ticks.clone().map(|tick| tick.staleness_s));
         let is_stale = |staleness_s: f64| staleness_s > stale_threshold_s;
-        let stale_ticks = staleness_s.iter().filter(|staleness_s| is_stale(**staleness_s)).count();
+        let stale_ticks = list.count(is_stale);
         let worse = |worst: &'a TickRecord, tick: &'a TickRecord| {
             if tick.staleness_s > worst.staleness_s { tick } else { worst }
         };
@@ -209,10 +228,10 @@ impl TickSummary {
             _ => ticks.filter(|tick| is_stale(tick.staleness_s)).reduce(worse),
         };
         Self {
-            count: staleness_s.len(),
+            count: list.values.len(),
             stale_threshold_s,
             stale_ticks,
-            staleness_s: quantiles.figures(staleness_s),
+            staleness_s: list.figures(),
             worst_stale: worst.map(|tick| WorstStale::of(tick, now_s)),
         }
     }

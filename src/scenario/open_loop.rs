@@ -24,7 +24,7 @@ use crate::lag::{LagReport, ReportArgs, SliceRecord, TickRecord, WorstStale};
 use crate::playhead::PlayheadSource;
 use crate::playhead::PlayheadWalk;
 use crate::time::Nanos;
-use crate::wire::kernel;
+use crate::wire::kernel::{self, WideLoop};
 
 /// Values compared side by side.
 const LOOKED_AT: usize = 64;
@@ -214,7 +214,7 @@ impl<'a> OpenLoop<'a> {
             *lead_s = fold_lead(start, round_down(playhead, quantum), epoch.frames) as f64;
         }
         // By themselves several divisions take no longer than one.
-        kernel::wide(|| leads_s.iter_mut().for_each(|lead_s| *lead_s /= sample_rate));
+        kernel::wide(Divide { values: leads_s, by: sample_rate });
     }
 
     /// The age of the audio at every tick, as slices refresh it in between: the slow way, for
@@ -326,6 +326,21 @@ impl<'a> OpenLoop<'a> {
         let covered = latest.len() - first;
         let beyond = latest.len() - latest.partition_point(|latest| *latest <= at).max(first);
         if covered == 0 { 0.0 } else { beyond as f64 / covered as f64 }
+    }
+}
+
+/// Divides all values by the same one.
+struct Divide<'a> {
+    values: &'a mut [f64],
+    by: f64,
+}
+
+impl WideLoop for Divide<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        self.values.iter_mut().for_each(|value| *value /= self.by);
     }
 }
 

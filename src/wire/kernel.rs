@@ -27,16 +27,26 @@ pub fn add(samples: &mut [f32], halves: &[[u8; HALF_LEN]]) {
     patch::<true>(samples, halves);
 }
 
-/// Does `work`, which should be a loop without calls, compiled for AVX2 where that is there. The
-/// results are the same: neither path fuses or reorders what is written.
+/// A loop without calls that [`wide`] runs. Its `run` has to be always inlined: a function of its own is
+/// compiled for any processor, as what a closure does is wherever the compiler leaves it a function.
+pub trait WideLoop {
+    /// What the loop comes to.
+    type Output;
+
+    /// Runs it to its end.
+    fn run(self) -> Self::Output;
+}
+
+/// Runs a loop compiled for AVX2 where that is there. The results are the same: neither path fuses or
+/// reorders what is written.
 #[inline]
-pub fn wide<R>(work: impl FnOnce() -> R) -> R {
+pub fn wide<L: WideLoop>(work: L) -> L::Output {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx2") {
         // SAFETY: this processor has AVX2, and `vectors::with_avx2` needs no more.
         return unsafe { vectors::with_avx2(work) };
     }
-    work()
+    work.run()
 }
 
 fn patch<const ADD: bool>(samples: &mut [f32], halves: &[[u8; HALF_LEN]]) {
@@ -63,15 +73,15 @@ mod vectors {
         __m128i, _mm_loadu_si128, _mm256_add_ps, _mm256_cvtph_ps, _mm256_loadu_ps, _mm256_storeu_ps,
     };
 
-    use super::HALF_LEN;
+    use super::{HALF_LEN, WideLoop};
 
     /// Halves in one step.
     const LANES: usize = 8;
 
     /// Work that is inlined here is compiled for AVX2.
     #[target_feature(enable = "avx2")]
-    pub fn with_avx2<R>(work: impl FnOnce() -> R) -> R {
-        work()
+    pub fn with_avx2<L: WideLoop>(work: L) -> L::Output {
+        work.run()
     }
 
     /// Both slices should be of the same length. Safe but for its instructions, which the caller

@@ -11,7 +11,7 @@ use super::row::{BufferShape, CheckpointRow, RowKind};
 use crate::capture::marker::Marker;
 use crate::capture::snapshot::TickReport;
 use crate::time::Nanos;
-use crate::wire::kernel;
+use crate::wire::kernel::{self, WideLoop};
 use crate::wire::slice::HEADER_LEN;
 
 /// Longest columns, unpacked.
@@ -193,17 +193,30 @@ fn take_planes(bytes: &mut &[u8], width: usize, count: usize, values: &mut Vec<u
     let planes = bytes.split_off(..width.checked_mul(count)?)?;
     values.clear();
     values.resize(count, 0);
-    kernel::wide(|| {
-        let planes = planes.chunks_exact(count.max(1));
+    kernel::wide(JoinPlanes { planes, values });
+    Some(())
+}
+
+/// Makes numbers of their planes.
+struct JoinPlanes<'a> {
+    planes: &'a [u8],
+    values: &'a mut [u64],
+}
+
+impl WideLoop for JoinPlanes<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let planes = self.planes.chunks_exact(self.values.len().max(1));
         // The highest bytes are mostly nothing.
         let is_nothing = |plane: &&[u8]| plane.iter().fold(0, |any, byte| any | byte) == 0;
         for plane in planes.skip_while(is_nothing) {
-            for (value, &byte) in values.iter_mut().zip(plane) {
+            for (value, &byte) in self.values.iter_mut().zip(plane) {
                 *value = *value << 8 | u64::from(byte);
             }
         }
-    });
-    Some(())
+    }
 }
 
 fn take_slices<'b, 'n>(
