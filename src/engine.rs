@@ -40,7 +40,7 @@ pub use stream::Epoch;
 
 use crate::capture::{
     Body, BufferShape, CheckpointRow, Context, Digest, Direction, Header, Marker, Message,
-    PackedBuffer, Record, RowKind, SessionState, Totals,
+    PackedBuffer, Record, RowKind, SessionState, Totals, crc32c,
 };
 use crate::event::{Contradiction, Event, Interpreter};
 use crate::family::FamilyUse;
@@ -300,8 +300,8 @@ impl Engine {
         Digest {
             playhead: self.playhead_frame(at),
             buckets_crc: stamps.map(|stamps| {
-                let bytes = stamps.iter().map(|stamp_s| stamp_s.to_be_bytes());
-                bytes.fold(0, |crc, bytes| crc32c::crc32c_append(crc, &bytes))
+                let bytes: Vec<_> = stamps.iter().map(|stamp_s| stamp_s.to_be_bytes()).collect();
+                crc32c(0, [bytes.as_flattened()])
             }),
             audio_crc: self.stream.as_ref().and_then(|stream| stream.audio_crc),
             slices: self.facts.slices,

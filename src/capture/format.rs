@@ -26,7 +26,8 @@
 //!
 //! All integers are big-endian, as everywhere in msgpack.
 
-use sha2::{Digest, Sha256};
+use crc_fast::{CrcAlgorithm, Digest};
+use sha2::Sha256;
 
 /// The content of the first value of every capture.
 pub const MAGIC: [u8; 8] = *b"\x89LTP1\r\n\x1a";
@@ -90,15 +91,25 @@ impl SyncMarker {
     /// same bytes: the beginning of its SHA-256. A live recording takes random bytes instead.
     #[must_use]
     pub fn derive(input: &[u8]) -> Self {
-        let [a, b, c, d, e, f, g, h, ..] = Sha256::digest(input).0;
+        let [a, b, c, d, e, f, g, h, ..] = <Sha256 as sha2::Digest>::digest(input).0;
         SyncMarker([a, b, c, d, e, f, g, h])
     }
 
     /// The checksum of a record of this capture, whose bytes from the length of the body onwards
     /// are given.
     pub(super) fn checksum(self, length_and_body: &[u8]) -> u32 {
-        crc32c::crc32c_append(crc32c::crc32c(&self.0), length_and_body)
+        crc32c(0, [&self.0, length_and_body])
     }
+}
+
+/// CRC-32C (Castagnoli; RFC 3720, B.4) of all pieces, going on from the checksum of what came before
+/// them, which is 0 of nothing.
+#[must_use]
+pub fn crc32c<'a>(before: u32, pieces: impl IntoIterator<Item = &'a [u8]>) -> u32 {
+    // The state of a CRC-32C is its value inverted.
+    let mut digest = Digest::new_with_init_state(CrcAlgorithm::Crc32Iscsi, u64::from(!before));
+    pieces.into_iter().for_each(|piece| digest.update(piece));
+    digest.finalize() as u32
 }
 
 /// Whether the checksum of a whole record agrees with its bytes. A fuzzer would hardly ever get past
@@ -112,4 +123,31 @@ pub(super) fn agrees(record: &[u8]) -> bool {
 /// The bytes of a field at a fixed place in bytes that are long enough to have it.
 pub(super) fn fixed<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     std::array::from_fn(|i| bytes[at + i])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::crc32c;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_check_value_is_that_of_the_catalogue() {
+        // https://reveng.sourceforge.io/crc-catalogue/all.htm#crc.cat.crc-32-iscsi
+        assert_eq!(crc32c(0, [&b"123456789"[..]]), 0xe306_9283);
+    }
+
+    proptest! {
+        #[test]
+        fn checksums_are_those_of_another_crate(
+            bytes in proptest::collection::vec(any::<u8>(), 0..5000),
+            cuts: [prop::sample::Index; 2],
+        ) {
+            let [a, b] = cuts.map(|cut| cut.index(bytes.len() + 1));
+            let (head, rest) = bytes.split_at(a.min(b));
+            let (middle, tail) = rest.split_at(a.max(b) - a.min(b));
+            let expected = ::crc32c::crc32c(&bytes);
+            prop_assert_eq!(crc32c(0, [head, middle, tail]), expected);
+            prop_assert_eq!(crc32c(crc32c(0, [head]), [middle, tail]), expected);
+        }
+    }
 }

@@ -61,7 +61,7 @@ pub use checkpoint::{
     Totals,
 };
 pub use error::{DamageReason, ReadError};
-pub use format::{FORMAT_VERSION, MAGIC, MAX_BODY_LEN, MAX_PAYLOAD_LEN, SyncMarker};
+pub use format::{FORMAT_VERSION, MAGIC, MAX_BODY_LEN, MAX_PAYLOAD_LEN, SyncMarker, crc32c};
 pub use marker::Marker;
 pub use msgpack::Malformed;
 pub use reader::{Ending, ReadStep, Reader};

@@ -8,7 +8,7 @@ use super::facts::{Facts, OddityKind};
 use super::hearing::Hearing;
 use super::observed::Observed;
 use super::whose::PlayheadEvidence;
-use crate::capture::{BufferShape, Marker, Message, Record, RowKind, TickReport};
+use crate::capture::{BufferShape, Marker, Message, Record, RowKind, TickReport, crc32c};
 use crate::event::Event;
 use crate::family::FamilyUse;
 use crate::heard::HeardAudio;
@@ -334,10 +334,8 @@ impl Stream {
                 }
                 None => applied_range(&header, frames as usize, channels)?,
             };
-            self.audio_crc = self.audio_crc.map(|crc| {
-                let crc = crc32c::crc32c_append(crc, &message.payload[..HEADER_LEN]);
-                crc32c::crc32c_append(crc, slice.halves)
-            });
+            let covered = [&message.payload[..HEADER_LEN], slice.halves];
+            self.audio_crc = self.audio_crc.map(|crc| crc32c(crc, covered));
             (slice.trailing > 0, slice.undeclared_len)
         };
         let odd = [
