@@ -13,7 +13,7 @@ use lagtape::lag::ReportArgs;
 use lagtape::mirror::Mirror;
 use lagtape::wire::halves::HALF_LEN;
 use lagtape::wire::kernel;
-use lagtape::wire::slice::{HEADER_LEN, SliceDecoder, SliceEncoder, SliceHeader};
+use lagtape::wire::slice::{Coding, HEADER_LEN, SliceDecoder, SliceEncoder, SliceHeader};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use zstd::zstd_safe::DCtx;
@@ -109,7 +109,7 @@ fn slices<'a>(
     bench.measure(Table { title, unit: "slice", rows, ratios })
 }
 
-/// What nobody can leave out of the slices of a session: they are inflated and added.
+/// What nobody can leave out of the slices of a session: they are inflated and added, or replace.
 pub struct Floor {
     slices: Vec<Vec<u8>>,
     state: RefCell<(DCtx<'static>, Vec<u8>, Vec<f32>)>,
@@ -130,8 +130,13 @@ impl Floor {
         for message in &self.slices {
             let header = SliceHeader::parse(message).expect("a whole header");
             let (start, len) = place(&header);
-            context.decompress(&mut room[..], &message[HEADER_LEN..]).expect("a sound frame");
-            kernel::add(&mut samples[start..], &room.as_chunks::<HALF_LEN>().0[..len]);
+            let (samples, payload) = (&mut samples[start..], &message[HEADER_LEN..]);
+            if header.coding() == Coding::Delta {
+                context.decompress(&mut room[..], payload).expect("a sound frame");
+                kernel::add(samples, &room.as_chunks::<HALF_LEN>().0[..len]);
+            } else {
+                kernel::replace(samples, payload.as_chunks::<HALF_LEN>().0);
+            }
         }
     }
 }

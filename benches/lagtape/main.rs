@@ -7,6 +7,7 @@
 mod capture;
 mod clock;
 mod decode;
+mod families;
 mod fleet;
 mod growth;
 mod harness;
@@ -36,7 +37,7 @@ struct Group {
     run: fn(&mut Bench) -> Result<()>,
 }
 
-const GROUPS: [Group; 10] = [
+const GROUPS: [Group; 11] = [
     Group {
         name: "decode",
         about: "one slice more: zstd, the mirror, the analysis around them",
@@ -56,6 +57,11 @@ const GROUPS: [Group; 10] = [
         name: "fleet",
         about: "one capture more: scanned, analysed, two at once",
         run: fleet::run,
+    },
+    Group {
+        name: "families",
+        about: "one slice more of each family: scanned, decoded, analysed",
+        run: families::run,
     },
     Group {
         name: "tables",

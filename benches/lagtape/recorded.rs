@@ -13,6 +13,7 @@ use lagtape::capture::{
 };
 use lagtape::checkpoint::Checkpointer;
 use lagtape::engine::{Engine, Options};
+use lagtape::family::Family;
 use lagtape::peer::client::Dialect;
 use lagtape::peer::client_model::ClientModel;
 use lagtape::peer::simulation::{SimulationOptions, simulate};
@@ -31,10 +32,20 @@ pub fn marker() -> SyncMarker {
     SyncMarker::derive(b"bench")
 }
 
-/// A healthy session as the verb `simulate` makes it, but that the server never idles.
+/// A healthy session of a refined loop.
 pub fn healthy(minutes: u64, loop_s: f64, params_hz: f64) -> Result<SimulationOptions> {
+    of_family(Family::Acestep, minutes, loop_s, params_hz)
+}
+
+/// A healthy session as the verb `simulate` makes it, but that the server never idles.
+pub fn of_family(
+    family: Family,
+    minutes: u64,
+    loop_s: f64,
+    params_hz: f64,
+) -> Result<SimulationOptions> {
     let verb = SimulateVerb {
-        family: lagtape::family::Family::Acestep,
+        family,
         trouble: "healthy".parse().expect("an incident of this name"),
         seed: 1,
         run_for: Span(minutes * 60_000_000_000),

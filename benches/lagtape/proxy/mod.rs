@@ -6,6 +6,7 @@
 //! write of a message to after the read of its last byte, at the rates of a real session: 25 messages
 //! a second of 10 to 20 kB down, 125 of 1 kB up. Nothing here passes or fails.
 
+mod bodies;
 mod ends;
 mod relays;
 
@@ -35,8 +36,13 @@ struct Variant {
     rates: Vec<f64>,
 }
 
-/// Measures everything.
+/// The tables of this group.
 pub fn run(bench: &mut Bench) -> Result<()> {
+    messages(bench)?;
+    bodies::run(bench)
+}
+
+fn messages(bench: &mut Bench) -> Result<()> {
     bench.doing("sending messages through whatever can stand in between");
     let quick = bench.effort.quick;
     let (periods, rounds, bulk) = if quick { (1_700, 3, 2_000) } else { (17_000, 7, 6_000) };
