@@ -150,6 +150,8 @@ pub(super) struct ReportSchedule<'a> {
     /// Before this moment everything is as recorded.
     differs_at: Nanos,
     number: usize,
+    /// The recorded tick that the last one was like.
+    like: usize,
 }
 
 impl<'a> ReportSchedule<'a> {
@@ -160,7 +162,8 @@ impl<'a> ReportSchedule<'a> {
         differs_at: Nanos,
     ) -> Self {
         let tick_shift_ns = perturbation.tick_shift_ns;
-        Self { trace, params_hz: change.params_hz, tick_shift_ns, differs_at, number: 0 }
+        let params_hz = change.params_hz;
+        Self { trace, params_hz, tick_shift_ns, differs_at, number: 0, like: 0 }
     }
 
     #[inline]
@@ -180,11 +183,19 @@ impl<'a> ReportSchedule<'a> {
 
     /// The recorded tick that a tick at `now` is like: the same, or the last one before.
     #[inline]
-    fn recorded(&self, now: Nanos) -> usize {
-        match self.params_hz {
-            None => self.number,
-            Some(_) => self.trace.ticks.partition_point(|tick| tick.at <= now).saturating_sub(1),
+    fn recorded(&mut self, now: Nanos) -> usize {
+        if self.params_hz.is_none() {
+            return self.number;
         }
+        let ticks = &self.trace.ticks;
+        while ticks.get(self.like + 1).is_some_and(|tick| tick.at <= now) {
+            self.like += 1;
+        }
+        // A shift may set the next report before the last one.
+        while self.like > 0 && ticks[self.like].at > now {
+            self.like -= 1;
+        }
+        self.like
     }
 }
 
