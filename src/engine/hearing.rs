@@ -44,6 +44,16 @@ impl LateReports {
             self.first.get_or_insert(t);
         }
     }
+
+    fn follow(&mut self, before: LateReports) {
+        *self = LateReports {
+            reports: before.reports + self.reports,
+            bursts: before.bursts + self.bursts,
+            first: before.first.or(self.first),
+            worst_ns: before.worst_ns.max(self.worst_ns),
+            in_burst: self.in_burst,
+        };
+    }
 }
 
 /// A listener and a measure that went on from a state.
@@ -149,6 +159,13 @@ impl Hearing {
     #[must_use]
     pub fn seconds(&self, t: Nanos) -> f64 {
         self.playhead.seconds(t.seconds())
+    }
+
+    /// Adds what was heard and reported before a hole in the capture, behind which this listener is known
+    /// again.
+    pub(super) fn follow(&mut self, before: Hearing) {
+        self.meter.follow(before.meter);
+        self.late.follow(before.late);
     }
 
     /// Reports that were held up on their way.

@@ -10,7 +10,9 @@ use super::spell::HeardEpisode;
 use super::tally::{HeardReport, JOIN_NS, Tally};
 use super::tape::{self, AppendTape, Ground, TapeReport};
 use super::writes::{LastWrites, RegionHint};
-use crate::capture::{HeardSpell, LastWrite, MeterState, Patch, PlayheadLine, TapeRule, WrittenBy};
+use crate::capture::{
+    HeardSpell, LastWrite, MeterState, Patch, PlayheadLine, TapeRule, TapeState, WrittenBy,
+};
 use crate::playhead::JUMP_S;
 use crate::time::Nanos;
 
@@ -98,7 +100,9 @@ impl Meter {
     /// the writes are none of a loop.
     pub fn resume(state: &MeterState, sample_rate: u32, rule: HeardRule) -> Option<Self> {
         let is_same = state.threshold_ns == rule.threshold_ns || state.tape.is_some();
-        let spell = state.spell.filter(|_| is_same);
+        // Captures of version 0.2 and before carry one that is over, too.
+        let goes_on = |spell: &HeardSpell| may_go_on(spell, state.walked_to, state.tape.as_ref());
+        let spell = state.spell.filter(|spell| is_same && goes_on(spell));
         let tape =
             state.tape.clone().map(|tape| AppendTape::resume(tape, state.frames, sample_rate));
         Some(Meter {
@@ -125,10 +129,15 @@ impl Meter {
         if before.behind.now.map(|spell| spell.from) != goes_on {
             before.end_behind();
         }
+        if let (Some(tape), Some(before)) = (&mut self.tape, &before.tape) {
+            tape.follow(before);
+        }
         self.tally.follow(before.tally);
     }
 
     pub fn state(&self) -> MeterState {
+        let tape = self.tape.as_ref().map(AppendTape::state);
+        let goes_on = |spell: &HeardSpell| may_go_on(spell, self.walked_to, tape.as_ref());
         MeterState {
             frames: self.writes.frames(),
             writes: self.writes.state(),
@@ -142,8 +151,8 @@ impl Meter {
             last_slice: self.last_slice,
             behind: self.behind.now,
             threshold_ns: self.tally.threshold_ns(),
-            spell: self.tally.last_spell(),
-            tape: self.tape.as_ref().map(AppendTape::state),
+            spell: self.tally.last_spell().filter(goes_on),
+            tape,
         }
     }
 
@@ -363,6 +372,14 @@ impl Meter {
     }
 }
 
+/// Whether bad audio that comes next belongs to this spell: what is heard from `walked_to` on, or what was
+/// heard past the end of a tape and may yet count.
+fn may_go_on(spell: &HeardSpell, walked_to: Nanos, tape: Option<&TapeState>) -> bool {
+    let pending = tape.and_then(|tape| tape.pending.as_ref());
+    let next = pending.map_or(walked_to, |pending| pending.from.min(walked_to));
+    next.0.saturating_sub(spell.to.0) <= JOIN_NS
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -461,10 +478,28 @@ mod tests {
         let mut meter = meter();
         meter.advance(at(1_000));
         let resumed = |threshold_s| {
-            let meter = Meter::resume(&meter.state(), 1_000, rule(threshold_s)).unwrap();
+            let mut meter = Meter::resume(&meter.state(), 1_000, rule(threshold_s)).unwrap();
+            meter.advance(at(1_100));
             meter.latest(Nanos(0)).count()
         };
         assert_eq!((resumed(3.0), resumed(2.0)), (1, 0));
+    }
+
+    #[test]
+    fn a_part_has_what_of_a_spell_was_heard_in_it_and_nothing_of_one_that_was_over() {
+        let mut meter = meter();
+        meter.apply(at(900), Patch { start: 1_000, frames: 9_000 });
+        let mut of_part = |from_ms: u64| {
+            meter.advance(at(from_ms));
+            let mut part = Meter::resume(&meter.state(), 1_000, rule(3.0)).unwrap();
+            part.advance(at(2_000));
+            let report = part.report(Nanos(0));
+            (report.episodes.len(), report.bad_s, report.onset_s)
+        };
+        // The first second is raw.
+        assert_eq!(of_part(950), (1, 0.05, Some(0.0)));
+        assert_eq!(of_part(1_000), (0, 0.0, None), "it might have gone on");
+        assert_eq!(of_part(1_800), (0, 0.0, None));
     }
 
     #[test]

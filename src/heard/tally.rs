@@ -63,6 +63,10 @@ pub(super) struct Tally {
     ages: Ages,
     /// The last one may go on.
     episodes: Vec<HeardSpell>,
+    /// The episode that may go on where a part begins. It is none of the part's until it does.
+    carried: Option<HeardSpell>,
+    /// Bad audio of an episode that went on, from before the part.
+    before_ns: u64,
     behind: Vec<BehindSpell>,
 }
 
@@ -76,13 +80,15 @@ impl Tally {
             oldest_ns: 0,
             ages: Ages::default(),
             episodes: Vec::new(),
+            carried: None,
+            before_ns: 0,
             behind: Vec::new(),
         }
     }
 
     /// A tally that begins in the middle of a session, with the episode that may go on there.
-    pub fn resume(threshold_ns: u64, episode: Option<HeardSpell>) -> Self {
-        Tally { episodes: episode.into_iter().collect(), ..Tally::new(threshold_ns) }
+    pub fn resume(threshold_ns: u64, carried: Option<HeardSpell>) -> Self {
+        Tally { carried, ..Tally::new(threshold_ns) }
     }
 
     /// Adds what was heard before a hole in the capture. An episode that was going on there and is
@@ -95,16 +101,30 @@ impl Tally {
         self.excused_ns += before.excused_ns;
         self.oldest_ns = self.oldest_ns.max(before.oldest_ns);
         self.ages.add_all(&before.ages);
-        let goes_on = self.episodes.first().map(|episode| episode.from);
+        let own: Vec<_> = self.carried.take().into_iter().chain(self.episodes.drain(..)).collect();
+        let goes_on = own.first().map(|episode| episode.from);
         let is_over = |episode: &HeardSpell| goes_on.is_none_or(|from| episode.from < from);
-        let over: Vec<_> = before.episodes.into_iter().filter(is_over).collect();
-        self.episodes.splice(..0, over);
+        self.carried = before.carried.filter(is_over);
+        self.before_ns = before.before_ns;
+        self.episodes.extend(before.episodes.into_iter().filter(is_over).chain(own));
         self.behind.splice(..0, before.behind);
     }
 
     /// The last episode, which may go on.
     pub fn last_spell(&self) -> Option<HeardSpell> {
-        self.episodes.last().copied()
+        self.episodes.last().copied().or(self.carried)
+    }
+
+    /// The last episode if what is bad from this moment on belongs to it.
+    fn going_on(&mut self, from: Nanos) -> Option<&mut HeardSpell> {
+        let goes_on = |spell: &HeardSpell| from.0.saturating_sub(spell.to.0) <= JOIN_NS;
+        if self.episodes.is_empty()
+            && let Some(carried) = self.carried.take_if(|spell| goes_on(spell))
+        {
+            self.before_ns = carried.total_ns();
+            self.episodes.push(carried);
+        }
+        self.episodes.last_mut().filter(|spell| goes_on(spell))
     }
 
     /// Age over which audio is old.
@@ -184,17 +204,15 @@ impl Tally {
     /// A spell counts that was pending.
     pub fn commit(&mut self, spell: Option<HeardSpell>) {
         let Some(spell) = spell else { return };
-        match self.episodes.last_mut() {
-            Some(last) if spell.from.0.saturating_sub(last.to.0) <= JOIN_NS => last.join(&spell),
-            _ => self.episodes.push(spell),
+        match self.going_on(spell.from) {
+            Some(last) => last.join(&spell),
+            None => self.episodes.push(spell),
         }
     }
 
     /// The episode that a bad stretch belongs to.
     fn episode(&mut self, from: Nanos, to: Nanos, at_seam: bool) -> &mut HeardSpell {
-        let goes_on =
-            self.episodes.last().is_some_and(|e| from.0.saturating_sub(e.to.0) <= JOIN_NS);
-        if !goes_on {
+        if self.going_on(from).is_none() {
             self.episodes.push(HeardSpell::new(from, at_seam));
         }
         let episode = self.episodes.last_mut().expect("there is one by now");
@@ -205,15 +223,18 @@ impl Tally {
 
     /// The client reported.
     pub fn on_report(&mut self, at: Nanos) {
-        if let Some(episode) = self.episodes.last_mut().filter(|episode| episode.to == at) {
+        let last = self.episodes.last_mut().or(self.carried.as_mut());
+        if let Some(episode) = last.filter(|episode| episode.to == at) {
             episode.ticks = episode.ticks.saturating_add(1);
         }
     }
 
     /// All that counted so far was a transient.
     pub fn forgive(&mut self) {
-        self.excused_ns += self.episodes.iter().map(HeardSpell::total_ns).sum::<u64>();
+        self.excused_ns += self.bad_ns_of_episodes();
         self.episodes.clear();
+        self.carried = None;
+        self.before_ns = 0;
         self.oldest_ns = 0;
     }
 
@@ -245,6 +266,11 @@ impl Tally {
         episodes
     }
 
+    fn bad_ns_of_episodes(&self) -> u64 {
+        let all_ns: u64 = self.episodes.iter().map(HeardSpell::total_ns).sum();
+        all_ns.saturating_sub(self.before_ns)
+    }
+
     pub fn report(&self, origin: Nanos, behind_now: Option<BehindSpell>) -> HeardReport {
         let episodes = self.episodes(origin, behind_now, true);
         let holes = self.episodes.iter().filter(|e| e.at_seam && !e.is_alarm());
@@ -261,7 +287,7 @@ impl Tally {
                 count: holes.clone().count() as u64,
                 s: seconds(holes.map(HeardSpell::total_ns).sum()),
             },
-            bad_s: seconds(self.episodes.iter().map(HeardSpell::total_ns).sum()),
+            bad_s: seconds(self.bad_ns_of_episodes()),
             onset_s: episodes.iter().find(|e| e.alarm).map(|e| e.from_s),
             episodes,
         }

@@ -72,6 +72,8 @@ pub struct TapeReport {
 /// Sums that a capture which begins later begins anew.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Sums {
+    /// The first slice was applied before these sums begin.
+    begun_before: bool,
     lowest_frames: Option<f64>,
     first_slice: Option<Nanos>,
     last_slice: Option<Nanos>,
@@ -83,6 +85,26 @@ struct Sums {
     behind: u64,
     bursts: u64,
     silence_ns: u64,
+}
+
+impl Sums {
+    fn follow(&mut self, before: &Sums) {
+        let lower = |a: Option<f64>, b: Option<f64>| a.into_iter().chain(b).reduce(f64::min);
+        *self = Sums {
+            begun_before: before.begun_before,
+            lowest_frames: lower(before.lowest_frames, self.lowest_frames),
+            first_slice: before.first_slice.or(self.first_slice),
+            last_slice: self.last_slice.or(before.last_slice),
+            previous_lap_ns: before.previous_lap_ns + self.previous_lap_ns,
+            zeros_ns: before.zeros_ns + self.zeros_ns,
+            past_ns: before.past_ns + self.past_ns,
+            hole_ns: before.hole_ns + self.hole_ns,
+            holes: before.holes + self.holes,
+            behind: before.behind + self.behind,
+            bursts: before.bursts + self.bursts,
+            silence_ns: before.silence_ns.max(self.silence_ns),
+        };
+    }
 }
 
 /// The tape of one window.
@@ -113,12 +135,17 @@ impl AppendTape {
         state.holes.retain(|&(from, to)| from < to && to <= frontier);
         state.holes.sort_unstable();
         state.holes.truncate(MAX_HOLES);
-        let sums = Sums::default();
+        let sums = Sums { begun_before: state.begun, ..Sums::default() };
         AppendTape { state, frames: frames.max(1), sample_rate: sample_rate.max(1), sums }
     }
 
     pub fn state(&self) -> TapeState {
         self.state.clone()
+    }
+
+    /// Adds what was before a hole in the capture, behind which this tape was known again.
+    pub fn follow(&mut self, before: &AppendTape) {
+        self.sums.follow(&before.sums);
     }
 
     pub fn rule(&self) -> TapeRule {
@@ -146,7 +173,9 @@ impl AppendTape {
     pub fn apply(&mut self, at: Nanos, patch: Patch, line: &PlayheadLine) -> Option<HeardSpell> {
         self.note_lead(at, line);
         let sums = &mut self.sums;
-        sums.first_slice.get_or_insert(at);
+        if !sums.begun_before {
+            sums.first_slice.get_or_insert(at);
+        }
         let since_ns = sums.last_slice.replace(at).map(|last| at.0.saturating_sub(last.0));
         sums.bursts += u64::from(since_ns.is_none_or(|ns| ns >= BURST_NS));
         sums.silence_ns = sums.silence_ns.max(since_ns.unwrap_or_default());

@@ -106,7 +106,8 @@ impl Stream {
         if before.origin != self.origin {
             return;
         }
-        self.hearing.meter.follow(before.hearing.meter);
+        self.hearing.follow(before.hearing);
+        self.placed_at = before.placed_at.or(self.placed_at);
         self.evidence = before.evidence;
         self.observed = before.observed;
         self.drift.follow(&before.drift);
