@@ -185,9 +185,11 @@ impl Engine {
                 self.ready = context.state.ready;
                 self.family = family;
                 let before = self.stream.take();
+                let recorded_to = self.facts.recorded_to;
                 self.facts.resume(&context.state, before.is_some());
                 if let (Some(stream), Some(before)) = (&mut stream, before) {
                     stream.follow(before);
+                    stream.observed.hole(recorded_to, context.state.latest);
                 }
                 self.stream = stream;
             }

@@ -229,6 +229,12 @@ impl View {
             || self.idle.iter().any(|it| (it.from_s..it.to_s + SETTLED_S).contains(&t_s))
     }
 
+    /// Whether the player stood still for most of a stretch.
+    pub fn is_paused(&self, stretch: Stretch) -> bool {
+        let paused_s: f64 = self.pauses.iter().map(|pause| pause.overlap_s(&stretch)).sum();
+        paused_s > 0.5 * stretch.len_s()
+    }
+
     pub fn is_idle(&self, stretch: Stretch) -> bool {
         self.idle.iter().any(|idle| idle.overlap_s(&stretch) > 0.5 * stretch.len_s())
     }
@@ -271,6 +277,8 @@ impl View {
                 }
             }
         }
+        let until_end = held.map(|from_s| Stretch { from_s, to_s: self.to_s });
+        self.pauses.extend(until_end.filter(|pause| pause.len_s() >= PAUSED_AFTER_S));
     }
 
     /// The server rests 20 s after the last change and after one more loop, until the next change. Before
@@ -388,14 +396,19 @@ fn slices(
     let mut rows: Vec<SliceRow> = Vec::with_capacity(observed.slices.len());
     let later = observed.buffers.iter().skip(1).map(|it| it.t.seconds_since(origin));
     let mut buffers = later.filter(|&buffer_s| buffer_s >= from_s).peekable();
+    let mut known_again = observed.holes.iter().map(|(_, to)| to.seconds_since(origin)).peekable();
+    let mut known_s = from_s;
     let from = observed.slices.partition_point(|it| it.t.seconds_since(origin) < from_s);
     for slice in observed.slices.range(from..) {
         let t_s = slice.t.seconds_since(origin);
+        while let Some(again_s) = known_again.next_if(|&again_s| again_s <= t_s) {
+            known_s = known_s.max(again_s);
+        }
         let mut is_first = rows.is_empty() && from_s <= 0.0;
         while buffers.next_if(|&buffer_s| buffer_s <= t_s).is_some() {
             is_first = true;
         }
-        let before_s = rows.last().map_or(from_s, |before| before.t_s);
+        let before_s = rows.last().map_or(from_s, |before| before.t_s).max(known_s);
         rows.push(SliceRow {
             t_s,
             seq: slice.seq,

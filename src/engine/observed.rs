@@ -96,6 +96,8 @@ pub struct Observed {
     /// What the last report that asked for any asked for.
     asked_last: Vec<f64>,
     pub ops: VecDeque<(Nanos, Marker)>,
+    /// Stretches of which no record is there, with a context behind each.
+    pub holes: VecDeque<(Nanos, Nanos)>,
     /// The latest of what was let go: before it nothing is known.
     pub forgotten_to: Option<Nanos>,
     bound: Option<usize>,
@@ -192,6 +194,11 @@ impl Observed {
     /// The listener did something to the playhead.
     pub fn op(&mut self, t: Nanos, op: &Marker) {
         keep(&mut self.ops, (t, op.clone()), MAX_MOMENTS);
+    }
+
+    /// Nothing is known of what was between two moments.
+    pub fn hole(&mut self, from: Nanos, to: Nanos) {
+        keep(&mut self.holes, (from, to), MAX_MOMENTS);
     }
 
     fn forget(&mut self, t: Option<Nanos>) {

@@ -380,6 +380,10 @@ impl Prepared<'_> {
             return Err(NoAnswer::Question(need.reason));
         }
         self.recording.knows(scenario)?;
+        if let Some(rejoined) = self.recording.columns.rejoined {
+            let to_s = rejoined.seconds_since(self.recording.columns.origin);
+            return Err(NoAnswer::Hole { to_s, behind: self.behind(rejoined) });
+        }
         let moved = scenario
             .only_moves_playhead()
             .then(|| self.open_loop.answer(scenario, scratch))
@@ -410,10 +414,11 @@ impl Prepared<'_> {
     fn only_by_model(&self, why: NoAnswer, scenario: &Scenario) -> NoAnswer {
         let instead = match &why {
             NoAnswer::Trace(TraceError::Unknown { what }) if what.contains("swap") => {
-                Some(self.part_behind(self.recording.columns.last().began))
+                Some(Advice::AskPart(self.behind(self.recording.columns.last().began)))
             }
             NoAnswer::Trace(TraceError::Unknown { what }) if what.contains("gap") => {
-                self.recording.columns.missing_until().map(|until| self.part_behind(until))
+                let missing_until = self.recording.columns.missing_until();
+                missing_until.map(|until| Advice::AskPart(self.behind(until)))
             }
             NoAnswer::Trace(TraceError::TooShort { .. }) if !scenario.only_moves_playhead() => {
                 Some(Advice::RecordForSeconds)
@@ -431,10 +436,10 @@ impl Prepared<'_> {
         }
     }
 
-    fn part_behind(&self, at: Nanos) -> Advice {
+    /// When a part begins that lies behind `at`: to the millisecond, as it is typed.
+    fn behind(&self, at: Nanos) -> Span {
         let since_origin = at.0.saturating_sub(self.recording.columns.origin.0);
-        // To the millisecond behind it, as it is typed.
-        Advice::AskPart(Span((since_origin / 1_000_000 + 1) * 1_000_000))
+        Span((since_origin / 1_000_000 + 1) * 1_000_000)
     }
 
     /// What happened in an answer to `scenario`, to be told as a capture: in the model tier in the

@@ -44,6 +44,8 @@ pub struct Columns {
     pub no_verdict: Option<String>,
     /// Spells without a stream, those that say more first.
     pub quiet: Vec<Quiet>,
+    /// Until when records are missing whose effect the columns lack: a context knew the stream again then.
+    pub rejoined: Option<Nanos>,
 }
 
 /// The life of one source buffer.
@@ -262,6 +264,7 @@ impl ColumnsBuilder {
             commands: self.commands,
             no_verdict: engine.doubts().sentence(),
             quiet,
+            rejoined: engine.facts().rejoined,
         })
     }
 

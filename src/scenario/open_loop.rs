@@ -452,6 +452,7 @@ mod tests {
             commands: Vec::new(),
             no_verdict: None,
             quiet: Vec::new(),
+            rejoined: None,
         }
     }
 

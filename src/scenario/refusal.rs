@@ -5,6 +5,7 @@ use super::knobs::Knob;
 use super::model::{Cause, FitError, TraceError, UnknownToModel};
 use super::open_loop::OpenLoopError;
 use super::quiet::Quiet;
+use crate::time::Span;
 
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -41,6 +42,16 @@ pub enum NoAnswer {
         /// When it would be, in seconds from the initial buffer.
         at_s: f64,
         quiet: Quiet,
+    },
+    /// What came behind a hole does not follow from what is known of before.
+    #[error(
+        "records up to {to_s:.2} s are missing, and what came then does not follow from the others"
+    )]
+    Hole {
+        /// In seconds from the initial buffer.
+        to_s: f64,
+        /// When the part behind it begins.
+        behind: Span,
     },
     /// The recorded slices cannot stay.
     #[error(transparent)]
@@ -87,7 +98,9 @@ impl NoAnswer {
                 Some(Advice::OpenLoop)
             }
             NoAnswer::Trace(TraceError::TooShort { .. }) => Some(Advice::RecordLonger),
+            NoAnswer::Trace(TraceError::TooFew { .. }) => Some(Advice::OnlyMoveListenerOpenLoop),
             NoAnswer::OnlyByModel { instead, .. } => Some(*instead),
+            NoAnswer::Hole { behind, .. } => Some(Advice::AskPart(*behind)),
             NoAnswer::Kept(_) => Some(Advice::OnlyMoveListener),
             NoAnswer::Unknown(UnknownToModel::NotOfGate { knob }) => Some(Advice::LeaveOut(knob)),
             NoAnswer::Unknown(UnknownToModel::NoPart { key, .. }) => {

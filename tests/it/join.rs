@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use crate::checkpoint::check_indexed;
 use crate::flight::each;
+use crate::program::check as check_program;
 use crate::promises::measured;
 use crate::simulated::simulated_bytes;
 
@@ -167,6 +168,28 @@ fn a_missing_part_is_a_gap() {
         analysis.lag.as_ref().and_then(|lag| Some(lag.ticks.staleness_s?.max))
     };
     assert!(worst(&joined) <= worst(&whole), "after the gap the state is known again");
+    assert_eq!(joined.leads.before_listener, whole.leads.before_listener);
+    assert!(joined.leads.arrival.is_some_and(|leads| leads.p50 > 0.0));
+    let findings = &joined.diagnosis.findings;
+    assert!(findings.is_empty(), "time without records is no stall: {findings:?}");
+}
+
+#[test]
+fn what_does_not_follow_across_a_missing_part_is_not_asked() {
+    let folder = TempDir::new().unwrap();
+    let at = SplitAt::Time(Span(4_000_000_000));
+    let (_, mut parts) = both(&folder, &simulated_bytes("healthy", 3, 16), at);
+    parts.remove(1);
+    let joined = folder.path().join("joined.lagtape");
+    app::join(&parts, &joined, false).unwrap();
+    let joined = joined.to_str().unwrap();
+    for asked in [&["--quantum", "1024", "--open-loop"][..], &["--lead-floor", "0.5"]] {
+        let words = [&["what-if", joined][..], asked].concat();
+        let (_, said) = check_program(&words, 1);
+        let (_, from) = said.split_once("with --from ").expect(&said);
+        let from = from.split_whitespace().next().unwrap().trim_end_matches('.');
+        check_program(&[&words[..], &["--from", from]].concat(), 0);
+    }
 }
 
 /// What the gaps of a capture count, and its end.

@@ -114,9 +114,20 @@ pub enum TraceError {
     /// Too little to learn from.
     #[error(
         "the capture holds {slices} slices and {ticks} reports; the model needs at least \
-         {MIN_SLICES} and {MIN_TICKS}"
+         {MIN_SLICES} slices and {MIN_TICKS} reports"
     )]
     TooShort { slices: usize, ticks: usize },
+    /// The same of a session that is long enough for others: its server sends rarely.
+    #[error(
+        "the capture holds {slices} slices and {ticks} reports; the model needs at least \
+         {MIN_SLICES} slices and {MIN_TICKS} reports, more than such a session has in {seconds:.0} s"
+    )]
+    TooFew {
+        slices: usize,
+        ticks: usize,
+        /// From its beginning to its end.
+        seconds: f64,
+    },
     /// More time than its records can fill: a clock that was wrong, or a file that was made.
     #[error(
         "the capture has {records} records in {seconds:.0} s, and no session is so quiet for so \
@@ -138,6 +149,8 @@ pub const MIN_SLICES: usize = 16;
 /// Fewest reports to learn from.
 pub const MIN_TICKS: usize = 16;
 
+/// A recording of this length has enough to learn from, unless its peers say little.
+const LONG_S: f64 = 20.0;
 /// A session may stand still for so long, …
 const MAX_STILL_S: f64 = 600.0;
 /// … and longer if it has so many slices and reports a second, of about 40.
@@ -214,13 +227,17 @@ impl Tracer {
             return Err(TraceError::Unknown { what });
         }
         let (slices, ticks) = (trace.slices.len(), trace.ticks.len());
+        let seconds = trace.end.seconds_since(trace.begins);
         if slices < MIN_SLICES || ticks < MIN_TICKS {
-            return Err(TraceError::TooShort { slices, ticks });
+            return Err(match seconds > LONG_S {
+                true => TraceError::TooFew { slices, ticks, seconds },
+                false => TraceError::TooShort { slices, ticks },
+            });
         }
         if i64::try_from(trace.end.0).is_err() {
             return Err(TraceError::Unknown { what: "times of centuries" });
         }
-        let (records, seconds) = (slices + ticks, trace.end.seconds_since(trace.begins));
+        let records = slices + ticks;
         if seconds > MAX_STILL_S.max(records as f64 / MIN_RECORDS_PER_S) {
             return Err(TraceError::TooQuiet { records, seconds });
         }
@@ -489,6 +506,25 @@ mod tests {
         );
         assert!(trace.acknowledges() && !trace.is_modern());
         assert_eq!(trace.loop_s(), 1.0);
+    }
+
+    #[test]
+    fn too_little_is_told_apart_by_how_long_it_took() {
+        let short = |seconds: u64| {
+            let mut tracer = Tracer::new();
+            let mut session =
+                Session::watched(Options::default(), |_, record| tracer.handle(record));
+            session.begin(&[0.5; 48_000]);
+            session.tick(0.0, "");
+            for _ in 0..seconds * 100 {
+                session.text(Direction::ServerToClient, r#"{"type":"params_update"}"#);
+            }
+            drop(session);
+            tracer.finish().unwrap_err().to_string()
+        };
+        let needs = "0 slices and 1 reports; the model needs at least 16 slices and 16 reports";
+        assert!(short(5).ends_with(needs), "{}", short(5));
+        assert!(short(60).ends_with("more than such a session has in 60 s"), "{}", short(60));
     }
 
     #[track_caller]
