@@ -339,7 +339,10 @@ impl EndWatch {
             Some(SessionEnd { silent_s: silent_s(t), ..ending })
         };
         let server_is_silent = is_silent(down) && !stream.is_idle && !stream.awaits_buffer;
-        if server_is_silent && down <= up {
+        // A client that does not report any more acknowledges nothing, and may be paused: the server sends
+        // what it may and waits.
+        let went_on = self.reports.last().unwrap_or(up);
+        if server_is_silent && down <= went_on {
             return of(EndKind::ServerSilent, Party::Server, down);
         }
         if is_silent(up) && self.is_gone(at, up, stream) {

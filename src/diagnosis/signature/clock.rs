@@ -54,7 +54,8 @@ pub fn suspects(
         swings.iter().chain(&suspects).any(within)
     };
     let falls = falls(view, paces);
-    let others = falls.iter().filter(|fall| !is_swing(fall));
+    // In a pause the server's estimate runs on, a lap and more, and leads with it.
+    let others = falls.iter().filter(|fall| !is_swing(fall) && !view.is_paused(fall.stretch));
     let stale: Vec<Suspect> = others.filter_map(|fall| stale(view, fall, content)).collect();
     suspects.extend(stale);
     suspects.extend(swings);

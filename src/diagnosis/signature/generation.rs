@@ -134,7 +134,9 @@ fn gap(view: &View, spell: &LateSpell) -> Option<Gap> {
     let is_start = spell.slices.0 < WARM_SLICES && view.from_s <= 0.0 && !view.is_tape;
     let least_s = STALL_S.max(3.0 * view.usual.interval_s);
     let is_made = spell.is_made || ends_in_backlog(view, spell);
-    let is_nothing = is_frozen_client(view, spell) || is_on_its_way(view, spell);
+    // A tape is written no further than so far ahead of a player that stands still.
+    let waits = view.is_tape && view.is_paused(spell.stretch);
+    let is_nothing = waits || is_silent_client(view, spell) || is_on_its_way(view, spell);
     if gap_s < least_s || is_start || is_made || is_nothing {
         return None;
     }
@@ -198,13 +200,14 @@ fn stall(view: &View, spells: &[&LateSpell]) -> Option<Suspect> {
     Some(if last.is_open { suspect.against("no slice came any more", 0.0) } else { suspect })
 }
 
-/// The client's machine stood still with its recorder: neither slices nor reports came.
-pub fn is_frozen_client(view: &View, spell: &LateSpell) -> bool {
+/// Neither slices nor reports came: the client's machine stood still with its recorder, or a client that is
+/// gone or paused acknowledged no more and the server sent what it may.
+fn is_silent_client(view: &View, spell: &LateSpell) -> bool {
     let Stretch { from_s, to_s } = spell.stretch;
     let inner = Stretch { from_s: from_s + 0.05, to_s: to_s - 0.05 };
     let is_quiet = inner.len_s() > 4.0 * view.usual.report_s;
-    let has_reports = view.reports.last().is_some_and(|last| last.t_s > to_s);
-    is_quiet && has_reports && view.reports_in(inner).is_empty()
+    let reported = view.reports.first().is_some_and(|first| first.t_s < from_s);
+    is_quiet && reported && view.reports_in(inner).is_empty()
 }
 
 /// A backlog came after the gap, so that the link was held up and not the generator: many slices at
