@@ -9,6 +9,10 @@ use crate::heard::{AppliedBy, HeardEpisode, HeardMeter, HeardReport, LagKind};
 use crate::lag::stats::round;
 use crate::time::Nanos;
 
+/// Why there is no verdict on a stream that nobody listened to.
+const NOTHING_HEARD: &str =
+    "nobody is known to have heard anything, since the playhead was never seen to move";
+
 /// What was heard, and how well that is known.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct HeardUse {
@@ -56,9 +60,11 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Of a report, or that there is none and why.
+    /// Of a report, or that there is none and why. Nothing heard is nothing that was healthy.
     #[must_use]
     pub fn of(report: &HeardReport, why: Option<String>) -> Verdict {
+        let is_silent = report.s <= 0.0 && report.episodes.is_empty();
+        let why = why.or(is_silent.then(|| NOTHING_HEARD.to_owned()));
         if why.is_some() {
             return Verdict::unknown(why);
         }
@@ -181,7 +187,9 @@ mod tests {
             assert!(!unknown.is_lag() && unknown.episodes.is_empty() && unknown.reasons.is_empty());
             assert_eq!((unknown.bad_s, unknown.onset_s, unknown.lag_s), (0.0, None, 0.0));
         }
-        let healthy = Verdict::of(&HeardReport::default(), None);
+        let healthy = Verdict::of(&HeardReport { s: 1.0, ..HeardReport::default() }, None);
         assert_eq!((healthy.lag, healthy.is_lag(), healthy.known), (Some(false), false, true));
+        let silent = Verdict::of(&HeardReport::default(), None);
+        assert_eq!((silent.lag, silent.known, silent.why.is_some()), (None, false, true));
     }
 }

@@ -195,8 +195,8 @@ impl Analysis {
             (None, Some(true)) => Outcome::Lag,
             (None, _) if self.ending.abnormal => Outcome::EndedAbnormally,
             (None, Some(false)) => Outcome::Healthy,
-            // Where no stream came, none could be judged, and the first line says so.
-            (None, None) if self.lag.is_none() && !self.audio_is_missing => Outcome::Healthy,
+            // In another protocol there is nothing to judge, and the first line says so.
+            (None, None) if self.arrivals.is_some() && !self.audio_is_missing => Outcome::Healthy,
             (None, None) => Outcome::Failed,
         }
     }

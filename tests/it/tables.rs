@@ -18,7 +18,8 @@ const HEALTHY: &str = "captures/healthy.lagtape";
 /// More than after which everything is safe.
 const MANY: usize = 150;
 
-/// A folder with a sound capture and many that were cut short, one of them with an odd name far below.
+/// A folder with a sound capture, which has an odd name and lies far below, and many that were cut short: of
+/// these there is no verdict, which weighs more than lag.
 fn fleet() -> (TempDir, PathBuf) {
     let folder = TempDir::new().unwrap();
     let captures = folder.path().join("captures");
@@ -80,7 +81,7 @@ fn a_run_that_was_ended_is_gone_on_with_to_the_same_bytes() {
     for form in [TableForm::Csv, TableForm::Jsonl, TableForm::Arrow].into_iter().chain(parquet) {
         let whole = folder.path().join(format!("whole-{}", form.ending()));
         let done = run(&captures, &verb(form, &whole), usize::MAX).unwrap();
-        assert_eq!((done.outcome, done.resumed), (Outcome::Lag, 0));
+        assert_eq!((done.outcome, done.resumed), (Outcome::Failed, 0));
         let rows: Vec<_> = done.written.iter().map(|(_, rows)| *rows).collect();
         assert_eq!((rows[0], rows[2]), (MANY as u64, 0));
         let parts = verb(form, &folder.path().join(format!("parts-{}", form.ending())));
@@ -93,7 +94,7 @@ fn a_run_that_was_ended_is_gone_on_with_to_the_same_bytes() {
         let resuming = with(&parts, |files| files.resume = true);
         assert!(run(&captures, &resuming, 130).is_err());
         let done = run(&captures, &resuming, usize::MAX).unwrap();
-        assert_eq!((done.outcome, done.resumed), (Outcome::Lag, 128));
+        assert_eq!((done.outcome, done.resumed), (Outcome::Failed, 128));
         assert_eq!(done.groups.captures(), MANY);
         assert!(lies(&whole) == lies(&out), "{form:?} differs");
         // One thread makes the same of it.
@@ -169,8 +170,8 @@ fn a_disk_that_is_full_costs_nothing_that_was_done() {
         assert!(said.contains("--resume goes on with it"), "{said}");
         assert!(said.contains("No space left on device"), "{said}");
         // Nothing is in its place before all is whole.
-        assert_eq!(printed.lines().collect::<Vec<_>>(), ["1", "4"], "{said}");
-        check(&["analyze", captures, &flag, whole.to_str().unwrap()], 4);
+        assert_eq!(printed.lines().collect::<Vec<_>>(), ["1", "1"], "{said}");
+        check(&["analyze", captures, &flag, whole.to_str().unwrap()], 1);
         assert!(lies(&copied) == lies(&whole), "{form} differs");
     }
 }
@@ -187,7 +188,7 @@ fn a_file_that_grows_too_long_costs_nothing_that_was_done() {
     assert_eq!(ran.status.code(), Some(1), "{said}");
     assert!(said.contains("--resume goes on with it"), "{said}");
     assert_eq!(lies(Path::new(out)).len(), 1);
-    check(&["analyze", captures, "--jsonl", out, "--resume"], 4);
+    check(&["analyze", captures, "--jsonl", out, "--resume"], 1);
     let lines = fs::read_to_string(Path::new(out).join("captures.jsonl")).unwrap();
     assert_eq!(lines.lines().count(), MANY);
 }
