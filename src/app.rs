@@ -52,7 +52,7 @@ pub use audio::{AudioOptions, AudioSummary, audio, audio_samples};
 pub use audio_ab::{AbFile, AbOptions, AbSummary, audio_ab};
 pub use backend::{BackendPorts, BackendVerb, BusPort, backend};
 pub use captures::{CaptureFolders, FoundCapture, ListedCapture, with_folders};
-pub use cat::{CatFilter, MessagePage, cat, messages};
+pub use cat::{CatFilter, CatNotes, MessagePage, cat, messages};
 pub use cut::{CutOptions, CutSummary, cut};
 pub use demo::{DemoSummary, LENGTH as DEMO_LENGTH, demo};
 pub use diff::{DiffVerb, diff};
@@ -69,7 +69,7 @@ pub use outcome::Outcome;
 pub use part::SessionPart;
 pub use peek::header_of;
 pub use plot::{PlotForm, PlotVerb, plot, plot_bytes};
-pub use prove::prove;
+pub use prove::{prove, suggest};
 pub use proxy::{ProxyVerb, proxy};
 pub use query::{QueryVerb, query, timeline};
 pub use record::{
@@ -91,6 +91,6 @@ pub use tables::{
     TableTarget, TablesProgress, TablesSummary, TablesVerb, tabled, tabled_all, tables,
     what_if_rows,
 };
-pub use verify::{ReplayCheck, Verified, verified_text, verify};
+pub use verify::{RecordCounts, ReplayCheck, Verified, verified_text, verify};
 pub use watch::{Watching, check_capture};
 pub use what_if::{WhatIfVerb, what_if, what_ifs};

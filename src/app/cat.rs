@@ -2,6 +2,7 @@
 
 mod line;
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -11,7 +12,7 @@ use super::peek::origin;
 use crate::capture::{Body, Direction, Kind, Record};
 use crate::edge::files;
 use crate::event::{Event, Interpreter};
-use crate::parse::Misuse;
+use crate::parse::{Misuse, nearest};
 use crate::report::DamageReport;
 use crate::time::{Nanos, Offset};
 use anyhow::{Context, Result, bail};
@@ -37,18 +38,30 @@ pub struct CatFilter {
     pub limit: Option<u64>,
 }
 
-/// Prints the records of a capture that pass the filter; returns what was damaged, if
-/// anything.
-pub fn cat(path: &Path, filter: &CatFilter, out: &mut dyn Write) -> Result<Option<DamageReport>> {
+/// What a print came upon.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct CatNotes {
+    /// Where the capture is damaged.
+    pub damage: Option<DamageReport>,
+    /// A sentence for each type that was asked for and that nothing in the whole capture has.
+    pub absent: Vec<String>,
+}
+
+/// Prints the records of a capture that pass the filter.
+pub fn cat(path: &Path, filter: &CatFilter, out: &mut dyn Write) -> Result<CatNotes> {
     let mut left = filter.limit.unwrap_or(u64::MAX);
-    each(path, filter, &mut |record, role, origin| {
+    let mut kinds = KindsSeen::of(filter);
+    let damage = each(path, filter, &mut kinds, &mut |record, role, origin| {
         if left == 0 {
             return Ok(ControlFlow::Break(()));
         }
         left -= 1;
         print(record, role, origin, filter.json, out)?;
         Ok(if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-    })
+    })?;
+    // Who has as many lines as were wanted has not read the rest.
+    let absent = if left == 0 { Vec::new() } else { kinds.sentences() };
+    Ok(CatNotes { damage, absent })
 }
 
 /// Some of the messages of a capture, with how many there are in all.
@@ -83,7 +96,8 @@ pub fn messages(
     };
     let (mut left, mut room) = (filter.limit.unwrap_or(u64::MAX), bytes);
     let mut last = after;
-    page.damage = each(path, filter, &mut |record, role, origin| {
+    let kinds = &mut KindsSeen::default();
+    page.damage = each(path, filter, kinds, &mut |record, role, origin| {
         page.total += 1;
         if after.is_some_and(|after| record.seq <= after) || page.next.is_some() {
             return Ok(ControlFlow::Continue(()));
@@ -108,7 +122,12 @@ pub fn messages(
 type Visit<'a> = dyn FnMut(&Record<'_>, &str, Nanos) -> Result<ControlFlow<()>> + 'a;
 
 /// Visits the records that pass the filter until the visitor has enough.
-fn each(path: &Path, filter: &CatFilter, visit: &mut Visit<'_>) -> Result<Option<DamageReport>> {
+fn each(
+    path: &Path,
+    filter: &CatFilter,
+    kinds: &mut KindsSeen,
+    visit: &mut Visit<'_>,
+) -> Result<Option<DamageReport>> {
     let context = || format!("cannot read {}", path.display());
     let origin = origin(path).with_context(context)?;
     let mut records = files::open_capture(path).with_context(context)?;
@@ -117,12 +136,64 @@ fn each(path: &Path, filter: &CatFilter, visit: &mut Visit<'_>) -> Result<Option
     let to = filter.to.map(|to| to.from(origin));
     while let Some(record) = records.next_record().with_context(context)? {
         let role = role(&mut interpreter, &record);
+        kinds.see(&record, &role);
         let inside = from.is_none_or(|from| record.t >= from) && to.is_none_or(|to| record.t <= to);
         if inside && filter.passes(&record, &role) && visit(&record, &role, origin)?.is_break() {
             return Ok(None);
         }
     }
     Ok(DamageReport::of(records.losses()))
+}
+
+/// Which types there are, as far as it matters.
+#[derive(Debug, Default)]
+struct KindsSeen {
+    /// Those that were asked for and have not been seen.
+    absent: Vec<String>,
+    /// Roles that were seen while some were missing.
+    there: BTreeSet<String>,
+}
+
+/// Roles that are kept to be named, …
+const MAX_ROLES: usize = 24;
+/// … and the longest of them, in bytes: a peer may make up any.
+const MAX_ROLE_LEN: usize = 40;
+
+impl KindsSeen {
+    fn of(filter: &CatFilter) -> KindsSeen {
+        // Few captures have records of every type.
+        let of_record = |kind: &str| {
+            let kinds = [Kind::Context, Kind::Checkpoint];
+            is_record_kind(kind) || kinds.iter().any(|known| known.to_string() == kind)
+        };
+        let named = filter.kinds.iter().filter(|kind| !of_record(kind));
+        KindsSeen { absent: named.cloned().collect(), there: BTreeSet::new() }
+    }
+
+    fn see(&mut self, record: &Record<'_>, role: &str) {
+        if self.absent.is_empty() {
+            return;
+        }
+        self.absent.retain(|kind| !is_of_kind(record, role, kind));
+        let is_named = matches!(record.body, Body::Message(_)) && role.len() <= MAX_ROLE_LEN;
+        if is_named && self.there.len() < MAX_ROLES && !self.there.contains(role) {
+            self.there.insert(role.to_owned());
+        }
+    }
+
+    fn sentences(&self) -> Vec<String> {
+        let there = || self.there.iter().map(String::as_str);
+        let sentence = |kind| format!("no message is of type {kind}; {}", nearest(kind, there()));
+        self.absent.iter().map(|kind| sentence(kind)).collect()
+    }
+}
+
+/// Whether a record is called that: by its role, or a message by its opcode.
+fn is_of_kind(record: &Record<'_>, role: &str, kind: &str) -> bool {
+    match &record.body {
+        Body::Message(message) => kind == role || kind == opcode_name(message.opcode),
+        _ => kind == role,
+    }
 }
 
 /// The role of a record in the session, in one word.
@@ -164,10 +235,7 @@ fn role(interpreter: &mut Interpreter, record: &Record<'_>) -> String {
 
 impl CatFilter {
     fn passes(&self, record: &Record<'_>, role: &str) -> bool {
-        let named = |kind: &String| match &record.body {
-            Body::Message(message) => kind == role || *kind == opcode_name(message.opcode),
-            _ => kind == role,
-        };
+        let named = |kind: &String| is_of_kind(record, role, kind);
         let direction = match &record.body {
             Body::Message(message) => {
                 self.direction.is_none_or(|direction| message.direction == direction)
@@ -181,16 +249,16 @@ impl CatFilter {
 
     /// Refuses kinds that could never pass.
     pub fn check(&self) -> Result<()> {
-        let record_kind = |kind: &str| {
-            [Kind::Header, Kind::Clock, Kind::Gap, Kind::Marker, Kind::End]
-                .iter()
-                .any(|known| known.to_string() == kind)
-        };
-        match self.kinds.iter().find(|kind| record_kind(kind) && !self.records) {
+        match self.kinds.iter().find(|kind| is_record_kind(kind) && !self.records) {
             Some(kind) => bail!(Misuse(format!(
                 "--type {kind} names records that are no messages; add --records"
             ))),
             None => Ok(()),
         }
     }
+}
+
+fn is_record_kind(kind: &str) -> bool {
+    let kinds = [Kind::Header, Kind::Clock, Kind::Gap, Kind::Marker, Kind::End];
+    kinds.iter().any(|known| known.to_string() == kind)
 }

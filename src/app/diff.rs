@@ -10,6 +10,7 @@ use crate::capture::{Body, Direction, Opcode, Record};
 use crate::edge::files;
 use crate::engine::Options;
 use crate::lag::{DEFAULT_STALE_THRESHOLD_S, ReportArgs};
+use crate::parse::shell;
 use crate::playhead::PlayheadSource;
 use crate::report::CaptureDescription;
 use crate::report::compare::{ComparedSide, Comparison, Tolerance};
@@ -80,9 +81,10 @@ impl DiffVerb {
         )
         .with_context(|| format!("cannot compare {}", path.display()))?;
         if replay.engine.origin().is_none() {
-            let path = path.display();
+            let named = shell::file(&path.to_string_lossy());
             bail!(
-                "cannot compare {path}: it has no initial buffer to be aligned at; look at it with: lagtape cat {path}"
+                "cannot compare {}: it has no initial buffer to be aligned at; look at it with: lagtape cat {named}",
+                path.display()
             );
         }
         let about = CaptureDescription {

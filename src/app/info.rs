@@ -41,7 +41,7 @@ pub struct Info {
     pub file_bytes: u64,
     /// Its header record; `null` when not even that is whole.
     pub header: Option<HeaderInfo>,
-    /// Records of every type that are whole.
+    /// Records that are whole and have numbers of their own: all but contexts and checkpoints.
     pub records: u64,
     /// Messages of each direction, and their payload bytes.
     pub messages: BTreeMap<&'static str, Count>,

@@ -18,6 +18,7 @@ use crate::edge::recorder::{
 use crate::engine::Options;
 use crate::family::Family;
 use crate::lag::ReportArgs;
+use crate::parse::shell;
 use crate::peer::client::{ClientOptions, Dialect};
 use crate::peer::client_model::ClientModel;
 use crate::peer::script::ScriptedOp;
@@ -158,11 +159,23 @@ impl RecordedSession {
         match &self.files[..] {
             [file] if file.as_os_str() == capture.as_str() => next_commands(&self.analysis),
             [_, _, ..] if matches!(self.keeping, FileLayout::Parts(_)) => {
-                vec![format!("lagtape join {capture} -o {}", capture.replace("-*", ""))]
+                let joined = shell::file(&capture.replace("-*", ""));
+                vec![format!("lagtape join {} -o {joined}", pattern(capture))]
             }
-            [.., last] => vec![format!("lagtape analyze {}", last.display())],
+            [.., last] => {
+                vec![format!("lagtape analyze {}", shell::file(&last.to_string_lossy()))]
+            }
             [] => Vec::new(),
         }
+    }
+}
+
+/// The names of all parts as a shell takes them; the star that stands for their numbers has no quotes.
+fn pattern(parts: &str) -> String {
+    match parts.rsplit_once("-*") {
+        Some((before, "")) => format!("{}-*", shell::file(before)),
+        Some((before, after)) => format!("{}-*{}", shell::file(before), shell::word(after)),
+        None => shell::file(parts),
     }
 }
 

@@ -25,7 +25,7 @@ pub struct Recovered {
     pub capture: String,
     /// What was written.
     pub out: PathBuf,
-    /// Records in it that the damaged capture held, byte for byte.
+    /// Records in it, with numbers of their own, that the damaged capture held, byte for byte.
     pub records: u64,
     /// It ends with its end record.
     pub complete: bool,
@@ -86,15 +86,17 @@ fn recover_one(
     let Some(first) = records.next_stored()? else { bail!("not one sound record is in it") };
     let mut mended = Rewriter::new_for(output, &first, "lagtape recover", |_| {})?;
     mended.copy(&first)?;
+    let mut count = u64::from(first.record.is_numbered());
     while let Some(stored) = records.next_stored()? {
         mended.copy(&stored)?;
+        count += u64::from(stored.record.is_numbered());
     }
     mended.finish()?;
     Ok(Recovered {
         schema: SCHEMA,
         capture: path.display().to_string(),
         out: out.to_owned(),
-        records: records.records(),
+        records: count,
         complete: records.ending() == Some(Ending::Complete),
         torn_bytes: match records.ending() {
             Some(Ending::Incomplete { torn_bytes }) => torn_bytes,

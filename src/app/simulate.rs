@@ -110,7 +110,7 @@ impl SimulateVerb {
         }
     }
 
-    /// What of the trouble the session is not going to show.
+    /// What of the trouble and of the script the session is not going to show.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let end_s = self.run_for.seconds();
@@ -133,7 +133,16 @@ impl SimulateVerb {
                 None
             }
         };
-        self.trouble.injections().into_iter().filter_map(warn).collect()
+        let late = self.script.iter().filter(|scripted| scripted.at >= self.run_for);
+        let late = late.map(|scripted| {
+            let at_s = scripted.at.seconds();
+            format!(
+                "an op of {at_s} s after the initial buffer is left out, since the session is over \
+                 after {end_s} s; write --for {}s",
+                at_s.ceil() + ROOM_S
+            )
+        });
+        self.trouble.injections().into_iter().filter_map(warn).chain(late).collect()
     }
 
     /// Facts about the capture, for its header: how it was made, and what was injected.

@@ -9,7 +9,7 @@ use super::advice::worded;
 use super::part::SessionPart;
 use super::recording;
 use crate::lag::ReportArgs;
-use crate::parse::Misuse;
+use crate::parse::{Misuse, shell};
 use crate::report::SCHEMA;
 use crate::report::sweep::{Find, Sweep, SweptAxis, SweptCapture};
 use crate::report::what_if::ModelUse;
@@ -276,21 +276,12 @@ fn runs(row: &SweepRow, verb: &SweepVerb) -> usize {
 /// The command that shows what was found, for the first capture.
 fn command(verb: &SweepVerb, axis: &Axis, value: f64, captures: &Captures) -> String {
     let capture = captures.usable.first().map_or("", |(n, _)| captures.all[*n].capture.as_str());
-    let mut words = vec!["lagtape".to_owned(), "what-if".to_owned(), capture.to_owned()];
-    words.extend(verb.typed.iter().cloned());
+    let mut words = verb.typed.clone();
     words.extend(verb.part.flags());
     words.extend([format!("--{}", axis.knob.name), axis.knob.unit.write(value)]);
     if verb.open_loop {
         words.push("--open-loop".to_owned());
     }
-    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
-}
-
-/// A word as a shell takes it.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+%@".contains(c);
-    match !word.is_empty() && word.chars().all(plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
-    }
+    let words: Vec<_> = words.iter().map(|word| shell::word(word)).collect();
+    format!("lagtape what-if {} {}", shell::file(capture), words.join(" "))
 }

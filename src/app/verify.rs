@@ -1,6 +1,6 @@
 //! `verify`: check every record of a capture, and list all damage.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Display, Formatter, Write as _};
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -11,8 +11,9 @@ use super::outcome::Outcome;
 use crate::capture::{Body, Digest, Ending, Record, Salvage};
 use crate::edge::files::{self, CaptureFile};
 use crate::engine::{Engine, Options};
+use crate::parse::shell;
 use crate::report::SCHEMA;
-use crate::report::text::{Bytes, OneLine};
+use crate::report::text::{Bytes, OneLine, RecordCount};
 
 /// What a check of one capture found.
 #[derive(Debug, Clone, Serialize)]
@@ -25,8 +26,9 @@ pub struct Verified {
     pub begins_at: u64,
     /// Its length in bytes.
     pub bytes: u64,
-    /// Records whose checksum agrees, each counted once; contexts and checkpoints are among them.
-    pub records: u64,
+    /// How many records have a checksum that agrees, each counted once.
+    #[serde(flatten)]
+    pub counts: RecordCounts,
     /// It ends with its end record.
     pub complete: bool,
     /// Bytes of a record that was cut off at the end.
@@ -37,6 +39,45 @@ pub struct Verified {
     /// The comparison with the checkpoints, if a replay was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replay: Option<ReplayCheck>,
+}
+
+/// Records by whether they have a number of their own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct RecordCounts {
+    /// Records with numbers of their own, as `info` counts them.
+    pub records: u64,
+    /// Contexts, which describe the state that the capture begins or goes on with.
+    pub contexts: u64,
+    /// Checkpoints, which stand for nothing that happened.
+    pub checkpoints: u64,
+}
+
+impl RecordCounts {
+    fn add(&mut self, record: &Record<'_>) {
+        *match record.body {
+            Body::Context(_) => &mut self.contexts,
+            Body::Checkpoint(_) => &mut self.checkpoints,
+            _ => &mut self.records,
+        } += 1;
+    }
+}
+
+impl Display for RecordCounts {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let mut parts = vec![RecordCount(self.records).to_string()];
+        for (count, name) in [(self.contexts, "context"), (self.checkpoints, "checkpoint")] {
+            match count {
+                0 => {}
+                1 => parts.push(format!("1 {name}")),
+                more => parts.push(format!("{more} {name}s")),
+            }
+        }
+        let last = parts.pop().unwrap_or_default();
+        match parts.is_empty() {
+            true => f.write_str(&last),
+            false => write!(f, "{} and {last}", parts.join(", ")),
+        }
+    }
 }
 
 /// How a replay compares with the checkpoints of a capture.
@@ -104,10 +145,13 @@ pub fn verify(path: &Path, replay: bool) -> Result<Vec<Verified>> {
 
 fn verify_one(path: &Path, records: &mut Salvage<CaptureFile>, replay: bool) -> Result<Verified> {
     let begins_at = records.offset();
+    let mut counts = RecordCounts::default();
     let replay = match replay {
-        true => Some(replayed(records)?),
+        true => Some(replayed(records, &mut counts)?),
         false => {
-            while records.next_record()?.is_some() {}
+            while let Some(record) = records.next_record()? {
+                counts.add(&record);
+            }
             None
         }
     };
@@ -120,7 +164,7 @@ fn verify_one(path: &Path, records: &mut Salvage<CaptureFile>, replay: bool) -> 
         capture: path.display().to_string(),
         begins_at,
         bytes: records.offset() - begins_at + torn_bytes,
-        records: records.records(),
+        counts,
         complete: records.ending() == Some(Ending::Complete),
         torn_bytes,
         lost: Lost::of(records.losses()),
@@ -128,12 +172,13 @@ fn verify_one(path: &Path, records: &mut Salvage<CaptureFile>, replay: bool) -> 
     })
 }
 
-fn replayed(records: &mut Salvage<CaptureFile>) -> Result<ReplayCheck> {
+fn replayed(records: &mut Salvage<CaptureFile>, counts: &mut RecordCounts) -> Result<ReplayCheck> {
     let options = Options { audio_crc: true, tracker_bound: Some(1), ..Options::default() };
     let mut engine = Engine::new(options);
     let mut replayed = ReplayCheck::default();
     let mut whole = true;
     while let Some(stored) = records.next_stored()? {
+        counts.add(&stored.record);
         whole &= stored.lost.is_none();
         engine.handle(&stored.record);
         if let Body::Checkpoint(checkpoint) = &stored.record.body
@@ -160,8 +205,8 @@ pub fn verified_text(found: &[Verified]) -> String {
             0 => OneLine(&verified.capture).to_string(),
             at => format!("{}: another capture at byte {at}", OneLine(&verified.capture)),
         };
-        let Verified { records, bytes, .. } = verified;
-        let _ = writeln!(out, "{name} · {} · {records} records · {state}", Bytes(*bytes));
+        let Verified { counts, bytes, .. } = verified;
+        let _ = writeln!(out, "{name} · {} · {counts} · {state}", Bytes(*bytes));
         verified.lost.lines(&mut out);
         if let Some(ReplayCheck { checkpoints, proven, audio_proven, first_difference }) =
             &verified.replay
@@ -177,7 +222,8 @@ pub fn verified_text(found: &[Verified]) -> String {
         }
     }
     if found.iter().any(|verified| verified.outcome() == Outcome::Damaged) {
-        let name = OneLine(&found[0].capture);
+        let name = shell::file(&found[0].capture);
+        let name = OneLine(&name);
         let _ = writeln!(out, "  next: lagtape recover {name} -o recovered.lagtape");
     }
     out

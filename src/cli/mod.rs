@@ -10,6 +10,7 @@ mod completion;
 mod help;
 mod keeping;
 mod looks;
+mod negative;
 mod part_args;
 mod progress;
 mod recorded;
@@ -170,7 +171,8 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Outcome {
 }
 
 fn parse(words: &[OsString], values: &[settings::Value]) -> Result<CommandLine, clap::Error> {
-    let mut command = help::grouped(settings::applied(CommandLine::command(), values));
+    let command = negative::accepted(CommandLine::command());
+    let mut command = help::grouped(settings::applied(command, values));
     if let Some(columns) = stdout_columns() {
         command = command.term_width(columns.min(USUAL_COLUMNS));
     }

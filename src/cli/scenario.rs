@@ -35,10 +35,14 @@ impl clap::Args for ScenarioArgs {
                 "When all of it begins, instead of from the beginning on; ops may then leave their \
                  times out",
             ),
-            Arg::new("op").value_name("TIME:OP").action(ArgAction::Append).help(
-                "What the listener would have done and when (6s:seek=30s, 10s:pause, 12s:resume, \
-                 15s:rate=0.98), or a link that changes at a time (3s:down=250KB/s)",
-            ),
+            Arg::new("op")
+                .value_name("TIME:OP")
+                .action(ArgAction::Append)
+                .allow_hyphen_values(true)
+                .help(
+                    "What the listener would have done and when (6s:seek=30s, 10s:pause, \
+                     12s:resume, 15s:rate=0.98), or a link that changes at a time (3s:down=250KB/s)",
+                ),
             Arg::new("replace-ops")
                 .action(ArgAction::SetTrue)
                 .help("The recorded seeks, pauses and rates did not happen"),

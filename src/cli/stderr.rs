@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use super::looks::{columns, fitted};
 use crate::app::{Lost, Outcome};
 use crate::edge::output::is_dash;
+use crate::parse::shell;
 use crate::report::DamageReport;
 use crate::report::text::{OneLine, RecordCount};
 
@@ -92,7 +93,7 @@ impl Stderr {
         }
         self.say(&format!("wrote {}: {what}", out.display()));
         if let Some(verb) = next {
-            self.say(&format!("next: lagtape {verb} {}", out.display()));
+            self.say(&format!("next: lagtape {verb} {}", shell::file(&out.to_string_lossy())));
         }
     }
 

@@ -5,6 +5,7 @@
 
 use super::class::Class;
 use super::finding::Finding;
+use super::question;
 use super::suspect::{Suspect, rounded};
 use super::view::{Stretch, View};
 use crate::heard::{HeardEpisode, LagKind};
@@ -74,7 +75,7 @@ fn finding(suspect: Suspect, capture: &str) -> Finding {
         proof: None,
         unproven: None,
         mitigation: about.mitigation,
-        next: about.next.replace("FILE", capture),
+        next: question::unasked(suspect.class, capture),
     }
 }
 

@@ -23,6 +23,9 @@ pub struct Diagnosis {
     pub together: Option<Proof>,
     /// The figures behind it.
     pub estimates: Estimates,
+    /// A knob, and what to turn it to, that the recording was found to answer what-ifs of.
+    #[serde(skip)]
+    pub question: Option<(&'static str, &'static str)>,
 }
 
 /// A named cause.

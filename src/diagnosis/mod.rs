@@ -12,6 +12,7 @@ mod estimates;
 mod figures;
 mod finding;
 pub mod proof;
+mod question;
 mod settle;
 mod signature;
 mod suspect;
@@ -85,6 +86,7 @@ impl Diagnosis {
             notes,
             ended_as: class,
             together: None,
+            question: None,
             estimates: Estimates::of(&view, fall, measured.clock),
         }
     }

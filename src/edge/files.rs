@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail};
 use super::output::is_dash;
 use super::unpacked;
 use crate::capture::Salvage;
+use crate::parse::shell;
 
 /// A capture's file, whose reading can be watched.
 #[derive(Debug)]
@@ -76,7 +77,8 @@ fn is_a_folder(path: &Path) -> String {
     let shown = path.display();
     if path.join("session.json").is_file() {
         return format!(
-            "{shown} is the folder of a session log; bring it in with: lagtape import {shown} -o x.lagtape"
+            "{shown} is the folder of a session log; bring it in with: lagtape import {} -o x.lagtape",
+            shell::file(&path.to_string_lossy())
         );
     }
     let entries = fs::read_dir(path).into_iter().flatten().flatten();

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::mcp::args::span;
-use crate::parse::Unit;
+use crate::parse::{Unit, shell};
 use crate::scenario::knobs::KNOBS;
 use crate::scenario::{NamedScenario, Scenario, ScenarioError, parse};
 use crate::time::Span;
@@ -119,7 +119,7 @@ impl ChangeArgs {
 
     /// The same in one line, with a space before each part.
     pub fn flags(&self) -> String {
-        self.typed().iter().map(|part| format!(" {part}")).collect()
+        self.typed().iter().map(|part| format!(" {}", shell::word(part))).collect()
     }
 }
 

@@ -6,6 +6,8 @@ use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 
+use crate::parse::shell;
+
 /// Clients whose configuration is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum McpClient {
@@ -124,8 +126,8 @@ pub fn config(client: McpClient, program: &Path, words: &[String]) -> String {
     let program = program.display().to_string();
     match client {
         McpClient::ClaudeCode => {
-            let words: Vec<_> = words.iter().map(|word| quoted(word)).collect();
-            let (program, words) = (quoted(&program), words.join(" "));
+            let words: Vec<_> = words.iter().map(|word| shell::word(word)).collect();
+            let (program, words) = (shell::word(&program), words.join(" "));
             format!(
                 "# run this, or put the JSON below into .mcp.json of the project\n\
                  claude mcp add lagtape -- {program} {words}\n\n{pretty}\n"
@@ -140,15 +142,6 @@ pub fn config(client: McpClient, program: &Path, words: &[String]) -> String {
             )
         }
         _ => pretty + "\n",
-    }
-}
-
-/// A word as a shell takes it.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@+".contains(c);
-    match !word.is_empty() && word.chars().all(plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
     }
 }
 

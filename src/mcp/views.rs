@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::answer::{Truncated, clipped, clipped_value, page};
 use crate::app::CaptureFolders;
-use crate::family::{FamilyKind, FamilyUse};
+use crate::family::FamilyUse;
 use crate::heard::TapeReport;
 use crate::lag::LagReport;
 use crate::report::text::{self, Figure};
@@ -396,15 +396,10 @@ pub fn next_after(analysis: &Analysis, id: &str, asked: &str) -> Vec<String> {
     }
     steps.push(call("capture_timeline"));
     steps.push(call("capture_chart"));
-    // Where the model has repeated the recording, it answers other questions of it too.
-    let is_modelled = analysis.diagnosis.findings.iter().any(|finding| finding.proof.is_some());
-    if is_modelled {
-        // The gate of a tape knows no lead of the server's.
-        let change = match analysis.family.of.kind {
-            FamilyKind::RefiningLoop => r#"{"lead-floor": 0.6}"#,
-            FamilyKind::AppendOnlyTape => r#"{"tick-factor": 0.8}"#,
-        };
-        steps.push(format!("capture_what_if {{\"capture\": {id}, \"set\": {change}}}"));
+    // Only what the recording is known to answer.
+    if let Some((knob, value)) = analysis.diagnosis.question {
+        let set = format!("{{\"{knob}\": \"{value}\"}}");
+        steps.push(format!("capture_what_if {{\"capture\": {id}, \"set\": {set}}}"));
     }
     steps
 }

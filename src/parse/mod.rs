@@ -6,6 +6,7 @@
 
 mod bytes;
 mod misuse;
+pub mod shell;
 mod suggestion;
 mod unit;
 

@@ -7,6 +7,7 @@ use super::replay::{CaptureReplay, ReviewError};
 use crate::capture::Salvage;
 use crate::engine::Options;
 use crate::lag::ReportArgs;
+use crate::parse::shell;
 use crate::report::Analysis;
 
 /// Replays the capture of this name and reports on it, as `lagtape analyze` does.
@@ -30,7 +31,7 @@ pub fn analysis<R: Read, E: From<ReviewError>>(
 /// Commands worth trying after `analysis`.
 #[must_use]
 pub fn next_commands(analysis: &Analysis) -> Vec<String> {
-    let capture = &analysis.capture;
+    let capture = shell::file(&analysis.capture);
     match analysis.verdict.episodes.first() {
         Some(first) => vec![
             format!("lagtape diagnose {capture}"),

@@ -338,3 +338,31 @@ fn refusals_say_what_to_do_in_the_words_of_the_door() {
         "tick-factor: 0 is out of range",
     );
 }
+
+/// What a finding says to run next is answered.
+#[test]
+fn findings_suggest_only_what_the_capture_answers() {
+    let folder = TempDir::new().unwrap();
+    for (incident, asks) in [
+        ("thin-link", false),
+        ("client-backlog", false),
+        ("transport-lead-oscillation", false),
+        ("clock-skew", true),
+    ] {
+        let capture = simulated(&folder, incident, &["--incident", incident, "--for", "20s"]);
+        for further in [&[][..], &["--no-proof"]] {
+            let output = lagtape(&[&["diagnose", &capture, "--json"], further].concat());
+            let diagnosis: Value = serde_json::from_slice(&output.stdout).unwrap();
+            let findings = diagnosis["findings"].as_array().unwrap();
+            let next: Vec<_> = findings.iter().map(|it| it["next"].as_str().unwrap()).collect();
+            let (asked, others): (Vec<_>, Vec<_>) =
+                next.into_iter().partition(|next| next.starts_with("lagtape what-if "));
+            assert_eq!(!asked.is_empty(), asks, "{incident}: {asked:?} {others:?}");
+            assert!(others.iter().all(|next| !next.contains("FILE")), "{incident}: {others:?}");
+            for next in asked {
+                let words: Vec<_> = next.split(' ').skip(1).collect();
+                check(&words, 0);
+            }
+        }
+    }
+}

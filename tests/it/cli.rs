@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::program::{check, check_complaint};
+use crate::program::{check, check_complaint, simulated};
 
 fn path(folder: &TempDir, name: &str) -> (PathBuf, String) {
     let path = folder.path().join(name);
@@ -75,6 +75,20 @@ fn the_report_can_be_of_an_earlier_moment() {
 }
 
 #[test]
+fn a_part_has_the_episodes_that_are_heard_in_it() {
+    let folder = TempDir::new().unwrap();
+    // The stall is heard from 6.6 s to 11.4 s.
+    let whole = simulated(&folder, "stall", &["--incident", "stall", "--for", "20s"]);
+    let part = folder.path().join("part.lagtape").to_str().unwrap().to_owned();
+    for (from, code) in [("3s", 4), ("9s", 4), ("11.6s", 0), ("12s", 0), ("16s", 0)] {
+        check(&["analyze", &whole, "--from", from], code);
+        check(&["cut", &whole, "--from", from, "-o", &part, "--force"], 0);
+        check(&["analyze", &part], code);
+        check(&["analyze", &part, "--quick"], code);
+    }
+}
+
+#[test]
 fn a_timeline_that_would_be_cut_is_refused() {
     let words = ["analyze", STALL, "--timeline", "--timeline-step", "1us"];
     check_complaint(&words, 2, "take longer steps or a shorter window");
@@ -101,6 +115,8 @@ fn cat_prints_what_the_records_hold() {
         "{part}"
     );
     check_complaint(&["cat", HEALTHY, "--type", "header"], 2, "add --records");
+    check_complaint(&["cat", HEALTHY, "--type", "slices"], 0, "did you mean slice?");
+    check_complaint(&["cat", HEALTHY, "--timeline", "--type", "nonsense"], 0, "no moment is of");
 }
 
 /// A capture of one text of the server and its close.

@@ -241,6 +241,59 @@ fn conditions_decide_the_exit_code() {
     check_complaint(&["analyze", "none.lagtape", "--fail-if", "lag_s > 0"], 1, "none.lagtape");
 }
 
+/// Runs a command that the program printed, as a shell takes it, where the captures lie.
+#[cfg(unix)]
+fn pasted(printed: &str, folder: &Path) -> Output {
+    let words = printed.strip_prefix("lagtape ").expect(printed);
+    let script = format!("\"$0\" {words}");
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", &script, env!("CARGO_BIN_EXE_lagtape")]).current_dir(folder);
+    shell.output().unwrap()
+}
+
+#[cfg(unix)]
+#[test]
+fn suggested_commands_can_be_pasted_whatever_a_file_is_called() {
+    for name in ["my $(touch PWN).lagtape", "it's; touch PWN.lagtape", "-my take.lagtape"] {
+        let folder = TempDir::new().unwrap();
+        let stall = Path::new(env!("CARGO_MANIFEST_DIR")).join(STALL);
+        fs::copy(&stall, folder.path().join(name)).unwrap();
+        for verb in ["analyze", "diagnose"] {
+            let mut first = command(&[verb, "--", name]);
+            let out = first.current_dir(folder.path()).output().unwrap().stdout;
+            let out = String::from_utf8(out).unwrap();
+            let lines = out.lines().map(|line| line.trim().trim_start_matches("next: "));
+            let printed: Vec<_> = lines.filter(|line| line.starts_with("lagtape ")).collect();
+            assert!(!printed.is_empty(), "{out}");
+            for line in printed {
+                let output = pasted(line, folder.path());
+                assert!(matches!(output.status.code(), Some(0 | 4)), "{line}: {output:?}");
+            }
+        }
+        let files = fs::read_dir(folder.path()).unwrap();
+        let files: Vec<_> = files.map(|file| file.unwrap().file_name()).collect();
+        assert!(!files.iter().any(|file| file == "PWN" || file == "PWN.lagtape"), "{files:?}");
+    }
+}
+
+#[test]
+fn info_verify_and_recover_count_the_same_records() {
+    let folder = TempDir::new().unwrap();
+    let capture = simulated(&folder, "counted", &["--for", "4s", "--channels", "1"]);
+    let json = |words: &[&str]| -> Value { serde_json::from_str(&check(words, 0).0).unwrap() };
+    let records = json(&["info", &capture, "--json"])["records"].as_u64().unwrap();
+    let verified = json(&["verify", &capture, "--json"]);
+    assert_eq!(verified["records"], records);
+    let checkpoints = verified["checkpoints"].as_u64().unwrap();
+    assert!(checkpoints > 1 && verified["contexts"] == 0, "{verified}");
+    let (text, _) = check(&["verify", &capture], 0);
+    let counts = format!(" · {records} records and {checkpoints} checkpoints · sound and complete");
+    assert!(text.contains(&counts), "{text}");
+    let sound = folder.path().join("sound.lagtape");
+    let recovered = json(&["recover", &capture, "-o", sound.to_str().unwrap(), "--json"]);
+    assert_eq!(recovered["records"], records);
+}
+
 /// The samples of a file that `audio` wrote.
 fn heard(folder: &TempDir, capture: &str, words: &[&str]) -> Vec<f32> {
     let out: PathBuf = folder.path().join("heard.wav");

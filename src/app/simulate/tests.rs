@@ -454,6 +454,10 @@ fn captures_say_what_was_injected() {
     assert!(late.contains("over after 30 s; write --for 55s"), "{late}");
     let [idle] = &warnings("idle-pause+stall:at=40", 60)[..] else { panic!("one warning") };
     assert!(idle.contains("idle from 28 s on"), "{idle}");
+    let mut scripted = verb("healthy", 3, 8, PathBuf::new());
+    scripted.script = ["7s:pause", "100s:resume"].map(|op| op.parse().unwrap()).into();
+    let [late] = &scripted.warnings()[..] else { panic!("one warning") };
+    assert!(late.contains("an op of 100 s") && late.contains("write --for 115s"), "{late}");
 }
 
 #[test]

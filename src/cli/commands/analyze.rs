@@ -15,6 +15,7 @@ use crate::cli::values::{
 };
 use crate::edge::output::is_dash;
 use crate::lag::{DEFAULT_STALE_THRESHOLD_S, ReportArgs};
+use crate::parse::shell;
 use crate::report::Analysis;
 use crate::report::ranking::Ranking;
 use crate::report::text::OneLine;
@@ -191,5 +192,5 @@ fn print(
         writeln!(out)?;
     }
     write!(out, "{}", ranking.text(args.many.top))?;
-    Ok(writeln!(out, "next: lagtape analyze {}", OneLine(&worst.capture))?)
+    Ok(writeln!(out, "next: lagtape analyze {}", OneLine(&shell::file(&worst.capture)))?)
 }

@@ -24,8 +24,8 @@ use crate::time::Span;
   lagtape audio stall.lagtape --from 2s --to 4s -o - | ffplay -
   lagtape audio stall.lagtape --ab lead-floor=0.6 -o ab.wav
 
-A second of the file is a second of the session: pauses are silent, and what a seek skips is not \
-inserted. Episodes of lag, what the listener did, and swaps are labels in a WAV file, which \
+A second of the file is a second of the session, from where the capture or the part begins: pauses \
+are silent, and what a seek skips is not inserted. Episodes of lag, what the listener did, and swaps are labels in a WAV file, which \
 Audacity, Reaper and others show, and chapters in a FLAC file. WAV has the samples as they are, FLAC \
 rounds them to 24 bits.")]
 pub struct AudioArgs {
@@ -83,7 +83,8 @@ pub fn run(args: &AudioArgs, stderr: Stderr, _: &mut dyn Write) -> Result<Outcom
         1 => ", 1 label".to_owned(),
         count => format!(", {count} labels"),
     };
-    let what = format!("{} s of audio{labels}; {level}", text::Figure(seconds));
+    let from = from(summary.from_s.unwrap_or(0.0));
+    let what = format!("{} s of audio{from}{labels}; {level}", text::Figure(seconds));
     stderr.wrote(&args.out, &what, None);
     Ok(stderr.damaged(&args.file, summary.damage.as_ref()))
 }
@@ -103,8 +104,17 @@ fn side_by_side(args: &AudioArgs, stderr: Stderr) -> Result<Outcome> {
         stderr.wrote(&file.path, file.what, None);
     }
     let (labels, seconds) = (summary.labels, text::Figure(seconds));
-    stderr.say(&format!("{}: {seconds} s of either, {labels} labels", summary.headline));
+    let from = from(summary.from_s);
+    stderr.say(&format!("{}: {seconds} s of either{from}, {labels} labels", summary.headline));
     Ok(stderr.damaged(&args.file, summary.damage.as_ref()))
+}
+
+/// Where in the session audio begins, if not with the initial buffer.
+fn from(from_s: f64) -> String {
+    match from_s {
+        0.0 => String::new(),
+        from_s => format!(" from {} s on", text::Figure(from_s)),
+    }
 }
 
 /// The scenario that changes add up to. What names a file is one, and all else is typed.

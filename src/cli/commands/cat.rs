@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::app::{self, CatFilter, Outcome};
+use crate::app::{self, CatFilter, CatNotes, Outcome};
 use crate::cli::part_args::PartArgs;
 use crate::cli::stderr::Stderr;
 use crate::cli::stdout::unless_closed;
@@ -71,7 +71,10 @@ pub fn run(args: &CatArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Outcom
     let filter = args.filter()?;
     filter.check()?;
     match app::cat(&args.file, &filter, out) {
-        Ok(damage) => Ok(stderr.damaged(&args.file, damage.as_ref())),
+        Ok(CatNotes { damage, absent }) => {
+            absent.iter().for_each(|sentence| stderr.say(sentence));
+            Ok(stderr.damaged(&args.file, damage.as_ref()))
+        }
         Err(error) => unless_closed(Err(error), Outcome::Healthy),
     }
 }
@@ -80,10 +83,15 @@ pub fn run(args: &CatArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Outcom
 fn timeline(args: &CatArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Outcome> {
     let (all, damage) = app::timeline(&args.file, args.part.part())?;
     let outcome = stderr.damaged(&args.file, damage.as_ref());
+    let is_called = |moment: &Moment, kind: &str| kind == moment.kind.name() || kind == moment.name;
     let is_asked = |moment: &&Moment| {
-        let named = |kind: &String| kind == moment.kind.name() || *kind == moment.name;
-        args.kinds.is_empty() || args.kinds.iter().any(named)
+        args.kinds.is_empty() || args.kinds.iter().any(|kind| is_called(moment, kind))
     };
+    for kind in &args.kinds {
+        if !all.moments.iter().any(|moment| is_called(moment, kind)) {
+            stderr.say(&format!("no moment is of type {kind}"));
+        }
+    }
     let most = args.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     let mut shown = all.moments.iter().filter(is_asked).take(most);
     let printed = shown.try_for_each(|moment| moments::print(moment, args.json, out));

@@ -70,6 +70,8 @@ pub fn run(args: &DiagnoseArgs, stderr: Stderr, out: &mut dyn Write) -> Result<O
             Ok(mut analysis) => {
                 if is_proved {
                     app::prove(file, &mut analysis, args.threads);
+                } else if !args.quick {
+                    app::suggest(file, &mut analysis);
                 }
                 worst = worst.min(analysis.outcome());
                 printed = printed.and_then(|()| print(&analysis, args.json, number > 0, out));

@@ -9,6 +9,7 @@ use crate::app::{self, Outcome};
 use crate::cli::stderr::Stderr;
 use crate::cli::stdout::{json_line, keep_apart, unless_closed};
 use crate::edge::output::is_dash;
+use crate::parse::shell;
 
 #[derive(Debug, clap::Args)]
 #[command(before_long_help = "Example:
@@ -42,7 +43,7 @@ pub fn run(args: &RecoverArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Ou
     }
     stderr.say_lines(&app::recovered_text(&recovered));
     if !is_dash(&args.out) {
-        stderr.say(&format!("next: lagtape analyze {}", args.out.display()));
+        stderr.say(&format!("next: lagtape analyze {}", shell::file(&args.out.to_string_lossy())));
     }
     Ok(worst)
 }

@@ -16,10 +16,10 @@ use crate::cli::stderr::Stderr;
 use crate::cli::stdout::{json_line, unless_closed};
 use crate::cli::values::{HeaderParser, parse_listen};
 use crate::edge::replay::ServeOptions;
-use crate::parse::Misuse;
+use crate::parse::{Misuse, shell};
 use crate::peer::replay::{PerformanceOptions, Script, Timing};
 use crate::report::divergence;
-use crate::report::text::{Figure, Name, OneLine};
+use crate::report::text::{Figure, OneLine};
 use crate::time::{Offset, Span};
 
 #[derive(Debug, clap::Args)]
@@ -213,9 +213,14 @@ fn print_replayed(replayed: &Replayed, stderr: Stderr, out: &mut dyn Write) -> R
         write!(out, "{}", divergence::text(divergence))?;
     }
     if let Some(path) = &replayed.out {
-        writeln!(out, "next: lagtape diff {} {}", OneLine(&replayed.capture), Name(path))?;
+        writeln!(out, "next: {}", OneLine(&diff(&replayed.capture, &path.to_string_lossy())))?;
     }
     Ok(())
+}
+
+/// The command that compares two captures.
+fn diff(a: &str, b: &str) -> String {
+    format!("lagtape diff {} {}", shell::file(a), shell::file(b))
 }
 
 fn perform(args: &ReplayArgs, url: &str, stderr: Stderr, out: &mut dyn Write) -> Result<Outcome> {
@@ -230,6 +235,7 @@ fn perform(args: &ReplayArgs, url: &str, stderr: Stderr, out: &mut dyn Write) ->
     });
     display.end();
     let session = session?;
-    stderr.say(&format!("next: lagtape diff {} {}", args.file.display(), session.analysis.capture));
+    let performed = diff(&args.file.to_string_lossy(), &session.analysis.capture);
+    stderr.say(&format!("next: {performed}"));
     print_recorded(&session, args.json, stderr, out)
 }

@@ -7,6 +7,8 @@ use anyhow::{Result, anyhow};
 use crate::app::{self, Outcome};
 use crate::cli::stderr::Stderr;
 use crate::cli::stdout::{json_line, keep_apart, unless_closed};
+use crate::parse::shell;
+use crate::report::text::Figure;
 use crate::report::what_if::{self, Alternative, WhatIf, alternatives};
 use crate::scenario::answer::NoAnswer;
 
@@ -57,10 +59,13 @@ fn several(
 }
 
 fn say_written(answer: &WhatIf, stderr: Stderr) {
-    for (file, what) in [(&answer.audio, "audio"), (&answer.derived, "capture")] {
-        if let Some(file) = file {
-            stderr.say(&format!("wrote {file}: the {what} with the change"));
-        }
+    if let Some(file) = &answer.audio {
+        let from = answer.audio_from_s;
+        let from = from.map_or(String::new(), |from_s| format!(", from {} s on", Figure(from_s)));
+        stderr.say(&format!("wrote {file}: the audio with the change{from}"));
+    }
+    if let Some(file) = &answer.derived {
+        stderr.say(&format!("wrote {file}: the capture with the change"));
     }
 }
 
@@ -68,7 +73,7 @@ fn say_written(answer: &WhatIf, stderr: Stderr) {
 fn next(args: &WhatIfArgs, alternatives: &[Alternative]) -> String {
     let derived = alternatives.iter().filter_map(|it| it.answered()?.derived.as_deref());
     match derived.collect::<Vec<_>>()[..] {
-        [a, b, ..] => format!("lagtape diff {a} {b}"),
+        [a, b, ..] => format!("lagtape diff {} {}", shell::file(a), shell::file(b)),
         _ if args.capture.is_some() => String::new(),
         _ => {
             "the same with --capture FOLDER, and then lagtape diff of two captures in it".to_owned()

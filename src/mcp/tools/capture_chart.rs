@@ -16,6 +16,7 @@ use crate::mcp::options::Toolset;
 use crate::mcp::shared::Shared;
 use crate::mcp::tool::{AboutTool, Effect};
 use crate::mcp::views;
+use crate::parse::shell;
 use crate::report::text::Bytes;
 
 /// Largest picture in bytes.
@@ -54,7 +55,7 @@ pub(super) async fn capture_chart(
         png.len() <= MAX_CHART_LEN,
         "the chart is {}, too large for an answer; lagtape plot {} -o chart.png writes it to a file",
         Bytes(png.len() as u64),
-        found.path.display()
+        shell::file(&found.path.to_string_lossy())
     );
     let sentence = format!(
         "{}. From above: the causes with their times (red: heard, grey: not), lead of slices (red: behind the listener), age of the audio heard with the \

@@ -69,6 +69,8 @@ pub(super) async fn capture_diagnose(
         let mut analysis = app::analyze(&path, &AnalyzeOptions::default())?;
         if is_proved {
             app::prove(&path, &mut analysis, 0);
+        } else {
+            app::suggest(&path, &mut analysis);
         }
         anyhow::Ok(analysis)
     };

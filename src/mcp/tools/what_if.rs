@@ -18,6 +18,7 @@ use crate::mcp::shared::Shared;
 use crate::mcp::tool::{AboutTool, Effect};
 use crate::mcp::views;
 use crate::mcp::wording::ARGUMENTS;
+use crate::parse::shell;
 use crate::report::what_if::{self, Alternative};
 use crate::scenario::NamedScenario;
 use crate::scenario::model::DEFAULT_MEMBERS;
@@ -157,7 +158,7 @@ pub async fn capture_what_if(
         outcomes,
         command: Some(format!(
             "lagtape what-if {}{}{}",
-            found.path.display(),
+            shell::file(&found.path.to_string_lossy()),
             args.change.flags(),
             args.part.flags()?
         )),

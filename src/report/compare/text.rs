@@ -9,6 +9,7 @@ use super::{
     SpanKind, Which,
 };
 use crate::lag::stats::round;
+use crate::parse::shell;
 use crate::report::format::{Bytes, Figure, OneLine, Tenths};
 
 /// Spans, settings and events printed before the rest is only counted.
@@ -230,7 +231,7 @@ fn next(comparison: &Comparison, out: &mut String) -> fmt::Result {
     writeln!(
         out,
         "next: lagtape cat {} --from {:.1} --to {:.1}",
-        OneLine(&worse.capture),
+        OneLine(&shell::file(&worse.capture)),
         worse.from_s + span.from_s,
         worse.from_s + span.to_s
     )

@@ -59,7 +59,9 @@ impl Condition {
             return Err(no_condition());
         }
         let value = match (about.is_number(), text_value.parse::<f64>()) {
-            (true, Ok(number)) if operator != Operator::Contains => Value::Number(number),
+            (true, Ok(number)) if operator != Operator::Contains && number.is_finite() => {
+                Value::Number(number)
+            }
             (true, _) => return Err(wrong_kind(about.name, true, text)),
             (false, _) => Value::Word(text_value.to_owned()),
         };

@@ -114,6 +114,8 @@ fn errors_name_what_there_is() {
         );
     }
     check_refused(&words("slices", &["lead_s < soon"]), "lead_s holds numbers");
+    check_refused(&words("slices", &["lead_s < nan"]), "lead_s holds numbers");
+    check_refused(&words("slices", &["lead_s < inf"]), "lead_s holds numbers");
     check_refused(&words("slices", &["lead_s ~ 1"]), "lead_s holds numbers");
     let with = |change: fn(&mut QueryWords)| {
         let mut asked = words("messages", &[]);

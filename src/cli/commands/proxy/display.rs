@@ -13,6 +13,7 @@ use crate::cli::stderr::Stderr;
 use crate::cli::stdout::json_line;
 use crate::diagnosis::Class;
 use crate::edge::proxy::{ProxyNotice, SessionStatus};
+use crate::parse::shell;
 use crate::report::text::{self, Bytes, Figure, Name, OneLine, Tenths};
 
 /// Version of the form of `--json`.
@@ -241,7 +242,8 @@ fn sentence_of(notice: &ProxyNotice) -> Option<String> {
                 ),
             };
             let next = captures.last().map_or(String::new(), |capture| {
-                format!("\nnext: lagtape analyze {}", Name(capture))
+                let capture = shell::file(&capture.to_string_lossy());
+                format!("\nnext: lagtape analyze {}", OneLine(&capture))
             });
             let reason = OneLine(reason);
             let ended = match ending.headline() {

@@ -19,16 +19,16 @@ pub struct ImpairmentArgs {
     #[arg(long, value_name = "RATE")]
     pub up: Option<ByteRate>,
     /// How long bytes travel; each way, or with down= or up= one way
-    #[arg(long, value_name = "[WAY=]TIME")]
+    #[arg(long, value_name = "[WAY=]TIME", allow_hyphen_values = true)]
     pub latency: Vec<OneWay<Span>>,
     /// Up to this much is added to the latency, at random
-    #[arg(long, value_name = "[WAY=]TIME")]
+    #[arg(long, value_name = "[WAY=]TIME", allow_hyphen_values = true)]
     pub jitter: Vec<OneWay<Span>>,
     /// What may wait in front of a slow way, 256KB by default; unbounded is 256 MiB
-    #[arg(long, value_name = "[WAY=]SIZE|unbounded")]
+    #[arg(long, value_name = "[WAY=]SIZE|unbounded", allow_hyphen_values = true)]
     pub buffer: Vec<OneWay<LinkBuffer>>,
     /// Nothing passes: from when, and for how long
-    #[arg(long, value_name = "[WAY=]TIME:TIME")]
+    #[arg(long, value_name = "[WAY=]TIME:TIME", allow_hyphen_values = true)]
     pub stall: Vec<OneWay<Stall>>,
     /// Cut the connection after this long
     #[arg(long, value_name = "TIME")]
