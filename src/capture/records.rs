@@ -35,7 +35,7 @@ impl<R: Read> Records<R> {
     /// end it is.
     ///
     /// # Errors
-    /// See [`ReadError`]. DamageReason does not go away: the next call reports it again.
+    /// See [`ReadError`]. Damage does not go away: the next call reports it again.
     pub fn next_record(&mut self) -> Result<Option<Record<'_>>, ReadError> {
         while let Extent::NeedMore { .. } = self.reader.survey(self.window.unread())? {
             if !self.window.fill()? {

@@ -48,7 +48,7 @@ pub fn last_checkpoint(
         if found.is_some() || start == 0 || searched >= SEARCHED.1 {
             return Ok(found.map(|at| start + at as u64));
         }
-        searched *= 16;
+        searched = (searched * 16).min(SEARCHED.1);
     }
 }
 

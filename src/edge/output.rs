@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempPath;
 
+use super::lock::is_being_written;
 use crate::parse::Misuse;
 
 /// Whether a name stands for stdin or stdout.
@@ -54,6 +55,12 @@ impl OutputFile {
         if existing.is_some() && !force {
             bail!(
                 "{} exists already; use --force to replace it, or name another file",
+                path.display()
+            );
+        }
+        if existing.is_some() && is_being_written(path) {
+            bail!(
+                "{} is a recording that is still being written; name another file",
                 path.display()
             );
         }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::{self, Message as WsMessage};
@@ -71,9 +71,9 @@ pub struct Recorded {
     pub client: Client,
     /// The time of the end record.
     pub ended: Nanos,
-    /// TriggerReason it ended, in a sentence.
+    /// Why it ended, in a sentence.
     pub reason: String,
-    /// TriggerReason the session failed; `None` when it ended on time, was stopped, or was closed by the server.
+    /// Why the session failed; `None` when it ended on time, was stopped, or was closed by the server.
     pub failure: Option<String>,
     pub status: RecorderStatus,
     pub is_written: bool,
@@ -113,6 +113,10 @@ impl RecordingWatch for () {
 }
 
 /// Connects, records until the session is over or `stop` resolves, and closes the capture.
+///
+/// # Errors
+///
+/// Where nothing can be recorded, or no server answers before `stop` resolves.
 pub async fn record(
     options: RecordOptions,
     stop: impl Future<Output = ()>,
@@ -136,7 +140,11 @@ pub async fn record_and_obey(
     watch.connecting();
     let clock = MonotonicClock::start();
     let started_utc = clock::utc_now();
-    let (socket, inbound) = handshake.connect().await?;
+    tokio::pin!(stop);
+    let (socket, inbound) = tokio::select! {
+        connected = handshake.connect() => connected?,
+        () = &mut stop => bail!("stopped before the server answered"),
+    };
     let question = FixtureQuestion::of(&options.client.config, &options.url, &options.headers);
     let mut session = RecordingSession::begin(options, clock, started_utc, inbound)?;
     let (sink, mut incoming) = socket.split();
@@ -149,7 +157,7 @@ pub async fn record_and_obey(
                 None => std::future::pending().await,
             }
         };
-        tokio::pin!(stop, unknown_fixture);
+        tokio::pin!(unknown_fixture);
         let ends = (stop, unknown_fixture);
         session.run(&mut incoming, &unsent, &mut orders, ends, &mut watch).await
     };
@@ -159,7 +167,7 @@ pub async fn record_and_obey(
     Ok(session.finish(end))
 }
 
-/// TriggerReason a session's loop ended.
+/// Why a session's loop ended.
 enum RecordingEnd {
     Finished(String, Option<String>),
     Stopped,

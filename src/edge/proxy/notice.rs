@@ -199,8 +199,8 @@ impl SessionStatus {
 pub(super) struct LagAlarm {
     /// Those that may go on.
     open: Vec<HeardEpisode>,
-    /// The beginnings of all that were reported, bad audio and slices behind apart.
-    said: [Vec<f64>; 2],
+    /// The beginning of the newest that was reported, bad audio and slices behind apart.
+    said: [Option<f64>; 2],
 }
 
 /// What an alarm reports; times are seconds from the initial buffer.
@@ -220,8 +220,8 @@ impl LagAlarm {
         let mut changes = Vec::new();
         for episode in episodes {
             let said = &mut self.said[usize::from(episode.what.is_behind())];
-            if said.last().is_none_or(|&from_s| from_s < episode.from_s) {
-                said.push(episode.from_s);
+            if said.is_none_or(|from_s| from_s < episode.from_s) {
+                *said = Some(episode.from_s);
                 self.open.push(*episode);
                 changes.push(AlarmChange::Began { at_s: episode.from_s, what: episode.what });
             }

@@ -32,7 +32,7 @@ const REMEMBERED: usize = 4096;
 const CLOCK_PERIOD_NS: u64 = 60_000_000_000;
 /// Sessions that begin in one second and still get different names.
 const MAX_NAMES: usize = 1000;
-/// TriggerReason messages are missing from a capture.
+/// Why messages are missing from a capture.
 const LOST: &str = "more was forwarded than could be looked at";
 
 type Notify<'a> = &'a (dyn Fn(ProxyNotice) + Send + Sync);
@@ -49,6 +49,8 @@ pub(super) struct ObservedSession {
     alarm: LagAlarm,
     status_at_ns: u64,
     clock_at_ns: u64,
+    /// The latest time of a piece that was handled.
+    observed_to: Nanos,
 }
 
 /// The engine, and the capture if there is one.
@@ -76,6 +78,7 @@ impl ObservedSession {
             messages: [Messages::new(up), Messages::new(down)],
             status_at_ns: 0,
             clock_at_ns: opening.at.0 + CLOCK_PERIOD_NS,
+            observed_to: opening.at,
             opening: Some(opening),
             captures,
             buffered: Some(buffered),
@@ -86,6 +89,7 @@ impl ObservedSession {
 
     /// Takes bytes of one direction.
     pub fn bytes(&mut self, direction: Direction, at: Nanos, mut bytes: &[u8], notify: Notify<'_>) {
+        self.observed_to = self.observed_to.max(at);
         let messages = &mut self.messages[index(direction)];
         while let Some(whole) = messages.next(&mut bytes) {
             let message = message_of(direction, &whole);
@@ -106,6 +110,7 @@ impl ObservedSession {
         if let Some(opening) = self.opening.take() {
             self.record.begin(opening, None, self.captures.as_ref(), notify);
         }
+        self.observed_to = self.observed_to.max(at);
         self.messages[index(direction)].lose();
         self.record.lose(at, loss);
         let TapLoss { messages, bytes } = loss;
@@ -120,7 +125,10 @@ impl ObservedSession {
         self.record.pass_on(self.session, notify);
         if now.0 >= self.clock_at_ns {
             self.clock_at_ns = now.0 + CLOCK_PERIOD_NS;
-            self.record.put(now, Body::Clock(Clock { monotonic: now, utc: clock::utc_now() }));
+            // Messages that were forwarded before `now` may still wait to be handled: with a later time,
+            // the record would make times run backwards.
+            let reading = Clock { monotonic: now, utc: clock::utc_now() };
+            self.record.put(self.observed_to, Body::Clock(reading));
         }
         if self.record.engine.origin().is_none() {
             return;
@@ -525,6 +533,35 @@ mod tests {
         assert_eq!(said(down, &[3, 232]), "the server closed it with 1000");
         assert_eq!(said(down, b"\x03\xe9gone"), "the server closed it with 1001, gone");
         assert_eq!(closed(&Engine::new(Options::default())), None);
+    }
+
+    #[test]
+    fn a_reading_of_the_clocks_is_no_later_than_messages_that_still_wait() {
+        const S: u64 = 1_000_000_000;
+        let folder = tempfile::tempdir().unwrap();
+        let captures = SessionCaptures {
+            folder: folder.path().to_owned(),
+            layout: FileLayout::Whole,
+            sync: recorder::SyncPolicy::None,
+        };
+        let (buffered, _waiting) = oneshot::channel();
+        let mut session = ObservedSession::new(opening(None, ""), buffered, Some(captures));
+        session.bytes(Direction::ClientToServer, Nanos(S), &frame(1, b"{}"), &|_| ());
+        session.update(Nanos(61 * S), &|_| ());
+        session.bytes(Direction::ClientToServer, Nanos(60 * S), &frame(1, b"{}"), &|_| ());
+        session.shut(Nanos(62 * S), RelayEnd::Stopped, &|_| ());
+
+        let file = folder.path().read_dir().unwrap().next().unwrap().unwrap().path();
+        let mut records = open_capture(&file).unwrap();
+        let (mut times, mut readings) = (Vec::new(), Vec::new());
+        while let Some(record) = records.next_record().unwrap() {
+            times.push(record.t);
+            if let Body::Clock(clock) = record.body {
+                readings.push(clock.monotonic);
+            }
+        }
+        assert!(times.is_sorted(), "{times:?}");
+        assert_eq!(readings, [Nanos(0), Nanos(61 * S)]);
     }
 
     #[test]

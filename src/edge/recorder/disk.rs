@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use crate::capture::SyncMarker;
 use crate::checkpoint::Checkpointer;
+use crate::edge::lock::lock;
 
 /// Time between two syncs under [`SyncPolicy::Interval`].
 pub const SYNC_PERIOD: Duration = Duration::from_secs(1);
@@ -63,8 +64,18 @@ pub struct FileSystem;
 impl Store for FileSystem {
     fn create(&mut self, path: &Path, force: bool) -> io::Result<Box<dyn Disk>> {
         let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(force).create_new(!force);
-        Ok(Box::new(options.open(path)?))
+        options.write(true).create(true).truncate(false).create_new(!force);
+        let file = options.open(path)?;
+        // Pipes and devices have no old content, and may have several writers.
+        if file.metadata()?.is_file() {
+            // The lock lasts as long as the file is open.
+            if !lock(&file) {
+                let sentence = "it is being written by another recording";
+                return Err(io::Error::new(ErrorKind::ResourceBusy, sentence));
+            }
+            file.set_len(0)?;
+        }
+        Ok(Box::new(file))
     }
 }
 

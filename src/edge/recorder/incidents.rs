@@ -5,12 +5,12 @@
 //! records that wait for it share their memory with the ring.
 
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::disk::{OpenFile, Store};
-use super::names::named;
+use super::names::incident_path;
 use super::notice::RecorderNotice;
 use super::options::{RecorderOptions, RingOptions};
 use super::queue::RecordQueue;
@@ -25,6 +25,8 @@ use crate::time::Nanos;
 
 /// Incidents that may be written at the same time.
 const MAX_OPEN: usize = 8;
+/// Incidents of one second and one reason that still get different names.
+const MAX_NAMES: usize = 1000;
 
 /// Keeps the ring, and writes the incidents.
 pub(super) struct Incidents {
@@ -43,6 +45,9 @@ pub(super) struct Incidents {
 
 /// An incident that is being written.
 struct Incident {
+    /// Time and reason, by which the file is called, and its number among those of the same name.
+    label: String,
+    number: usize,
     path: PathBuf,
     /// `None` until the disk lets it be created.
     file: Option<OpenFile>,
@@ -138,7 +143,8 @@ impl Incidents {
             return;
         }
         let now = self.ring.newest();
-        let path = self.free_path(why);
+        let label = format!("{}-{}", clock::utc_file_name(), why.word());
+        let number = self.free_number(&label);
         let finding = Diagnosis::present(self.sentry.engine(), now);
         let finding = finding.map(|it| format!("{}: {}", it.class, it.sentence));
         let metadata = [
@@ -150,7 +156,9 @@ impl Incidents {
         let mut opening = Vec::new();
         let writer = self.ring.open(self.marker, metadata, &mut opening);
         let mut incident = Incident {
-            path: path.clone(),
+            path: incident_path(&self.options.path, &label, number),
+            label,
+            number,
             file: None,
             marker: self.marker,
             writer,
@@ -162,46 +170,50 @@ impl Incidents {
             cut_short: false,
         };
         self.ring.visit(&mut |record, bytes| incident.push(record, bytes));
+        // The file is created before its name is told, since other recorders may want the same name.
+        // `pump` tries again where the disk does not let it.
+        self.make_room(&incident, queue);
+        incident.file = incident.create(self.store.as_mut(), &self.options, queue).ok();
+        queue.notify(RecorderNotice::Incident { path: incident.path.clone(), why, finding });
         self.open.push(incident);
-        queue.notify(RecorderNotice::Incident { path, why, finding });
     }
 
-    /// A name that no other incident has, even of the same second.
-    fn free_path(&self, why: TriggerReason) -> PathBuf {
-        let label = format!("{}-{}", clock::utc_file_name(), why.word());
-        let names = std::iter::once(label.clone()).chain((2..).map(|n| format!("{label}-{n}")));
-        let mut paths = names.map(|name| named(&self.options.path, &name));
-        let is_free = |path: &PathBuf| {
-            path.symlink_metadata().is_err() && self.open.iter().all(|open| open.path != *path)
-        };
-        paths.find(is_free).unwrap_or_default()
+    /// The first number that no open incident with this label has.
+    fn free_number(&self, label: &str) -> usize {
+        let has =
+            |number| self.open.iter().any(|open| open.label == label && open.number == number);
+        (1..).find(|&number| !has(number)).unwrap_or(MAX_NAMES)
+    }
+
+    /// Deletes old incidents, without which a full disk may not let this one be created.
+    fn make_room(&self, incident: &Incident, queue: &RecordQueue) {
+        let open = self.open.iter().chain([incident]).map(|incident| incident.path.clone());
+        let open: Vec<_> = open.collect();
+        self.ring_options.quota.enforce(&self.options.path, &open, queue);
     }
 
     /// Writes as much as the disk takes, and finishes what is over.
     fn pump(&mut self, queue: &RecordQueue) -> io::Result<()> {
         let mut result = Ok(());
-        let paths: Vec<_> = self.open.iter().map(|incident| incident.path.clone()).collect();
-        let quota = &self.ring_options.quota;
-        let mut still_open = Vec::new();
-        for mut incident in std::mem::take(&mut self.open) {
+        let open_count = self.open.len();
+        for _ in 0..open_count {
+            let mut incident = self.open.remove(0);
             if incident.file.is_none() {
-                // First old ones are deleted: a full disk may let the new one be created then.
-                quota.enforce(&self.options.path, &paths, queue);
+                self.make_room(&incident, queue);
             }
             let written = incident.write(self.store.as_mut(), &self.options, queue);
             match written {
                 Ok(()) if incident.is_over => incident.notify_of_end(queue),
                 written => {
                     result = result.and(written);
-                    still_open.push(incident);
+                    self.open.push(incident);
                 }
             }
         }
-        if still_open.len() < paths.len() {
-            let paths: Vec<_> = still_open.iter().map(|incident| incident.path.clone()).collect();
-            quota.enforce(&self.options.path, &paths, queue);
+        if self.open.len() < open_count {
+            let paths: Vec<_> = self.open.iter().map(|incident| incident.path.clone()).collect();
+            self.ring_options.quota.enforce(&self.options.path, &paths, queue);
         }
-        self.open = still_open;
         self.disk_fails = result.is_err();
         result
     }
@@ -227,7 +239,7 @@ impl FileSink for Incidents {
 
     fn close(&mut self, queue: &RecordQueue) -> io::Result<()> {
         let result = self.pump(queue);
-        for incident in &self.open {
+        for incident in self.open.iter().filter(|incident| incident.is_refused()) {
             queue.notify(RecorderNotice::CutShort(incident.path.clone()));
         }
         result
@@ -274,14 +286,11 @@ impl Incident {
         options: &RecorderOptions,
         queue: &RecordQueue,
     ) -> io::Result<()> {
-        let file = match &mut self.file {
+        let file = match self.file.take() {
             Some(file) => file,
-            None => {
-                let disk = store.create(&self.path, false)?;
-                queue.change_files(|files| files.push(self.path.clone()));
-                self.file.insert(OpenFile::new(disk, options.sync, self.marker))
-            }
+            None => self.create(store, options, queue)?,
         };
+        let file = self.file.insert(file);
         while let Some(next) = self.pending.front() {
             let (written, result) = file.write(&next[self.written..]);
             self.written += written;
@@ -291,6 +300,35 @@ impl Incident {
             self.pending.pop_front();
         }
         if self.is_over { file.sync_as_agreed() } else { Ok(()) }
+    }
+
+    /// Creates the file. Where another recorder has its name, it gets the next one.
+    fn create(
+        &mut self,
+        store: &mut dyn Store,
+        options: &RecorderOptions,
+        queue: &RecordQueue,
+    ) -> io::Result<OpenFile> {
+        loop {
+            match store.create(&self.path, false) {
+                Err(error)
+                    if error.kind() == ErrorKind::AlreadyExists && self.number < MAX_NAMES =>
+                {
+                    self.number += 1;
+                    self.path = incident_path(&options.path, &self.label, self.number);
+                }
+                created => {
+                    let disk = created?;
+                    queue.change_files(|files| files.push(self.path.clone()));
+                    return Ok(OpenFile::new(disk, options.sync, self.marker));
+                }
+            }
+        }
+    }
+
+    /// Whether the disk has not taken all of it, after a try at that.
+    fn is_refused(&self) -> bool {
+        self.is_over || !self.pending.is_empty()
     }
 
     fn notify_of_end(&self, queue: &RecordQueue) {

@@ -89,7 +89,7 @@ pub struct Finished {
     pub status: RecorderStatus,
     /// The capture, its parts, or the incidents that were not deleted.
     pub files: Vec<PathBuf>,
-    /// TriggerReason not everything could be written, in a sentence.
+    /// Why not everything could be written, in a sentence.
     pub failure: Option<String>,
     /// The notices since the last [`Recorder::news`].
     pub news: Vec<RecorderNotice>,
@@ -216,7 +216,7 @@ impl Recorder {
         self.queue.take_notices()
     }
 
-    /// TriggerReason the capture lacks a part of the session, in a sentence, if it does by now.
+    /// Why the capture lacks a part of the session, in a sentence, if it does by now.
     #[must_use]
     pub fn failure(&self) -> Option<String> {
         let status = self.queue.status();

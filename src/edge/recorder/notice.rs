@@ -87,7 +87,7 @@ impl fmt::Display for RecorderNotice {
             RecorderNotice::Part(path) => write!(f, "going on in {}", path.display()),
             RecorderNotice::Incident { path, why, finding } => {
                 write!(f, "incident: {why}; writing {}", path.display())?;
-                finding.iter().try_for_each(|finding| write!(f, "\ncause: {finding}"))
+                finding.iter().try_for_each(|finding| write!(f, " · cause: {finding}"))
             }
             RecorderNotice::Written { path, bytes } => {
                 write!(f, "wrote {}, {bytes} bytes", path.display())

@@ -7,9 +7,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use super::disk::SyncPolicy;
-use super::names::{folder_of, named, part_path};
+use super::names::{existing_parts, folder_of, named, part_path};
 use super::quota::Quota;
 use crate::edge::clock;
+use crate::edge::lock::is_being_written;
 use crate::edge::output::is_dash;
 use crate::flight::{RingLimits, SplitAt, Trigger};
 use crate::parse::Misuse;
@@ -93,7 +94,12 @@ impl RecorderOptions {
     pub fn check(&self) -> Result<()> {
         match self.layout {
             FileLayout::Whole => refuse_existing(&self.path, self.force),
-            FileLayout::Parts(_) => refuse_existing(&part_path(&self.path, 1), self.force),
+            FileLayout::Parts(_) => {
+                refuse_existing(&part_path(&self.path, 1), self.force)?;
+                // One that is left of an earlier recording would stop this one when it came to it.
+                let mut found = existing_parts(&self.path).into_iter();
+                found.try_for_each(|(_, part)| refuse_existing(&part, self.force))
+            }
             FileLayout::Ring(_) => {
                 refuse_existing(&named(&self.path, ""), true)?;
                 let folder = folder_of(&self.path);
@@ -118,7 +124,7 @@ pub fn refuse_closed_folder(path: &Path) -> Result<()> {
     })
 }
 
-/// Fails if a file exists, unless `force`, or if its folder does not.
+/// Fails if a file exists, unless `force`, if a recorder is writing it, or if its folder does not exist.
 pub fn refuse_existing(path: &Path, force: bool) -> Result<()> {
     if is_dash(path) {
         bail!(Misuse::new(
@@ -127,6 +133,12 @@ pub fn refuse_existing(path: &Path, force: bool) -> Result<()> {
     }
     if !force && path.symlink_metadata().is_ok() {
         bail!("{} exists already; use --force to replace it, or name another file", path.display());
+    }
+    if is_being_written(path) {
+        bail!(
+            "{} is being written by another recording; stop that one, or name another file",
+            path.display()
+        );
     }
     let folder = folder_of(path);
     if !folder.is_dir() {

@@ -5,15 +5,19 @@
 //! undivided recording would have been. Checkpoints are added on top, and a limit in bytes does not
 //! count them.
 
+use std::fs::{self, File};
 use std::io;
+use std::path::Path;
 
 use super::disk::{OpenFile, Store};
-use super::names::part_path;
+use super::names::{existing_parts, part_path};
 use super::notice::RecorderNotice;
 use super::options::RecorderOptions;
 use super::queue::RecordQueue;
 use super::writer::FileSink;
-use crate::capture::{Body, Header, PackedBuffer, ReadStep, Reader, Record, SyncMarker, Writer};
+use crate::capture::{
+    Body, Header, PackedBuffer, ReadStep, Reader, Record, Records, SyncMarker, Writer,
+};
 use crate::engine::{Engine, Options};
 use crate::flight::{PART_KEY, SplitAt, TriggerReason};
 use crate::time::Nanos;
@@ -60,6 +64,9 @@ impl Parts {
         let first = part_path(&options.path, 1);
         let file = OpenFile::new(store.create(&first, options.force)?, options.sync, marker);
         queue.change_files(|files| files.push(first));
+        if options.force {
+            remove_old_parts(&options.path)?;
+        }
         Ok(Parts {
             options,
             at,
@@ -150,6 +157,25 @@ impl FileSink for Parts {
     fn close(&mut self, _: &RecordQueue) -> io::Result<()> {
         self.file.sync_as_agreed()
     }
+}
+
+/// Removes the parts of an earlier recording, which would be joined with those of this one. The first
+/// has been replaced already.
+fn remove_old_parts(path: &Path) -> io::Result<()> {
+    let mut old = existing_parts(path);
+    old.retain(|(number, part)| *number > 1 && is_part(part, *number));
+    old.iter().try_for_each(|(_, part)| fs::remove_file(part))
+}
+
+/// Whether a file is a capture whose header says that it is this part.
+fn is_part(path: &Path, number: u64) -> bool {
+    let is_file = path.symlink_metadata().is_ok_and(|metadata| metadata.is_file());
+    let Some(file) = is_file.then(|| File::open(path).ok()).flatten() else { return false };
+    let mut records = Records::new(file);
+    let Ok(Some(Record { body: Body::Header(header), .. })) = records.next_record() else {
+        return false;
+    };
+    header.metadata.get(PART_KEY) == Some(&number.to_string())
 }
 
 impl PartWriter {

@@ -1,7 +1,7 @@
 //! Limits how many incidents are kept on the disk, and their total size.
 //!
 //! The oldest are deleted first, the newest never. Only files whose name and header both say that an
-//! incident recorder of the same name wrote them are touched.
+//! incident recorder of the same name wrote them are touched, and none that one still writes.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use super::names::{folder_of, named};
 use super::notice::RecorderNotice;
 use super::queue::RecordQueue;
 use crate::capture::{Body, Records};
+use crate::edge::lock::is_being_written;
 use crate::flight::INCIDENT_NS_KEY;
 use crate::parse::ByteSize;
 
@@ -34,7 +35,8 @@ impl Quota {
     /// others keep to the quota together with those that are being written now.
     pub(super) fn enforce(&self, path: &Path, open: &[PathBuf], queue: &RecordQueue) {
         let mut incidents = incidents_of(path);
-        let unmade = open.iter().filter(|path| !path.exists()).count();
+        let is_found = |path: &PathBuf| incidents.iter().any(|found| found.path == *path);
+        let unmade = open.iter().filter(|path| !is_found(path)).count();
         let mut files = incidents.len() + unmade;
         let mut bytes: u64 = incidents.iter().map(|found| found.len).sum();
         // The newest is kept, however large it is.
@@ -43,7 +45,7 @@ impl Quota {
             if files <= self.files && bytes <= self.bytes.0 {
                 return;
             }
-            if open.contains(&path) {
+            if open.contains(&path) || is_being_written(&path) {
                 continue;
             }
             match fs::remove_file(&path) {
@@ -77,7 +79,7 @@ fn incidents_of(path: &Path) -> Vec<FoundIncident> {
     let pattern = named(path, "");
     let mut found: Vec<_> = entries
         .filter_map(|entry| {
-            let path = folder_of(path).join(entry.ok()?.file_name());
+            let path = path.with_file_name(entry.ok()?.file_name());
             let utc = utc_of(&path, &pattern)?;
             let metadata = path.symlink_metadata().ok().filter(fs::Metadata::is_file)?;
             let incident_ns = incident_ns(&path)?;

@@ -1,6 +1,7 @@
 //! The recorder on disks that take their time, take little at once, or break.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::fs;
 use std::future::Future;
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use std::time::Duration;
 use super::*;
 use crate::capture::{Direction, Kind, Opcode, Records};
 use crate::engine::{Engine, Options};
-use crate::flight::{RingLimits, SplitAt};
+use crate::flight::{PART_KEY, RingLimits, SplitAt};
 use crate::time::Span;
 
 const MARKER: SyncMarker = SyncMarker(*b"recorder");
@@ -26,6 +27,8 @@ struct Shelf(Arc<Mutex<Ways>>);
 #[derive(Default)]
 struct Ways {
     files: BTreeMap<PathBuf, Vec<u8>>,
+    /// What the next creations of files answer.
+    creations: VecDeque<ErrorKind>,
     /// Files that were created by force.
     forced: usize,
     /// Bytes that a write takes, if that is limited.
@@ -82,9 +85,13 @@ impl Store for Shelf {
     fn create(&mut self, path: &Path, force: bool) -> io::Result<Box<dyn Disk>> {
         let mut ways = self.ways();
         ways.forced += usize::from(force);
-        if ways.files.insert(path.to_owned(), Vec::new()).is_some() && !force {
+        if let Some(error) = ways.creations.pop_front() {
+            return Err(error.into());
+        }
+        if ways.files.contains_key(path) && !force {
             return Err(ErrorKind::AlreadyExists.into());
         }
+        ways.files.insert(path.to_owned(), Vec::new());
         Ok(Box::new(Sheet { shelf: self.clone(), path: path.to_owned() }))
     }
 }
@@ -281,6 +288,137 @@ fn an_incident_is_whole_on_a_disk_that_takes_seven_bytes_at_once() {
     let len = shelf.ways().files[Path::new(name)].len() as u64;
     let written = |news: &RecorderNotice| matches!(news, RecorderNotice::Written { bytes, .. } if *bytes == len);
     assert!(finished.news.iter().any(written), "{:?}", finished.news);
+}
+
+/// An incident for which the first creations of a file answer with these errors.
+#[track_caller]
+fn check_name(creations: &[ErrorKind], expected_end: &str) {
+    let shelf = Shelf::default();
+    shelf.ways().creations = creations.iter().copied().collect();
+    let mut recording = Recording::begin(&shelf, ring());
+    recording.offer(Nanos(S), 9);
+    recording.recorder.request_incident(TriggerReason::Asked);
+    recording.wait_until(|status| status.file_count == 1);
+    let (finished, seen, _) = recording.finish(Nanos(2 * S));
+    assert_eq!(finished.failure, None);
+    let [name] = &shelf.names()[..] else { panic!("{:?}", shelf.names()) };
+    assert!(name.ends_with(expected_end), "{name}");
+    assert_eq!(shelf.read(name), seen);
+    let path = Path::new(name);
+    assert_eq!(finished.files, [path]);
+    let is_it = |news: &RecorderNotice| matches!(news, RecorderNotice::Written { path: it, .. } if it == path);
+    assert!(finished.news.iter().any(is_it), "{:?}", finished.news);
+    if !creations.contains(&ErrorKind::StorageFull) {
+        let begun: Vec<_> = finished.news.iter().filter_map(RecorderNotice::begun).collect();
+        assert_eq!(begun, [path], "its name is told once it has it");
+    }
+}
+
+#[test]
+fn an_incident_whose_name_is_taken_by_another_recorder_gets_the_next() {
+    let (taken, full) = (ErrorKind::AlreadyExists, ErrorKind::StorageFull);
+    check_name(&[], "Z-asked.lagtape");
+    check_name(&[taken], "Z-asked-2.lagtape");
+    check_name(&[taken, taken], "Z-asked-3.lagtape");
+    // Another one takes it while this one waits for the disk.
+    check_name(&[full, taken], "Z-asked-2.lagtape");
+}
+
+/// An incident recorder that keeps one incident in a folder, and has begun that.
+#[cfg(unix)]
+fn incident_in(folder: &Path, t: Nanos) -> Recording {
+    let FileLayout::Ring(ring) = ring().layout else { panic!("it is one") };
+    let quota = Quota { files: 1, bytes: crate::parse::ByteSize(u64::MAX) };
+    let layout = FileLayout::Ring(RingOptions { quota, ..ring });
+    let options = RecorderOptions { layout, ..RecorderOptions::new(folder.join("live.lagtape")) };
+    let header = Header::new("test", t);
+    let recorder = Recorder::create(options, MARKER, header, &mut |_| ()).unwrap();
+    let (seen, engine) = (Vec::new(), Engine::new(Options::default()));
+    let mut recording = Recording { recorder, seen, engine, news: Vec::new() };
+    recording.offer(t, 9);
+    recording.wait_until(|status| status.waiting_bytes == 0);
+    recording.recorder.request_incident(TriggerReason::Asked);
+    recording.wait_until(|status| status.file_count == 1);
+    // When this one is through, so is what the incident begins with.
+    recording.offer(t, 9);
+    recording.wait_until(|status| status.waiting_bytes == 0);
+    recording
+}
+
+#[cfg(unix)]
+#[test]
+fn the_quota_spares_what_another_session_is_writing() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = incident_in(folder.path(), Nanos(S));
+    let second = incident_in(folder.path(), Nanos(2 * S));
+    let (second, ..) = second.finish(Nanos(3 * S));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "{:?}", second.news);
+    // Once it is written it is one like any other, and the older.
+    let (first, ..) = first.finish(Nanos(3 * S));
+    assert_eq!((first.failure, first.files), (None, Vec::new()));
+    assert!(second.files.iter().all(|path| path.exists()), "{:?}", first.news);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_is_being_written_is_not_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.lagtape");
+    let mut disk = FileSystem.create(&path, true).unwrap();
+    disk.write_all(b"mine").unwrap();
+    let refused = FileSystem.create(&path, true).err().unwrap();
+    assert_eq!(refused.to_string(), "it is being written by another recording");
+    let options = RecorderOptions { force: true, ..RecorderOptions::new(&path) };
+    assert!(options.check().unwrap_err().to_string().contains("is being written by another"));
+    assert_eq!(fs::read(&path).unwrap(), b"mine");
+    drop(disk);
+    options.check().unwrap();
+    FileSystem.create(&path, true).unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"");
+    // A device has room for all.
+    let both = [(); 2].map(|()| FileSystem.create(Path::new("/dev/null"), true));
+    assert!(both.iter().all(Result::is_ok));
+}
+
+/// A capture whose header says that it is this part.
+fn part_file(number: u64) -> Vec<u8> {
+    let mut header = Header::new("test", Nanos(0));
+    header.metadata.insert(PART_KEY.to_owned(), number.to_string());
+    let mut writer = Writer::new(MARKER);
+    let mut bytes = Vec::new();
+    writer.begin(&mut bytes);
+    let body = Body::Header(header);
+    writer.write(&Record { seq: 0, t: Nanos(0), conn: 0, body }, &mut bytes);
+    bytes
+}
+
+#[test]
+fn parts_of_an_earlier_recording_are_refused_or_replaced_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let options = |force| RecorderOptions {
+        force,
+        layout: FileLayout::Parts(SplitAt::Time(Span(S))),
+        ..RecorderOptions::new(at("live.lagtape"))
+    };
+    options(false).check().unwrap();
+    fs::write(at("live-003.lagtape"), part_file(3)).unwrap();
+    let refused = options(false).check().unwrap_err().to_string();
+    assert!(refused.contains("live-003.lagtape exists already"), "{refused}");
+
+    // By force: only what is a part by its name and its header.
+    let others = ["live-0002.lagtape", "live-004.lagtape", "live-005.wav", "alive-006.lagtape"];
+    for name in others {
+        fs::write(at(name), part_file(7)).unwrap();
+    }
+    fs::write(at("live-007.lagtape"), "notes").unwrap();
+    let header = Header::new("test", Nanos(0));
+    let recorder = Recorder::create(options(true), MARKER, header, &mut |_| ()).unwrap();
+    let finished = recorder.finish(Nanos(1), "done".to_owned(), &mut |_| ());
+    assert_eq!((finished.failure, finished.files), (None, vec![at("live-001.lagtape")]));
+    assert!(!at("live-003.lagtape").exists());
+    let is_there = |name: &&str| at(name).exists();
+    assert!(others.iter().chain(&["live-007.lagtape"]).all(is_there));
 }
 
 #[test]

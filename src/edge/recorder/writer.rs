@@ -107,6 +107,7 @@ impl WriterThread {
                     QueueWork::Over => break,
                 }
             }
+            let was_closed = queue.is_closed();
             let (taken, written) = self.sink.take(&batch[at..], &requested, queue);
             requested.clear();
             at += taken;
@@ -114,8 +115,8 @@ impl WriterThread {
             self.note(&result, queue);
             queue.done(taken);
             if result.is_err() {
-                if queue.is_closed() && taken == 0 {
-                    // What waits is lost.
+                if was_closed && taken == 0 && at < batch.len() {
+                    // That was the last try, and what waits is lost.
                     return;
                 }
                 queue.pause(self.retry);
@@ -160,5 +161,76 @@ impl WriterThread {
             }
             Ok(()) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex, PoisonError};
+
+    use super::*;
+
+    /// A sink whose first sync fails. While it does, the last record comes and the queue is closed.
+    struct LateEnd {
+        queue: Arc<RecordQueue>,
+        /// Bytes of a record that are taken.
+        takes: usize,
+        is_synced: bool,
+        closed: Arc<Mutex<bool>>,
+    }
+
+    impl FileSink for LateEnd {
+        fn take(
+            &mut self,
+            bytes: &[u8],
+            _: &[TriggerReason],
+            _: &RecordQueue,
+        ) -> (usize, io::Result<()>) {
+            let taken = self.takes.min(bytes.len());
+            self.takes -= taken;
+            let is_full = taken < bytes.len();
+            (taken, if is_full { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) })
+        }
+
+        fn sync(&mut self) -> io::Result<()> {
+            if std::mem::replace(&mut self.is_synced, true) {
+                return Ok(());
+            }
+            assert!(self.queue.offer(false, |out| out.extend_from_slice(b"the end")));
+            self.queue.close();
+            Err(io::ErrorKind::Other.into())
+        }
+
+        fn close(&mut self, _: &RecordQueue) -> io::Result<()> {
+            *self.closed.lock().unwrap_or_else(PoisonError::into_inner) = true;
+            Ok(())
+        }
+    }
+
+    /// What becomes of a record that comes while a sync fails that nothing else came with.
+    #[track_caller]
+    fn check_late_end(takes: usize, expected_closed: bool, expected_waiting: u64) {
+        let queue = Arc::new(RecordQueue::new(1_000));
+        let closed = Arc::new(Mutex::new(false));
+        // So that there is something to do without a record.
+        queue.request_incident(TriggerReason::Asked);
+        let sink = LateEnd {
+            queue: Arc::clone(&queue),
+            takes,
+            is_synced: false,
+            closed: Arc::clone(&closed),
+        };
+        let (sync, retry) = (SyncPolicy::Record, Duration::from_secs(1_000));
+        WriterThread { sink: Box::new(sink), sync, retry, what: "x".to_owned() }.run(&queue);
+        let closed = *closed.lock().unwrap_or_else(PoisonError::into_inner);
+        assert_eq!((closed, queue.waiting_records()), (expected_closed, expected_waiting));
+        assert_eq!(queue.failing().is_none(), expected_closed);
+    }
+
+    #[test]
+    fn what_comes_while_a_sync_fails_is_written_for_as_long_as_the_disk_takes_anything() {
+        check_late_end(7, true, 0);
+        check_late_end(3, false, 1);
+        check_late_end(0, false, 1);
     }
 }
