@@ -39,6 +39,9 @@ pub struct AudioOptions {
 /// What was written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AudioSummary {
+    /// When in the session the first frame was heard, in seconds from the initial buffer; `None` where
+    /// a second of it is no second of the session.
+    pub from_s: Option<f64>,
     /// Frames per channel.
     pub frames: u64,
     pub channels: u16,
@@ -65,6 +68,7 @@ pub fn audio(path: &Path, out: &Path, options: &AudioOptions) -> Result<AudioSum
     let clipped = sound.write(output, out, form)?;
     let (peak, rms) = sound.level();
     Ok(AudioSummary {
+        from_s: sound.begins_s(),
         frames: sound.frames(),
         channels: sound.channels,
         sample_rate: sound.sample_rate,
@@ -149,6 +153,9 @@ impl AudioForm {
 pub(super) struct Sound {
     /// Interleaved.
     pub samples: Vec<f32>,
+    /// Frames of the session before the first of these, from its initial buffer on; `None` of what does
+    /// not go by the session's clock.
+    pub skipped: Option<u64>,
     pub channels: u16,
     pub sample_rate: u32,
     /// By their frames.
@@ -171,7 +178,7 @@ impl Sound {
                 mirror.samples()[(mirror.frames() - frames) * usize::from(channels)..].to_vec()
             }
         };
-        Ok(Sound { samples, channels, sample_rate, labels: Vec::new() })
+        Ok(Sound { samples, skipped: None, channels, sample_rate, labels: Vec::new() })
     }
 
     /// What was heard by the session's clock, with what happened in it.
@@ -194,12 +201,18 @@ impl Sound {
         }
         let sample_rate = engine.sample_rate();
         let last = last.map_or(u64::MAX, |last| frames_in(last, sample_rate));
-        let skipped = heard.frames().saturating_sub(last);
-        let labels = labels(engine, &heard, skipped);
+        let dropped = heard.frames().saturating_sub(last);
+        let labels = labels(engine, &heard, dropped);
         let channels = heard.channels();
+        let skipped = Some(heard.skipped().saturating_add(dropped));
         let mut samples = heard.into_samples();
-        samples.drain(..skipped as usize * usize::from(channels));
-        Ok(Sound { samples, channels, sample_rate, labels })
+        samples.drain(..dropped as usize * usize::from(channels));
+        Ok(Sound { samples, skipped, channels, sample_rate, labels })
+    }
+
+    /// When in the session it begins, in seconds from the initial buffer.
+    pub fn begins_s(&self) -> Option<f64> {
+        Some(self.skipped? as f64 / f64::from(self.sample_rate.max(1)))
     }
 
     /// Frames per channel.
@@ -218,6 +231,7 @@ impl Sound {
     pub fn part(mut self, from: u64, frames: u64) -> Sound {
         let channels = usize::from(self.channels);
         let skipped = from.min(self.frames());
+        self.skipped = self.skipped.map(|before| before.saturating_add(skipped));
         self.samples.drain(..skipped as usize * channels);
         self.samples.resize(frames as usize * channels, 0.0);
         self.labels.retain_mut(|label| {
@@ -233,14 +247,14 @@ impl Sound {
     /// The audio as a WAV file.
     pub fn wav(&self) -> Result<Vec<u8>> {
         let mut file = Cursor::new(Vec::new());
-        let Sound { samples, channels, sample_rate, labels } = self;
+        let Sound { samples, channels, sample_rate, labels, .. } = self;
         wav::write(&mut file, samples, *channels, *sample_rate, labels)?;
         Ok(file.into_inner())
     }
 
     /// Writes the audio to `output`, which becomes the file `out`. Gives the samples that were clipped.
     pub fn write(&self, mut output: OutputFile, out: &Path, form: AudioForm) -> Result<usize> {
-        let Sound { samples, channels, sample_rate, labels } = self;
+        let Sound { samples, channels, sample_rate, labels, .. } = self;
         let (channels, sample_rate) = (*channels, *sample_rate);
         let writer = output.writer();
         let written = match form {

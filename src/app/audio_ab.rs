@@ -4,6 +4,7 @@
 //! one length, in which a frame is the same moment. The loop as it was rendered stands beside them.
 //! Labels are the episodes of either side and what the listener did.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
@@ -40,6 +41,8 @@ pub struct AbFile {
 #[derive(Debug, Clone, PartialEq)]
 pub struct AbSummary {
     pub files: Vec<AbFile>,
+    /// When in the session both sides begin, in seconds from the initial buffer.
+    pub from_s: f64,
     /// Frames per channel of both sides.
     pub frames: u64,
     /// Frames per second.
@@ -67,9 +70,14 @@ pub fn audio_ab(path: &Path, out: &Path, options: &AbOptions) -> Result<AbSummar
     });
     let outputs = outputs.collect::<Result<Vec<_>>>()?;
     let (answer, would) = what_if::sound(path, &options.what_if)?;
-    let frames = heard.frames().max(would.frames());
-    let (from, count) = part(path, options.part, frames, heard.sample_rate)?;
+    let begins = |sound: &Sound| sound.skipped.unwrap_or(0);
+    let first = begins(&heard).max(begins(&would));
+    let end = [&heard, &would].map(|sound| begins(sound).saturating_add(sound.frames()));
+    let whole = first..end[0].max(end[1]).max(first);
+    let part = part(path, options.part, whole, heard.sample_rate)?;
+    let count = part.end - part.start;
     let [a, b] = [("A", heard), ("B", would)].map(|(side, sound)| {
+        let from = part.start - begins(&sound);
         let mut sound = sound.part(from, count);
         sound.labels.iter_mut().for_each(|label| label.text = format!("{side}: {}", label.text));
         sound
@@ -84,6 +92,7 @@ pub fn audio_ab(path: &Path, out: &Path, options: &AbOptions) -> Result<AbSummar
     }
     Ok(AbSummary {
         files,
+        from_s: part.start as f64 / f64::from(sample_rate.max(1)),
         frames: count,
         sample_rate,
         labels,
@@ -108,14 +117,15 @@ fn names(out: &Path, form: AudioForm, is_mono: bool) -> Vec<AbFile> {
     files
 }
 
-/// The first frame of a part and how many there are, of a session of so many.
-fn part(path: &Path, part: SessionPart, frames: u64, sample_rate: u32) -> Result<(u64, u64)> {
+/// The frames of a part, of those of a session that are known.
+fn part(path: &Path, part: SessionPart, known: Range<u64>, sample_rate: u32) -> Result<Range<u64>> {
     let part = part.resolved(path)?;
     let frame = |ns: u64| (ns as f64 * 1e-9 * f64::from(sample_rate)).round() as u64;
     let since_origin = |offset: Offset| offset.from(Nanos(0)).0;
-    let from = part.from.map_or(0, |from| frame(since_origin(from))).min(frames);
-    let to = part.until().map_or(frames, |to| frame(to.0)).clamp(from, frames);
-    Ok((from, to - from))
+    let Range { start, end } = known;
+    let from = part.from.map_or(start, |from| frame(since_origin(from))).clamp(start, end);
+    let to = part.until().map_or(end, |to| frame(to.0)).clamp(from, end);
+    Ok(from..to)
 }
 
 /// Two mono sounds of one length as one, left and right, with the labels of both.
@@ -125,7 +135,8 @@ fn side_by_side(left: Sound, right: &Sound) -> Sound {
     let mut labels: Vec<AudioLabel> = left.labels;
     labels.extend(right.labels.iter().cloned());
     labels.sort_by_key(|label| label.frame);
-    Sound { samples, channels: 2, sample_rate: left.sample_rate, labels }
+    let Sound { skipped, sample_rate, .. } = left;
+    Sound { samples, skipped, channels: 2, sample_rate, labels }
 }
 
 #[cfg(test)]
@@ -139,7 +150,8 @@ mod tests {
             text: text.to_owned(),
         };
         let labels = labels.iter().map(label).collect();
-        Sound { samples: samples.to_vec(), channels: 1, sample_rate: 48_000, labels }
+        let samples = samples.to_vec();
+        Sound { samples, skipped: Some(0), channels: 1, sample_rate: 48_000, labels }
     }
 
     #[test]
@@ -156,7 +168,7 @@ mod tests {
     fn a_part_keeps_its_labels_and_its_length() {
         let sound = mono(&[0.1, 0.2, 0.3, 0.4], &[(0, 1, "gone"), (0, 3, "over"), (3, 9, "in")]);
         let part = sound.clone().part(2, 2);
-        assert_eq!(part.samples, [0.3, 0.4]);
+        assert_eq!((&part.samples[..], part.skipped), (&[0.3, 0.4][..], Some(2)));
         let labels: Vec<_> =
             part.labels.iter().map(|l| (l.frame, l.frames, l.text.as_str())).collect();
         assert_eq!(labels, [(0, 1, "over"), (1, 1, "in")]);

@@ -8,6 +8,7 @@
 mod state;
 mod thread;
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -160,15 +161,15 @@ impl LiveSession {
         tokio::task::spawn_blocking(move || analyze(&capture, &options)).await?
     }
 
-    /// The newest events of the server that came after `since`, and how many there were.
+    /// The newest events of the server that came after `since`, and how many there were; once the session
+    /// is over, those that it had until then.
     pub async fn events(&self, since: Nanos, most: usize) -> (Vec<ServerEvent>, usize) {
-        let seen = self.look(move |client, _| {
-            let events = &client.engine().facts().events;
-            let first = events.partition_point(|event| event.t < since);
-            let skipped = events.len().saturating_sub(most).max(first);
-            (events.iter().skip(skipped).cloned().collect(), events.len() - first)
-        });
-        seen.await.unwrap_or_default()
+        let seen = self.look(move |client, _| newest(&client.engine().facts().events, since, most));
+        if let Some(seen) = seen.await {
+            return seen;
+        }
+        let end = self.ended().await;
+        end.map_or_else(|_| Default::default(), |end| newest(&end.events, since, most))
     }
 
     /// The audio heard last, or the present buffer; `None` when the session is over or has no audio yet.
@@ -185,6 +186,13 @@ impl Drop for LiveSession {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// The newest of the events after `since`, and how many there are.
+fn newest(events: &VecDeque<ServerEvent>, since: Nanos, most: usize) -> (Vec<ServerEvent>, usize) {
+    let first = events.partition_point(|event| event.t < since);
+    let skipped = events.len().saturating_sub(most).max(first);
+    (events.iter().skip(skipped).cloned().collect(), events.len() - first)
 }
 
 /// An audio file as the binary message that uploads it.

@@ -47,8 +47,9 @@ fn sound_of_what_if(path: &Path, request: &PageRequest) -> Option<Result<PageSou
         wording: request.wording,
         ..WhatIfVerb::default()
     };
-    let made = what_if::sound(path, &asked)
-        .and_then(|(_, sound)| Ok(PageSound::new(&format!("with {name}"), true, sound.wav()?)));
+    let made = what_if::sound(path, &asked).and_then(|(_, sound)| {
+        Ok(PageSound::new(&format!("with {name}"), sound.begins_s(), sound.wav()?))
+    });
     Some(made.map_err(|error| {
         let why = super::advice::worded(&error, request.wording);
         format!("what would have been heard with {name}: {why}")

@@ -186,6 +186,8 @@ impl<'a> AskedCapture<'a> {
             Tier::Model => Some(ModelUse::of(&self.recording.fitted()?)),
             _ => None,
         };
+        let columns = self.recording.columns();
+        let begins_s = columns.begins.seconds_since(columns.origin);
         let (factual, counterfactual) = (WhatIfSide::of(&self.factual), WhatIfSide::of(&answer));
         let ScenarioAnswer { tier, reason, valid_until_s, beyond_share, outcomes, .. } = answer;
         Ok(WhatIf {
@@ -204,6 +206,7 @@ impl<'a> AskedCapture<'a> {
             members: if tier == Tier::Model { verb.members.max(1) } else { 0 },
             model,
             audio: verb.audio.as_ref().map(|audio| audio.display().to_string()),
+            audio_from_s: verb.audio.as_ref().map(|_| begins_s).filter(|from_s| *from_s > 0.0),
             derived: verb.capture.as_ref().map(|capture| capture.display().to_string()),
         })
     }

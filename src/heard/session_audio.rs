@@ -1,8 +1,9 @@
 //! What the listener heard, true to the session's clock: a second of it is a second of the session.
 //!
-//! Before anything changes, the frames that the playhead crossed until then are taken from the mirror as
-//! it is; where it stood still, there is silence, and a jump leaves nothing behind. Audio is interleaved
-//! `f32`.
+//! It begins where the records do, and its frames are those of the whole session, so that a part of a
+//! session sounds as that stretch of the whole. Before anything changes, the frames that the playhead
+//! crossed until then are taken from the mirror as it is; where it stood still, there is silence, and a
+//! jump leaves nothing behind. Audio is interleaved `f32`.
 
 use crate::capture::PlayheadLine;
 use crate::time::Nanos;
@@ -14,6 +15,9 @@ const REPORT_JITTER_S: f64 = 0.05;
 pub const MAX_AUDIO_S: u64 = 3_600;
 /// The same of a simulated playhead, in frames: what rounding costs.
 const ROUNDING_FRAMES: f64 = 2.0;
+/// A position that lies so close to a frame is on it: times are whole nanoseconds, and positions that
+/// follow from different ones differ by less.
+const ON_FRAME: f64 = 1e-3;
 
 /// The buffer of the client, as it is while the playhead crosses it.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +30,10 @@ pub struct CrossedBuffer<'a> {
 /// The audio of a session from one moment on.
 #[derive(Clone, Debug)]
 pub struct SessionAudio {
-    begins: Nanos,
+    /// The initial buffer.
+    origin: Nanos,
+    /// Frames of the session before the first of these.
+    skipped: u64,
     sample_rate: u32,
     /// Of the first buffer; those of others are fitted.
     channels: u16,
@@ -39,14 +46,20 @@ pub struct SessionAudio {
 }
 
 impl SessionAudio {
-    /// Begins at a moment. `reported` playheads jitter.
+    /// Of a session with its initial buffer at `origin`, begins at a moment. `reported` playheads jitter.
     #[must_use]
-    pub fn new(begins: Nanos, sample_rate: u32, channels: u16, reported: bool) -> SessionAudio {
+    pub fn new(
+        (origin, begins): (Nanos, Nanos),
+        sample_rate: u32,
+        channels: u16,
+        reported: bool,
+    ) -> SessionAudio {
         let jitter = REPORT_JITTER_S * f64::from(sample_rate);
         let slack = if reported { jitter } else { ROUNDING_FRAMES };
         let samples = Vec::new();
         SessionAudio {
-            begins,
+            origin,
+            skipped: frame_of(begins, origin, sample_rate),
             sample_rate,
             channels,
             samples,
@@ -68,10 +81,22 @@ impl SessionAudio {
         self.samples.len() as u64 / u64::from(self.channels.max(1))
     }
 
+    /// Frames of the session, from its initial buffer on, before the first of these.
+    #[must_use]
+    pub fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
+    /// When in the session the first of these was heard, in seconds from the initial buffer.
+    #[must_use]
+    pub fn begins_s(&self) -> f64 {
+        self.skipped as f64 / f64::from(self.sample_rate.max(1))
+    }
+
     /// The frame of a moment; 0 before the beginning.
     #[must_use]
     pub fn frame_at(&self, t: Nanos) -> u64 {
-        (t.seconds_since(self.begins) * f64::from(self.sample_rate)).round().max(0.0) as u64
+        frame_of(t, self.origin, self.sample_rate).saturating_sub(self.skipped)
     }
 
     /// Whether the session went on for longer than [`MAX_AUDIO_S`], and the rest is missing.
@@ -97,6 +122,8 @@ impl SessionAudio {
         match buffer.filter(|buffer| is_moving && buffer.frames() > 0) {
             Some(buffer) => self.cross(frames, line, buffer),
             None => {
+                // Where it goes on, nothing joins on to what was heard before.
+                self.cursor = None;
                 let silence = frames as usize * usize::from(self.channels);
                 self.samples.resize(self.samples.len() + silence, 0.0);
             }
@@ -106,9 +133,11 @@ impl SessionAudio {
     fn cross(&mut self, frames: u64, line: PlayheadLine, buffer: CrossedBuffer<'_>) {
         let lap = buffer.frames() as f64;
         let rate = f64::from(self.sample_rate);
-        let from_s = self.begins.seconds() + self.frames() as f64 / rate;
+        let from_s = self.origin.seconds() + (self.skipped as f64 + self.frames() as f64) / rate;
         let due = (line.position + (from_s - line.at.seconds()) * line.speed).rem_euclid(lap);
         let cursor = self.cursor.filter(|at| apart(*at, due, lap) <= self.slack).unwrap_or(due);
+        let near = cursor.round();
+        let cursor = if (cursor - near).abs() < ON_FRAME { near.rem_euclid(lap) } else { cursor };
         let step = line.speed / rate;
         let is_plain = (step - 1.0).abs() < 1e-9;
         self.samples.reserve(frames as usize * usize::from(self.channels));
@@ -138,6 +167,11 @@ impl CrossedBuffer<'_> {
     }
 }
 
+/// The frame of a session at a moment, counted from its initial buffer; 0 before that.
+fn frame_of(t: Nanos, origin: Nanos, sample_rate: u32) -> u64 {
+    (t.seconds_since(origin) * f64::from(sample_rate)).round().max(0.0) as u64
+}
+
 /// How far two positions of a loop lie apart, the shorter way round.
 fn apart(a: f64, b: f64, lap: f64) -> f64 {
     let way = (a - b).rem_euclid(lap);
@@ -159,7 +193,7 @@ mod tests {
     #[track_caller]
     fn check(reported: bool, lines: &[(f64, PlayheadLine)], expected: &[f32]) {
         let samples: Vec<f32> = (0..8u8).map(f32::from).collect();
-        let mut audio = SessionAudio::new(Nanos(1_000_000_000), RATE, 1, reported);
+        let mut audio = SessionAudio::new((Nanos(0), Nanos(1_000_000_000)), RATE, 1, reported);
         for (to_s, line) in lines {
             let buffer = CrossedBuffer { samples: &samples, channels: 1 };
             audio.play_to(Nanos((to_s * 1e9) as u64), *line, Some(buffer));
@@ -186,9 +220,30 @@ mod tests {
     }
 
     #[test]
+    fn a_part_is_that_stretch_of_the_whole() {
+        let samples: Vec<f32> = (0..8u8).map(f32::from).collect();
+        let played = |begins_ms: u64, lines: &[(u64, PlayheadLine)]| {
+            let begins = (Nanos(1_000_000_000), Nanos(begins_ms * 1_000_000));
+            let mut audio = SessionAudio::new(begins, RATE, 1, false);
+            for (to_ms, line) in lines {
+                let buffer = CrossedBuffer { samples: &samples, channels: 1 };
+                audio.play_to(Nanos(to_ms * 1_000_000), *line, Some(buffer));
+            }
+            (audio.skipped(), audio.begins_s(), audio.into_samples())
+        };
+        // The part begins between two frames, and its positions are rounded.
+        let line = line(1.0, 6.0, 4.0);
+        let (_, _, whole) = played(1_000, &[(4_000, line)]);
+        let near = PlayheadLine { position: 6.0 - 1e-7, ..line };
+        let (skipped, from_s, part) = played(2_600, &[(3_100, near), (4_000, near)]);
+        assert_eq!((skipped, from_s), (6, 1.5));
+        assert_eq!(part, whole[6..]);
+    }
+
+    #[test]
     fn jitter_of_reports_is_not_heard_and_jumps_are() {
         let samples: Vec<f32> = (0..100u8).map(f32::from).collect();
-        let mut audio = SessionAudio::new(Nanos(0), 1000, 1, true);
+        let mut audio = SessionAudio::new((Nanos(0), Nanos(0)), 1000, 1, true);
         let mut play = |to_ms: u64, from_ms: u64, position| {
             let line = PlayheadLine { at: Nanos(from_ms * 1_000_000), position, speed: 1000.0 };
             let buffer = CrossedBuffer { samples: &samples, channels: 1 };
@@ -200,7 +255,7 @@ mod tests {
         assert_eq!(audio.into_samples(), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
 
         let samples: Vec<f32> = (0..200u8).map(f32::from).collect();
-        let mut audio = SessionAudio::new(Nanos(0), 1000, 1, true);
+        let mut audio = SessionAudio::new((Nanos(0), Nanos(0)), 1000, 1, true);
         for (to_ms, from_ms, position) in [(2u64, 0u64, 0.0), (4, 2, 102.0)] {
             let line = PlayheadLine { at: Nanos(from_ms * 1_000_000), position, speed: 1000.0 };
             let buffer = CrossedBuffer { samples: &samples, channels: 1 };
@@ -211,7 +266,7 @@ mod tests {
 
     #[test]
     fn buffers_of_other_channels_are_fitted() {
-        let mut audio = SessionAudio::new(Nanos(0), 2, 2, false);
+        let mut audio = SessionAudio::new((Nanos(0), Nanos(0)), 2, 2, false);
         let mono = CrossedBuffer { samples: &[1.0, 2.0], channels: 1 };
         audio.play_to(Nanos(1_000_000_000), line(0.0, 0.0, 2.0), Some(mono));
         audio.play_to(Nanos(1_500_000_000), line(1.0, 0.0, 2.0), None);
@@ -220,7 +275,7 @@ mod tests {
 
     #[test]
     fn an_hour_is_not_too_long() {
-        let mut audio = SessionAudio::new(Nanos(0), 1, 1, false);
+        let mut audio = SessionAudio::new((Nanos(0), Nanos(0)), 1, 1, false);
         audio.play_to(Nanos(MAX_AUDIO_S * 1_000_000_000), line(0.0, 0.0, 1.0), None);
         assert!(!audio.is_too_long());
         assert_eq!(audio.frames(), MAX_AUDIO_S);

@@ -51,6 +51,9 @@ pub struct WhatIf {
     /// The WAV file with what would have been heard, if one was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audio: Option<String>,
+    /// When in the session that file begins, in seconds from the initial buffer, if not with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audio_from_s: Option<f64>,
     /// The capture of the counterfactual session, if one was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub derived: Option<String>,

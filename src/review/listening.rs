@@ -14,7 +14,7 @@ pub struct SessionFollower {
 }
 
 impl SessionFollower {
-    /// From this moment of the session on, or from its initial buffer.
+    /// From this moment of the session on, or from where its records begin.
     #[must_use]
     pub fn new(from: Option<Offset>) -> SessionFollower {
         SessionFollower { from, audio: None }
@@ -35,9 +35,11 @@ impl SessionFollower {
     fn play_to(&mut self, engine: &Engine, t: Nanos) {
         let (Some(origin), Some(mirror)) = (engine.origin(), engine.mirror()) else { return };
         let audio = self.audio.get_or_insert_with(|| {
-            let begins = self.from.map_or(origin, |from| from.from(origin).max(origin));
+            // Nobody knows what was heard before the first record of a part.
+            let known = engine.begins().unwrap_or(origin);
+            let begins = self.from.map_or(known, |from| from.from(origin).max(known));
             let reported = engine.playhead_source() == PlayheadSource::Reported;
-            SessionAudio::new(begins, engine.sample_rate(), mirror.channels(), reported)
+            SessionAudio::new((origin, begins), engine.sample_rate(), mirror.channels(), reported)
         });
         // How the playhead went on from the end of what was heard so far.
         let Some(line) = engine.playhead_line(t) else { return };

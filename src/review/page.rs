@@ -79,13 +79,13 @@ fn heard_and_loop(
     heard: Option<SessionAudio>,
 ) -> Result<Vec<PageSound>, WavError> {
     let (Some(mirror), Some(heard)) = (engine.mirror(), heard) else { return Ok(Vec::new()) };
-    let sound = |label, is_heard, samples: &[f32], channels| -> Result<_, WavError> {
+    let sound = |label, from_s, samples: &[f32], channels| -> Result<_, WavError> {
         let mut file = Cursor::new(Vec::new());
         wav::write(&mut file, samples, channels, engine.sample_rate(), &[])?;
-        Ok(PageSound::new(label, is_heard, file.into_inner()))
+        Ok(PageSound::new(label, from_s, file.into_inner()))
     };
-    let channels = heard.channels();
-    let heard = sound("as heard", true, &heard.into_samples(), channels)?;
-    let buffer = sound("the loop at the end", false, mirror.samples(), mirror.channels())?;
+    let (channels, from_s) = (heard.channels(), heard.begins_s());
+    let heard = sound("as heard", Some(from_s), &heard.into_samples(), channels)?;
+    let buffer = sound("the loop at the end", None, mirror.samples(), mirror.channels())?;
     Ok(vec![heard, buffer])
 }

@@ -1,7 +1,9 @@
 //! Changes from a moment on, several scenarios in one table, and both sides to listen to.
 
 use std::fs;
+use std::path::Path;
 
+use lagtape::app::{self, AudioOptions};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -202,4 +204,53 @@ fn a_sound_that_cannot_be_made_is_refused_with_a_sentence() {
     check(&["redact", &capture, "--drop-audio", "-o", &bare], 0);
     refused(&[&bare, "--ab", "rate=0.97"], 1, "holds no audio to play");
     check_complaint(&["audio", &capture, "--ab", "rate=0.97", "-o", "-"], 2, "name a file instead");
+}
+
+/// The samples of a capture's audio, and how many of the session were before them.
+fn heard_from(path: &str) -> (Vec<f32>, usize) {
+    let out = format!("{path}.wav");
+    let options = AudioOptions { force: true, ..AudioOptions::default() };
+    let summary = app::audio(Path::new(path), Path::new(&out), &options).unwrap();
+    let skipped = summary.from_s.unwrap() * f64::from(summary.sample_rate);
+    (sound(&out).0, skipped.round() as usize)
+}
+
+#[test]
+fn a_part_in_a_file_of_its_own_sounds_as_that_stretch_of_the_session() {
+    let folder = TempDir::new().unwrap();
+    let moves = ["--op", "3s:seek=1.3s", "--op", "4s:pause", "--op", "5s:resume"];
+    let words = ["--incident", "healthy", "--loop", "5s", "--for", "12s", "--channels", "1"];
+    let session = simulated(&folder, "session", &[&words[..], &moves].concat());
+    let part = folder.path().join("part.lagtape").to_str().unwrap().to_owned();
+    check(&["cut", &session, "--from", "7.01s", "--to", "10s", "-o", &part], 0);
+    let ((whole, origin), (heard, skipped)) = (heard_from(&session), heard_from(&part));
+    assert_eq!((whole.len(), origin), (12 * 48_000, 0));
+    // The state that a part begins with is that of the record before.
+    assert!((6 * 48_000..=7 * 48_000 + 480).contains(&skipped), "{skipped}");
+    assert!((2 * 48_000..=4 * 48_000).contains(&heard.len()), "{}", heard.len());
+    assert!(heard == whole[skipped..][..heard.len()], "it is not that stretch");
+    assert!(heard.iter().any(|sample| sample.abs() > 0.01), "it is not silent");
+
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (wav, again, ab) = (path("x.wav"), path("would.wav"), path("ab.wav"));
+    let (_, said) = check(&["audio", &part, "-o", &wav], 0);
+    let from = said.split_once(" from ").and_then(|(_, rest)| rest.split_once(" s on"));
+    let from_s: f64 = from.expect(&said).0.parse().unwrap();
+    assert!((from_s - skipped as f64 / 48_000.0).abs() < 0.1, "{said}");
+    // Of what is before it, --from takes nothing.
+    check(&["audio", &part, "--from", "2s", "-o", &wav, "--force"], 0);
+    assert!(sound(&wav).0 == heard);
+
+    // What would have been heard begins there, too, and so do both sides.
+    let (_, said) = check(&["what-if", &part, "--op", "9s:seek=2s", "--audio", &again], 0);
+    assert!(said.contains(" s on"), "{said}");
+    let would = sound(&again).0;
+    assert_eq!(would.len(), heard.len());
+    let (_, said) = check(&["audio", &part, "--ab", "9s:seek=2s", "-o", &ab], 0);
+    assert!(said.contains(" s on, "), "{said}");
+    let (both, _, labels) = sound(&ab);
+    let side = |number: usize| both.iter().copied().skip(number).step_by(2).collect::<Vec<_>>();
+    assert!(side(0) == heard && side(1) == would);
+    let seek = labels.iter().find(|(_, text)| text.starts_with("B: seek")).unwrap();
+    assert!((seek.0 as usize + skipped).abs_diff(9 * 48_000) < 48_000 / 50, "{labels:?}");
 }

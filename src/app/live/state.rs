@@ -1,7 +1,9 @@
 //! What can be seen of a live session at one moment: its state, its audio, and how it ended.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::engine::ServerEvent;
 use crate::heard::HeardEpisode;
 use crate::peer::client::Client;
 use crate::report::Analysis;
@@ -50,6 +52,8 @@ pub struct LiveEnd {
     pub failure: Option<String>,
     /// The live engine's analysis; `None` when there was no session.
     pub analysis: Option<Analysis>,
+    /// The last events of the server, oldest first.
+    pub events: VecDeque<ServerEvent>,
 }
 
 /// Audio of a session.

@@ -1,7 +1,7 @@
 //! The thread of a live session: it starts the built-in server if one was asked for, records, and
 //! publishes a state after every record.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
@@ -68,6 +68,7 @@ pub(super) fn run(
     match record_session(verb, orders, stopped, publish) {
         Ok(recorded) => LiveEnd {
             analysis: Some(live_analysis(&recorded)),
+            events: recorded.client.engine().facts().events.clone(),
             reason: recorded.reason,
             failure: recorded.failure,
         },
@@ -75,6 +76,7 @@ pub(super) fn run(
             reason: "there was no session".to_owned(),
             failure: Some(format!("{error:#}")),
             analysis: None,
+            events: VecDeque::new(),
         },
     }
 }

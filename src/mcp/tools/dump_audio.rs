@@ -56,21 +56,25 @@ pub(super) struct CaptureAudioArgs {
 pub(super) struct AudioFile {
     path: PathBuf,
     seconds: f64,
+    /// When in the session it begins, if not with the initial buffer
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from_s: Option<f64>,
     channels: u16,
     sample_rate: u32,
     bytes: u64,
 }
 
 impl AudioFile {
-    /// Reads the facts of a file that was just written.
-    fn of(path: PathBuf) -> Result<AudioFile> {
+    /// Reads the facts of a file that was just written and begins at that second of the session.
+    fn of(path: PathBuf, from_s: Option<f64>) -> Result<AudioFile> {
         let read = || format!("cannot read {}", path.display());
         let file = hound::WavReader::open(&path).with_context(read)?;
         let (spec, frames) = (file.spec(), file.duration());
         let bytes = std::fs::metadata(&path).with_context(read)?.len();
         let seconds = f64::from(frames) / f64::from(spec.sample_rate.max(1));
         let (channels, sample_rate) = (spec.channels, spec.sample_rate);
-        Ok(AudioFile { path, seconds, channels, sample_rate, bytes })
+        let from_s = from_s.filter(|from_s| *from_s > 0.0);
+        Ok(AudioFile { path, seconds, from_s, channels, sample_rate, bytes })
     }
 }
 
@@ -119,6 +123,7 @@ pub(super) async fn capture_dump_audio(
     let file = AudioFile {
         path: out,
         seconds: summary.frames as f64 / f64::from(summary.sample_rate.max(1)),
+        from_s: summary.from_s.filter(|from_s| *from_s > 0.0),
         channels: summary.channels,
         sample_rate: summary.sample_rate,
         bytes,
@@ -161,7 +166,7 @@ async fn counterfactual_audio(
     }
     let replay = move || {
         let answer = app::what_if(&found.path, &verb)?;
-        Ok((views::TrustView::of(&answer), AudioFile::of(out)?))
+        Ok((views::TrustView::of(&answer), AudioFile::of(out, answer.audio_from_s)?))
     };
     let (trust, file) = call.work("replaying", replay).await?;
     let remark = format!(", heard with{words} ({}: {})", trust.tier, trust.reason);
@@ -178,7 +183,7 @@ async fn both_sides(
     let options = AbOptions { what_if, force: true, ..AbOptions::default() };
     let write = move || {
         let summary = app::audio_ab(&found.path, &out, &options)?;
-        let first = AudioFile::of(summary.files[0].path.clone())?;
+        let first = AudioFile::of(summary.files[0].path.clone(), Some(summary.from_s))?;
         Ok((summary, first))
     };
     let (summary, first) = call.work("replaying", write).await?;
@@ -191,8 +196,10 @@ async fn both_sides(
 fn audio_answer(file: AudioFile, remark: &str) -> ToolAnswer<AudioFile> {
     let path = file.path.clone();
     let (seconds, bytes) = (Figure(file.seconds).to_string(), Bytes(file.bytes).to_string());
+    let from = file.from_s;
+    let from = from.map_or(String::new(), |from_s| format!(" from {} s on", Figure(from_s)));
     ToolAnswer::new(
-        format!("wrote {seconds} s of audio, {bytes}, to {}{remark}", path.display()),
+        format!("wrote {seconds} s of audio{from}, {bytes}, to {}{remark}", path.display()),
         file,
     )
     .next(["give the path to the person; agents cannot listen"])
@@ -253,7 +260,7 @@ pub(super) async fn headless_dump_audio(
         AudioOptions { buffer, as_reference: true, last, force: true, ..AudioOptions::default() };
     let write = move || {
         app::audio(&capture, &out, &options)?;
-        AudioFile::of(out)
+        AudioFile::of(out, None)
     };
     Ok(audio_answer(call.work("replaying", write).await?, ", of the sealed capture"))
 }
@@ -263,5 +270,5 @@ fn write_audio(audio: &LiveAudio, out: PathBuf) -> Result<AudioFile> {
     wav::write(output.writer(), &audio.samples, audio.channels, audio.sample_rate, &[])
         .with_context(|| format!("cannot write {}", out.display()))?;
     output.finish()?;
-    AudioFile::of(out)
+    AudioFile::of(out, None)
 }

@@ -319,15 +319,16 @@ async function copy(text) {
   byId("copied").textContent = "copied";
 }
 
-// Players, and the cursor that follows them. What is heard counts from the initial buffer, as all times do.
+// Players, and the cursor that follows them. What is heard begins where the records do, and all times count
+// from the initial buffer.
 function showSounds(session, view) {
   byId("sound").hidden = !session.sounds.length && !session.missing.length;
   byId("missing").replaceChildren(...session.missing.map((why) => element("p", {}, `There is no sound of ${plain(why)}.`)));
-  shown.players = session.sounds.map(({ label, is_heard, wav }) => {
+  shown.players = session.sounds.map(({ label, is_heard, from_s, wav }) => {
     const player = element("audio", { controls: true, "aria-label": plain(label) });
     player.src = URL.createObjectURL(new Blob([wav], { type: "audio/wav" }));
-    if (is_heard) player.addEventListener("timeupdate", () => !player.paused && view.point(player.currentTime));
-    return { player, is_heard, label };
+    if (is_heard) player.addEventListener("timeupdate", () => !player.paused && view.point(from_s + player.currentTime));
+    return { player, is_heard, from_s, label };
   });
   byId("players").replaceChildren(...shown.players.map(({ player, label }) => element("p", {}, `${plain(label)} `, player)));
   const heard = shown.players.filter(({ is_heard }) => is_heard);
@@ -342,14 +343,14 @@ function showSounds(session, view) {
 
 // What was heard and what would have been, from the same moment on: the one that plays falls silent.
 function switchSounds(heard) {
-  const [from, to] = heard[0].player.paused ? [heard[1].player, heard[0].player] : [heard[0].player, heard[1].player];
-  to.currentTime = from.currentTime;
-  from.pause();
-  to.play();
+  const [from, to] = heard[0].player.paused ? [heard[1], heard[0]] : heard;
+  to.player.currentTime = Math.max(0, from.from_s + from.player.currentTime - to.from_s);
+  from.player.pause();
+  to.player.play();
 }
 
 function seekSounds(t) {
-  for (const { player, is_heard } of shown.players ?? []) {
-    if (is_heard && player.readyState > 0) player.currentTime = Math.max(0, t);
+  for (const { player, is_heard, from_s } of shown.players ?? []) {
+    if (is_heard && player.readyState > 0) player.currentTime = Math.max(0, t - from_s);
   }
 }

@@ -46,12 +46,14 @@ pub struct PageExtras {
 }
 
 /// Audio of a session.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PageSound {
     /// What it is.
     pub label: String,
-    /// A second of it is a second of the session, from the initial buffer on; else it is a loop.
+    /// A second of it is a second of the session; else it is a loop.
     pub is_heard: bool,
+    /// When in the session it begins, in seconds from the initial buffer.
+    pub from_s: f64,
     /// Bytes of the WAV file, which stands behind the columns.
     len: usize,
     #[serde(skip)]
@@ -59,10 +61,12 @@ pub struct PageSound {
 }
 
 impl PageSound {
-    /// Audio in a WAV file.
+    /// Audio in a WAV file, of the session from that second on or of a loop.
     #[must_use]
-    pub fn new(label: &str, is_heard: bool, wav: Vec<u8>) -> PageSound {
-        PageSound { label: label.to_owned(), is_heard, len: wav.len(), wav }
+    pub fn new(label: &str, from_s: Option<f64>, wav: Vec<u8>) -> PageSound {
+        let is_heard = from_s.is_some();
+        let from_s = from_s.unwrap_or(0.0);
+        PageSound { label: label.to_owned(), is_heard, from_s, len: wav.len(), wav }
     }
 }
 

@@ -45,6 +45,11 @@ impl Last {
 
 /// A server of one session that ends after three reports; its address.
 fn serve(last: Last) -> String {
+    serve_until(last, false)
+}
+
+/// The same, which ends at the first command or after three reports.
+fn serve_until(last: Last, commanded: bool) -> String {
     let (address, told) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -56,11 +61,25 @@ fn serve(last: Last) -> String {
             for message in [Message::text(READY), buffer(), slice(9_600)] {
                 socket.send(message).await.unwrap();
             }
-            reports(&mut socket, 3).await;
+            match commanded {
+                true => command(&mut socket).await,
+                false => reports(&mut socket, 3).await,
+            }
             last.act(socket).await;
         });
     });
     told.recv().unwrap()
+}
+
+/// Waits until the client says something that is no report.
+async fn command(socket: &mut Socket) {
+    loop {
+        let message = socket.next().await.unwrap().unwrap();
+        let Ok(text) = message.to_text() else { continue };
+        if message.is_text() && text.contains("set_depth") {
+            return;
+        }
+    }
 }
 
 /// The ending that a tool tells, of its answer or of the state in it.
@@ -123,4 +142,20 @@ fn a_session_that_goes_on_has_not_ended() {
     client.call("headless_observe", &streaming);
     assert_eq!(told(&mut client, "headless_status", &handle), Value::Null);
     assert_eq!(told(&mut client, "headless_lag_report", &handle)["kind"], "open");
+}
+
+/// What comes with the end is told, though the session is over when it is asked for.
+#[test]
+fn the_last_events_of_a_session_outlive_it() {
+    let folder = folder();
+    let mut client = Client::start(folder.path(), &[]);
+    let args = json!({"url": serve_until(Last::PipelineError, true), "fixture": "x.wav"});
+    let started = client.call("headless_start", &args);
+    let streaming = json!({"handle": started["handle"], "until": "streaming", "for_s": 110});
+    client.call("headless_observe", &streaming);
+    let command = json!({"type": "set_depth", "value": 2});
+    let args = json!({"handle": started["handle"], "command": command, "wait_s": 20});
+    let sent = client.call("headless_send", &args);
+    let codes: Vec<_> = sent["events"].as_array().unwrap().iter().map(|it| &it["code"]).collect();
+    assert!(codes.contains(&&json!("pipeline_error")), "{sent}");
 }
