@@ -309,6 +309,31 @@ fn what_was_heard_can_be_played() {
 }
 
 #[test]
+fn the_page_of_a_part_begins_with_it() {
+    let Some(mut browser) = Browser::start() else { return };
+    let folder = TempDir::new().unwrap();
+    let whole = simulated(&folder, "whole", &["--for", "14s", "--loop", "5s"]);
+    let part = folder.path().join("part.lagtape");
+    check(&["cut", &whole, "--from", "10s", "-o", part.to_str().unwrap()], 0);
+    let (page, _) = written(&folder, &part, &PageRequest { audio: true, ..PageRequest::default() });
+    browser.open(&page, "");
+    let shown = range(&mut browser);
+    assert!((shown.0 - 10.0).abs() < 0.1 && (shown.1 - 14.0).abs() < 0.1, "{shown:?}");
+    // Nothing is known of what was written before, and the source was not heard.
+    let dark = "red < 110 && green < 110 && blue < 110";
+    let of_part = pixels(&mut browser, "loop", dark);
+    let at = place(&mut browser, 12.0);
+    browser.mouse(&[at, at], true);
+    let time = browser.ask("document.querySelector('audio').currentTime").as_f64().unwrap();
+    assert!((time - 2.0).abs() < 0.2, "{time}");
+    browser.check_quiet();
+    let (page, _) = written(&folder, Path::new(&whole), &PageRequest::default());
+    browser.open(&page, "");
+    let of_whole = pixels(&mut browser, "loop", dark);
+    assert!(2 * of_part < of_whole, "{of_part} dark pixels of {of_whole}");
+}
+
+#[test]
 fn two_captures_are_two_tabs() {
     let Some(mut browser) = Browser::start() else { return };
     let folder = TempDir::new().unwrap();

@@ -64,7 +64,8 @@ function spellsHeard(session, view, named) {
 function factsOf({ analysis, loops, to_s }) {
   const loop = loops.at(-1);
   const client = { headless: "headless client", foreign: "foreign client" }[analysis.session.client] ?? "unknown client";
-  return [seconds(to_s), loop && `${seconds(loop.loop_s)} loop, ${(analysis.session.sample_rate ?? 0) / 1e3} kHz, ${["mono", "stereo"][loop.channels - 1] ?? `${loop.channels} channels`}`, client,
+  const from = analysis.session.begins_s > 0 ? `${analysis.session.begins_s.toFixed(1)} – ` : "";
+  return [from + seconds(to_s), loop && `${seconds(loop.loop_s)} loop, ${(analysis.session.sample_rate ?? 0) / 1e3} kHz, ${["mono", "stereo"][loop.channels - 1] ?? `${loop.channels} channels`}`, client,
     analysis.damage ? "damaged" : analysis.complete ? "complete" : "incomplete",
     `${analysis.slices} slices, ${analysis.ticks} reports, ${analysis.swaps} swaps`, analysis.session.start_utc].filter(Boolean).map(plain);
 }

@@ -7,9 +7,10 @@ function loopPanel(session, view) {
   const help = session.is_tape
     ? "place on the tape against time; the line is the listener, the step above it the frontier of what was written. Blue slices landed ahead, orange ones behind; hatched: not written yet."
     : "place in the loop against time; the line is the listener, and what it crosses was heard. Blue slices landed ahead, orange ones behind; the stronger the shade of the ground, the older the audio, hatched where the source itself still was.";
+  const blank = session.loops.some((loop) => isOlder(session, loop)) ? " Blank is what the capture does not know: it begins later." : "";
   const { slice, tick } = session;
   return new Panel(view, {
-    id: "loop", title: session.is_tape ? "The tape" : "The loop", help, height: 320,
+    id: "loop", title: session.is_tape ? "The tape" : "The loop", help: help + blank, height: 320,
     rows: (from, to) => table(view, [
       { name: "slice from", times: slice.t_s, values: slice.start_s },
       { name: "listener", times: tick.t_s, values: tick.playhead_s },
@@ -54,6 +55,14 @@ function paintLoop(session, view, panel, top) {
   return picture;
 }
 
+// Whether a source buffer came before the capture begins, so that nobody knows what was written in it.
+function isOlder(session, loop) {
+  return loop.from_s < (session.analysis.session.begins_s ?? -Infinity);
+}
+
+// What the last write of a row was.
+const SLICE = 0, RAW = 1, UNKNOWN = 2;
+
 // One source buffer: walks the slices that are seen, with the time of the last write of each row.
 function paintEpoch(session, view, loop, target) {
   const { slice } = session;
@@ -64,7 +73,7 @@ function paintEpoch(session, view, loop, target) {
   const row = (place) => Math.floor((place / top) * height);
   const rows = Math.min(height, Math.ceil((loop.loop_s / top) * height));
   const written = new Float64Array(rows).fill(loop.from_s);
-  const isRaw = new Uint8Array(rows).fill(1);
+  const wrote = new Uint8Array(rows).fill(isOlder(session, loop) ? UNKNOWN : RAW);
   // The lead of the slice that is drawn in a row, until which column.
   const leads = new Float64Array(rows);
   const until = new Int32Array(rows).fill(-1);
@@ -83,9 +92,10 @@ function paintEpoch(session, view, loop, target) {
     }
     const byLead = view.colour === "lead";
     for (let at = 0, place = (height - 1) * width + column; at < rows; at++, place -= width) {
-      const hatched = isRaw[at] === 1 && (at + column) % 6 === 0;
+      const hatched = wrote[at] === RAW && (at + column) % 6 === 0;
       if (byLead && until[at] > column) pixels[place] = shades.lead(leads[at]);
-      else if (session.is_tape) pixels[place] = shades.tape(isRaw[at], hatched);
+      else if (wrote[at] === UNKNOWN) pixels[place] = shades.blank;
+      else if (session.is_tape) pixels[place] = shades.tape(wrote[at] === RAW, hatched);
       else pixels[place] = hatched ? shades.raw : shades.age((t - written[at]) / limit);
     }
   }
@@ -110,9 +120,9 @@ function paintEpoch(session, view, loop, target) {
       eachPart(number, (begins, ends) => {
         const [begin, end] = rowsOf(begins, ends);
         for (let at = begin; at < end; at++) {
-          if (!isRaw[at]) continue;
+          if (wrote[at] === SLICE) continue;
           written[at] = slice.t_s[number];
-          isRaw[at] = 0;
+          wrote[at] = SLICE;
           left -= 1;
         }
       });
@@ -128,7 +138,7 @@ function paintEpoch(session, view, loop, target) {
     const lead = slice.lead_s[next];
     for (let at = begin; at < end; at++) {
       written[at] = slice.t_s[next];
-      isRaw[at] = 0;
+      wrote[at] = SLICE;
       // Of several in one column the one furthest behind is seen.
       if (until[at] <= column || lead < leads[at]) leads[at] = lead;
       until[at] = column + wide;
@@ -157,6 +167,7 @@ function shadesOf(ink) {
     // A tape does not grow old: it is written or not.
     tape: (isBlank, hatched) => (isBlank ? (hatched ? dotted : blank) : written),
     raw,
+    blank,
     // By how many stale thresholds: half the scale is what is not stale yet.
     age: (thresholds) => ages[thresholds >= 2 ? STEPS : thresholds > 0 ? Math.round((thresholds / 2) * STEPS) : 0],
   };

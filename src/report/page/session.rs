@@ -174,12 +174,14 @@ impl<'a> Head<'a> {
     ) -> Head<'a> {
         let seconds = clock_of(engine, analysis);
         let times = || rows.messages.iter().map(|message| seconds(message.t));
+        // A part begins with its records; of a whole session what came before the buffer is seen, too.
+        let begins_s = analysis.session.begins_s.unwrap_or(0.0).min(analysis.report_at_s);
         Head {
             name: &analysis.capture,
             opening: text::opening(analysis),
             text,
             next: &extras.next,
-            from_s: times().fold(analysis.report_at_s.min(0.0), f64::min),
+            from_s: times().fold(begins_s, f64::min),
             to_s: times().fold(analysis.report_at_s, f64::max),
             listens_from_s: engine.listens_from().map(&seconds),
             sample_rate: engine.sample_rate(),
