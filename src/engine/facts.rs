@@ -121,8 +121,6 @@ pub struct Facts {
     pub span: Option<(Nanos, Nanos)>,
     /// Where the capture begins in the middle of its session: the time of its context.
     pub resumed: Option<Nanos>,
-    /// When a context knew the stream again behind the last hole in the middle of the capture.
-    pub rejoined: Option<Nanos>,
     /// Nanoseconds of the stream that no record is of, with a context behind them: a part of the
     /// recording is missing.
     pub hole_ns: u64,
@@ -213,7 +211,6 @@ impl Facts {
         if has_streamed {
             let hole_ns = state.latest.0.saturating_sub(self.recorded_to.0);
             self.hole_ns = self.hole_ns.saturating_add(hole_ns);
-            self.rejoined = Some(state.latest);
         } else {
             self.resumed = Some(state.latest);
         }

@@ -7,7 +7,7 @@
 use super::behind::{BEHIND_WINDOW_S, Behind, BehindRule};
 use super::excuses::SETTLE_NS;
 use super::spell::HeardEpisode;
-use super::tally::{HeardReport, JOIN_NS, Tally};
+use super::tally::{HeardReport, Tally};
 use super::tape::{self, AppendTape, Ground, TapeReport};
 use super::writes::{LastWrites, RegionHint};
 use crate::capture::{
@@ -353,8 +353,8 @@ impl Meter {
 
     /// The alarms that may yet become longer.
     pub fn open(&self, origin: Nanos) -> impl Iterator<Item = HeardEpisode> {
-        let joins = |spell: &HeardSpell| self.walked_to.0.saturating_sub(spell.to.0) <= JOIN_NS;
-        let heard = self.tally.last_spell().filter(joins).and(self.tally.latest(origin));
+        let goes_on = |spell: &HeardSpell| spell.goes_on_at(self.walked_to);
+        let heard = self.tally.last_spell().filter(goes_on).and(self.tally.latest(origin));
         let behind = self.behind.current().map(|spell| spell.reported(origin));
         heard.into_iter().chain(behind)
     }
@@ -377,7 +377,7 @@ impl Meter {
 fn may_go_on(spell: &HeardSpell, walked_to: Nanos, tape: Option<&TapeState>) -> bool {
     let pending = tape.and_then(|tape| tape.pending.as_ref());
     let next = pending.map_or(walked_to, |pending| pending.from.min(walked_to));
-    next.0.saturating_sub(spell.to.0) <= JOIN_NS
+    spell.goes_on_at(next)
 }
 
 #[cfg(test)]

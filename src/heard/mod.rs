@@ -30,6 +30,6 @@ pub use behind::{BEHIND_LEAD_S, BEHIND_SUSTAINED_S, BEHIND_WINDOW_S, BehindRule}
 pub use excuses::{IDLE_AFTER_NS, SETTLE_NS, START_NS, STARTED_NS};
 pub use meter::HeardRule;
 pub use session_audio::{CrossedBuffer, MAX_AUDIO_S, SessionAudio};
-pub use spell::{ALARM_NS, HOLE_ALARM_NS, HeardEpisode, LagKind, OldAudio, SILENCE_S};
-pub use tally::{HeardReport, JOIN_NS, SeamHoles};
+pub use spell::{ALARM_NS, HOLE_ALARM_NS, HeardEpisode, JOIN_NS, LagKind, OldAudio, SILENCE_S};
+pub use tally::{HeardReport, SeamHoles};
 pub use tape::{TapeReport, unwrapped};

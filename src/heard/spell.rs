@@ -6,6 +6,8 @@ use serde::Serialize;
 use crate::capture::{BehindSpell, HeardSpell};
 use crate::time::Nanos;
 
+/// Bad moments closer together than this belong to one episode.
+pub const JOIN_NS: u64 = 500_000_000;
 /// An episode with less bad audio than this is counted and no alarm: every lap of the server has a
 /// hole of up to one slice interval at its beginning, up to 0.12 s with sound ticks.
 pub const ALARM_NS: u64 = 150_000_000;
@@ -111,6 +113,11 @@ impl HeardSpell {
 
     pub fn is_alarm(&self) -> bool {
         self.total_ns() >= ALARM_NS || self.tape_ns[1] >= HOLE_ALARM_NS
+    }
+
+    /// Whether what is bad from this moment on belongs to it.
+    pub fn goes_on_at(&self, from: Nanos) -> bool {
+        from.0.saturating_sub(self.to.0) <= JOIN_NS
     }
 
     /// Adds bad audio of this kind up to `to`.

@@ -13,9 +13,6 @@ use super::tape::Ground;
 use crate::capture::{BehindSpell, HeardSpell, WrittenBy};
 use crate::time::Nanos;
 
-/// Bad moments closer together than this belong to one episode.
-pub const JOIN_NS: u64 = 500_000_000;
-
 /// Holes at the beginning of the loop that are too short for an alarm.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct SeamHoles {
@@ -117,14 +114,13 @@ impl Tally {
 
     /// The last episode if what is bad from this moment on belongs to it.
     fn going_on(&mut self, from: Nanos) -> Option<&mut HeardSpell> {
-        let goes_on = |spell: &HeardSpell| from.0.saturating_sub(spell.to.0) <= JOIN_NS;
         if self.episodes.is_empty()
-            && let Some(carried) = self.carried.take_if(|spell| goes_on(spell))
+            && let Some(carried) = self.carried.take_if(|spell| spell.goes_on_at(from))
         {
             self.before_ns = carried.total_ns();
             self.episodes.push(carried);
         }
-        self.episodes.last_mut().filter(|spell| goes_on(spell))
+        self.episodes.last_mut().filter(|spell| spell.goes_on_at(from))
     }
 
     /// Age over which audio is old.

@@ -319,7 +319,7 @@ pub fn summary(analysis: &Analysis) -> String {
         }
         (_, Some(first)) => format!(
             "LAG {}, the first up to {} s",
-            text::lag(verdict, analysis.report_at_s),
+            text::lag(verdict, analysis.covered_s()),
             Figure(first.to_s)
         ),
     };

@@ -95,6 +95,12 @@ impl Analysis {
             damage: about.damage,
         }
     }
+
+    /// Seconds of the session that are in it: from the initial buffer on, or from where a part begins.
+    #[must_use]
+    pub fn covered_s(&self) -> f64 {
+        self.report_at_s - self.session.begins_s.unwrap_or(0.0)
+    }
 }
 
 fn heard(engine: &Engine) -> Option<HeardUse> {

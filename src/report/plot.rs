@@ -296,7 +296,7 @@ fn verdict(analysis: &Analysis) -> String {
     }
     let cause = analysis.diagnosis.findings.first().filter(|finding| finding.audible);
     let cause = cause.map_or(String::new(), |finding| format!(" · {}", finding.class));
-    format!("LAG {}{cause}", super::text::lag(verdict, analysis.report_at_s))
+    format!("LAG {}{cause}", super::text::lag(verdict, analysis.covered_s()))
 }
 
 #[cfg(test)]

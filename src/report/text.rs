@@ -121,9 +121,7 @@ impl Page<'_> {
             let healthy = || "healthy: nothing stale or late was heard".to_owned();
             return analysis.family.ended().unwrap_or_else(healthy);
         }
-        // A spell may have begun before the capture did.
-        let covered_s = analysis.report_at_s - analysis.session.begins_s.unwrap_or(0.0);
-        format!("LAG  {}", lag(&analysis.verdict, covered_s))
+        format!("LAG  {}", lag(&analysis.verdict, analysis.covered_s()))
     }
 
     /// What was bad and is too short for an alarm.

@@ -264,7 +264,7 @@ impl ColumnsBuilder {
             commands: self.commands,
             no_verdict: engine.doubts().sentence(),
             quiet,
-            rejoined: engine.facts().rejoined,
+            rejoined: engine.observed().and_then(|seen| seen.holes.back()).map(|(_, to)| *to),
         })
     }
 
