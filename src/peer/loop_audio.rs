@@ -19,7 +19,7 @@ const MADE_UP_FOR_EVERY: usize = 2_048;
 const MADE_UP_FOR: usize = 64;
 
 /// The loop as the server renders it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct LoopAudio {
     audio: Vec<f32>,
     channels: usize,
@@ -28,6 +28,9 @@ pub struct LoopAudio {
     upload: Option<Vec<f32>>,
     variation: u32,
     last: Option<Region>,
+    /// The frames of the variation that faded last, and the first one's number: a region that goes on
+    /// there has them again.
+    faded: Option<(usize, Vec<f32>)>,
 }
 
 impl LoopAudio {
@@ -42,6 +45,7 @@ impl LoopAudio {
             upload: is_upload.then_some(source),
             variation: 1,
             last: None,
+            faded: None,
         }
     }
 
@@ -55,6 +59,7 @@ impl LoopAudio {
     pub fn vary(&mut self) {
         self.variation = self.variation.wrapping_add(1);
         self.last = None;
+        self.faded = None;
     }
 
     /// Renders a region and returns it. A region that begins a lap anew begins a new variation,
@@ -158,14 +163,23 @@ impl LoopAudio {
         }
         let between = risen_at * self.channels..falls_at * self.channels;
         held[between.clone()].copy_from_slice(&fresh[between]);
+        let faded = || (frames.start + falls_at, fresh[falls_at * self.channels..].to_vec());
+        self.faded = fade_out.then(faded);
     }
 
+    /// The variation there.
     fn fresh(&mut self, frames: &Range<usize>) -> Vec<f32> {
-        let mut fresh = vec![0.0; frames.len() * self.channels];
-        self.variations.render(self.variation, frames.start, &mut fresh);
+        let samples = frames.len() * self.channels;
+        let faded = self.faded.take();
+        let known = faded.filter(|(start, known)| *start == frames.start && known.len() <= samples);
+        let mut fresh = known.map(|(_, known)| known).unwrap_or_default();
+        let known = fresh.len();
+        fresh.resize(samples, 0.0);
+        let begin = frames.start + known / self.channels;
+        self.variations.render(self.variation, begin, &mut fresh[known..]);
         if let Some(upload) = &self.upload {
-            let upload = &upload[frames.start * self.channels..frames.end * self.channels];
-            for (sample, &brought) in fresh.iter_mut().zip(upload) {
+            let upload = &upload[begin * self.channels..frames.end * self.channels];
+            for (sample, &brought) in fresh[known..].iter_mut().zip(upload) {
                 *sample = 0.5 * *sample + 0.5 * brought;
             }
         }
@@ -249,6 +263,24 @@ mod tests {
         let kept = 17_280 - 1_920 - FADE_FRAMES;
         assert_eq!(second[..kept], first[1_920..1_920 + kept]);
         assert_ne!(second[kept + 600..], first[1_920 + kept..][600..]);
+    }
+
+    #[test]
+    fn what_faded_is_rendered_once_and_sounds_as_if_it_were_rendered_again() {
+        let upload = || (0..FRAMES).map(|i| (i % 100) as f32 / 100.0).collect();
+        let variations = Variations::new(3, FRAMES, 1, 48_000);
+        let mut kept = LoopAudio::new(upload(), 1, variations, true);
+        let mut anew = kept.clone();
+        for start in [0, 1_920, 3_840, 4_000, 30_000, 31_920, 46_080, 0, 1_920] {
+            let region = region(start, 17_280.min(FRAMES as u32 - start));
+            anew.faded = None;
+            assert_eq!(kept.render(region, false), anew.render(region, false), "{start}");
+            let goes_on = kept
+                .faded
+                .as_ref()
+                .is_some_and(|(at, _)| *at == region.end() as usize - FADE_FRAMES);
+            assert_eq!(goes_on, (region.end() as usize) < FRAMES);
+        }
     }
 
     #[test]

@@ -10,10 +10,13 @@
 //! rendered before; no note crosses the loop point, so the source and all variations join there.
 
 use crate::peer::rng::{Rng, Stream};
+use crate::wire::kernel;
 
 /// A loop is cut into steps of about this length, an eighth note at 120 beats a minute.
 const STEPS_PER_S: usize = 4;
 const STEPS_PER_CHORD: usize = 8;
+/// Frames whose voices are made before they are mixed.
+const BLOCK: usize = 256;
 /// Sample rates that notes are tuned for; a rate outside is played as the nearest within.
 const SAMPLE_RATES: std::ops::RangeInclusive<u32> = 2_000..=384_000;
 
@@ -95,12 +98,9 @@ impl Variations {
             let step = self.step(variation, at);
             let frames = (step.end - at).min(out.len() / self.channels);
             let (head, tail) = out.split_at_mut(frames * self.channels);
-            for (i, frame) in head.chunks_exact_mut(self.channels).enumerate() {
-                let [left, right] = step.sample(at + i);
-                frame.fill(0.5 * (left + right));
-                if let [first, second, ..] = frame {
-                    (*first, *second) = (left, right);
-                }
+            let mut voices = Voices::default();
+            for (block, out) in head.chunks_mut(BLOCK * self.channels).enumerate() {
+                step.play(at + block * BLOCK, self.channels, out, &mut voices);
             }
             (at, out) = ((at + frames) % self.frames, tail);
         }
@@ -161,18 +161,52 @@ struct Step {
     attack: f32,
 }
 
+/// Frames of each voice, before they are mixed.
+#[derive(Clone, Copy)]
+struct Voices {
+    chord: [[f32; BLOCK]; 3],
+    bass: [f32; BLOCK],
+    melody: [f32; BLOCK],
+}
+
+impl Default for Voices {
+    fn default() -> Voices {
+        let silence = [0.0; BLOCK];
+        Voices { chord: [silence; 3], bass: silence, melody: silence }
+    }
+}
+
 impl Step {
-    /// Left and right.
-    fn sample(&self, at: usize) -> [f32; 2] {
-        let (chord_frame, chord_level) = self.envelope(at, self.chord_start, self.chord_end);
-        let note = |stride| chord_level * tone(chord_frame, stride, &CHORD_NOTE);
-        let [low, middle, high] = self.chord;
-        let (low, middle, high) = (note(low), note(middle), note(high));
+    /// Plays a block of frames at most, from `at` on, into interleaved channels.
+    fn play(&self, at: usize, channels: usize, out: &mut [f32], voices: &mut Voices) {
+        let frames = out.len() / channels;
+        let tone = |voice: &mut [f32; BLOCK], start: usize, stride: u32, partials| {
+            let phase = ((at - start) as u32).wrapping_mul(stride);
+            kernel::tone(&mut voice[..frames], phase, stride, partials);
+        };
+        for (voice, stride) in voices.chord.iter_mut().zip(self.chord) {
+            tone(voice, self.chord_start, stride, &CHORD_NOTE);
+        }
+        tone(&mut voices.bass, self.start, self.bass, &BASS);
+        if let Some((stride, instrument)) = &self.melody {
+            tone(&mut voices.melody, self.start, *stride, instrument);
+        }
+        for (i, frame) in out.chunks_exact_mut(channels).enumerate() {
+            let [left, right] = self.mix(at + i, voices, i);
+            frame.fill(0.5 * (left + right));
+            if let [first, second, ..] = frame {
+                (*first, *second) = (left, right);
+            }
+        }
+    }
+
+    /// Left and right of the frame `at`, whose voices stand at `i`.
+    fn mix(&self, at: usize, voices: &Voices, i: usize) -> [f32; 2] {
+        let (_, chord_level) = self.envelope(at, self.chord_start, self.chord_end);
+        let [low, middle, high] = voices.chord.each_ref().map(|voice| chord_level * voice[i]);
         let (frame, level) = self.envelope(at, self.start, self.end);
-        let bass = level * tone(frame, self.bass, &BASS);
-        let melody = self
-            .melody
-            .map_or(0.0, |(stride, instrument)| level * level * tone(frame, stride, &instrument));
+        let bass = level * voices.bass[i];
+        let melody = self.melody.map_or(0.0, |_| level * level * voices.melody[i]);
         let hat = HAT * level * level * level * level * noise(frame ^ self.noise);
         let centre = bass + melody + middle + hat;
         [centre + low + 0.4 * high, centre + 0.4 * low + high]
@@ -183,21 +217,6 @@ impl Step {
         let (frame, len) = ((at - start) as f32, (end - start) as f32);
         ((at - start) as u32, (frame * self.attack).min(1.0) * (1.0 - frame / len))
     }
-}
-
-/// Three partials of a note.
-fn tone(frame: u32, stride: u32, partials: &[f32; 3]) -> f32 {
-    let phase = frame.wrapping_mul(stride);
-    partials[0] * sine(phase)
-        + partials[1] * sine(phase.wrapping_mul(2))
-        + partials[2] * sine(phase.wrapping_mul(3))
-}
-
-/// A sine within 0.1 %, from two parabolas.
-fn sine(phase: u32) -> f32 {
-    let x = phase.cast_signed() as f32 / (1_u32 << 31) as f32;
-    let y = 4.0 * x * (1.0 - x.abs());
-    y + 0.225 * (y * y.abs() - y)
 }
 
 /// Noise within ±1: bits mixed as in MurmurHash3.

@@ -7,7 +7,7 @@
 use zstd::zstd_safe::{self, CCtx};
 
 use super::{FLAGS_DELTA, HEADER_LEN, SliceHeader};
-use crate::wire::halves::{HALF_LEN, narrow};
+use crate::wire::halves::HALF_LEN;
 use crate::wire::kernel;
 
 /// The server's side: turns audio into deltas against what the client already holds.
@@ -62,9 +62,7 @@ impl SliceEncoder {
         let basis = &mut basis[..frames * channels];
         self.delta.resize(basis.len() * HALF_LEN, 0);
         let halves = self.delta.as_chunks_mut().0;
-        for ((half, &held), &wanted) in halves.iter_mut().zip(&*basis).zip(audio) {
-            *half = narrow(wanted - held);
-        }
+        kernel::differences(halves, audio, basis);
         kernel::add(basis, halves);
         let header = SliceHeader {
             flags: FLAGS_DELTA,
