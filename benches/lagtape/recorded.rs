@@ -7,11 +7,11 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use lagtape::app::SimulateVerb;
+use lagtape::app::{LIVE_TRACKER_BOUND, SimulateVerb};
 use lagtape::capture::{
     Body, ClientKind, Direction, Header, Message, Opcode, Record, Records, SyncMarker, Writer,
 };
-use lagtape::checkpoint::Checkpointer;
+use lagtape::checkpoint::{CheckpointLog, Checkpointer};
 use lagtape::engine::{Engine, Options};
 use lagtape::family::Family;
 use lagtape::peer::client::Dialect;
@@ -130,6 +130,43 @@ impl Woven {
         self.writer.write(record, out);
         self.checkpointer.after(record, out.len() - begins_at);
     }
+}
+
+/// The same with checkpoints of an engine that follows the session, as a live client's does.
+pub struct Witnessed {
+    writer: Writer,
+    log: Option<CheckpointLog>,
+    engine: Engine,
+}
+
+impl Witnessed {
+    /// Before the header; with checkpoints, or as if the file had none.
+    pub fn new(with_checkpoints: bool) -> Self {
+        let options = Options { audio_crc: with_checkpoints, ..live_options() };
+        let log = with_checkpoints.then(|| CheckpointLog::new(marker()));
+        Witnessed { writer: Writer::new(marker()), log, engine: Engine::new(options) }
+    }
+
+    /// Appends a record, after the checkpoint that is due before it, and shows it to the engine.
+    pub fn write(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
+        if let Some(log) = &mut self.log {
+            log.before(record, &self.engine, out);
+        }
+        let begins_at = out.len();
+        if record.seq == 0 {
+            self.writer.begin(out);
+        }
+        self.writer.write(record, out);
+        self.engine.handle(record);
+        if let Some(log) = &mut self.log {
+            log.after(record, out.len() - begins_at, &self.engine);
+        }
+    }
+}
+
+/// What the engine of a live client keeps.
+fn live_options() -> Options {
+    Options { tracker_bound: Some(LIVE_TRACKER_BOUND), ..Options::default() }
 }
 
 /// Shows the records of so many minutes: what came after the initial buffer again and again.

@@ -210,12 +210,13 @@ impl RecordingSession {
             Dialect::Legacy => "legacy",
         };
         header.metadata.insert("dialect".to_owned(), dialect.to_owned());
-        let mut client = Client::new(options.client, Nanos(0));
+        let mut client_options = options.client;
+        // The client inflates every slice, and the checkpoints need not do it again.
+        client_options.engine.audio_crc = true;
+        let mut client = Client::new(client_options, Nanos(0));
         let mut recorder =
-            Recorder::create(options.recorder, clock::random_marker(), header, &mut |record| {
-                client.see(record);
-            })?;
-        recorder.clock(Nanos(0), started_utc, &mut |record| client.see(record));
+            Recorder::create(options.recorder, clock::random_marker(), header, &mut client)?;
+        recorder.clock(Nanos(0), started_utc, &mut client);
         Ok(RecordingSession {
             clock,
             client,
@@ -299,16 +300,13 @@ impl RecordingSession {
     fn act(&mut self, now: Nanos, unsent: &mpsc::Sender<WsMessage>) -> Option<RecordingEnd> {
         if now.0 >= self.next_clock_ns {
             self.next_clock_ns = now.0 + CLOCK_PERIOD_NS;
-            let client = &mut self.client;
-            self.recorder.clock(now, clock::utc_now(), &mut |record| client.see(record));
+            self.recorder.clock(now, clock::utc_now(), &mut self.client);
         }
         while let Some(step) = self.client.poll(now) {
             match step {
                 ClientStep::Send(message) => self.send(now, message, unsent),
                 ClientStep::Mark(marker) => {
-                    let client = &mut self.client;
-                    self.recorder
-                        .offer(now, 0, Body::Marker(marker), &mut |record| client.see(record));
+                    self.recorder.offer(now, 0, Body::Marker(marker), &mut self.client);
                 }
                 ClientStep::Finish(finish) => {
                     let failure = finish.is_failure().then(|| finish.sentence());
@@ -348,8 +346,7 @@ impl RecordingSession {
     }
 
     fn put(&mut self, now: Nanos, message: Message<'_>) {
-        let client = &mut self.client;
-        self.recorder.message(now, message, &mut |record| client.see(record));
+        self.recorder.message(now, message, &mut self.client);
     }
 
     /// The end after an error: the server's close may explain it, or the connection broke.
@@ -376,8 +373,7 @@ impl RecordingSession {
         let under_way = self.inbound.under_way();
         let under_way = under_way.map(|it| UnderWay::of(Party::Server, it));
         let broken = ConnectionBreak { by, reason, under_way: Vec::from_iter(under_way) };
-        let client = &mut self.client;
-        self.recorder.offer(now, 0, Body::Break(broken), &mut |record| client.see(record));
+        self.recorder.offer(now, 0, Body::Break(broken), &mut self.client);
     }
 
     /// Closes from this side, and records what still comes until the server has answered.
@@ -417,7 +413,7 @@ impl RecordingSession {
         let ended = clock.now();
         let path = recorder.path().to_owned();
         let Finished { status, files, failure: unwritten, news } =
-            recorder.finish(ended, reason.clone(), &mut |record| client.see(record));
+            recorder.finish(ended, reason.clone(), &mut client);
         if let Some(notices) = notices {
             for notice in news {
                 let _ = notices.send(notice);

@@ -4,7 +4,7 @@ use super::doubts::Doubts;
 use super::stream::{DEFAULT_READY, Stream};
 use super::timing::TimeEvidence;
 use super::whose::{ClientHabit, PlayheadEvidence};
-use super::{Engine, Epoch, Facts, Hearing, Observed, SessionEnd, StreamAtEnd};
+use super::{Engine, Epoch, Facts, Hearing, Observed, Options, SessionEnd, StreamAtEnd};
 use crate::capture::{ClientKind, Header, PlayheadLine, TickReport};
 use crate::event::Interpreter;
 use crate::family::FamilyUse;
@@ -42,6 +42,14 @@ impl Engine {
             Some(ClientKind::Headless) => PlayheadSource::Simulated,
             Some(ClientKind::Foreign) | None => PlayheadSource::Reported,
         })
+    }
+
+    /// Whether checkpoints can be made from what this engine knows: it reads the audio of every slice, and
+    /// looks at the session as any reader of the capture does who was told nothing.
+    #[must_use]
+    pub fn makes_checkpoints(&self) -> bool {
+        let Options { audio_crc, headers_only, playhead, .. } = self.options;
+        audio_crc && !headers_only && playhead.is_none()
     }
 
     /// Whether somebody chose the playhead, rather than the kind of client.

@@ -10,7 +10,8 @@ use lagtape::capture::{
     Body, Gap, Header, Kind, Opcode, ReadStep, Reader, Record, Salvage, SyncMarker, Writer,
 };
 use lagtape::checkpoint::Checkpointer;
-use lagtape::edge::recorder::{Recorder, RecorderOptions};
+use lagtape::edge::recorder::{Recorder, RecorderOptions, Witness};
+use lagtape::engine::{Engine, Options};
 use lagtape::scenario::Scenario;
 use lagtape::time::Nanos;
 use serde_json::Value;
@@ -118,7 +119,13 @@ fn there_is_one_a_second_and_they_are_small() {
 }
 
 /// Has a live recorder record what a capture holds: what `change` says, as it leaves it.
-fn recorded(
+fn recorded(folder: &Folder, bytes: &[u8], change: impl FnMut(&mut Record<'_>) -> bool) -> PathBuf {
+    recorded_before(&mut (), folder, bytes, change)
+}
+
+/// The same before a witness.
+fn recorded_before(
+    witness: &mut dyn Witness,
     folder: &Folder,
     bytes: &[u8],
     mut change: impl FnMut(&mut Record<'_>) -> bool,
@@ -127,7 +134,7 @@ fn recorded(
     let options = RecorderOptions { force: true, ..RecorderOptions::new(&path) };
     let header = Header::new("a test", Nanos(0));
     let mut recorder =
-        Recorder::create(options, SyncMarker(*b"recorded"), header, &mut |_| ()).unwrap();
+        Recorder::create(options, SyncMarker(*b"recorded"), header, witness).unwrap();
     let mut last = Nanos(0);
     each(bytes, |record, _| {
         if matches!(record.kind(), Kind::Header | Kind::End) {
@@ -136,10 +143,10 @@ fn recorded(
         let mut record = record.clone();
         if change(&mut record) {
             last = record.t;
-            recorder.offer(record.t, 0, record.body, &mut |_| ());
+            recorder.offer(record.t, 0, record.body, witness);
         }
     });
-    let finished = recorder.finish(last, "the test is over".to_owned(), &mut |_| ());
+    let finished = recorder.finish(last, "the test is over".to_owned(), witness);
     assert_eq!((finished.failure, finished.status.lost), (None, 0));
     path
 }
@@ -226,6 +233,39 @@ fn pieces_are_woven_as_the_whole_is() {
         assert!(pieces == at_once, "{stride} records at a time");
     }
     assert!(checkpoints(&at_once).0 >= 4);
+}
+
+/// Takes a byte of one slice, which only who inflates it notices.
+fn cut_a_slice() -> impl FnMut(&mut Record<'_>) -> bool {
+    let mut slices = 0;
+    move |record| {
+        if let Body::Message(message) = &mut record.body
+            && message.opcode == Opcode::Binary
+        {
+            slices += 1;
+            message.payload = &message.payload[..message.payload.len() - usize::from(slices == 9)];
+        }
+        true
+    }
+}
+
+/// Checkpoints that say what the engine of a live session knows are those of an engine on the writing
+/// thread, byte by byte.
+#[test]
+fn a_live_engine_makes_the_checkpoints_of_any_other() {
+    let folder = Folder::new();
+    let live = Options { audio_crc: true, tracker_bound: Some(1_000), ..Options::default() };
+    for (incident, seed) in [("healthy", 1), ("swap", 2), ("behind", 3), ("stall", 4)] {
+        let bytes = simulated_bytes(incident, seed, 12);
+        let alone = fs::read(recorded(&folder, &bytes, cut_a_slice())).unwrap();
+        let mut engine = Engine::new(live.clone());
+        let path = recorded_before(&mut engine, &folder, &bytes, cut_a_slice());
+        assert!(fs::read(&path).unwrap() == alone, "{incident}");
+        assert!(checkpoints(&alone).0 > 6);
+        assert_eq!(engine.facts().decode_errors, 1);
+        let proof = app::verify(&path, true).unwrap().remove(0).replay.unwrap();
+        assert_eq!((proof.proven, proof.first_difference), (proof.checkpoints, None));
+    }
 }
 
 #[test]

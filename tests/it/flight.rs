@@ -271,7 +271,7 @@ impl Live {
             engine: Engine::new(Options { tracker_bound: Some(10_000), ..Options::default() }),
             ring: Ring::new(limits),
             sentry: TriggerWatch::new(&Trigger::defaults()),
-            recorder: Recorder::start(options, store, MARKER, header, &mut |_| ()).unwrap(),
+            recorder: Recorder::start(options, store, MARKER, header, &mut ()).unwrap(),
             reported: Vec::new(),
             recorded: 0,
             most_held: 0,
@@ -321,7 +321,7 @@ fn live_for(hours: u64) -> Vec<u64> {
     assert!(live.most_held < most, "{} bytes held", live.most_held);
     assert_eq!(live.engine.facts().ticks, hours * 3600 * 30 - 1);
     let end = Nanos(hours * 3600 * SECOND);
-    let finished = live.recorder.finish(end, "over".to_owned(), &mut |_| ());
+    let finished = live.recorder.finish(end, "over".to_owned(), &mut ());
     assert_eq!((finished.failure, finished.status.lost), (None, 0));
     let checkpoints = disk.0.load(Ordering::Relaxed) - live.recorded;
     assert!(checkpoints * 50 < live.recorded, "{checkpoints} bytes");

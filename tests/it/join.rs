@@ -35,16 +35,16 @@ pub fn record(
         match (&record.body, &mut recorder) {
             (Body::Header(header), None) => {
                 let begun =
-                    Recorder::create(options.clone(), MARKER, header.clone(), &mut |_| ()).unwrap();
+                    Recorder::create(options.clone(), MARKER, header.clone(), &mut ()).unwrap();
                 recorder = Some(begun);
             }
             (Body::End(end), _) => {
                 let reason = end.reason.clone().unwrap();
                 let recorder = recorder.take().unwrap();
-                finished = Some(recorder.finish(record.t, reason, &mut |_| ()));
+                finished = Some(recorder.finish(record.t, reason, &mut ()));
             }
             (body, Some(recorder)) => {
-                recorder.offer(record.t, record.conn, body.clone(), &mut |_| ());
+                recorder.offer(record.t, record.conn, body.clone(), &mut ());
             }
             (_, None) => panic!("a session begins with its header"),
         }

@@ -3,12 +3,14 @@
 mod full_disk;
 
 use std::collections::VecDeque;
+use std::fs;
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use lagtape::app::{self, AnalyzeOptions};
 use lagtape::capture::{
     Body, Direction, Ending, Gap, Header, Kind, Message, Opcode, Record, Records, SyncMarker,
 };
@@ -16,8 +18,10 @@ use lagtape::edge::recorder::RecorderNotice as Notice;
 use lagtape::edge::recorder::{Disk, Recorder, RecorderOptions, Store, SyncPolicy, Taken};
 use lagtape::engine::{Engine, Options};
 use lagtape::time::Nanos;
+use tempfile::TempDir;
 
 use crate::promises::measured;
+use crate::simulated::simulated_bytes;
 
 const MARKER: SyncMarker = SyncMarker(*b"recorder");
 
@@ -146,7 +150,7 @@ impl Session {
         let payload = vec![0; len];
         let message = Message::new(Direction::ServerToClient, Opcode::Binary, &payload);
         let Session { recorder, seen, engine, .. } = self;
-        recorder.offer(Nanos(self.now), 0, Body::Message(message), &mut |record| {
+        recorder.offer(Nanos(self.now), 0, Body::Message(message), &mut |record: &Record<'_>| {
             seen.push(shape(record));
             engine.handle(record);
         })
@@ -169,10 +173,11 @@ impl Session {
     /// What was seen, and what of the end.
     fn finish(self) -> Ended {
         let Session { recorder, mut seen, mut engine, mut news, now } = self;
-        let finished = recorder.finish(Nanos(now + 1), "done".to_owned(), &mut |record| {
-            seen.push(shape(record));
-            engine.handle(record);
-        });
+        let finished =
+            recorder.finish(Nanos(now + 1), "done".to_owned(), &mut |record: &Record<'_>| {
+                seen.push(shape(record));
+                engine.handle(record);
+            });
         news.extend(finished.news);
         Ended { seen, news, failure: finished.failure, lost: finished.status.lost, engine }
     }
@@ -301,6 +306,59 @@ fn short_and_interrupted_writes_are_gone_on_with() {
     let ended = session.finish();
     assert_eq!(ended.seen, read(&medium.bytes()));
     assert_eq!((ended.news, ended.failure), (Vec::new(), None));
+}
+
+/// An engine that has seen what the file lacks makes no checkpoint of it any more.
+#[test]
+fn what_a_failing_disk_lacks_is_in_no_checkpoint() {
+    let medium = Medium::new();
+    let session = &simulated_bytes("healthy", 1, 12);
+    let mut engine = Engine::new(Options { audio_crc: true, ..Options::default() });
+    let options = RecorderOptions {
+        queue_bytes: 1_000_000,
+        retry: Duration::from_millis(1),
+        ..RecorderOptions::new("x")
+    };
+    let (store, header) = (Box::new(medium.clone()), Header::new("test", Nanos(0)));
+    let mut recorder = Recorder::start(options, store, MARKER, header, &mut engine).unwrap();
+    let (mut shown, mut records) = (0, Records::new(&session[..]));
+    while let Some(Record { t, body, .. }) = records.next_record().unwrap() {
+        if !matches!(body, Body::Message(_)) {
+            continue;
+        }
+        // From the sixth second to the eighth the disk takes nothing.
+        let second = t.0 / 1_000_000_000;
+        let is_full = (6..8).contains(&second);
+        let written = medium.lock().bytes.len();
+        medium.lock().room = if is_full { written } else { usize::MAX };
+        match recorder.offer(t, 0, body, &mut engine) {
+            Taken::Shown => shown += 1,
+            Taken::Lost => panic!("a disk that fails does not stop the measuring"),
+            Taken::Kept if !is_full => {
+                while recorder.status().waiting_bytes > 0 {
+                    std::thread::yield_now();
+                }
+            }
+            Taken::Kept => {}
+        }
+    }
+    let finished = recorder.finish(Nanos(20_000_000_000), "done".to_owned(), &mut engine);
+    assert!(shown > 0 && finished.status.lost == shown, "{shown}, {:?}", finished.status);
+
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("x.lagtape");
+    fs::write(&path, medium.bytes()).unwrap();
+    let verified = app::verify(&path, true).unwrap().remove(0);
+    let proof = verified.replay.unwrap();
+    assert!(verified.complete && proof.checkpoints > 3, "{proof:?}");
+    assert_eq!((proof.proven, proof.first_difference), (proof.checkpoints, None));
+    // Without checkpoints for all of it, a quick look reads the records.
+    let quick = AnalyzeOptions { quick: true, ..AnalyzeOptions::default() };
+    let [quick, whole] = [quick, AnalyzeOptions::default()].map(|options| {
+        let analysis = app::analyze(&path, &options).unwrap();
+        (analysis.lag, analysis.verdict)
+    });
+    assert_eq!(quick, whole);
 }
 
 #[test]

@@ -166,7 +166,7 @@ impl ObservedSession {
         let session = self.session;
         let mut captures = Vec::new();
         if let Some(capture) = capture.take() {
-            let finished = capture.finish(at, reason.clone(), &mut |record| engine.handle(record));
+            let finished = capture.finish(at, reason.clone(), engine);
             finished.news.iter().for_each(|news| pass_on(session, news, notify));
             if let Some(sentence) = finished.failure {
                 notify(ProxyNotice::Trouble { session: Some(session), sentence });
@@ -239,9 +239,9 @@ impl Recording {
             return;
         };
         let engine = &mut self.engine;
-        match create(captures, &header, &mut |record| engine.handle(record)) {
+        match create(captures, &header, engine) {
             Ok(mut capture) => {
-                capture.clock(at, utc, &mut |record| engine.handle(record));
+                capture.clock(at, utc, engine);
                 let first = capture.first().map(Path::to_owned);
                 let path = capture.path().to_owned();
                 notify(ProxyNotice::Recording { session, capture: path, first });
@@ -259,7 +259,7 @@ impl Recording {
         let Recording { engine, capture, seq, .. } = self;
         match capture {
             Some(capture) => {
-                capture.offer(at, 0, body, &mut |record| engine.handle(record));
+                capture.offer(at, 0, body, engine);
             }
             None => {
                 engine.handle(&Record { seq: *seq, t: at, conn: 0, body });
@@ -272,8 +272,7 @@ impl Recording {
         let Recording { engine, capture, seq, .. } = self;
         match capture {
             Some(capture) => {
-                let see = &mut |record: &Record<'_>| engine.handle(record);
-                capture.lose_messages(at, (messages, bytes), LOST, see);
+                capture.lose_messages(at, (messages, bytes), LOST, engine);
             }
             None => {
                 let gap = Gap { first_seq: *seq, count: messages, bytes, reason: LOST.to_owned() };
@@ -321,7 +320,7 @@ fn closed(engine: &Engine) -> Option<String> {
 fn create(
     captures: &SessionCaptures,
     header: &Header,
-    see: &mut dyn FnMut(&Record<'_>),
+    engine: &mut Engine,
 ) -> anyhow::Result<Recorder> {
     let SessionCaptures { folder, layout, sync } = captures;
     let options = |name: String| RecorderOptions {
@@ -340,7 +339,7 @@ fn create(
         }
     };
     let free = options.iter().position(|options| options.check().is_ok()).unwrap_or_default();
-    Recorder::create(options.swap_remove(free), clock::random_marker(), header.clone(), see)
+    Recorder::create(options.swap_remove(free), clock::random_marker(), header.clone(), engine)
 }
 
 fn header_of(opening: SessionOpening, config: Option<String>) -> Header {

@@ -1,9 +1,9 @@
 //! Files as the recorder writes them: short writes completed, interruptions ignored, checkpoints put
 //! between the records, and synced as the policy says.
 //!
-//! A checkpoint describes what precedes it in its own file, so each file has a checkpointer. It runs
-//! on the writing thread, where no session waits for it, and sees each record once and in order,
-//! however often the disk fails in between. A file that a failing disk cuts short has no end record;
+//! A checkpoint describes what precedes it in its own file, so each file has a checkpointer, unless its
+//! bytes come with checkpoints. It runs on the writing thread, where no session waits for it, and sees
+//! each record once and in order, however often the disk fails in between. A file that a failing disk cuts short has no end record;
 //! readers treat it like any other that was cut.
 
 use std::fs::{File, OpenOptions};
@@ -11,7 +11,6 @@ use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use crate::capture::SyncMarker;
 use crate::checkpoint::Checkpointer;
 use crate::edge::lock::lock;
 
@@ -84,7 +83,8 @@ pub(super) struct OpenFile {
     disk: Box<dyn Disk>,
     policy: SyncPolicy,
     unsynced: bool,
-    /// `None` once it could not read a record: the rest of the file then has no checkpoints.
+    /// `None` where checkpoints come with the bytes, and once it could not read a record: the rest of the
+    /// file then has none.
     checkpointer: Option<Checkpointer>,
     /// Bytes that the checkpointer has seen and the disk has not taken.
     followed: usize,
@@ -95,13 +95,17 @@ pub(super) struct OpenFile {
 }
 
 impl OpenFile {
-    /// Begins a capture with this marker.
-    pub fn new(disk: Box<dyn Disk>, policy: SyncPolicy, marker: SyncMarker) -> Self {
+    /// Begins a capture.
+    pub fn new(
+        disk: Box<dyn Disk>,
+        policy: SyncPolicy,
+        checkpointer: Option<Checkpointer>,
+    ) -> Self {
         OpenFile {
             disk,
             policy,
             unsynced: false,
-            checkpointer: Some(Checkpointer::new(marker)),
+            checkpointer,
             followed: 0,
             checkpoint: Vec::new(),
             written: 0,

@@ -16,6 +16,7 @@ use super::options::{RecorderOptions, RingOptions};
 use super::queue::RecordQueue;
 use super::writer::FileSink;
 use crate::capture::{Body, ReadStep, Reader, Record, SyncMarker, Writer};
+use crate::checkpoint::Checkpointer;
 use crate::diagnosis::Diagnosis;
 use crate::edge::clock;
 use crate::flight::{
@@ -320,7 +321,8 @@ impl Incident {
                 created => {
                     let disk = created?;
                     queue.change_files(|files| files.push(self.path.clone()));
-                    return Ok(OpenFile::new(disk, options.sync, self.marker));
+                    let checkpointer = Some(Checkpointer::new(self.marker));
+                    return Ok(OpenFile::new(disk, options.sync, checkpointer));
                 }
             }
         }

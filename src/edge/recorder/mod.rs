@@ -2,14 +2,17 @@
 //!
 //! The caller's thread encodes records into a bounded buffer, and a thread of the recorder writes them.
 //! [`FileLayout`] says to what: one file, parts, or a ring in memory that becomes a file when something
-//! happens. `see` is called for every record that the files will hold, so that an engine sees the same.
+//! happens. A [`Witness`] sees every record that the files will hold. If it is an engine that reads the
+//! audio in any case, the checkpoints of a single file say what that engine knows, and prove to whoever
+//! verifies the file that live equals offline; other files have an engine on the writing thread.
 //!
 //! Records that do not fit into the buffer are counted, and a gap record stands for them as soon as
 //! there is room again:
 //! - When the disk is too slow, the engine does not see them either, and gets the gap. Live equals
 //!   offline.
 //! - When the disk fails, measuring goes on: the engine sees them, and the gap when it is written. The
-//!   capture then lacks what its gaps say, compared to the live report.
+//!   capture then lacks what its gaps say, compared to the live report, and has no more checkpoints if
+//!   that engine made them.
 //!
 //! Several connections can share a recorder; each record names its own.
 
@@ -34,7 +37,10 @@ use std::thread::JoinHandle;
 use anyhow::{Context, Result};
 
 use crate::capture::{Body, Clock, Gap, Header, Message, Record, SyncMarker, Writer};
+use crate::checkpoint::{CheckpointLog, Checkpointer};
+use crate::engine::Engine;
 use crate::flight::TriggerReason;
+use crate::peer::client::Client;
 use crate::time::Nanos;
 use disk::OpenFile;
 use incidents::Incidents;
@@ -51,14 +57,56 @@ pub use options::{
 pub use quota::Quota;
 pub use trigger::ManualTrigger;
 
+/// Who sees the records that the files will hold.
+pub trait Witness {
+    /// Gets the next one.
+    fn see(&mut self, record: &Record<'_>);
+
+    /// The engine that has seen all of them, if there is one.
+    fn engine(&self) -> Option<&Engine> {
+        None
+    }
+}
+
+impl<F: FnMut(&Record<'_>)> Witness for F {
+    fn see(&mut self, record: &Record<'_>) {
+        self(record);
+    }
+}
+
+/// Nobody looks.
+impl Witness for () {
+    fn see(&mut self, _: &Record<'_>) {}
+}
+
+impl Witness for Engine {
+    fn see(&mut self, record: &Record<'_>) {
+        self.handle(record);
+    }
+
+    fn engine(&self) -> Option<&Engine> {
+        Some(self)
+    }
+}
+
+impl Witness for Client {
+    fn see(&mut self, record: &Record<'_>) {
+        Client::see(self, record);
+    }
+
+    fn engine(&self) -> Option<&Engine> {
+        Some(Client::engine(self))
+    }
+}
+
 /// What became of a record that was offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taken {
     /// It is written, or waits to be written.
     Kept,
-    /// The disk fails and the buffer is full: `see` got it, and the file will lack it.
+    /// The disk fails and the buffer is full: the witness got it, and the file will lack it.
     Shown,
-    /// The buffer is full: neither `see` nor the file gets it.
+    /// The buffer is full: neither the witness nor the file gets it.
     Lost,
 }
 
@@ -70,6 +118,8 @@ pub struct Recorder {
     queue: Arc<RecordQueue>,
     thread: Option<JoinHandle<()>>,
     writer: Writer,
+    /// Where the witness's engine makes the checkpoints.
+    checkpoints: Option<CheckpointLog>,
     seq: u64,
     loss: Option<LostRecords>,
 }
@@ -101,10 +151,10 @@ impl Recorder {
         options: RecorderOptions,
         marker: SyncMarker,
         header: Header,
-        see: &mut dyn FnMut(&Record<'_>),
+        witness: &mut dyn Witness,
     ) -> Result<Recorder> {
         options.check()?;
-        Self::start(options, Box::new(FileSystem), marker, header, see)
+        Self::start(options, Box::new(FileSystem), marker, header, witness)
     }
 
     /// Begins a recording in a store of any kind.
@@ -113,12 +163,15 @@ impl Recorder {
         store: Box<dyn Store>,
         marker: SyncMarker,
         header: Header,
-        see: &mut dyn FnMut(&Record<'_>),
+        witness: &mut dyn Witness,
     ) -> Result<Recorder> {
         let (shown, first) = (options.shown(), options.first());
         let (sync, retry, queue_bytes) = (options.sync, options.retry, options.queue_bytes);
         let queue = Arc::new(RecordQueue::new(queue_bytes));
-        let sink = sink(options, store, marker, &queue)
+        let makes_checkpoints = options.layout == FileLayout::Whole
+            && witness.engine().is_some_and(Engine::makes_checkpoints);
+        let checkpoints = makes_checkpoints.then(|| CheckpointLog::new(marker));
+        let sink = sink(options, store, marker, checkpoints.is_none(), &queue)
             .with_context(|| format!("cannot write {}", shown.display()))?;
         let what = shown.display().to_string();
         let thread = WriterThread { sink, sync, retry, what };
@@ -133,11 +186,12 @@ impl Recorder {
             queue,
             thread: Some(thread),
             writer: Writer::new(marker),
+            checkpoints,
             seq: 0,
             loss: None,
         };
         let start = header.start;
-        recorder.offer(start, 0, Body::Header(header), see);
+        recorder.offer(start, 0, Body::Header(header), witness);
         Ok(recorder)
     }
 
@@ -154,13 +208,13 @@ impl Recorder {
     }
 
     /// Records a message of the session.
-    pub fn message(&mut self, t: Nanos, message: Message<'_>, see: &mut dyn FnMut(&Record<'_>)) {
-        self.offer(t, 0, Body::Message(message), see);
+    pub fn message(&mut self, t: Nanos, message: Message<'_>, witness: &mut dyn Witness) {
+        self.offer(t, 0, Body::Message(message), witness);
     }
 
     /// Records a reading of both clocks.
-    pub fn clock(&mut self, t: Nanos, utc: String, see: &mut dyn FnMut(&Record<'_>)) {
-        self.offer(t, 0, Body::Clock(Clock { monotonic: t, utc }), see);
+    pub fn clock(&mut self, t: Nanos, utc: String, witness: &mut dyn Witness) {
+        self.offer(t, 0, Body::Clock(Clock { monotonic: t, utc }), witness);
     }
 
     /// Records anything. Never waits for the disk.
@@ -169,17 +223,18 @@ impl Recorder {
         t: Nanos,
         conn: u32,
         body: Body<'_>,
-        see: &mut dyn FnMut(&Record<'_>),
+        witness: &mut dyn Witness,
     ) -> Taken {
-        self.close_gap(t, see);
+        self.close_gap(t, witness);
         let record = Record { seq: self.seq, t, conn, body };
         self.seq += 1;
-        if self.loss.is_none() && self.enqueue(&record) {
-            see(&record);
+        if self.loss.is_none() && self.put(&record, witness) {
             return Taken::Kept;
         }
         if self.lose(&record) {
-            see(&record);
+            witness.see(&record);
+            // It knows more than the file will hold.
+            self.checkpoints = None;
             return Taken::Shown;
         }
         Taken::Lost
@@ -191,12 +246,12 @@ impl Recorder {
         t: Nanos,
         (count, bytes): (u64, u64),
         reason: &str,
-        see: &mut dyn FnMut(&Record<'_>),
+        witness: &mut dyn Witness,
     ) -> Taken {
-        self.close_gap(t, see);
+        self.close_gap(t, witness);
         let gap = Gap { first_seq: self.seq, count, bytes, reason: reason.to_owned() };
         self.seq += count;
-        self.offer(t, 0, Body::Gap(gap), see)
+        self.offer(t, 0, Body::Gap(gap), witness)
     }
 
     /// Writes what a ring holds to a file, now. Other recordings have everything in theirs already.
@@ -232,17 +287,12 @@ impl Recorder {
 
     /// Writes the end record and waits for the disk, so that a slow one loses nothing at the end. A
     /// failing one is tried once more.
-    pub fn finish(
-        mut self,
-        t: Nanos,
-        reason: String,
-        see: &mut dyn FnMut(&Record<'_>),
-    ) -> Finished {
+    pub fn finish(mut self, t: Nanos, reason: String, witness: &mut dyn Witness) -> Finished {
         self.queue.wait_for_room(self.loss.is_some());
-        self.close_gap(t, see);
+        self.close_gap(t, witness);
         self.queue.wait_for_room(false);
         let end = self.writer.end(Some(reason));
-        self.offer(t, 0, Body::End(end), see);
+        self.offer(t, 0, Body::End(end), witness);
         self.close();
         let mut status = self.status();
         // What still waits is not going to be written.
@@ -260,21 +310,20 @@ impl Recorder {
     }
 
     /// Writes a gap record for what was lost, if there is room by now.
-    fn close_gap(&mut self, t: Nanos, see: &mut dyn FnMut(&Record<'_>)) {
+    fn close_gap(&mut self, t: Nanos, witness: &mut dyn Witness) {
         let Some(LostRecords { first_seq, count, bytes, reason }) = self.loss.clone() else {
             return;
         };
         let gap = Gap { first_seq, count, bytes, reason };
         let record = Record { seq: self.seq, t, conn: 0, body: Body::Gap(gap) };
-        if self.enqueue(&record) {
+        if self.put(&record, witness) {
             self.loss = None;
             self.seq += 1;
             self.queue.notify(RecorderNotice::Gap { records: count, bytes });
-            see(&record);
         }
     }
 
-    /// Counts a record that did not fit; returns whether `see` gets it nevertheless.
+    /// Counts a record that did not fit; returns whether the witness gets it nevertheless.
     fn lose(&mut self, record: &Record<'_>) -> bool {
         let failing = self.queue.failing();
         let (first_seq, count, bytes) = match &record.body {
@@ -296,15 +345,29 @@ impl Recorder {
         failing.is_some()
     }
 
-    /// Encodes a record for the writing thread, if there is room.
-    fn enqueue(&mut self, record: &Record<'_>) -> bool {
-        let writer = &mut self.writer;
-        self.queue.offer(self.loss.is_some(), |out| {
+    /// Encodes a record for the writing thread, after the checkpoint that is due before it, and shows it to
+    /// the witness, if there is room.
+    fn put(&mut self, record: &Record<'_>, witness: &mut dyn Witness) -> bool {
+        let Recorder { writer, checkpoints, .. } = self;
+        let mut len = 0;
+        let is_taken = self.queue.offer(self.loss.is_some(), |out| {
+            if let Some((log, engine)) = checkpoints.as_mut().zip(witness.engine()) {
+                log.before(record, engine, out);
+            }
+            let begins_at = out.len();
             if record.seq == 0 {
                 writer.begin(out);
             }
             writer.write(record, out);
-        })
+            len = out.len() - begins_at;
+        });
+        if is_taken {
+            witness.see(record);
+            if let Some((log, engine)) = checkpoints.as_mut().zip(witness.engine()) {
+                log.after(record, len, engine);
+            }
+        }
+        is_taken
     }
 
     fn close(&mut self) {
@@ -322,17 +385,20 @@ impl Drop for Recorder {
     }
 }
 
+/// What the records go to. The sinks of several files make checkpoints in any case.
 fn sink(
     options: RecorderOptions,
     mut store: Box<dyn Store>,
     marker: SyncMarker,
+    with_checkpoints: bool,
     queue: &RecordQueue,
 ) -> io::Result<Box<dyn FileSink>> {
     Ok(match options.layout.clone() {
         FileLayout::Whole => {
             let disk = store.create(&options.path, options.force)?;
             queue.change_files(|files| files.push(options.path));
-            Box::new(WholeFile { file: OpenFile::new(disk, options.sync, marker) })
+            let checkpointer = with_checkpoints.then(|| Checkpointer::new(marker));
+            Box::new(WholeFile { file: OpenFile::new(disk, options.sync, checkpointer) })
         }
         FileLayout::Parts(at) => Box::new(Parts::begin(options, at, store, marker, queue)?),
         FileLayout::Ring(ring) => Box::new(Incidents::new(options, ring, store, marker)),

@@ -18,6 +18,7 @@ use super::writer::FileSink;
 use crate::capture::{
     Body, Header, PackedBuffer, ReadStep, Reader, Record, Records, SyncMarker, Writer,
 };
+use crate::checkpoint::Checkpointer;
 use crate::engine::{Engine, Options};
 use crate::flight::{PART_KEY, SplitAt, TriggerReason};
 use crate::time::Nanos;
@@ -62,7 +63,11 @@ impl Parts {
         queue: &RecordQueue,
     ) -> io::Result<Parts> {
         let first = part_path(&options.path, 1);
-        let file = OpenFile::new(store.create(&first, options.force)?, options.sync, marker);
+        let file = OpenFile::new(
+            store.create(&first, options.force)?,
+            options.sync,
+            Some(Checkpointer::new(marker)),
+        );
         queue.change_files(|files| files.push(first));
         if options.force {
             remove_old_parts(&options.path)?;
@@ -109,7 +114,8 @@ impl Parts {
         self.file.sync_as_agreed()?;
         let path = part_path(&self.options.path, self.number + 1);
         let disk = self.store.create(&path, self.options.force)?;
-        self.file = OpenFile::new(disk, self.options.sync, self.part.marker);
+        self.file =
+            OpenFile::new(disk, self.options.sync, Some(Checkpointer::new(self.part.marker)));
         self.number += 1;
         self.is_full = false;
         self.out.clear();

@@ -166,7 +166,7 @@ impl Recording {
         let payload = vec![0; len];
         let message = Message::new(Direction::ServerToClient, Opcode::Binary, &payload);
         let Recording { recorder, seen, engine, .. } = self;
-        recorder.offer(t, 0, Body::Message(message), &mut |record| {
+        recorder.offer(t, 0, Body::Message(message), &mut |record: &Record<'_>| {
             seen.push(shape(record));
             engine.handle(record);
         })
@@ -181,7 +181,7 @@ impl Recording {
     fn finish(self, t: Nanos) -> (Finished, Vec<String>, Engine) {
         let Recording { recorder, mut seen, mut engine, mut news } = self;
         news.extend(recorder.news());
-        let mut finished = recorder.finish(t, "done".to_owned(), &mut |record| {
+        let mut finished = recorder.finish(t, "done".to_owned(), &mut |record: &Record<'_>| {
             seen.push(shape(record));
             engine.handle(record);
         });
@@ -332,7 +332,7 @@ fn incident_in(folder: &Path, t: Nanos) -> Recording {
     let layout = FileLayout::Ring(RingOptions { quota, ..ring });
     let options = RecorderOptions { layout, ..RecorderOptions::new(folder.join("live.lagtape")) };
     let header = Header::new("test", t);
-    let recorder = Recorder::create(options, MARKER, header, &mut |_| ()).unwrap();
+    let recorder = Recorder::create(options, MARKER, header, &mut ()).unwrap();
     let (seen, engine) = (Vec::new(), Engine::new(Options::default()));
     let mut recording = Recording { recorder, seen, engine, news: Vec::new() };
     recording.offer(t, 9);
@@ -413,8 +413,8 @@ fn parts_of_an_earlier_recording_are_refused_or_replaced_together() {
     }
     fs::write(at("live-007.lagtape"), "notes").unwrap();
     let header = Header::new("test", Nanos(0));
-    let recorder = Recorder::create(options(true), MARKER, header, &mut |_| ()).unwrap();
-    let finished = recorder.finish(Nanos(1), "done".to_owned(), &mut |_| ());
+    let recorder = Recorder::create(options(true), MARKER, header, &mut ()).unwrap();
+    let finished = recorder.finish(Nanos(1), "done".to_owned(), &mut ());
     assert_eq!((finished.failure, finished.files), (None, vec![at("live-001.lagtape")]));
     assert!(!at("live-003.lagtape").exists());
     let is_there = |name: &&str| at(name).exists();
@@ -537,7 +537,7 @@ fn a_gap_that_is_lost_counts_with_what_it_stands_for() {
     while recording.offer(Nanos(1), 300) == Taken::Kept {}
     let gap = Gap { first_seq: 99, count: 5, bytes: 50, reason: "elsewhere".to_owned() };
     let lost = recording.recorder.status().lost;
-    assert_eq!(recording.recorder.offer(Nanos(2), 0, Body::Gap(gap), &mut |_| ()), Taken::Lost);
+    assert_eq!(recording.recorder.offer(Nanos(2), 0, Body::Gap(gap), &mut ()), Taken::Lost);
     assert_eq!((lost, recording.recorder.status().lost), (1, 7));
     drop(permit);
     let (finished, _, engine) = recording.finish(Nanos(3));

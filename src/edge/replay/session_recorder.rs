@@ -35,8 +35,8 @@ impl SessionRecorder {
         let name = options.capture.file_name().unwrap_or_default();
         header.metadata.insert("replay_of".to_owned(), name.to_string_lossy().into_owned());
         let marker = clock::random_marker();
-        let mut recorder = Recorder::create(recorder, marker, header, &mut |_| ())?;
-        recorder.clock(now, utc, &mut |_| ());
+        let mut recorder = Recorder::create(recorder, marker, header, &mut ())?;
+        recorder.clock(now, utc, &mut ());
         Ok(SessionRecorder { recorder: Some(recorder) })
     }
 
@@ -67,7 +67,7 @@ impl SessionRecorder {
 
     fn put(&mut self, now: Nanos, message: RecordedMessage<'_>) {
         if let Some(recorder) = &mut self.recorder {
-            recorder.message(now, message, &mut |_| ());
+            recorder.message(now, message, &mut ());
         }
     }
 
@@ -80,7 +80,7 @@ impl SessionRecorder {
     pub fn finish(self, ended: Nanos, reason: String) -> (Option<PathBuf>, Option<String>) {
         let Some(recorder) = self.recorder else { return (None, None) };
         let path = recorder.path().to_owned();
-        let finished = recorder.finish(ended, reason, &mut |_| ());
+        let finished = recorder.finish(ended, reason, &mut ());
         (Some(path), finished.failure)
     }
 }

@@ -162,7 +162,7 @@ fn full_at(session: &[u8], room: usize, then: impl FnOnce(&Medium)) -> Vec<u8> {
             let store = Box::new(medium.clone());
             let header = header.clone();
             recorder =
-                Some(Recorder::start(options.clone(), store, MARKER, header, &mut |_| ()).unwrap());
+                Some(Recorder::start(options.clone(), store, MARKER, header, &mut ()).unwrap());
         }
         (Body::End(end), _) => {
             let recorder = recorder.take().unwrap();
@@ -172,10 +172,10 @@ fn full_at(session: &[u8], room: usize, then: impl FnOnce(&Medium)) -> Vec<u8> {
             if let Some(then) = then.take() {
                 then(&medium);
             }
-            recorder.finish(record.t, end.reason.clone().unwrap(), &mut |_| ());
+            recorder.finish(record.t, end.reason.clone().unwrap(), &mut ());
         }
         (body, Some(recorder)) => {
-            recorder.offer(record.t, record.conn, body.clone(), &mut |_| ());
+            recorder.offer(record.t, record.conn, body.clone(), &mut ());
         }
         (_, None) => panic!("a session begins with its header"),
     });
