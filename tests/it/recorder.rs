@@ -15,7 +15,9 @@ use lagtape::capture::{
     Body, Direction, Ending, Gap, Header, Kind, Message, Opcode, Record, Records, SyncMarker,
 };
 use lagtape::edge::recorder::RecorderNotice as Notice;
-use lagtape::edge::recorder::{Disk, Recorder, RecorderOptions, Store, SyncPolicy, Taken};
+use lagtape::edge::recorder::{
+    Disk, Recorder, RecorderOptions, RecorderStatus, Store, SyncPolicy, Taken,
+};
 use lagtape::engine::{Engine, Options};
 use lagtape::time::Nanos;
 use tempfile::TempDir;
@@ -315,7 +317,7 @@ fn what_a_failing_disk_lacks_is_in_no_checkpoint() {
     let session = &simulated_bytes("healthy", 1, 12);
     let mut engine = Engine::new(Options { audio_crc: true, ..Options::default() });
     let options = RecorderOptions {
-        queue_bytes: 1_000_000,
+        queue_bytes: 100_000,
         retry: Duration::from_millis(1),
         ..RecorderOptions::new("x")
     };
@@ -334,12 +336,15 @@ fn what_a_failing_disk_lacks_is_in_no_checkpoint() {
         match recorder.offer(t, 0, body, &mut engine) {
             Taken::Shown => shown += 1,
             Taken::Lost => panic!("a disk that fails does not stop the measuring"),
-            Taken::Kept if !is_full => {
-                while recorder.status().waiting_bytes > 0 {
+            Taken::Kept => {
+                let is_done = |status: RecorderStatus| match is_full {
+                    true => status.failing.is_some(),
+                    false => status.waiting_bytes == 0,
+                };
+                while !is_done(recorder.status()) {
                     std::thread::yield_now();
                 }
             }
-            Taken::Kept => {}
         }
     }
     let finished = recorder.finish(Nanos(20_000_000_000), "done".to_owned(), &mut engine);
