@@ -103,6 +103,13 @@ pub struct RecordVerb {
 }
 
 impl RecordVerb {
+    /// What of the script the session is not going to show.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let run_for = self.run_for.into_iter();
+        run_for.flat_map(|it| self.script.iter().filter_map(move |op| op.left_out(it))).collect()
+    }
+
     /// A plain recording of that server.
     #[must_use]
     pub fn new(url: String) -> Self {

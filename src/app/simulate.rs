@@ -16,7 +16,7 @@ use crate::peer::client::{ClientOptions, DEFAULT_PING_EVERY, Dialect};
 use crate::peer::client_model::ClientModel;
 use crate::peer::hands::knob_turns;
 use crate::peer::incident::{ClientSetup, Injection, Trouble};
-use crate::peer::script::ScriptedOp;
+use crate::peer::script::{ROOM_S, ScriptedOp};
 use crate::peer::server::{BUILT_IN, ServerOptions, ServerSource, TooLong};
 use crate::peer::simulation::{SimulationOptions, simulate as run};
 use crate::report::{Analysis, CaptureDescription};
@@ -133,15 +133,7 @@ impl SimulateVerb {
                 None
             }
         };
-        let late = self.script.iter().filter(|scripted| scripted.at >= self.run_for);
-        let late = late.map(|scripted| {
-            let at_s = scripted.at.seconds();
-            format!(
-                "an op of {at_s} s after the initial buffer is left out, since the session is over \
-                 after {end_s} s; write --for {}s",
-                at_s.ceil() + ROOM_S
-            )
-        });
+        let late = self.script.iter().filter_map(|scripted| scripted.left_out(self.run_for));
         self.trouble.injections().into_iter().filter_map(warn).chain(late).collect()
     }
 
@@ -171,8 +163,6 @@ impl SimulateVerb {
 
 /// Without a knob being turned for so long, and one loop more, the server stops.
 const IDLE_AFTER_S: f64 = 20.0;
-/// Enough of a session after an onset to see what comes of it, in seconds.
-const ROOM_S: f64 = 15.0;
 
 /// A configuration that has the server load `fixture`; `further` fields win.
 pub(super) fn fixture_config(fixture: &str, further: Map<String, Value>) -> Map<String, Value> {

@@ -7,12 +7,30 @@ use std::str::FromStr;
 use crate::capture::Marker;
 use crate::time::{Offset, Span};
 
+/// Enough of a session after something in it to see what comes of that, in seconds.
+pub const ROOM_S: f64 = 15.0;
+
 /// One thing that the listener does.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScriptedOp {
     /// When, from the initial buffer on.
     pub at: Span,
     pub op: Marker,
+}
+
+impl ScriptedOp {
+    /// Why a session that is over so long after the initial buffer lacks it, if it does.
+    #[must_use]
+    pub fn left_out(&self, run_for: Span) -> Option<String> {
+        let (at_s, end_s) = (self.at.seconds(), run_for.seconds());
+        (self.at >= run_for).then(|| {
+            format!(
+                "an op of {at_s} s after the initial buffer is left out, since the session is over \
+                 after {end_s} s; write --for {}s",
+                at_s.ceil() + ROOM_S
+            )
+        })
+    }
 }
 
 /// Why a text is not a [`ScriptedOp`].
@@ -94,5 +112,12 @@ mod tests {
         check_refused("6s:pause=1", "it takes no value");
         check_refused("6s:rate=NaN", "a rate is a number such as 0.98");
         check_refused("6s:jump", "there is no such op");
+    }
+    #[test]
+    fn an_op_that_comes_when_the_session_is_over_is_told() {
+        let op: ScriptedOp = "6500ms:pause".parse().unwrap();
+        assert_eq!(op.left_out(Span(6_500_000_001)), None);
+        let told = op.left_out(Span(6_500_000_000)).unwrap();
+        assert!(told.starts_with("an op of 6.5 s") && told.ends_with("write --for 22s"), "{told}");
     }
 }

@@ -173,6 +173,9 @@ impl ClientArgs {
 pub fn run(args: &RecordArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Outcome> {
     let (notices, received) = mpsc::channel();
     let verb = RecordVerb { notices: Some(notices), ..args.verb() };
+    for warning in verb.warnings() {
+        stderr.say(&warning);
+    }
     let trigger = matches!(verb.keeping, FileLayout::Ring(_)).then(|| verb.trigger.clone());
     let mut display =
         RecordingDisplay::new(stderr, verb.run_for).with_notices(received, args.status_every);
