@@ -49,6 +49,14 @@ impl TableTarget {
             && !self.out.is_dir()
     }
 
+    /// The name of the folder in which the files are until they are whole.
+    fn unfinished(&self) -> String {
+        match self.is_file() {
+            true => format!("{UNFINISHED}-{}", self.out.file_name().unwrap_or_default().display()),
+            false => UNFINISHED.to_owned(),
+        }
+    }
+
     /// The folder, and the file of each table.
     fn places(&self) -> Result<(PathBuf, Vec<PathBuf>)> {
         if !self.is_file() {
@@ -125,44 +133,18 @@ impl TableFiles {
         let (folder, places) = target.places()?;
         let writing = || format!("cannot write into {}", folder.display());
         fs::create_dir_all(&folder).with_context(writing)?;
-        let name = match target.is_file() {
-            true => {
-                format!("{UNFINISHED}-{}", target.out.file_name().unwrap_or_default().display())
-            }
-            false => UNFINISHED.to_owned(),
-        };
-        let unfinished = folder.join(name);
+        let unfinished = folder.join(target.unfinished());
         let was_there = unfinished.is_dir();
         fs::create_dir_all(&unfinished).with_context(writing)?;
         let lock = locked(&unfinished, &target.out)?;
         let of = fingerprint(captures, target, verb);
-        let before = was_there.then(|| progress(&unfinished)).transpose()?.flatten();
-        let before = match (before, target.resume) {
-            (Some(before), true) => {
-                ensure!(
-                    before.of == of,
-                    "the run that was ended in {} had other captures or other options; give the same \
-                     again, or --force without --resume to begin anew",
-                    target.out.display()
-                );
-                Some(before)
-            }
-            (Some(_), false) if !target.force => bail!(
-                "a run into {} was ended before it was done; --resume goes on with it, --force begins anew",
-                target.out.display()
-            ),
-            _ => None,
-        };
-        if let Some(odd) = places.iter().find(|place| place.exists() && !place.is_file()) {
-            bail!("{} is not a plain file; name another place to write to", odd.display());
-        }
+        let before = if was_there { earlier_run(target, &unfinished, of)? } else { None };
         let is_placing = before.as_ref().is_some_and(|before| before.finished);
-        let there = places.iter().find(|place| place.exists());
-        if let Some(there) = there.filter(|_| !target.force && !is_placing) {
+        if let Err(taken) = refuse_taken(&places, target.force || is_placing) {
             if !was_there {
                 let _ = fs::remove_dir_all(&unfinished);
             }
-            bail!("{} exists already; use --force to replace it", there.display());
+            return Err(taken);
         }
         let states = before.as_ref().map_or_else(
             || vec![FileState::default(); places.len()],
@@ -358,6 +340,36 @@ fn progress(unfinished: &Path) -> Result<Option<Progress>> {
     let text = files::read_text(&path, MAX_PROGRESS_LEN)?;
     let broken = || format!("{} is not what a run wrote; --force begins anew", path.display());
     serde_json::from_str(&text).with_context(broken).map(Some)
+}
+
+/// The run that was ended before it was done, where this one goes on with it.
+fn earlier_run(target: &TableTarget, unfinished: &Path, of: u64) -> Result<Option<Progress>> {
+    let out = target.out.display();
+    match progress(unfinished)? {
+        Some(before) if target.resume => {
+            ensure!(
+                before.of == of,
+                "the run that was ended in {out} had other captures or other options; give the same \
+                 again, or --force without --resume to begin anew"
+            );
+            Ok(Some(before))
+        }
+        Some(_) if !target.force => bail!(
+            "a run into {out} was ended before it was done; --resume goes on with it, --force begins anew"
+        ),
+        _ => Ok(None),
+    }
+}
+
+/// Fails where files cannot be put, because of what is there.
+fn refuse_taken(places: &[PathBuf], may_replace: bool) -> Result<()> {
+    if let Some(odd) = places.iter().find(|place| place.exists() && !place.is_file()) {
+        bail!("{} is not a plain file; name another place to write to", odd.display());
+    }
+    match places.iter().find(|place| place.exists() && !may_replace) {
+        Some(there) => bail!("{} exists already; use --force to replace it", there.display()),
+        None => Ok(()),
+    }
 }
 
 /// A number that tells runs apart: by their captures with lengths and times, and by how they are read.
