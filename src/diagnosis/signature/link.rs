@@ -143,7 +143,9 @@ fn judged(view: &View, paces: &[Step], stretch: Stretch) -> Option<Suspect> {
     let records = [records.first(), records.last()].into_iter().flatten().map(|it| it.seq);
     let acknowledges = view.reports.iter().any(|it| it.acknowledged.is_some());
     let fresh = come_fresh(view, paces, stretch, rate);
-    let has_room = fresh && acknowledges && has_reports && generated >= GENERATED;
+    // Who sheds leaves out slices of all the stretch, and not of moments of it.
+    let sheds = generated >= GENERATED && share <= CAME;
+    let has_room = fresh && acknowledges && has_reports && sheds;
     if has_room && stretch.len_s() < SHED_FOR_S {
         return None;
     }

@@ -146,3 +146,17 @@ fn regions_that_were_asked_for_and_shed_are_told_from_a_link_that_is_thin() {
     let thin = diagnosed("thin-link:down=90KB/s,at=6", &AnalyzeOptions::default());
     assert_eq!(classes_of(&thin), ["bandwidth-deficit"]);
 }
+
+/// Half of what two channels need: slices come one behind the other for all of the session, and the few that
+/// lack beside what it was used to are not what a server leaves out.
+#[test]
+fn a_link_that_is_far_too_thin_is_no_server_that_sheds() {
+    let folder = TempDir::new().unwrap();
+    for down in ["90KB/s", "150KB/s", "200KB/s"] {
+        let trouble = format!("transport-lead-oscillation:down={down}");
+        let out = folder.path().join(down.replace('/', "-"));
+        let verb = SimulateVerb { channels: 2, out, ..verb(&trouble, ClientModel::Lagtape, 20) };
+        let diagnosis = app::simulate(&verb).unwrap().diagnosis;
+        assert_eq!(classes_of(&diagnosis), ["bandwidth-deficit"], "{down}: {diagnosis:#?}");
+    }
+}
