@@ -12,7 +12,8 @@ use serde_json::{Map, Value};
 
 use crate::capture::{Direction, Expectation, Message, Opcode, SessionPhase, SessionState};
 use crate::wire::json::JsonError;
-use crate::wire::message::{self, ClientText, Params, Ready, ServerText, channels_of, kind_of};
+use crate::wire::message::{ClientText, Params, Ready, ServerText, channels_of, kind_of};
+use crate::wire::reader::TextReader;
 use crate::wire::slice::{Coding, HEADER_LEN, SliceHeader};
 
 /// Stems one `stem_assets` may announce; a longer list is cut here.
@@ -90,6 +91,7 @@ pub struct Interpreter {
     /// The session's, or until `ready` the one that spoke last.
     connection: Option<u32>,
     phase: SessionPhase,
+    texts: TextReader,
     expected: VecDeque<Expectation>,
     /// Records are missing, so that what was announced may have come, or never been announced.
     doubtful: bool,
@@ -188,7 +190,7 @@ impl Interpreter {
         if std::mem::take(&mut self.awaits_pcm) && !self.doubtful {
             self.contradiction = Some(Contradiction::TextForPcm);
         }
-        match message::client_text(text) {
+        match self.texts.client_text(text) {
             Ok(ClientText::Params(params)) => Event::Tick(params),
             Ok(ClientText::Command(fields)) => {
                 self.awaits_pcm = announces_pcm(&fields);
@@ -200,7 +202,7 @@ impl Interpreter {
 
     fn server_text<'a>(&mut self, payload: &[u8]) -> Event<'a> {
         let read = match std::str::from_utf8(payload) {
-            Ok(text) => message::server_text(text),
+            Ok(text) => self.texts.server_text(text),
             Err(error) => Err(JsonError::NotJson(error.to_string())),
         };
         match self.phase {
