@@ -12,11 +12,36 @@ use serde::de::IgnoredAny;
 use super::json::JsonError;
 use super::message::{ClientText, Params, ServerText, client_text, server_text};
 
-/// How a report begins whose knobs come first: as JavaScript and Rust write it, and as Python does.
-const OPENINGS: [&str; 2] = [r#"{"type":"params","raw":"#, r#"{"type": "params", "raw": "#];
-/// What may follow the knobs, with quotes.
-const NUMBERS: [&str; 4] =
-    [r#""playback_pos""#, r#""client_time""#, r#""slice_bytes_rx""#, r#""slice_lead_s""#];
+/// How a report is spelt that begins with its knobs.
+#[derive(Debug)]
+struct Spelling {
+    opening: &'static str,
+    /// What stands before position, clock, bytes and lead, where they follow the knobs in this order.
+    numbers: [&'static str; 4],
+}
+
+static SPELLINGS: [Spelling; 2] = [
+    // JavaScript's and Rust's.
+    Spelling {
+        opening: r#"{"type":"params","raw":"#,
+        numbers: [
+            r#","playback_pos":"#,
+            r#","client_time":"#,
+            r#","slice_bytes_rx":"#,
+            r#","slice_lead_s":"#,
+        ],
+    },
+    // Python's.
+    Spelling {
+        opening: r#"{"type": "params", "raw": "#,
+        numbers: [
+            r#", "playback_pos": "#,
+            r#", "client_time": "#,
+            r#", "slice_bytes_rx": "#,
+            r#", "slice_lead_s": "#,
+        ],
+    },
+];
 
 /// Longest text of which something is remembered; real ones have less than a kilobyte.
 const MAX_REMEMBERED_LEN: usize = 1 << 16;
@@ -36,7 +61,7 @@ pub struct TextReader {
 #[derive(Debug, Clone)]
 struct ReportHead {
     text: String,
-    knobs_at: usize,
+    spelling: &'static Spelling,
 }
 
 impl TextReader {
@@ -76,37 +101,31 @@ impl TextReader {
 impl ReportHead {
     /// The beginning of a report that was read and has these knobs; `None` where it is spelt unusually.
     fn of(text: &str, knobs: &str) -> Option<ReportHead> {
-        let opening = OPENINGS.into_iter().find(|opening| text.starts_with(opening))?;
-        let is_usual = text[opening.len()..].starts_with(knobs) && text.len() <= MAX_REMEMBERED_LEN;
-        let text = text[..opening.len() + knobs.len()].to_owned();
-        is_usual.then_some(ReportHead { text, knobs_at: opening.len() })
+        let spelling = SPELLINGS.iter().find(|it| text.starts_with(it.opening))?;
+        let len = spelling.opening.len() + knobs.len();
+        let is_usual = text[spelling.opening.len()..].starts_with(knobs);
+        (is_usual && text.len() <= MAX_REMEMBERED_LEN)
+            .then(|| ReportHead { text: text[..len].to_owned(), spelling })
     }
 
-    /// A report that begins like this and goes on with nothing but numbers under known names, each once.
+    /// A report that begins like this and goes on with nothing but numbers.
     fn read<'a>(&self, text: &'a str) -> Option<Params<'a>> {
-        let mut fields = text.strip_prefix(&*self.text)?.strip_suffix('}')?.split(',');
-        if fields.next() != Some("") {
-            return None;
+        let mut rest = text.strip_prefix(&*self.text)?;
+        let mut numbers = [None; 4];
+        for (number, name) in numbers.iter_mut().zip(self.spelling.numbers) {
+            let Some(value) = rest.strip_prefix(name) else { continue };
+            let (literal, _) = split_number(value.as_bytes());
+            *number = Some(serde_json::from_slice(literal).ok()?);
+            rest = &value[literal.len()..];
         }
-        let mut numbers = [None; NUMBERS.len()];
-        for field in fields {
-            let (name, value) = field.split_once(':')?;
-            let name = name.trim_start_matches(' ');
-            let number = &mut numbers[NUMBERS.iter().position(|known| *known == name)?];
-            let value: Option<f64> = serde_json::from_str(value).ok()?;
-            if number.replace(value).is_some() {
-                return None;
-            }
-        }
-        let [playback_pos, client_time, slice_bytes_rx, slice_lead_s] =
-            numbers.map(Option::flatten);
-        Some(Params {
+        let [playback_pos, client_time, slice_bytes_rx, slice_lead_s] = numbers;
+        (rest == "}").then(|| Params {
             playback_pos,
             client_time,
             slice_bytes_rx,
             slice_lead_s,
             asked_for_s: Vec::new(),
-            raw: Some(Cow::Borrowed(&text[self.knobs_at..self.text.len()])),
+            raw: Some(Cow::Borrowed(&text[self.spelling.opening.len()..self.text.len()])),
         })
     }
 }
@@ -125,12 +144,12 @@ fn differ_in_numbers(mut known: &[u8], mut text: &[u8]) -> bool {
         let Some(colon) = known[..same].iter().rposition(|&byte| byte == b':') else {
             return false;
         };
-        let (Some(old), Some(new)) =
-            (number_len(&known[colon + 1..]), number_len(&text[colon + 1..]))
-        else {
+        let (old, behind_old) = split_number(&known[colon + 1..]);
+        let (new, behind_new) = split_number(&text[colon + 1..]);
+        if !is_number(old) || !is_number(new) {
             return false;
-        };
-        (known, text) = (&known[colon + 1 + old..], &text[colon + 1 + new..]);
+        }
+        (known, text) = (behind_old, behind_new);
     }
 }
 
@@ -142,11 +161,15 @@ fn common_len(one: &[u8], other: &[u8]) -> usize {
     from + bytes.take_while(|(one, other)| one == other).count()
 }
 
-/// The length of the number at the beginning of a text, if there is one.
-fn number_len(text: &[u8]) -> Option<usize> {
+/// The bytes at the beginning of a text of which a number may consist, and the rest.
+fn split_number(text: &[u8]) -> (&[u8], &[u8]) {
     let is_other = |byte: &u8| !matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
-    let len = text.iter().position(is_other).unwrap_or(text.len());
-    serde_json::from_slice::<IgnoredAny>(&text[..len]).is_ok().then_some(len)
+    text.split_at(text.iter().position(is_other).unwrap_or(text.len()))
+}
+
+/// Whether such bytes are one.
+fn is_number(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<IgnoredAny>(bytes).is_ok()
 }
 
 #[cfg(test)]
@@ -156,7 +179,7 @@ mod tests {
     use proptest::prelude::*;
 
     /// Pieces of which reports and updates consist, and what could be taken for one.
-    const PIECES: [&str; 46] = [
+    const PIECES: &[&str] = &[
         r#"{"type":"params","raw":"#,
         r#"{"type": "params", "raw": "#,
         r#"{"type":"params_update","params":{"#,
@@ -167,6 +190,12 @@ mod tests {
         r#"{"a":1}"#,
         r#"{"a":NaN}"#,
         r#"{}"#,
+        r#","playback_pos":0.5"#,
+        r#","client_time":12"#,
+        r#","slice_bytes_rx":7"#,
+        r#","slice_lead_s":null"#,
+        r#", "playback_pos": 1e-3"#,
+        r#", "client_time": -1"#,
         r#""playback_pos":"#,
         r#""client_time": "#,
         r#" "slice_bytes_rx":"#,
@@ -250,8 +279,10 @@ mod tests {
     #[test]
     fn usual_texts_are_known_again() {
         let mut reader = TextReader::default();
-        for opening in OPENINGS {
-            let report = format!(r#"{opening}{{"a":1}}, "playback_pos": 0.5}}"#);
+        for Spelling { opening, numbers } in &SPELLINGS {
+            let [position, clock, bytes, lead] = numbers;
+            let report =
+                format!(r#"{opening}{{"a":1}}{position}0.5{clock}1e1{bytes}7{lead}-0.1}}"#);
             assert_eq!(reader.report.as_ref().and_then(|head| head.read(&report)), None);
             let read = reader.client_text(&report).unwrap();
             let again = reader.report.as_ref().and_then(|head| head.read(&report)).unwrap();
@@ -266,7 +297,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_texts(texts in vec(vec(proptest::sample::select(&PIECES[..]), 0..12), 1..8)) {
+        fn any_texts(texts in vec(vec(proptest::sample::select(PIECES), 0..12), 1..8)) {
             check(&texts.iter().map(|pieces| pieces.concat()).collect::<Vec<_>>());
         }
 
@@ -275,11 +306,11 @@ mod tests {
         fn any_texts_that_begin_alike(
             opening in 0..3_usize,
             knobs in prop_oneof![Just(r#"{"a":1}"#), Just("1"), Just(r#""b,:}""#), Just("null")],
-            ends in vec(vec(proptest::sample::select(&PIECES[..]), 0..9), 1..6),
+            ends in vec(vec(proptest::sample::select(PIECES), 0..9), 1..6),
         ) {
             let begin = |rest: String| match opening {
                 2 => format!(r#"{}"n":{knobs}{rest}}}}}"#, PIECES[2]),
-                report => format!("{}{knobs}{rest}}}", OPENINGS[report]),
+                report => format!("{}{knobs}{rest}}}", SPELLINGS[report].opening),
             };
             let first = begin(r#","playback_pos":1"#.to_owned());
             let rest = ends.iter().map(|pieces| begin(pieces.concat()));
