@@ -29,7 +29,11 @@ pub enum Event<'a> {
     /// Text before `ready` that the client skips.
     Skipped,
     /// The server accepted the session.
-    Ready(Ready),
+    Ready {
+        /// What it declares about the audio.
+        declared: Ready,
+        fields: Map<String, Value>,
+    },
     /// The server refused the session.
     Refused {
         /// The error's `code`.
@@ -224,7 +228,7 @@ impl Interpreter {
         match kind_of(&object.fields) {
             Some("ready") => {
                 self.phase = SessionPhase::BeforeBuffer;
-                Event::Ready(Ready::of(&object.fields))
+                Event::Ready { declared: Ready::of(&object.fields), fields: object.fields }
             }
             Some("error") => {
                 self.phase = SessionPhase::Refused;
