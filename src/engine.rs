@@ -340,16 +340,16 @@ impl Engine {
         match event {
             Event::Elsewhere => self.facts.odd(OddityKind::OtherConnection, record),
             Event::Config(text) => self.facts.note_config(text),
-            Event::Ready(ready) => {
-                self.ready = Some(ready);
+            Event::Ready { declared, fields } => {
+                self.ready = Some(declared);
                 self.facts.ending.ready();
-                self.facts.note_ready(message.text());
-                self.family = self.facts.family(self.header.as_ref());
+                let header = self.header.as_ref();
+                self.family = self.facts.note_ready(message.text(), fields, header);
                 if self.family.contradicts {
                     self.facts.odd(OddityKind::OtherFamily, record);
                 }
                 self.facts.refusal = None;
-                if ready.sample_rate != crate::time::DEFAULT_SAMPLE_RATE {
+                if declared.sample_rate != crate::time::DEFAULT_SAMPLE_RATE {
                     self.facts.odd(OddityKind::SampleRate, record);
                 }
             }

@@ -12,7 +12,8 @@ use serde_json::{Map, Value};
 
 use crate::capture::{Direction, Expectation, Message, Opcode, SessionPhase, SessionState};
 use crate::wire::json::JsonError;
-use crate::wire::message::{self, ClientText, Params, Ready, ServerText, channels_of, kind_of};
+use crate::wire::message::{ClientText, Params, Ready, ServerText, channels_of, kind_of};
+use crate::wire::reader::TextReader;
 use crate::wire::slice::{Coding, HEADER_LEN, SliceHeader};
 
 /// Stems one `stem_assets` may announce; a longer list is cut here.
@@ -28,7 +29,11 @@ pub enum Event<'a> {
     /// Text before `ready` that the client skips.
     Skipped,
     /// The server accepted the session.
-    Ready(Ready),
+    Ready {
+        /// What it declares about the audio.
+        declared: Ready,
+        fields: Map<String, Value>,
+    },
     /// The server refused the session.
     Refused {
         /// The error's `code`.
@@ -90,6 +95,7 @@ pub struct Interpreter {
     /// The session's, or until `ready` the one that spoke last.
     connection: Option<u32>,
     phase: SessionPhase,
+    texts: TextReader,
     expected: VecDeque<Expectation>,
     /// Records are missing, so that what was announced may have come, or never been announced.
     doubtful: bool,
@@ -188,7 +194,7 @@ impl Interpreter {
         if std::mem::take(&mut self.awaits_pcm) && !self.doubtful {
             self.contradiction = Some(Contradiction::TextForPcm);
         }
-        match message::client_text(text) {
+        match self.texts.client_text(text) {
             Ok(ClientText::Params(params)) => Event::Tick(params),
             Ok(ClientText::Command(fields)) => {
                 self.awaits_pcm = announces_pcm(&fields);
@@ -200,7 +206,7 @@ impl Interpreter {
 
     fn server_text<'a>(&mut self, payload: &[u8]) -> Event<'a> {
         let read = match std::str::from_utf8(payload) {
-            Ok(text) => message::server_text(text),
+            Ok(text) => self.texts.server_text(text),
             Err(error) => Err(JsonError::NotJson(error.to_string())),
         };
         match self.phase {
@@ -222,7 +228,7 @@ impl Interpreter {
         match kind_of(&object.fields) {
             Some("ready") => {
                 self.phase = SessionPhase::BeforeBuffer;
-                Event::Ready(Ready::of(&object.fields))
+                Event::Ready { declared: Ready::of(&object.fields), fields: object.fields }
             }
             Some("error") => {
                 self.phase = SessionPhase::Refused;

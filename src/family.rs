@@ -192,22 +192,29 @@ impl FamilyUse {
     /// By the client's first message and the server's `ready`; either may be empty.
     #[must_use]
     pub fn of(config: &str, ready: &str) -> FamilyUse {
-        FamilyUse::said(config, ready).unwrap_or_else(FamilyUse::unnamed)
+        FamilyUse::of_session(config, ready, None)
     }
 
     /// The same, or what an import noted in the header of the capture where both say nothing.
     #[must_use]
     pub fn of_session(config: &str, ready: &str, header: Option<&Header>) -> FamilyUse {
+        FamilyUse::of_fields(&fields(config), &fields(ready), header)
+    }
+
+    /// The same of texts that have been read.
+    #[must_use]
+    pub fn of_fields(
+        config: &Map<String, Value>,
+        ready: &Map<String, Value>,
+        header: Option<&Header>,
+    ) -> FamilyUse {
         let noted = || FamilyUse::noted(header?.metadata.get(FAMILY_NOTE)?);
         FamilyUse::said(config, ready).or_else(noted).unwrap_or_else(FamilyUse::unnamed)
     }
 
     /// What config and `ready` say, if they say anything.
-    fn said(config: &str, ready: &str) -> Option<FamilyUse> {
-        let fields =
-            |text| json::parse_object(text).map(|object| object.fields).unwrap_or_default();
-        let (config, ready) = (fields(config), fields(ready));
-        let named = named_by(&config, &ready);
+    fn said(config: &Map<String, Value>, ready: &Map<String, Value>) -> Option<FamilyUse> {
+        let named = named_by(config, ready);
         let refines = ready.get("capabilities").and_then(|all| all.get("refines_audio")?.as_bool());
         let kind = match refines {
             Some(true) => FamilyKind::RefiningLoop,
@@ -287,6 +294,11 @@ impl FamilyUse {
             ends: traits.ends,
         })
     }
+}
+
+/// The fields of a text; none of one that is no JSON object.
+pub(crate) fn fields(text: &str) -> Map<String, Value> {
+    json::parse_object(text).map(|object| object.fields).unwrap_or_default()
 }
 
 /// Bit of an id: slices are appended.

@@ -213,7 +213,7 @@ fn role(interpreter: &mut Interpreter, record: &Record<'_>) -> String {
     match interpreter.read(record.conn, message) {
         Event::Config(_) => "config".to_owned(),
         Event::Upload => "upload".to_owned(),
-        Event::Ready(_) => "ready".to_owned(),
+        Event::Ready { .. } => "ready".to_owned(),
         Event::Refused { .. } => "error".to_owned(),
         Event::InitialBuffer => "buffer".to_owned(),
         Event::Slice => "slice".to_owned(),

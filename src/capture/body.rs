@@ -65,6 +65,13 @@ pub(super) fn decode(body: &[u8]) -> Result<Record<'_>, BodyError> {
     Ok(Record { seq: fields.seq, t: Nanos(fields.t_ns), conn: fields.conn, body })
 }
 
+/// The length of a plain body by that of its payload, if so much of it is there.
+pub(super) fn len_by_payload(body: &[u8]) -> Option<usize> {
+    let head = body.first_chunk::<PAYLOAD_AT>()?;
+    let is_plain = head[0] == tag::ARRAY_OF_0 + BODY_FIELDS && head[27] == tag::BIN32;
+    is_plain.then(|| PAYLOAD_AT + u32::from_be_bytes(fixed(head, 28)) as usize)
+}
+
 /// The values of a body, by their places in its array.
 struct Fields<'a> {
     kind: u8,

@@ -122,7 +122,7 @@ pub(super) fn agrees(record: &[u8]) -> bool {
 
 /// The bytes of a field at a fixed place in bytes that are long enough to have it.
 pub(super) fn fixed<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
-    std::array::from_fn(|i| bytes[at + i])
+    *bytes[at..].first_chunk().expect("bytes that have the field")
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! Every record with a matching checksum is returned once, in file order; every other byte is part of a
 //! [`Loss`]. After damage, the sync marker and the checksum locate the next record. Memory is bounded
 //! by the largest record that is really there: a record whose claimed length covers other records is
-//! treated as damage as soon as one of them is found.
+//! treated as damage as soon as one of them is found, or when it is whole if it claims that length twice.
 
 use std::io::Read;
 use std::ops::Range;
@@ -21,7 +21,8 @@ use crate::time::Nanos;
 /// Losses that are kept; further ones are counted.
 pub const MAX_LOSSES: usize = 1000;
 
-/// A record that misses more bytes than this is searched for others within what it claims.
+/// A record that misses more bytes than this is searched for others within what it claims, unless its
+/// payload claims the same: searching an initial buffer takes as long as its checksum.
 const PATIENCE: usize = 1 << 20;
 /// Bytes of the input that are kept to say what it is, where it is no capture.
 const BEGINNING: usize = 64;
@@ -124,7 +125,7 @@ enum Front {
     /// The first value of a capture.
     Preamble,
     /// A record whose checksum agrees and whose body is what it should be.
-    Sound { len: usize },
+    Sound { len: usize, place: RecordPlace },
     /// Bytes that are none.
     Lost { len: usize, reason: DamageReason },
     /// A record of this length that was read before, or later ones were.
@@ -135,6 +136,28 @@ enum Front {
     NeedMore,
     /// The beginning of a record, and the input is over.
     Torn,
+}
+
+/// Where a record stands among others.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct RecordPlace {
+    seq: u64,
+    t: Nanos,
+    kind: Kind,
+    /// The first number that it stands for.
+    stands_for_from: u64,
+}
+
+impl RecordPlace {
+    fn of(record: &Record<'_>) -> RecordPlace {
+        let Record { seq, t, .. } = *record;
+        let stands_for_from = match &record.body {
+            Body::Gap(gap) => gap.first_seq.min(seq),
+            Body::Context(_) | Body::Checkpoint(_) => seq.saturating_add(1),
+            _ => seq,
+        };
+        RecordPlace { seq, t, kind: record.kind(), stands_for_from }
+    }
 }
 
 /// Where records may begin.
@@ -254,10 +277,8 @@ impl<R: Read> Salvage<R> {
                 }
                 Front::Another => self.end(0)?,
                 Front::Torn => self.end(self.window.unread().len())?,
-                Front::Sound { len } => {
-                    let record = body::decode(&self.window.buffer[start + BODY_AT..start + len])
-                        .map_err(|error| error.at(self.place.records, self.place.offset))?;
-                    let loss = self.place.take(&record);
+                Front::Sound { len, place } => {
+                    let loss = self.place.take(place);
                     let marker = SyncMarker(fixed(self.window.unread(), MARKER_AT));
                     self.place.marker = Some(marker);
                     self.note(loss);
@@ -343,7 +364,10 @@ impl Place {
                 Some(len) => Front::Lost { len, reason: DamageReason::Overlong },
                 None => Front::Torn,
             }),
-            Ok(Some(len)) if BODY_AT + len > input.len() + PATIENCE => {
+            Ok(Some(len))
+                if BODY_AT + len > input.len() + PATIENCE
+                    && body::len_by_payload(&input[BODY_AT..]) != Some(len) =>
+            {
                 let from = self.searched.saturating_sub(self.offset).max(1) as usize;
                 let Candidates { sound, partial } = self.candidates(input, from);
                 if let Some(len) = sound {
@@ -361,11 +385,18 @@ impl Place {
     fn whole(&self, input: &[u8], len: usize, over: bool) -> Result<Front, ReadError> {
         let record = &input[..len];
         if !agrees(record) {
-            return Ok(self.skip(input, over, DamageReason::Checksum));
+            let within = &record[..len.saturating_sub(PATIENCE)];
+            return Ok(match self.candidates(within, 1).sound {
+                Some(len) => Front::Lost { len, reason: DamageReason::Overlong },
+                None => self.skip(input, over, DamageReason::Checksum),
+            });
         }
         match body::decode(&record[BODY_AT..]) {
-            Ok(record) if self.is_repeated(&record) => Ok(Front::Repeated { len }),
-            Ok(_) => Ok(Front::Sound { len }),
+            Ok(record) => {
+                let place = RecordPlace::of(&record);
+                let is_repeated = self.is_repeated(place);
+                Ok(if is_repeated { Front::Repeated { len } } else { Front::Sound { len, place } })
+            }
             Err(BodyError::Damage(reason)) => Ok(Front::Lost { len, reason }),
             Err(foreign) => Err(foreign.at(self.records, self.offset)),
         }
@@ -431,26 +462,19 @@ impl Place {
     }
 
     /// Whether the record, or a later one, was read before.
-    fn is_repeated(&self, record: &Record<'_>) -> bool {
-        match record.body {
+    fn is_repeated(&self, record: RecordPlace) -> bool {
+        match record.kind {
             // One may stand behind the gap whose number it carries.
-            Body::Context(_) | Body::Checkpoint(_) => {
-                record.seq.saturating_add(1) < self.next_seq()
-            }
+            Kind::Context | Kind::Checkpoint => record.seq.saturating_add(1) < self.next_seq(),
             _ => record.seq < self.next_seq(),
         }
     }
 
     /// Counts a sound record, and returns what was lost before it.
-    fn take(&mut self, record: &Record<'_>) -> Option<Loss> {
+    fn take(&mut self, record: RecordPlace) -> Option<Loss> {
         let next = self.next_seq();
-        let stands_for_from = match &record.body {
-            Body::Gap(gap) => gap.first_seq.min(record.seq),
-            Body::Context(_) | Body::Checkpoint(_) => record.seq.saturating_add(1),
-            _ => record.seq,
-        };
-        let missing = stands_for_from.checked_sub(next).filter(|&count| count > 0);
-        let begins = matches!(record.body, Body::Context(_)) || std::mem::take(&mut self.midway);
+        let missing = record.stands_for_from.checked_sub(next).filter(|&count| count > 0);
+        let begins = record.kind == Kind::Context || std::mem::take(&mut self.midway);
         let mut loss = self.losing.take();
         if let Some(count) = missing.filter(|_| !begins) {
             let loss = loss.get_or_insert_with(|| self.loss(DamageReason::Missing));
@@ -463,7 +487,7 @@ impl Place {
         }
         self.last = Some((record.seq, record.t));
         self.records += 1;
-        self.ended = record.kind() == Kind::End;
+        self.ended = record.kind == Kind::End;
         loss
     }
 

@@ -13,7 +13,7 @@ use crate::capture::{
     Body, Direction, End, Gap, Header, Marker, Message, Opcode, Record, ServerRefusal,
     SessionState, Totals,
 };
-use crate::family::{Contract, FamilyUse};
+use crate::family::{self, Contract, FamilyUse};
 use crate::time::Nanos;
 use crate::wire::json;
 use crate::wire::message::kind_of;
@@ -351,20 +351,24 @@ impl Facts {
         }
     }
 
-    /// Which family serves the session of a capture with that header.
-    pub(super) fn family(&self, header: Option<&Header>) -> FamilyUse {
-        FamilyUse::of_session(&self.config, &self.ready_text, header)
-    }
-
     /// Keeps what opened the session.
     pub(super) fn note_config(&mut self, text: &str) {
         self.config = kept(Some(text));
     }
 
-    /// Keeps what accepted it.
-    pub(super) fn note_ready(&mut self, text: Option<&str>) {
+    /// Keeps what accepted it, a text with these fields. Says which family serves the session of a
+    /// capture with that header.
+    pub(super) fn note_ready(
+        &mut self,
+        text: Option<&str>,
+        fields: Map<String, Value>,
+        header: Option<&Header>,
+    ) -> FamilyUse {
         self.ready_text = kept(text);
-        self.contract = Contract::of(&self.ready_text);
+        // A text that is not kept says as little now as to whoever goes on from here.
+        let fields = if self.ready_text.is_empty() { Map::new() } else { fields };
+        self.contract = Contract::of_fields(&fields);
+        FamilyUse::of_fields(&family::fields(&self.config), &fields, header)
     }
 
     pub(super) fn refused(

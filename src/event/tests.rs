@@ -26,7 +26,7 @@ fn name(event: &Event<'_>) -> &'static str {
         Event::Config(_) => "config",
         Event::Upload => "upload",
         Event::Skipped => "skipped",
-        Event::Ready(_) => "ready",
+        Event::Ready { .. } => "ready",
         Event::Refused { .. } => "refused",
         Event::InitialBuffer => "buffer",
         Event::Slice => "slice",

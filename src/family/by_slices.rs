@@ -7,7 +7,7 @@
 
 use serde_json::Value;
 
-use super::{Family, FamilyKind, FamilyUse};
+use super::{Family, FamilyKind, FamilyUse, fields};
 use crate::capture::Message;
 use crate::event::{Event, Interpreter};
 use crate::time::DEFAULT_SAMPLE_RATE;
@@ -66,10 +66,10 @@ impl FamilyWatch {
     pub fn see(&mut self, connection: u32, message: &Message<'_>) {
         match self.interpreter.read(connection, message) {
             Event::Config(text) => text.clone_into(&mut self.config),
-            Event::Ready(ready) => {
-                self.ready = Some(ready);
+            Event::Ready { declared, .. } => {
+                self.ready = Some(declared);
                 let ready = message.text().unwrap_or_default();
-                self.is_named = FamilyUse::said(&self.config, ready).is_some();
+                self.is_named = FamilyUse::said(&fields(&self.config), &fields(ready)).is_some();
             }
             Event::InitialBuffer => self.frames = self.frames_of(message.len()),
             Event::SwapBuffer { .. } => self.is_named = true,

@@ -4,8 +4,7 @@
 //! both are 1 (PR@0cfdd61).
 
 use serde::Serialize;
-
-use crate::wire::json;
+use serde_json::{Map, Value};
 
 /// The contract that a server keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -22,7 +21,12 @@ impl Contract {
     /// By a server's `ready`: `capabilities.refines_audio` and `tools` are of October.
     #[must_use]
     pub fn of(ready: &str) -> Contract {
-        let fields = json::parse_object(ready).map(|object| object.fields).unwrap_or_default();
+        Contract::of_fields(&super::fields(ready))
+    }
+
+    /// The same of a `ready` that has been read.
+    #[must_use]
+    pub fn of_fields(fields: &Map<String, Value>) -> Contract {
         let refines = fields.get("capabilities").and_then(|all| all.get("refines_audio"));
         let is_new = refines.is_some() || fields.contains_key("tools");
         if is_new { Contract::October } else { Contract::June }

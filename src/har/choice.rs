@@ -70,6 +70,6 @@ fn is_session(entry: &Entry<'_>) -> bool {
     texts.any(|frame| {
         let (Some(direction), Some(data)) = (frame.direction, &frame.data) else { return false };
         let message = Message::new(direction, Opcode::Text, data.as_bytes());
-        matches!(interpreter.read(0, &message), Event::Ready(_) | Event::Refused { .. })
+        matches!(interpreter.read(0, &message), Event::Ready { .. } | Event::Refused { .. })
     })
 }

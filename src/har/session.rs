@@ -131,9 +131,9 @@ impl Reader {
         let payloads = &mut session.payloads;
         payloads.empty += u64::from(message.opcode == Opcode::Binary && message.is_empty());
         match self.interpreter.read(0, message) {
-            Event::Ready(ready) => {
+            Event::Ready { declared, .. } => {
                 session.is_demon = true;
-                self.format = ready;
+                self.format = declared;
                 self.declared_s = declared_s(message);
             }
             Event::Refused { .. } => session.is_demon = true,

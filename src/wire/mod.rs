@@ -9,6 +9,7 @@ pub mod json;
 pub mod kernel;
 pub mod message;
 pub mod names;
+pub mod reader;
 pub mod slice;
 pub mod url;
 pub mod websocket;

@@ -6,8 +6,8 @@ use std::ops::Range;
 
 use lagtape::app;
 use lagtape::capture::{
-    Body, Direction, Ending, Gap, Losses, MAX_LOSSES, Message, Opcode, Record, Salvage, SyncMarker,
-    Writer,
+    Body, DamageReason, Direction, Ending, Gap, Losses, MAX_LOSSES, Message, Opcode, Record,
+    Salvage, SyncMarker, Writer,
 };
 use lagtape::time::Nanos;
 use proptest::prelude::*;
@@ -249,6 +249,44 @@ fn a_false_length_costs_its_own_record_only() {
             assert_eq!(read.losses.count, 1);
         }
     }
+}
+
+/// A capture of a record of 3 MiB between others, of which so many messages of 2,000 bytes follow.
+fn around_a_long_one(following: u64) -> (Sound, usize) {
+    let mut records = sample_records();
+    let end = records.pop().unwrap();
+    let long = records.len();
+    let payloads = [vec![7; 3 << 20], vec![8; 2000]];
+    for seq in long as u64..=long as u64 + following {
+        let payload = &payloads[usize::from(seq > long as u64)];
+        let message = Message::new(Direction::ServerToClient, Opcode::Binary, payload);
+        records.push(Record { seq, t: Nanos(9_000 + seq), conn: 0, body: Body::Message(message) });
+    }
+    records.push(Record { seq: records.len() as u64, ..end });
+    (write(&records, *b"survives"), long)
+}
+
+/// What is said of a long record of which these bytes are missing, or one is another.
+#[track_caller]
+fn check_long(following: u64, removed: usize, expected: &DamageReason) {
+    let (sound, long) = around_a_long_one(following);
+    let at = sound.places[long].start + (1 << 19);
+    let mut damaged = sound.bytes.clone();
+    damaged[at] ^= 1;
+    damaged.drain(at + 1..at + 1 + removed);
+    let read = sound.check(&damaged, sound.outside(sound.places[long].clone()));
+    assert_eq!((read.losses.count, read.losses.records), (1, 1));
+    assert_eq!(read.losses.first[0].reason, *expected, "{removed} bytes of it are missing");
+}
+
+#[test]
+fn a_long_record_is_damaged_by_itself_or_covers_others() {
+    check_long(0, 0, &DamageReason::Checksum);
+    check_long(2000, 0, &DamageReason::Checksum);
+    // Others begin in what it claims, and so near to its end that nobody looks for them.
+    check_long(2000, 1 << 16, &DamageReason::Checksum);
+    check_long(2000, 2 << 20, &DamageReason::Overlong);
+    check_long(3, 2 << 20, &DamageReason::Overlong);
 }
 
 #[test]

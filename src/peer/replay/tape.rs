@@ -341,9 +341,9 @@ impl Tape {
                 self.channels = channels.unwrap_or(self.channels);
                 (ReplyKind::SwapBuffer { frames: frames(message, self.channels) }, None)
             }
-            Event::Ready(ready) => {
-                self.ready = ready;
-                self.channels = ready.channels;
+            Event::Ready { declared, .. } => {
+                self.ready = declared;
+                self.channels = declared.channels;
                 (ReplyKind::Handshake, self.matcher.handshake(t, "ready"))
             }
             Event::Refused { .. } => (ReplyKind::Handshake, self.matcher.handshake(t, "error")),

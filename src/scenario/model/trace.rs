@@ -258,8 +258,8 @@ impl Tracer {
                 self.trace.config = object(text);
                 text.clone_into(&mut self.config_text);
             }
-            Event::Ready(ready) => {
-                self.ready = Some(ready);
+            Event::Ready { declared, .. } => {
+                self.ready = Some(declared);
                 message.text().unwrap_or_default().clone_into(&mut self.ready_text);
             }
             Event::InitialBuffer => self.begin(record.t, message.len()),

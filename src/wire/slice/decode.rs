@@ -21,7 +21,8 @@ pub const MAX_PAYLOAD: u64 = 100 << 20;
 /// next: made anew for each, they would cost several times what inflating it does.
 #[derive(Default)]
 pub struct SliceDecoder {
-    context: DCtx<'static>,
+    /// Made with the first delta: who reads headers only needs none.
+    context: Option<DCtx<'static>>,
     /// As long as the longest delta so far, hence at most [`MAX_PAYLOAD`].
     inflated: Vec<u8>,
     /// The delta whose turn is next, as another thread has inflated it, and its audio once it came.
@@ -84,7 +85,8 @@ impl SliceDecoder {
             |code| SliceError::Inflate { expected, reason: zstd_safe::get_error_name(code) };
         let frame_len = frame_len.map_err(refuse)?;
         let room = room(&mut self.inflated, expected as usize);
-        let actual = self.context.decompress(room, &payload[..frame_len]).map_err(refuse)?;
+        let context = self.context.get_or_insert_with(DCtx::create);
+        let actual = context.decompress(room, &payload[..frame_len]).map_err(refuse)?;
         if actual != room.len() {
             return Err(SliceError::InflatedLength { expected, actual });
         }
