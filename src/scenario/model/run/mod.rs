@@ -28,7 +28,10 @@ use commands::Commands;
 use links::{Links, RecordedWay};
 use server::{Generated, ServerSide};
 use slice::MadeSlice;
-use timers::{Timer, Timers};
+use timers::{Moments, Timer, earliest};
+
+/// When what does not happen happens.
+const NEVER: Nanos = Nanos(u64::MAX);
 
 /// One run of the model.
 #[derive(Clone, Debug)]
@@ -72,10 +75,9 @@ pub fn emit(
 }
 
 struct Run<'a> {
-    timers: Timers,
     commands: Commands<'a>,
     client: ClientSide<'a>,
-    links: Links,
+    links: Links<'a>,
     way: RecordedWay<'a>,
     server: ServerSide<'a>,
 }
@@ -92,68 +94,109 @@ impl<'a> Run<'a> {
         let commands = Commands::new(trace, change, perturbation);
         let differs_at = commands.differs_at(trace, change);
         let schedule = ReportSchedule::new(trace, change, perturbation, differs_at);
-        let mut run = Run {
-            timers: Timers::default(),
+        Run {
             commands,
-            client: ClientSide::new(trace, hypothesis, change, schedule, emitted),
+            client: ClientSide::new(trace, change, schedule, emitted),
             links: Links::new(change, perturbation, trace.begins, hypothesis.link),
             way: RecordedWay::new(hypothesis, perturbation, differs_at),
             server: ServerSide::new(trace, hypothesis, policy, change, (perturbation, differs_at)),
-        };
-        run.timers.set(Timer::Command, run.commands.next_at());
-        run.timers.set(Timer::Tick, Some(run.client.reports_at()));
-        run.timers.set(Timer::Generate, run.server.generates_at());
-        run
+        }
     }
 
     fn run_until(mut self, end: Nanos) -> Predicted {
-        while let Some((at, timer)) = self.timers.next().filter(|(at, _)| *at <= end) {
-            self.handle(at, timer);
-            self.watch_links(at);
+        if self.links.any() {
+            self.run_with_links(end);
+        } else {
+            self.run_without_links(end);
         }
         let ServerSide { transport_peak_s, shed, .. } = self.server;
         Predicted { tracker: self.client.tracker, transport_peak_s, shed }
     }
 
-    /// What the links are about to do depends on all that happens.
-    #[inline]
-    fn watch_links(&mut self, now: Nanos) {
-        if self.links.any() {
-            self.timers.set(Timer::ReportPassed, self.links.report_passes_at());
-            self.timers.set(Timer::Departed, self.links.slice_passes_at());
-            let send =
-                self.server.sends_next().and_then(|made| self.links.accepts_at(made.max(now)));
-            self.timers.set(Timer::Send, send);
+    /// Without links nothing has to pass one or to find room on it: the client goes on by itself until
+    /// the loop that generates does.
+    fn run_without_links(&mut self, end: Nanos) {
+        loop {
+            let generates_at = self.server.generates_at();
+            if self.client_goes_on(generates_at.min(end)) {
+                continue;
+            }
+            if generates_at > end {
+                break;
+            }
+            self.generate(generates_at);
         }
     }
 
+    /// What happens next at the client, if it happens until then.
     #[inline]
-    fn handle(&mut self, now: Nanos, timer: Timer) {
-        match timer {
-            Timer::Command => self.command(now),
-            Timer::Departed => {
-                if let Some(slice) = self.links.passed_slice(now) {
-                    self.deliver(now, slice);
-                }
-            }
-            Timer::Landed => {
-                self.client.land(now);
-                self.commands.has_audio(now);
-                self.timers.set(Timer::Command, self.commands.next_at());
-                self.timers.set(Timer::Landed, self.client.lands_at());
-            }
-            Timer::Tick => self.report(now),
-            Timer::ReportPassed => {
-                if let Some((at, report)) = self.links.passed_report(now) {
-                    self.hear(at, report);
-                }
-            }
-            Timer::Generate => self.generate(now),
-            Timer::Send => self.send(now),
+    fn client_goes_on(&mut self, until: Nanos) -> bool {
+        let lands_at = self.client.lands_at();
+        let (asked_at, reports_at) = (self.commands.next_at(), self.client.reports_at());
+        let others_at = asked_at.min(reports_at);
+        if lands_at.min(others_at) > until {
+            return false;
         }
+        if lands_at <= others_at {
+            self.land(lands_at);
+        } else if asked_at <= reports_at {
+            self.command(asked_at);
+        } else {
+            self.report(reports_at);
+        }
+        true
+    }
+
+    /// What the links are about to do depends on all that happens.
+    fn run_with_links(&mut self, end: Nanos) {
+        let mut now = Nanos(0);
+        while let Some((at, timer)) = earliest(self.moments(now)).filter(|(at, _)| *at <= end) {
+            now = at;
+            match timer {
+                Timer::Departed => {
+                    if let Some(slice) = self.links.passed_slice(now) {
+                        self.deliver(now, slice);
+                    }
+                }
+                Timer::Landed => self.land(now),
+                Timer::Command => self.command(now),
+                Timer::Tick => self.report(now),
+                Timer::ReportPassed => {
+                    if let Some((at, report)) = self.links.passed_report(now) {
+                        self.hear(at, report);
+                    }
+                }
+                Timer::Generate => self.generate(now),
+                Timer::Send => {
+                    if let Some(slice) = self.server.unqueue() {
+                        self.send(now, slice);
+                    }
+                }
+            }
+        }
+    }
+
+    fn moments(&self, now: Nanos) -> Moments {
+        let room_at = |made: Nanos| self.links.accepts_at(made.max(now));
+        [
+            self.links.slice_passes_at().unwrap_or(NEVER),
+            self.client.lands_at(),
+            self.commands.next_at(),
+            self.client.reports_at(),
+            self.links.report_passes_at().unwrap_or(NEVER),
+            self.server.generates_at(),
+            self.server.sends_next().and_then(room_at).unwrap_or(NEVER),
+        ]
+    }
+
+    #[inline]
+    fn land(&mut self, now: Nanos) {
+        self.client.land(now);
+        self.commands.has_audio(now);
     }
 
     /// What somebody wants at this moment: another link, another server, another place to listen at.
+    #[cold]
     fn command(&mut self, now: Nanos) {
         while let Some((side, options)) = self.commands.link(now) {
             self.links.change(side, &options);
@@ -165,52 +208,65 @@ impl<'a> Run<'a> {
         while let Some(op) = self.commands.op(now) {
             self.client.operate(now, op);
         }
-        self.timers.set(Timer::Command, self.commands.next_at());
     }
 
+    #[inline]
     fn report(&mut self, now: Nanos) {
         let (report, bytes) = self.client.report(now);
         if let Some(report) = self.links.send_report(now, report, bytes) {
             self.hear(now, report);
         }
-        self.timers.set(Timer::Tick, Some(self.client.reports_at()));
     }
 
     /// A report has passed the link that the scenario describes; the recorded way remains.
+    #[inline]
     fn hear(&mut self, now: Nanos, report: PacingReport) {
         self.server.hear(self.way.report_arrives(now), report);
-        self.timers.set(Timer::Generate, self.server.generates_at());
     }
 
+    #[inline]
     fn generate(&mut self, now: Nanos) {
-        let has_made = match self.server.generate(now) {
-            Generated::Nothing => false,
-            Generated::Turn(turn) => {
-                self.way.leaves_out(turn);
-                true
+        match self.server.generate(now) {
+            Generated::Nothing => {}
+            Generated::Turn(generation, placed) => {
+                self.way.leaves_out(generation);
+                for region in [Some(placed.region), placed.spill].into_iter().flatten() {
+                    self.offer(now, MadeSlice::new(generation, region, now));
+                }
             }
-            Generated::Chunk => true,
-        };
-        if has_made {
-            while !self.links.has_down() && self.server.sends_next().is_some() {
-                self.send(now);
+            Generated::Chunk => {
+                while !self.links.has_down()
+                    && let Some(slice) = self.server.unqueue()
+                {
+                    self.send(now, slice);
+                }
             }
         }
-        self.timers.set(Timer::Generate, self.server.generates_at());
     }
 
-    fn send(&mut self, now: Nanos) {
-        let Some((slice, texts)) = self.server.send(now) else { return };
+    /// A slice is sent, or waits for room on the link.
+    #[inline]
+    fn offer(&mut self, now: Nanos, slice: MadeSlice<'a>) {
+        if self.links.has_down() {
+            self.server.queue(slice);
+        } else {
+            self.send(now, slice);
+        }
+    }
+
+    #[inline]
+    fn send(&mut self, now: Nanos, slice: MadeSlice<'a>) {
+        let Some(slice) = self.server.send(now, slice) else { return };
         self.way.joins(slice.bytes);
-        if let Some(slice) = self.links.send_slice(now, slice, texts) {
+        if let Some(slice) = self.links.send_slice(now, slice) {
             self.deliver(now, slice);
         }
     }
 
     /// A slice has passed the link that the scenario describes; the recorded way remains.
-    fn deliver(&mut self, now: Nanos, slice: MadeSlice) {
-        let arrives = self.way.slice_arrives(now, slice.turn);
+    #[inline]
+    fn deliver(&mut self, now: Nanos, slice: MadeSlice<'a>) {
+        let arrives = self.way.slice_arrives(now, slice.generation);
         self.client.receive(arrives, slice);
-        self.timers.set(Timer::Landed, self.client.lands_at());
     }
 }
