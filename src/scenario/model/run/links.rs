@@ -48,7 +48,13 @@ impl<'a> Links<'a> {
         }
     }
 
-    /// Whether a slice has to wait for room on the link to the client.
+    /// Whether reports have to pass a link to the server.
+    #[inline]
+    pub fn has_up(&self) -> bool {
+        self.up.is_some()
+    }
+
+    /// Whether slices have to pass a link to the client, and to wait for room on it.
     #[inline]
     pub fn has_down(&self) -> bool {
         self.down.is_some()
@@ -60,29 +66,21 @@ impl<'a> Links<'a> {
         self.up.is_some() || self.down.is_some()
     }
 
-    /// Sends a report; one that no link takes is given back.
-    #[inline]
-    pub fn send_report(
-        &mut self,
-        now: Nanos,
-        report: PacingReport,
-        bytes: u32,
-    ) -> Option<PacingReport> {
-        let Some(link) = &mut self.up else { return Some(report) };
-        link.send(now, report, u64::from(bytes));
-        None
+    /// Sends a report, if there is a link to the server.
+    pub fn send_report(&mut self, now: Nanos, report: PacingReport, bytes: u32) {
+        if let Some(link) = &mut self.up {
+            link.send(now, report, u64::from(bytes));
+        }
     }
 
-    /// Sends a slice and the texts that follow it; one that no link takes is given back.
-    #[inline]
-    pub fn send_slice(&mut self, now: Nanos, slice: MadeSlice<'a>) -> Option<MadeSlice<'a>> {
-        let Some(link) = &mut self.down else { return Some(slice) };
+    /// Sends a slice and the texts that follow it, if there is a link to the client.
+    pub fn send_slice(&mut self, now: Nanos, slice: MadeSlice<'a>) {
+        let Some(link) = &mut self.down else { return };
         link.send(now, Some(slice), websocket_len(slice.bytes as usize, false));
         let text_bytes = slice.generation.text_bytes;
         if text_bytes > 0 {
             link.send(now, None, u64::from(text_bytes));
         }
-        None
     }
 
     /// A report that has passed, with the moment it did.
@@ -233,13 +231,14 @@ mod tests {
         let generation = Generation { text_bytes: 30, ..Generation::default() };
         let slice = MadeSlice { bytes: 100, ..MadeSlice::new(&generation, region, Nanos(1)) };
         assert!(links.has_down() && links.any());
-        assert!(links.send_slice(Nanos(1), slice).is_none());
+        links.send_slice(Nanos(1), slice);
         let at = links.slice_passes_at().unwrap();
         assert_eq!(links.passed_slice(at).map(|slice| slice.region), Some(region));
         assert!(links.slice_passes_at().is_some(), "the text is behind it");
         assert!(links.passed_slice(Nanos(u64::MAX)).is_none());
         let mut none = Links::new(&Change::default(), &Perturbation::default(), Nanos(0), None);
-        assert!(!none.any());
-        assert_eq!(none.send_slice(Nanos(1), slice).map(|slice| slice.region), Some(region));
+        assert!(!none.any() && !none.has_up() && !none.has_down());
+        none.send_slice(Nanos(1), slice);
+        assert!(none.slice_passes_at().is_none(), "there is none to pass");
     }
 }

@@ -213,7 +213,9 @@ impl<'a> Run<'a> {
     #[inline]
     fn report(&mut self, now: Nanos) {
         let (report, bytes) = self.client.report(now);
-        if let Some(report) = self.links.send_report(now, report, bytes) {
+        if self.links.has_up() {
+            self.links.send_report(now, report, bytes);
+        } else {
             self.hear(now, report);
         }
     }
@@ -258,7 +260,9 @@ impl<'a> Run<'a> {
     fn send(&mut self, now: Nanos, slice: MadeSlice<'a>) {
         let Some(slice) = self.server.send(now, slice) else { return };
         self.way.joins(slice.bytes);
-        if let Some(slice) = self.links.send_slice(now, slice) {
+        if self.links.has_down() {
+            self.links.send_slice(now, slice);
+        } else {
             self.deliver(now, slice);
         }
     }

@@ -127,12 +127,15 @@ impl<'a> ServerSide<'a> {
     /// The server takes what has come by now, each report as of its own moment.
     #[inline]
     fn take_reports(&mut self, now: Nanos) {
-        while let Some((at, report)) = self.reports.pop_front_if(|(at, _)| *at <= now) {
+        while let Some((at, report)) = self.reports.front()
+            && *at <= now
+        {
             match &mut self.worker {
                 Some(worker) => worker.report(report.position_s),
-                None => self.pacing.take(at, &report),
+                None => self.pacing.take(*at, report),
             }
             report.acked.into_iter().for_each(|acked| self.flow.acknowledge(acked));
+            self.reports.pop_front();
         }
     }
 
