@@ -76,6 +76,14 @@ impl<'a> ClientSide<'a> {
         self.inbox.waiting.front().map_or(NEVER, |waiting| waiting.0)
     }
 
+    /// When it handles the next slice, if it does so before whatever else happens at `now`: what is
+    /// made at that moment comes later.
+    #[inline]
+    pub fn lands_before(&self, now: Nanos) -> Option<Nanos> {
+        let (lands_at, slice) = self.inbox.waiting.front()?;
+        (*lands_at <= now && slice.made < now).then_some(*lands_at)
+    }
+
     /// The client handles a slice.
     #[inline]
     pub fn land(&mut self, now: Nanos) {
@@ -102,7 +110,7 @@ impl<'a> ClientSide<'a> {
     }
 
     /// The client reports: what, and in how many bytes.
-    #[inline]
+    #[inline(always)]
     pub fn report(&mut self, now: Nanos) -> (PacingReport, u32) {
         let recorded = self.schedule.recorded(now);
         let tick = &self.trace.ticks[recorded];

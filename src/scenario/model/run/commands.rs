@@ -97,6 +97,11 @@ impl<'a> Commands<'a> {
         Some((side, options))
     }
 
+    /// Whether peers or links change in the middle of the run, and not the listener alone.
+    pub fn has_changes(&self) -> bool {
+        !(self.links.is_empty() && self.later.is_empty())
+    }
+
     /// A change of the peers that is due.
     pub fn later(&mut self, now: Nanos) -> Option<&'a Later> {
         let (_, later) = self.later.pop_front_if(|(at, _)| *at <= now)?;

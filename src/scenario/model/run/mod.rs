@@ -104,51 +104,77 @@ impl<'a> Run<'a> {
     }
 
     fn run_until(mut self, end: Nanos) -> Predicted {
-        if self.links.any() {
-            self.run_with_links(end);
+        let is_plain = !(self.links.any() || self.commands.has_changes() || self.server.appends());
+        if is_plain {
+            self.run_by_turns(end);
         } else {
-            self.run_without_links(end);
+            self.run_by_moments(end);
         }
         let ServerSide { transport_peak_s, shed, .. } = self.server;
         Predicted { tracker: self.client.tracker, transport_peak_s, shed }
     }
 
-    /// Without links nothing has to pass one or to find room on it: the client goes on by itself until
-    /// the loop that generates does.
-    fn run_without_links(&mut self, end: Nanos) {
+    /// Where nothing but the recorded way lies between the peers, and nothing but the listener changes, it
+    /// is known when the server takes a report before the client makes it. So none waits to be taken: the
+    /// client lags behind the server by the way, and makes each report when the server takes it. What is
+    /// next has to be found only among what happens at the client.
+    fn run_by_turns(&mut self, end: Nanos) {
+        let mut taken_at = self.takes_next_at();
         loop {
-            let generates_at = self.server.generates_at();
-            if self.client_goes_on(generates_at.min(end)) {
-                continue;
+            let now = self.server.generates_at();
+            while taken_at <= now.min(end) {
+                taken_at = self.take_next(taken_at);
             }
-            if generates_at > end {
+            if now > end {
                 break;
             }
-            self.generate(generates_at);
+            self.generate(now);
         }
+        // What is reported or made at the end is still heard of, though no turn follows from it.
+        while self.client.reports_at() <= end {
+            taken_at = self.take_next(taken_at);
+        }
+        self.client_until(end);
+        while self.client.lands_at() <= end {
+            self.land(end);
+        }
+        self.client_until(end);
     }
 
-    /// What happens next at the client, if it happens until then.
+    /// When the server takes the report that the client makes next.
     #[inline]
-    fn client_goes_on(&mut self, until: Nanos) -> bool {
-        let lands_at = self.client.lands_at();
-        let (asked_at, reports_at) = (self.commands.next_at(), self.client.reports_at());
-        let others_at = asked_at.min(reports_at);
-        if lands_at.min(others_at) > until {
-            return false;
-        }
-        if lands_at <= others_at {
-            self.land(lands_at);
-        } else if asked_at <= reports_at {
-            self.command(asked_at);
-        } else {
-            self.report(reports_at);
-        }
-        true
+    fn takes_next_at(&mut self) -> Nanos {
+        self.server.takes_at(self.way.report_arrives(self.client.reports_at()))
     }
 
-    /// What the links are about to do depends on all that happens.
-    fn run_with_links(&mut self, end: Nanos) {
+    /// The client makes its next report, which the server takes at that moment. Leaves when it takes the one
+    /// after that.
+    fn take_next(&mut self, taken_at: Nanos) -> Nanos {
+        let now = self.client.reports_at();
+        self.client_until(now);
+        let (report, _) = self.client.report(now);
+        self.server.take(taken_at, &report);
+        self.takes_next_at()
+    }
+
+    /// What happens at the client until then.
+    #[inline]
+    fn client_until(&mut self, until: Nanos) {
+        loop {
+            let asked_at = self.commands.next_at();
+            if let Some(now) = self.client.lands_before(asked_at.min(until)) {
+                self.land(now);
+            } else if asked_at <= until {
+                self.command(asked_at);
+            } else {
+                break;
+            }
+        }
+    }
+
+    /// One thing after the other, at both peers and on the links, which depend on all that happens. Any run
+    /// goes like this; where [`Run::run_by_turns`] suffices it takes longer.
+    fn run_by_moments(&mut self, end: Nanos) {
         let mut now = Nanos(0);
         while let Some((at, timer)) = earliest(self.moments(now)).filter(|(at, _)| *at <= end) {
             now = at;
@@ -257,9 +283,10 @@ impl<'a> Run<'a> {
     }
 
     #[inline]
-    fn send(&mut self, now: Nanos, slice: MadeSlice<'a>) {
-        let Some(slice) = self.server.send(now, slice) else { return };
-        self.way.joins(slice.bytes);
+    fn send(&mut self, now: Nanos, mut slice: MadeSlice<'a>) {
+        let Some(bytes) = self.server.send(now, &slice) else { return };
+        slice.bytes = bytes;
+        self.way.joins(bytes);
         if self.links.has_down() {
             self.links.send_slice(now, slice);
         } else {

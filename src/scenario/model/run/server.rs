@@ -60,6 +60,7 @@ pub(super) enum Generated<'a> {
 }
 
 /// Where the loop that generates stands.
+#[derive(Clone, Copy)]
 enum Stage {
     Ticking,
     Decoding(Placed),
@@ -116,26 +117,41 @@ impl<'a> ServerSide<'a> {
     /// A report arrives.
     #[inline]
     pub fn hear(&mut self, arrives: Nanos, report: PacingReport) {
-        let at = self.intake.taken_at(arrives);
-        self.intake.take(at);
+        let at = self.takes_at(arrives);
         self.reports.push_back((at, report));
         if let Some(worker) = &mut self.worker {
             worker.expect(at);
         }
     }
 
+    /// When the server takes the report that arrives next, at that moment.
+    #[inline]
+    pub fn takes_at(&mut self, arrives: Nanos) -> Nanos {
+        let at = self.intake.taken_at(arrives);
+        self.intake.take(at);
+        at
+    }
+
+    /// The server takes a report.
+    #[inline]
+    pub fn take(&mut self, at: Nanos, report: &PacingReport) {
+        match &mut self.worker {
+            Some(worker) => worker.report(report.position_s),
+            None => self.pacing.take(at, report),
+        }
+        report.acked.into_iter().for_each(|acked| self.flow.acknowledge(acked));
+    }
+
+    /// Whether it only appends, and goes on when it hears of a listener who went on.
+    pub fn appends(&self) -> bool {
+        self.worker.is_some()
+    }
+
     /// The server takes what has come by now, each report as of its own moment.
     #[inline]
     fn take_reports(&mut self, now: Nanos) {
-        while let Some((at, report)) = self.reports.front()
-            && *at <= now
-        {
-            match &mut self.worker {
-                Some(worker) => worker.report(report.position_s),
-                None => self.pacing.take(*at, report),
-            }
-            report.acked.into_iter().for_each(|acked| self.flow.acknowledge(acked));
-            self.reports.pop_front();
+        while let Some((at, report)) = self.reports.pop_front_if(|(at, _)| *at <= now) {
+            self.take(at, &report);
         }
     }
 
@@ -156,7 +172,7 @@ impl<'a> ServerSide<'a> {
             return Generated::Chunk;
         }
         let generation = self.hypothesis.turn(self.generator.turn);
-        match std::mem::replace(&mut self.generator.stage, Stage::Ticking) {
+        match self.generator.stage {
             Stage::Ticking => {
                 self.take_reports(now);
                 let placed = self.pacing.look(now).placed;
@@ -167,6 +183,7 @@ impl<'a> ServerSide<'a> {
             }
             Stage::Decoding(placed) => {
                 self.generator.turn += 1;
+                self.generator.stage = Stage::Ticking;
                 self.begin_turn(now);
                 Generated::Turn(generation, placed)
             }
@@ -212,9 +229,9 @@ impl<'a> ServerSide<'a> {
         self.outbox.pop_front()
     }
 
-    /// The server sends a slice, or sheds it.
+    /// The server sends a slice, in so many bytes, or sheds it.
     #[inline]
-    pub fn send(&mut self, now: Nanos, mut slice: MadeSlice<'a>) -> Option<MadeSlice<'a>> {
+    pub fn send(&mut self, now: Nanos, slice: &MadeSlice<'_>) -> Option<u64> {
         self.take_reports(now);
         let asked_for = u64::from(slice.region.frames) == self.loop_frames;
         // Behind a queue both are facts: what was shed, and how long the rest was on its way. Of a
@@ -230,9 +247,9 @@ impl<'a> ServerSide<'a> {
             self.shed += 1;
             return None;
         }
-        slice.bytes = self.lengths.send(slice.generation, slice.region);
-        self.flow.sent(slice.bytes as usize);
-        Some(slice)
+        let bytes = self.lengths.send(slice.generation, slice.region);
+        self.flow.sent(bytes as usize);
+        Some(bytes)
     }
 }
 
