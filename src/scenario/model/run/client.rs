@@ -223,10 +223,10 @@ impl<'a> ReportSchedule<'a> {
 struct Inbox<'a> {
     waiting: VecDeque<(Nanos, MadeSlice<'a>)>,
     free_at: Nanos,
-    /// How long the client is busy with each slice, in seconds.
-    apply_delay_s: f64,
-    /// How often a throttled client handles what came, in seconds; 0: at once.
-    handles_every_s: f64,
+    /// How long the client is busy with each slice, in nanoseconds.
+    apply_delay_ns: u64,
+    /// How often a throttled client handles what came, in nanoseconds; 0: at once.
+    handles_every_ns: u64,
     /// Spells in which it handles nothing, those to come.
     busy: &'a [Spell],
 }
@@ -234,19 +234,24 @@ struct Inbox<'a> {
 impl<'a> Inbox<'a> {
     fn new(change: &'a Change, begins: Nanos) -> Self {
         let Change { apply_delay_s, handles_every_s, ref busy, .. } = *change;
-        Self { waiting: VecDeque::new(), free_at: begins, apply_delay_s, handles_every_s, busy }
+        Self {
+            waiting: VecDeque::new(),
+            free_at: begins,
+            apply_delay_ns: whole_ns(apply_delay_s),
+            handles_every_ns: whole_ns(handles_every_s),
+            busy,
+        }
     }
 
     fn change(&mut self, later: &Later) {
-        self.apply_delay_s = later.apply_delay_s.unwrap_or(self.apply_delay_s);
-        self.handles_every_s = later.handles_every_s.unwrap_or(self.handles_every_s);
+        self.apply_delay_ns = later.apply_delay_s.map_or(self.apply_delay_ns, whole_ns);
+        self.handles_every_ns = later.handles_every_s.map_or(self.handles_every_ns, whole_ns);
     }
 
     #[inline]
     fn receive(&mut self, arrives: Nanos, slice: MadeSlice<'a>) {
-        let busy_ns = (self.apply_delay_s.max(0.0) * 1e9) as u64;
         let begins = self.after_busy_spell(self.next_turn(arrives.max(self.free_at)));
-        self.free_at = Nanos(begins.0.saturating_add(busy_ns));
+        self.free_at = Nanos(begins.0.saturating_add(self.apply_delay_ns));
         self.waiting.push_back((self.free_at, slice));
     }
 
@@ -264,9 +269,14 @@ impl<'a> Inbox<'a> {
     /// When a client that is busy until its next turn handles what arrives at `at`.
     #[inline]
     fn next_turn(&self, at: Nanos) -> Nanos {
-        let turn_ns = (self.handles_every_s * 1e9) as u64;
+        let turn_ns = self.handles_every_ns;
         if turn_ns == 0 { at } else { Nanos(at.0.div_ceil(turn_ns).saturating_mul(turn_ns)) }
     }
+}
+
+/// That many seconds in nanoseconds; 0 where it is less.
+fn whole_ns(seconds: f64) -> u64 {
+    (seconds.max(0.0) * 1e9) as u64
 }
 
 #[cfg(test)]
