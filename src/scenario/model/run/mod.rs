@@ -301,3 +301,116 @@ impl<'a> Run<'a> {
         self.client.receive(arrives, slice);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::generations::Generation;
+    use super::super::hypothesis::tests::with_transits;
+    use super::super::trace::{TracedSlice, TracedTick};
+    use super::*;
+    use crate::capture::Marker;
+    use crate::peer::rng::{Rng, Stream};
+    use crate::peer::script::ScriptedOp;
+    use crate::time::Span;
+    use crate::wire::slice::SliceHeader;
+
+    const MS: u64 = 1_000_000;
+    const BEGINS_MS: u64 = 100;
+
+    /// A session and a server whose moments are whole milliseconds, so that many things happen at one.
+    fn session(rng: &mut Rng) -> (Trace, Hypothesis) {
+        let mut ms = |least: u64, most: u64| least + rng.next_u64() % (most - least + 1);
+        let header = SliceHeader { frames: 17_280, channels: 1, ..SliceHeader::default() };
+        let at = Nanos((BEGINS_MS + 30) * MS);
+        let slices = vec![TracedSlice { at, header, bytes: 999, text_bytes: 0 }];
+        let mut at_ms = BEGINS_MS;
+        let ticks = (0..150).map(|number| {
+            at_ms += ms(0, 25);
+            TracedTick {
+                at: Nanos(at_ms * MS),
+                position_s: Some(f64::from(number) * 0.0125),
+                client_time: Some(at_ms as f64 / 1e3),
+                acked: Some(f64::from(number) * 5e3),
+                lead_s: Some(0.1),
+                bytes: 99,
+            }
+        });
+        let ticks = ticks.collect();
+        let mut ops: Vec<_> = [Marker::Pause, Marker::Resume, Marker::Seek { to_s: 1.0 }]
+            .map(|op| (Nanos((BEGINS_MS + ms(0, 900)) * MS), op))
+            .into();
+        ops.sort_by_key(|op| op.0);
+        let begins = Nanos(BEGINS_MS * MS);
+        let trace = Trace {
+            origin: begins,
+            begins,
+            end: Nanos((BEGINS_MS + 1_500) * MS),
+            frames: 96_000,
+            sample_rate: 48_000,
+            reported_playhead: ms(0, 1) == 0,
+            resumed_at: ops.iter().find(|(_, op)| *op == Marker::Resume).map(|op| op.0),
+            slices,
+            ticks,
+            ops,
+            ..Trace::default()
+        };
+        let mut server = with_transits(&[0; 40]);
+        server.round_trip_ns = (ms(0, 2) * MS) as i64;
+        for turn in &mut server.generations {
+            *turn = Generation {
+                rest_ns: (ms(0, 2) * MS) as i64,
+                tick_ns: (ms(1, 30) * MS) as i64,
+                decode_ns: (ms(0, 5) * MS) as i64,
+                transit_ns: (ms(0, 3).saturating_sub(1) * MS) as i64,
+                bytes_per_frame: 0.5,
+                ..Generation::default()
+            };
+        }
+        server.policy.intake.backlog_per_s = (ms(0, 2) == 0).then_some(100.0);
+        server.policy.flow.window_bytes = ms(0, 1) * 40_000 + 20_000;
+        (trace, server)
+    }
+
+    fn emitted(
+        (trace, server): &(Trace, Hypothesis),
+        change: &Change,
+        perturbation: &Perturbation,
+        run_until: fn(&mut Run<'_>, Nanos),
+    ) -> (Emitted, f64, u64) {
+        let mut emitted = Emitted::new(trace, change);
+        let sink = Some(&mut emitted);
+        let mut run = Run::new(trace, server, &server.policy, change, perturbation, sink);
+        run_until(&mut run, trace.end);
+        let (transport_peak_s, shed) = (run.server.transport_peak_s, run.server.shed);
+        (emitted, transport_peak_s, shed)
+    }
+
+    #[test]
+    fn a_run_by_turns_is_the_run_by_moments() {
+        let mut rng = Rng::new(5, Stream::Names);
+        let (mut slices, mut shed) = (0, 0);
+        for _ in 0..300 {
+            let session = session(&mut rng);
+            let mut some = |one: Change, other: Change| if rng.unit() < 0.5 { one } else { other };
+            let op = |ms, op| ScriptedOp { at: Span(ms * MS), op };
+            let ops = Some(vec![op(60, Marker::Seek { to_s: 0.5 }), op(400, Marker::Pause)]);
+            let change = some(Change::default(), Change { ops, ..Change::default() });
+            let slow = Change { apply_delay_s: 0.01, params_hz: Some(100.0), ..change.clone() };
+            let change = some(change, slow);
+            let perturbation = Perturbation {
+                seed: rng.next_u64(),
+                shift_ns: (rng.next_u64() % 5 * MS) as i64,
+                tick_shift_ns: (rng.next_u64() % 9 * MS) as i64 - 4 * MS as i64,
+                new_frames_cost: 0.1,
+                jitters: rng.unit() < 0.5,
+            };
+            let by_turns =
+                emitted(&session, &change, &perturbation, |run, end| run.run_by_turns(end));
+            let by_moments =
+                emitted(&session, &change, &perturbation, |run, end| run.run_by_moments(end));
+            assert_eq!(by_turns, by_moments, "{change:?} {perturbation:?}");
+            (slices, shed) = (slices + by_turns.0.slices.len(), shed + by_turns.2);
+        }
+        assert!(slices > 3_000 && shed > 100, "{slices} slices, {shed} shed");
+    }
+}
