@@ -91,6 +91,7 @@ impl Placement {
 
     /// The slice for a listener who is at `estimate` (frames), aimed `advance_s` ahead of them.
     #[must_use]
+    #[inline]
     pub fn place(&self, estimate: f64, advance_s: f64) -> Placed {
         let ahead = estimate + advance_s * self.sample_rate;
         let target = match self.band {
@@ -117,6 +118,7 @@ impl Placement {
         region.end() == self.frames && region.frames <= self.grid
     }
 
+    #[inline]
     fn window_from(&self, start: u32) -> Placed {
         let window = self.window();
         let room = self.frames - start;

@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 
 use super::super::change::{Change, Later};
 use super::super::generations::shifted;
-use super::super::hypothesis::Hypothesis;
 use super::super::listener::Listener;
 use super::super::pacing::PacingReport;
 use super::super::perturbation::Perturbation;
 use super::super::spell::Spell;
 use super::super::trace::Trace;
+use super::NEVER;
 use super::emitted::{Emitted, EmittedReport};
 use super::slice::MadeSlice;
 use crate::capture::Marker;
@@ -20,7 +20,6 @@ use crate::time::Nanos;
 /// The client.
 pub(super) struct ClientSide<'a> {
     trace: &'a Trace,
-    hypothesis: &'a Hypothesis,
     listener: Listener,
     pub tracker: LagTracker,
     schedule: ReportSchedule<'a>,
@@ -36,14 +35,12 @@ pub(super) struct ClientSide<'a> {
 impl<'a> ClientSide<'a> {
     pub fn new(
         trace: &'a Trace,
-        hypothesis: &'a Hypothesis,
         change: &'a Change,
         schedule: ReportSchedule<'a>,
         emitted: Option<&'a mut Emitted>,
     ) -> Self {
         Self {
             trace,
-            hypothesis,
             listener: Listener::new(trace, change.quantum_frames),
             tracker: trace.tracker(),
             schedule,
@@ -69,41 +66,51 @@ impl<'a> ClientSide<'a> {
 
     /// A slice arrives and waits until the client has time for it.
     #[inline]
-    pub fn receive(&mut self, arrives: Nanos, slice: MadeSlice) {
+    pub fn receive(&mut self, arrives: Nanos, slice: MadeSlice<'a>) {
         self.inbox.receive(arrives, slice);
     }
 
     /// When the client handles the next slice.
     #[inline]
-    pub fn lands_at(&self) -> Option<Nanos> {
-        self.inbox.waiting.front().map(|waiting| waiting.0)
+    pub fn lands_at(&self) -> Nanos {
+        self.inbox.waiting.front().map_or(NEVER, |waiting| waiting.0)
+    }
+
+    /// When it handles the next slice, if it does so before whatever else happens at `now`: what is
+    /// made at that moment comes later.
+    #[inline]
+    pub fn lands_before(&self, now: Nanos) -> Option<Nanos> {
+        let (lands_at, slice) = self.inbox.waiting.front()?;
+        (*lands_at <= now && slice.made < now).then_some(*lands_at)
     }
 
     /// The client handles a slice.
+    #[inline]
     pub fn land(&mut self, now: Nanos) {
         let Some((_, slice)) = self.inbox.waiting.pop_front() else { return };
-        let generation = self.hypothesis.turn(slice.turn);
+        let MadeSlice { generation, region, bytes, .. } = slice;
         let now_s = now.seconds();
         let (playhead, playhead_s) = self.listener.place(now_s);
         let arrival = Arrival {
-            start: slice.region.start,
-            frames: slice.region.frames,
+            start: region.start,
+            frames: region.frames,
             playhead,
             tick_ms: f64::from(generation.tick_ms),
             dec_ms: f64::from(generation.dec_ms),
             generations: generation.generations,
         };
-        self.slice_bytes += slice.bytes;
+        self.slice_bytes += bytes;
         let record = self.tracker.on_slice(now_s, arrival);
         if let Some(emitted) = &mut self.emitted {
             emitted.slices.push((now, record));
         }
         let (frames, sample_rate) = (self.trace.frames, self.trace.sample_rate);
-        let lead_s = reported_lead_s(slice.region.start, playhead_s, frames, sample_rate);
+        let lead_s = reported_lead_s(region.start, playhead_s, frames, sample_rate);
         self.lowest_lead_s = Some(self.lowest_lead_s.map_or(lead_s, |lowest| lowest.min(lead_s)));
     }
 
     /// The client reports: what, and in how many bytes.
+    #[inline(always)]
     pub fn report(&mut self, now: Nanos) -> (PacingReport, u32) {
         let recorded = self.schedule.recorded(now);
         let tick = &self.trace.ticks[recorded];
@@ -130,14 +137,14 @@ impl<'a> ClientSide<'a> {
             acked: if as_recorded { tick.acked } else { acked },
             lead_s: if as_recorded { tick.lead_s } else { lowest_lead_s.filter(|_| modern) },
         };
-        self.schedule.number += 1;
+        self.schedule.go_on();
         (report, tick.bytes)
     }
 
     /// When the client reports next.
     #[inline]
     pub fn reports_at(&self) -> Nanos {
-        self.schedule.next_at()
+        self.schedule.next_at
     }
 }
 
@@ -150,6 +157,8 @@ pub(super) struct ReportSchedule<'a> {
     /// Before this moment everything is as recorded.
     differs_at: Nanos,
     number: usize,
+    /// When the next report is.
+    next_at: Nanos,
     /// The recorded tick that the last one was like.
     like: usize,
 }
@@ -163,17 +172,28 @@ impl<'a> ReportSchedule<'a> {
     ) -> Self {
         let tick_shift_ns = perturbation.tick_shift_ns;
         let params_hz = change.params_hz;
-        Self { trace, params_hz, tick_shift_ns, differs_at, number: 0, like: 0 }
+        let next_at = NEVER;
+        let mut schedule =
+            Self { trace, params_hz, tick_shift_ns, differs_at, number: 0, next_at, like: 0 };
+        schedule.next_at = schedule.at();
+        schedule
     }
 
+    /// The client has reported.
     #[inline]
-    fn next_at(&self) -> Nanos {
-        let never = Nanos(u64::MAX);
+    fn go_on(&mut self) {
+        self.number += 1;
+        self.next_at = self.at();
+    }
+
+    /// When the report of that number is.
+    #[inline]
+    fn at(&self) -> Nanos {
         let at = match self.params_hz {
-            None => self.trace.ticks.get(self.number).map_or(never, |tick| tick.at),
+            None => self.trace.ticks.get(self.number).map_or(NEVER, |tick| tick.at),
             Some(hz) => {
                 let period_s = 1.0 / hz.clamp(f64::MIN_POSITIVE, MAX_PARAMS_HZ);
-                let first = self.trace.ticks.first().map_or(never, |tick| tick.at);
+                let first = self.trace.ticks.first().map_or(NEVER, |tick| tick.at);
                 Nanos(first.0.saturating_add((self.number as f64 * period_s * 1e9) as u64))
             }
         };
@@ -201,12 +221,12 @@ impl<'a> ReportSchedule<'a> {
 
 /// Slices that arrived, and when the client has time for them.
 struct Inbox<'a> {
-    waiting: VecDeque<(Nanos, MadeSlice)>,
+    waiting: VecDeque<(Nanos, MadeSlice<'a>)>,
     free_at: Nanos,
-    /// How long the client is busy with each slice, in seconds.
-    apply_delay_s: f64,
-    /// How often a throttled client handles what came, in seconds; 0: at once.
-    handles_every_s: f64,
+    /// How long the client is busy with each slice, in nanoseconds.
+    apply_delay_ns: u64,
+    /// How often a throttled client handles what came, in nanoseconds; 0: at once.
+    handles_every_ns: u64,
     /// Spells in which it handles nothing, those to come.
     busy: &'a [Spell],
 }
@@ -214,19 +234,24 @@ struct Inbox<'a> {
 impl<'a> Inbox<'a> {
     fn new(change: &'a Change, begins: Nanos) -> Self {
         let Change { apply_delay_s, handles_every_s, ref busy, .. } = *change;
-        Self { waiting: VecDeque::new(), free_at: begins, apply_delay_s, handles_every_s, busy }
+        Self {
+            waiting: VecDeque::new(),
+            free_at: begins,
+            apply_delay_ns: whole_ns(apply_delay_s),
+            handles_every_ns: whole_ns(handles_every_s),
+            busy,
+        }
     }
 
     fn change(&mut self, later: &Later) {
-        self.apply_delay_s = later.apply_delay_s.unwrap_or(self.apply_delay_s);
-        self.handles_every_s = later.handles_every_s.unwrap_or(self.handles_every_s);
+        self.apply_delay_ns = later.apply_delay_s.map_or(self.apply_delay_ns, whole_ns);
+        self.handles_every_ns = later.handles_every_s.map_or(self.handles_every_ns, whole_ns);
     }
 
     #[inline]
-    fn receive(&mut self, arrives: Nanos, slice: MadeSlice) {
-        let busy_ns = (self.apply_delay_s.max(0.0) * 1e9) as u64;
+    fn receive(&mut self, arrives: Nanos, slice: MadeSlice<'a>) {
         let begins = self.after_busy_spell(self.next_turn(arrives.max(self.free_at)));
-        self.free_at = Nanos(begins.0.saturating_add(busy_ns));
+        self.free_at = Nanos(begins.0.saturating_add(self.apply_delay_ns));
         self.waiting.push_back((self.free_at, slice));
     }
 
@@ -244,15 +269,21 @@ impl<'a> Inbox<'a> {
     /// When a client that is busy until its next turn handles what arrives at `at`.
     #[inline]
     fn next_turn(&self, at: Nanos) -> Nanos {
-        let turn_ns = (self.handles_every_s * 1e9) as u64;
+        let turn_ns = self.handles_every_ns;
         if turn_ns == 0 { at } else { Nanos(at.0.div_ceil(turn_ns).saturating_mul(turn_ns)) }
     }
+}
+
+/// That many seconds in nanoseconds; 0 where it is less.
+fn whole_ns(seconds: f64) -> u64 {
+    (seconds.max(0.0) * 1e9) as u64
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::peer::pacing::Region;
+    use crate::scenario::model::generations::Generation;
     use crate::scenario::model::trace::TracedTick;
 
     const fn ms(ms: u64) -> Nanos {
@@ -262,10 +293,11 @@ mod tests {
     /// When a client that is changed like this handles slices that arrive at these times.
     #[track_caller]
     fn check_inbox(change: &Change, arrive: &[u64], handled: &[u64]) {
+        let generation = Generation::default();
         let mut inbox = Inbox::new(change, ms(100));
         for at in arrive {
             let region = Region { start: 0, frames: 1 };
-            inbox.receive(ms(*at), MadeSlice { turn: 0, region, made: ms(0), bytes: 1 });
+            inbox.receive(ms(*at), MadeSlice::new(&generation, region, ms(0)));
         }
         let found: Vec<_> = inbox.waiting.iter().map(|(at, _)| at.0 / 1_000_000).collect();
         assert_eq!(found, handled, "{change:?}");
@@ -305,9 +337,9 @@ mod tests {
             let perturbation = Perturbation { tick_shift_ns, ..Perturbation::default() };
             let mut schedule = ReportSchedule::new(&trace, &change, &perturbation, ms(150));
             let mut next = || {
-                let at = schedule.next_at();
+                let at = schedule.next_at;
                 let like = if at.0 < u64::MAX / 2 { schedule.recorded(at) } else { 99 };
-                schedule.number += 1;
+                schedule.go_on();
                 (at.0 / 1_000_000, like)
             };
             [next(), next(), next(), next()]

@@ -6,6 +6,7 @@ use super::super::change::{Change, Later};
 use super::super::generations::shifted;
 use super::super::perturbation::Perturbation;
 use super::super::trace::Trace;
+use super::NEVER;
 use crate::capture::Marker;
 use crate::peer::link::LinkOptions;
 use crate::peer::script::ScriptedOp;
@@ -25,6 +26,7 @@ pub(super) struct Commands<'a> {
     later: VecDeque<(Nanos, &'a Later)>,
     /// How long after the first slice a listener goes on who waits for it.
     resumes_after: Option<Span>,
+    next_at: Nanos,
 }
 
 impl<'a> Commands<'a> {
@@ -37,7 +39,10 @@ impl<'a> Commands<'a> {
         let mut links: Vec<_> = up.chain(down).collect();
         links.sort_by_key(|change| change.0);
         let ops = ops(trace, change, perturbation);
-        Self { ops, links: links.into(), later, resumes_after: resumes_after(trace, change) }
+        let resumes_after = resumes_after(trace, change);
+        let mut commands = Self { ops, links: links.into(), later, resumes_after, next_at: NEVER };
+        commands.look_ahead();
+        commands
     }
 
     /// The first op or change that the recording has not.
@@ -64,34 +69,51 @@ impl<'a> Commands<'a> {
     }
 
     /// A slice lands: a listener who waited for it goes on.
+    #[inline]
     pub fn has_audio(&mut self, now: Nanos) {
         if let Some(at) = self.resumes_after.take().and_then(|after| now.checked_add(after)) {
             self.ops.push_front((at, Marker::Resume));
+            self.look_ahead();
         }
     }
 
     /// When the next of them is due.
-    pub fn next_at(&self) -> Option<Nanos> {
+    #[inline]
+    pub fn next_at(&self) -> Nanos {
+        self.next_at
+    }
+
+    fn look_ahead(&mut self) {
         let link = self.links.front().map(|change| change.0);
         let later = self.later.front().map(|later| later.0);
         let op = self.ops.front().map(|op| op.0);
-        [link, later, op].into_iter().flatten().min()
+        self.next_at = [link, later, op].into_iter().flatten().min().unwrap_or(NEVER);
     }
 
     /// Another link that is due.
     pub fn link(&mut self, now: Nanos) -> Option<(Side, LinkOptions)> {
         let (_, side, options) = self.links.pop_front_if(|(at, ..)| *at <= now)?;
+        self.look_ahead();
         Some((side, options))
+    }
+
+    /// Whether peers or links change in the middle of the run, and not the listener alone.
+    pub fn has_changes(&self) -> bool {
+        !(self.links.is_empty() && self.later.is_empty())
     }
 
     /// A change of the peers that is due.
     pub fn later(&mut self, now: Nanos) -> Option<&'a Later> {
-        self.later.pop_front_if(|(at, _)| *at <= now).map(|(_, later)| later)
+        let (_, later) = self.later.pop_front_if(|(at, _)| *at <= now)?;
+        self.look_ahead();
+        Some(later)
     }
 
     /// An op that is due.
     pub fn op(&mut self, now: Nanos) -> Option<Marker> {
-        self.ops.pop_front_if(|(at, _)| *at <= now).map(|(_, op)| op)
+        let (_, op) = self.ops.pop_front_if(|(at, _)| *at <= now)?;
+        self.look_ahead();
+        Some(op)
     }
 }
 
@@ -154,20 +176,20 @@ mod tests {
         };
         let trace = trace();
         let mut commands = Commands::new(&trace, &change, &Perturbation::default());
-        assert_eq!(commands.next_at(), Some(Nanos(120 * MS)));
+        assert_eq!(commands.next_at(), Nanos(120 * MS));
         assert_eq!(commands.op(Nanos(120 * MS - 1)), None);
         assert_eq!(commands.op(Nanos(120 * MS)), Some(Marker::Pause));
-        assert_eq!(commands.next_at(), Some(Nanos(130 * MS)));
+        assert_eq!(commands.next_at(), Nanos(130 * MS));
         assert_eq!(commands.op(Nanos(u64::MAX)), Some(Marker::Resume));
         assert!(commands.link(Nanos(140 * MS - 1)).is_none());
         assert_eq!(commands.link(Nanos(140 * MS)).map(|(side, _)| side), Some(Side::Up));
-        assert_eq!(commands.next_at(), Some(Nanos(160 * MS)));
+        assert_eq!(commands.next_at(), Nanos(160 * MS));
         assert!(commands.later(Nanos(160 * MS - 1)).is_none());
         assert_eq!(
             commands.later(Nanos(160 * MS)).and_then(|later| later.acknowledges),
             Some(true)
         );
-        assert_eq!(commands.next_at(), None);
+        assert_eq!(commands.next_at(), NEVER);
     }
 
     #[track_caller]
@@ -209,12 +231,12 @@ mod tests {
         let change = Change::default();
         let mut commands = Commands::new(&trace, &change, &Perturbation::default());
         assert_eq!(commands.op(Nanos(u64::MAX)), Some(Marker::Pause));
-        assert_eq!(commands.next_at(), None);
+        assert_eq!(commands.next_at(), NEVER);
         commands.has_audio(Nanos(500 * MS));
-        assert_eq!(commands.next_at(), Some(Nanos(510 * MS)));
+        assert_eq!(commands.next_at(), Nanos(510 * MS));
         assert_eq!(commands.op(Nanos(510 * MS)), Some(Marker::Resume));
         // Once.
         commands.has_audio(Nanos(600 * MS));
-        assert_eq!(commands.next_at(), None);
+        assert_eq!(commands.next_at(), NEVER);
     }
 }

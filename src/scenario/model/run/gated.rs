@@ -2,6 +2,7 @@
 
 use super::super::gate::{Chunk, Gate, GateClock};
 use super::super::generations::shifted;
+use super::super::hypothesis::Hypothesis;
 use super::super::perturbation::Perturbation;
 use super::super::trace::{Trace, TracedSlice};
 use super::slice::MadeSlice;
@@ -14,6 +15,7 @@ const ALIKE: i64 = 3;
 
 /// The worker.
 pub(super) struct GatedWorker<'a> {
+    hypothesis: &'a Hypothesis,
     gate: &'a Gate,
     slices: &'a [TracedSlice],
     clock: GateClock,
@@ -44,12 +46,13 @@ enum Stage {
 impl<'a> GatedWorker<'a> {
     pub fn new(
         trace: &'a Trace,
+        hypothesis: &'a Hypothesis,
         gate: &'a Gate,
-        perturbation: &Perturbation,
-        differs_at: Nanos,
+        (perturbation, differs_at): (&Perturbation, Nanos),
         tick_factor: f64,
     ) -> Self {
         GatedWorker {
+            hypothesis,
             gate,
             slices: &trace.slices,
             clock: GateClock::new(trace),
@@ -84,7 +87,7 @@ impl<'a> GatedWorker<'a> {
 
     /// It goes on; `reports_at` is when the server takes the next report that is on its way. Hands over
     /// the slices of a chunk that is ready.
-    pub fn go_on(&mut self, now: Nanos, reports_at: Option<Nanos>) -> Vec<MadeSlice> {
+    pub fn go_on(&mut self, now: Nanos, reports_at: Option<Nanos>) -> Vec<MadeSlice<'a>> {
         let mut made = Vec::new();
         if let Stage::Makes(at) = self.stage
             && at <= now
@@ -121,7 +124,7 @@ impl<'a> GatedWorker<'a> {
     }
 
     /// The slices of the chunk: as long as those of the recording, where the tape is by now.
-    fn append(&mut self, now: Nanos) -> Vec<MadeSlice> {
+    fn append(&mut self, now: Nanos) -> Vec<MadeSlice<'a>> {
         let Some(chunk) = self.gate.chunk(self.next) else { return Vec::new() };
         let is_recorded = self.next < self.gate.chunks.len();
         let slices = chunk.slices.clone();
@@ -130,7 +133,7 @@ impl<'a> GatedWorker<'a> {
             let region = Region { start: header.start, frames: header.frames };
             let region = if is_recorded { region } else { self.clock.place(region) };
             self.clock.append(region);
-            MadeSlice { turn, region, made: now, bytes: 0 }
+            MadeSlice::new(self.hypothesis.turn(turn), region, now)
         };
         slices.map(made).collect()
     }

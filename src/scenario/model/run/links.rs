@@ -6,7 +6,7 @@
 
 use super::super::bottleneck::LinkAnew;
 use super::super::change::Change;
-use super::super::generations::shifted;
+use super::super::generations::{Generation, shifted};
 use super::super::hypothesis::Hypothesis;
 use super::super::pacing::PacingReport;
 use super::super::perturbation::Perturbation;
@@ -17,13 +17,13 @@ use crate::peer::rng::{Rng, Stream};
 use crate::time::Nanos;
 
 /// The links that a scenario adds to the recorded way, where it has any.
-pub(super) struct Links {
+pub(super) struct Links<'a> {
     up: Option<Link<PacingReport>>,
     /// Texts are `None`.
-    down: Option<Link<Option<MadeSlice>>>,
+    down: Option<Link<Option<MadeSlice<'a>>>>,
 }
 
-impl Links {
+impl<'a> Links<'a> {
     pub fn new(
         change: &Change,
         perturbation: &Perturbation,
@@ -48,7 +48,13 @@ impl Links {
         }
     }
 
-    /// Whether a slice has to wait for room on the link to the client.
+    /// Whether reports have to pass a link to the server.
+    #[inline]
+    pub fn has_up(&self) -> bool {
+        self.up.is_some()
+    }
+
+    /// Whether slices have to pass a link to the client, and to wait for room on it.
     #[inline]
     pub fn has_down(&self) -> bool {
         self.down.is_some()
@@ -60,28 +66,21 @@ impl Links {
         self.up.is_some() || self.down.is_some()
     }
 
-    /// Sends a report; one that no link takes is given back.
-    #[inline]
-    pub fn send_report(
-        &mut self,
-        now: Nanos,
-        report: PacingReport,
-        bytes: u32,
-    ) -> Option<PacingReport> {
-        let Some(link) = &mut self.up else { return Some(report) };
-        link.send(now, report, u64::from(bytes));
-        None
+    /// Sends a report, if there is a link to the server.
+    pub fn send_report(&mut self, now: Nanos, report: PacingReport, bytes: u32) {
+        if let Some(link) = &mut self.up {
+            link.send(now, report, u64::from(bytes));
+        }
     }
 
-    /// Sends a slice and the texts that follow it; one that no link takes is given back.
-    #[inline]
-    pub fn send_slice(&mut self, now: Nanos, slice: MadeSlice, texts: u32) -> Option<MadeSlice> {
-        let Some(link) = &mut self.down else { return Some(slice) };
+    /// Sends a slice and the texts that follow it, if there is a link to the client.
+    pub fn send_slice(&mut self, now: Nanos, slice: MadeSlice<'a>) {
+        let Some(link) = &mut self.down else { return };
         link.send(now, Some(slice), websocket_len(slice.bytes as usize, false));
-        if texts > 0 {
-            link.send(now, None, u64::from(texts));
+        let text_bytes = slice.generation.text_bytes;
+        if text_bytes > 0 {
+            link.send(now, None, u64::from(text_bytes));
         }
-        None
     }
 
     /// A report that has passed, with the moment it did.
@@ -90,7 +89,7 @@ impl Links {
     }
 
     /// A slice that has passed.
-    pub fn passed_slice(&mut self, now: Nanos) -> Option<MadeSlice> {
+    pub fn passed_slice(&mut self, now: Nanos) -> Option<MadeSlice<'a>> {
         self.down.as_mut()?.poll(now)?.1
     }
 
@@ -111,7 +110,7 @@ impl Links {
 }
 
 /// A link on which the rest of the initial buffer is under way.
-fn begun_with(anew: LinkAnew, change: &Change, seed: u64) -> Link<Option<MadeSlice>> {
+fn begun_with<'a>(anew: LinkAnew, change: &Change, seed: u64) -> Link<Option<MadeSlice<'a>>> {
     let options = change.down.first().map(|(_, options)| options.clone()).unwrap_or_default();
     let mut link = Link::new(options, seed, Stream::Downlink, anew.began);
     if anew.first_bytes > 0 {
@@ -151,8 +150,8 @@ impl<'a> RecordedWay<'a> {
     /// When a slice of that turn arrives: as late as recorded, but for what the recorded queue is
     /// longer or shorter. An empty one is as long as it was.
     #[inline]
-    pub fn slice_arrives(&mut self, now: Nanos, turn: usize) -> Nanos {
-        let mut transit_ns = self.hypothesis.turn(turn).transit_ns;
+    pub fn slice_arrives(&mut self, now: Nanos, generation: &Generation) -> Nanos {
+        let mut transit_ns = generation.transit_ns;
         if let Some(queue) = self.hypothesis.queue {
             if transit_ns <= queue.waits_ns {
                 self.longer_ns = 0.0;
@@ -164,8 +163,7 @@ impl<'a> RecordedWay<'a> {
 
     /// The recorded slice of that turn does not join the queue, …
     #[inline]
-    pub fn leaves_out(&mut self, turn: usize) {
-        let generation = self.hypothesis.turn(turn);
+    pub fn leaves_out(&mut self, generation: &Generation) {
         if !generation.shed {
             self.longer_ns -= self.queued_ns(u64::from(generation.bytes));
         }
@@ -215,12 +213,13 @@ mod tests {
         let server = Hypothesis { queue: Some(queue()), ..with_transits(&[10, 80, 90, 20, 70]) };
         let mut way = RecordedWay::new(&server, &Perturbation::default(), Nanos(0));
         way.longer_ns = 5.0;
-        let arrive: Vec<u64> = (0..3).map(|turn| way.slice_arrives(Nanos(100), turn).0).collect();
+        let arrive: Vec<u64> =
+            (0..3).map(|turn| way.slice_arrives(Nanos(100), server.turn(turn)).0).collect();
         assert_eq!(arrive, [110, 180, 190], "none waited for the first");
         way.longer_ns = 5.0;
-        assert_eq!(way.slice_arrives(Nanos(100), 1), Nanos(185));
-        assert_eq!(way.slice_arrives(Nanos(100), 3), Nanos(120));
-        assert_eq!(way.slice_arrives(Nanos(100), 4), Nanos(170), "that emptied it");
+        assert_eq!(way.slice_arrives(Nanos(100), server.turn(1)), Nanos(185));
+        assert_eq!(way.slice_arrives(Nanos(100), server.turn(3)), Nanos(120));
+        assert_eq!(way.slice_arrives(Nanos(100), server.turn(4)), Nanos(170), "that emptied it");
     }
 
     #[test]
@@ -229,15 +228,17 @@ mod tests {
         let change = Change { down, ..Change::default() };
         let mut links = Links::new(&change, &Perturbation::default(), Nanos(0), None);
         let region = Region { start: 9, frames: 8 };
-        let slice = MadeSlice { turn: 4, region, made: Nanos(1), bytes: 100 };
+        let generation = Generation { text_bytes: 30, ..Generation::default() };
+        let slice = MadeSlice { bytes: 100, ..MadeSlice::new(&generation, region, Nanos(1)) };
         assert!(links.has_down() && links.any());
-        assert!(links.send_slice(Nanos(1), slice, 30).is_none());
+        links.send_slice(Nanos(1), slice);
         let at = links.slice_passes_at().unwrap();
-        assert_eq!(links.passed_slice(at).map(|slice| slice.turn), Some(4));
+        assert_eq!(links.passed_slice(at).map(|slice| slice.region), Some(region));
         assert!(links.slice_passes_at().is_some(), "the text is behind it");
         assert!(links.passed_slice(Nanos(u64::MAX)).is_none());
         let mut none = Links::new(&Change::default(), &Perturbation::default(), Nanos(0), None);
-        assert!(!none.any());
-        assert_eq!(none.send_slice(Nanos(1), slice, 30).map(|slice| slice.turn), Some(4));
+        assert!(!none.any() && !none.has_up() && !none.has_down());
+        none.send_slice(Nanos(1), slice);
+        assert!(none.slice_passes_at().is_none(), "there is none to pass");
     }
 }

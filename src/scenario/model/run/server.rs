@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 
 use super::super::change::{Change, Later};
-use super::super::generations::{Covered, Generation, shifted};
+use super::super::generations::{Covered, Generation, NewFrames, shifted};
 use super::super::hypothesis::Hypothesis;
 use super::super::pacing::{Intake, Pacing, PacingReport, PacingRule};
 use super::super::perturbation::Perturbation;
 use super::super::trace::Trace;
+use super::NEVER;
 use super::gated::GatedWorker;
 use super::slice::MadeSlice;
 use crate::peer::pacing::{Fate, FlowControl, Placed, Region};
@@ -30,8 +31,9 @@ pub(super) struct ServerSide<'a> {
     /// In place of the generator, where the server only appends.
     worker: Option<GatedWorker<'a>>,
     flow: FlowControl,
-    outbox: VecDeque<MadeSlice>,
-    lengths: Lengths<'a>,
+    /// Slices that wait to be sent.
+    outbox: VecDeque<MadeSlice<'a>>,
+    lengths: Lengths,
     /// A slice of that length was asked for.
     loop_frames: u64,
     pub transport_peak_s: f64,
@@ -44,20 +46,21 @@ struct Generator {
     stage: Stage,
     /// Factor on every tick of the model.
     tick_factor: f64,
-    /// When the stage is over; `None`: never.
-    done_at: Option<Nanos>,
+    /// When the stage is over.
+    done_at: Nanos,
 }
 
 /// What came of a turn of the loop that generates.
-pub(super) enum Generated {
+pub(super) enum Generated<'a> {
     Nothing,
-    /// The turn is over and its slices can be sent.
-    Turn(usize),
-    /// Slices of a tape can be sent, if any.
+    /// The turn is over, and its slices can be sent.
+    Turn(&'a Generation, Placed),
+    /// Slices of a tape wait to be sent, if any.
     Chunk,
 }
 
 /// Where the loop that generates stands.
+#[derive(Clone, Copy)]
 enum Stage {
     Ticking,
     Decoding(Placed),
@@ -73,7 +76,7 @@ impl<'a> ServerSide<'a> {
     ) -> Self {
         let began = hypothesis.began(trace);
         let tick_factor = change.tick_factor.unwrap_or(1.0);
-        let generator = Generator { turn: 0, stage: Stage::Ticking, tick_factor, done_at: None };
+        let generator = Generator { turn: 0, stage: Stage::Ticking, tick_factor, done_at: NEVER };
         let cost = perturbation.new_frames_cost;
         let mut server = Self {
             hypothesis,
@@ -82,13 +85,16 @@ impl<'a> ServerSide<'a> {
             reports: VecDeque::new(),
             pacing: hypothesis.rule.pacing(trace, policy, began),
             generator,
-            worker: hypothesis
-                .gate
-                .as_ref()
-                .map(|gate| GatedWorker::new(trace, gate, perturbation, differs_at, tick_factor)),
+            worker: hypothesis.gate.as_ref().map(|gate| {
+                GatedWorker::new(trace, hypothesis, gate, (perturbation, differs_at), tick_factor)
+            }),
             flow: FlowControl::new(&policy.flow),
             outbox: VecDeque::new(),
-            lengths: Lengths { hypothesis, new_frames_cost: cost, sent: Covered::default() },
+            lengths: Lengths {
+                new_frames: hypothesis.new_frames,
+                unknown: cost,
+                sent: Covered::default(),
+            },
             loop_frames: trace.frames,
             transport_peak_s: 0.0,
             shed: 0,
@@ -111,59 +117,75 @@ impl<'a> ServerSide<'a> {
     /// A report arrives.
     #[inline]
     pub fn hear(&mut self, arrives: Nanos, report: PacingReport) {
-        let at = self.intake.taken_at(arrives);
-        self.intake.take(at);
+        let at = self.takes_at(arrives);
         self.reports.push_back((at, report));
         if let Some(worker) = &mut self.worker {
             worker.expect(at);
         }
     }
 
+    /// When the server takes the report that arrives next, at that moment.
+    #[inline]
+    pub fn takes_at(&mut self, arrives: Nanos) -> Nanos {
+        let at = self.intake.taken_at(arrives);
+        self.intake.take(at);
+        at
+    }
+
+    /// The server takes a report.
+    #[inline]
+    pub fn take(&mut self, at: Nanos, report: &PacingReport) {
+        match &mut self.worker {
+            Some(worker) => worker.report(report.position_s),
+            None => self.pacing.take(at, report),
+        }
+        report.acked.into_iter().for_each(|acked| self.flow.acknowledge(acked));
+    }
+
+    /// Whether it only appends, and goes on when it hears of a listener who went on.
+    pub fn appends(&self) -> bool {
+        self.worker.is_some()
+    }
+
     /// The server takes what has come by now, each report as of its own moment.
     #[inline]
     fn take_reports(&mut self, now: Nanos) {
         while let Some((at, report)) = self.reports.pop_front_if(|(at, _)| *at <= now) {
-            match &mut self.worker {
-                Some(worker) => worker.report(report.position_s),
-                None => self.pacing.take(at, &report),
-            }
-            report.acked.into_iter().for_each(|acked| self.flow.acknowledge(acked));
+            self.take(at, &report);
         }
     }
 
     /// When the loop that generates goes on.
     #[inline]
-    pub fn generates_at(&self) -> Option<Nanos> {
+    pub fn generates_at(&self) -> Nanos {
         match &self.worker {
-            Some(worker) => worker.wakes_at(),
+            Some(worker) => worker.wakes_at().unwrap_or(NEVER),
             None => self.generator.done_at,
         }
     }
 
     /// The loop that generates goes on.
-    pub fn generate(&mut self, now: Nanos) -> Generated {
+    #[inline]
+    pub fn generate(&mut self, now: Nanos) -> Generated<'a> {
         if self.worker.is_some() {
             self.append(now);
             return Generated::Chunk;
         }
-        let turn = self.generator.turn;
-        match std::mem::replace(&mut self.generator.stage, Stage::Ticking) {
+        let generation = self.hypothesis.turn(self.generator.turn);
+        match self.generator.stage {
             Stage::Ticking => {
                 self.take_reports(now);
                 let placed = self.pacing.look(now).placed;
                 self.transport_peak_s = self.transport_peak_s.max(self.pacing.transport_s());
                 self.generator.stage = Stage::Decoding(placed);
-                let decode_ns = self.hypothesis.turn(turn).decode_ns;
-                self.generator.done_at = Some(shifted(now, decode_ns));
+                self.generator.done_at = shifted(now, generation.decode_ns);
                 Generated::Nothing
             }
             Stage::Decoding(placed) => {
-                for region in [Some(placed.region), placed.spill].into_iter().flatten() {
-                    self.outbox.push_back(MadeSlice { turn, region, made: now, bytes: 0 });
-                }
                 self.generator.turn += 1;
+                self.generator.stage = Stage::Ticking;
                 self.begin_turn(now);
-                Generated::Turn(turn)
+                Generated::Turn(generation, placed)
             }
         }
     }
@@ -189,25 +211,33 @@ impl<'a> ServerSide<'a> {
             let tick_ns = (generation.tick_ns as f64 * tick_factor) as i64;
             shifted(now, generation.rest_ns + tick_ns)
         };
-        self.generator.done_at = (!is_over).then(done_at);
+        self.generator.done_at = if is_over { NEVER } else { done_at() };
     }
 
-    /// When the slice was made that is sent next.
-    #[inline]
+    /// When the slice was made that waits to be sent next.
     pub fn sends_next(&self) -> Option<Nanos> {
         self.outbox.front().map(|slice| slice.made)
     }
 
-    /// The server sends the next slice, with the bytes of the texts that follow it, or sheds it.
-    pub fn send(&mut self, now: Nanos) -> Option<(MadeSlice, u32)> {
-        let mut slice = self.outbox.pop_front()?;
+    /// A slice waits to be sent.
+    pub fn queue(&mut self, slice: MadeSlice<'a>) {
+        self.outbox.push_back(slice);
+    }
+
+    /// The slice that waits to be sent next.
+    pub fn unqueue(&mut self) -> Option<MadeSlice<'a>> {
+        self.outbox.pop_front()
+    }
+
+    /// The server sends a slice, in so many bytes, or sheds it.
+    #[inline]
+    pub fn send(&mut self, now: Nanos, slice: &MadeSlice<'_>) -> Option<u64> {
         self.take_reports(now);
         let asked_for = u64::from(slice.region.frames) == self.loop_frames;
-        let generation = self.hypothesis.turn(slice.turn);
         // Behind a queue both are facts: what was shed, and how long the rest was on its way. Of a
         // tape nothing is shed.
         let is_shed = if self.hypothesis.queue.is_some() {
-            generation.shed
+            slice.generation.shed
         } else if self.worker.is_some() {
             false
         } else {
@@ -217,27 +247,28 @@ impl<'a> ServerSide<'a> {
             self.shed += 1;
             return None;
         }
-        slice.bytes = self.lengths.send(generation, slice.region);
-        self.flow.sent(slice.bytes as usize);
-        Some((slice, generation.text_bytes))
+        let bytes = self.lengths.send(slice.generation, slice.region);
+        self.flow.sent(bytes as usize);
+        Some(bytes)
     }
 }
 
 /// How long the messages of slices are.
-struct Lengths<'a> {
-    hypothesis: &'a Hypothesis,
-    new_frames_cost: f64,
+struct Lengths {
+    new_frames: NewFrames,
+    /// By what share more new frames cost more than the recording says.
+    unknown: f64,
     sent: Covered,
 }
 
-impl Lengths<'_> {
+impl Lengths {
     /// Length of the message of a slice over that region, which is sent next.
     #[inline]
     fn send(&mut self, generation: &Generation, region: Region) -> u64 {
-        let cost = |coverage| self.hypothesis.new_frames.cost(coverage, region.frames);
+        let cost = |coverage| self.new_frames.cost(coverage, region.frames);
         let new_bytes = cost(self.sent.send(region));
         // Of a slice that goes where it went nothing is unknown.
-        let unknown_bytes = (new_bytes - cost(generation.coverage)) * self.new_frames_cost;
+        let unknown_bytes = (new_bytes - cost(generation.coverage)) * self.unknown;
         let bytes =
             generation.bytes_per_frame * f64::from(region.frames) + new_bytes + unknown_bytes;
         HEADER_LEN as u64 + bytes as u64

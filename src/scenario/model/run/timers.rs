@@ -1,8 +1,9 @@
 //! What happens next in a run of the model.
 //!
 //! Enters: the moment at which each kind of event happens next. Leaves: the earliest of them, and of
-//! several at one moment the one that comes first. Remembers one moment of each kind and no more.
+//! several at one moment the one that comes first.
 
+use super::NEVER;
 use crate::time::Nanos;
 
 /// What may happen, in the order in which simultaneous things happen.
@@ -36,32 +37,17 @@ impl Timer {
     ];
 }
 
-const NEVER: Nanos = Nanos(u64::MAX);
+/// When each kind of event happens next, in their order; [`NEVER`] if it does not.
+pub(super) type Moments = [Nanos; Timer::ALL.len()];
 
-/// When each kind of event happens next.
-pub(super) struct Timers([Nanos; Timer::ALL.len()]);
-
-impl Default for Timers {
-    fn default() -> Self {
-        Timers([NEVER; Timer::ALL.len()])
+/// What happens next, and when; `None` if nothing does.
+pub(super) fn earliest(moments: Moments) -> Option<(Nanos, Timer)> {
+    let mut next = (NEVER, Timer::Command);
+    for (event, at) in Timer::ALL.into_iter().zip(moments) {
+        // A choice between values: which is the earliest no processor can guess.
+        next = if at < next.0 { (at, event) } else { next };
     }
-}
-
-impl Timers {
-    /// This kind happens then, or never.
-    pub fn set(&mut self, event: Timer, at: Option<Nanos>) {
-        self.0[event as usize] = at.unwrap_or(NEVER);
-    }
-
-    /// What happens next, and when; `None` if nothing does.
-    pub fn next(&self) -> Option<(Nanos, Timer)> {
-        let mut next = (NEVER, Timer::Command);
-        for (event, at) in Timer::ALL.into_iter().zip(self.0) {
-            // A choice between values: which is the earliest no processor can guess.
-            next = if at < next.0 { (at, event) } else { next };
-        }
-        (next.0 < NEVER).then_some(next)
-    }
+    (next.0 < NEVER).then_some(next)
 }
 
 #[cfg(test)]
@@ -70,9 +56,9 @@ mod tests {
 
     #[track_caller]
     fn check(at: &[(Timer, u64)], expected: Option<(u64, Timer)>) {
-        let mut timers = Timers::default();
-        at.iter().for_each(|&(event, at)| timers.set(event, Some(Nanos(at))));
-        assert_eq!(timers.next(), expected.map(|(at, event)| (Nanos(at), event)));
+        let mut moments = [NEVER; Timer::ALL.len()];
+        at.iter().for_each(|&(event, at)| moments[event as usize] = Nanos(at));
+        assert_eq!(earliest(moments), expected.map(|(at, event)| (Nanos(at), event)));
     }
 
     #[test]
