@@ -69,57 +69,29 @@ pub(super) fn analyzed<C>(
     begin: impl Fn() -> C,
     step: impl Fn(&mut C, &mut Engine, &Record<'_>),
 ) -> Result<Analyzed<C>> {
-    let engine_options = Options {
-        playhead: options.playhead,
-        headers_only: options.headers_only,
-        heard: None,
-        stale_threshold_s: options.report.stale_threshold_s,
-        tracker_bound: options.tracker_bound,
-        ..Options::default()
-    };
-    let recalled = |engine_options: Options| -> Result<Option<(CaptureReplay, C)>> {
-        let Some(Recalled { engine, ended, .. }) = index::recall(path, engine_options, |_, _| ())?
-        else {
-            return Ok(None);
-        };
-        if !tells_all(&engine) {
-            return Ok(None);
-        }
-        let replay = CaptureReplay { engine, at: ended, complete: true, damage: None };
-        Ok(Some((replay, begin())))
-    };
     let part = options.part.resolved(path)?;
-    let (from, at) = (part.from, part.until().or(options.at));
-    let from_checkpoints = match options.quick && at.is_none() && from.is_none() {
-        true => recalled(engine_options.clone())?,
-        false => None,
-    };
-    // Checkpoints do not know every message, and a silence has to be one of all of them.
-    let is_told =
-        |(replay, _): &(CaptureReplay, C)| !replay.engine.ending(replay.at).kind.is_silence();
-    let from_checkpoints = from_checkpoints.filter(is_told);
-    let quick = from_checkpoints.is_some();
-    let play = |engine_options: Options| {
+    let reading = Reading { path, options, from: part.from, at: part.until().or(options.at) };
+    let play = |engine_options: Options| -> Result<_> {
         let mut collected = begin();
         let step = |engine: &mut Engine, record: &Record<'_>| step(&mut collected, engine, record);
-        let records = files::open_capture(path)?;
-        let inflating =
-            if engine_options.headers_only { Inflating::InTurn } else { options.inflating };
-        let replay = CaptureReplay::of_part(records, engine_options, from, at, inflating, step)?;
-        anyhow::Ok((replay, collected))
+        Ok((reading.played(engine_options, step)?, collected))
     };
-    let replay = match from_checkpoints {
-        Some(replay) => Ok(replay),
-        None => play(engine_options.clone()),
+    let recalled = reading.recalled(reading.engine_options())?;
+    // Checkpoints do not know every message, and a silence has to be one of all of them.
+    let recalled = recalled.filter(|it| !it.engine.ending(it.at).kind.is_silence());
+    let quick = recalled.is_some();
+    let replay = match recalled {
+        Some(replay) => Ok((replay, begin())),
+        None => play(reading.engine_options()),
     };
     let again = |playhead, headers_only: bool| {
         let headers_only = headers_only || options.headers_only;
         let playhead = Some(playhead);
-        let engine_options = Options { playhead, headers_only, ..engine_options.clone() };
-        if quick && let Some(replay) = recalled(engine_options.clone())? {
-            return Ok(replay);
+        let engine_options = Options { playhead, headers_only, ..reading.engine_options() };
+        match quick.then(|| reading.recalled(engine_options.clone())).transpose()?.flatten() {
+            Some(replay) => Ok((replay, begin())),
+            None => play(engine_options),
         }
-        play(engine_options)
     };
     let ((replay, collected), playheads) = replay
         .and_then(|replay| playheads::settle(replay, |(replay, _)| &replay.engine, again))
@@ -137,6 +109,51 @@ pub(super) fn analyzed<C>(
     let analysis = Analysis::of(&replay.engine, about, &options.report);
     let CaptureReplay { engine, at, .. } = replay;
     Ok(Analyzed { analysis, engine, at, collected, quick })
+}
+
+/// A capture, and what of it is read how.
+struct Reading<'a> {
+    path: &'a Path,
+    options: &'a AnalyzeOptions,
+    from: Option<Offset>,
+    at: Option<Span>,
+}
+
+impl Reading<'_> {
+    fn engine_options(&self) -> Options {
+        Options {
+            playhead: self.options.playhead,
+            headers_only: self.options.headers_only,
+            heard: None,
+            stale_threshold_s: self.options.report.stale_threshold_s,
+            tracker_bound: self.options.tracker_bound,
+            ..Options::default()
+        }
+    }
+
+    /// From its checkpoints, where that was asked for and they tell all of it.
+    fn recalled(&self, engine_options: Options) -> Result<Option<CaptureReplay>> {
+        if !self.options.quick || self.from.is_some() || self.at.is_some() {
+            return Ok(None);
+        }
+        let recalled = index::recall(self.path, engine_options, |_, _| ())?;
+        Ok(recalled.filter(|it| tells_all(&it.engine)).map(|Recalled { engine, ended, .. }| {
+            CaptureReplay { engine, at: ended, complete: true, damage: None }
+        }))
+    }
+
+    /// From its records, of which `step` gives each to the engine.
+    fn played(
+        &self,
+        engine_options: Options,
+        step: impl FnMut(&mut Engine, &Record<'_>),
+    ) -> Result<CaptureReplay> {
+        let records = files::open_capture(self.path)?;
+        let is_inflated = !engine_options.headers_only;
+        let inflating = if is_inflated { self.options.inflating } else { Inflating::InTurn };
+        let (from, at) = (self.from, self.at);
+        Ok(CaptureReplay::of_part(records, engine_options, from, at, inflating, step)?)
+    }
 }
 
 impl SessionPart {
