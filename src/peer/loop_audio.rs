@@ -270,17 +270,20 @@ mod tests {
         let upload = || (0..FRAMES).map(|i| (i % 100) as f32 / 100.0).collect();
         let variations = Variations::new(3, FRAMES, 1, 48_000);
         let mut kept = LoopAudio::new(upload(), 1, variations, true);
-        let mut anew = kept.clone();
-        for start in [0, 1_920, 3_840, 4_000, 30_000, 31_920, 46_080, 0, 1_920] {
+        let check = |kept: &mut LoopAudio, start: u32| {
             let region = region(start, 17_280.min(FRAMES as u32 - start));
-            anew.faded = None;
+            let mut anew = LoopAudio { faded: None, ..kept.clone() };
             assert_eq!(kept.render(region, false), anew.render(region, false), "{start}");
-            let goes_on = kept
-                .faded
-                .as_ref()
-                .is_some_and(|(at, _)| *at == region.end() as usize - FADE_FRAMES);
-            assert_eq!(goes_on, (region.end() as usize) < FRAMES);
+            let end = region.end() as usize;
+            let faded_at = kept.faded.as_ref().map(|(at, _)| *at);
+            assert_eq!(faded_at, (end < FRAMES).then(|| end - FADE_FRAMES));
+        };
+        for start in [0, 1_920, 3_840, 4_000, 30_000, 31_920, 46_080, 0, 1_920] {
+            check(&mut kept, start);
         }
+        // Another variation begins just where the last one faded.
+        kept.vary();
+        check(&mut kept, 18_000);
     }
 
     #[test]
