@@ -341,6 +341,8 @@ mod tests {
             .into();
         ops.sort_by_key(|op| op.0);
         let begins = Nanos(BEGINS_MS * MS);
+        // Whoever waits for the first slice goes on with it or later.
+        let resumed = ops.iter().find(|op| op.1 == Marker::Resume && op.0 >= at);
         let trace = Trace {
             origin: begins,
             begins,
@@ -348,7 +350,7 @@ mod tests {
             frames: 96_000,
             sample_rate: 48_000,
             reported_playhead: ms(0, 1) == 0,
-            resumed_at: ops.iter().find(|(_, op)| *op == Marker::Resume).map(|op| op.0),
+            resumed_at: resumed.map(|op| op.0),
             slices,
             ticks,
             ops,
