@@ -6,7 +6,6 @@ use std::thread;
 use anyhow::{Context, Result, bail};
 
 use super::index::{self, Recalled};
-use super::outcome::Outcome;
 use super::part::SessionPart;
 use crate::capture::Record;
 use crate::edge::files;
@@ -201,20 +200,4 @@ pub fn analyze_all(
     let inflating = if has_others { Inflating::Ahead } else { Inflating::InTurn };
     let options = &AnalyzeOptions { inflating, ..options.clone() };
     Ok(sweep::map_in_order(paths, threads, |path| analyze(path, options))?)
-}
-
-impl Analysis {
-    /// What this analysis means for the exit code.
-    #[must_use]
-    pub fn outcome(&self) -> Outcome {
-        match (&self.damage, self.verdict.lag) {
-            (Some(_), _) => Outcome::Damaged,
-            (None, Some(true)) => Outcome::Lag,
-            (None, _) if self.ending.abnormal => Outcome::EndedAbnormally,
-            (None, Some(false)) => Outcome::Healthy,
-            // In another protocol there is nothing to judge, and the first line says so.
-            (None, None) if self.arrivals.is_some() && !self.audio_is_missing => Outcome::Healthy,
-            (None, None) => Outcome::Failed,
-        }
-    }
 }

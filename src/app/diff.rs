@@ -5,7 +5,6 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
-use super::outcome::Outcome;
 use crate::capture::{Body, Direction, Opcode, Record};
 use crate::edge::files;
 use crate::engine::Options;
@@ -107,16 +106,4 @@ fn digest(record: &Record<'_>) -> Option<u64> {
         let [a, b, c, d, e, f, g, h, ..] = sha256();
         u64::from_be_bytes([a, b, c, d, e, f, g, h])
     })
-}
-
-impl Comparison {
-    /// What this comparison means for the exit code.
-    #[must_use]
-    pub fn outcome(&self) -> Outcome {
-        match (&self.a.damage, &self.b.damage) {
-            (None, None) if self.judgement.same => Outcome::Healthy,
-            (None, None) => Outcome::Differs,
-            _ => Outcome::Damaged,
-        }
-    }
 }

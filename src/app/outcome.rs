@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::lag::ReportArgsError;
 use crate::parse::Misuse;
 use crate::peer::server::TooLong;
+use crate::report::Analysis;
+use crate::report::compare::Comparison;
 use crate::scenario::ScenarioError;
 use crate::sweep::axis::AxisError;
 use crate::sweep::rows::PredicateError;
@@ -42,6 +44,32 @@ impl Outcome {
             Outcome::Damaged => 3,
             Outcome::Lag | Outcome::Differs => 4,
             Outcome::EndedAbnormally => 5,
+        }
+    }
+
+    /// What an analysis comes to.
+    #[must_use]
+    pub fn of_analysis(analysis: &Analysis) -> Outcome {
+        match (&analysis.damage, analysis.verdict.lag) {
+            (Some(_), _) => Outcome::Damaged,
+            (None, Some(true)) => Outcome::Lag,
+            (None, _) if analysis.ending.abnormal => Outcome::EndedAbnormally,
+            (None, Some(false)) => Outcome::Healthy,
+            // In another protocol there is nothing to judge, and the first line says so.
+            (None, None) if analysis.arrivals.is_some() && !analysis.audio_is_missing => {
+                Outcome::Healthy
+            }
+            (None, None) => Outcome::Failed,
+        }
+    }
+
+    /// What a comparison comes to.
+    #[must_use]
+    pub fn of_comparison(comparison: &Comparison) -> Outcome {
+        match (&comparison.a.damage, &comparison.b.damage) {
+            (None, None) if comparison.judgement.same => Outcome::Healthy,
+            (None, None) => Outcome::Differs,
+            _ => Outcome::Damaged,
         }
     }
 

@@ -21,7 +21,7 @@ pub fn print_recorded(
     out: &mut dyn Write,
 ) -> Result<Outcome> {
     let outcome = match &session.failure {
-        None => session.analysis.outcome(),
+        None => Outcome::of_analysis(&session.analysis),
         Some(failure) => {
             stderr.complain(failure);
             Outcome::Failed

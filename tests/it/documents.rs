@@ -6,6 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::thread;
 
 use tempfile::TempDir;
 
@@ -217,6 +218,15 @@ fn run(folder: &TempDir, server: &Server, printed: &Printed) -> Result<(), Strin
     holds(missing.is_none(), &|| format!("{}\nbut not: {missing:?}", said(&ran)))
 }
 
+/// How many commands a document has, and what is wrong with them.
+fn check(document: &str) -> (usize, Vec<String>) {
+    let folder = bench();
+    let server = Server::start(&folder, "lagtape backend --listen 0 --bus-port off");
+    let commands = printed(document);
+    let wrong = commands.iter().filter_map(|printed| run(&folder, &server, printed).err());
+    (commands.len(), wrong.collect())
+}
+
 #[test]
 fn every_command_that_is_printed_does_what_is_printed() {
     let mut documents = vec!["README.md".to_owned(), "CONTRIBUTING.md".to_owned()];
@@ -224,15 +234,14 @@ fn every_command_that_is_printed_does_what_is_printed() {
     let docs = docs.map(|file| file.unwrap().file_name().into_string().unwrap());
     documents.extend(docs.map(|name| format!("docs/{name}")));
     documents.sort();
-    let (mut count, mut wrong) = (0, Vec::new());
-    for document in &documents {
-        let folder = bench();
-        let server = Server::start(&folder, "lagtape backend --listen 0 --bus-port off");
-        for printed in printed(document) {
-            wrong.extend(run(&folder, &server, &printed).err());
-            count += 1;
-        }
-    }
+    // Sessions take their time, and each document has a folder and a server of its own.
+    let checked: Vec<_> = thread::scope(|scope| {
+        let threads: Vec<_> =
+            documents.iter().map(|document| scope.spawn(|| check(document))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let count: usize = checked.iter().map(|(count, _)| count).sum();
+    let wrong: Vec<_> = checked.into_iter().flat_map(|(_, wrong)| wrong).collect();
     assert!(count > 40, "{count} commands were found");
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }

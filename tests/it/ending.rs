@@ -46,7 +46,7 @@ fn check(capture: &Path, kind: EndKind, by: Option<Party>, code: Option<u16>, t_
         assert_eq!(info.outcome(), Outcome::Healthy);
         return;
     }
-    assert!(matches!(analysis.outcome(), Outcome::EndedAbnormally | Outcome::Lag));
+    assert!(matches!(Outcome::of_analysis(&analysis), Outcome::EndedAbnormally | Outcome::Lag));
     assert_eq!(info.outcome(), Outcome::EndedAbnormally);
     let page = lagtape::report::text::analysis(&analysis, &[]);
     let first = page.lines().nth(2).unwrap_or_default();

@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
@@ -185,7 +186,13 @@ fn zeros(len: u64) -> Vec<u8> {
     let mut encoder = zstd::Encoder::new(Vec::new(), 3).unwrap();
     encoder.include_contentsize(true).unwrap();
     encoder.set_pledged_src_size(Some(len)).unwrap();
-    std::io::copy(&mut std::io::Read::take(std::io::repeat(0), len), &mut encoder).unwrap();
+    let block = [0; 1 << 16];
+    let mut left = len;
+    while left > 0 {
+        let now = left.min(block.len() as u64);
+        encoder.write_all(&block[..now as usize]).unwrap();
+        left -= now;
+    }
     encoder.finish().unwrap()
 }
 

@@ -184,7 +184,9 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 #[test]
 fn the_document_has_the_promises_and_their_trials() {
     let mut paths = Vec::new();
-    ["src", "tests"].iter().for_each(|folder| sources(&root().join(folder), &mut paths));
+    ["core/src", "src", "tests"]
+        .iter()
+        .for_each(|folder| sources(&root().join(folder), &mut paths));
     let code: String = paths.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
     let document = document();
     let rows = rows(&document);

@@ -336,15 +336,15 @@ fn what_a_failing_disk_lacks_is_in_no_checkpoint() {
         match recorder.offer(t, 0, body, &mut engine) {
             Taken::Shown => shown += 1,
             Taken::Lost => panic!("a disk that fails does not stop the measuring"),
-            Taken::Kept => {
-                let is_done = |status: RecorderStatus| match is_full {
-                    true => status.failing.is_some(),
-                    false => status.waiting_bytes == 0,
-                };
-                while !is_done(recorder.status()) {
-                    std::thread::yield_now();
-                }
-            }
+            Taken::Kept => {}
+        }
+        // What comes next finds a disk that fails, or a queue with room.
+        let is_done = |status: RecorderStatus| match is_full {
+            true => status.failing.is_some(),
+            false => status.waiting_bytes == 0,
+        };
+        while !is_done(recorder.status()) {
+            std::thread::yield_now();
         }
     }
     let finished = recorder.finish(Nanos(20_000_000_000), "done".to_owned(), &mut engine);

@@ -112,7 +112,7 @@ fn healthy_is_healthy() {
         let healthy = simulate("healthy", seed, 15).live;
         let lag = healthy.lag.as_ref().unwrap();
         assert_eq!((lag.ticks.stale_ticks, lag.slices.behind_playhead), (0, 0), "seed {seed}");
-        assert_eq!(healthy.outcome(), Outcome::Healthy);
+        assert_eq!(Outcome::of_analysis(&healthy), Outcome::Healthy);
     }
 }
 
@@ -270,7 +270,7 @@ fn a_stale_playhead_falls_steadily() {
 #[test]
 fn an_idle_server_is_no_lag() {
     let idle = simulate("idle-pause", 1, 45);
-    assert_eq!(idle.live.outcome(), Outcome::Healthy);
+    assert_eq!(Outcome::of_analysis(&idle.live), Outcome::Healthy);
     let last = slices(&idle).last().unwrap().0;
     check_near(last, 28.1);
 }

@@ -78,11 +78,8 @@ const TERMINAL_FILES: [&str; 8] = [
 
 #[test]
 fn terminals_are_written_by_few_files() {
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = Vec::new();
-    for file in rust_files(&src) {
-        let text = fs::read_to_string(&file).unwrap();
-        let name = file.strip_prefix(&src).unwrap().to_str().unwrap().replace('\\', "/");
+    for (name, text) in read_crates() {
         let writes = ["io::stderr()", "io::Stdout", "eprint", " println!(", " print!("];
         let is_other = !TERMINAL_FILES.contains(&name.as_str());
         found.extend(
@@ -224,15 +221,25 @@ fn check_circles(files: &[(&str, &str)], expected: &[&str]) {
 }
 
 fn read_src(tests: UnitTests) -> Sources {
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let files: Vec<_> = rust_files(&src)
-        .into_iter()
-        .map(|path| (fs::read_to_string(&path).unwrap(), path))
-        .map(|(text, path)| (path.strip_prefix(&src).unwrap().display().to_string(), text))
-        .collect();
-    assert!(files.len() > 20, "only {} files were read", files.len());
+    let files = read_crates();
     let files: Vec<_> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
     Sources::read(&files, tests)
+}
+
+/// The files of the core and of the programme, as if they were of one crate: their names below `src`, and
+/// their texts.
+fn read_crates() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    for src in [root.join("core/src"), root.join("src")] {
+        let files = rust_files(&src);
+        assert!(files.len() > 20, "only {} files were read", files.len());
+        found.extend(files.into_iter().map(|path| {
+            let name = path.strip_prefix(&src).unwrap().to_str().unwrap().replace('\\', "/");
+            (name, fs::read_to_string(&path).unwrap())
+        }));
+    }
+    found
 }
 
 fn rust_files(folder: &Path) -> Vec<PathBuf> {

@@ -3,11 +3,11 @@
 use std::cell::OnceCell;
 use std::io::Read;
 
-use lagtape::Salvage;
-use lagtape::har::{HarLog, text_of};
-use lagtape::report::json_text;
-use lagtape::report::page::{self, PageSession};
-use lagtape::review::{self, PageRequest, ReviewError, TunnelRuns};
+use lagtape_core::Salvage;
+use lagtape_core::har::{HarLog, text_of};
+use lagtape_core::report::json_text;
+use lagtape_core::report::page::{self, PageSession};
+use lagtape_core::review::{self, PageRequest, ReviewError, TunnelRuns};
 
 /// Most bytes that a packed file may unpack to: memory of this kind ends at four gigabytes.
 const MAX_UNPACKED: u64 = 1 << 30;

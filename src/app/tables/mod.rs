@@ -180,7 +180,7 @@ impl Sums {
 /// What a capture comes to, by its verdict or by a condition alone.
 fn outcome(of: &TabledCapture, fail_if: Option<&Predicate>) -> Outcome {
     let Ok(analysis) = &of.analysis else { return Outcome::Failed };
-    let Some(condition) = fail_if else { return analysis.outcome() };
+    let Some(condition) = fail_if else { return Outcome::of_analysis(analysis) };
     let judged = analysis.judged().filter(|judged| condition.value(*judged).is_some());
     let of_condition = match judged.map(|judged| condition.holds(judged)) {
         None => Outcome::Failed,

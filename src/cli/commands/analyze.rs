@@ -143,7 +143,7 @@ pub fn run(args: &AnalyzeArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Ou
         }
     }
     match &args.many.fail_if {
-        None => outcomes.extend(reports.iter().map(Analysis::outcome)),
+        None => outcomes.extend(reports.iter().map(Outcome::of_analysis)),
         Some(condition) => outcomes.extend(judge(&reports, condition, stderr)),
     }
     let damaged = reports.iter().filter(|report| report.damage.is_some());

@@ -73,7 +73,7 @@ pub fn run(args: &DiagnoseArgs, stderr: Stderr, out: &mut dyn Write) -> Result<O
                 } else if !args.quick {
                     app::suggest(file, &mut analysis);
                 }
-                worst = worst.min(analysis.outcome());
+                worst = worst.min(Outcome::of_analysis(&analysis));
                 printed = printed.and_then(|()| print(&analysis, args.json, number > 0, out));
             }
             Err(error) => {

@@ -77,5 +77,5 @@ pub fn run(args: &DiffArgs, stderr: Stderr, out: &mut dyn Write) -> Result<Outco
         true => json_line(out, &comparison),
         false => write!(out, "{}", compare::text(&comparison)).map_err(Into::into),
     };
-    unless_closed(printed, comparison.outcome())
+    unless_closed(printed, Outcome::of_comparison(&comparison))
 }

@@ -113,7 +113,7 @@ pub fn run(args: &SimulateArgs, stderr: Stderr, out: &mut dyn Write) -> Result<O
     }
     keep_apart(&verb.out, args.json)?;
     let analysis = app::simulate(&verb)?;
-    let outcome = analysis.outcome();
+    let outcome = Outcome::of_analysis(&analysis);
     if is_dash(&verb.out) {
         let report = text::analysis(&analysis, &[]);
         stderr.say_lines(&drawn(&report));

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use lagtape::edge::proxy::ProxyNotice as Notice;
 use lagtape::edge::proxy::ProxyOptions;
 use lagtape::edge::proxy::ServerTrust as Trust;
@@ -41,30 +42,38 @@ pub async fn check_refusal(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn refusals_say_what_to_do() {
-    let get = GET.as_bytes();
     // Nobody listens on a port that was just given back.
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let url = format!("ws://{nobody}/x?apiKey=SECRET");
-    check_refusal(&url, &Trust::System, get, "502", "is the server running").await;
     let any = "ws://127.0.0.1:1";
-    check_refusal(any, &Trust::System, b"\x16\x03\x01\x02\x00", "400", "with ws:// or http://")
-        .await;
-    check_refusal(any, &Trust::System, b"hello\r\n\r\n", "400", "does not speak HTTP").await;
-    let two = b"POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n";
-    check_refusal(any, &Trust::System, two, "400", "both a length and chunks").await;
     let many: String = (0..300).map(|i| format!("X-{i}: {i}\r\n")).collect();
-    for (request, sentence) in [
-        ("CONNECT there:1 HTTP/1.1\r\nHost: there:1\r\n\r\n", "CONNECT asks for a tunnel"),
-        ("GET http://there/x HTTP/1.1\r\nHost: there\r\n\r\n", "a whole address"),
-        ("GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n", "two Hosts"),
-        ("GET / HTTP/1.1\r\nHost : x\r\n\r\n", "a header of it is malformed"),
-        ("GET / HTTP/1.1\r\nHost: x\r\n folded\r\n\r\n", "a header of it is malformed"),
-        ("GET / HTTP/1.1\nHost: x\n\n", "ends without CR"),
-        (&format!("GET / HTTP/1.1\r\n{many}\r\n"), "more than 256 headers"),
-        ("GET / HTTP/1.1\r\nTransfer-Encoding: chunked, identity\r\n\r\n", "where its body ends"),
-    ] {
-        check_refusal(any, &Trust::System, request.as_bytes(), "400", sentence).await;
-    }
+    let many = format!("GET / HTTP/1.1\r\n{many}\r\n");
+    let two = "POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let other = "GET / HTTP/1.1\r\nTransfer-Encoding: chunked, identity\r\n\r\n";
+    let refused = [
+        (url.as_str(), GET, "502", "is the server running"),
+        (any, "\x16\x03\x01\x02\0", "400", "with ws:// or http://"),
+        (any, "hello\r\n\r\n", "400", "does not speak HTTP"),
+        (any, two, "400", "both a length and chunks"),
+        (
+            any,
+            "CONNECT there:1 HTTP/1.1\r\nHost: there:1\r\n\r\n",
+            "400",
+            "CONNECT asks for a tunnel",
+        ),
+        (any, "GET http://there/x HTTP/1.1\r\nHost: there\r\n\r\n", "400", "a whole address"),
+        (any, "GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n", "400", "two Hosts"),
+        (any, "GET / HTTP/1.1\r\nHost : x\r\n\r\n", "400", "a header of it is malformed"),
+        (any, "GET / HTTP/1.1\r\nHost: x\r\n folded\r\n\r\n", "400", "a header of it is malformed"),
+        (any, "GET / HTTP/1.1\nHost: x\n\n", "400", "ends without CR"),
+        (any, &many, "400", "more than 256 headers"),
+        (any, other, "400", "where its body ends"),
+    ];
+    // Each waits for a client that reads on.
+    join_all(refused.map(|(upstream, request, status, sentence)| {
+        check_refusal(upstream, &Trust::System, request.as_bytes(), status, sentence)
+    }))
+    .await;
 }
 
 /// A head that never becomes whole is given up, and so is a connection without any; one that has

@@ -259,13 +259,16 @@ fn sentence_of(notice: &ProxyNotice) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diagnosis::Finding;
     use crate::edge::proxy::PresentFinding;
 
     fn status(class: Option<Class>) -> SessionStatus {
-        let finding = class.map(|class| {
-            let Finding { subsystem, audible, confidence, sentence, .. } = Finding::of(class);
-            PresentFinding { class, subsystem, from_s: 1.5, audible, confidence, sentence }
+        let finding = class.map(|class| PresentFinding {
+            class,
+            subsystem: class.subsystem(),
+            from_s: 1.5,
+            audible: false,
+            confidence: 0.0,
+            sentence: String::new(),
         });
         SessionStatus {
             session: 7,
