@@ -350,6 +350,36 @@ fn what_a_failing_disk_lacks_is_in_no_checkpoint() {
     let finished = recorder.finish(Nanos(20_000_000_000), "done".to_owned(), &mut engine);
     assert!(shown > 0 && finished.status.lost == shown, "{shown}, {:?}", finished.status);
 
+    check_what_is_proven(&medium);
+}
+
+/// An engine that was not shown a record makes no checkpoint of the file any more.
+#[test]
+fn what_an_engine_was_not_shown_is_in_no_checkpoint() {
+    let medium = Medium::new();
+    let session = &simulated_bytes("healthy", 1, 12);
+    let mut engine = Engine::new(Options { audio_crc: true, ..Options::default() });
+    let (store, header) = (Box::new(medium.clone()), Header::new("test", Nanos(0)));
+    let options = RecorderOptions::new("x");
+    let mut recorder = Recorder::start(options, store, MARKER, header, &mut engine).unwrap();
+    let mut records = Records::new(&session[..]);
+    while let Some(Record { t, body, .. }) = records.next_record().unwrap() {
+        if !matches!(body, Body::Message(_)) {
+            continue;
+        }
+        let taken = match t.0 / 1_000_000_000 {
+            6 => recorder.offer(t, 0, body, &mut ()),
+            _ => recorder.offer(t, 0, body, &mut engine),
+        };
+        assert_eq!(taken, Taken::Kept);
+    }
+    recorder.finish(Nanos(20_000_000_000), "done".to_owned(), &mut engine);
+    check_what_is_proven(&medium);
+}
+
+/// The file has checkpoints, each of which says what stands before it, and a quick look reads on from there.
+#[track_caller]
+fn check_what_is_proven(medium: &Medium) {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("x.lagtape");
     fs::write(&path, medium.bytes()).unwrap();
@@ -357,7 +387,6 @@ fn what_a_failing_disk_lacks_is_in_no_checkpoint() {
     let proof = verified.replay.unwrap();
     assert!(verified.complete && proof.checkpoints > 3, "{proof:?}");
     assert_eq!((proof.proven, proof.first_difference), (proof.checkpoints, None));
-    // Without checkpoints for all of it, a quick look reads the records.
     let quick = AnalyzeOptions { quick: true, ..AnalyzeOptions::default() };
     let [quick, whole] = [quick, AnalyzeOptions::default()].map(|options| {
         let analysis = app::analyze(&path, &options).unwrap();

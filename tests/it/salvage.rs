@@ -1,8 +1,9 @@
 //! Captures that were damaged: what is sound comes back, and the rest is told exactly.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::fs;
 use std::ops::Range;
+use std::{fs, io};
 
 use lagtape::app;
 use lagtape::capture::{
@@ -121,6 +122,43 @@ impl Sound {
             move |place: &Range<usize>| place.end <= bytes.start || place.start >= bytes.end;
         self.places.iter().enumerate().filter(move |(_, place)| apart(place)).map(|(i, _)| i)
     }
+}
+
+/// Bytes of which it counts how many were read.
+struct Counted<'a>(&'a [u8], &'a Cell<usize>);
+
+impl io::Read for Counted<'_> {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        let read = self.0.read(room)?;
+        self.1.set(self.1.get() + read);
+        Ok(read)
+    }
+}
+
+/// Beginnings of records that claim their length twice: the first is waited for, and no other is.
+#[test]
+fn whoever_was_misled_once_waits_for_no_length_again() {
+    const MIB: usize = 1 << 20;
+    let (large, larger, small) = (vec![0; 4 * MIB], vec![0; 12 * MIB], [7; 40]);
+    let mut records = sample_records();
+    records.truncate(1);
+    for (seq, payload) in (1..).zip([&large[..], &small, &larger, &small]) {
+        let message = Message::new(Direction::ServerToClient, Opcode::Binary, payload);
+        records.push(Record { seq, t: Nanos(9_000 + seq), conn: 0, body: Body::Message(message) });
+    }
+    let sound = write(&records, *b"survives");
+    let start = &sound.bytes[..sound.places[0].end];
+    let [large, small, larger, last] = [1, 2, 3, 4].map(|record| sound.stored(record));
+    let filler = vec![0; 13 * MIB];
+    let all = [start, &large[..100], small, &larger[..100], last, &filler].concat();
+
+    let read = Cell::new(0);
+    let mut salvage = Salvage::new(Counted(&all, &read));
+    let mut came = Vec::new();
+    while let Some(record) = salvage.next_record().unwrap() {
+        came.push((record.seq, read.get() / MIB));
+    }
+    assert!(matches!(came[..], [(0, 0), (2, 4..6), (4, 4..6)]), "{came:?}");
 }
 
 #[test]

@@ -3,7 +3,8 @@
 //! Every record with a matching checksum is returned once, in file order; every other byte is part of a
 //! [`Loss`]. After damage, the sync marker and the checksum locate the next record. Memory is bounded
 //! by the largest record that is really there: a record whose claimed length covers other records is
-//! treated as damage as soon as one of them is found, or when it is whole if it claims that length twice.
+//! treated as damage as soon as one of them is found. The first that claims its length twice is believed
+//! until it is whole; where that was false, no other is.
 
 use std::io::Read;
 use std::ops::Range;
@@ -22,7 +23,8 @@ use crate::time::Nanos;
 pub const MAX_LOSSES: usize = 1000;
 
 /// A record that misses more bytes than this is searched for others within what it claims, unless its
-/// payload claims the same: searching an initial buffer takes as long as its checksum.
+/// payload claims the same and none did so falsely: searching an initial buffer takes as long as its
+/// checksum.
 const PATIENCE: usize = 1 << 20;
 /// Bytes of the input that are kept to say what it is, where it is no capture.
 const BEGINNING: usize = 64;
@@ -113,6 +115,8 @@ struct Place {
     ended: bool,
     /// Up to where in the file the record at the front was searched for others.
     searched: u64,
+    /// A record claimed a length twice that it did not have.
+    misled: bool,
     /// Bytes that are being lost.
     losing: Option<Loss>,
     /// Reading began in the middle of the file, so that the first number may be any.
@@ -249,7 +253,8 @@ impl<R: Read> Salvage<R> {
     pub fn next_capture(&mut self) -> bool {
         let another = self.ending.is_some() && self.window.unread().starts_with(&PREAMBLE);
         if another {
-            self.place = Place { offset: self.place.offset, ..Place::default() };
+            let Place { offset, misled, .. } = self.place;
+            self.place = Place { offset, misled, ..Place::default() };
             self.losses = Losses::default();
             self.ending = None;
         }
@@ -366,7 +371,7 @@ impl Place {
             }),
             Ok(Some(len))
                 if BODY_AT + len > input.len() + PATIENCE
-                    && body::len_by_payload(&input[BODY_AT..]) != Some(len) =>
+                    && (self.misled || body::len_by_payload(&input[BODY_AT..]) != Some(len)) =>
             {
                 let from = self.searched.saturating_sub(self.offset).max(1) as usize;
                 let Candidates { sound, partial } = self.candidates(input, from);
@@ -382,9 +387,11 @@ impl Place {
     }
 
     /// What a record that is whole is.
-    fn whole(&self, input: &[u8], len: usize, over: bool) -> Result<Front, ReadError> {
+    fn whole(&mut self, input: &[u8], len: usize, over: bool) -> Result<Front, ReadError> {
         let record = &input[..len];
         if !agrees(record) {
+            self.misled |=
+                len > PATIENCE && body::len_by_payload(&record[BODY_AT..]) == Some(len - BODY_AT);
             let within = &record[..len.saturating_sub(PATIENCE)];
             return Ok(match self.candidates(within, 1).sound {
                 Some(len) => Front::Lost { len, reason: DamageReason::Overlong },

@@ -23,7 +23,7 @@ impl ScriptedOp {
     #[must_use]
     pub fn left_out(&self, run_for: Span) -> Option<String> {
         let (at_s, end_s) = (self.at.seconds(), run_for.seconds());
-        (self.at >= run_for).then(|| {
+        (self.at > run_for).then(|| {
             format!(
                 "an op of {at_s} s after the initial buffer is left out, since the session is over \
                  after {end_s} s; write --for {}s",
@@ -113,11 +113,13 @@ mod tests {
         check_refused("6s:rate=NaN", "a rate is a number such as 0.98");
         check_refused("6s:jump", "there is no such op");
     }
+
     #[test]
     fn an_op_that_comes_when_the_session_is_over_is_told() {
         let op: ScriptedOp = "6500ms:pause".parse().unwrap();
-        assert_eq!(op.left_out(Span(6_500_000_001)), None);
-        let told = op.left_out(Span(6_500_000_000)).unwrap();
+        // At the last moment it is still done.
+        assert_eq!(op.left_out(Span(6_500_000_000)), None);
+        let told = op.left_out(Span(6_499_999_999)).unwrap();
         assert!(told.starts_with("an op of 6.5 s") && told.ends_with("write --for 22s"), "{told}");
     }
 }

@@ -1,7 +1,7 @@
 //! Loops that use the widest instructions that the processor has.
 //!
 //! Enters: samples, and the halves that replace them or are added to them, one for each; what either
-//! side has too many stays out. Leaves: the samples. [`tone`] makes the simulated server's notes, which
+//! side has too many stays out. Leaves: the samples, or the halves by which two lists of them differ. [`tone`] makes the simulated server's notes, which
 //! are most of what a simulation costs. [`wide`] does the same favour to any plain loop.
 //! All paths give the same bits for every half, except for the payloads of NaNs, and each sample
 //! is added to once. This is the only file with unsafe code. It holds nothing but the loads and

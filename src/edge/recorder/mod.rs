@@ -363,8 +363,10 @@ impl Recorder {
         });
         if is_taken {
             witness.see(record);
-            if let Some((log, engine)) = checkpoints.as_mut().zip(witness.engine()) {
-                log.after(record, len, engine);
+            match checkpoints.as_mut().zip(witness.engine()) {
+                Some((log, engine)) => log.after(record, len, engine),
+                // Of what nobody followed, nothing can be said from here on.
+                None => *checkpoints = None,
             }
         }
         is_taken

@@ -143,13 +143,14 @@ fn judged(view: &View, paces: &[Step], stretch: Stretch) -> Option<Suspect> {
     let records = [records.first(), records.last()].into_iter().flatten().map(|it| it.seq);
     let acknowledges = view.reports.iter().any(|it| it.acknowledged.is_some());
     let fresh = come_fresh(view, paces, stretch, rate);
-    // Who sheds leaves out slices of all the stretch, and not of moments of it.
-    let sheds = generated >= GENERATED && share <= CAME;
-    let has_room = fresh && acknowledges && has_reports && sheds;
+    let has_room = fresh && acknowledges && has_reports && generated >= GENERATED;
     if has_room && stretch.len_s() < SHED_FOR_S {
         return None;
     }
-    if has_room {
+    // Of a link that was thin all along nothing tells what waits for it: its own rate is the usual one. But who
+    // sheds leaves out slices of all the stretch, and not of moments of it.
+    let is_usual = share > CAME && stretch.from_s < view.from_s + FILLS_S;
+    if has_room && !is_usual {
         let sentence = format!(
             "The server left out {:.0} % of the slices for {:.1} s although the client acknowledged them \
              {per_s:.0} times a second and none waited on its way: it reads acknowledgements late.",

@@ -146,6 +146,28 @@ fn slices_that_are_left_out_while_fresh_ones_come_are_the_clock_s() {
     check(shed, &[Class::StalePlayhead]);
 }
 
+/// A few slices lack in two and a half seconds, and as many come more in between, none of which waited: that is
+/// neither a link nor a server that sheds.
+#[test]
+fn a_hiccup_that_is_made_up_for_is_nobody_s() {
+    let view = with_slices(|slices| {
+        let lacks = |slice: &SliceRow| {
+            let is_within = (10.0..11.0).contains(&slice.t_s) || (11.5..12.5).contains(&slice.t_s);
+            is_within && (slice.t_s / EVERY_S).round() as usize % 4 == 0
+        };
+        let more: Vec<_> = slices
+            .iter()
+            .filter(|slice| (11.0..11.5).contains(&slice.t_s))
+            .step_by(2)
+            .map(|slice| SliceRow { t_s: slice.t_s + EVERY_S / 2.0, ..*slice })
+            .collect();
+        slices.retain(|slice| !lacks(slice));
+        slices.extend(more);
+        slices.sort_by(|one, two| one.t_s.total_cmp(&two.t_s));
+    });
+    check(view, &[]);
+}
+
 #[test]
 fn a_gap_all_through_a_drag_is_a_refit_and_one_within_it_a_stall() {
     let dragged = |from_s: f64, to_s: f64| {
