@@ -1,6 +1,7 @@
 //! What time it is: of this thread, of this process, on the wall, and of everybody else; and what
 //! memory this process has needed.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
@@ -18,6 +19,32 @@ pub fn process_cpu_s() -> f64 {
 /// Seconds on the wall.
 pub fn wall_s() -> f64 {
     seconds(ClockId::Monotonic)
+}
+
+/// What it takes on the wall until another thread has seen a number and answered, in seconds: the time of a
+/// cache line to the other core and back, where each thread has one.
+pub fn round_trip_s() -> f64 {
+    const ROUNDS: u32 = 20_000;
+    let ball = AtomicU32::new(0);
+    let wait_for = |number| {
+        while ball.load(Ordering::Acquire) != number {
+            std::hint::spin_loop();
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 0..ROUNDS {
+                wait_for(2 * round + 1);
+                ball.store(2 * round + 2, Ordering::Release);
+            }
+        });
+        let began_s = wall_s();
+        for round in 0..ROUNDS {
+            ball.store(2 * round + 1, Ordering::Release);
+            wait_for(2 * round + 2);
+        }
+        (wall_s() - began_s) / f64::from(ROUNDS)
+    })
 }
 
 fn seconds(clock: ClockId) -> f64 {

@@ -3,7 +3,7 @@
 //! A long capture is a minute of one again and again with later times.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, IntoInnerError, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -210,7 +210,8 @@ pub fn write_long(minute: &[u8], minutes: u64, path: &Path) -> Result<()> {
     let end = Record { seq: woven.writer.next_seq(), t: last, conn: 0, body };
     woven.write(&end, &mut bytes);
     file.write_all(&bytes)?;
-    Ok(file.flush()?)
+    // Else the kernel writes it while it is measured how fast it is read.
+    Ok(file.into_inner().map_err(IntoInnerError::into_error)?.sync_all()?)
 }
 
 /// The same capture without any text but what the handshake needs.

@@ -203,7 +203,7 @@ fn by_model(bench: &mut Bench, trace: &Trace) -> Result<()> {
             let (policy, as_asked) = (change.policy(fit.policy()), Perturbation::default());
             let fit = &fit;
             let run = move || predict(trace, &fit.server, &policy, &change, &as_asked);
-            Ok(Row::cpu(&format!("one member, {name}"), events, run).aim_s(60e-9))
+            Ok(Row::cpu(&format!("one member, {name}"), events, run).aim_s(40e-9))
         })
         .collect::<Result<_>>()?;
     let title = format!("model, {} slices and {} ticks", trace.slices.len(), trace.ticks.len());
