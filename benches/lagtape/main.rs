@@ -97,7 +97,7 @@ const GROUPS: [Group; 11] = [
 
 const EXAMPLES: &str = "Examples:
   cargo bench                                     everything
-  cargo bench -- --quick                          everything, coarsely, in under two minutes
+  cargo bench -- --quick                          everything, coarsely, in some two minutes
   cargo bench -- sweep --json > sweep.json        one group as JSON, tables on stderr
   LAGTAPE_PYTHON=venv/bin/python3 cargo bench     peers in a Python that has numpy and zstandard";
 
