@@ -63,12 +63,14 @@ pub mod edge;
 #[cfg(feature = "mcp")]
 pub mod mcp;
 
+#[doc(inline)]
 pub use lagtape_core::{
     capture, diagnosis, engine, family, heard, lag, report, review, scenario, sweep, time, verdict,
 };
 #[doc(hidden)]
 pub use lagtape_core::{checkpoint, event, flight, har, mirror, parse, peer, playhead, wire};
 
+#[doc(inline)]
 pub use lagtape_core::{
     Analysis, CaptureDescription, Engine, LagReport, Options, Reader, Record, Records, ReportArgs,
     Salvage, Scenario, Tier, Verdict, Writer,

@@ -153,7 +153,7 @@ fn a_hiccup_that_is_made_up_for_is_nobody_s() {
     let view = with_slices(|slices| {
         let lacks = |slice: &SliceRow| {
             let is_within = (10.0..11.0).contains(&slice.t_s) || (11.5..12.5).contains(&slice.t_s);
-            is_within && (slice.t_s / EVERY_S).round() as usize % 4 == 0
+            is_within && ((slice.t_s / EVERY_S).round() as usize).is_multiple_of(4)
         };
         let more: Vec<_> = slices
             .iter()
