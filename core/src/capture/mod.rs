@@ -9,8 +9,8 @@
 //! checksum matches. Memory is bounded by the largest record, not by the file.
 //!
 //! ```
-//! use lagtape::capture::*;
-//! use lagtape::time::Nanos;
+//! use lagtape_core::capture::*;
+//! use lagtape_core::time::Nanos;
 //!
 //! let mut file = Vec::new();
 //! let mut writer = Writer::new(SyncMarker::derive(b"an example"));
