@@ -49,7 +49,7 @@ pub struct ApplyError {
     pub buffer: u16,
 }
 
-/// Not derived: what derives is compiled where it is used, and a test's own build does not optimise it.
+/// Not derived: what is derived is compiled where it is used, and tests are compiled without optimising.
 impl PartialEq for Mirror {
     fn eq(&self, other: &Mirror) -> bool {
         (self.channels, &self.samples) == (other.channels, &other.samples)

@@ -64,6 +64,29 @@ fn types_have_names_of_their_own() {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
+/// What of the standard library touches the world; `clippy.toml` bans the clocks.
+const WORLD: [&str; 5] = ["env", "fs", "net", "os", "process"];
+
+#[test]
+fn the_core_touches_nothing() {
+    let files = read_crate("core/src");
+    let files: Vec<_> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    let found = worldly(&files);
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn what_touches_the_world_is_noticed() {
+    let files = [
+        ("lag/a.rs", "use std::{fmt, fs};\nfn f() { std::net::TcpStream::connect(x); }"),
+        ("lag/b.rs", "use std::io; #[cfg(test)] mod tests { use std::fs; }"),
+    ];
+    assert_eq!(
+        worldly(&files),
+        ["lag/a.rs:1 names std::fs", "lag/a.rs:2 names std::net::TcpStream::connect"]
+    );
+}
+
 /// Files that write to a terminal: each escapes what acts on one, or asks whether there is one.
 const TERMINAL_FILES: [&str; 8] = [
     "cli/commands/proxy/display.rs",
@@ -226,20 +249,32 @@ fn read_src(tests: UnitTests) -> Sources {
     Sources::read(&files, tests)
 }
 
-/// The files of the core and of the programme, as if they were of one crate: their names below `src`, and
-/// their texts.
+/// The files of the core and of the program, as if they were of one crate.
 fn read_crates() -> Vec<(String, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut found = Vec::new();
-    for src in [root.join("core/src"), root.join("src")] {
-        let files = rust_files(&src);
-        assert!(files.len() > 20, "only {} files were read", files.len());
-        found.extend(files.into_iter().map(|path| {
-            let name = path.strip_prefix(&src).unwrap().to_str().unwrap().replace('\\', "/");
-            (name, fs::read_to_string(&path).unwrap())
-        }));
-    }
-    found
+    [read_crate("core/src"), read_crate("src")].concat()
+}
+
+/// The files of a crate: their names below its `src`, and their texts.
+fn read_crate(src: &str) -> Vec<(String, String)> {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join(src);
+    let files = rust_files(&src);
+    assert!(files.len() > 20, "only {} files were read", files.len());
+    let read = |path: PathBuf| {
+        let name = path.strip_prefix(&src).unwrap().to_str().unwrap().replace('\\', "/");
+        (name, fs::read_to_string(&path).unwrap())
+    };
+    files.into_iter().map(read).collect()
+}
+
+/// Where each file, outside of its unit tests, names what touches the world.
+fn worldly(files: &[(&str, &str)]) -> Vec<String> {
+    let sources = Sources::read(files, UnitTests::LeftOut);
+    let is_worldly = |named: &&NamedPath| match &named.path[..] {
+        [std, room, ..] => std == "std" && WORLD.contains(&room.as_str()),
+        _ => false,
+    };
+    let found = sources.named.iter().filter(is_worldly);
+    found.map(|named| format!("{} names {}", named.place, named.path.join("::"))).collect()
 }
 
 fn rust_files(folder: &Path) -> Vec<PathBuf> {

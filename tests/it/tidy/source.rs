@@ -152,7 +152,7 @@ impl Parser<'_> {
                     i = self.import(i + 1, &module, &[]);
                     continue;
                 }
-                "crate" | "super" | "self" if self.text(i + 1) == "::" => {
+                "crate" | "super" | "self" | "std" if self.text(i + 1) == "::" => {
                     let (path, next) = self.path(i);
                     let place = self.place(i);
                     self.sources.named.push(NamedPath { module: module.clone(), path, place });
