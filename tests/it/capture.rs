@@ -111,10 +111,10 @@ fn count_agreeing(bytes: &[u8], expected: &[Record<'_>]) -> (usize, Result<Endin
 }
 
 /// A source that hands out pieces of these sizes in turn, and is interrupted between them.
-struct Pieces<'a> {
-    bytes: &'a [u8],
-    sizes: &'a [usize],
-    turn: usize,
+pub struct Pieces<'a> {
+    pub bytes: &'a [u8],
+    pub sizes: &'a [usize],
+    pub turn: usize,
 }
 
 impl Read for Pieces<'_> {

@@ -8,14 +8,14 @@ use std::{fs, io};
 use lagtape::app;
 use lagtape::capture::{
     Body, DamageReason, Direction, Ending, Gap, Losses, MAX_LOSSES, Message, Opcode, Record,
-    Salvage, SyncMarker, Writer,
+    RecordBatch, Salvage, SyncMarker, Writer,
 };
 use lagtape::time::Nanos;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use tempfile::TempDir;
 
-use crate::capture::sample_records;
+use crate::capture::{Pieces, sample_records};
 use crate::promises::measured;
 
 /// A capture, and where each of its records lies.
@@ -89,11 +89,34 @@ fn read(bytes: &[u8]) -> Option<Read> {
         }
     }
     let ending = salvage.ending().unwrap();
+    let numbers: Vec<u64> = records.keys().copied().collect();
+    check_batches(bytes, &numbers, salvage.losses(), ending);
     let torn = match ending {
         Ending::Complete => 0,
         Ending::Incomplete { torn_bytes } => torn_bytes,
     };
     Some(Read { records, losses: salvage.losses().clone(), ending, torn, sound_bytes })
+}
+
+/// Reading batch by batch finds these numbered records, and loses as much.
+#[track_caller]
+fn check_batches(bytes: &[u8], numbers: &[u64], losses: &Losses, ending: Ending) {
+    let sizes = [(bytes.len() / 20).max(1), 100];
+    let mut salvage = Salvage::new(Pieces { bytes, sizes: &sizes, turn: 0 });
+    let mut batch = RecordBatch::default();
+    let mut found = Vec::new();
+    loop {
+        salvage.next_batch(&mut batch).unwrap();
+        if batch.is_empty() {
+            break;
+        }
+        let records = (0..batch.len()).map(|at| batch.record(at));
+        found.extend(records.filter(Record::is_numbered).map(|record| record.seq));
+    }
+    found.sort_unstable();
+    assert_eq!(found, numbers);
+    assert_eq!(format!("{:?}", salvage.losses()), format!("{losses:?}"));
+    assert_eq!(salvage.ending(), Some(ending));
 }
 
 impl Sound {

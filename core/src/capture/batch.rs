@@ -1,54 +1,36 @@
-//! Sound records in a row, copied out of the window that they were read into.
+//! Sound records in a row, in the buffer that they were read into.
+
+use std::ops::Range;
 
 use super::body;
 use super::format::BODY_AT;
 use super::record::Record;
-use super::salvage::Stored;
 
-/// Records that stay while others are read.
+/// Records that stay while others are read; [`Salvage::next_batch`](super::Salvage::next_batch) finds them.
 #[derive(Debug, Default)]
 pub struct RecordBatch {
-    bytes: Vec<u8>,
-    /// Where each ends.
-    ends: Vec<usize>,
+    pub(super) buffer: Vec<u8>,
+    /// Where each lies.
+    pub(super) places: Vec<Range<usize>>,
 }
 
 impl RecordBatch {
-    /// Copies a record behind the others.
-    pub fn push(&mut self, stored: &Stored<'_>) {
-        self.bytes.extend_from_slice(stored.bytes);
-        self.ends.push(self.bytes.len());
-    }
-
-    /// Forgets all of them and keeps their memory.
-    pub fn clear(&mut self) {
-        self.bytes.clear();
-        self.ends.clear();
-    }
-
-    /// Bytes of all records.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.bytes.len()
-    }
-
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.ends.len()
+        self.places.len()
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.places.is_empty()
     }
 
     /// The record of this place among them.
     #[must_use]
     pub fn record(&self, at: usize) -> Record<'_> {
-        let begins = at.checked_sub(1).map_or(0, |before| self.ends[before]);
-        let body = &self.bytes[begins..self.ends[at]][BODY_AT..];
+        let body = &self.buffer[self.places[at].clone()][BODY_AT..];
         body::decode(body).expect("the record was decoded before")
     }
 }

@@ -11,6 +11,7 @@ use std::ops::Range;
 
 use memchr::memmem;
 
+use super::batch::RecordBatch;
 use super::body::{self, BodyError};
 use super::error::{DamageReason, ReadError, not_a_capture};
 use super::format::{BODY_AT, MARKER_AT, OPENING, PREAMBLE, SyncMarker, agrees, fixed};
@@ -210,13 +211,28 @@ impl<R: Read> Salvage<R> {
     /// As of [`Salvage::next_record`].
     pub fn next_stored(&mut self) -> Result<Option<Stored<'_>>, ReadError> {
         let before = self.losses.count;
-        let Some(found) = self.find()? else { return Ok(None) };
+        let Some(found) = self.find(true)? else { return Ok(None) };
         let lost = self.latest.clone().filter(|_| self.losses.count > before);
         let bytes = &self.window.buffer[found];
         let offset = self.place.offset - bytes.len() as u64;
         let record = body::decode(&bytes[BODY_AT..])
             .map_err(|error| error.at(self.place.records - 1, offset))?;
         Ok(Some(Stored { record, bytes, offset, lost }))
+    }
+
+    /// Finds the next records, in place of those that were in `batch`: all that are read together, and none at
+    /// the end of the capture only.
+    ///
+    /// # Errors
+    /// As of [`Salvage::next_record`].
+    pub fn next_batch(&mut self, batch: &mut RecordBatch) -> Result<(), ReadError> {
+        batch.places.clear();
+        // To read more would move what was found.
+        while let Some(found) = self.find(batch.is_empty())? {
+            batch.places.push(found);
+        }
+        self.window.hand_over(&mut batch.buffer);
+        Ok(())
     }
 
     /// What was lost so far.
@@ -261,12 +277,14 @@ impl<R: Read> Salvage<R> {
         another
     }
 
-    /// Finds the next sound record and consumes it; its place in the buffer.
-    fn find(&mut self) -> Result<Option<Range<usize>>, ReadError> {
+    /// Finds the next sound record and consumes it; its place in the buffer. None where more has to be read
+    /// that may not be.
+    fn find(&mut self, may_read: bool) -> Result<Option<Range<usize>>, ReadError> {
         while self.ending.is_none() {
             let start = self.window.unread.start;
             match self.place.front(self.window.unread(), self.over)? {
                 _ if self.is_hopeless() => self.end(0)?,
+                Front::NeedMore if !may_read => return Ok(None),
                 Front::NeedMore => self.fill()?,
                 Front::Preamble => {
                     self.place.begun = true;

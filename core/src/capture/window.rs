@@ -36,19 +36,20 @@ impl<R: Read> Window<R> {
         &self.buffer[self.unread.clone()]
     }
 
+    /// Gives the buffer away for another one, into which what is unread is copied.
+    pub fn hand_over(&mut self, other: &mut Vec<u8>) {
+        let unread = &self.buffer[self.unread.clone()];
+        if other.len() < unread.len() {
+            other.resize(unread.len(), 0);
+        }
+        other[..unread.len()].copy_from_slice(unread);
+        self.unread = 0..unread.len();
+        std::mem::swap(&mut self.buffer, other);
+    }
+
     /// Moves what is unread to the front and reads once behind it; false at the end of the source.
     pub fn fill(&mut self) -> io::Result<bool> {
-        let kept = self.unread.len();
-        if self.unread.start > 0 {
-            self.buffer.copy_within(self.unread.clone(), 0);
-        }
-        self.unread = 0..kept;
-        if self.buffer.len() < kept + CHUNK {
-            self.buffer.resize(kept + CHUNK, 0);
-        } else if self.buffer.len() > SPARE.max(4 * kept) {
-            self.buffer.truncate(kept + CHUNK);
-            self.buffer.shrink_to_fit();
-        }
+        let kept = make_room(&mut self.buffer, &mut self.unread);
         loop {
             match self.source.read(&mut self.buffer[kept..kept + CHUNK]) {
                 Ok(read) => {
@@ -60,6 +61,22 @@ impl<R: Read> Window<R> {
             }
         }
     }
+}
+
+/// Moves what is unread to the front of a buffer, with room for a chunk behind it; its length.
+fn make_room(buffer: &mut Vec<u8>, unread: &mut Range<usize>) -> usize {
+    let kept = unread.len();
+    if unread.start > 0 {
+        buffer.copy_within(unread.clone(), 0);
+    }
+    *unread = 0..kept;
+    if buffer.len() < kept + CHUNK {
+        buffer.resize(kept + CHUNK, 0);
+    } else if buffer.len() > SPARE.max(4 * kept) {
+        buffer.truncate(kept + CHUNK);
+        buffer.shrink_to_fit();
+    }
+    kept
 }
 
 impl<R> Drop for Window<R> {

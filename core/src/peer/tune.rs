@@ -10,7 +10,7 @@
 //! rendered before; no note crosses the loop point, so the source and all variations join there.
 
 use crate::peer::rng::{Rng, Stream};
-use crate::wire::kernel;
+use crate::wire::kernel::{self, WideLoop};
 
 /// A loop is cut into steps of about this length, an eighth note at 120 beats a minute.
 const STEPS_PER_S: usize = 4;
@@ -191,35 +191,60 @@ impl Step {
         if let Some((stride, instrument)) = &self.melody {
             tone(&mut voices.melody, self.start, *stride, instrument);
         }
-        for (i, frame) in out.chunks_exact_mut(channels).enumerate() {
-            let [left, right] = self.mix(at + i, voices, i);
+        let (mut left, mut right) = ([0.0; BLOCK], [0.0; BLOCK]);
+        kernel::wide(Mix { step: self, at, voices, left: &mut left, right: &mut right });
+        for (frame, (&left, &right)) in out.chunks_exact_mut(channels).zip(left.iter().zip(&right))
+        {
             frame.fill(0.5 * (left + right));
             if let [first, second, ..] = frame {
                 (*first, *second) = (left, right);
             }
         }
     }
+}
 
-    /// Left and right of the frame `at`, whose voices stand at `i`.
-    fn mix(&self, at: usize, voices: &Voices, i: usize) -> [f32; 2] {
-        let (_, chord_level) = self.envelope(at, self.chord_start, self.chord_end);
-        let [low, middle, high] = voices.chord.each_ref().map(|voice| chord_level * voice[i]);
-        let (frame, level) = self.envelope(at, self.start, self.end);
-        let bass = level * voices.bass[i];
-        let melody = self.melody.map_or(0.0, |_| level * level * voices.melody[i]);
-        let hat = HAT * level * level * level * level * noise(frame ^ self.noise);
-        let centre = bass + melody + middle + hat;
-        [centre + low + 0.4 * high, centre + 0.4 * low + high]
-    }
+/// Mixes the block of voices that begins at the frame `at`.
+struct Mix<'a> {
+    step: &'a Step,
+    at: usize,
+    voices: &'a Voices,
+    left: &'a mut [f32; BLOCK],
+    right: &'a mut [f32; BLOCK],
+}
 
-    /// The frame counted from where a note begins, and the level of a note that has faded by `end`.
-    fn envelope(&self, at: usize, start: usize, end: usize) -> (u32, f32) {
-        let (frame, len) = ((at - start) as f32, (end - start) as f32);
-        ((at - start) as u32, (frame * self.attack).min(1.0) * (1.0 - frame / len))
+impl WideLoop for Mix<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Mix { step, at, voices, left, right } = self;
+        let chord_frame = (at - step.chord_start) as u32;
+        let chord_len = (step.chord_end - step.chord_start) as f32;
+        let (note_frame, note_len) = ((at - step.start) as u32, (step.end - step.start) as f32);
+        for i in 0..BLOCK {
+            let chord_level = level(chord_frame + i as u32, chord_len, step.attack);
+            let [low, middle, high] = voices.chord.each_ref().map(|voice| chord_level * voice[i]);
+            let frame = note_frame + i as u32;
+            let level = level(frame, note_len, step.attack);
+            let (bass, melody) = (level * voices.bass[i], level * level * voices.melody[i]);
+            let hat = HAT * level * level * level * level * noise(frame ^ step.noise);
+            let centre = bass + melody + middle + hat;
+            left[i] = centre + low + 0.4 * high;
+            right[i] = centre + 0.4 * low + high;
+        }
     }
 }
 
+/// The level of a note that many frames after its beginning; it has faded by `len`. None is so long that the
+/// sign would matter, and processors widen signed numbers only.
+#[inline(always)]
+fn level(frame: u32, len: f32, attack: f32) -> f32 {
+    let frame = frame.cast_signed() as f32;
+    (frame * attack).min(1.0) * (1.0 - frame / len)
+}
+
 /// Noise within ±1: bits mixed as in MurmurHash3.
+#[inline(always)]
 fn noise(mut bits: u32) -> f32 {
     bits = (bits ^ (bits >> 16)).wrapping_mul(0x85EB_CA6B);
     bits = (bits ^ (bits >> 13)).wrapping_mul(0xC2B2_AE35);

@@ -3,8 +3,8 @@
 //! Enters: a capture. Leaves: each record, with its delta where that was inflated already. Both threads
 //! inflate. The other one leaves the caller the slices that it is about to come to, so that the caller waits
 //! for few and inflates as many as the other one cannot. What is inflated does not depend on who did it, and
-//! additions stay with the caller, in the order of the file. Memory is bounded by [`BATCH_BYTES`] for each of
-//! [`BATCHES`], by [`MOST_AUDIO`] for each of [`AHEAD`] slices, and by the longest record.
+//! additions stay with the caller, in the order of the file. Memory is bounded by what is read together for each
+//! of [`BATCHES`], by [`MOST_AUDIO`] for each of [`AHEAD`] slices, and by the longest record.
 
 use std::collections::VecDeque;
 use std::io::Read;
@@ -16,8 +16,6 @@ use std::{hint, thread};
 use crate::capture::{Body, Direction, Opcode, ReadError, Record, RecordBatch, Salvage};
 use crate::wire::slice::{InflatedDelta, SliceDecoder};
 
-/// Bytes of records that are read before the first of them is handed over: some 10 slices.
-const BATCH_BYTES: usize = 128 << 10;
 /// Slices that are inflated before their turn, at most: few enough to be in a processor's cache still when it
 /// comes.
 const AHEAD: usize = 16;
@@ -130,13 +128,10 @@ impl Batch {
         records: &mut Salvage<impl Read>,
         numbered: &mut usize,
     ) -> Result<Batch, ReadError> {
-        self.records.clear();
+        records.next_batch(&mut self.records)?;
         self.slices.clear();
-        while self.records.bytes() < BATCH_BYTES
-            && let Some(stored) = records.next_stored()?
-        {
-            self.records.push(&stored);
-            let is_ahead = announced(&stored.record).is_some_and(|len| len <= MOST_AUDIO);
+        for at in 0..self.records.len() {
+            let is_ahead = announced(&self.records.record(at)).is_some_and(|len| len <= MOST_AUDIO);
             *numbered += usize::from(is_ahead);
             let slice = AheadSlice { number: *numbered, delta: Mutex::new(Delta::Waiting) };
             self.slices.push(is_ahead.then_some(slice));

@@ -6,13 +6,13 @@ mod sessions;
 use lagtape::lag::ReportArgs;
 use lagtape::peer::client::Dialect;
 use lagtape::peer::link::LinkOptions;
-use lagtape::scenario::model::{Change, Fit, FitError, Later, Perturbation, Relinked, predict};
+use lagtape::scenario::model::{Change, FitError, Later, Perturbation, Relinked, predict};
 use lagtape::time::{Nanos, Span};
 
 use sessions::{
-    BOTH, Case, FASTER, FASTER_WHILE_THIN, Hidden, MORE_LEAD, PAUSE, PAUSE_WHILE_THIN, Row, SEEDS,
-    SEEK_BACK, SEEK_BACK_WHILE_THIN, SEEK_FORWARD, SEEK_FORWARD_WHILE_THIN, SLOWER, THIN_WITH_ACKS,
-    THIN_WITHOUT, THREE_SEEKS, floor, read, rows, rows_in,
+    BOTH, Case, FASTER, FASTER_WHILE_THIN, Hidden, MORE_LEAD, PAUSE, PAUSE_WHILE_THIN, Recorded,
+    Row, SEEDS, SEEK_BACK, SEEK_BACK_WHILE_THIN, SEEK_FORWARD, SEEK_FORWARD_WHILE_THIN, SLOWER,
+    THIN_WITH_ACKS, THIN_WITHOUT, THREE_SEEKS, floor, rows, rows_in,
 };
 
 #[track_caller]
@@ -90,8 +90,8 @@ fn links_that_became_thin_are_found_and_made_wider() {
         let demand = Hidden::of(seed, dialect).demand();
         let thin = |bytes_per_s| Hidden::of(seed, dialect).thin(bytes_per_s, 4.0);
         let recorded = thin(0.6 * demand);
-        let (trace, _) = read(&recorded.run(&Change::default(), Nanos(0)).capture);
-        let Ok(relinked) = Relinked::of(&trace) else {
+        let Recorded { trace, .. } = &*recorded.recorded();
+        let Ok(relinked) = Relinked::of(trace) else {
             refused += 1;
             continue;
         };
@@ -101,9 +101,9 @@ fn links_that_became_thin_are_found_and_made_wider() {
         let at_s = recorded.changes_at_s() - trace.origin.seconds();
         let wide = LinkOptions { bytes_per_s: Some(2.0 * demand), ..LinkOptions::default() };
         let change = Change { down: vec![(Span((at_s * 1e9) as u64), wide)], ..Change::default() };
-        let (fit, change) = relinked.under(&trace, &change);
+        let (fit, change) = relinked.under(trace, &change);
         let predicted =
-            predict(&trace, &fit.server, fit.policy(), &change, &Perturbation::default());
+            predict(trace, &fit.server, fit.policy(), &change, &Perturbation::default());
         let ours = predicted.tracker.report(trace.end.seconds(), &ReportArgs::default());
         let came = thin(2.0 * demand).run(&Change::default(), Nanos(0)).report();
         let (own_s, came_s) = (ours.slices.lead_s.unwrap(), came.slices.lead_s.unwrap());
@@ -126,24 +126,21 @@ fn pings_tell_the_round_trip_and_a_server_s_own_say_nothing() {
     let mut hidden = Hidden::of(0, Dialect::Modern);
     hidden.up.latency_s = 0.030;
     hidden.down.latency_s = 0.012;
-    let (trace, _) = read(&hidden.run(&Change::default(), Nanos(0)).capture);
-    let shortest_ms = trace.shortest_ping_ns.unwrap() as f64 / 1e6;
+    let shortest_ms = hidden.recorded().trace.shortest_ping_ns.unwrap() as f64 / 1e6;
     assert!((42.0..46.0).contains(&shortest_ms), "{shortest_ms}");
     hidden.pings = false;
-    let (trace, _) = read(&hidden.run(&Change::default(), Nanos(0)).capture);
-    assert_eq!(trace.shortest_ping_ns, None);
+    assert_eq!(hidden.recorded().trace.shortest_ping_ns, None);
 }
 
 #[test]
 fn a_change_during_the_session_begins_then() {
-    let (trace, _) =
-        read(&Hidden::of(0, Dialect::Modern).run(&Change::default(), Nanos(0)).capture);
-    let fit = Fit::of(&trace).unwrap();
+    let recorded = Hidden::of(0, Dialect::Modern).recorded();
+    let (trace, fit) = (&recorded.trace, recorded.fit().unwrap());
     let later = Later { policy: floor(), ..Later::default() };
     let change = Change { later: vec![(Span(7_000_000_000), later)], ..Change::default() };
     let leads = |change: &Change| {
         let policy = change.policy(fit.policy());
-        let predicted = predict(&trace, &fit.server, &policy, change, &Perturbation::default());
+        let predicted = predict(trace, &fit.server, &policy, change, &Perturbation::default());
         predicted.tracker.slices().map(|slice| (slice.t_s, slice.lead_s)).collect::<Vec<_>>()
     };
     let changed = leads(&change);
@@ -158,11 +155,10 @@ fn a_change_during_the_session_begins_then() {
 
 #[test]
 fn positions_go_in_steps() {
-    let (trace, _) =
-        read(&Hidden::of(1, Dialect::Legacy).run(&Change::default(), Nanos(0)).capture);
-    let fit = Fit::of(&trace).unwrap();
+    let recorded = Hidden::of(1, Dialect::Legacy).recorded();
+    let (trace, fit) = (&recorded.trace, recorded.fit().unwrap());
     let change = Change { quantum_frames: Some(4_096), ..Change::default() };
-    let predicted = predict(&trace, &fit.server, fit.policy(), &change, &Perturbation::default());
+    let predicted = predict(trace, &fit.server, fit.policy(), &change, &Perturbation::default());
     let frame = |playhead_s: f64| (playhead_s * 48_000.0).round() as u64;
     assert!(predicted.tracker.ticks().all(|tick| frame(tick.playhead_s) % 4_096 == 0));
     assert!(predicted.tracker.ticks().any(|tick| tick.playhead_s > 1.0));

@@ -4,7 +4,9 @@
 //! sees the first arm's capture and nothing else. What is hidden, and from which ranges it is drawn,
 //! stands in [`Hidden::of`]; docs/WHATIF.md says the same in words.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use lagtape::capture::{ClientKind, FORMAT_VERSION, Header, Records, SyncMarker, Writer};
 use lagtape::engine::{Engine, Options};
@@ -41,6 +43,7 @@ const WORTH_NAMING: f64 = 0.03;
 const LEAD_ERROR_S: f64 = 0.020;
 
 /// A simulated session whose constants the model is not told.
+#[derive(Debug)]
 pub struct Hidden {
     seed: u64,
     dialect: Dialect,
@@ -61,6 +64,20 @@ pub struct Session {
     pub capture: Vec<u8>,
     tracker: LagTracker,
     ended_s: f64,
+}
+
+/// A session that nothing changed: all that the model sees of it.
+pub struct Recorded {
+    pub trace: Trace,
+    columns: Columns,
+    fit: OnceLock<Result<Fit, FitError>>,
+}
+
+impl Recorded {
+    /// What the model fits to it.
+    pub fn fit(&self) -> Result<&Fit, FitError> {
+        self.fit.get_or_init(|| Fit::of(&self.trace)).as_ref().map_err(FitError::clone)
+    }
 }
 
 impl Session {
@@ -138,10 +155,10 @@ impl Hidden {
 
     /// The same over a link that carries half of its stream from shortly after the beginning.
     fn on_a_thin_link(mut self) -> Self {
-        let (trace, _) = read(&self.run(&Change::default(), Nanos(0)).capture);
-        let thin = half_the_rate(&trace).down.remove(0).1;
+        let recorded = self.recorded();
+        let thin = half_the_rate(&recorded.trace).down.remove(0).1;
         self.down.bytes_per_s = thin.bytes_per_s;
-        self.down.slow_from_s = trace.origin.seconds() + 0.2;
+        self.down.slow_from_s = recorded.trace.origin.seconds() + 0.2;
         self
     }
 
@@ -163,9 +180,24 @@ impl Hidden {
 
     /// Mean bytes a second of its slices over a link that holds none of them up.
     pub fn demand(&self) -> f64 {
-        let (trace, _) = read(&self.run(&Change::default(), Nanos(0)).capture);
+        let Recorded { trace, .. } = &*self.recorded();
         let bytes: u64 = trace.slices.iter().map(|slice| u64::from(slice.bytes)).sum();
         bytes as f64 / trace.end.seconds_since(trace.origin)
+    }
+
+    /// The session that nothing changed; it is simulated once for all that is asked about it.
+    pub fn recorded(&self) -> Arc<Recorded> {
+        static SESSIONS: Mutex<Option<HashMap<String, Arc<OnceLock<Arc<Recorded>>>>>> =
+            Mutex::new(None);
+        let session = {
+            let mut sessions = SESSIONS.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(sessions.get_or_insert_default().entry(format!("{self:?}")).or_default())
+        };
+        let recorded = || {
+            let (trace, columns) = read(&self.run(&Change::default(), Nanos(0)).capture);
+            Arc::new(Recorded { trace, columns, fit: OnceLock::new() })
+        };
+        Arc::clone(session.get_or_init(recorded))
     }
 
     /// The session with that change; changes of the link count from the recorded `origin`.
@@ -393,18 +425,18 @@ fn lead_error_s(ours: &LagTracker, theirs: &LagTracker) -> f64 {
 
 fn row(case: &Case, hidden: Hidden) -> Result<Row, FitError> {
     let hidden = &if case.thin { hidden.on_a_thin_link() } else { hidden };
-    let factual = hidden.run(&Change::default(), Nanos(0));
-    let (trace, columns) = read(&factual.capture);
-    let change = &(case.change)(&trace);
+    let recorded = hidden.recorded();
+    let Recorded { trace, columns, .. } = &*recorded;
+    let change = &(case.change)(trace);
     let actual = hidden.run(change, trace.origin);
     let args = ReportArgs::default();
     let report = actual.tracker.report(actual.ended_s, &args);
-    let fit = &Fit::of(&trace)?;
+    let fit = recorded.fit()?;
     let members = DEFAULT_MEMBERS;
-    let question = Question { trace: &trace, fit, change, args, members, seed: 0 };
+    let question = Question { trace, fit, change, args, members, seed: 0 };
     let policy = change.policy(fit.policy());
     let to_row = |outcome: ModelOutcome| {
-        let predicted = predict(&trace, &fit.server, &policy, change, &outcome.perturbation);
+        let predicted = predict(trace, &fit.server, &policy, change, &outcome.perturbation);
         let (slices, ticks) = (outcome.lag.slices, outcome.lag.ticks);
         let behind = report.slices.behind_playhead;
         Row {
@@ -414,7 +446,7 @@ fn row(case: &Case, hidden: Hidden) -> Result<Row, FitError> {
             lead_p50_s: (slices.lead_s.unwrap().p50, report.slices.lead_s.unwrap().p50),
             behind: Count::of(slices.behind_playhead, outcome.behind_playhead, behind),
             stale: Count::of(ticks.stale_ticks, outcome.stale_ticks, report.ticks.stale_ticks),
-            open_loop_error_s: open_loop_error_s(&columns, change, &report),
+            open_loop_error_s: open_loop_error_s(columns, change, &report),
         }
     };
     let named = answer(&question).outcomes.into_iter();
