@@ -283,7 +283,7 @@ fn large(bench: &mut Bench, minute: &[u8]) -> Result<()> {
     let rows = vec![
         Row::wall("reading the file", 1, || read_all(&path)),
         Row::wall("info", 1, || app::info(&path)).aim_s(INFO_AIM_S),
-        Row::wall("info, the programme", 1, || {
+        Row::wall("info, the program", 1, || {
             Command::new(env!("CARGO_BIN_EXE_lagtape")).arg("info").arg(&path).output()
         })
         .aim_s(INFO_AIM_S),

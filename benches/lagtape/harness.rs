@@ -249,7 +249,7 @@ struct Document<'a> {
     notes: &'a [String],
 }
 
-/// A run of the programme.
+/// A run of the program.
 pub struct Bench {
     /// How long to measure.
     pub effort: Effort,

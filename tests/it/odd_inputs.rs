@@ -119,7 +119,7 @@ fn check_piped(words: &str, code: i32, sentence: &str) {
 }
 
 #[test]
-fn a_pipe_from_another_programme_is_a_capture_like_any() {
+fn a_pipe_from_another_program_is_a_capture_like_any() {
     check_piped("verify /dev/stdin", 0, "sound and complete");
     check_piped("analyze /dev/stdin", 0, "healthy");
     check_piped("recover /dev/stdin -o x.lagtape", 0, "nothing is lost");
