@@ -18,7 +18,7 @@ use super::proxy::{ServerTrust, Upstream};
 use crate::wire::json::{is_nothing, parse_object};
 
 /// How long a server may be silent before it is asked.
-const ASK_AFTER: Duration = Duration::from_secs(5);
+const ASK_AFTER: Duration = Duration::from_secs(1);
 /// How long it may take to say.
 const ANSWER_WITHIN: Duration = Duration::from_secs(4);
 /// Longest answer that is read.

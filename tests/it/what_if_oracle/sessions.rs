@@ -4,7 +4,7 @@
 //! sees the first arm's capture and nothing else. What is hidden, and from which ranges it is drawn,
 //! stands in [`Hidden::of`]; docs/WHATIF.md says the same in words.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -72,6 +72,9 @@ pub struct Recorded {
     columns: Columns,
     fit: OnceLock<Result<Fit, FitError>>,
 }
+
+/// The first who asks simulates it, and the others wait.
+type RecordedOnce = OnceLock<Arc<Recorded>>;
 
 impl Recorded {
     /// What the model fits to it.
@@ -187,11 +190,10 @@ impl Hidden {
 
     /// The session that nothing changed; it is simulated once for all that is asked about it.
     pub fn recorded(&self) -> Arc<Recorded> {
-        static SESSIONS: Mutex<Option<HashMap<String, Arc<OnceLock<Arc<Recorded>>>>>> =
-            Mutex::new(None);
+        static SESSIONS: Mutex<BTreeMap<String, Arc<RecordedOnce>>> = Mutex::new(BTreeMap::new());
         let session = {
             let mut sessions = SESSIONS.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(sessions.get_or_insert_default().entry(format!("{self:?}")).or_default())
+            Arc::clone(sessions.entry(format!("{self:?}")).or_default())
         };
         let recorded = || {
             let (trace, columns) = read(&self.run(&Change::default(), Nanos(0)).capture);
