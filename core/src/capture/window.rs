@@ -1,6 +1,6 @@
 //! A sliding window over a source of bytes.
 //!
-//! The single buffer grows only as bytes arrive, so a length that a file merely claims costs nothing.
+//! The buffer grows only as bytes arrive, so a length that a file merely claims costs nothing.
 //! It holds the bytes under examination and one more chunk.
 
 use std::cell::Cell;

@@ -90,7 +90,7 @@ fn links_that_became_thin_are_found_and_made_wider() {
         let demand = Hidden::of(seed, dialect).demand();
         let thin = |bytes_per_s| Hidden::of(seed, dialect).thin(bytes_per_s, 4.0);
         let recorded = thin(0.6 * demand);
-        let Recorded { trace, .. } = &*recorded.recorded();
+        let Recorded { trace, .. } = recorded.recorded();
         let Ok(relinked) = Relinked::of(trace) else {
             refused += 1;
             continue;

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use lagtape::capture::{ClientKind, FORMAT_VERSION, Header, Records, SyncMarker, Writer};
 use lagtape::engine::{Engine, Options};
@@ -72,9 +72,6 @@ pub struct Recorded {
     columns: Columns,
     fit: OnceLock<Result<Fit, FitError>>,
 }
-
-/// The first who asks simulates it, and the others wait.
-type RecordedOnce = OnceLock<Arc<Recorded>>;
 
 impl Recorded {
     /// What the model fits to it.
@@ -158,10 +155,10 @@ impl Hidden {
 
     /// The same over a link that carries half of its stream from shortly after the beginning.
     fn on_a_thin_link(mut self) -> Self {
-        let recorded = self.recorded();
-        let thin = half_the_rate(&recorded.trace).down.remove(0).1;
+        let Recorded { trace, .. } = self.recorded();
+        let thin = half_the_rate(trace).down.remove(0).1;
         self.down.bytes_per_s = thin.bytes_per_s;
-        self.down.slow_from_s = recorded.trace.origin.seconds() + 0.2;
+        self.down.slow_from_s = trace.origin.seconds() + 0.2;
         self
     }
 
@@ -183,23 +180,24 @@ impl Hidden {
 
     /// Mean bytes a second of its slices over a link that holds none of them up.
     pub fn demand(&self) -> f64 {
-        let Recorded { trace, .. } = &*self.recorded();
+        let Recorded { trace, .. } = self.recorded();
         let bytes: u64 = trace.slices.iter().map(|slice| u64::from(slice.bytes)).sum();
         bytes as f64 / trace.end.seconds_since(trace.origin)
     }
 
-    /// The session that nothing changed; it is simulated once for all that is asked about it.
-    pub fn recorded(&self) -> Arc<Recorded> {
-        static SESSIONS: Mutex<BTreeMap<String, Arc<RecordedOnce>>> = Mutex::new(BTreeMap::new());
-        let session = {
-            let mut sessions = SESSIONS.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(sessions.entry(format!("{self:?}")).or_default())
-        };
-        let recorded = || {
+    /// The session that nothing changed, simulated once for all that is asked about it: the first who asks does
+    /// so, and the others wait. It is kept to the end.
+    pub fn recorded(&self) -> &'static Recorded {
+        static SESSIONS: Mutex<BTreeMap<String, &OnceLock<Recorded>>> = Mutex::new(BTreeMap::new());
+        let session = *SESSIONS
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(format!("{self:?}"))
+            .or_insert_with(|| Box::leak(Box::default()));
+        session.get_or_init(|| {
             let (trace, columns) = read(&self.run(&Change::default(), Nanos(0)).capture);
-            Arc::new(Recorded { trace, columns, fit: OnceLock::new() })
-        };
-        Arc::clone(session.get_or_init(recorded))
+            Recorded { trace, columns, fit: OnceLock::new() }
+        })
     }
 
     /// The session with that change; changes of the link count from the recorded `origin`.
@@ -428,7 +426,7 @@ fn lead_error_s(ours: &LagTracker, theirs: &LagTracker) -> f64 {
 fn row(case: &Case, hidden: Hidden) -> Result<Row, FitError> {
     let hidden = &if case.thin { hidden.on_a_thin_link() } else { hidden };
     let recorded = hidden.recorded();
-    let Recorded { trace, columns, .. } = &*recorded;
+    let Recorded { trace, columns, .. } = recorded;
     let change = &(case.change)(trace);
     let actual = hidden.run(change, trace.origin);
     let args = ReportArgs::default();
