@@ -1,6 +1,6 @@
 //! The signals that end a program, and those that must not end a recording.
 
-use std::future::Future;
+use std::sync::mpsc;
 
 use crate::app::{Outcome, runtime};
 use crate::edge::recorder::ManualTrigger;
@@ -8,17 +8,23 @@ use crate::edge::recorder::ManualTrigger;
 /// Resolves at Ctrl-C, and on Unix at SIGTERM. A second signal ends the program at once, because the
 /// orderly end waits for the disk and some disks never answer.
 pub async fn stop_signal() {
-    // A thread that begins to listen only after the first signal could miss one that follows at once.
-    std::thread::spawn(|| {
+    let mut signals = StopSignals::listen();
+    let (listening, is_listening) = mpsc::channel();
+    std::thread::spawn(move || {
         if let Ok(runtime) = runtime() {
             runtime.block_on(async {
-                signalled().await;
-                signalled().await;
+                let mut signals = StopSignals::listen();
+                let _ = listening.send(());
+                signals.next().await;
+                signals.next().await;
             });
             std::process::exit(Outcome::Failed.code().into());
         }
     });
-    signalled().await;
+    // What comes before the thread listens would not be counted there. A thread that cannot listen says so by
+    // ending.
+    let _ = is_listening.recv();
+    signals.next().await;
 }
 
 /// Handles the signals that would otherwise end a recording: SIGXFSZ, because a file size limit is
@@ -43,32 +49,49 @@ pub fn take_signals(trigger: Option<ManualTrigger>) {
 #[cfg(not(unix))]
 pub fn take_signals(_: Option<ManualTrigger>) {}
 
-async fn signalled() {
-    let interrupted = async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
-    tokio::select! {
-        () = interrupted => {}
-        () = terminated() => {}
-    }
+/// The signals that stop a program, from the moment of listening on: one that comes while nobody waits for it
+/// is the next one.
+struct StopSignals {
+    /// Ctrl-C; `None` where the system gives no such signal.
+    interrupt: Option<Interrupt>,
+    #[cfg(unix)]
+    terminate: Option<Interrupt>,
 }
 
 #[cfg(unix)]
-fn terminated() -> impl Future<Output = ()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => {
-                terminate.recv().await;
-            }
-            Err(_) => std::future::pending().await,
+type Interrupt = tokio::signal::unix::Signal;
+#[cfg(not(unix))]
+type Interrupt = tokio::signal::windows::CtrlC;
+
+impl StopSignals {
+    #[cfg(unix)]
+    fn listen() -> StopSignals {
+        use tokio::signal::unix::{SignalKind, signal};
+        StopSignals {
+            interrupt: signal(SignalKind::interrupt()).ok(),
+            terminate: signal(SignalKind::terminate()).ok(),
         }
+    }
+
+    #[cfg(not(unix))]
+    fn listen() -> StopSignals {
+        StopSignals { interrupt: tokio::signal::windows::ctrl_c().ok() }
+    }
+
+    async fn next(&mut self) {
+        #[cfg(unix)]
+        tokio::select! {
+            () = received(&mut self.interrupt) => {}
+            () = received(&mut self.terminate) => {}
+        }
+        #[cfg(not(unix))]
+        received(&mut self.interrupt).await;
     }
 }
 
-#[cfg(not(unix))]
-fn terminated() -> impl Future<Output = ()> {
-    std::future::pending()
+async fn received(signal: &mut Option<Interrupt>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
+    }
 }

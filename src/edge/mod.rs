@@ -13,7 +13,7 @@ pub mod growing;
 pub(crate) mod har;
 pub(crate) mod import;
 mod inbound;
-mod lock;
+pub(crate) mod lock;
 pub(crate) mod origins;
 pub mod output;
 pub mod page_server;

@@ -2,7 +2,7 @@
 //! all are whole. A run that was ended can be gone on with from the last time that everything was safe.
 
 use std::collections::hash_map::DefaultHasher;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::hash::{Hash, Hasher};
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::columnar::{self, Batches};
 use super::{Sums, TablesVerb};
+use crate::edge::lock::LockedFile;
 use crate::edge::{files, output};
 use crate::parse::Misuse;
 use crate::report::table::{
@@ -83,7 +84,7 @@ pub struct TableFiles {
     files: Vec<TableFile>,
     progress: Progress,
     /// Held while this run writes.
-    _lock: File,
+    _lock: LockedFile,
     since_safe: usize,
 }
 
@@ -317,18 +318,13 @@ fn kept(file: &Path, unfinished: &Path) -> String {
 }
 
 /// Locks the folder, as two runs would write into one another.
-fn locked(unfinished: &Path, out: &Path) -> Result<File> {
+fn locked(unfinished: &Path, out: &Path) -> Result<LockedFile> {
     let path = unfinished.join(LOCK);
     let cannot = || format!("cannot write {}", path.display());
     let lock = OpenOptions::new().create(true).append(true).open(&path).with_context(cannot)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => {
-            bail!("another run is writing into {}; wait for it, or name another one", out.display())
-        }
-        // Not every file system can lock.
-        Err(TryLockError::Error(_)) => Ok(lock),
-    }
+    LockedFile::new(lock).with_context(|| {
+        format!("another run is writing into {}; wait for it, or name another one", out.display())
+    })
 }
 
 /// How far an earlier run came; `None` where it did not come so far as to say so.

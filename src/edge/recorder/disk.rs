@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::checkpoint::Checkpointer;
-use crate::edge::lock::lock;
+use crate::edge::lock::LockedFile;
 
 /// Time between two syncs under [`SyncPolicy::Interval`].
 pub const SYNC_PERIOD: Duration = Duration::from_secs(1);
@@ -50,6 +50,12 @@ impl Disk for File {
     }
 }
 
+impl Disk for LockedFile {
+    fn sync(&mut self) -> io::Result<()> {
+        self.file().sync()
+    }
+}
+
 /// Creates the recorder's files.
 pub trait Store: Send {
     /// Creates an empty file. Refuses to replace an existing one unless `force`.
@@ -66,15 +72,15 @@ impl Store for FileSystem {
         options.write(true).create(true).truncate(false).create_new(!force);
         let file = options.open(path)?;
         // Pipes and devices have no old content, and may have several writers.
-        if file.metadata()?.is_file() {
-            // The lock lasts as long as the file is open.
-            if !lock(&file) {
-                let sentence = "it is being written by another recording";
-                return Err(io::Error::new(ErrorKind::ResourceBusy, sentence));
-            }
-            file.set_len(0)?;
+        if !file.metadata()?.is_file() {
+            return Ok(Box::new(file));
         }
-        Ok(Box::new(file))
+        let Some(mut locked) = LockedFile::readable(file) else {
+            let sentence = "it is being written by another recording";
+            return Err(io::Error::new(ErrorKind::ResourceBusy, sentence));
+        };
+        locked.file().set_len(0)?;
+        Ok(Box::new(locked))
     }
 }
 
