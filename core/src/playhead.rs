@@ -23,8 +23,8 @@ pub(crate) fn wrapped(position: f64, length: f64) -> f64 {
     if (0.0..length).contains(&position) {
         return position;
     }
-    if (0.0..EXACT).contains(&position) && length as u64 as f64 == length {
-        let laps = (position / length) as u64 as f64;
+    if (0.0..EXACT).contains(&position) && length as i64 as f64 == length {
+        let laps = (position / length) as i64 as f64;
         // Both are within a factor of two of each other, so that the difference is exact. Of laps that
         // the division has rounded up it is negative.
         let rest = position - laps * length;

@@ -174,13 +174,13 @@ impl<'a> Walk<'a> {
 fn floor(value: f64) -> f64 {
     /// From here on all numbers are whole.
     const WHOLE: f64 = (1_u64 << 52) as f64;
-    if (0.0..WHOLE).contains(&value) { value as u64 as f64 } else { value.floor() }
+    if (0.0..WHOLE).contains(&value) { value as i64 as f64 } else { value.floor() }
 }
 
 /// The least whole number that is not below a value, or 0; without a call into the library.
 fn ceil(value: f64) -> u64 {
-    let below = value as u64;
-    below.saturating_add(u64::from((below as f64) < value))
+    let below = value as i64;
+    (below.max(0) as u64).saturating_add(u64::from((below as f64) < value))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! full speed. Both were measured on the real server.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crate::peer::policy::ClockPolicy;
 use crate::playhead::wrapped;
@@ -17,10 +18,34 @@ pub struct PlayheadClock {
     frames: u32,
     sample_rate: f64,
     newest: Option<Report>,
-    anchored: Option<u64>,
-    anchor_at: Nanos,
-    anchor_staleness_s: f64,
+    anchor: Anchor,
     delays: DelayFloor,
+}
+
+/// Where the estimate runs on from.
+#[derive(Clone, Copy, Debug)]
+struct Anchor {
+    /// The position that was reported; `None` before any was, which is the beginning.
+    frame: Option<u64>,
+    at: Nanos,
+    staleness_s: f64,
+}
+
+impl Anchor {
+    /// The beginning of a loop, which began then.
+    fn beginning(at: Nanos) -> Anchor {
+        Anchor { frame: None, at, staleness_s: 0.0 }
+    }
+
+    /// A look at `now`, at which this report is the newest since the look before.
+    #[inline]
+    fn follow(&mut self, newest: Option<Report>, now: Nanos) {
+        if let Some(Report { frame, staleness_s }) = newest
+            && self.frame != Some(frame)
+        {
+            *self = Anchor { frame: Some(frame), at: now, staleness_s };
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -38,9 +63,7 @@ impl PlayheadClock {
             frames: frames.max(1),
             sample_rate: f64::from(sample_rate),
             newest: None,
-            anchored: None,
-            anchor_at: now,
-            anchor_staleness_s: 0.0,
+            anchor: Anchor::beginning(now),
             delays: DelayFloor::new(policy.delay_memory_s, policy.delay_bucket_s),
         }
     }
@@ -54,9 +77,7 @@ impl PlayheadClock {
     pub fn restart(&mut self, frames: u32, now: Nanos) {
         self.frames = frames.max(1);
         self.newest = None;
-        self.anchored = None;
-        self.anchor_at = now;
-        self.anchor_staleness_s = 0.0;
+        self.anchor = Anchor::beginning(now);
     }
 
     /// A report that the intake took at `now`. What is not a finite number is ignored.
@@ -77,23 +98,32 @@ impl PlayheadClock {
 
     /// The generator looks: the newest report re-anchors if its position changed. Returns the
     /// estimate.
+    #[inline]
     pub fn look(&mut self, now: Nanos) -> f64 {
-        if let Some(report) = self.newest.take()
-            && self.anchored != Some(report.frame)
-        {
-            self.anchored = Some(report.frame);
-            self.anchor_at = now;
-            self.anchor_staleness_s = report.staleness_s;
-        }
+        self.anchor.follow(self.newest.take(), now);
         self.estimate(now)
+    }
+
+    /// What a look at `now` would return.
+    #[must_use]
+    #[inline]
+    pub fn peek(&self, now: Nanos) -> f64 {
+        let mut anchor = self.anchor;
+        anchor.follow(self.newest, now);
+        self.estimate_from(anchor, now)
     }
 
     /// The estimate at `now` without a look.
     #[must_use]
     #[inline]
     pub fn estimate(&self, now: Nanos) -> f64 {
-        let elapsed_s = now.seconds_since(self.anchor_at) + self.anchor_staleness_s;
-        let frame = self.anchored.unwrap_or(0) as f64 + elapsed_s * self.sample_rate;
+        self.estimate_from(self.anchor, now)
+    }
+
+    #[inline]
+    fn estimate_from(&self, anchor: Anchor, now: Nanos) -> f64 {
+        let elapsed_s = now.seconds_since(anchor.at) + anchor.staleness_s;
+        let frame = anchor.frame.unwrap_or(0) as f64 + elapsed_s * self.sample_rate;
         wrapped(frame, f64::from(self.frames))
     }
 }
@@ -103,7 +133,8 @@ impl PlayheadClock {
 struct DelayFloor {
     bucket_s: f64,
     buckets_kept: u64,
-    minima: VecDeque<(u64, f64)>,
+    /// Shared by copies of the clock until one of them learns something.
+    minima: Arc<VecDeque<(u64, f64)>>,
     /// The smallest of all of them.
     floor_s: f64,
 }
@@ -112,15 +143,18 @@ impl DelayFloor {
     fn new(memory_s: f64, bucket_s: f64) -> Self {
         let bucket_s = if bucket_s > 0.0 { bucket_s } else { 10.0 };
         let buckets_kept = ((memory_s / bucket_s).ceil() as u64).clamp(1, 1_000);
-        Self { bucket_s, buckets_kept, minima: VecDeque::new(), floor_s: f64::INFINITY }
+        Self { bucket_s, buckets_kept, minima: Arc::default(), floor_s: f64::INFINITY }
     }
 
     /// By how much `delay_s` exceeds the smallest one remembered, itself included.
     fn excess(&mut self, now_s: f64, delay_s: f64) -> f64 {
         let bucket = (now_s / self.bucket_s) as u64;
-        match self.minima.back_mut() {
-            Some((newest, minimum)) if *newest == bucket => {
-                *minimum = minimum.min(delay_s);
+        match self.minima.back() {
+            Some(&(newest, minimum)) if newest == bucket => {
+                if delay_s < minimum {
+                    let newest = Arc::make_mut(&mut self.minima).back_mut();
+                    newest.into_iter().for_each(|(_, minimum)| *minimum = delay_s);
+                }
                 self.floor_s = self.floor_s.min(delay_s);
             }
             _ => self.begin(bucket, delay_s),
@@ -131,9 +165,10 @@ impl DelayFloor {
     /// Begins a bucket and forgets the oldest; moments only rise, so they stand first.
     fn begin(&mut self, bucket: u64, delay_s: f64) {
         let first_kept = bucket.saturating_sub(self.buckets_kept - 1);
-        while self.minima.pop_front_if(|(kept, _)| *kept < first_kept).is_some() {}
-        self.minima.push_back((bucket, delay_s));
-        let minima = self.minima.iter().map(|&(_, minimum)| minimum);
+        let minima = Arc::make_mut(&mut self.minima);
+        while minima.pop_front_if(|(kept, _)| *kept < first_kept).is_some() {}
+        minima.push_back((bucket, delay_s));
+        let minima = minima.iter().map(|&(_, minimum)| minimum);
         self.floor_s = minima.fold(f64::INFINITY, f64::min);
     }
 }

@@ -12,12 +12,18 @@ use crate::time::Nanos;
 pub struct LeadController {
     policy: LeadPolicy,
     window_s: f64,
-    mean_gap_s: f64,
-    reserve_s: f64,
-    transport: Option<TransportLead>,
-    last_look: Option<Nanos>,
+    learned: Learned,
     /// The greatest transport lead so far, and when it was reached first.
     greatest: (Nanos, f64),
+}
+
+/// What a controller knows of the past.
+#[derive(Clone, Copy, Debug)]
+struct Learned {
+    mean_gap_s: f64,
+    reserve_s: f64,
+    transport: TransportLead,
+    last_look: Option<Nanos>,
 }
 
 impl LeadController {
@@ -27,64 +33,70 @@ impl LeadController {
         Self {
             policy: policy.clone(),
             window_s,
-            mean_gap_s: policy.gap_seed_s,
-            reserve_s: 0.0,
-            transport: policy.transport.clone().map(TransportLead::new),
-            last_look: None,
+            learned: Learned {
+                mean_gap_s: policy.gap_seed_s,
+                reserve_s: 0.0,
+                transport: TransportLead::default(),
+                last_look: None,
+            },
             greatest: (Nanos(0), 0.0),
         }
     }
 
     /// From now on the controller has these constants; what it has learned stays.
     pub fn change(&mut self, policy: &LeadPolicy) {
-        self.transport = match (self.transport.take(), &policy.transport) {
-            (Some(held), Some(policy)) => Some(TransportLead { policy: policy.clone(), ..held }),
-            (None, Some(policy)) => Some(TransportLead::new(policy.clone())),
-            (_, None) => None,
-        };
         self.policy = policy.clone();
+        if policy.transport.is_none() {
+            self.learned.transport = TransportLead::default();
+        }
     }
 
     /// The client's `slice_lead_s`: the worst lead it saw since its last report. Several reports
     /// between two looks count as their smallest.
     pub fn report(&mut self, slice_lead_s: f64) {
-        if let Some(transport) = &mut self.transport
-            && !slice_lead_s.is_nan()
-        {
-            transport.pending_s =
-                Some(transport.pending_s.map_or(slice_lead_s, |least| least.min(slice_lead_s)));
+        let pending_s = &mut self.learned.transport.pending_s;
+        if self.policy.transport.is_some() && !slice_lead_s.is_nan() {
+            *pending_s = Some(pending_s.map_or(slice_lead_s, |least| least.min(slice_lead_s)));
         }
     }
 
     /// The generator looks: the advance of the slice about to be placed, in seconds. The transport
     /// lead stands still while a loop band is armed.
+    #[inline]
     pub fn look(&mut self, now: Nanos, band_armed: bool) -> f64 {
-        let gap_s = self.last_look.map(|last| now.seconds_since(last).max(0.0));
-        self.last_look = Some(now);
-        if let Some(gap_s) = gap_s {
-            self.learn_gap(gap_s);
-        }
-        if let Some(transport) = &mut self.transport {
-            transport.look(now, gap_s.unwrap_or(0.0), band_armed);
-        }
+        self.learned.look(&self.policy, self.window_s, now, band_armed);
         if self.transport_s() > self.greatest.1 {
             self.greatest = (now, self.transport_s());
         }
         self.advance_s()
     }
 
+    /// What a look at `now` would return.
+    #[must_use]
+    #[inline]
+    pub fn peek(&self, now: Nanos, band_armed: bool) -> f64 {
+        let mut learned = self.learned;
+        learned.look(&self.policy, self.window_s, now, band_armed);
+        self.advance_of(&learned)
+    }
+
     /// The advance as of the last look, in seconds.
     #[must_use]
     pub fn advance_s(&self) -> f64 {
+        self.advance_of(&self.learned)
+    }
+
+    #[inline]
+    fn advance_of(&self, learned: &Learned) -> f64 {
         let LeadPolicy { gain, margin_s, floor_s, ceiling_s, .. } = self.policy;
-        let wanted_s = gain * self.mean_gap_s + margin_s + self.reserve_s;
-        wanted_s.max(floor_s).min(ceiling_s.max(floor_s)) + self.transport_s()
+        let wanted_s = gain * learned.mean_gap_s + margin_s + learned.reserve_s;
+        wanted_s.max(floor_s).min(ceiling_s.max(floor_s)) + learned.transport.lead_s
     }
 
     /// The transport lead as of the last look, in seconds; 0 without one.
     #[must_use]
     pub fn transport_s(&self) -> f64 {
-        self.transport.as_ref().map_or(0.0, |transport| transport.lead_s)
+        self.learned.transport.lead_s
     }
 
     /// When the transport lead was at its greatest, and how long it was, in seconds.
@@ -92,50 +104,60 @@ impl LeadController {
     pub fn greatest_transport_lead(&self) -> (Nanos, f64) {
         self.greatest
     }
+}
 
-    fn learn_gap(&mut self, gap_s: f64) {
-        let policy = &self.policy;
+impl Learned {
+    #[inline]
+    fn look(&mut self, policy: &LeadPolicy, window_s: f64, now: Nanos, band_armed: bool) {
+        let gap_s = self.last_look.map(|last| now.seconds_since(last).max(0.0));
+        self.last_look = Some(now);
+        if let Some(gap_s) = gap_s {
+            self.learn_gap(gap_s, policy, window_s);
+        }
+        if let Some(policy) = &policy.transport {
+            self.transport.look(policy, now, gap_s.unwrap_or(0.0), band_armed);
+        }
+    }
+
+    #[inline]
+    fn learn_gap(&mut self, gap_s: f64, policy: &LeadPolicy, window_s: f64) {
         self.mean_gap_s += policy.gap_weight * (gap_s.min(policy.gap_cap_s) - self.mean_gap_s);
         let decayed_s = decayed(self.reserve_s, gap_s, policy.reserve_tau_s);
-        let needed_s = gap_s - self.window_s + policy.reserve_margin_s;
+        let needed_s = gap_s - window_s + policy.reserve_margin_s;
         self.reserve_s = decayed_s.max(needed_s).min(policy.reserve_cap_s);
     }
 }
 
-/// The answer to the leads that the client reports.
-#[derive(Clone, Debug)]
+/// The answer to the leads that the client reports; all 0 of a server without one.
+#[derive(Clone, Copy, Debug, Default)]
 struct TransportLead {
-    policy: TransportPolicy,
     lead_s: f64,
     pending_s: Option<f64>,
     last: Option<(Nanos, f64)>,
 }
 
 impl TransportLead {
-    fn new(policy: TransportPolicy) -> Self {
-        Self { policy, lead_s: 0.0, pending_s: None, last: None }
-    }
-
     /// Decays by what was known before this look, then answers what came since: in this order the
     /// recordings of the real server are repeated, in the other they are not.
-    fn look(&mut self, now: Nanos, gap_s: f64, frozen: bool) {
+    #[inline]
+    fn look(&mut self, policy: &TransportPolicy, now: Nanos, gap_s: f64, frozen: bool) {
         let pending_s = self.pending_s.take();
         if !frozen {
-            if self.releases(now) {
-                self.lead_s = decayed(self.lead_s, gap_s, self.policy.tau_s);
+            if self.releases(policy, now) {
+                self.lead_s = decayed(self.lead_s, gap_s, policy.tau_s);
             }
-            if let Some(missing_s) = pending_s.map(|lead_s| self.policy.target_s - lead_s)
+            if let Some(missing_s) = pending_s.map(|lead_s| policy.target_s - lead_s)
                 && missing_s > 0.0
             {
-                self.lead_s = (self.lead_s + missing_s).min(self.policy.cap_s);
+                self.lead_s = (self.lead_s + missing_s).min(policy.cap_s);
             }
         }
         self.last = pending_s.map(|lead_s| (now, lead_s)).or(self.last);
     }
 
-    fn releases(&self, now: Nanos) -> bool {
+    fn releases(&self, policy: &TransportPolicy, now: Nanos) -> bool {
         self.last.is_some_and(|(at, lead_s)| {
-            lead_s > self.policy.release_above_s || now.seconds_since(at) > self.policy.report_age_s
+            lead_s > policy.release_above_s || now.seconds_since(at) > policy.report_age_s
         })
     }
 }

@@ -36,6 +36,7 @@ mod listener;
 mod mend;
 mod outcome;
 mod pacing;
+mod pacing_replay;
 mod perturbation;
 mod queue;
 mod relink;

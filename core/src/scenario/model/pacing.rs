@@ -1,11 +1,9 @@
-//! The one replay of a server's pacing: its clock, lead and placement over reports and looks.
+//! A server's pacing: its clock, lead and placement over reports and looks.
 //!
 //! Whatever asks where a server puts slices asks [`Pacing`], in the search for a server that repeats
-//! a recording as well as in a run of the model. [`PacingReplay`] feeds it with the recorded reports,
-//! as that server takes them. A family of servers with another rule is one type that implements
-//! [`PacingRule`], and its line in [`Rule`] and [`Pacing`].
+//! a recording as well as in a run of the model. A family of servers with another rule is one type that
+//! implements [`PacingRule`], and its line in [`Rule`] and [`Pacing`].
 
-use super::generations::{Generation, shifted};
 use super::trace::{Trace, TracedTick};
 use crate::peer::pacing::{LeadController, Placed, Placement, PlayheadClock};
 use crate::peer::policy::Policy;
@@ -22,26 +20,20 @@ pub(super) struct PacingReport {
 }
 
 impl PacingReport {
-    fn of(trace: &Trace, tick: &TracedTick) -> Self {
+    pub fn of(trace: &Trace, tick: &TracedTick) -> Self {
         let TracedTick { client_time, acked, lead_s, .. } = *tick;
         Self { position_s: trace.position_s(tick), client_time, acked, lead_s }
     }
-}
-
-/// What the generator decides when it looks.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Look {
-    /// Where it takes the listener to be, in frames.
-    pub estimate: f64,
-    pub placed: Placed,
 }
 
 /// How a family of servers decides where slices go.
 pub(super) trait PacingRule {
     /// The server takes a report.
     fn take(&mut self, at: Nanos, report: &PacingReport);
-    /// The generator looks.
-    fn look(&mut self, at: Nanos) -> Look;
+    /// The generator looks: where its slice goes.
+    fn look(&mut self, at: Nanos) -> Placed;
+    /// What a look at that moment would decide.
+    fn peek(&self, at: Nanos) -> Placed;
     /// From now on the constants are these; what was learned stays.
     fn change(&mut self, policy: &Policy);
     /// The lead held against leads that were reported too short, in seconds.
@@ -95,10 +87,18 @@ impl PacingRule for Pacing<'_> {
     }
 
     #[inline]
-    fn look(&mut self, at: Nanos) -> Look {
+    fn look(&mut self, at: Nanos) -> Placed {
         match self {
             Pacing::AheadOfListener(rule) => rule.look(at),
             Pacing::Displaced(rule) => rule.look(at),
+        }
+    }
+
+    #[inline]
+    fn peek(&self, at: Nanos) -> Placed {
+        match self {
+            Pacing::AheadOfListener(rule) => rule.peek(at),
+            Pacing::Displaced(rule) => rule.peek(at),
         }
     }
 
@@ -138,10 +138,17 @@ impl AheadOfListener {
 
     /// A look whose slice is aimed elsewhere by `aim`, which is given the usual advance in seconds.
     #[inline]
-    fn look_aimed(&mut self, at: Nanos, aim: impl FnOnce(f64) -> f64) -> Look {
+    fn look_aimed(&mut self, at: Nanos, aim: impl FnOnce(f64) -> f64) -> Placed {
         let estimate = self.clock.look(at);
         let advance_s = aim(self.lead.look(at, false));
-        Look { estimate, placed: self.placement.place(estimate, advance_s) }
+        self.placement.place(estimate, advance_s)
+    }
+
+    /// What [`AheadOfListener::look_aimed`] would decide.
+    #[inline]
+    fn peek_aimed(&self, at: Nanos, aim: impl FnOnce(f64) -> f64) -> Placed {
+        let estimate = self.clock.peek(at);
+        self.placement.place(estimate, aim(self.lead.peek(at, false)))
     }
 }
 
@@ -155,8 +162,13 @@ impl PacingRule for AheadOfListener {
     }
 
     #[inline]
-    fn look(&mut self, at: Nanos) -> Look {
+    fn look(&mut self, at: Nanos) -> Placed {
         self.look_aimed(at, |advance_s| advance_s)
+    }
+
+    #[inline]
+    fn peek(&self, at: Nanos) -> Placed {
+        self.peek_aimed(at, |advance_s| advance_s)
     }
 
     fn change(&mut self, policy: &Policy) {
@@ -196,6 +208,17 @@ impl Displaced {
     fn echoes(&self, at: Nanos) -> bool {
         self.from <= at && at.0 <= self.to.0.saturating_add(ECHO_NS)
     }
+
+    /// The lead that a report taken at that moment says, where it is heeded.
+    pub(super) fn heeded(spells: &[Displaced], at: Nanos, lead_s: Option<f64>) -> Option<f64> {
+        lead_s.filter(|_| !spells.iter().any(|spell| spell.echoes(at)))
+    }
+
+    /// How far ahead a slice is aimed at that moment where it usually would be so far.
+    pub(super) fn aim(spells: &[Displaced], at: Nanos, usual_s: f64) -> f64 {
+        let spell = spells.iter().find(|spell| spell.contains(at));
+        spell.map_or(usual_s, |spell| -spell.behind_s)
+    }
 }
 
 /// Upstream's rule but for some spells.
@@ -207,14 +230,17 @@ pub(super) struct DisplacedRule<'a> {
 
 impl PacingRule for DisplacedRule<'_> {
     fn take(&mut self, at: Nanos, report: &PacingReport) {
-        let echoes = self.spells.iter().any(|spell| spell.echoes(at));
-        let lead_s = report.lead_s.filter(|_| !echoes);
+        let lead_s = Displaced::heeded(self.spells, at, report.lead_s);
         self.usual.take(at, &PacingReport { lead_s, ..*report });
     }
 
-    fn look(&mut self, at: Nanos) -> Look {
-        let spell = self.spells.iter().find(|spell| spell.contains(at));
-        self.usual.look_aimed(at, |usual_s| spell.map_or(usual_s, |spell| -spell.behind_s))
+    fn look(&mut self, at: Nanos) -> Placed {
+        let spells = self.spells;
+        self.usual.look_aimed(at, |usual_s| Displaced::aim(spells, at, usual_s))
+    }
+
+    fn peek(&self, at: Nanos) -> Placed {
+        self.usual.peek_aimed(at, |usual_s| Displaced::aim(self.spells, at, usual_s))
     }
 
     fn change(&mut self, policy: &Policy) {
@@ -251,62 +277,10 @@ impl Intake {
     pub fn take(&mut self, at: Nanos) {
         self.last = at;
     }
-}
 
-/// The pacing of a server that is fed with the reports of a recording.
-#[derive(Clone)]
-pub(super) struct PacingReplay<'a> {
-    trace: &'a Trace,
-    round_trip_ns: i64,
-    intake: Intake,
-    pacing: Pacing<'a>,
-    /// How many reports it has taken.
-    taken: usize,
-}
-
-impl<'a> PacingReplay<'a> {
-    /// A server that far away, which began at `began`, before its first look.
-    pub fn new(
-        trace: &'a Trace,
-        rule: &'a Rule,
-        policy: &Policy,
-        round_trip_ns: i64,
-        began: Nanos,
-    ) -> Self {
-        let (intake, pacing) = (Intake::new(policy), rule.pacing(trace, policy, began));
-        Self { trace, round_trip_ns, intake, pacing, taken: 0 }
-    }
-
-    /// The recording whose reports it is fed with.
-    pub fn trace(&self) -> &'a Trace {
-        self.trace
-    }
-
-    /// A look, with all reports that the server has taken by then.
-    pub fn look(&mut self, at: Nanos) -> Look {
-        while let Some(tick) = self.trace.ticks.get(self.taken) {
-            let taken = self.intake.taken_at(shifted(tick.at, self.round_trip_ns));
-            if taken > at {
-                break;
-            }
-            self.intake.take(taken);
-            self.taken += 1;
-            self.pacing.take(taken, &PacingReport::of(self.trace, tick));
-        }
-        self.pacing.look(at)
-    }
-
-    /// The looks of those turns, each with its moment and its turn.
-    pub fn looks<'t>(
-        mut self,
-        turns: &'t [Generation],
-    ) -> impl Iterator<Item = (Nanos, &'t Generation, Look)> + use<'a, 't> {
-        let mut handed_over = self.trace.begins;
-        turns.iter().map(move |turn| {
-            let at = shifted(handed_over, turn.rest_ns + turn.tick_ns);
-            handed_over = shifted(at, turn.decode_ns);
-            (at, turn, self.look(at))
-        })
+    /// When the last report was taken.
+    pub fn last(&self) -> Nanos {
+        self.last
     }
 }
 
@@ -343,7 +317,7 @@ mod tests {
     fn check_start(rule: &Rule, at_ms: u64, expected_s: f64) {
         let trace = trace();
         let mut pacing = rule.pacing(&trace, &Policy::default(), Nanos(0));
-        let start = pacing.look(Nanos(at_ms * MS)).placed.region.start;
+        let start = pacing.look(Nanos(at_ms * MS)).region.start;
         assert_eq!(f64::from(start) / 48_000.0, expected_s);
     }
 

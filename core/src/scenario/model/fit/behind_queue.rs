@@ -8,7 +8,8 @@
 
 use super::super::generations::{Generation, Leading, shifted};
 use super::super::hypothesis::Hypothesis;
-use super::super::pacing::{PacingReplay, Rule};
+use super::super::pacing::Rule;
+use super::super::pacing_replay::PacingReplay;
 use super::super::queue::{Cause, Queue};
 use super::super::trace::Trace;
 use super::clues::Clues;
@@ -48,23 +49,25 @@ fn candidate(clues: &Clues<'_>) -> Option<Hypothesis> {
     let searched = &leading[..leading.len().min(SEARCHED_SLICES)];
     let ahead_s = likeliest_ahead_s(clues, searched)?;
     let usual_s = plain.policy.lead.floor_s;
-    let weighed = |round_trip_ns: i64, floor_s: f64| {
-        let mut policy = plain.policy.clone();
-        policy.lead.floor_s = floor_s;
-        let server = QueuedServer { trace, policy: &policy, round_trip_ns, ahead_s };
-        let behind = server.behind_queue(&plain.generations, searched)?;
-        let cost = behind.cost + (floor_s - usual_s).abs() / QUEUED_FLOOR_S;
-        Some((cost, round_trip_ns, floor_s))
-    };
     let ways = || QUEUED_WAYS_NS.into_iter().map(|step_ns| clues.way_ns(step_ns));
     let floors = (-4..=8).map(|step| usual_s + 0.02 * f64::from(step));
-    let candidates = floors.flat_map(|floor_s| ways().map(move |way_ns| (way_ns, floor_s)));
-    let costs = candidates.filter_map(|(way_ns, floor_s)| weighed(way_ns, floor_s));
-    let (_, round_trip_ns, floor_s) = costs.min_by(|a, b| a.0.total_cmp(&b.0))?;
+    let candidates: Vec<_> =
+        floors.flat_map(|floor_s| ways().map(move |way_ns| (way_ns, floor_s))).collect();
+    let unlikely = |&(_, floor_s): &(i64, f64)| (floor_s - usual_s).abs() / QUEUED_FLOOR_S;
+    let (round_trip_ns, floor_s) =
+        cheapest(candidates, unlikely, |&(round_trip_ns, floor_s), costs| {
+            let mut policy = plain.policy.clone();
+            policy.lead.floor_s = floor_s;
+            let server = QueuedServer { trace, policy: &policy, round_trip_ns, ahead_s };
+            server.behind_queue(&plain.generations, searched, costs).map(|behind| behind.cost)
+        })?;
     let mut server = Hypothesis { round_trip_ns, ..plain.clone() };
     server.policy.lead.floor_s = floor_s;
-    let all = QueuedServer { trace, policy: &server.policy, round_trip_ns, ahead_s }
-        .behind_queue(&plain.generations, leading)?;
+    let all = QueuedServer { trace, policy: &server.policy, round_trip_ns, ahead_s }.behind_queue(
+        &plain.generations,
+        leading,
+        Costs::NONE,
+    )?;
     (server.generations, server.queue) = (all.turns, Some(all.queue));
     Some(server)
 }
@@ -72,21 +75,51 @@ fn candidate(clues: &Clues<'_>) -> Option<Hypothesis> {
 /// How long before the initial buffer arrived the server most likely began, in seconds.
 fn likeliest_ahead_s(clues: &Clues<'_>, searched: &[Leading]) -> Option<f64> {
     let Clues { trace, plain, .. } = clues;
-    let begun = ahead_s(trace, &plain.policy, searched).into_iter().filter_map(|ahead_s| {
+    // A little more than none: beside equal costs the server began when it should.
+    let unlikely = |ahead_s: &f64| AHEAD_COST * ahead_s;
+    cheapest(ahead_s(trace, &plain.policy, searched), unlikely, |&ahead_s, costs| {
         let round_trip_ns = clues.known_way_ns();
         let server = QueuedServer { trace, policy: &plain.policy, round_trip_ns, ahead_s };
-        let behind = server.behind_queue(&plain.generations, searched)?;
-        // A little more than none: beside equal costs the server began when it should.
-        Some((behind.cost + AHEAD_COST * ahead_s, ahead_s))
-    });
-    begun.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, ahead_s)| ahead_s)
+        server.behind_queue(&plain.generations, searched, costs).map(|behind| behind.cost)
+    })
+}
+
+/// The candidate that costs least, the first of equals: its places, and what speaks against it beside them.
+/// The likeliest is looked at first, and no other further than until it costs more than the best.
+fn cheapest<T>(
+    candidates: Vec<T>,
+    unlikely: impl Fn(&T) -> f64,
+    cost: impl Fn(&T, Costs) -> Option<f64>,
+) -> Option<T> {
+    let mut order: Vec<_> = candidates.iter().map(unlikely).enumerate().collect();
+    order.sort_by(|(_, one), (_, two)| one.total_cmp(two));
+    let mut best: Option<(f64, usize)> = None;
+    for (index, unlikely) in order {
+        let most = best.map_or(f64::INFINITY, |(cost, _)| cost);
+        let Some(cost) = cost(&candidates[index], Costs { unlikely, most }) else { continue };
+        if best.is_none_or(|best| (cost, index) < best) {
+            best = Some((cost, index));
+        }
+    }
+    best.and_then(|(_, index)| candidates.into_iter().nth(index))
+}
+
+/// What a candidate costs beside its places, and the most that it may cost in all.
+#[derive(Clone, Copy)]
+struct Costs {
+    unlikely: f64,
+    most: f64,
+}
+
+impl Costs {
+    const NONE: Costs = Costs { unlikely: 0.0, most: f64::INFINITY };
 }
 
 /// What the places tell.
 struct Behind {
     /// The turns, shed ones included.
     turns: Vec<Generation>,
-    /// How unlikely their moments are, per slice, in spreads.
+    /// How unlikely their moments are, per slice, in spreads, with what the server costs beside them.
     cost: f64,
     queue: Queue,
 }
@@ -101,8 +134,14 @@ struct QueuedServer<'a> {
 }
 
 impl QueuedServer<'_> {
-    /// The turns behind a queue; `None` where arrivals are paced by the generator itself.
-    fn behind_queue(&self, plain: &[Generation], known: &[Leading]) -> Option<Behind> {
+    /// The turns behind a queue; `None` where arrivals are paced by the generator itself, or where it would
+    /// cost too much.
+    fn behind_queue(
+        &self,
+        plain: &[Generation],
+        known: &[Leading],
+        Costs { unlikely, most }: Costs,
+    ) -> Option<Behind> {
         let Self { trace, policy, round_trip_ns, ahead_s } = *self;
         let usual = Usual::of(known);
         if plain.len() < FIRST_TURNS || paced_by_generator(known, &usual) {
@@ -116,17 +155,22 @@ impl QueuedServer<'_> {
         }
         let mut course = Course { usual: &usual, server, handed_over: began, turns: Vec::new() };
         course.arrives(look, &plain[0], known[0].arrived);
-        let mut cost = 0.0;
+        let mut moments_cost = 0.0;
+        // Each moment adds to it.
+        let cost = |moments_cost: f64| moments_cost / known.len() as f64 + unlikely;
         for i in 1..known.len() {
             let found = next_look(&course.server, look, &usual, &known[i..]);
             course.sheds_between(look, &found, &plain[i]);
             look = found.look;
-            cost += found.cost.min(MISSED_COST);
+            moments_cost += found.cost.min(MISSED_COST);
+            if cost(moments_cost) > most {
+                return None;
+            }
             course.arrives(look, &plain[i], known[i].arrived);
         }
         let queue = queue_of(trace, began, known, &course.turns);
         course.goes_on(look, known.last()?.arrived, trace.end, plain, &queue);
-        Some(Behind { turns: course.turns, cost: cost / known.len() as f64, queue })
+        Some(Behind { turns: course.turns, cost: cost(moments_cost), queue })
     }
 }
 
@@ -257,6 +301,7 @@ fn paced_by_generator(known: &[Leading], usual: &Usual) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::next_look::tests::{MS, known};
+    use super::super::tests::{recorded, server};
     use super::*;
     use crate::scenario::model::trace::TracedTick;
 
@@ -306,6 +351,38 @@ mod tests {
             queue_of(&trace, Nanos(3), &known, &turns),
             Queue { ns_per_byte: 0.0, ..expected }
         );
+    }
+
+    #[test]
+    fn the_cheapest_is_the_first_of_those_that_cost_least_whoever_is_looked_at_first() {
+        use proptest::prelude::*;
+        let few = 0..4_u8;
+        proptest!(|(costs in proptest::collection::vec((few.clone(), few), 0..12))| {
+            let candidates: Vec<_> = costs.iter().map(|(a, b)| (f64::from(*a), f64::from(*b))).enumerate().collect();
+            let all = candidates.iter().copied().min_by(|(_, a), (_, b)| (a.0 + a.1).total_cmp(&(b.0 + b.1)));
+            let found = cheapest(candidates, |(_, (unlikely, _))| *unlikely, |(_, (_, places)), costs| {
+                let cost = places + costs.unlikely;
+                (cost <= costs.most).then_some(cost)
+            });
+            prop_assert_eq!(found, all);
+        });
+    }
+
+    #[test]
+    fn a_server_that_costs_no_more_than_it_may_is_looked_at_to_its_end() {
+        // Each waits for five milliseconds longer than the one before.
+        let waits = |number: usize, handed_over| shifted(handed_over, number as i64 * 5 * MS);
+        let trace = recorded(&server(80), waits);
+        let clues = Clues::of(&trace);
+        let policy = &clues.plain.policy;
+        let server = QueuedServer { trace: &trace, policy, round_trip_ns: 0, ahead_s: 0.0 };
+        let cost = |most: f64| {
+            let costs = Costs { unlikely: 0.5, most };
+            Some(server.behind_queue(&clues.plain.generations, &clues.leading, costs)?.cost)
+        };
+        let all = cost(f64::INFINITY).unwrap();
+        assert!(all > 0.5);
+        assert_eq!((cost(all), cost(all.next_down())), (Some(all), None));
     }
 
     #[test]

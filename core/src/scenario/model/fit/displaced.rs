@@ -1,7 +1,8 @@
 //! Servers that put slices behind the listener for a while.
 
 use super::super::hypothesis::Hypothesis;
-use super::super::pacing::{Displaced, PacingReplay, Rule};
+use super::super::pacing::{Displaced, Rule};
+use super::super::pacing_replay::Heard;
 use super::clues::Clues;
 use super::search::searched;
 use crate::lag::stats::{fold_lead, percentile};
@@ -76,11 +77,11 @@ fn distances<'a>(
     round_trip_ns: i64,
 ) -> impl Iterator<Item = (Nanos, f64)> + 'a {
     let (trace, policy) = (clues.trace, &server.policy);
-    let replay = PacingReplay::new(trace, &server.rule, policy, round_trip_ns, trace.begins);
-    let sent = replay.looks(&server.generations).filter(|(_, turn, _)| !turn.shed);
-    sent.zip(&clues.leading).map(move |((at, _, look), leading)| {
+    let heard = Heard::of(trace, &server.rule, policy, round_trip_ns, &server.generations);
+    let sent = heard.into_looks().filter(|look| !look.turn.shed);
+    sent.zip(&clues.leading).map(move |(look, leading)| {
         let ahead = fold_lead(leading.start, look.estimate as u64, trace.frames);
-        (at, ahead as f64 / f64::from(trace.sample_rate))
+        (look.at, ahead as f64 / f64::from(trace.sample_rate))
     })
 }
 

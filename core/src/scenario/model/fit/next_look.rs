@@ -1,8 +1,10 @@
 //! The likeliest moment at which a server would have put a slice where it is.
 
 use super::super::generations::{Leading, shifted};
-use super::super::pacing::PacingReplay;
+use super::super::pacing_replay::{PacingReplay, Peeks};
+use super::super::trace::Trace;
 use crate::lag::stats::{fold_lead, percentile};
+use crate::peer::pacing::Placed;
 use crate::time::Nanos;
 
 /// Most turns from one slice that arrived to the next: beyond, the stream stood still.
@@ -98,7 +100,9 @@ fn moment(
         return None;
     }
     let at_best = likely.min(latest);
-    let off_ns = early_ns(server, at_best, start);
+    let mut peeks = Peeks::of(server);
+    let mut early_ns = |at| early_ns(server.trace(), peeks.at(at), start);
+    let off_ns = early_ns(at_best);
     let cost = |at: Nanos| at.0.abs_diff(likely.0) as f64 / spread_ns.max(STEP_NS) as f64;
     if off_ns == 0 {
         return Some(FoundLook { look: at_best, turns: 1, cost: cost(at_best) });
@@ -115,16 +119,14 @@ fn moment(
     let found = (1..=reach_ns / STEP_NS)
         .map(|step| shifted(at_best, way * step * STEP_NS))
         .take_while(|&at| at <= latest)
-        .find(|&at| early_ns(server, at, start) == 0);
+        .find(|&at| early_ns(at) == 0);
     let exact = |look| FoundLook { look, turns: 1, cost: cost(look) };
     Some(found.map_or(missed, exact))
 }
 
-/// By how many nanoseconds of the loop a look at that moment would have come too early.
-fn early_ns(server: &PacingReplay<'_>, at: Nanos, start: u32) -> i64 {
-    let trace = server.trace();
-    let placed = server.clone().look(at).placed.region.start;
-    let off = fold_lead(start, u64::from(placed), trace.frames);
+/// By how many nanoseconds of the loop a look came too early that put a slice there.
+fn early_ns(trace: &Trace, placed: Placed, start: u32) -> i64 {
+    let off = fold_lead(start, u64::from(placed.region.start), trace.frames);
     (off as f64 / f64::from(trace.sample_rate) * 1e9) as i64
 }
 

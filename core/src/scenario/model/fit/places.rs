@@ -1,8 +1,7 @@
 //! How well a pacing that is fed with the recorded reports puts slices where they are. Unlike
 //! [`score`](super::score()) it runs no client, so that thousands of servers can be weighed.
 
-use super::super::hypothesis::Hypothesis;
-use super::super::pacing::PacingReplay;
+use super::super::pacing_replay::Heard;
 use super::super::trace::Trace;
 use crate::lag::stats::{fold_lead, percentile};
 use crate::peer::policy::Policy;
@@ -19,51 +18,47 @@ const FIRST_SLICES: usize = 8;
 /// How well a pacing puts slices where they are.
 pub(super) struct Places {
     pub exact_share: f64,
-    error_s: f64,
-    pub shift_s: f64,
-    first_missed: usize,
+    /// By how much each lies behind its place, in seconds.
+    errors_s: Vec<f64>,
 }
 
 impl Places {
-    /// The first `slices` of the recording, as `server` would put them with that policy, that far
-    /// away.
-    pub fn of(
-        trace: &Trace,
-        server: &Hypothesis,
-        policy: &Policy,
-        round_trip_ns: i64,
-        slices: usize,
-    ) -> Places {
+    /// The slices of the looks at which a server has heard so much, as it would put them with that policy.
+    pub fn of(trace: &Trace, heard: &Heard<'_>, policy: &Policy) -> Places {
         let sample_rate = f64::from(trace.sample_rate);
-        let replay = PacingReplay::new(trace, &server.rule, policy, round_trip_ns, trace.begins);
         let mut starts = trace.slices.iter().map(|slice| slice.header.start);
         let (mut exact, mut errors_s) = (0, Vec::new());
-        for (at, turn, look) in replay.looks(&server.generations).take(slices) {
-            if turn.shed {
+        for (look, placed) in heard.placed(policy) {
+            if look.turn.shed {
                 continue;
             }
             let Some(start) = starts.next() else { break };
-            if look.placed.spill.is_some() {
+            if placed.spill.is_some() {
                 starts.next();
             }
             // How far behind the listener it went is not known before the round trip is.
-            if server.rule.displaced().iter().any(|spell| spell.contains(at)) {
+            if heard.is_displaced(look.at) {
                 continue;
             }
-            let off = fold_lead(start, u64::from(look.placed.region.start), trace.frames);
+            let off = fold_lead(start, u64::from(placed.region.start), trace.frames);
             exact += usize::from(off == 0);
             errors_s.push(off as f64 / sample_rate);
         }
-        let first_missed = errors_s.iter().take(FIRST_SLICES).filter(|&&off| off != 0.0).count();
         let count = errors_s.len().max(1) as f64;
-        let error_s = errors_s.iter().map(|error| error.abs().min(MISS_S)).sum::<f64>() / count;
-        let shift_s = percentile(&mut errors_s, 0.5);
-        Places { exact_share: exact as f64 / count, error_s, shift_s, first_missed }
+        Places { exact_share: exact as f64 / count, errors_s }
     }
 
     /// What is wrong with them; 0 for none.
     pub fn cost(&self) -> f64 {
-        let Places { exact_share, error_s, first_missed, .. } = self;
-        1.0 - exact_share + error_s / MISS_S + FIRST_MISS * *first_missed as f64
+        let Places { exact_share, errors_s } = self;
+        let count = errors_s.len().max(1) as f64;
+        let error_s = errors_s.iter().map(|error| error.abs().min(MISS_S)).sum::<f64>() / count;
+        let first_missed = errors_s.iter().take(FIRST_SLICES).filter(|&&off| off != 0.0).count();
+        1.0 - exact_share + error_s / MISS_S + FIRST_MISS * first_missed as f64
+    }
+
+    /// By how much the floor is lower than most of them tell, in seconds.
+    pub fn shift_s(mut self) -> f64 {
+        percentile(&mut self.errors_s, 0.5)
     }
 }

@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use super::super::hypothesis::Hypothesis;
+use super::super::pacing_replay::Heard;
 use super::clues::Clues;
 use super::places::{GOOD_SHARE, Places};
 
@@ -57,11 +58,11 @@ struct Search<'a> {
 
 impl Search<'_> {
     fn round_trips(&self, range: Range<i64>) -> Weighed {
-        let mut best = self.weigh(range.start, self.usual_s);
+        let mut best = self.that_far(range.start).weigh(self.usual_s);
         let mut near = range.clone();
         for step_ns in SEARCH_STEPS_NS {
             for round_trip_ns in near.step_by(step_ns as usize) {
-                let candidate = self.weigh(round_trip_ns, self.usual_s);
+                let candidate = self.that_far(round_trip_ns).weigh(self.usual_s);
                 if candidate.cost < best.cost {
                     best = candidate;
                 }
@@ -76,8 +77,9 @@ impl Search<'_> {
         let coarse_ns = SEARCH_STEPS_NS[usize::from(range.end - range.start < 50_000_000)];
         let mut best = plain;
         for round_trip_ns in range.clone().step_by(coarse_ns as usize) {
-            let shift_s = self.places(round_trip_ns, best.floor_s).shift_s;
-            let near = self.weigh(round_trip_ns, (best.floor_s + shift_s).clamp(0.0, 5.0));
+            let there = self.that_far(round_trip_ns);
+            let shift_s = there.places(best.floor_s).shift_s();
+            let near = there.weigh((best.floor_s + shift_s).clamp(0.0, 5.0));
             if near.cost < best.cost {
                 best = near;
             }
@@ -91,32 +93,52 @@ impl Search<'_> {
     /// The best of the round trips and floors near one, in steps of that length and of twice it.
     fn around(&self, range: &Range<i64>, around: Weighed, step_ns: i64) -> Weighed {
         let mut best = around;
-        for (i, j) in (-6..=6_i64).flat_map(|i| (-10..=10_i64).map(move |j| (i, j))) {
-            let floor_s = (around.floor_s + (2 * j * step_ns) as f64 / 1e9).max(0.0);
+        for i in -6..=6_i64 {
             let round_trip_ns = (around.round_trip_ns + i * step_ns).clamp(range.start, range.end);
-            let near = self.weigh(round_trip_ns, floor_s);
-            if near.cost < best.cost {
-                best = near;
+            let there = self.that_far(round_trip_ns);
+            for j in -10..=10_i64 {
+                let floor_s = (around.floor_s + (2 * j * step_ns) as f64 / 1e9).max(0.0);
+                let near = there.weigh(floor_s);
+                if near.cost < best.cost {
+                    best = near;
+                }
             }
         }
         best
     }
 
-    fn weigh(&self, round_trip_ns: i64, floor_s: f64) -> Weighed {
-        let places = self.places(round_trip_ns, floor_s);
-        let unusual = FLOOR_PRIOR * (floor_s - self.usual_s).abs();
-        let late = 0.01 * round_trip_ns as f64 / 1e9;
+    /// The server that far away.
+    fn that_far(&self, round_trip_ns: i64) -> ThatFar<'_> {
+        let Hypothesis { rule, policy, generations, .. } = self.server;
+        let turns = &generations[..generations.len().min(SEARCHED_SLICES)];
+        let heard = Heard::of(self.clues.trace, rule, policy, round_trip_ns, turns);
+        ThatFar { search: self, round_trip_ns, heard }
+    }
+}
+
+/// A server that far away, with any floor.
+struct ThatFar<'a> {
+    search: &'a Search<'a>,
+    round_trip_ns: i64,
+    heard: Heard<'a>,
+}
+
+impl ThatFar<'_> {
+    fn weigh(&self, floor_s: f64) -> Weighed {
+        let places = self.places(floor_s);
+        let unusual = FLOOR_PRIOR * (floor_s - self.search.usual_s).abs();
+        let late = 0.01 * self.round_trip_ns as f64 / 1e9;
         Weighed {
-            round_trip_ns,
+            round_trip_ns: self.round_trip_ns,
             floor_s,
             exact_share: places.exact_share,
             cost: places.cost() + unusual + late,
         }
     }
 
-    fn places(&self, round_trip_ns: i64, floor_s: f64) -> Places {
-        let mut policy = self.server.policy.clone();
+    fn places(&self, floor_s: f64) -> Places {
+        let mut policy = self.search.server.policy.clone();
         policy.lead.floor_s = floor_s;
-        Places::of(self.clues.trace, self.server, &policy, round_trip_ns, SEARCHED_SLICES)
+        Places::of(self.search.clues.trace, &self.heard, &policy)
     }
 }

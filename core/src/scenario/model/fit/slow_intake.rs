@@ -2,6 +2,7 @@
 
 use super::super::generations::{Generation, SHORTEST_TURN_NS};
 use super::super::hypothesis::Hypothesis;
+use super::super::pacing_replay::Heard;
 use super::super::queue::Queue;
 use super::alternatives::servers;
 use super::clues::Clues;
@@ -66,12 +67,13 @@ fn backlog(
 ) -> (f64, f64, Policy) {
     let mut policy = server.policy.clone();
     policy.intake.backlog_per_s = Some(per_s);
-    let places =
-        |policy: &Policy| Places::of(clues.trace, server, policy, server.round_trip_ns, slices);
-    let plain = places(&policy);
+    let turns = &server.generations[..server.generations.len().min(slices)];
+    let heard = Heard::of(clues.trace, &server.rule, &policy, server.round_trip_ns, turns);
+    let plain = Places::of(clues.trace, &heard, &policy);
+    let cost = plain.cost();
     let mut moved = policy.clone();
-    moved.lead.floor_s = (policy.lead.floor_s + plain.shift_s).clamp(0.0, 5.0);
-    let (cost, moved_cost) = (plain.cost(), places(&moved).cost());
+    moved.lead.floor_s = (policy.lead.floor_s + plain.shift_s()).clamp(0.0, 5.0);
+    let moved_cost = Places::of(clues.trace, &heard, &moved).cost();
     if moved_cost < cost { (moved_cost, per_s, moved) } else { (cost, per_s, policy) }
 }
 

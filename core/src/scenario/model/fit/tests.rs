@@ -1,7 +1,8 @@
 //! Servers that are found again in recordings made here, by the pacing that is looked for.
 
 use super::super::generations::{Generation, shifted};
-use super::super::pacing::{Displaced, PacingReplay, Rule};
+use super::super::pacing::{Displaced, Rule};
+use super::super::pacing_replay::{Heard, HeardLook};
 use super::super::queue::Cause;
 use super::super::trace::{TracedSlice, TracedTick};
 use super::places::Places;
@@ -62,22 +63,23 @@ pub(super) fn recorded(
         ..Trace::default()
     };
     let Hypothesis { rule, policy, round_trip_ns, generations, .. } = server;
-    let replay = PacingReplay::new(&trace, rule, policy, *round_trip_ns, BEGINS);
+    let heard = Heard::of(&trace, rule, policy, *round_trip_ns, generations);
     let mut before = generations[0];
-    let made = replay.looks(generations).enumerate().map(|(number, (at, turn, look))| {
-        let declared = std::mem::replace(&mut before, *turn);
-        let header = SliceHeader {
-            start: look.placed.region.start,
-            frames: look.placed.region.frames,
-            channels: 2,
-            tick_ms: (declared.tick_ns / MS) as f32,
-            dec_ms: (declared.decode_ns / MS) as f32,
-            generations: number as u32,
-            ..SliceHeader::default()
-        };
-        let at = arrives(number, shifted(at, turn.decode_ns));
-        TracedSlice { at, header, bytes: SLICE_LEN, text_bytes: 0 }
-    });
+    let made =
+        heard.placed(policy).enumerate().map(|(number, (HeardLook { at, turn, .. }, placed))| {
+            let declared = std::mem::replace(&mut before, **turn);
+            let header = SliceHeader {
+                start: placed.region.start,
+                frames: placed.region.frames,
+                channels: 2,
+                tick_ms: (declared.tick_ns / MS) as f32,
+                dec_ms: (declared.decode_ns / MS) as f32,
+                generations: number as u32,
+                ..SliceHeader::default()
+            };
+            let at = arrives(number, shifted(*at, turn.decode_ns));
+            TracedSlice { at, header, bytes: SLICE_LEN, text_bytes: 0 }
+        });
     let slices: Vec<_> = made.collect();
     // What waits comes later than the reports end.
     trace.end = slices.last().map_or(trace.end, |last| last.at.max(trace.end));
@@ -132,15 +134,18 @@ fn places_say_what_is_wrong_with_a_server() {
     let of = |floor_s: f64, slices: usize| {
         let mut policy = right.policy.clone();
         policy.lead.floor_s = floor_s;
-        Places::of(&trace, &right, &policy, WAY_NS, slices)
+        let turns = &right.generations[..slices];
+        let heard = Heard::of(&trace, &right.rule, &policy, WAY_NS, turns);
+        Places::of(&trace, &heard, &policy)
     };
     let exact = of(0.25, 100);
-    assert_eq!((exact.exact_share, exact.cost(), exact.shift_s), (1.0, 0.0, 0.0));
+    assert_eq!((exact.exact_share, exact.cost(), exact.shift_s()), (1.0, 0.0, 0.0));
     // One step of the grid further away all of them are missed, the first eight more dearly.
     let off = of(0.29, 50);
     assert_eq!(off.exact_share, 0.0);
-    assert!((off.shift_s + 0.04).abs() < 1e-9, "{}", off.shift_s);
     assert!((off.cost() - (1.0 + 0.2 + 8.0 * 0.03)).abs() < 1e-9, "{}", off.cost());
+    let shift_s = off.shift_s();
+    assert!((shift_s + 0.04).abs() < 1e-9, "{shift_s}");
     // Far away costs no more than so much.
     assert!((of(1.25, 50).cost() - (1.0 + 1.0 + 8.0 * 0.03)).abs() < 1e-9);
 }
@@ -153,7 +158,9 @@ fn other_constants_of_the_lead_are_found_where_gaps_are_long() {
     let clues = Clues::of(&trace);
     let plain = Hypothesis { round_trip_ns: WAY_NS, ..clues.plain.clone() };
     let share = |server: &Hypothesis| {
-        Places::of(&trace, server, &server.policy, WAY_NS, usize::MAX).exact_share
+        let Hypothesis { rule, policy, generations, .. } = server;
+        let heard = Heard::of(&trace, rule, policy, WAY_NS, generations);
+        Places::of(&trace, &heard, policy).exact_share
     };
     let tuned = tune::tuned(&clues, plain.clone());
     assert!(share(&tuned) > share(&plain) + 0.3, "{} {}", share(&plain), share(&tuned));

@@ -3,6 +3,7 @@
 //! A recording whose gaps are long shows more of them than the floor.
 
 use super::super::hypothesis::Hypothesis;
+use super::super::pacing_replay::Heard;
 use super::clues::Clues;
 use super::places::Places;
 use crate::peer::policy::{LeadPolicy, Policy};
@@ -26,10 +27,11 @@ const TUNED_SLICES: usize = 4_000;
 
 /// The server with those constants of the lead that put most slices where they are.
 pub(super) fn tuned(clues: &Clues<'_>, mut server: Hypothesis) -> Hypothesis {
-    let cost = |server: &Hypothesis, policy: &Policy| {
-        Places::of(clues.trace, server, policy, server.round_trip_ns, TUNED_SLICES).cost()
-    };
-    let mut best = cost(&server, &server.policy);
+    let Hypothesis { rule, policy, round_trip_ns, generations, .. } = server.clone();
+    let turns = &generations[..generations.len().min(TUNED_SLICES)];
+    let heard = Heard::of(clues.trace, &rule, &policy, round_trip_ns, turns);
+    let cost = |policy: &Policy| Places::of(clues.trace, &heard, policy).cost();
+    let mut best = cost(&policy);
     for halvings in 0..TUNE_HALVINGS {
         for _ in 0..TUNE_ROUNDS {
             let before = best;
@@ -40,7 +42,7 @@ pub(super) fn tuned(clues: &Clues<'_>, mut server: Hypothesis) -> Hypothesis {
                 let value = constant(&mut policy.lead);
                 let moved = *value + way * step / f64::from(1 << halvings);
                 *value = moved.clamp(range.0, range.1);
-                let there = cost(&server, &policy);
+                let there = cost(&policy);
                 if there < best {
                     (best, server.policy) = (there, policy);
                 }

@@ -175,7 +175,7 @@ impl<'a> ServerSide<'a> {
         match self.generator.stage {
             Stage::Ticking => {
                 self.take_reports(now);
-                let placed = self.pacing.look(now).placed;
+                let placed = self.pacing.look(now);
                 self.transport_peak_s = self.transport_peak_s.max(self.pacing.transport_s());
                 self.generator.stage = Stage::Decoding(placed);
                 self.generator.done_at = shifted(now, generation.decode_ns);
