@@ -34,7 +34,7 @@ pub fn marker() -> SyncMarker {
 
 /// A healthy session of a refined loop.
 pub fn healthy(minutes: u64, loop_s: f64, params_hz: f64) -> Result<SimulationOptions> {
-    of_family(Family::Acestep, minutes, loop_s, params_hz)
+    with_trouble("healthy", Family::Acestep, minutes, loop_s, params_hz)
 }
 
 /// A healthy session as the verb `simulate` makes it, but that the server never idles.
@@ -44,9 +44,20 @@ pub fn of_family(
     loop_s: f64,
     params_hz: f64,
 ) -> Result<SimulationOptions> {
+    with_trouble("healthy", family, minutes, loop_s, params_hz)
+}
+
+/// The same with trouble of that name.
+pub fn with_trouble(
+    trouble: &str,
+    family: Family,
+    minutes: u64,
+    loop_s: f64,
+    params_hz: f64,
+) -> Result<SimulationOptions> {
     let verb = SimulateVerb {
         family,
-        trouble: "healthy".parse().expect("an incident of this name"),
+        trouble: trouble.parse().expect("an incident of this name"),
         seed: 1,
         run_for: Span(minutes * 60_000_000_000),
         loop_s,

@@ -10,6 +10,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use lagtape::diagnosis::Class;
 use lagtape::diagnosis::proof::{Claim, ProofOptions, prove};
+use lagtape::family::Family;
 use lagtape::lag::stats::{Rank, interpolate, mean};
 use lagtape::lag::{Figures, ReportArgs};
 use lagtape::peer::interval::Interval;
@@ -32,6 +33,8 @@ const PARAMS_HZ: [f64; 2] = [30.0, 125.0];
 /// What the scenario asks: the listener is this much faster.
 const RATE: f64 = 1.002;
 const SCENARIOS: usize = 1_000;
+/// Slices that waited for a link, for the client or behind a clock, none of which upstream's server explains.
+const TROUBLES: [&str; 3] = ["thin-link", "transport-lead-oscillation", "stale-playhead"];
 /// From when to when the server of a proof stalls, in seconds: long enough that old audio is heard.
 const STALL_S: (f64, f64) = (300.0, 306.0);
 
@@ -46,6 +49,7 @@ pub fn run(bench: &mut Bench) -> Result<()> {
             whole_sweeps(bench, &session)?;
             scaling(bench, &session.columns)?;
             proofs(bench)?;
+            fits(bench, &session.trace)?;
         }
     }
     Ok(())
@@ -229,6 +233,23 @@ fn proofs(bench: &mut Bench) -> Result<()> {
     let title =
         format!("proof in {} runs on all cores, {}", options.runs, size(recording.columns()));
     bench.measure(Table { title, unit: "proof", rows, ratios: Vec::new() })
+}
+
+/// What the search for a server costs, by what happened to its slices.
+fn fits(bench: &mut Bench, healthy: &Trace) -> Result<()> {
+    bench.doing(&format!("simulating {MINUTES} minutes of each trouble"));
+    let troubles = TROUBLES.map(|trouble| -> Result<Trace> {
+        let options =
+            recorded::with_trouble(trouble, Family::Acestep, MINUTES, LOOP_S, PARAMS_HZ[0])?;
+        Ok(recorded::for_sweeps(options)?.trace)
+    });
+    let mut rows = vec![Row::cpu("healthy", MINUTES as usize, || Fit::of(healthy).is_ok())];
+    for (trouble, trace) in TROUBLES.into_iter().zip(troubles) {
+        let trace = trace?;
+        rows.push(Row::cpu(trouble, MINUTES as usize, move || Fit::of(&trace).is_ok()));
+    }
+    let title = format!("fitting the model to {MINUTES} minutes");
+    bench.measure(Table { title, unit: "minute", rows, ratios: Vec::new() })
 }
 
 /// Scenarios for a sweep, all different.

@@ -142,6 +142,7 @@ impl LagReport {
         args: &ReportArgs,
     ) -> Self {
         let mut list = List::default();
+        list.values.reserve(slices.size_hint().0.max(ticks.size_hint().0));
         Self {
             window_s: args.window_s,
             buffer_duration_s: round(buffer_duration_s, 3),
