@@ -63,7 +63,9 @@ fn is_locked(file: &File) -> bool {
 
 #[cfg(all(test, unix))]
 mod tests {
-    use super::*;
+    use std::fs::File;
+
+    use super::{LockedFile, is_being_written, is_locked};
 
     /// Another descriptor of the same open file is what a program that is just being started has.
     #[test]
