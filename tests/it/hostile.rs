@@ -107,6 +107,17 @@ fn a_long_loop_is_held_once() {
     measured(48 + 2 * 40 + 2 * 40 + 24, "MiB of address space at most, the program's own included");
 }
 
+/// Hundreds of links are tried, each in a run of the whole session.
+#[test]
+fn links_are_tried_in_the_memory_of_one() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("thin.lagtape");
+    let words = ["simulate", "--incident", "thin-link", "--for", "5min", "--headers-only", "-o"];
+    let made = Command::new(env!("CARGO_BIN_EXE_lagtape")).args(words).arg(&path).output();
+    assert!(made.is_ok() && path.is_file());
+    run("a thin link", "what-if --rate 1.01", &path, LIMIT_KIB);
+}
+
 #[test]
 fn memory_stays_bounded() {
     let ready = body(2, 2, [2, 1], br#"{"type":"ready","channels":1}"#, b"");

@@ -12,7 +12,6 @@ use super::listener::Listener;
 use super::perturbation::Perturbation;
 use super::run::predict;
 use super::trace::{Trace, TracedSlice};
-use crate::lag::LagTracker;
 use crate::lag::stats::{fold_lead, percentile};
 use crate::peer::link::LinkOptions;
 use crate::time::Nanos;
@@ -59,41 +58,57 @@ impl Relinked {
         let Some((fit, link)) = fit::behind_link(trace) else { return Ok(None) };
         let channels = trace.slices.first().map_or(1, |slice| u64::from(slice.header.channels));
         let initial_bytes = trace.frames * channels * 2;
-        let [earliest, latest] = link.bytes_per_s.map(|bytes_per_s| Relinked {
+        let rates = link.bytes_per_s.map(|bytes_per_s| Relinked {
             fit: fit.clone(),
             bottleneck: Bottleneck { bytes_per_s, buffer_bytes: None },
             initial_bytes,
             streams: false,
         });
-        let mut tried = earliest.variants();
-        if latest != earliest {
-            tried.extend(latest.variants());
-        }
-        for relinked in &mut tried {
-            relinked.fit.factual_error = relinked.error(trace);
-        }
-        let cost = |one: &Relinked| {
-            one.fit.factual_error.lead_error_p95_s + one.fit.factual_error.missing_share
-        };
-        let nearest = tried.into_iter().min_by(|a, b| cost(a).total_cmp(&cost(b)));
+        let count = if rates[0] == rates[1] { 1 } else { 2 };
+        let recorded = Leads::of(leads_s(trace));
+        let tried = rates.into_iter().take(count).map(|rate| rate.nearest(trace, &recorded));
+        let nearest = tried.min_by(|a, b| a.cost().total_cmp(&b.cost()));
         nearest.map(Relinked::checked).transpose()
     }
 
-    /// The same with each buffer, and where the link was thin from the beginning on with each way, and with
-    /// a server that began with the initial buffer or earlier.
-    fn variants(&self) -> Vec<Relinked> {
+    /// The variant that is most like the recording, the first of equals. One after the other is tried in place:
+    /// a session of an hour has some megabytes of turns.
+    fn nearest(mut self, trace: &Trace, recorded: &Leads) -> Relinked {
+        let tried = self.variants().into_iter().map(|variant| {
+            self.vary(variant);
+            self.fit.factual_error = self.error(trace, recorded);
+            (self.cost(), variant, self.fit.factual_error)
+        });
+        if let Some((_, variant, error)) = tried.min_by(|a, b| a.0.total_cmp(&b.0)) {
+            self.vary(variant);
+            self.fit.factual_error = error;
+        }
+        self
+    }
+
+    /// How unlike the recording it is.
+    fn cost(&self) -> f64 {
+        self.fit.factual_error.lead_error_p95_s + self.fit.factual_error.missing_share
+    }
+
+    fn vary(&mut self, Variant { buffer_bytes, round_trip_ns, streams }: Variant) {
+        self.bottleneck.buffer_bytes = buffer_bytes;
+        self.fit.server.round_trip_ns = round_trip_ns;
+        self.streams = streams;
+    }
+
+    /// What may differ with each buffer, and where the link was thin from the beginning on with each way, and
+    /// with a server that began with the initial buffer or earlier.
+    fn variants(&self) -> Vec<Variant> {
         let is_hidden = self.is_thin_from_beginning();
         let ways = if is_hidden { &LONGER_WAYS_NS[..] } else { &LONGER_WAYS_NS[..1] };
         let streams = if is_hidden { &[false, true][..] } else { &[false] };
         let mut variants = Vec::new();
         for longer_ns in ways {
+            let round_trip_ns = self.fit.server.round_trip_ns + longer_ns;
             for buffer_bytes in buffers() {
-                for streams in streams {
-                    let mut variant = Relinked { streams: *streams, ..self.clone() };
-                    variant.bottleneck.buffer_bytes = buffer_bytes;
-                    variant.fit.server.round_trip_ns += longer_ns;
-                    variants.push(variant);
-                }
+                let variant = |&streams| Variant { buffer_bytes, round_trip_ns, streams };
+                variants.extend(streams.iter().map(variant));
             }
         }
         variants
@@ -142,11 +157,11 @@ impl Relinked {
     }
 
     /// How well a run over the recorded link repeats the recording.
-    fn error(&self, trace: &Trace) -> FactualError {
+    fn error(&self, trace: &Trace, recorded: &Leads) -> FactualError {
         let (fit, change) = self.under(trace, &Change::default());
         let run =
             predict(trace, &fit.server, &fit.server.policy, &change, &Perturbation::default());
-        likeness(trace, &run.tracker)
+        Leads::of(run.tracker.slices().map(|slice| slice.lead_s).collect()).likeness(recorded)
     }
 }
 
@@ -157,25 +172,43 @@ fn begin_earlier(turns: &mut Vec<Generation>, ahead_ns: i64) {
     turns.splice(0..0, std::iter::repeat_n(like, count as usize));
 }
 
-/// How like a run is to the recording whose link it has. Which slices are shed hangs on single bytes, so
-/// that none has a counterpart: the leads of all of them are compared, rank by rank.
-fn likeness(trace: &Trace, ours: &LagTracker) -> FactualError {
-    let mut own: Vec<f64> = ours.slices().map(|slice| slice.lead_s).collect();
-    let mut recorded = leads_s(trace);
-    let (count, recorded_count) = (own.len() as f64, recorded.len().max(1) as f64);
-    // Before the ranks are sorted.
-    let mut early: Vec<f64> = own
-        .iter()
-        .zip(&recorded)
-        .take(EARLY)
-        .map(|(own, recorded)| (own - recorded).abs())
-        .collect();
-    let early_s = percentile(&mut early, 0.5);
-    let off_s = |q| (percentile(&mut own, q) - percentile(&mut recorded, q)).abs();
-    FactualError {
-        exact_share: 0.0,
-        lead_error_p95_s: RANKS.map(off_s).into_iter().fold(early_s, f64::max),
-        missing_share: (count - recorded_count).abs() / recorded_count,
+/// What a link may have been like beside its rate, and the way to it.
+#[derive(Clone, Copy)]
+struct Variant {
+    buffer_bytes: Option<u64>,
+    round_trip_ns: i64,
+    streams: bool,
+}
+
+/// The leads of a session, by which it is told how like another one it is. Which slices are shed hangs on single
+/// bytes, so that none has a counterpart: the leads of all of them are compared, rank by rank.
+struct Leads {
+    count: usize,
+    /// Those of the first slices, in their order.
+    early_s: Vec<f64>,
+    ranks_s: [f64; RANKS.len()],
+}
+
+impl Leads {
+    /// Of all slices, oldest first.
+    fn of(mut leads_s: Vec<f64>) -> Leads {
+        let early_s = leads_s[..leads_s.len().min(EARLY)].to_vec();
+        let ranks_s = RANKS.map(|q| percentile(&mut leads_s, q));
+        Leads { count: leads_s.len(), early_s, ranks_s }
+    }
+
+    /// How like they are to the recorded ones.
+    fn likeness(&self, recorded: &Leads) -> FactualError {
+        let off_s = |(own, recorded): (&f64, &f64)| (own - recorded).abs();
+        let mut early_s: Vec<f64> = self.early_s.iter().zip(&recorded.early_s).map(off_s).collect();
+        let early_s = percentile(&mut early_s, 0.5);
+        let ranks_s = self.ranks_s.iter().zip(&recorded.ranks_s).map(off_s);
+        let recorded_count = recorded.count.max(1) as f64;
+        FactualError {
+            exact_share: 0.0,
+            lead_error_p95_s: ranks_s.fold(early_s, f64::max),
+            missing_share: (self.count as f64 - recorded_count).abs() / recorded_count,
+        }
     }
 }
 
