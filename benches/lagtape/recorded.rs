@@ -34,7 +34,7 @@ pub fn marker() -> SyncMarker {
 
 /// A healthy session of a refined loop.
 pub fn healthy(minutes: u64, loop_s: f64, params_hz: f64) -> Result<SimulationOptions> {
-    with_trouble("healthy", Family::Acestep, minutes, loop_s, params_hz)
+    of_family(Family::Acestep, minutes, loop_s, params_hz)
 }
 
 /// A healthy session as the verb `simulate` makes it, but that the server never idles.

@@ -151,9 +151,10 @@ impl DelayFloor {
         let bucket = (now_s / self.bucket_s) as u64;
         match self.minima.back() {
             Some(&(newest, minimum)) if newest == bucket => {
-                if delay_s < minimum {
-                    let newest = Arc::make_mut(&mut self.minima).back_mut();
-                    newest.into_iter().for_each(|(_, minimum)| *minimum = delay_s);
+                if delay_s < minimum
+                    && let Some(newest) = Arc::make_mut(&mut self.minima).back_mut()
+                {
+                    newest.1 = delay_s;
                 }
                 self.floor_s = self.floor_s.min(delay_s);
             }

@@ -1,6 +1,6 @@
 //! The pacing of a server that takes the reports of a recording.
 //!
-//! [`PacingReplay`] goes from look to look, [`Peeks`] asks what one at any moment would decide, and [`Heard`]
+//! [`PacingReplay`] goes from look to look, [`Peeks`] asks what one at any moment would decide, and [`KnownLooks`]
 //! takes the reports once for servers that differ in their lead.
 
 use super::generations::{Generation, shifted};
@@ -82,17 +82,17 @@ impl<'a> PacingReplay<'a> {
     }
 }
 
-/// What a server has heard by each of its looks, whatever lead it keeps: that depends on the way, on its clock
+/// What a server knows at each of its looks, whatever lead it keeps: that depends on the way, on its clock
 /// and on how fast it takes reports, so that many leads can be weighed by one.
-pub(super) struct Heard<'a> {
+pub(super) struct KnownLooks<'a> {
     trace: &'a Trace,
     rule: &'a Rule,
-    looks: Vec<HeardLook<'a>>,
+    looks: Vec<KnownLook<'a>>,
 }
 
-/// A look, of which is known what was heard by then.
+/// A look, and what the server knows by then.
 #[derive(Clone, Copy)]
-pub(super) struct HeardLook<'a> {
+pub(super) struct KnownLook<'a> {
     pub at: Nanos,
     pub turn: &'a Generation,
     /// Where the server takes the listener to be, in frames.
@@ -101,8 +101,8 @@ pub(super) struct HeardLook<'a> {
     lead_s: Option<f64>,
 }
 
-impl<'a> Heard<'a> {
-    /// What a server that far away has heard at the looks of these turns. Of the policy its clock and its intake
+impl<'a> KnownLooks<'a> {
+    /// What a server that far away knows at the looks of these turns. Of the policy its clock and its intake
     /// count.
     pub fn of(
         trace: &'a Trace,
@@ -123,18 +123,17 @@ impl<'a> Heard<'a> {
                 if let Some(position_s) = position_s {
                     clock.report(taken, position_s, client_time);
                 }
-                let lead_s = Displaced::heeded(rule.displaced(), taken, lead_s);
-                if let Some(lead_s) = lead_s.filter(|lead_s| !lead_s.is_nan()) {
+                if let Some(lead_s) = Displaced::heeded(rule.displaced(), taken, lead_s) {
                     least_s = Some(least_s.map_or(lead_s, |least_s| least_s.min(lead_s)));
                 }
             }
-            HeardLook { at, turn, estimate: clock.look(at), lead_s: least_s }
+            KnownLook { at, turn, estimate: clock.look(at), lead_s: least_s }
         });
-        Heard { trace, rule, looks: looks.collect() }
+        KnownLooks { trace, rule, looks: looks.collect() }
     }
 
     /// All looks, oldest first.
-    pub fn into_looks(self) -> impl Iterator<Item = HeardLook<'a>> {
+    pub fn into_looks(self) -> impl Iterator<Item = KnownLook<'a>> {
         self.looks.into_iter()
     }
 
@@ -144,15 +143,15 @@ impl<'a> Heard<'a> {
     }
 
     /// Where a server with the lead and the placement of that policy puts the slice of each look.
-    pub fn placed(&self, policy: &Policy) -> impl Iterator<Item = (&HeardLook<'a>, Placed)> {
+    pub fn placed(&self, policy: &Policy) -> impl Iterator<Item = (&KnownLook<'a>, Placed)> {
         let Policy { lead, placement, .. } = policy;
         let mut lead = LeadController::new(lead, placement.window_s);
         let placement = Placement::new(placement, self.trace.loop_frames(), self.trace.sample_rate);
-        self.looks.iter().map(move |heard| {
-            heard.lead_s.into_iter().for_each(|lead_s| lead.report(lead_s));
-            let usual_s = lead.look(heard.at, false);
-            let advance_s = Displaced::aim(self.rule.displaced(), heard.at, usual_s);
-            (heard, placement.place(heard.estimate, advance_s))
+        self.looks.iter().map(move |known| {
+            known.lead_s.into_iter().for_each(|lead_s| lead.report(lead_s));
+            let usual_s = lead.look(known.at, false);
+            let advance_s = Displaced::aim(self.rule.displaced(), known.at, usual_s);
+            (known, placement.place(known.estimate, advance_s))
         })
     }
 }
@@ -240,14 +239,14 @@ mod tests {
     }
 
     #[test]
-    fn what_was_heard_once_is_placed_as_the_replay_places_it() {
+    fn what_was_taken_once_is_placed_as_the_replay_places_it() {
         check_sessions(|_, trace, rule, policy, turns| {
-            let heard = Heard::of(trace, rule, policy, 25_000_000, turns);
+            let known = KnownLooks::of(trace, rule, policy, 25_000_000, turns);
             for floor_s in [0.25, 0.4] {
                 let mut policy = policy.clone();
                 policy.lead.floor_s = floor_s;
                 let mut replay = PacingReplay::new(trace, rule, &policy, 25_000_000, trace.begins);
-                for (look, placed) in heard.placed(&policy) {
+                for (look, placed) in known.placed(&policy) {
                     assert_eq!(placed, replay.look(look.at), "{rule:?} {:?}", look.at);
                 }
             }
@@ -258,7 +257,8 @@ mod tests {
     fn a_peek_sees_what_a_look_would_decide_in_any_order() {
         check_sessions(|rng, trace, rule, policy, turns| {
             let mut replay = PacingReplay::new(trace, rule, policy, 0, trace.begins);
-            for (number, look) in Heard::of(trace, rule, policy, 0, turns).into_looks().enumerate()
+            for (number, look) in
+                KnownLooks::of(trace, rule, policy, 0, turns).into_looks().enumerate()
             {
                 replay.look(look.at);
                 if number % 10 > 0 {

@@ -356,15 +356,17 @@ mod tests {
     #[test]
     fn the_cheapest_is_the_first_of_those_that_cost_least_whoever_is_looked_at_first() {
         use proptest::prelude::*;
-        let few = 0..4_u8;
-        proptest!(|(costs in proptest::collection::vec((few.clone(), few), 0..12))| {
-            let candidates: Vec<_> = costs.iter().map(|(a, b)| (f64::from(*a), f64::from(*b))).enumerate().collect();
-            let all = candidates.iter().copied().min_by(|(_, a), (_, b)| (a.0 + a.1).total_cmp(&(b.0 + b.1)));
-            let found = cheapest(candidates, |(_, (unlikely, _))| *unlikely, |(_, (_, places)), costs| {
-                let cost = places + costs.unlikely;
-                (cost <= costs.most).then_some(cost)
-            });
-            prop_assert_eq!(found, all);
+        let cost = |(_, unlikely, places): &(usize, u8, u8)| f64::from(unlikely + places);
+        let places = |(_, _, places): &(usize, u8, u8), costs: Costs| {
+            let cost = f64::from(*places) + costs.unlikely;
+            (cost <= costs.most).then_some(cost)
+        };
+        proptest!(|(costs in proptest::collection::vec((0..4_u8, 0..4_u8), 0..12))| {
+            let numbered = costs.into_iter().enumerate();
+            let candidates: Vec<_> = numbered.map(|(number, (a, b))| (number, a, b)).collect();
+            let least = candidates.iter().copied().min_by(|a, b| cost(a).total_cmp(&cost(b)));
+            let found = cheapest(candidates, |candidate| f64::from(candidate.1), places);
+            prop_assert_eq!(found, least);
         });
     }
 

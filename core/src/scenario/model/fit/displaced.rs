@@ -2,7 +2,7 @@
 
 use super::super::hypothesis::Hypothesis;
 use super::super::pacing::{Displaced, Rule};
-use super::super::pacing_replay::Heard;
+use super::super::pacing_replay::KnownLooks;
 use super::clues::Clues;
 use super::search::searched;
 use crate::lag::stats::{fold_lead, percentile};
@@ -77,8 +77,8 @@ fn distances<'a>(
     round_trip_ns: i64,
 ) -> impl Iterator<Item = (Nanos, f64)> + 'a {
     let (trace, policy) = (clues.trace, &server.policy);
-    let heard = Heard::of(trace, &server.rule, policy, round_trip_ns, &server.generations);
-    let sent = heard.into_looks().filter(|look| !look.turn.shed);
+    let known = KnownLooks::of(trace, &server.rule, policy, round_trip_ns, &server.generations);
+    let sent = known.into_looks().filter(|look| !look.turn.shed);
     sent.zip(&clues.leading).map(move |(look, leading)| {
         let ahead = fold_lead(leading.start, look.estimate as u64, trace.frames);
         (look.at, ahead as f64 / f64::from(trace.sample_rate))

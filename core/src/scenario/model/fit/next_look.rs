@@ -101,8 +101,8 @@ fn moment(
     }
     let at_best = likely.min(latest);
     let mut peeks = Peeks::of(server);
-    let mut early_ns = |at| early_ns(server.trace(), peeks.at(at), start);
-    let off_ns = early_ns(at_best);
+    let mut off_at = |at| early_ns(server.trace(), peeks.at(at), start);
+    let off_ns = off_at(at_best);
     let cost = |at: Nanos| at.0.abs_diff(likely.0) as f64 / spread_ns.max(STEP_NS) as f64;
     if off_ns == 0 {
         return Some(FoundLook { look: at_best, turns: 1, cost: cost(at_best) });
@@ -119,7 +119,7 @@ fn moment(
     let found = (1..=reach_ns / STEP_NS)
         .map(|step| shifted(at_best, way * step * STEP_NS))
         .take_while(|&at| at <= latest)
-        .find(|&at| early_ns(at) == 0);
+        .find(|&at| off_at(at) == 0);
     let exact = |look| FoundLook { look, turns: 1, cost: cost(look) };
     Some(found.map_or(missed, exact))
 }

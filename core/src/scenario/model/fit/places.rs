@@ -1,7 +1,7 @@
 //! How well a pacing that is fed with the recorded reports puts slices where they are. Unlike
 //! [`score`](super::score()) it runs no client, so that thousands of servers can be weighed.
 
-use super::super::pacing_replay::Heard;
+use super::super::pacing_replay::KnownLooks;
 use super::super::trace::Trace;
 use crate::lag::stats::{fold_lead, percentile};
 use crate::peer::policy::Policy;
@@ -23,12 +23,12 @@ pub(super) struct Places {
 }
 
 impl Places {
-    /// The slices of the looks at which a server has heard so much, as it would put them with that policy.
-    pub fn of(trace: &Trace, heard: &Heard<'_>, policy: &Policy) -> Places {
+    /// The slices of the looks at which a server knows so much, as it would put them with that policy.
+    pub fn of(trace: &Trace, known: &KnownLooks<'_>, policy: &Policy) -> Places {
         let sample_rate = f64::from(trace.sample_rate);
         let mut starts = trace.slices.iter().map(|slice| slice.header.start);
         let (mut exact, mut errors_s) = (0, Vec::new());
-        for (look, placed) in heard.placed(policy) {
+        for (look, placed) in known.placed(policy) {
             if look.turn.shed {
                 continue;
             }
@@ -37,7 +37,7 @@ impl Places {
                 starts.next();
             }
             // How far behind the listener it went is not known before the round trip is.
-            if heard.is_displaced(look.at) {
+            if known.is_displaced(look.at) {
                 continue;
             }
             let off = fold_lead(start, u64::from(placed.region.start), trace.frames);

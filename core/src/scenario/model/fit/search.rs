@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use super::super::hypothesis::Hypothesis;
-use super::super::pacing_replay::Heard;
+use super::super::pacing_replay::KnownLooks;
 use super::clues::Clues;
 use super::places::{GOOD_SHARE, Places};
 
@@ -111,8 +111,8 @@ impl Search<'_> {
     fn that_far(&self, round_trip_ns: i64) -> ThatFar<'_> {
         let Hypothesis { rule, policy, generations, .. } = self.server;
         let turns = &generations[..generations.len().min(SEARCHED_SLICES)];
-        let heard = Heard::of(self.clues.trace, rule, policy, round_trip_ns, turns);
-        ThatFar { search: self, round_trip_ns, heard }
+        let known = KnownLooks::of(self.clues.trace, rule, policy, round_trip_ns, turns);
+        ThatFar { search: self, round_trip_ns, known }
     }
 }
 
@@ -120,7 +120,7 @@ impl Search<'_> {
 struct ThatFar<'a> {
     search: &'a Search<'a>,
     round_trip_ns: i64,
-    heard: Heard<'a>,
+    known: KnownLooks<'a>,
 }
 
 impl ThatFar<'_> {
@@ -139,6 +139,6 @@ impl ThatFar<'_> {
     fn places(&self, floor_s: f64) -> Places {
         let mut policy = self.search.server.policy.clone();
         policy.lead.floor_s = floor_s;
-        Places::of(self.search.clues.trace, &self.heard, &policy)
+        Places::of(self.search.clues.trace, &self.known, &policy)
     }
 }

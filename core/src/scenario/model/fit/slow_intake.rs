@@ -2,7 +2,7 @@
 
 use super::super::generations::{Generation, SHORTEST_TURN_NS};
 use super::super::hypothesis::Hypothesis;
-use super::super::pacing_replay::Heard;
+use super::super::pacing_replay::KnownLooks;
 use super::super::queue::Queue;
 use super::alternatives::servers;
 use super::clues::Clues;
@@ -68,12 +68,12 @@ fn backlog(
     let mut policy = server.policy.clone();
     policy.intake.backlog_per_s = Some(per_s);
     let turns = &server.generations[..server.generations.len().min(slices)];
-    let heard = Heard::of(clues.trace, &server.rule, &policy, server.round_trip_ns, turns);
-    let plain = Places::of(clues.trace, &heard, &policy);
+    let known = KnownLooks::of(clues.trace, &server.rule, &policy, server.round_trip_ns, turns);
+    let plain = Places::of(clues.trace, &known, &policy);
     let cost = plain.cost();
     let mut moved = policy.clone();
     moved.lead.floor_s = (policy.lead.floor_s + plain.shift_s()).clamp(0.0, 5.0);
-    let moved_cost = Places::of(clues.trace, &heard, &moved).cost();
+    let moved_cost = Places::of(clues.trace, &known, &moved).cost();
     if moved_cost < cost { (moved_cost, per_s, moved) } else { (cost, per_s, policy) }
 }
 

@@ -2,7 +2,7 @@
 
 use super::super::generations::{Generation, shifted};
 use super::super::pacing::{Displaced, Rule};
-use super::super::pacing_replay::{Heard, HeardLook};
+use super::super::pacing_replay::{KnownLook, KnownLooks};
 use super::super::queue::Cause;
 use super::super::trace::{TracedSlice, TracedTick};
 use super::places::Places;
@@ -63,10 +63,10 @@ pub(super) fn recorded(
         ..Trace::default()
     };
     let Hypothesis { rule, policy, round_trip_ns, generations, .. } = server;
-    let heard = Heard::of(&trace, rule, policy, *round_trip_ns, generations);
+    let known = KnownLooks::of(&trace, rule, policy, *round_trip_ns, generations);
     let mut before = generations[0];
     let made =
-        heard.placed(policy).enumerate().map(|(number, (HeardLook { at, turn, .. }, placed))| {
+        known.placed(policy).enumerate().map(|(number, (KnownLook { at, turn, .. }, placed))| {
             let declared = std::mem::replace(&mut before, **turn);
             let header = SliceHeader {
                 start: placed.region.start,
@@ -135,8 +135,8 @@ fn places_say_what_is_wrong_with_a_server() {
         let mut policy = right.policy.clone();
         policy.lead.floor_s = floor_s;
         let turns = &right.generations[..slices];
-        let heard = Heard::of(&trace, &right.rule, &policy, WAY_NS, turns);
-        Places::of(&trace, &heard, &policy)
+        let known = KnownLooks::of(&trace, &right.rule, &policy, WAY_NS, turns);
+        Places::of(&trace, &known, &policy)
     };
     let exact = of(0.25, 100);
     assert_eq!((exact.exact_share, exact.cost(), exact.shift_s()), (1.0, 0.0, 0.0));
@@ -159,8 +159,8 @@ fn other_constants_of_the_lead_are_found_where_gaps_are_long() {
     let plain = Hypothesis { round_trip_ns: WAY_NS, ..clues.plain.clone() };
     let share = |server: &Hypothesis| {
         let Hypothesis { rule, policy, generations, .. } = server;
-        let heard = Heard::of(&trace, rule, policy, WAY_NS, generations);
-        Places::of(&trace, &heard, policy).exact_share
+        let known = KnownLooks::of(&trace, rule, policy, WAY_NS, generations);
+        Places::of(&trace, &known, policy).exact_share
     };
     let tuned = tune::tuned(&clues, plain.clone());
     assert!(share(&tuned) > share(&plain) + 0.3, "{} {}", share(&plain), share(&tuned));

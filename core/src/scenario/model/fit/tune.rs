@@ -3,7 +3,7 @@
 //! A recording whose gaps are long shows more of them than the floor.
 
 use super::super::hypothesis::Hypothesis;
-use super::super::pacing_replay::Heard;
+use super::super::pacing_replay::KnownLooks;
 use super::clues::Clues;
 use super::places::Places;
 use crate::peer::policy::{LeadPolicy, Policy};
@@ -26,25 +26,26 @@ const TUNE_ROUNDS: usize = 4;
 const TUNED_SLICES: usize = 4_000;
 
 /// The server with those constants of the lead that put most slices where they are.
-pub(super) fn tuned(clues: &Clues<'_>, mut server: Hypothesis) -> Hypothesis {
-    let Hypothesis { rule, policy, round_trip_ns, generations, .. } = server.clone();
+pub(super) fn tuned(clues: &Clues<'_>, server: Hypothesis) -> Hypothesis {
+    let Hypothesis { rule, policy, round_trip_ns, generations, .. } = &server;
     let turns = &generations[..generations.len().min(TUNED_SLICES)];
-    let heard = Heard::of(clues.trace, &rule, &policy, round_trip_ns, turns);
-    let cost = |policy: &Policy| Places::of(clues.trace, &heard, policy).cost();
-    let mut best = cost(&policy);
+    let known = KnownLooks::of(clues.trace, rule, policy, *round_trip_ns, turns);
+    let cost = |policy: &Policy| Places::of(clues.trace, &known, policy).cost();
+    let mut tuned = policy.clone();
+    let mut best = cost(&tuned);
     for halvings in 0..TUNE_HALVINGS {
         for _ in 0..TUNE_ROUNDS {
             let before = best;
             let ways =
                 CONSTANTS.into_iter().flat_map(|constant| [(constant, -1.0), (constant, 1.0)]);
             for ((constant, range, step), way) in ways {
-                let mut policy = server.policy.clone();
+                let mut policy = tuned.clone();
                 let value = constant(&mut policy.lead);
                 let moved = *value + way * step / f64::from(1 << halvings);
                 *value = moved.clamp(range.0, range.1);
                 let there = cost(&policy);
                 if there < best {
-                    (best, server.policy) = (there, policy);
+                    (best, tuned) = (there, policy);
                 }
             }
             if best == before {
@@ -52,5 +53,5 @@ pub(super) fn tuned(clues: &Clues<'_>, mut server: Hypothesis) -> Hypothesis {
             }
         }
     }
-    server
+    Hypothesis { policy: tuned, ..server }
 }
